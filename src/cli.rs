@@ -1,0 +1,59 @@
+//! The command line: verbs, their output, exit codes.
+
+mod args;
+mod demo;
+mod environment;
+mod exit;
+mod paint;
+mod report;
+mod run;
+mod stop;
+mod validate;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::args::{Args, Verb};
+use crate::cli::exit::Exit;
+use crate::manifest::schema::schema;
+
+/// Runs the program with the process's arguments.
+pub fn main() -> ExitCode {
+    if let Err(error) = environment::forget_postgres() {
+        complain(&format!("allswell: cannot start without the PG* variables: {error}"));
+        return Exit::Io.into();
+    }
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            // Help and version are not mistakes.
+            let code = if error.use_stderr() { Exit::Invalid } else { Exit::Confirmed };
+            let _ = error.print();
+            return code.into();
+        }
+    };
+    let exit = match args.verb {
+        Verb::Validate(args) => validate::validate(&args),
+        Verb::Run(args) => run::run(&args),
+        Verb::Demo(args) => demo::demo(&args),
+        Verb::Schema => print(&format!("{:#}\n", schema())),
+    };
+    exit.into()
+}
+
+/// Writes to standard output; a reader who left early is no trouble.
+fn print(text: &str) -> Exit {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => Exit::Confirmed,
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Exit::Confirmed,
+        Err(_) => Exit::Io,
+    }
+}
+
+/// Writes a line to standard error, if anybody can still read it.
+fn complain(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}

@@ -1,0 +1,114 @@
+//! `demo`: a small billing company with a hidden defect, made, checked, and left to play with.
+
+mod company;
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use crate::cli::args::DemoArgs;
+use crate::cli::exit::Exit;
+use crate::cli::paint::Paint;
+use crate::cli::run::look;
+use crate::cli::validate::tell;
+use crate::cli::{complain, print, report};
+use crate::domain::fault::Fault;
+use crate::engine::round::Outcome;
+use crate::manifest;
+use crate::settings::Settings;
+
+/// The example catalogue of this repository, which the demo checks.
+const CHECKS: [(&str, &str); 2] = [
+    ("checks/billing.yaml", include_str!("../../checks/billing.yaml")),
+    ("checks/accounts.yaml", include_str!("../../checks/accounts.yaml")),
+];
+
+const SETTINGS: &str = "\
+# Where the checks are, and which databases they may ask.
+checks: [checks/]
+sources:
+  company: {url: \"sqlite:company.db\"}
+";
+
+/// What each check of the demo shows.
+const WORDS: [(&str, &str); 10] = [
+    (
+        "every-day-is-invoiced-as-used",
+        "the defect: two accounts, two days, whose errors cancel out",
+    ),
+    ("addresses-are-verified", "the table was renamed; elsewhere such a check often ends green"),
+    ("refunds-are-approved", "nothing is wrong with no refunds at all, so nothing is proved"),
+    ("one-invoice-line-per-day-of-usage", "counts agree, and do not show the defect"),
+    ("the-grand-total-agrees", "the total agrees to the cent, and does not show it either"),
+    ("invoice-lines-are-positive", "no bad row, and evidence that there were rows to look at"),
+    ("chargebacks-are-answered", "no rows here is normal, and the check says why"),
+    ("every-account-has-a-zone", "NULL satisfies no limit"),
+    ("every-account-was-invoiced", "the list of who must appear comes from the database"),
+    ("plans-are-known", "one of a list"),
+];
+
+pub(super) fn demo(args: &DemoArgs) -> Exit {
+    let folder = &args.folder;
+    let made = match prepare(folder) {
+        Ok(made) => made,
+        Err(error) => {
+            complain(&format!("cannot make the demo in {}: {error}", folder.display()));
+            return Exit::Io;
+        }
+    };
+    let outcomes = match check(folder) {
+        Ok(outcomes) => outcomes,
+        Err(exit) => return exit,
+    };
+    let mut text = format!(
+        "A small billing company, {} in {}\n\n",
+        if made { "made" } else { "found as you left it" },
+        folder.display()
+    );
+    text.push_str(&report::text(&outcomes, Paint::of_stdout(), false));
+    text.push_str("\nWhat you see:\n");
+    let width = WORDS.iter().map(|(id, _)| id.len()).max().unwrap_or(0);
+    for (id, word) in WORDS {
+        let _ = writeln!(text, "  {id:<width$}  {word}");
+    }
+    let shown = folder.display();
+    let program = std::env::args().next().unwrap_or_else(|| "allswell".into());
+    let _ = write!(
+        text,
+        "\nChange a check or the data, and look again:\n  \
+         {program} run --config {shown}/allswell.yaml\n\
+         It ends with 1 as long as something is violated. To begin anew, remove {shown}.\n"
+    );
+    // The demo is there to show all three verdicts; that it did so is its success.
+    Exit::Confirmed.after(print(&text))
+}
+
+/// Makes the folder, unless somebody already plays with it.
+fn prepare(folder: &Path) -> io::Result<bool> {
+    let settings = folder.join("allswell.yaml");
+    if settings.exists() {
+        return Ok(false);
+    }
+    fs::create_dir_all(folder.join("checks"))?;
+    company::make(&folder.join("company.db"))?;
+    for (path, text) in CHECKS {
+        fs::write(folder.join(path), text)?;
+    }
+    // Last, because it is the sign that the folder is whole.
+    fs::write(settings, SETTINGS)?;
+    Ok(true)
+}
+
+fn check(folder: &Path) -> Result<Vec<Outcome>, Exit> {
+    let invalid = |faults: Vec<Fault>| {
+        tell(&faults);
+        Exit::Invalid
+    };
+    let settings = Settings::read(&folder.join("allswell.yaml")).map_err(invalid)?;
+    let catalogue = manifest::load(&settings.checks, &settings.engines()).map_err(invalid)?;
+    look(&settings, catalogue.checks()).map_err(|(message, exit)| {
+        complain(&message);
+        exit
+    })
+}

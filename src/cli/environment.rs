@@ -1,0 +1,37 @@
+//! The environment: what of it must not reach a watched database.
+
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+/// What the PostgreSQL driver reads on its own (`facts/databases.md` §2.4): an ambient variable
+/// would silently change whom we ask, and how safely.
+const AMBIENT: [&str; 12] = [
+    "PGHOST",
+    "PGHOSTADDR",
+    "PGPORT",
+    "PGUSER",
+    "PGPASSWORD",
+    "PGDATABASE",
+    "PGSSLMODE",
+    "PGSSLROOTCERT",
+    "PGSSLCERT",
+    "PGSSLKEY",
+    "PGAPPNAME",
+    "PGOPTIONS",
+];
+
+/// Starts the program anew without the variables that the driver would obey, if there are any.
+///
+/// A process cannot safely take variables out of its own environment; it can hand on less.
+pub(super) fn forget_postgres() -> io::Result<()> {
+    if !AMBIENT.iter().any(|name| std::env::var_os(name).is_some()) {
+        return Ok(());
+    }
+    let mut anew = Command::new(std::env::current_exe()?);
+    anew.args(std::env::args_os().skip(1));
+    for name in AMBIENT {
+        anew.env_remove(name);
+    }
+    Err(anew.exec())
+}

@@ -1,0 +1,157 @@
+//! What a round found, for people and for programs.
+
+use std::fmt::Write as _;
+
+use chrono::SecondsFormat;
+use serde_json::{Value, json};
+
+use crate::cli::paint::Paint;
+use crate::domain::check::Check;
+use crate::domain::evidence::Measure;
+use crate::domain::verdict::Verdict;
+use crate::engine::round::Outcome;
+
+/// The table: bad ones first, each with what somebody needs who was just woken.
+pub(super) fn text(outcomes: &[Outcome], paint: Paint, with_sql: bool) -> String {
+    let mut sorted: Vec<&Outcome> = outcomes.iter().collect();
+    sorted.sort_by_key(|o| (rank(&o.judgement.verdict), o.check.severity, o.check.id.clone()));
+    let width = sorted.iter().map(|o| o.check.id.as_str().len()).max().unwrap_or(0);
+    let mut text = String::new();
+    for outcome in sorted {
+        line(&mut text, outcome, width, paint);
+        if !matches!(outcome.judgement.verdict, Verdict::Confirmed) {
+            details(&mut text, outcome, paint);
+            if with_sql {
+                sql(&mut text, &outcome.check, paint);
+            }
+        }
+    }
+    let counts = Counts::of(outcomes);
+    let _ = writeln!(
+        text,
+        "\n{} confirmed, {} violated, {} unconfirmed",
+        counts.confirmed, counts.violated, counts.unconfirmed
+    );
+    text
+}
+
+fn rank(verdict: &Verdict) -> u8 {
+    match verdict {
+        Verdict::Violated(_) => 0,
+        Verdict::Unconfirmed(_) => 1,
+        Verdict::Confirmed => 2,
+    }
+}
+
+fn line(text: &mut String, outcome: &Outcome, width: usize, paint: Paint) {
+    let word = match &outcome.judgement.verdict {
+        Verdict::Confirmed => paint.green("confirmed  "),
+        Verdict::Violated(_) => paint.red("violated   "),
+        Verdict::Unconfirmed(_) => paint.yellow("unconfirmed"),
+    };
+    let check = &outcome.check;
+    let looked = match (&outcome.judgement.verdict, outcome.judgement.evidence) {
+        (Verdict::Unconfirmed(doubt), None) => doubt.cause.to_string(),
+        (Verdict::Unconfirmed(doubt), Some(n)) => format!("{}, looked at {n}", doubt.cause),
+        (Verdict::Confirmed | Verdict::Violated(_), Some(n)) => format!("looked at {n}"),
+        (Verdict::Confirmed | Verdict::Violated(_), None) => String::new(),
+    };
+    let took = format!("{} ms", outcome.took.as_millis());
+    let tail = paint.dim(&format!("{} · {} · {took}", check.severity, check.owner));
+    let _ = writeln!(text, "{word}  {:<width$}  {looked:<18}  {tail}", check.id.as_str());
+}
+
+fn details(text: &mut String, outcome: &Outcome, paint: Paint) {
+    let check = &outcome.check;
+    let mut add = |label: &str, content: &str| {
+        let content = content.split_whitespace().collect::<Vec<_>>().join(" ");
+        let _ = writeln!(text, "    {} {content}", paint.dim(&format!("{label:<8}")));
+    };
+    add("why", &check.why);
+    match &outcome.judgement.verdict {
+        Verdict::Violated(finding) => {
+            for contradiction in &finding.contradictions {
+                add("found", &contradiction.to_string());
+            }
+            for row in &finding.rows {
+                add("row", row);
+            }
+            if finding.cut {
+                add("", "the result was cut: there may be more");
+            }
+        }
+        Verdict::Unconfirmed(doubt) => add("because", &doubt.note),
+        Verdict::Confirmed => {}
+    }
+    if let Some(runbook) = &check.runbook {
+        add("runbook", runbook);
+    }
+    add("file", &check.file);
+}
+
+fn sql(text: &mut String, check: &Check, paint: Paint) {
+    let mut queries = vec![("sql", &check.source, check.query.text())];
+    if let Measure::Query(query) = &check.evidence.measure {
+        queries.push(("evidence", &check.source, query.text()));
+    }
+    if let Some(keys) = check.expect.keys() {
+        queries.push(("keys", &keys.source, keys.from.text()));
+    }
+    for (label, source, query) in queries {
+        let head = paint.dim(&format!("{label} on {source}, no bound values:"));
+        let _ = writeln!(text, "    {head}");
+        for line in query.lines() {
+            let _ = writeln!(text, "      {line}");
+        }
+    }
+}
+
+/// The report by DESIGN §7: a contract with programs.
+pub(super) fn json(outcomes: &[Outcome]) -> Value {
+    let counts = Counts::of(outcomes);
+    json!({
+        "format": 1,
+        "runs": outcomes.iter().map(run).collect::<Vec<_>>(),
+        "summary": {
+            "confirmed": counts.confirmed,
+            "violated": counts.violated,
+            "unconfirmed": counts.unconfirmed,
+            "paused": 0,
+        },
+    })
+}
+
+fn run(outcome: &Outcome) -> Value {
+    let (verdict, cause, finding) = match &outcome.judgement.verdict {
+        Verdict::Confirmed => ("confirmed", None, None),
+        Verdict::Violated(finding) => ("violated", None, Some(finding.to_string())),
+        Verdict::Unconfirmed(doubt) => {
+            ("unconfirmed", Some(doubt.cause.as_str()), Some(doubt.note.clone()))
+        }
+    };
+    json!({
+        "check": outcome.check.id.as_str(),
+        "tz": null,
+        "slot": outcome.slot.to_rfc3339_opts(SecondsFormat::Millis, true),
+        "window": null,
+        "verdict": verdict,
+        "cause": cause,
+        "evidence": outcome.judgement.evidence,
+        "finding": finding,
+        "took_ms": u64::try_from(outcome.took.as_millis()).unwrap_or(u64::MAX),
+    })
+}
+
+struct Counts {
+    confirmed: usize,
+    violated: usize,
+    unconfirmed: usize,
+}
+
+impl Counts {
+    fn of(outcomes: &[Outcome]) -> Self {
+        let ranked =
+            |wanted| outcomes.iter().filter(|o| rank(&o.judgement.verdict) == wanted).count();
+        Self { violated: ranked(0), unconfirmed: ranked(1), confirmed: ranked(2) }
+    }
+}

@@ -1,0 +1,83 @@
+//! `validate`: read everything, ask nobody.
+
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use crate::cli::args::{From, Output, ValidateArgs};
+use crate::cli::exit::Exit;
+use crate::cli::{complain, print};
+use crate::domain::catalogue::Catalogue;
+use crate::domain::fault::Fault;
+use crate::manifest;
+use crate::settings::Settings;
+
+/// Settings and the catalogue that they name.
+pub(super) struct Loaded {
+    pub(super) settings: Settings,
+    pub(super) catalogue: Catalogue,
+}
+
+/// Reads settings and checks.
+pub(super) fn load(from: &From) -> Result<Loaded, Vec<Fault>> {
+    let path = from
+        .config
+        .clone()
+        .or_else(|| {
+            std::env::var_os("ALLSWELL_CONFIG").filter(|p| !p.is_empty()).map(PathBuf::from)
+        })
+        .unwrap_or_else(|| PathBuf::from("allswell.yaml"));
+    let settings = Settings::read(&path)?;
+    let paths = if from.paths.is_empty() { &settings.checks } else { &from.paths };
+    let catalogue = manifest::load(paths, &settings.engines())?;
+    Ok(Loaded { settings, catalogue })
+}
+
+/// Tells all faults, on standard error, and how many there are.
+pub(super) fn tell(faults: &[Fault]) {
+    for fault in faults {
+        complain(&format!("{fault}\n"));
+    }
+    complain(&match faults.len() {
+        1 => "1 fault; nothing was run".to_owned(),
+        n => format!("{n} faults; nothing was run"),
+    });
+}
+
+pub(super) fn validate(args: &ValidateArgs) -> Exit {
+    let loaded = load(&args.from);
+    match (args.output, loaded) {
+        (Output::Text, Ok(Loaded { catalogue, .. })) => {
+            let count = catalogue.checks().len();
+            let noun = if count == 1 { "check is" } else { "checks are" };
+            print(&format!("{count} {noun} valid; `allswell run` looks at the data\n"))
+        }
+        (Output::Text, Err(faults)) => {
+            tell(&faults);
+            Exit::Invalid
+        }
+        (Output::Json, Ok(Loaded { catalogue, .. })) => {
+            print(&format!("{}\n", report(catalogue.checks().len(), &[])))
+        }
+        (Output::Json, Err(faults)) => {
+            Exit::Invalid.after(print(&format!("{}\n", report(0, &faults))))
+        }
+    }
+}
+
+fn report(checks: usize, faults: &[Fault]) -> serde_json::Value {
+    let faults: Vec<_> = faults
+        .iter()
+        .map(|f| {
+            json!({
+                "file": f.file,
+                "line": f.line,
+                "column": f.column,
+                "path": f.path,
+                "message": f.message,
+                "hint": f.hint,
+            })
+        })
+        .collect();
+    json!({"format": 1, "checks": checks, "faults": faults})
+}

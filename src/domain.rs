@@ -1,0 +1,20 @@
+//! The pure ground: what a check says, what an attempt saw, and what follows from it.
+//!
+//! Nothing here waits, reads, logs or knows the time.
+
+pub mod check;
+pub mod evidence;
+pub mod judge;
+pub mod limit;
+pub mod observation;
+pub mod verdict;
+
+pub mod catalogue;
+pub mod duration;
+pub mod fault;
+
+pub mod name;
+pub mod nearest;
+pub mod number;
+pub mod sql;
+pub mod value;

@@ -1,0 +1,73 @@
+//! The catalogue: all checks that are loaded, each id once.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::domain::check::Check;
+use crate::domain::nearest::suggestion;
+
+/// All checks that are loaded, in the order of their files.
+#[derive(Debug, Clone, Default)]
+pub struct Catalogue {
+    checks: Vec<Arc<Check>>,
+}
+
+/// Which checks are wanted; an empty list wants all.
+#[derive(Debug, Clone, Default)]
+pub struct Selection {
+    /// By id.
+    pub checks: Vec<String>,
+    /// By owner.
+    pub owners: Vec<String>,
+    /// By source.
+    pub sources: Vec<String>,
+}
+
+impl Catalogue {
+    /// Holds checks whose ids are known to differ.
+    pub fn new(checks: Vec<Check>) -> Self {
+        debug_assert_eq!(
+            checks.iter().map(|c| &c.id).collect::<BTreeSet<_>>().len(),
+            checks.len(),
+            "the manifest refuses duplicate ids"
+        );
+        Self { checks: checks.into_iter().map(Arc::new).collect() }
+    }
+
+    /// All checks.
+    pub fn checks(&self) -> &[Arc<Check>] {
+        &self.checks
+    }
+
+    /// Returns the checks that are wanted.
+    ///
+    /// # Errors
+    /// A word that selects nothing, with the nearest that would, or a selection that is empty as a
+    /// whole: a run of nothing must not look like a run in which nothing was wrong.
+    pub fn select(&self, wanted: &Selection) -> Result<Vec<Arc<Check>>, String> {
+        type Word = fn(&Check) -> Vec<&str>;
+        let filters: [(&str, &[String], Word); 3] = [
+            ("check", &wanted.checks, |c| vec![c.id.as_str()]),
+            ("owner", &wanted.owners, |c| vec![c.owner.as_str()]),
+            ("source", &wanted.sources, |c| c.sources().iter().map(|s| s.as_str()).collect()),
+        ];
+        for (what, words, word_of) in filters {
+            let valid: BTreeSet<&str> = self.checks.iter().flat_map(|c| word_of(c)).collect();
+            if let Some(unknown) = words.iter().find(|w| !valid.contains(w.as_str())) {
+                let valid: Vec<&str> = valid.into_iter().collect();
+                let hint = suggestion(unknown, &valid).unwrap_or_default();
+                return Err(format!("no {what} is called `{unknown}`; {hint}"));
+            }
+        }
+        let fits = |check: &Check| {
+            filters.iter().all(|(_, words, word_of)| {
+                words.is_empty() || word_of(check).iter().any(|w| words.iter().any(|x| x == w))
+            })
+        };
+        let selected: Vec<_> = self.checks.iter().filter(|c| fits(c)).cloned().collect();
+        if selected.is_empty() {
+            return Err("no check fits all of the selection at once; select less narrowly".into());
+        }
+        Ok(selected)
+    }
+}

@@ -1,0 +1,216 @@
+//! The judgement: from a check and what was observed to a verdict.
+//!
+//! The order is the point. A contradiction that was read is a fact, whatever else is missing. A
+//! result that was cut proves nothing. Too little evidence proves nothing. What is left is proved.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::domain::check::{Check, Keys};
+use crate::domain::evidence::{Measure, Minimum};
+use crate::domain::name::ColumnName;
+use crate::domain::number::Number;
+use crate::domain::observation::{Completeness, Observation, Rows};
+use crate::domain::value::Value;
+use crate::domain::verdict::{Cause, Contradiction, Doubt, Finding, Verdict};
+
+/// How many values of a kind are shown.
+const SHOWN: usize = 5;
+
+/// A verdict, and how much was looked at for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Judgement {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// The evidence, where it could be counted.
+    pub evidence: Option<u64>,
+}
+
+/// Judges what was observed.
+pub fn judge(check: &Check, seen: &Observation) -> Judgement {
+    let evidence = evidence(check, seen);
+    let mut bad_rows = BTreeSet::new();
+    let mut contradictions = Vec::new();
+    contradictions.extend(wrong_number_of_rows(check, &seen.body, &mut bad_rows));
+    contradictions.extend(broken_values(check, &seen.body, &mut bad_rows));
+    if let (Some(keys), Some(expected)) = (check.expect.keys(), &seen.expected_keys) {
+        contradictions.extend(missing_keys(keys, expected, &seen.body));
+    }
+    let verdict = if contradictions.is_empty() {
+        match doubt(check, seen, &evidence) {
+            Some(doubt) => Verdict::Unconfirmed(doubt),
+            None => Verdict::Confirmed,
+        }
+    } else {
+        Verdict::Violated(Finding {
+            contradictions,
+            cut: seen.body.is_cut(),
+            rows: shown_rows(check, &seen.body, &bad_rows),
+        })
+    };
+    Judgement { verdict, evidence: evidence.ok() }
+}
+
+fn evidence(check: &Check, seen: &Observation) -> Result<u64, Doubt> {
+    match &check.evidence.measure {
+        Measure::Rows => Ok(seen.body.count()),
+        Measure::ExpectedKeys => Ok(seen.expected_keys.as_ref().map_or(0, Rows::count)),
+        Measure::Column(column) => summed(column, &seen.body),
+        Measure::Query(_) => Ok(seen.evidence.unwrap_or(0)),
+    }
+}
+
+fn summed(column: &ColumnName, body: &Rows) -> Result<u64, Doubt> {
+    let at = body.position(column);
+    let not_a_count = |what: &str| {
+        Doubt::new(
+            Cause::QueryError,
+            format!("evidence column `{column}` is {what} on a row, and evidence is a count"),
+        )
+    };
+    let mut sum = Number::from(0_u64);
+    for row in body.rows() {
+        match &row[at] {
+            Value::Number(n) if n.is_negative() => return Err(not_a_count("negative")),
+            Value::Number(n) => sum = sum.plus(n),
+            other => return Err(not_a_count(other.kind())),
+        }
+    }
+    sum.as_count().ok_or_else(|| not_a_count("a fraction or too large, summed up,"))
+}
+
+fn wrong_number_of_rows(
+    check: &Check,
+    body: &Rows,
+    bad_rows: &mut BTreeSet<usize>,
+) -> Option<Contradiction> {
+    let limit = check.expect.rows()?;
+    let wrong =
+        if body.is_cut() { limit.is_past(body.count()) } else { !limit.holds(body.count()) };
+    if !wrong {
+        return None;
+    }
+    bad_rows.extend(0..body.rows().len());
+    Some(Contradiction::Rows { expected: limit.to_string(), seen: body.count() })
+}
+
+fn broken_values(check: &Check, body: &Rows, bad_rows: &mut BTreeSet<usize>) -> Vec<Contradiction> {
+    // Rows that break a limit come first among those shown, whatever the number of rows says.
+    let mut broken_rows = BTreeSet::new();
+    let mut contradictions = Vec::new();
+    for (column, limit) in check.expect.values() {
+        let at = body.position(column);
+        let broken: Vec<usize> =
+            (0..body.rows().len()).filter(|row| !limit.holds(&body.rows()[*row][at])).collect();
+        if broken.is_empty() {
+            continue;
+        }
+        contradictions.push(Contradiction::Values {
+            column: column.clone(),
+            expected: limit.to_string(),
+            rows: u64::try_from(broken.len()).unwrap_or(u64::MAX),
+            of: body.count(),
+            seen: broken.iter().take(SHOWN).map(|row| body.rows()[*row][at].to_string()).collect(),
+        });
+        broken_rows.extend(broken);
+    }
+    if !broken_rows.is_empty() {
+        *bad_rows = broken_rows;
+    }
+    contradictions
+}
+
+/// Compares who was expected with who came.
+///
+/// In a result that was cut, somebody who is missing may stand past the cut: no contradiction.
+fn missing_keys(keys: &Keys, expected: &Rows, body: &Rows) -> Vec<Contradiction> {
+    let mut contradictions = Vec::new();
+    let came: BTreeSet<Vec<String>> = identities(keys, body).flatten().collect();
+    let mut nameless = 0_u64;
+    let mut missing: BTreeMap<Vec<String>, String> = BTreeMap::new();
+    for (identity, row) in identities(keys, expected).zip(expected.rows()) {
+        match identity {
+            None => nameless += 1,
+            Some(identity) if !came.contains(&identity) => {
+                let shown = keys.columns.iter().map(|c| row[expected.position(c)].to_string());
+                missing.insert(identity, shown.collect::<Vec<_>>().join("/"));
+            }
+            Some(_) => {}
+        }
+    }
+    if !missing.is_empty() && !body.is_cut() {
+        contradictions.push(Contradiction::MissingKeys {
+            missing: u64::try_from(missing.len()).unwrap_or(u64::MAX),
+            of: expected.count(),
+            first: missing.into_values().take(SHOWN).collect(),
+        });
+    }
+    if nameless > 0 {
+        contradictions.push(Contradiction::NamelessKeys { rows: nameless });
+    }
+    contradictions
+}
+
+fn identities<'a>(
+    keys: &Keys,
+    rows: &'a Rows,
+) -> impl Iterator<Item = Option<Vec<String>>> + use<'a> {
+    let at: Vec<usize> = keys.columns.iter().map(|c| rows.position(c)).collect();
+    rows.rows().iter().map(move |row| at.iter().map(|i| row[*i].key()).collect())
+}
+
+fn doubt(check: &Check, seen: &Observation, evidence: &Result<u64, Doubt>) -> Option<Doubt> {
+    let keys_cut = seen.expected_keys.as_ref().map(Rows::completeness);
+    let cut =
+        [Some(seen.body.completeness()), keys_cut].into_iter().flatten().find_map(|c| match c {
+            Completeness::Whole => None,
+            Completeness::RowsCut => Some(format!(
+                "more than {} rows: narrow the query, aggregate in SQL, or raise `max_rows`",
+                check.max_rows.get()
+            )),
+            Completeness::BytesCut => Some(
+                "more than 16 MiB: select fewer or shorter columns, or aggregate in SQL".into(),
+            ),
+        });
+    if let Some(note) = cut {
+        return Some(Doubt::new(Cause::OverLimit, note));
+    }
+    match evidence {
+        Err(doubt) => Some(doubt.clone()),
+        Ok(evidence) if check.evidence.minimum.is_met_by(*evidence) => None,
+        Ok(evidence) => Some(no_evidence(check, *evidence)),
+    }
+}
+
+fn no_evidence(check: &Check, evidence: u64) -> Doubt {
+    let needed = match &check.evidence.minimum {
+        Minimum::AtLeast(min) => min.get(),
+        Minimum::Waived { .. } => 0,
+    };
+    let what = match &check.evidence.measure {
+        Measure::Rows => "rows came".to_owned(),
+        Measure::ExpectedKeys => "keys were expected".to_owned(),
+        Measure::Column(column) => format!("was the sum of `{column}`"),
+        Measure::Query(_) => "was the answer of the evidence query".to_owned(),
+    };
+    Doubt::new(
+        Cause::NoEvidence,
+        format!(
+            "{evidence} {what}, at least {needed} needed; if so little is normal, say so: \
+             `evidence: {{min: 0, because: …}}`"
+        ),
+    )
+}
+
+/// Shows the first bad rows in the columns that the check names.
+fn shown_rows(check: &Check, body: &Rows, bad: &BTreeSet<usize>) -> Vec<String> {
+    let columns = check.columns_read();
+    if columns.is_empty() {
+        return Vec::new();
+    }
+    let show = |row: &usize| {
+        let values = &body.rows()[*row];
+        let pairs = columns.iter().map(|c| format!("{c}={}", values[body.position(c)]));
+        pairs.collect::<Vec<_>>().join(" ")
+    };
+    bad.iter().take(check.samples.rows).map(show).collect()
+}

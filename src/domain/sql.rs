@@ -1,0 +1,523 @@
+//! The SQL of a check: one statement that reads.
+//!
+//! What is refused here is refused because it cannot be a proof or could do harm, and because a
+//! fault in a review is better than a refusal at night. The databases' own guards do not rely on it:
+//! harm hidden in a function or a view is stopped in `source`.
+
+use std::fmt;
+
+use sqlparser::dialect::{Dialect, MySqlDialect, PostgreSqlDialect, SQLiteDialect};
+use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, Whitespace, Word};
+
+use crate::domain::nearest::nearest;
+
+/// A kind of database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Engine {
+    /// PostgreSQL and what speaks its protocol.
+    Postgres,
+    /// MySQL and MariaDB.
+    MySql,
+    /// SQLite.
+    Sqlite,
+}
+
+impl Engine {
+    fn dialect(self) -> &'static dyn Dialect {
+        match self {
+            Self::Postgres => &PostgreSqlDialect {},
+            Self::MySql => &MySqlDialect {},
+            Self::Sqlite => &SQLiteDialect {},
+        }
+    }
+}
+
+impl fmt::Display for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Postgres => "PostgreSQL",
+            Self::MySql => "MySQL",
+            Self::Sqlite => "SQLite",
+        })
+    }
+}
+
+/// One statement that reads, without its closing semicolon.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Query {
+    text: String,
+}
+
+/// Why a text is no [`Query`], with the place inside the text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SqlFault {
+    /// Line inside the SQL, from 1.
+    pub line: u64,
+    /// Column inside the SQL, from 1.
+    pub column: u64,
+    /// The rule that is broken.
+    pub message: String,
+    /// What to write instead.
+    pub hint: Option<String>,
+}
+
+impl Query {
+    /// Parses one read-only statement in the engine's dialect.
+    ///
+    /// # Errors
+    /// The first rule that the text breaks.
+    pub fn parse(text: &str, engine: Engine) -> Result<Self, SqlFault> {
+        let tokens = Tokenizer::new(engine.dialect(), text)
+            .with_unescape(false)
+            .tokenize_with_location()
+            .map_err(|e| SqlFault {
+                line: e.location.line,
+                column: e.location.column,
+                message: format!("this is not {engine} SQL: {}", e.message),
+                hint: Some(
+                    "look for a quote, a comment or a dollar quote that is not closed".into(),
+                ),
+            })?;
+        refuse_live_comments(text, &tokens, engine)?;
+        let tokens: Vec<&TokenWithSpan> = tokens
+            .iter()
+            .filter(|t| !matches!(t.token, Token::Whitespace(_) | Token::EOF))
+            .collect();
+        let body = one_statement(&tokens)?;
+        refuse_unless_read(body)?;
+        refuse_open_parentheses(body)?;
+        for (i, token) in body.iter().enumerate() {
+            let before = i.checked_sub(1).map(|i| &body[i].token);
+            let after: Vec<&Token> = body[i + 1..].iter().take(2).map(|t| &t.token).collect();
+            refuse_parameter(token, before, &after, engine)?;
+            refuse_write(token, before, &after)?;
+            refuse_function(token, &after)?;
+        }
+        let end = body.last().map(|t| t.span.end);
+        Ok(Self { text: up_to(text, end).to_owned() })
+    }
+
+    /// Returns the statement, as it was written.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+fn fault(at: Location, message: impl Into<String>, hint: &str) -> SqlFault {
+    SqlFault {
+        line: at.line,
+        column: at.column,
+        message: message.into(),
+        hint: (!hint.is_empty()).then(|| hint.to_owned()),
+    }
+}
+
+/// Comments that a server executes, or takes orders from, are no comments.
+fn refuse_live_comments(
+    text: &str,
+    tokens: &[TokenWithSpan],
+    engine: Engine,
+) -> Result<(), SqlFault> {
+    if engine != Engine::MySql {
+        return Ok(());
+    }
+    let start = Location::new(1, 1);
+    for opening in ["/*!", "/*M!"] {
+        if text.contains(opening) {
+            return Err(fault(
+                start,
+                format!("`{opening} … */` is executed by the server, it is not a comment"),
+                "write its content as plain SQL, or remove it",
+            ));
+        }
+    }
+    let hint = tokens.iter().find(|t| match &t.token {
+        Token::Whitespace(Whitespace::MultiLineComment(comment)) => comment.starts_with('+'),
+        _ => false,
+    });
+    match hint {
+        Some(t) => Err(fault(
+            t.span.start,
+            "an optimizer hint can switch off the limits that protect the database",
+            "remove the hint",
+        )),
+        None => Ok(()),
+    }
+}
+
+fn one_statement<'a, 'b>(
+    tokens: &'a [&'b TokenWithSpan],
+) -> Result<&'a [&'b TokenWithSpan], SqlFault> {
+    let Some(end) = tokens.iter().position(|t| t.token == Token::SemiColon) else {
+        return Ok(tokens);
+    };
+    match tokens[end..].iter().find(|t| t.token != Token::SemiColon) {
+        Some(next) => Err(fault(
+            next.span.start,
+            "a second statement begins here, and a check is one statement",
+            "join them with UNION ALL or a CTE, or write two checks",
+        )),
+        None => Ok(&tokens[..end]),
+    }
+}
+
+fn refuse_unless_read(tokens: &[&TokenWithSpan]) -> Result<(), SqlFault> {
+    let Some(first) = tokens.iter().find(|t| t.token != Token::LParen) else {
+        let at = tokens.first().map_or(Location::new(1, 1), |t| t.span.start);
+        return Err(fault(at, "there is no SQL here", "write a SELECT"));
+    };
+    let reads = ["SELECT", "WITH", "VALUES", "TABLE"];
+    match &first.token {
+        Token::Word(word) if is_keyword(word, &reads) => Ok(()),
+        other => {
+            let word = other.to_string();
+            let hint = match nearest(&word, reads) {
+                Some(known) => format!("did you mean `{}`?", known.to_lowercase()),
+                None => {
+                    "write a SELECT (or WITH, VALUES, TABLE) that brings the rows to judge".into()
+                }
+            };
+            Err(fault(first.span.start, format!("`{word}` does not begin a read"), &hint))
+        }
+    }
+}
+
+/// A parenthesis that closes what we opened around the statement would leave our guards.
+fn refuse_open_parentheses(tokens: &[&TokenWithSpan]) -> Result<(), SqlFault> {
+    let mut open: Vec<Location> = Vec::new();
+    for token in tokens {
+        match token.token {
+            Token::LParen => open.push(token.span.start),
+            Token::RParen if open.pop().is_none() => {
+                return Err(fault(token.span.start, "this parenthesis closes nothing", ""));
+            }
+            _ => {}
+        }
+    }
+    match open.pop() {
+        Some(at) => Err(fault(at, "this parenthesis is never closed", "")),
+        None => Ok(()),
+    }
+}
+
+fn refuse_parameter(
+    token: &TokenWithSpan,
+    before: Option<&Token>,
+    after: &[&Token],
+    engine: Engine,
+) -> Result<(), SqlFault> {
+    const HINT: &str = "a check without a window has no parameters: write the value, or compute it \
+                        in the SQL";
+    let at = token.span.start;
+    match &token.token {
+        Token::Placeholder(name) => {
+            Err(fault(at, format!("`{name}` is a parameter that nothing binds"), HINT))
+        }
+        Token::Colon => match after.first() {
+            // `a[1:n]` is a slice; PostgreSQL has no other single colon.
+            Some(Token::Word(name))
+                if !matches!(before, Some(Token::Number(..) | Token::LBracket)) =>
+            {
+                Err(fault(at, format!("`:{}` is a parameter that nothing binds", name.value), HINT))
+            }
+            _ => Ok(()),
+        },
+        Token::Assignment => Err(fault(
+            at,
+            "`:=` assigns a variable, and a check only reads",
+            "use a window function or a CTE",
+        )),
+        Token::AtSign if engine != Engine::Postgres => {
+            Err(fault(at, "`@` names a variable that nothing sets", HINT))
+        }
+        Token::Word(word)
+            if engine != Engine::Postgres
+                && word.quote_style.is_none()
+                && word.value.starts_with(['@', '$'])
+                && !word.value.starts_with("@@") =>
+        {
+            Err(fault(at, format!("`{}` is a variable that nothing sets", word.value), HINT))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn refuse_write(
+    token: &TokenWithSpan,
+    before: Option<&Token>,
+    after: &[&Token],
+) -> Result<(), SqlFault> {
+    let Token::Word(word) = &token.token else { return Ok(()) };
+    if word.quote_style.is_some() || matches!(before, Some(Token::Period)) {
+        return Ok(());
+    }
+    let next =
+        |names: &[&str]| matches!(after.first(), Some(Token::Word(w)) if is_keyword(w, names));
+    let opens = matches!(before, Some(Token::LParen | Token::RParen));
+    let at = token.span.start;
+    if is_keyword(word, &["INTO"]) {
+        return Err(fault(at, "`INTO` writes, and a check only reads", "remove the INTO"));
+    }
+    let deletes = is_keyword(word, &["DELETE"]) && next(&["FROM"]);
+    let updates = is_keyword(word, &["UPDATE"])
+        && matches!(after, [Token::Word(_), Token::Word(w)] if is_keyword(w, &["SET"]));
+    if opens && (deletes || updates) {
+        let message = format!("`{}` writes, and a check only reads", word.value);
+        return Err(fault(at, message, "select the rows instead"));
+    }
+    let locks = (is_keyword(word, &["FOR"]) && next(&["UPDATE", "SHARE", "NO", "KEY"]))
+        || (is_keyword(word, &["LOCK"]) && next(&["IN"]));
+    if locks {
+        return Err(fault(
+            at,
+            "this locks rows that applications need",
+            "remove the locking clause",
+        ));
+    }
+    if is_keyword(word, &["NEXT", "PREVIOUS"]) && next(&["VALUE"]) {
+        return Err(fault(at, "a sequence moves when it is asked", "read the table instead"));
+    }
+    Ok(())
+}
+
+/// Functions with effects: they sleep, lock, write, change settings, signal, or read files.
+const REFUSED_FUNCTIONS: [&str; 59] = [
+    // PostgreSQL
+    "set_config",
+    "setval",
+    "nextval",
+    "pg_notify",
+    "pg_cancel_backend",
+    "pg_terminate_backend",
+    "pg_reload_conf",
+    "pg_rotate_logfile",
+    "pg_promote",
+    "pg_export_snapshot",
+    "pg_switch_wal",
+    "pg_create_restore_point",
+    "pg_backup_start",
+    "pg_backup_stop",
+    "pg_start_backup",
+    "pg_stop_backup",
+    "pg_prewarm",
+    "pg_log_backend_memory_contexts",
+    "pg_import_system_collations",
+    "pg_extension_config_dump",
+    "pg_wal_replay_pause",
+    "pg_wal_replay_resume",
+    "query_to_xml",
+    "query_to_xmlschema",
+    "query_to_xml_and_xmlschema",
+    "cursor_to_xml",
+    "xpath_table",
+    "crosstab",
+    "ts_stat",
+    "setseed",
+    "txid_current",
+    "pg_current_xact_id",
+    "brin_summarize_new_values",
+    "brin_summarize_range",
+    "brin_desummarize_range",
+    "gin_clean_pending_list",
+    // MySQL and MariaDB
+    "sleep",
+    "benchmark",
+    "get_lock",
+    "release_lock",
+    "release_all_locks",
+    "load_file",
+    "master_pos_wait",
+    "master_gtid_wait",
+    "source_pos_wait",
+    "wait_for_executed_gtid_set",
+    "wait_until_sql_thread_after_gtids",
+    "lastval",
+    "sys_exec",
+    "sys_eval",
+    "sys_set",
+    "uuid_short",
+    // SQLite
+    "load_extension",
+    "readfile",
+    "writefile",
+    "edit",
+    "fts3_tokenizer",
+    "sqlite_log",
+    "fsdir",
+];
+
+/// As above, by the beginning of the name.
+const REFUSED_PREFIXES: [&str; 18] = [
+    "pg_sleep",
+    "pg_advisory_",
+    "pg_try_advisory_",
+    "pg_read_",
+    "pg_ls_",
+    "pg_stat_file",
+    "pg_file_",
+    "pg_stat_reset",
+    "pg_logical_",
+    "pg_replication_",
+    "pg_create_",
+    "pg_drop_",
+    "pg_copy_",
+    "lo_",
+    "loread",
+    "lowrite",
+    "dblink",
+    "pg_logdir_ls",
+];
+
+fn refuse_function(token: &TokenWithSpan, after: &[&Token]) -> Result<(), SqlFault> {
+    let (Token::Word(word), Some(Token::LParen)) = (&token.token, after.first()) else {
+        return Ok(());
+    };
+    let name = word.value.to_ascii_lowercase();
+    let refused = REFUSED_FUNCTIONS.contains(&name.as_str())
+        || REFUSED_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+    if refused {
+        let message = format!("`{name}` does more than read");
+        return Err(fault(
+            token.span.start,
+            message,
+            "a check may only call functions that compute",
+        ));
+    }
+    Ok(())
+}
+
+fn is_keyword(word: &Word, names: &[&str]) -> bool {
+    word.quote_style.is_none() && names.iter().any(|n| word.value.eq_ignore_ascii_case(n))
+}
+
+/// Cuts the text after the last token, so that a closing semicolon and what follows it are gone.
+fn up_to(text: &str, end: Option<Location>) -> &str {
+    let Some(end) = end else { return text };
+    let mut lines = text.split_inclusive('\n');
+    let before: usize = lines.by_ref().take(index(end.line) - 1).map(str::len).sum();
+    let within: usize =
+        lines.next().unwrap_or("").chars().take(index(end.column) - 1).map(char::len_utf8).sum();
+    &text[..before + within]
+}
+
+fn index(position: u64) -> usize {
+    usize::try_from(position).unwrap_or(usize::MAX).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const ENGINES: [Engine; 3] = [Engine::Postgres, Engine::MySql, Engine::Sqlite];
+
+    #[test]
+    fn reads_are_taken_as_they_are_written() {
+        for sql in [
+            "select 1",
+            "SELECT a, b FROM t -- note",
+            "with x as (select 1 as delete_from) select * from x",
+            "values (1), (2)",
+            "(select 1) union all (select 2)",
+            "select ';', 'delete from t; into', \"into\" from t",
+            "select count(*) as updates from t where deleted = 0 /* ; drop table t */",
+            "select case when a then 1 else 2 end from t",
+            "select substring(a, 1, 3) from t where note = 'for update'",
+        ] {
+            for engine in ENGINES {
+                let query = Query::parse(sql, engine);
+                assert!(query.is_ok(), "{engine}: {sql}: {query:?}");
+            }
+        }
+        let pg = [
+            "select a::text, b[1:2], c ? 'k', d #>> '{a}' from t",
+            "select $$ ; delete from t $$ as x, $q$ :name $q$ as y",
+            "select t.update, t.into from t",
+            "select '10:30'::time, e'it\\'s ;'",
+        ];
+        for sql in pg {
+            let query = Query::parse(sql, Engine::Postgres);
+            assert!(query.is_ok(), "{sql}: {query:?}");
+        }
+        assert!(Query::parse("select @@version, `into` # note", Engine::MySql).is_ok());
+    }
+
+    #[test]
+    fn the_closing_semicolon_and_what_follows_it_go() {
+        for (sql, kept) in [
+            ("select 1;", "select 1"),
+            ("select 1 ; ;\n-- done", "select 1"),
+            ("select 'é'\n  , 2 -- end", "select 'é'\n  , 2"),
+        ] {
+            assert_eq!(Query::parse(sql, Engine::Postgres).unwrap().text(), kept);
+        }
+    }
+
+    #[test]
+    fn what_is_not_one_read_is_refused_with_its_place() {
+        let cases = [
+            ("", "no SQL"),
+            ("  -- only a note", "no SQL"),
+            ("select 1; select 2", "second statement"),
+            ("delete from t", "does not begin a read"),
+            ("sellect 1", "does not begin a read"),
+            ("begin", "does not begin a read"),
+            ("with x as (delete from t returning 1) select * from x", "writes"),
+            ("with x as (select 1) delete from t", "writes"),
+            ("with x as (update t set a = 1 returning 1) select 1", "writes"),
+            ("select * into copy from t", "writes"),
+            ("select * from t into outfile '/tmp/x'", "writes"),
+            ("select * from t for update", "locks"),
+            ("select * from t for no key update", "locks"),
+            ("select * from t lock in share mode", "locks"),
+            ("select pg_sleep(10)", "more than read"),
+            ("select pg_catalog.pg_advisory_lock (1)", "more than read"),
+            ("select sleep(10)", "more than read"),
+            ("select load_extension('x')", "more than read"),
+            ("select 1) q, (select 2", "closes nothing"),
+            ("select (1", "never closed"),
+            ("select 'a", "not "),
+            ("select * from t where id = :id", "`:id`"),
+            ("select next value for s", "sequence"),
+        ];
+        for (sql, rule) in cases {
+            for engine in ENGINES {
+                let fault = Query::parse(sql, engine).expect_err(sql);
+                assert!(fault.message.contains(rule), "{engine}: {sql}: {}", fault.message);
+            }
+        }
+        let fault = Query::parse("select 1\n  ; drop table t", Engine::Sqlite).unwrap_err();
+        assert_eq!((fault.line, fault.column), (2, 5));
+    }
+
+    #[test]
+    fn what_only_one_server_obeys_is_refused_there() {
+        for sql in [
+            "select 1 /*! into outfile '/tmp/x' */",
+            "select 1 /*M! for update */",
+            "select /*+ SET_VAR(max_execution_time=0) */ 1",
+            "select @a := 1",
+            "select @a",
+            "select * from t where a = ?",
+        ] {
+            assert!(Query::parse(sql, Engine::MySql).is_err(), "{sql}");
+        }
+        for sql in ["select $1", "select \"set_config\"('a', 'b', false)"] {
+            assert!(Query::parse(sql, Engine::Postgres).is_err(), "{sql}");
+        }
+        for sql in ["select ?", "select ?1", "select @a", "select $a"] {
+            assert!(Query::parse(sql, Engine::Sqlite).is_err(), "{sql}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(sql in "\\PC{0,80}", tail in "[a-z ();:'\"$/*\\-\n]{0,60}") {
+            for engine in ENGINES {
+                let _ = Query::parse(&sql, engine).is_ok();
+                let _ = Query::parse(&format!("select {tail}"), engine).is_ok();
+            }
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! One value of a result, exact, or named for what it is where it has no exact reading.
+
+use std::fmt;
+
+use chrono::{DateTime, NaiveDate, NaiveDateTime, SecondsFormat, Utc};
+
+use crate::domain::number::Number;
+
+/// A value as it came from a database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Value {
+    /// SQL NULL: satisfies no limit.
+    Null,
+    /// An integer, decimal or float, as an exact decimal.
+    Number(Number),
+    /// NaN, or an infinity of a number, a date or an instant: satisfies no limit.
+    NonFinite(NonFinite),
+    /// A text.
+    Text(String),
+    /// A truth value.
+    Bool(bool),
+    /// A calendar date.
+    Date(NaiveDate),
+    /// An instant; a timestamp without zone is read as UTC.
+    Instant(DateTime<Utc>),
+    /// A date that no calendar has, as in MySQL's `0000-00-00`: satisfies no limit.
+    NoDate(String),
+}
+
+/// The values that are ordered against everything and equal to nothing useful.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NonFinite {
+    /// Not a number.
+    NaN,
+    /// Past every value.
+    Infinity,
+    /// Before every value.
+    NegativeInfinity,
+}
+
+impl Value {
+    /// Names the kind of value, for messages.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Null => "NULL",
+            Self::Number(_) => "a number",
+            Self::NonFinite(_) => "not finite",
+            Self::Text(_) => "a text",
+            Self::Bool(_) => "true or false",
+            Self::Date(_) => "a date",
+            Self::Instant(_) => "an instant",
+            Self::NoDate(_) => "not a date",
+        }
+    }
+
+    /// Returns the text by which keys are matched: equal for equal values, whatever their scale.
+    ///
+    /// `None` for values that identify nothing: NULL and the non-finite ones.
+    pub fn key(&self) -> Option<String> {
+        match self {
+            Self::Null | Self::NonFinite(_) => None,
+            Self::Number(n) => Some(n.normal()),
+            Self::Text(t) => Some(t.clone()),
+            Self::Bool(_) | Self::Date(_) | Self::Instant(_) | Self::NoDate(_) => {
+                Some(self.to_string())
+            }
+        }
+    }
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Null => f.write_str("NULL"),
+            Self::Number(n) => n.fmt(f),
+            Self::NonFinite(NonFinite::NaN) => f.write_str("NaN"),
+            Self::NonFinite(NonFinite::Infinity) => f.write_str("infinity"),
+            Self::NonFinite(NonFinite::NegativeInfinity) => f.write_str("-infinity"),
+            Self::Text(t) => write_short(f, t),
+            Self::Bool(b) => b.fmt(f),
+            Self::Date(d) => d.fmt(f),
+            Self::Instant(i) => f.write_str(&i.to_rfc3339_opts(SecondsFormat::AutoSi, true)),
+            Self::NoDate(t) => f.write_str(t),
+        }
+    }
+}
+
+/// Reads `2026-03-08`, and nothing looser.
+pub fn date(text: &str) -> Option<NaiveDate> {
+    let shape = text.len() == 10
+        && text.bytes().enumerate().all(|(i, b)| match i {
+            4 | 7 => b == b'-',
+            _ => b.is_ascii_digit(),
+        });
+    shape.then(|| NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()).flatten()
+}
+
+/// Reads an RFC 3339 instant, or `2026-03-08 02:30:00` as UTC.
+pub fn instant(text: &str) -> Option<DateTime<Utc>> {
+    if !text.is_ascii() || text.len() < 19 || date(&text[..10]).is_none() {
+        return None;
+    }
+    if let Ok(instant) = DateTime::parse_from_rfc3339(text) {
+        return Some(instant.with_timezone(&Utc));
+    }
+    ["%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f"]
+        .iter()
+        .find_map(|form| NaiveDateTime::parse_from_str(text, form).ok())
+        .map(|civil| civil.and_utc())
+}
+
+/// Texts in findings are cut: a finding is read on a telephone.
+fn write_short(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+    const SHOWN: usize = 60;
+    let mut chars = text.chars();
+    for c in chars.by_ref().take(SHOWN) {
+        if c.is_control() { f.write_str("·")? } else { write!(f, "{c}")? }
+    }
+    if chars.next().is_some() { f.write_str("…") } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_and_instants_have_one_form() {
+        assert!(date("2026-03-08").is_some());
+        for bad in ["2026-3-8", "2026-02-30", "20260308", "2026-03-08T", "+026-03-08", ""] {
+            assert!(date(bad).is_none(), "{bad}");
+        }
+        let utc = instant("2026-03-08T01:30:00+01:30").unwrap();
+        assert_eq!(utc, instant("2026-03-08 00:00:00").unwrap());
+        for bad in ["2026-03-08", "2026-03-08 25:00:00", "noon"] {
+            assert!(instant(bad).is_none(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn equal_numbers_have_one_key_whatever_their_scale() {
+        let key = |t: &str| Value::Number(Number::from_digits(t).unwrap()).key();
+        assert_eq!(key("1.50"), key("1.5"));
+        assert_eq!(key("100"), key("1e2"));
+        assert_eq!(Value::Null.key(), None);
+    }
+
+    #[test]
+    fn long_texts_are_cut_and_control_characters_hidden() {
+        let shown = Value::Text(format!("a\nb{}", "x".repeat(100))).to_string();
+        assert!(shown.starts_with("a·b") && shown.ends_with('…') && shown.chars().count() == 61);
+    }
+}

@@ -1,0 +1,290 @@
+//! Addresses of databases, parsed strictly.
+//!
+//! The drivers' own parsers pass over what they do not know, log it, or take it from the
+//! environment; a typo in `sslmode` would then be plain text on the wire (`facts/databases.md`
+//! §2.4). Faults name rules, never the address: somebody may have written a password into it.
+
+use std::path::{Path, PathBuf};
+
+use percent_encoding::percent_decode_str;
+use url::{Host, Url};
+
+use crate::domain::nearest::suggestion;
+use crate::domain::sql::Engine;
+
+/// The address of a database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Dsn {
+    /// A PostgreSQL server.
+    Postgres(Server),
+    /// A MySQL or MariaDB server.
+    MySql(Server),
+    /// An SQLite file.
+    Sqlite(PathBuf),
+}
+
+/// The address of a database on a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Server {
+    /// Where it listens.
+    pub endpoint: Endpoint,
+    /// Who we are there.
+    pub user: String,
+    /// Which database.
+    pub database: String,
+    /// How the connection is protected.
+    pub tls: Tls,
+}
+
+/// Where a server listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Endpoint {
+    /// A TCP port.
+    Tcp {
+        /// Host name or address.
+        host: String,
+        /// Port.
+        port: u16,
+    },
+    /// A Unix socket: PostgreSQL's folder of sockets, or MySQL's socket itself.
+    Socket {
+        /// The folder or the socket.
+        path: PathBuf,
+        /// PostgreSQL's port, which names the socket in its folder.
+        port: u16,
+    },
+}
+
+/// How a connection is protected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Tls {
+    /// Not at all; the default only for loopback and sockets.
+    Off,
+    /// Encrypted, to whoever answers.
+    Encrypted,
+    /// Encrypted, to a server whose certificate a trusted authority signed.
+    VerifyCa(Authorities),
+    /// As above, and the certificate names the host; the default.
+    VerifyFull(Authorities),
+}
+
+/// Whose signature is trusted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Authorities {
+    /// Those of the system.
+    System,
+    /// Those in a PEM file.
+    File(PathBuf),
+}
+
+impl Dsn {
+    /// Parses an address; relative paths of SQLite count from `folder`.
+    ///
+    /// # Errors
+    /// The rule that is broken.
+    pub fn parse(text: &str, folder: &Path) -> Result<Self, String> {
+        if let Some(path) = text.strip_prefix("sqlite:") {
+            return sqlite(path, folder);
+        }
+        let url = Url::parse(text).map_err(|_| {
+            "this is not an address: write postgres://user@host/database, \
+                          mysql://user@host/database or sqlite:file.db"
+                .to_owned()
+        })?;
+        if url.password().is_some() {
+            return Err("a password stands in the address: remove it, and write `password: \
+                        ${file:…}` or `${env:…}` beside it"
+                .into());
+        }
+        match url.scheme() {
+            "postgres" | "postgresql" => server(&url, 5432, "host", folder).map(Self::Postgres),
+            "mysql" | "mariadb" => server(&url, 3306, "socket", folder).map(Self::MySql),
+            other => {
+                let known = ["postgres", "mysql", "mariadb", "sqlite"];
+                let hint = suggestion(other, &known).unwrap_or_default();
+                Err(format!("this kind of database is not known: {hint}"))
+            }
+        }
+    }
+
+    /// Returns the dialect that is spoken there.
+    pub fn engine(&self) -> Engine {
+        match self {
+            Self::Postgres(_) => Engine::Postgres,
+            Self::MySql(_) => Engine::MySql,
+            Self::Sqlite(_) => Engine::Sqlite,
+        }
+    }
+}
+
+fn sqlite(path: &str, folder: &Path) -> Result<Dsn, String> {
+    let path = path.strip_prefix("//").unwrap_or(path);
+    if path.is_empty() || path.starts_with(":memory:") {
+        return Err("an SQLite source is a file: write sqlite:file.db".into());
+    }
+    if path.contains('?') {
+        return Err("an SQLite address has no options: it is always opened read-only".into());
+    }
+    Ok(Dsn::Sqlite(folder.join(path)))
+}
+
+fn server(url: &Url, default_port: u16, socket_key: &str, folder: &Path) -> Result<Server, String> {
+    let port = url.port().unwrap_or(default_port);
+    let mut options = Options::default();
+    for (key, value) in url.query_pairs() {
+        options.set(&key, &value, socket_key)?;
+    }
+    let endpoint = match (options.socket.take(), url.host()) {
+        (Some(path), _) => Endpoint::Socket { path: folder.join(path), port },
+        (None, Some(host)) => Endpoint::Tcp { host: bare(&host), port },
+        (None, None) => return Err("the address names no host".into()),
+    };
+    let user = match (options.user.take(), url.username()) {
+        (Some(user), "") => user,
+        (None, user) if !user.is_empty() => decoded(user)?,
+        (Some(_), _) => return Err("the address names the user twice".into()),
+        (None, _) => return Err("the address names no user: write user@host".into()),
+    };
+    let database = decoded(url.path().trim_start_matches('/'))?;
+    if database.is_empty() || database.contains('/') {
+        return Err("the address names no database: write host/database".into());
+    }
+    let tls = options.tls(&endpoint, folder)?;
+    Ok(Server { endpoint, user, database, tls })
+}
+
+#[derive(Default)]
+struct Options {
+    user: Option<String>,
+    socket: Option<String>,
+    sslmode: Option<String>,
+    sslrootcert: Option<String>,
+}
+
+impl Options {
+    fn set(&mut self, key: &str, value: &str, socket_key: &str) -> Result<(), String> {
+        let slot = match key {
+            "user" => &mut self.user,
+            "sslmode" => &mut self.sslmode,
+            "sslrootcert" => &mut self.sslrootcert,
+            key if key == socket_key => &mut self.socket,
+            _ => {
+                let known = ["user", "sslmode", "sslrootcert", socket_key];
+                let hint = suggestion(key, &known).unwrap_or_default();
+                return Err(format!("the address has an option that is not known: {hint}"));
+            }
+        };
+        if value.is_empty() {
+            return Err(format!("the option `{key}` of the address is empty"));
+        }
+        if slot.replace(value.to_owned()).is_some() {
+            return Err(format!("the option `{key}` of the address stands there twice"));
+        }
+        Ok(())
+    }
+
+    fn tls(self, endpoint: &Endpoint, folder: &Path) -> Result<Tls, String> {
+        const MODES: [&str; 4] = ["disable", "require", "verify-ca", "verify-full"];
+        let authorities = match &self.sslrootcert {
+            Some(path) => Authorities::File(folder.join(path)),
+            None => Authorities::System,
+        };
+        match self.sslmode.as_deref() {
+            None if endpoint.is_local() && self.sslrootcert.is_none() => Ok(Tls::Off),
+            None | Some("verify-full") => Ok(Tls::VerifyFull(authorities)),
+            Some("verify-ca") => Ok(Tls::VerifyCa(authorities)),
+            Some(mode @ ("disable" | "require")) if self.sslrootcert.is_some() => {
+                Err(format!("`sslmode={mode}` checks nothing, so `sslrootcert` would be idle"))
+            }
+            Some("disable") => Ok(Tls::Off),
+            Some("require") => Ok(Tls::Encrypted),
+            Some(other) => {
+                let hint = suggestion(other, &MODES).unwrap_or_default();
+                Err(format!("this `sslmode` is not known: {hint}"))
+            }
+        }
+    }
+}
+
+impl Endpoint {
+    /// Says whether the connection stays on this machine.
+    pub fn is_local(&self) -> bool {
+        match self {
+            Self::Socket { .. } => true,
+            Self::Tcp { host, .. } => match host.parse::<std::net::IpAddr>() {
+                Ok(address) => address.is_loopback(),
+                Err(_) => host == "localhost",
+            },
+        }
+    }
+}
+
+fn bare(host: &Host<&str>) -> String {
+    match host {
+        Host::Domain(name) => (*name).to_owned(),
+        Host::Ipv4(address) => address.to_string(),
+        Host::Ipv6(address) => address.to_string(),
+    }
+}
+
+fn decoded(text: &str) -> Result<String, String> {
+    let text = percent_decode_str(text).decode_utf8().map(|t| t.into_owned());
+    text.map_err(|_| "the address is not UTF-8".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Dsn, String> {
+        Dsn::parse(text, Path::new("/etc/allswell"))
+    }
+
+    fn tls(text: &str) -> Tls {
+        match parse(text).unwrap() {
+            Dsn::Postgres(server) | Dsn::MySql(server) => server.tls,
+            Dsn::Sqlite(_) => panic!("a server"),
+        }
+    }
+
+    #[test]
+    fn hosts_that_are_not_this_one_are_verified_in_full() {
+        assert_eq!(tls("postgres://a@db.internal/b"), Tls::VerifyFull(Authorities::System));
+        assert_eq!(tls("mysql://a@10.0.0.1/b"), Tls::VerifyFull(Authorities::System));
+        assert_eq!(tls("postgres://a@[::1]:99/b"), Tls::Off);
+        assert_eq!(tls("postgres:///b?user=a&host=/run/postgresql"), Tls::Off);
+        assert_eq!(tls("postgres://a@localhost/b?sslmode=require"), Tls::Encrypted);
+        assert_eq!(tls("postgres://a@db.internal/b?sslmode=disable"), Tls::Off);
+    }
+
+    #[test]
+    fn what_a_driver_would_pass_over_is_a_fault() {
+        for (bad, rule) in [
+            ("postgres://a@db/b?sslmod=disable", "did you mean `sslmode`"),
+            ("postgres://a@db/b?sslmode=verify_full", "verify-full"),
+            ("postgres://a@db/b?sslmode=prefer", "not known"),
+            ("postgres://a@db/b?sslmode=disable&sslmode=require", "twice"),
+            ("postgres://a@db/b?sslmode=require&sslrootcert=x", "idle"),
+            ("postgres://a:hunter2@db/b", "password"),
+            ("postgres://db/b", "no user"),
+            ("postgres://a@db", "no database"),
+            ("postgres://a@db/", "no database"),
+            ("postgress://a@db/b", "did you mean `postgres`"),
+            ("oracle://a@db/b", "not known"),
+            ("hunter2", "not an address"),
+            ("sqlite:", "a file"),
+            ("sqlite::memory:", "a file"),
+            ("sqlite:x.db?mode=rw", "no options"),
+        ] {
+            let message = parse(bad).expect_err(bad);
+            assert!(message.contains(rule), "{bad}: {message}");
+            assert!(!message.contains("hunter2"));
+        }
+    }
+
+    #[test]
+    fn relative_paths_count_from_the_settings() {
+        assert_eq!(parse("sqlite:x.db").unwrap(), Dsn::Sqlite("/etc/allswell/x.db".into()));
+        assert_eq!(parse("sqlite:///x.db").unwrap(), Dsn::Sqlite("/x.db".into()));
+    }
+}

@@ -1,0 +1,4 @@
+//! From checks to verdicts: attempts, and a round of them.
+
+pub mod attempt;
+pub mod round;

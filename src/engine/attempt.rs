@@ -1,0 +1,119 @@
+//! One attempt at one check: ask its sources, judge what came.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::check::{Check, Keys};
+use crate::domain::evidence::Measure;
+use crate::domain::judge::{Judgement, judge};
+use crate::domain::name::SourceName;
+use crate::domain::observation::{Observation, Rows};
+use crate::domain::value::Value;
+use crate::domain::verdict::{Cause, Doubt, Verdict};
+use crate::source::Source;
+use crate::source::ask::{Ask, Question, Reply, Wanted};
+
+/// The sources that checks may ask, by name.
+pub type Sources = BTreeMap<SourceName, Arc<Source>>;
+
+/// Makes one attempt.
+///
+/// Do not drop the future: cancel `stop`, and it ends within seconds.
+pub async fn attempt(check: &Check, sources: &Sources, stop: &CancellationToken) -> Judgement {
+    match observe(check, sources, stop).await {
+        Ok(seen) => judge(check, &seen),
+        Err(doubt) => Judgement { verdict: Verdict::Unconfirmed(doubt), evidence: None },
+    }
+}
+
+async fn observe(
+    check: &Check,
+    sources: &Sources,
+    stop: &CancellationToken,
+) -> Result<Observation, Doubt> {
+    let elsewhere = check.expect.keys().filter(|keys| keys.source != check.source);
+    let mut expected_keys = None;
+    if let Some(keys) = elsewhere {
+        let replies = ask(check, &keys.source, vec![keys_question(check, keys)], sources, stop);
+        expected_keys = replies.await?.pop().map(rows).transpose()?;
+    }
+    // The body comes last: where it is cut, nothing else is missing.
+    let mut questions = Vec::new();
+    if let Measure::Query(query) = &check.evidence.measure {
+        questions.push(Question { query: query.clone(), wanted: Wanted::OneValue });
+    }
+    let here = check.expect.keys().filter(|keys| keys.source == check.source);
+    questions.extend(here.map(|keys| keys_question(check, keys)));
+    questions.push(Question {
+        query: check.query.clone(),
+        wanted: Wanted::Rows { columns: check.columns_read(), rows_max: check.max_rows.get() },
+    });
+    let mut replies = ask(check, &check.source, questions, sources, stop).await?;
+    let body = replies.pop().map(rows).transpose()?.ok_or_else(no_reply)?;
+    let mut evidence = None;
+    for reply in replies {
+        match reply {
+            Reply::Rows(rows) => expected_keys = Some(rows),
+            Reply::Value(value) => evidence = Some(count(&value)?),
+        }
+    }
+    Ok(Observation { body, expected_keys, evidence })
+}
+
+async fn ask(
+    check: &Check,
+    source: &SourceName,
+    questions: Vec<Question>,
+    sources: &Sources,
+    stop: &CancellationToken,
+) -> Result<Vec<Reply>, Doubt> {
+    let source = sources.get(source).ok_or_else(|| {
+        Doubt::new(Cause::Connect, format!("the settings have no source `{source}`"))
+    })?;
+    let timeout = check.timeout.unwrap_or_else(|| source.timeout());
+    source.observe(&Ask { check: check.id.clone(), timeout, questions }, stop).await
+}
+
+fn keys_question(check: &Check, keys: &Keys) -> Question {
+    Question {
+        query: keys.from.clone(),
+        wanted: Wanted::Rows { columns: keys.columns.clone(), rows_max: check.max_rows.get() },
+    }
+}
+
+fn rows(reply: Reply) -> Result<Rows, Doubt> {
+    match reply {
+        Reply::Rows(rows) => Ok(rows),
+        Reply::Value(_) => Err(no_reply()),
+    }
+}
+
+/// The source answers each question in its kind; this is said where it does not.
+fn no_reply() -> Doubt {
+    Doubt::new(Cause::QueryError, "the source left a question without its answer")
+}
+
+fn count(value: &Value) -> Result<u64, Doubt> {
+    let counted = match value {
+        Value::Number(number) => number.as_count(),
+        Value::Null
+        | Value::NonFinite(_)
+        | Value::Text(_)
+        | Value::Bool(_)
+        | Value::Date(_)
+        | Value::Instant(_)
+        | Value::NoDate(_) => None,
+    };
+    counted.ok_or_else(|| {
+        let seen = match value {
+            Value::Number(_) => "is negative or a fraction",
+            other => other.kind(),
+        };
+        Doubt::new(
+            Cause::QueryError,
+            format!("evidence is one non-negative whole number, and the answer is {seen}"),
+        )
+    })
+}

@@ -1,0 +1,19 @@
+//! allswell proves data right, and says so when the proof does not come.
+//!
+//! The tree is the architecture: a module names only modules of lower floors (ARCHITECTURE.md has
+//! the picture, `tests/it/tidy.rs` the rule).
+
+pub mod domain;
+
+pub mod clock;
+pub mod dsn;
+pub mod secret;
+
+pub mod manifest;
+pub mod source;
+
+pub mod engine;
+
+pub mod settings;
+
+pub mod cli;

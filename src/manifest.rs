@@ -1,0 +1,78 @@
+//! From YAML to a catalogue, or to every fault in it.
+//!
+//! It needs to know the sources' names and engines, and nothing else of the world.
+
+pub mod schema;
+
+mod document;
+mod expectation;
+mod file;
+mod folder;
+mod yaml;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::domain::catalogue::Catalogue;
+use crate::domain::fault::Fault;
+use crate::domain::name::SourceName;
+use crate::domain::sql::Engine;
+
+pub use document::{Document, Map, Place};
+pub use yaml::Node;
+
+pub(crate) use file::timeout;
+
+/// The sources that checks may name, with the dialect that each speaks.
+pub type Engines = BTreeMap<SourceName, Engine>;
+
+/// One file of checks, read.
+#[derive(Debug, Clone)]
+pub struct Text {
+    /// The file, as faults name it.
+    pub file: String,
+    /// Its content.
+    pub text: String,
+}
+
+/// Loads every `*.yaml` and `*.yml` under the given files and folders.
+///
+/// # Errors
+/// All faults of all files, in the order of files and lines.
+pub fn load(paths: &[impl AsRef<Path>], engines: &Engines) -> Result<Catalogue, Vec<Fault>> {
+    let mut faults = Vec::new();
+    let texts = folder::read(paths, &mut faults);
+    match parse(&texts, engines) {
+        Ok(catalogue) if faults.is_empty() => Ok(catalogue),
+        Ok(_) => Err(faults),
+        Err(more) => {
+            // A folder that could not be read explains why there are no checks.
+            if faults.is_empty() || !texts.is_empty() {
+                faults.extend(more);
+            }
+            Err(faults)
+        }
+    }
+}
+
+/// Parses texts into one catalogue.
+///
+/// # Errors
+/// All faults of all texts.
+pub fn parse(texts: &[Text], engines: &Engines) -> Result<Catalogue, Vec<Fault>> {
+    let mut faults = Vec::new();
+    let mut declared = Vec::new();
+    for text in texts {
+        declared.extend(file::checks(text, engines, &mut faults));
+    }
+    let checks = folder::unique(declared, &mut faults);
+    if faults.is_empty() && checks.is_empty() {
+        faults.push(Fault::of_file(
+            texts.first().map_or("", |t| t.file.as_str()),
+            "there is not one check here",
+            "a catalogue without checks proves nothing; write a first check (README: \"A first \
+             check\")",
+        ));
+    }
+    if faults.is_empty() { Ok(Catalogue::new(checks)) } else { Err(faults) }
+}

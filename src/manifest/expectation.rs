@@ -1,0 +1,328 @@
+//! What healthy means, and what proves that something was looked at.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU64;
+
+use crate::domain::check::{Expect, Keys, MaxRows, Samples};
+use crate::domain::evidence::{Evidence, Measure, Minimum};
+use crate::domain::limit::{Limit, LimitFault, LimitParts, RowLimit};
+use crate::domain::name::{ColumnName, SourceName};
+use crate::domain::sql::Engine;
+use crate::manifest::Engines;
+use crate::manifest::document::{Document, Map, Place};
+use crate::manifest::file::{required, source, sql};
+use crate::manifest::yaml::Node;
+
+pub(super) const EXPECT_KEYS: [&str; 3] = ["rows", "values", "keys"];
+pub(super) const ROW_LIMIT_KEYS: [&str; 5] = ["equals", "not_equals", "min", "max", "one_of"];
+pub(super) const LIMIT_KEYS: [&str; 8] =
+    ["equals", "not_equals", "min", "max", "one_of", "tolerance", "tolerance_ratio", "nulls"];
+pub(super) const KEYS_KEYS: [&str; 2] = ["columns", "from"];
+pub(super) const FROM_KEYS: [&str; 2] = ["source", "sql"];
+pub(super) const EVIDENCE_KEYS: [&str; 4] = ["column", "sql", "min", "because"];
+pub(super) const SAMPLES_KEYS: [&str; 2] = ["rows", "columns"];
+
+/// The parts of a check that say how it is judged.
+#[derive(Debug)]
+pub(super) struct Expectation {
+    pub(super) expect: Expect,
+    pub(super) evidence: Evidence,
+    pub(super) samples: Samples,
+}
+
+/// Reads `expect`, `evidence` and `samples`.
+pub(super) fn read(
+    doc: &mut Document<'_>,
+    map: &Map<'_>,
+    place: Place<'_>,
+    target: Option<&(SourceName, Engine)>,
+    engines: &Engines,
+    max_rows: MaxRows,
+) -> Option<Expectation> {
+    let samples = match map.get("samples") {
+        Some(node) => samples(doc, node, Place::Key(&place, "samples")),
+        None => Some(Samples::default()),
+    };
+    let expect_node = required(doc, map, place, "expect");
+    let expect = expect_node
+        .and_then(|n| expect(doc, n, Place::Key(&place, "expect"), target, engines, max_rows));
+    let engine = target.map(|(_, engine)| *engine);
+    let evidence_place = Place::Key(&place, "evidence");
+    let written = match map.get("evidence") {
+        Some(node) => Some(written_evidence(doc, node, evidence_place, engine)?),
+        None => None,
+    };
+    let expect = expect?;
+    let at = map.get("evidence").or(expect_node)?;
+    let evidence = evidence(doc, at, evidence_place, &expect, written)?;
+    Some(Expectation { expect, evidence, samples: samples? })
+}
+
+fn expect(
+    doc: &mut Document<'_>,
+    node: &Node,
+    place: Place<'_>,
+    target: Option<&(SourceName, Engine)>,
+    engines: &Engines,
+    max_rows: MaxRows,
+) -> Option<Expect> {
+    let map = doc.map(node, place, &EXPECT_KEYS)?;
+    let rows = match map.get("rows") {
+        Some(n) => Some(row_limit(doc, n, Place::Key(&place, "rows"), max_rows)),
+        None => None,
+    };
+    let values = match map.get("values") {
+        Some(n) => values(doc, n, Place::Key(&place, "values")),
+        None => Some(BTreeMap::new()),
+    };
+    let keys = match map.get("keys") {
+        Some(n) => Some(keys(doc, n, Place::Key(&place, "keys"), target, engines)),
+        None => None,
+    };
+    // A part that is there and faulty has its fault already.
+    let rows = rows.map_or(Some(None), |r| r.map(Some))?;
+    let keys = keys.map_or(Some(None), |k| k.map(Some))?;
+    Expect::new(rows, values?, keys)
+}
+
+fn row_limit(
+    doc: &mut Document<'_>,
+    node: &Node,
+    place: Place<'_>,
+    max_rows: MaxRows,
+) -> Option<RowLimit> {
+    let map = doc.map(node, place, &ROW_LIMIT_KEYS)?;
+    let parts = limit_parts(doc, &map, place)?;
+    let limit = RowLimit::new(&parts, max_rows.get());
+    limit.map_err(|fault| limit_fault(doc, &map, place, fault)).ok()
+}
+
+fn values(
+    doc: &mut Document<'_>,
+    node: &Node,
+    place: Place<'_>,
+) -> Option<BTreeMap<ColumnName, Limit>> {
+    let map = doc.open_map(node, place)?;
+    let mut values = BTreeMap::new();
+    let mut sound = !map.entries().is_empty();
+    for (key, value) in map.entries() {
+        let here = Place::Key(&place, key);
+        let column = match ColumnName::parse(key) {
+            Ok(column) => Some(column),
+            Err(rule) => {
+                doc.fault(value, here, rule, None);
+                None
+            }
+        };
+        match (column, limit(doc, value, here)) {
+            (Some(column), Some(limit)) => {
+                values.insert(column, limit);
+            }
+            (None, _) | (_, None) => sound = false,
+        }
+    }
+    sound.then_some(values)
+}
+
+fn limit(doc: &mut Document<'_>, node: &Node, place: Place<'_>) -> Option<Limit> {
+    let map = doc.map(node, place, &LIMIT_KEYS)?;
+    let parts = limit_parts(doc, &map, place)?;
+    Limit::new(&parts).map_err(|fault| limit_fault(doc, &map, place, fault)).ok()
+}
+
+/// Reads the parts of a limit; `None` where one of them is faulty.
+fn limit_parts<'n>(
+    doc: &mut Document<'_>,
+    map: &Map<'n>,
+    place: Place<'_>,
+) -> Option<LimitParts<'n>> {
+    if map.entries().is_empty() {
+        return None;
+    }
+    let mut parts = LimitParts::default();
+    let mut sound = true;
+    for (key, node) in map.entries() {
+        let here = Place::Key(&place, key);
+        let slot = match *key {
+            "equals" => &mut parts.equals,
+            "not_equals" => &mut parts.not_equals,
+            "min" => &mut parts.min,
+            "max" => &mut parts.max,
+            "tolerance" => &mut parts.tolerance,
+            "tolerance_ratio" => &mut parts.tolerance_ratio,
+            "one_of" => {
+                let texts = doc.list(node, here).map(|items| {
+                    let item = |(i, n)| doc.text(n, Place::Item(&here, i));
+                    items.iter().enumerate().map(item).collect::<Option<Vec<_>>>()
+                });
+                sound &= matches!(texts, Some(Some(_)));
+                parts.one_of = texts.flatten();
+                continue;
+            }
+            _ => {
+                let allowed = doc.word(node, here, &[("allowed", true)]);
+                sound &= allowed.is_some();
+                parts.nulls_allowed = allowed.is_some();
+                continue;
+            }
+        };
+        *slot = doc.text(node, here);
+        sound &= slot.is_some();
+    }
+    sound.then_some(parts)
+}
+
+fn limit_fault(doc: &mut Document<'_>, map: &Map<'_>, place: Place<'_>, fault: LimitFault) {
+    let here = Place::Key(&place, fault.key);
+    match map.get(fault.key) {
+        Some(node) => doc.fault(node, here, fault.message, fault.hint),
+        None => doc.fault(map.node, place, fault.message, fault.hint),
+    }
+}
+
+fn keys(
+    doc: &mut Document<'_>,
+    node: &Node,
+    place: Place<'_>,
+    target: Option<&(SourceName, Engine)>,
+    engines: &Engines,
+) -> Option<Keys> {
+    let map = doc.map(node, place, &KEYS_KEYS)?;
+    let columns_node = required(doc, &map, place, "columns");
+    let columns = columns_node.and_then(|n| columns(doc, n, Place::Key(&place, "columns")));
+    let from_place = Place::Key(&place, "from");
+    let from = required(doc, &map, place, "from")
+        .and_then(|n| doc.map(n, from_place, &FROM_KEYS))
+        .and_then(|from| {
+            let target = match from.get("source") {
+                Some(n) => source(doc, n, Place::Key(&from_place, "source"), engines),
+                None => target.cloned(),
+            };
+            let engine = target.as_ref().map(|(_, engine)| *engine);
+            let query = required(doc, &from, from_place, "sql")
+                .and_then(|n| sql(doc, n, Place::Key(&from_place, "sql"), engine));
+            Some((query?, target?.0))
+        });
+    let (from, source) = from?;
+    Some(Keys { columns: columns?, from, source })
+}
+
+fn columns(doc: &mut Document<'_>, node: &Node, place: Place<'_>) -> Option<Vec<ColumnName>> {
+    let mut columns: Vec<ColumnName> = Vec::new();
+    let mut sound = true;
+    for (i, item) in doc.list(node, place)?.iter().enumerate() {
+        let here = Place::Item(&place, i);
+        match doc.parsed(item, here, ColumnName::parse) {
+            Some(column) if columns.contains(&column) => {
+                doc.fault(item, here, format!("`{column}` is listed twice"), None);
+                sound = false;
+            }
+            Some(column) => columns.push(column),
+            None => sound = false,
+        }
+    }
+    sound.then_some(columns)
+}
+
+/// Evidence as it was written: a measure or none, a minimum or none.
+#[derive(Debug)]
+struct Written {
+    measure: Option<Measure>,
+    minimum: Minimum,
+}
+
+fn written_evidence(
+    doc: &mut Document<'_>,
+    node: &Node,
+    place: Place<'_>,
+    engine: Option<Engine>,
+) -> Option<Written> {
+    let map = doc.map(node, place, &EVIDENCE_KEYS)?;
+    let at = |key: &'static str| map.get(key).map(|node| (node, Place::Key(&place, key)));
+    let measure = match (at("column"), at("sql")) {
+        (Some(_), Some((n, p))) => {
+            let hint = "keep `column` or `sql`".to_owned();
+            doc.fault(n, p, "evidence is counted in one way", Some(hint));
+            return None;
+        }
+        (Some((n, p)), None) => Some(Measure::Column(doc.parsed(n, p, ColumnName::parse)?)),
+        (None, Some((n, p))) => Some(Measure::Query(sql(doc, n, p, engine)?)),
+        (None, None) => None,
+    };
+    let because = match at("because") {
+        Some((n, p)) => Some((n, p, doc.text(n, p)?.trim().to_owned())),
+        None => None,
+    };
+    let minimum = match at("min") {
+        Some((n, p)) => Some((n, p, doc.whole_number(n, p)?)),
+        None => None,
+    };
+    let minimum = match (minimum.map(|(n, p, min)| (n, p, NonZeroU64::new(min))), because) {
+        (Some((_, _, None)), Some((_, _, because))) => Minimum::Waived { because },
+        (Some((n, p, None)), None) => {
+            let hint = "write `because:` beside it, for whoever reads this next".to_owned();
+            doc.fault(n, p, "a proof without evidence needs a reason", Some(hint));
+            return None;
+        }
+        (Some((_, _, Some(_))) | None, Some((n, p, _))) => {
+            let hint = "remove it, or write `min: 0`".to_owned();
+            doc.fault(n, p, "`because` is the reason for `min: 0`", Some(hint));
+            return None;
+        }
+        (Some((_, _, Some(min))), None) => Minimum::AtLeast(min),
+        (None, None) => Minimum::ONE,
+    };
+    Some(Written { measure, minimum })
+}
+
+/// Holds the evidence that was written, or what it is by default, against what is expected.
+fn evidence(
+    doc: &mut Document<'_>,
+    at: &Node,
+    place: Place<'_>,
+    expect: &Expect,
+    written: Option<Written>,
+) -> Option<Evidence> {
+    const HINT: &str = "write `evidence: {sql: select count(*) from …}` to count what was looked \
+                        at, or `evidence: {min: 0, because: …}`";
+    let Some(written) = written else {
+        let implied = Evidence::implied(expect);
+        if implied.is_none() {
+            let message = "zero rows satisfy `rows`, and zero rows prove nothing by themselves";
+            doc.fault(at, place, message, Some(HINT.into()));
+        }
+        return implied;
+    };
+    let waived = matches!(written.minimum, Minimum::Waived { .. });
+    let counts_rows = match &written.measure {
+        Some(Measure::Rows | Measure::Column(_)) => true,
+        Some(Measure::ExpectedKeys | Measure::Query(_)) => false,
+        None => Evidence::implied_measure(expect).is_none(),
+    };
+    if expect.allows_zero_rows() && counts_rows && !waived {
+        let message = "this counts the rows that came, and `rows` is satisfied when none come";
+        doc.fault(at, place, message, Some(HINT.into()));
+        return None;
+    }
+    let measure = written.measure.or_else(|| Evidence::implied_measure(expect));
+    Some(Evidence { measure: measure.unwrap_or(Measure::Rows), minimum: written.minimum })
+}
+
+fn samples(doc: &mut Document<'_>, node: &Node, place: Place<'_>) -> Option<Samples> {
+    let map = doc.map(node, place, &SAMPLES_KEYS)?;
+    let rows = match map.get("rows") {
+        Some(n) => {
+            let here = Place::Key(&place, "rows");
+            let rows = doc.whole_number(n, here)?;
+            let within = usize::try_from(rows).ok().filter(|r| (1..=Samples::MOST).contains(r));
+            if within.is_none() {
+                doc.fault(n, here, format!("samples show 1 to {} rows", Samples::MOST), None);
+            }
+            within?
+        }
+        None => Samples::default().rows,
+    };
+    let node = required(doc, &map, place, "columns")?;
+    let columns = columns(doc, node, Place::Key(&place, "columns"))?;
+    Some(Samples { rows, columns })
+}

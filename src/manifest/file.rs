@@ -1,0 +1,316 @@
+//! One file of checks: its head, its defaults, and each check.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::domain::check::{Check, MaxRows, Severity};
+use crate::domain::duration;
+use crate::domain::fault::Fault;
+use crate::domain::name::{CheckId, LabelName, Owner, SourceName};
+use crate::domain::nearest::suggestion;
+use crate::domain::sql::{Engine, Query};
+use crate::manifest::document::{Document, Map, Place};
+use crate::manifest::expectation;
+use crate::manifest::yaml::Node;
+use crate::manifest::{Engines, Text};
+
+/// The keys of a file.
+pub(super) const FILE_KEYS: [&str; 4] = ["version", "owner", "defaults", "checks"];
+/// The keys of `defaults`.
+pub(super) const DEFAULTS_KEYS: [&str; 6] =
+    ["source", "severity", "owner", "labels", "runbook", "timeout"];
+/// The keys of a check.
+pub(super) const CHECK_KEYS: [&str; 13] = [
+    "id", "why", "owner", "severity", "labels", "runbook", "source", "sql", "expect", "evidence",
+    "timeout", "max_rows", "samples",
+];
+/// The words for severities.
+pub(super) const SEVERITIES: [(&str, Severity); 3] =
+    [("critical", Severity::Critical), ("warning", Severity::Warning), ("info", Severity::Info)];
+/// The shortest and the longest time that a statement may be given.
+pub(super) const TIMEOUTS: (Duration, Duration) =
+    (Duration::from_millis(100), Duration::from_secs(300));
+
+/// A check with the place of its id, so that a second one of that id can point at the first.
+#[derive(Debug)]
+pub(super) struct Declared {
+    pub(super) check: Check,
+    pub(super) line: u64,
+    pub(super) column: u64,
+}
+
+/// What a check takes where it says nothing itself.
+#[derive(Debug, Default)]
+struct Defaults {
+    source: Option<SourceName>,
+    severity: Option<Severity>,
+    owner: Option<Owner>,
+    labels: BTreeMap<LabelName, String>,
+    runbook: Option<String>,
+    timeout: Option<Duration>,
+}
+
+/// Reads all checks of a file; faults are added to `faults`.
+pub(super) fn checks(text: &Text, engines: &Engines, faults: &mut Vec<Fault>) -> Vec<Declared> {
+    let mut document = Document::new(text);
+    let declared = read(&mut document, engines);
+    let sound = document.is_sound();
+    faults.extend(document.into_faults());
+    if sound { declared } else { Vec::new() }
+}
+
+fn read(doc: &mut Document<'_>, engines: &Engines) -> Vec<Declared> {
+    let Some(root) = doc.tree() else { return Vec::new() };
+    if matches!(root.kind, crate::manifest::yaml::Kind::Null) {
+        let hint = "write `version: 1` and `checks:`, or remove the file".to_owned();
+        doc.fault_at(0, 0, Place::Root, "the file is empty", Some(hint));
+        return Vec::new();
+    }
+    let Some(map) = doc.map(&root, Place::Root, &FILE_KEYS) else { return Vec::new() };
+    version(doc, &map);
+    let mut defaults = map
+        .get("defaults")
+        .map(|node| read_defaults(doc, node, Place::Key(&Place::Root, "defaults"), engines))
+        .unwrap_or_default();
+    if let Some(node) = map.get("owner") {
+        let owner = doc.parsed(node, Place::Key(&Place::Root, "owner"), Owner::parse);
+        defaults.owner = defaults.owner.or(owner);
+    }
+    let place = Place::Key(&Place::Root, "checks");
+    let Some(node) = map.get("checks") else {
+        let hint = "write `checks:` and a first check under it".to_owned();
+        doc.fault(&root, Place::Root, "`checks` is missing", Some(hint));
+        return Vec::new();
+    };
+    let Some(items) = doc.list(node, place) else { return Vec::new() };
+    let mut declared = Vec::new();
+    for (i, item) in items.iter().enumerate() {
+        declared.extend(check(doc, item, Place::Item(&place, i), &defaults, engines));
+    }
+    declared
+}
+
+fn version(doc: &mut Document<'_>, map: &Map<'_>) {
+    let place = Place::Key(&Place::Root, "version");
+    match map.get("version") {
+        None => {
+            let hint = "begin the file with `version: 1`".to_owned();
+            doc.fault(map.node, Place::Root, "`version` is missing", Some(hint));
+        }
+        Some(node) => match doc.whole_number(node, place) {
+            Some(1) | None => {}
+            Some(other) => {
+                let message = format!("version {other} of the language is not known here");
+                doc.fault(node, place, message, Some("write `version: 1`".into()));
+            }
+        },
+    }
+}
+
+fn read_defaults(
+    doc: &mut Document<'_>,
+    node: &Node,
+    place: Place<'_>,
+    engines: &Engines,
+) -> Defaults {
+    let Some(map) = doc.map(node, place, &DEFAULTS_KEYS) else { return Defaults::default() };
+    let at = |key: &'static str| map.get(key).map(|node| (node, Place::Key(&place, key)));
+    Defaults {
+        source: at("source").and_then(|(n, p)| source(doc, n, p, engines)).map(|(name, _)| name),
+        severity: at("severity").and_then(|(n, p)| doc.word(n, p, &SEVERITIES)),
+        owner: at("owner").and_then(|(n, p)| doc.parsed(n, p, Owner::parse)),
+        labels: at("labels").map(|(n, p)| labels(doc, n, p)).unwrap_or_default(),
+        runbook: at("runbook").and_then(|(n, p)| doc.parsed(n, p, http_url)),
+        timeout: at("timeout").and_then(|(n, p)| doc.parsed(n, p, timeout)),
+    }
+}
+
+fn check(
+    doc: &mut Document<'_>,
+    node: &Node,
+    place: Place<'_>,
+    defaults: &Defaults,
+    engines: &Engines,
+) -> Option<Declared> {
+    let map = doc.map(node, place, &CHECK_KEYS)?;
+    let at = |key: &'static str| map.get(key).map(|node| (node, Place::Key(&place, key)));
+    let id_node = required(doc, &map, place, "id");
+    let id = id_node.and_then(|n| doc.parsed(n, Place::Key(&place, "id"), CheckId::parse));
+    let why = required(doc, &map, place, "why")
+        .and_then(|n| doc.text(n, Place::Key(&place, "why")).map(|t| t.trim().to_owned()));
+    let severity = at("severity").and_then(|(n, p)| doc.word(n, p, &SEVERITIES));
+    let owner = at("owner").and_then(|(n, p)| doc.parsed(n, p, Owner::parse));
+    let owner = owner.or_else(|| defaults.owner.clone());
+    if owner.is_none() && !map.entries().iter().any(|(key, _)| *key == "owner") {
+        let hint = "write `owner:` at the head of the file, or here".to_owned();
+        doc.fault(node, place, "nobody answers for this check", Some(hint));
+    }
+    let mut all_labels = defaults.labels.clone();
+    all_labels.extend(at("labels").map(|(n, p)| labels(doc, n, p)).unwrap_or_default());
+    let runbook = at("runbook").and_then(|(n, p)| doc.parsed(n, p, http_url));
+    let own_timeout = at("timeout").and_then(|(n, p)| doc.parsed(n, p, timeout));
+    let max_rows = at("max_rows").map_or(Some(MaxRows::default()), |(n, p)| max_rows(doc, n, p));
+    let target = target(doc, &map, place, defaults, engines);
+    let query = required(doc, &map, place, "sql").and_then(|n| {
+        sql(doc, n, Place::Key(&place, "sql"), target.as_ref().map(|(_, engine)| *engine))
+    });
+    let expectation =
+        expectation::read(doc, &map, place, target.as_ref(), engines, max_rows.unwrap_or_default());
+    let (source, _) = target?;
+    let expectation = expectation?;
+    Some(Declared {
+        line: id_node?.line,
+        column: id_node?.column,
+        check: Check {
+            id: id?,
+            why: why?,
+            owner: owner?,
+            severity: severity.or(defaults.severity).unwrap_or(Severity::Warning),
+            labels: all_labels,
+            runbook: runbook.or_else(|| defaults.runbook.clone()),
+            source,
+            query: query?,
+            expect: expectation.expect,
+            evidence: expectation.evidence,
+            timeout: own_timeout.or(defaults.timeout),
+            max_rows: max_rows?,
+            samples: expectation.samples,
+            file: doc.file().to_owned(),
+        },
+    })
+}
+
+/// Returns the value of a key that must stand there.
+pub(super) fn required<'n>(
+    doc: &mut Document<'_>,
+    map: &Map<'n>,
+    place: Place<'_>,
+    key: &str,
+) -> Option<&'n Node> {
+    let node = map.get(key);
+    if node.is_none() {
+        let hint = format!("write `{key}:` here");
+        doc.fault(map.node, place, format!("`{key}` is missing"), Some(hint));
+    }
+    node
+}
+
+/// Returns the source that a check asks, or records that there is none.
+fn target(
+    doc: &mut Document<'_>,
+    map: &Map<'_>,
+    place: Place<'_>,
+    defaults: &Defaults,
+    engines: &Engines,
+) -> Option<(SourceName, Engine)> {
+    if let Some(node) = map.get("source") {
+        return source(doc, node, Place::Key(&place, "source"), engines);
+    }
+    match &defaults.source {
+        Some(name) => engines.get(name).map(|engine| (name.clone(), *engine)),
+        None => {
+            let hint = "write `source:` here or under `defaults`".to_owned();
+            doc.fault(map.node, place, "`source` is missing", Some(hint));
+            None
+        }
+    }
+}
+
+/// Reads the name of a source that the settings know.
+pub(super) fn source(
+    doc: &mut Document<'_>,
+    node: &Node,
+    place: Place<'_>,
+    engines: &Engines,
+) -> Option<(SourceName, Engine)> {
+    let name = doc.parsed(node, place, SourceName::parse)?;
+    if let Some(engine) = engines.get(&name) {
+        return Some((name, *engine));
+    }
+    let valid: Vec<&str> = engines.keys().map(SourceName::as_str).collect();
+    let hint = suggestion(name.as_str(), &valid)
+        .unwrap_or_else(|| "add it under `sources` in allswell.yaml".into());
+    doc.fault(node, place, format!("the settings have no source `{name}`"), Some(hint));
+    None
+}
+
+/// Reads SQL in the dialect of its source; where the source is unknown, only that it is there.
+pub(super) fn sql(
+    doc: &mut Document<'_>,
+    node: &Node,
+    place: Place<'_>,
+    engine: Option<Engine>,
+) -> Option<Query> {
+    let text = doc.text(node, place)?.to_owned();
+    if doc.comment_after(node) {
+        let message = "` #` begins a YAML comment, so the SQL ends before it";
+        doc.fault(node, place, message, Some("use a block: `sql: |`".into()));
+        return None;
+    }
+    match Query::parse(&text, engine?) {
+        Ok(query) => Some(query),
+        Err(fault) => {
+            let (line, column) = doc.inside(node, fault.line, fault.column);
+            doc.fault_at(line, column, place, fault.message, fault.hint);
+            None
+        }
+    }
+}
+
+fn labels(doc: &mut Document<'_>, node: &Node, place: Place<'_>) -> BTreeMap<LabelName, String> {
+    let mut labels = BTreeMap::new();
+    let Some(map) = doc.open_map(node, place) else { return labels };
+    for (key, value) in map.entries() {
+        let here = Place::Key(&place, key);
+        match LabelName::parse(key) {
+            Ok(name) => {
+                if let Some(text) = doc.parsed(value, here, label_value) {
+                    labels.insert(name, text);
+                }
+            }
+            Err(rule) => doc.fault(value, here, rule, None),
+        }
+    }
+    labels
+}
+
+fn label_value(text: &str) -> Result<String, &'static str> {
+    if text.len() > 200 || text.chars().any(char::is_control) {
+        return Err("a label's value is one line of at most 200 bytes");
+    }
+    Ok(text.to_owned())
+}
+
+fn http_url(text: &str) -> Result<String, &'static str> {
+    match url::Url::parse(text) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.host().is_some() => {
+            Ok(text.to_owned())
+        }
+        Ok(_) | Err(_) => Err("a runbook is an http:// or https:// URL"),
+    }
+}
+
+/// Reads how long a statement may run.
+pub(crate) fn timeout(text: &str) -> Result<Duration, String> {
+    let (shortest, longest) = TIMEOUTS;
+    let timeout = duration::parse(text)?;
+    if timeout < shortest || timeout > longest {
+        return Err(format!(
+            "a statement is given {} to {}",
+            duration::show(shortest),
+            duration::show(longest)
+        ));
+    }
+    Ok(timeout)
+}
+
+fn max_rows(doc: &mut Document<'_>, node: &Node, place: Place<'_>) -> Option<MaxRows> {
+    let number = doc.whole_number(node, place)?;
+    let rows = MaxRows::new(number);
+    if rows.is_none() {
+        let hint = "aggregate in SQL instead of reading more".to_owned();
+        let message = format!("`max_rows` is 1 to {}", MaxRows::MOST);
+        doc.fault(node, place, message, Some(hint));
+    }
+    rows
+}

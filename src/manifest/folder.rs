@@ -1,0 +1,129 @@
+//! The files of a catalogue: which are read, and which ids they share.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use crate::domain::check::Check;
+use crate::domain::fault::Fault;
+use crate::manifest::Text;
+use crate::manifest::file::Declared;
+
+/// Folders below a folder of checks that are read, at most.
+const DEPTH_MAX: usize = 16;
+/// One byte more than is read of a file, so that a longer one is seen to be longer.
+const BYTES_READ: u64 = (1 << 20) + 1;
+
+/// Reads every `*.yaml` and `*.yml` under the given paths, in a stable order.
+pub(super) fn read(paths: &[impl AsRef<Path>], faults: &mut Vec<Fault>) -> Vec<Text> {
+    let mut files = Vec::new();
+    for path in paths {
+        find(path.as_ref(), &mut files, faults);
+    }
+    files.dedup();
+    files.iter().filter_map(|file| read_file(file, faults)).collect()
+}
+
+/// Finds what to read at a path that somebody named.
+fn find(path: &Path, files: &mut Vec<PathBuf>, faults: &mut Vec<Fault>) {
+    let shown = path.display().to_string();
+    match fs::metadata(path) {
+        Ok(meta) if meta.is_dir() => {
+            let before = files.len();
+            let faults_before = faults.len();
+            walk(path, 0, files, faults);
+            if files.len() == before && faults.len() == faults_before {
+                faults.push(Fault::of_file(
+                    shown,
+                    "there is not one *.yaml file in this folder",
+                    "a folder without checks proves nothing; name another, or write a check",
+                ));
+            }
+        }
+        Ok(_) => files.push(path.to_owned()),
+        Err(error) => faults.push(Fault::of_file(
+            shown,
+            format!("cannot be read: {}", error.kind()),
+            "name a file or a folder of checks",
+        )),
+    }
+}
+
+fn walk(folder: &Path, depth: usize, files: &mut Vec<PathBuf>, faults: &mut Vec<Fault>) {
+    let shown = || folder.display().to_string();
+    if depth > DEPTH_MAX {
+        let message = "folders are nested too deeply here";
+        faults.push(Fault::of_file(shown(), message, "is this a link to a folder above?"));
+        return;
+    }
+    let entries = fs::read_dir(folder).and_then(|e| e.collect::<Result<Vec<_>, _>>());
+    let mut entries = match entries {
+        Ok(entries) => entries.into_iter().map(|e| e.path()).collect::<Vec<_>>(),
+        Err(error) => {
+            let message = format!("cannot be read: {}", error.kind());
+            faults.push(Fault::of_file(shown(), message, "look at its permissions"));
+            return;
+        }
+    };
+    entries.sort();
+    for path in entries {
+        let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+        if name.starts_with('.') {
+            continue;
+        }
+        if path.is_dir() {
+            walk(&path, depth + 1, files, faults);
+        } else if matches!(path.extension().and_then(|e| e.to_str()), Some("yaml" | "yml")) {
+            files.push(path);
+        }
+    }
+}
+
+fn read_file(path: &Path, faults: &mut Vec<Fault>) -> Option<Text> {
+    let file = path.display().to_string();
+    let mut bytes = Vec::new();
+    let read =
+        fs::File::open(path).and_then(|f| f.take(BYTES_READ).read_to_end(&mut bytes).map(|_| ()));
+    if let Err(error) = read {
+        let message = format!("cannot be read: {}", error.kind());
+        faults.push(Fault::of_file(file, message, "look at its permissions"));
+        return None;
+    }
+    match String::from_utf8(bytes) {
+        Ok(text) => Some(Text { file, text }),
+        Err(error) => {
+            let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+            let line = good.iter().filter(|b| **b == b'\n').count() + 1;
+            let message = "from here on the file is not UTF-8";
+            let mut fault = Fault::of_file(file, message, "save it as UTF-8");
+            fault.line = u64::try_from(line).unwrap_or(0);
+            fault.column = 1;
+            faults.push(fault);
+            None
+        }
+    }
+}
+
+/// Keeps the checks whose id nobody used before, and records the others.
+pub(super) fn unique(declared: Vec<Declared>, faults: &mut Vec<Fault>) -> Vec<Check> {
+    let mut first: BTreeMap<String, (String, u64)> = BTreeMap::new();
+    let mut checks = Vec::new();
+    for Declared { check, line, column } in declared {
+        let id = check.id.as_str().to_owned();
+        if let Some((file, line_before)) = first.get(&id) {
+            let message = format!("`{id}` is taken: {file}:{line_before} declares it");
+            let mut fault = Fault::of_file(
+                check.file.clone(),
+                message,
+                "an id is the identity of a check's history: choose another",
+            );
+            (fault.line, fault.column) = (line, column);
+            faults.push(fault);
+            continue;
+        }
+        first.insert(id, (check.file.clone(), line));
+        checks.push(check);
+    }
+    checks
+}

@@ -1,0 +1,86 @@
+//! References to secrets: settings say where a password is, never what it is.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use secrecy::SecretString;
+
+/// Where a secret is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reference {
+    /// `${env:NAME}`
+    Env(String),
+    /// `${file:PATH}`; a relative path counts from the settings' folder.
+    File(PathBuf),
+}
+
+impl Reference {
+    /// Parses `${env:NAME}` or `${file:PATH}`.
+    ///
+    /// # Errors
+    /// The rule, without the text: it may be the secret itself.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        const RULE: &str = "a secret is written as a reference, ${env:NAME} or ${file:PATH}, never \
+                            as itself";
+        let inner = text.strip_prefix("${").and_then(|t| t.strip_suffix('}')).ok_or(RULE)?;
+        match inner.split_once(':') {
+            Some(("env", name)) if is_env_name(name) => Ok(Self::Env(name.to_owned())),
+            Some(("file", path)) if !path.is_empty() => Ok(Self::File(PathBuf::from(path))),
+            Some(_) | None => Err(RULE),
+        }
+    }
+
+    /// Takes a relative path as one under `folder`.
+    #[must_use]
+    pub fn under(self, folder: &std::path::Path) -> Self {
+        match self {
+            Self::File(path) => Self::File(folder.join(path)),
+            Self::Env(name) => Self::Env(name),
+        }
+    }
+
+    /// Reads the secret; a file's closing line break is not part of it.
+    ///
+    /// # Errors
+    /// Where it is not there, saying where it was looked for.
+    #[expect(clippy::disallowed_methods, reason = "a reference to the environment is read here")]
+    pub fn read(&self) -> Result<SecretString, String> {
+        match self {
+            Self::Env(name) => std::env::var(name)
+                .map(SecretString::from)
+                .map_err(|_| format!("the environment variable {name} is not set")),
+            Self::File(path) => match std::fs::read_to_string(path) {
+                Ok(text) => Ok(SecretString::from(text.trim_end_matches(['\r', '\n']).to_owned())),
+                Err(error) => Err(format!("{} cannot be read: {}", path.display(), error.kind())),
+            },
+        }
+    }
+}
+
+fn is_env_name(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Env(name) => write!(f, "${{env:{name}}}"),
+            Self::File(path) => write!(f, "${{file:{}}}", path.display()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_references_are_accepted_and_the_rule_never_repeats_the_text() {
+        assert!(Reference::parse("${env:PGPASS_1}").is_ok());
+        assert!(Reference::parse("${file:/run/secrets/x}").is_ok());
+        for bad in ["hunter2", "${env:}", "${hunter2}", "$HOME", "${file:}", "x${env:A}", ""] {
+            let rule = Reference::parse(bad).unwrap_err();
+            assert!(!rule.contains("hunter2"));
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! The operator's settings: where the checks are and which databases they may ask.
+//!
+//! As strict as the language of checks. Faults never repeat what stands in the file: it is where
+//! people put passwords by mistake.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::domain::fault::Fault;
+use crate::domain::name::SourceName;
+use crate::dsn::Dsn;
+use crate::manifest::{self, Document, Engines, Map, Node, Place, Text};
+use crate::secret::Reference;
+use crate::source::SourceSettings;
+
+const SETTINGS_KEYS: [&str; 2] = ["checks", "sources"];
+const SOURCE_KEYS: [&str; 5] = ["url", "password", "connections", "timeout", "allow_superuser"];
+const CONNECTIONS_MAX: u64 = 64;
+const CONNECTIONS: u16 = 2;
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What the operator decided.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Files and folders of checks.
+    pub checks: Vec<PathBuf>,
+    /// The watched databases.
+    pub sources: Vec<SourceEntry>,
+}
+
+/// One watched database, its password still a reference.
+#[derive(Debug, Clone)]
+pub struct SourceEntry {
+    /// Its name.
+    pub name: SourceName,
+    /// Its address.
+    pub dsn: Dsn,
+    password: Option<Reference>,
+    connections: u16,
+    timeout: Duration,
+    allow_superuser: bool,
+}
+
+impl Settings {
+    /// Reads a settings file.
+    ///
+    /// # Errors
+    /// All faults of the file.
+    pub fn read(path: &Path) -> Result<Self, Vec<Fault>> {
+        let file = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            let hint = "name the settings with `--config FILE`, or try `allswell demo` for a \
+                        folder to look at";
+            vec![Fault::of_file(file.clone(), format!("cannot be read: {}", error.kind()), hint)]
+        })?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        Self::parse(&Text { file, text }, folder)
+    }
+
+    /// Parses settings whose relative paths count from `folder`.
+    ///
+    /// # Errors
+    /// All faults of the text.
+    pub fn parse(text: &Text, folder: &Path) -> Result<Self, Vec<Fault>> {
+        let mut doc = Document::confidential(text);
+        let settings = settings(&mut doc, folder);
+        let faults = doc.into_faults();
+        match settings {
+            Some(settings) if faults.is_empty() => Ok(settings),
+            Some(_) | None => Err(faults),
+        }
+    }
+
+    /// Names the sources and their dialects, which is all that checks are read with.
+    pub fn engines(&self) -> Engines {
+        self.sources.iter().map(|s| (s.name.clone(), s.dsn.engine())).collect()
+    }
+}
+
+impl SourceEntry {
+    /// Reads the password and returns what a source is opened with.
+    ///
+    /// # Errors
+    /// Where the password was looked for and not found.
+    pub fn open(&self) -> Result<SourceSettings, String> {
+        let password = self.password.as_ref().map(Reference::read).transpose();
+        let password = password.map_err(|e| format!("password of source `{}`: {e}", self.name))?;
+        Ok(SourceSettings {
+            name: self.name.clone(),
+            dsn: self.dsn.clone(),
+            password,
+            connections: self.connections,
+            timeout: self.timeout,
+            allow_superuser: self.allow_superuser,
+        })
+    }
+}
+
+fn settings(doc: &mut Document<'_>, folder: &Path) -> Option<Settings> {
+    let root = doc.tree()?;
+    let map = doc.map(&root, Place::Root, &SETTINGS_KEYS)?;
+    let place = Place::Key(&Place::Root, "checks");
+    let checks = match map.get("checks") {
+        None => vec![folder.join("checks")],
+        Some(node) => {
+            let items = doc.list(node, place)?;
+            let paths = items.iter().enumerate();
+            paths
+                .filter_map(|(i, n)| doc.text(n, Place::Item(&place, i)))
+                .map(|p| folder.join(p))
+                .collect()
+        }
+    };
+    let place = Place::Key(&Place::Root, "sources");
+    let Some(node) = map.get("sources") else {
+        let hint = "write `sources:` with at least one database".to_owned();
+        doc.fault(&root, Place::Root, "`sources` is missing", Some(hint));
+        return None;
+    };
+    let entries = doc.open_map(node, place)?;
+    let mut sources = Vec::new();
+    for (name, node) in entries.entries() {
+        sources.extend(source(doc, name, node, Place::Key(&place, name), folder));
+    }
+    Some(Settings { checks, sources })
+}
+
+fn source(
+    doc: &mut Document<'_>,
+    name: &str,
+    node: &Node,
+    place: Place<'_>,
+    folder: &Path,
+) -> Option<SourceEntry> {
+    let name = match SourceName::parse(name) {
+        Ok(name) => Some(name),
+        Err(rule) => {
+            doc.fault(node, place, rule, None);
+            None
+        }
+    };
+    let map = doc.map(node, place, &SOURCE_KEYS)?;
+    let dsn = match map.get("url") {
+        Some(node) => doc.parsed(node, Place::Key(&place, "url"), |t| Dsn::parse(t, folder)),
+        None => {
+            let hint = "write `url: postgres://user@host/database`, `mysql://…` or \
+                        `sqlite:file.db`"
+                .to_owned();
+            doc.fault(node, place, "`url` is missing", Some(hint));
+            None
+        }
+    };
+    let password = optional(&map, "password", |node| {
+        let reference = doc.parsed(node, Place::Key(&place, "password"), Reference::parse)?;
+        Some(reference.under(folder))
+    });
+    let connections = optional(&map, "connections", |node| {
+        connections(doc, node, Place::Key(&place, "connections"))
+    });
+    let timeout = optional(&map, "timeout", |node| {
+        doc.parsed(node, Place::Key(&place, "timeout"), manifest::timeout)
+    });
+    let allow_superuser = optional(&map, "allow_superuser", |node| {
+        let words = [("true", true), ("false", false)];
+        doc.word(node, Place::Key(&place, "allow_superuser"), &words)
+    });
+    Some(SourceEntry {
+        name: name?,
+        dsn: dsn?,
+        password: password?,
+        connections: connections?.unwrap_or(CONNECTIONS),
+        timeout: timeout?.unwrap_or(TIMEOUT),
+        allow_superuser: allow_superuser?.unwrap_or(false),
+    })
+}
+
+/// Reads a value that may be absent; the outer `None` is a fault.
+fn optional<T>(
+    map: &Map<'_>,
+    key: &str,
+    read: impl FnOnce(&Node) -> Option<T>,
+) -> Option<Option<T>> {
+    match map.get(key) {
+        Some(node) => read(node).map(Some),
+        None => Some(None),
+    }
+}
+
+fn connections(doc: &mut Document<'_>, node: &Node, place: Place<'_>) -> Option<u16> {
+    let number = doc.whole_number(node, place)?;
+    let fits = u16::try_from(number).ok().filter(|_| (1..=CONNECTIONS_MAX).contains(&number));
+    if fits.is_none() {
+        let message = format!("a source is given 1 to {CONNECTIONS_MAX} connections");
+        doc.fault(node, place, message, None);
+    }
+    fits
+}

@@ -1,0 +1,124 @@
+//! Watched databases: reading from them without harming them.
+//!
+//! The only place that runs SQL which is not part of the program. Every attempt is one read-only
+//! transaction with limits that the server enforces, a deadline of ours beyond them, and an order to
+//! the server to stop when either runs out. A connection that saw any trouble is thrown away.
+
+pub mod ask;
+
+mod collect;
+mod mysql;
+mod postgres;
+mod sqlite;
+mod watch;
+
+use std::fmt;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::name::SourceName;
+use crate::domain::sql::Engine;
+use crate::domain::verdict::{Cause, Doubt};
+use crate::dsn::Dsn;
+use crate::source::ask::{Ask, Reply};
+
+/// What a source is opened with.
+#[derive(Debug, Clone)]
+pub struct SourceSettings {
+    /// Its name.
+    pub name: SourceName,
+    /// Its address.
+    pub dsn: Dsn,
+    /// Its password, where it needs one.
+    pub password: Option<SecretString>,
+    /// How many connections may be open at once.
+    pub connections: u16,
+    /// How long a statement may run where the check does not say.
+    pub timeout: Duration,
+    /// Whether a role may watch that could write files on the server or is a superuser.
+    pub allow_superuser: bool,
+}
+
+/// A watched database. Nothing is connected until the first question.
+pub struct Source {
+    name: SourceName,
+    timeout: Duration,
+    slots: Semaphore,
+    keeper: Keeper,
+}
+
+enum Keeper {
+    Postgres(postgres::Postgres),
+    MySql(mysql::MySql),
+    Sqlite(sqlite::Sqlite),
+}
+
+impl Source {
+    /// Prepares to watch a database.
+    pub fn new(settings: SourceSettings) -> Self {
+        let SourceSettings { name, dsn, password, connections, timeout, allow_superuser } =
+            settings;
+        let keeper = match dsn {
+            Dsn::Postgres(server) => Keeper::Postgres(postgres::Postgres::new(
+                &server,
+                password.as_ref(),
+                allow_superuser,
+            )),
+            Dsn::MySql(server) => {
+                Keeper::MySql(mysql::MySql::new(&server, password.as_ref(), allow_superuser))
+            }
+            Dsn::Sqlite(path) => Keeper::Sqlite(sqlite::Sqlite::new(path)),
+        };
+        Self { name, timeout, slots: Semaphore::new(usize::from(connections.max(1))), keeper }
+    }
+
+    /// The name in the settings.
+    pub fn name(&self) -> &SourceName {
+        &self.name
+    }
+
+    /// How long a statement may run where the check does not say.
+    pub fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// The dialect that is spoken here.
+    pub fn engine(&self) -> Engine {
+        match &self.keeper {
+            Keeper::Postgres(_) => Engine::Postgres,
+            Keeper::MySql(_) => Engine::MySql,
+            Keeper::Sqlite(_) => Engine::Sqlite,
+        }
+    }
+
+    /// Asks all questions of an attempt in one snapshot; waits for a free connection first.
+    ///
+    /// Do not drop the future: cancel `stop`, and it ends within seconds, having told the server.
+    ///
+    /// # Errors
+    /// Why nothing can be said about the data.
+    pub async fn observe(&self, ask: &Ask, stop: &CancellationToken) -> Result<Vec<Reply>, Doubt> {
+        let interrupted = || Doubt::new(Cause::Interrupted, "stopped before it was looked at");
+        let slot = tokio::select! {
+            biased;
+            () = stop.cancelled() => return Err(interrupted()),
+            slot = self.slots.acquire() => slot.map_err(|_| interrupted())?,
+        };
+        let replies = match &self.keeper {
+            Keeper::Postgres(keeper) => keeper.observe(ask, stop).await,
+            Keeper::MySql(keeper) => keeper.observe(ask, stop).await,
+            Keeper::Sqlite(keeper) => keeper.observe(ask, stop).await,
+        };
+        drop(slot);
+        replies
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Source").field("name", &self.name).finish_non_exhaustive()
+    }
+}

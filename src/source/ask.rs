@@ -1,0 +1,51 @@
+//! What an attempt asks a source, and what comes back.
+
+use std::time::Duration;
+
+use crate::domain::name::{CheckId, ColumnName};
+use crate::domain::observation::Rows;
+use crate::domain::sql::Query;
+use crate::domain::value::Value;
+
+/// All questions of one attempt to one source; they are answered in one snapshot.
+#[derive(Debug, Clone)]
+pub struct Ask {
+    /// Whose attempt it is: the server's administrator sees it.
+    pub check: CheckId,
+    /// How long each statement may run.
+    pub timeout: Duration,
+    /// The questions.
+    pub questions: Vec<Question>,
+}
+
+/// One query, and what is wanted of its result.
+#[derive(Debug, Clone)]
+pub struct Question {
+    /// The query.
+    pub query: Query,
+    /// What is wanted.
+    pub wanted: Wanted,
+}
+
+/// What is wanted of a result.
+#[derive(Debug, Clone)]
+pub enum Wanted {
+    /// Some columns of at most so many rows.
+    Rows {
+        /// Which columns; no other leaves the database.
+        columns: Vec<ColumnName>,
+        /// How many rows.
+        rows_max: u32,
+    },
+    /// The one value of the one row.
+    OneValue,
+}
+
+/// The answer to one question.
+#[derive(Debug, Clone)]
+pub enum Reply {
+    /// To [`Wanted::Rows`].
+    Rows(Rows),
+    /// To [`Wanted::OneValue`].
+    Value(Value),
+}

@@ -1,0 +1,116 @@
+//! Collecting rows up to the caps on rows and bytes.
+
+use crate::domain::name::ColumnName;
+use crate::domain::observation::{Completeness, Rows};
+use crate::domain::value::Value;
+use crate::domain::verdict::{Cause, Doubt};
+use crate::source::ask::{Ask, Reply, Wanted};
+
+/// How many bytes of one result are kept, roughly.
+const BYTES_MAX: usize = 16 << 20;
+/// The longest single value that is fetched at all, where the server can be told.
+pub(super) const VALUE_BYTES_MAX: usize = 1 << 20;
+
+/// Rows as they come.
+#[derive(Debug)]
+pub(super) struct Collector {
+    columns: Option<Vec<ColumnName>>,
+    rows_max: usize,
+    rows: Vec<Vec<Value>>,
+    bytes: usize,
+    completeness: Completeness,
+}
+
+/// Whether more rows are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Appetite {
+    More,
+    /// No; but the server was told how many rows to send, so it has stopped by itself.
+    Enough,
+    /// No, and the server may have gigabytes on their way.
+    TooMuch,
+}
+
+/// A reply, and whether the server has sent all that it would.
+#[derive(Debug)]
+pub(super) struct Fetched {
+    pub(super) reply: Reply,
+    pub(super) drained: bool,
+}
+
+/// Returns the replies, if the one that was cut off was the last.
+pub(super) fn whole(replies: Vec<Reply>, ask: &Ask) -> Result<Vec<Reply>, Doubt> {
+    if replies.len() == ask.questions.len() {
+        return Ok(replies);
+    }
+    Err(Doubt::new(
+        Cause::OverLimit,
+        "the list of expected keys has more than 16 MiB: expect fewer or shorter keys",
+    ))
+}
+
+impl Collector {
+    pub(super) fn new(wanted: &Wanted) -> Self {
+        let (columns, rows_max) = match wanted {
+            Wanted::Rows { columns, rows_max } => (Some(columns.clone()), *rows_max),
+            Wanted::OneValue => (None, 1),
+        };
+        Self {
+            columns,
+            rows_max: usize::try_from(rows_max).unwrap_or(usize::MAX),
+            rows: Vec::new(),
+            bytes: 0,
+            completeness: Completeness::Whole,
+        }
+    }
+
+    /// How many rows to ask the server for: one more than is kept, to see that there is more.
+    pub(super) fn rows_asked(&self) -> usize {
+        self.rows_max.saturating_add(1)
+    }
+
+    /// Keeps a row that took so many bytes on the way.
+    pub(super) fn push(&mut self, row: Vec<Value>, bytes: usize) -> Appetite {
+        if self.rows.len() >= self.rows_max {
+            self.completeness = Completeness::RowsCut;
+            return Appetite::Enough;
+        }
+        self.bytes += bytes + size_of::<Value>() * row.len();
+        if self.bytes > BYTES_MAX {
+            return self.too_large();
+        }
+        self.rows.push(row);
+        Appetite::More
+    }
+
+    /// Notes that a value was too large to be fetched.
+    pub(super) fn too_large(&mut self) -> Appetite {
+        self.completeness = Completeness::BytesCut;
+        Appetite::TooMuch
+    }
+
+    /// Returns what was collected before the rest was left where it is.
+    pub(super) fn finish_cut_off(self) -> Result<Fetched, Doubt> {
+        let fetched = self.finish()?;
+        Ok(Fetched { drained: false, ..fetched })
+    }
+
+    /// Returns what was collected.
+    pub(super) fn finish(mut self) -> Result<Fetched, Doubt> {
+        let drained = self.completeness != Completeness::BytesCut;
+        if let Some(columns) = self.columns {
+            let reply = Reply::Rows(Rows::new(columns, self.rows, self.completeness));
+            return Ok(Fetched { reply, drained });
+        }
+        let one = "the evidence query must bring one row with one non-negative whole number";
+        let doubt = |seen: &str| Doubt::new(Cause::QueryError, format!("{one}, and {seen}"));
+        if self.completeness != Completeness::Whole {
+            return Err(doubt("it brings more"));
+        }
+        match self.rows.pop().as_mut().map(|row| (row.pop(), row.is_empty())) {
+            Some((Some(value), true)) => Ok(Fetched { reply: Reply::Value(value), drained }),
+            Some(_) => Err(doubt("it brings several columns")),
+            None => Err(doubt("it brings no row")),
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! MySQL and MariaDB: one connection and one guarded read-only transaction per attempt.
+//!
+//! A connection is never used twice: a stored function can change session variables, take named
+//! locks and set user variables, and no ROLLBACK undoes that (`facts/databases.md` §2.2).
+
+mod decode;
+mod trouble;
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use futures_util::TryStreamExt;
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlSslMode};
+use sqlx::{
+    AssertSqlSafe, Column, ConnectOptions, Connection, Executor, Row, SqlSafeStr, Statement,
+};
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::name::ColumnName;
+use crate::domain::verdict::{Cause, Doubt};
+use crate::dsn::{Authorities, Endpoint, Server, Tls};
+use crate::source::ask::{Ask, Question, Reply, Wanted};
+use crate::source::collect::{Appetite, Collector, Fetched, whole};
+use crate::source::mysql::decode::Reading;
+use crate::source::mysql::trouble::Phase;
+use crate::source::watch::{SHORT, Watched, opening, short};
+
+/// The keeper of connections to one MySQL or MariaDB database.
+pub(super) struct MySql {
+    options: MySqlConnectOptions,
+    inspected: Mutex<Option<Result<(), Doubt>>>,
+    allow_superuser: bool,
+}
+
+struct Session {
+    conn: MySqlConnection,
+    /// What the server calls this connection.
+    id: u64,
+    flavour: Flavour,
+}
+
+/// The two servers name the limit on a statement's time differently.
+#[derive(Debug, Clone, Copy)]
+enum Flavour {
+    MariaDb,
+    MySql,
+}
+
+impl MySql {
+    pub(super) fn new(
+        server: &Server,
+        password: Option<&SecretString>,
+        allow_superuser: bool,
+    ) -> Self {
+        Self { options: options(server, password), inspected: Mutex::new(None), allow_superuser }
+    }
+
+    pub(super) async fn observe(
+        &self,
+        ask: &Ask,
+        stop: &CancellationToken,
+    ) -> Result<Vec<Reply>, Doubt> {
+        let mut session = self.open(stop).await?;
+        let begin = preamble(session.flavour, ask);
+        short(run(&mut session.conn, begin), stop, |e| trouble::doubt(e, &Phase::Ours)).await?;
+        let mut replies = Vec::with_capacity(ask.questions.len());
+        for question in &ask.questions {
+            let watched = Watched {
+                work: fetch(&mut session.conn, question, ask.timeout),
+                limit: ask.timeout,
+                stop,
+                in_the_way: std::future::pending(),
+                cancel: self.cancel(session.id),
+            };
+            let fetched = watched.end().await?;
+            replies.push(fetched.reply);
+            if !fetched.drained {
+                let _ = timeout(SHORT, self.cancel(session.id)).await;
+                return whole(replies, ask);
+            }
+        }
+        // The replies are complete; a farewell that fails takes nothing from them.
+        let farewell = async {
+            run(&mut session.conn, "ROLLBACK".to_owned()).await?;
+            session.conn.close().await
+        };
+        let _ = timeout(SHORT, farewell).await;
+        Ok(replies)
+    }
+
+    async fn open(&self, stop: &CancellationToken) -> Result<Session, Doubt> {
+        let mut conn =
+            opening(self.options.connect(), stop, |e| trouble::doubt(e, &Phase::Connecting))
+                .await?;
+        let greeting = greet(&mut conn);
+        let (id, version) = short(greeting, stop, |e| trouble::doubt(e, &Phase::Ours)).await?;
+        let known = self.inspected.lock().ok().and_then(|known| known.clone());
+        let verdict = match known {
+            Some(verdict) => verdict,
+            None => {
+                let powers =
+                    short(inspect(&mut conn), stop, |e| trouble::doubt(e, &Phase::Ours)).await?;
+                let verdict = self.judge_role(&powers);
+                if let Ok(mut known) = self.inspected.lock() {
+                    *known = Some(verdict.clone());
+                }
+                verdict
+            }
+        };
+        verdict?;
+        let maria = version.to_ascii_lowercase().contains("mariadb");
+        Ok(Session { conn, id, flavour: if maria { Flavour::MariaDb } else { Flavour::MySql } })
+    }
+
+    fn judge_role(&self, powers: &[String]) -> Result<(), Doubt> {
+        if powers.is_empty() || self.allow_superuser {
+            return Ok(());
+        }
+        Err(Doubt::new(
+            Cause::Refused,
+            format!(
+                "the user has the privilege {}: give allswell one that can only SELECT, or write \
+                 `allow_superuser: true` in the settings of this source",
+                powers.join(" and ")
+            ),
+        ))
+    }
+
+    /// Stops whatever our own connection of this id runs. A user may always do that to itself.
+    #[expect(clippy::disallowed_methods, reason = "source/ is where SQL is put together")]
+    async fn cancel(&self, id: u64) {
+        let stopped = async {
+            let mut conn = self.options.connect().await?;
+            sqlx::raw_sql(AssertSqlSafe(format!("KILL {id}"))).execute(&mut conn).await?;
+            conn.close().await
+        };
+        // Whether it worked or not, the connection of the attempt is thrown away next.
+        let _: Result<(), sqlx::Error> = stopped.await;
+    }
+}
+
+fn options(server: &Server, password: Option<&SecretString>) -> MySqlConnectOptions {
+    let mut options = MySqlConnectOptions::new()
+        .username(&server.user)
+        .password(password.map_or("", |p| p.expose_secret()))
+        .database(&server.database)
+        // The session keeps the server's own sql_mode, so that SQL means what it means elsewhere.
+        .pipes_as_concat(false)
+        .no_engine_substitution(false)
+        .timezone(Some("+00:00".to_owned()));
+    options = match &server.endpoint {
+        Endpoint::Tcp { host, port } => options.host(host).port(*port),
+        Endpoint::Socket { path, .. } => options.socket(path),
+    };
+    let authorities = |options: MySqlConnectOptions, from: &Authorities| match from {
+        Authorities::System => options,
+        Authorities::File(path) => options.ssl_ca(path),
+    };
+    options = match &server.tls {
+        Tls::Off => options.ssl_mode(MySqlSslMode::Disabled),
+        Tls::Encrypted => options.ssl_mode(MySqlSslMode::Required),
+        Tls::VerifyCa(from) => authorities(options.ssl_mode(MySqlSslMode::VerifyCa), from),
+        Tls::VerifyFull(from) => authorities(options.ssl_mode(MySqlSslMode::VerifyIdentity), from),
+    };
+    options.disable_statement_logging()
+}
+
+async fn greet(conn: &mut MySqlConnection) -> Result<(u64, String), sqlx::Error> {
+    const GREETING: &str = "SELECT CAST(CONNECTION_ID() AS CHAR), VERSION()";
+    let row = sqlx::raw_sql(GREETING).fetch_one(conn).await?;
+    let id: &str = row.try_get_unchecked(0)?;
+    let version: String = row.try_get_unchecked(1)?;
+    Ok((id.parse().unwrap_or(0), version))
+}
+
+/// Asks what the user could do beyond reading.
+async fn inspect(conn: &mut MySqlConnection) -> Result<Vec<String>, sqlx::Error> {
+    const POWERS: &str = "\
+        SELECT CAST(privilege_type AS CHAR) FROM information_schema.user_privileges \
+        WHERE grantee = CONCAT(QUOTE(SUBSTRING_INDEX(CURRENT_USER(), '@', 1)), '@', \
+                               QUOTE(SUBSTRING_INDEX(CURRENT_USER(), '@', -1))) \
+          AND privilege_type IN ('SUPER', 'FILE', 'SHUTDOWN', 'SET USER', 'SYSTEM_USER') \
+        ORDER BY 1";
+    let rows = sqlx::raw_sql(POWERS).fetch_all(conn).await?;
+    rows.iter().map(|row| row.try_get_unchecked(0)).collect()
+}
+
+/// Writes the opening of the transaction: one round trip for all limits.
+fn preamble(flavour: Flavour, ask: &Ask) -> String {
+    let ms = ask.timeout.as_millis();
+    let limit = match flavour {
+        Flavour::MariaDb => format!("max_statement_time = {}.{:03}", ms / 1000, ms % 1000),
+        Flavour::MySql => format!("max_execution_time = {ms}"),
+    };
+    let rows = ask.questions.iter().map(|q| Collector::new(&q.wanted).rows_asked()).max();
+    // wait_timeout: how long a session outlives us, should we die between two statements.
+    format!(
+        "SET SESSION {limit}, lock_wait_timeout = 1, innodb_lock_wait_timeout = 1, \
+         wait_timeout = {wait}, sql_select_limit = {rows}; \
+         SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ; \
+         START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY",
+        wait = (SHORT * 2).as_secs(),
+        rows = rows.unwrap_or(1),
+    )
+}
+
+#[expect(clippy::disallowed_methods, reason = "source/ is where SQL from outside is run")]
+async fn run(conn: &mut MySqlConnection, sql: String) -> Result<(), sqlx::Error> {
+    sqlx::raw_sql(AssertSqlSafe(sql)).execute(conn).await.map(|_| ())
+}
+
+/// Fetches what is wanted of one query's result.
+///
+/// It is prepared first: that brings the names of the columns even where no row comes, and tells
+/// what is wrong with the text from what goes wrong with the data.
+#[expect(clippy::disallowed_methods, reason = "source/ is where SQL from outside is run")]
+async fn fetch(
+    conn: &mut MySqlConnection,
+    question: &Question,
+    limit: Duration,
+) -> Result<Fetched, Doubt> {
+    let sql = AssertSqlSafe(question.query.text().to_owned()).into_sql_str();
+    let started = Instant::now();
+    let prepared = conn.prepare(sql).await.map_err(|e| trouble::doubt(&e, &Phase::Preparing))?;
+    let positions = positions(&prepared, &question.wanted)?;
+    let mut collector = Collector::new(&question.wanted);
+    let mut readings: Option<Vec<Reading>> = None;
+    let mut rows = prepared.query().fetch(&mut *conn);
+    let trouble =
+        |e: &sqlx::Error| trouble::doubt(e, &Phase::Running { limit, ran: started.elapsed() });
+    while let Some(row) = rows.try_next().await.map_err(|e| trouble(&e))? {
+        let readings = match &readings {
+            Some(readings) => readings,
+            None => readings.insert(decode::readings(&row, &positions)?),
+        };
+        let (values, bytes) = decode::row(&row, readings)?;
+        match collector.push(values, bytes) {
+            Appetite::More => {}
+            // A LIMIT of the query's own overrides ours, so there may be any number of rows more.
+            Appetite::Enough | Appetite::TooMuch => return collector.finish_cut_off(),
+        }
+    }
+    drop(rows);
+    collector.finish()
+}
+
+/// Finds the wanted columns in the result.
+fn positions(prepared: &sqlx::mysql::MySqlStatement, wanted: &Wanted) -> Result<Vec<usize>, Doubt> {
+    let names: Vec<&str> = prepared.columns().iter().map(Column::name).collect();
+    match wanted {
+        Wanted::OneValue => Ok((0..names.len()).collect()),
+        Wanted::Rows { columns, .. } => columns.iter().map(|c| position(&names, c)).collect(),
+    }
+}
+
+fn position(names: &[&str], column: &ColumnName) -> Result<usize, Doubt> {
+    let mut found =
+        names.iter().enumerate().filter(|(_, n)| n.eq_ignore_ascii_case(column.as_str()));
+    match (found.next(), found.next()) {
+        (Some((i, _)), None) => Ok(i),
+        (Some(_), Some(_)) => Err(Doubt::new(
+            Cause::QueryError,
+            format!("the query brings two columns called `{column}`"),
+        )),
+        (None, _) => Err(Doubt::new(
+            Cause::QueryError,
+            format!("the query brings no column `{column}`, it brings {}", names.join(", ")),
+        )),
+    }
+}

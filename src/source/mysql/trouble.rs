@@ -1,0 +1,99 @@
+//! MySQL's and MariaDB's errors as causes, without a word that could be data.
+
+use std::time::Duration;
+
+use sqlx::mysql::MySqlDatabaseError;
+
+use crate::domain::verdict::{Cause, Doubt};
+use crate::source::watch::late;
+
+/// What we were doing when it happened.
+pub(super) enum Phase {
+    Connecting,
+    /// A statement of ours.
+    Ours,
+    /// The check's statement was parsed; no data was read yet.
+    Preparing,
+    /// The check's statement ran, for so long.
+    Running {
+        limit: Duration,
+        ran: Duration,
+    },
+}
+
+/// Finds the cause.
+pub(super) fn doubt(error: &sqlx::Error, phase: &Phase) -> Doubt {
+    match error {
+        sqlx::Error::Database(e) => match e.try_downcast_ref::<MySqlDatabaseError>() {
+            Some(e) => from_server(e, phase),
+            None => Doubt::new(Cause::QueryError, "the server refused, without saying why"),
+        },
+        sqlx::Error::Io(io) => Doubt::new(Cause::Connect, format!("no connection: {}", io.kind())),
+        sqlx::Error::Tls(tls) => {
+            Doubt::new(Cause::Connect, format!("TLS failed: {tls}; `sslrootcert` names your CA"))
+        }
+        _ => Doubt::new(Cause::Connect, "the connection broke in the middle of an answer"),
+    }
+}
+
+fn from_server(error: &MySqlDatabaseError, phase: &Phase) -> Doubt {
+    let number = error.number();
+    let state = error.code().unwrap_or("HY000");
+    let with =
+        |cause, note: &str| Doubt::new(cause, format!("{note} (SQLSTATE {state}, error {number})"));
+    match number {
+        // Statement limits of MariaDB and MySQL.
+        1969 | 3024 => match phase {
+            Phase::Running { limit, .. } => late(*limit),
+            Phase::Connecting | Phase::Ours | Phase::Preparing => {
+                with(Cause::Timeout, "the server's limit was reached")
+            }
+        },
+        1317 | 1927 => match phase {
+            Phase::Running { limit, ran } if *ran >= limit.mul_f32(0.9) => late(*limit),
+            Phase::Running { .. } | Phase::Connecting | Phase::Ours | Phase::Preparing => {
+                with(Cause::Interrupted, "somebody at the server stopped the query")
+            }
+        },
+        1205 => with(Cause::Busy, "a lock was not free within 1s"),
+        1213 => with(Cause::Busy, "the server gave other work precedence"),
+        1792 | 1290 => with(Cause::Refused, "the query writes, and a check only reads"),
+        1044 | 1045 | 1049 | 1142 | 1143 | 1227 | 1370 | 1698 | 1873 => {
+            with(Cause::Auth, "the server does not let this user in, or not at this")
+        }
+        1040 | 1203 | 1226 => {
+            with(Cause::Connect, "the server, or the user, has no connection left")
+        }
+        1053 | 1077 | 1079 | 1080 | 1152 | 1158..=1161 | 1184 => {
+            with(Cause::Connect, "the server ended the session")
+        }
+        1021 | 1037 | 1038 | 1041 | 1114 | 1135 => {
+            with(Cause::Busy, "the server is out of a resource")
+        }
+        1242 => with(Cause::QueryError, "a subquery brings more than one row"),
+        1365 => with(Cause::QueryError, "the query divides by zero"),
+        _ => match phase {
+            // Written while the text was parsed: every word of it stands in the check.
+            Phase::Preparing if repeats_only_the_text(number) => Doubt::new(
+                Cause::QueryError,
+                format!("{} (SQLSTATE {state}, error {number})", error.message()),
+            ),
+            Phase::Preparing => with(Cause::QueryError, "the server does not understand the query"),
+            Phase::Running { .. } => {
+                with(Cause::QueryError, "the query failed; the server's log says more")
+            }
+            Phase::Connecting => with(Cause::Connect, "the server refused the connection"),
+            Phase::Ours => {
+                with(Cause::QueryError, "the server refused a statement of allswell's own")
+            }
+        },
+    }
+}
+
+/// Unknown columns, tables, functions; syntax; ambiguity.
+fn repeats_only_the_text(number: u16) -> bool {
+    matches!(
+        number,
+        1051 | 1052 | 1054 | 1055 | 1056 | 1060 | 1064 | 1066 | 1128 | 1146 | 1222 | 1305
+    )
+}

@@ -1,0 +1,385 @@
+//! PostgreSQL: one guarded read-only transaction per attempt.
+//!
+//! The rules and their measurements are in `facts/databases.md` §2.1: limits set inside the
+//! transaction, so that they work through PgBouncer and a check cannot switch them off for the next
+//! one; the user's SQL on the extended protocol, so that the server refuses a second statement;
+//! always ROLLBACK, which undoes whatever the SQL set.
+
+mod control;
+mod decode;
+mod trouble;
+
+use std::fmt::Write as _;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use futures_util::TryStreamExt;
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row};
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::name::ColumnName;
+use crate::domain::verdict::{Cause, Doubt};
+use crate::dsn::{Authorities, Endpoint, Server, Tls};
+use crate::source::ask::{Ask, Question, Reply, Wanted};
+use crate::source::collect::{Appetite, Collector, Fetched, VALUE_BYTES_MAX, whole};
+use crate::source::postgres::control::Control;
+use crate::source::postgres::decode::Reading;
+use crate::source::postgres::trouble::Phase;
+use crate::source::watch::{SHORT, Watched, opening, short};
+
+/// How long an idle connection is kept, and how long any connection is used.
+const IDLE_MAX: Duration = Duration::from_secs(300);
+const AGE_MAX: Duration = Duration::from_secs(1800);
+
+/// The keeper of connections to one PostgreSQL database.
+pub(super) struct Postgres {
+    options: PgConnectOptions,
+    control: Control,
+    idle: Mutex<Vec<Session>>,
+    inspected: Mutex<Option<Result<(), Doubt>>>,
+    allow_superuser: bool,
+    /// Makes the name of each attempt at the server its own, across processes too.
+    nonce: u64,
+    attempts: AtomicU64,
+}
+
+struct Session {
+    conn: PgConnection,
+    opened: Instant,
+    used: Instant,
+}
+
+/// How an attempt went wrong, and whether a stale idle connection may explain it.
+enum Failure {
+    Stale,
+    Real(Doubt),
+}
+
+impl From<Doubt> for Failure {
+    fn from(doubt: Doubt) -> Self {
+        Self::Real(doubt)
+    }
+}
+
+impl Postgres {
+    pub(super) fn new(
+        server: &Server,
+        password: Option<&SecretString>,
+        allow_superuser: bool,
+    ) -> Self {
+        let options = options(server, password);
+        Self {
+            control: Control::new(options.clone().application_name("allswell/control")),
+            options,
+            idle: Mutex::new(Vec::new()),
+            inspected: Mutex::new(None),
+            allow_superuser,
+            nonce: RandomState::new().hash_one(0_u8) & 0xffff_ffff,
+            attempts: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) async fn observe(
+        &self,
+        ask: &Ask,
+        stop: &CancellationToken,
+    ) -> Result<Vec<Reply>, Doubt> {
+        if let Some(session) = self.take_idle() {
+            match self.attempt(session, ask, stop, true).await {
+                Ok(replies) => return Ok(replies),
+                Err(Failure::Real(doubt)) => return Err(doubt),
+                // The server closed it while nobody looked: that says nothing, a fresh one will.
+                Err(Failure::Stale) => {}
+            }
+        }
+        let session = self.open(stop).await?;
+        match self.attempt(session, ask, stop, false).await {
+            Ok(replies) => Ok(replies),
+            Err(Failure::Real(doubt)) => Err(doubt),
+            Err(Failure::Stale) => Err(Doubt::new(Cause::Connect, "the connection was lost")),
+        }
+    }
+
+    async fn open(&self, stop: &CancellationToken) -> Result<Session, Doubt> {
+        let mut conn =
+            opening(self.options.connect(), stop, |e| trouble::doubt(e, Phase::Connecting)).await?;
+        let known = self.inspected.lock().ok().and_then(|known| known.clone());
+        let verdict = match known {
+            Some(verdict) => verdict,
+            None => {
+                let verdict =
+                    short(inspect(&mut conn), stop, |e| trouble::doubt(e, Phase::Ours)).await?;
+                let verdict = self.judge_role(&verdict);
+                if let Ok(mut known) = self.inspected.lock() {
+                    *known = Some(verdict.clone());
+                }
+                verdict
+            }
+        };
+        verdict?;
+        let now = Instant::now();
+        Ok(Session { conn, opened: now, used: now })
+    }
+
+    fn judge_role(&self, powers: &[String]) -> Result<(), Doubt> {
+        if powers.is_empty() || self.allow_superuser {
+            return Ok(());
+        }
+        Err(Doubt::new(
+            Cause::Refused,
+            format!(
+                "the role is {}: give allswell one that can only read, or write \
+                 `allow_superuser: true` in the settings of this source",
+                powers.join(" and ")
+            ),
+        ))
+    }
+
+    fn take_idle(&self) -> Option<Session> {
+        let mut idle = self.idle.lock().ok()?;
+        let now = Instant::now();
+        idle.retain(|s| now - s.used < IDLE_MAX && now - s.opened < AGE_MAX);
+        idle.pop()
+    }
+
+    fn keep(&self, mut session: Session) {
+        session.used = Instant::now();
+        if let Ok(mut idle) = self.idle.lock() {
+            idle.push(session);
+        }
+    }
+
+    /// Runs one attempt; the connection is kept only if nothing at all went wrong.
+    async fn attempt(
+        &self,
+        mut session: Session,
+        ask: &Ask,
+        stop: &CancellationToken,
+        reused: bool,
+    ) -> Result<Vec<Reply>, Failure> {
+        let name = self.attempt_name(ask);
+        let begin = preamble(&session.conn, ask, &name);
+        let begun = short(run(&mut session.conn, begin), stop, |e| match e {
+            sqlx::Error::Io(_) if reused => Failure::Stale,
+            e if reused && trouble::is_shutdown(e) => Failure::Stale,
+            e => Failure::Real(trouble::doubt(e, Phase::Ours)),
+        });
+        begun.await?;
+        let mut replies = Vec::with_capacity(ask.questions.len());
+        for question in &ask.questions {
+            let watched = Watched {
+                work: fetch(&mut session.conn, question, ask.timeout),
+                limit: ask.timeout,
+                stop,
+                in_the_way: self.control.somebody_waits_for(&name),
+                cancel: self.control.cancel(&name),
+            };
+            let fetched = watched.end().await.map_err(Failure::Real)?;
+            replies.push(fetched.reply);
+            if !fetched.drained {
+                // The rest is still on its way; nobody waits for it.
+                let _ = timeout(SHORT, self.control.cancel(&name)).await;
+                return whole(replies, ask).map_err(Failure::Real);
+            }
+        }
+        let clean = short(end(&mut session.conn), stop, |e| trouble::doubt(e, Phase::Ours)).await;
+        if clean.map_err(Failure::Real)? {
+            self.keep(session);
+        }
+        Ok(replies)
+    }
+
+    /// Names an attempt at the server, so that it can be seen and stopped, and nothing else can.
+    fn attempt_name(&self, ask: &Ask) -> String {
+        // 63 bytes are what PostgreSQL keeps of a name.
+        let number = self.attempts.fetch_add(1, Ordering::Relaxed) & 0xff_ffff;
+        let check: String = ask.check.as_str().chars().take(38).collect();
+        format!("allswell/{check}#{:08x}{number:x}", self.nonce)
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "source/ is where SQL from outside is run")]
+fn options(server: &Server, password: Option<&SecretString>) -> PgConnectOptions {
+    // Every field is set, because the driver begins with what the environment says (PG*); what it
+    // cannot be told to forget, `main` removes from the environment.
+    let mut options = PgConnectOptions::new_without_pgpass()
+        .username(&server.user)
+        .password(password.map_or("", |p| p.expose_secret()))
+        .database(&server.database)
+        .application_name("allswell")
+        // PgBouncer refuses start-up parameters that it does not know.
+        .extra_float_digits(None);
+    options = match &server.endpoint {
+        Endpoint::Tcp { host, port } => options.host(host).port(*port),
+        Endpoint::Socket { path, port } => {
+            options.host(&path.to_string_lossy()).socket(path).port(*port)
+        }
+    };
+    let authorities = |options: PgConnectOptions, from: &Authorities| match from {
+        Authorities::System => options,
+        Authorities::File(path) => options.ssl_root_cert(path),
+    };
+    options = match &server.tls {
+        Tls::Off => options.ssl_mode(PgSslMode::Disable),
+        Tls::Encrypted => options.ssl_mode(PgSslMode::Require),
+        Tls::VerifyCa(from) => authorities(options.ssl_mode(PgSslMode::VerifyCa), from),
+        Tls::VerifyFull(from) => authorities(options.ssl_mode(PgSslMode::VerifyFull), from),
+    };
+    options.disable_statement_logging()
+}
+
+/// Asks what the role could do beyond reading.
+async fn inspect(conn: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
+    const POWERS: &str = "\
+        SELECT 'a superuser' FROM pg_catalog.pg_roles \
+          WHERE rolname = current_user AND rolsuper \
+        UNION ALL SELECT 'a member of ' || r.rolname FROM pg_catalog.pg_roles r \
+          WHERE r.rolname IN ('pg_read_server_files', 'pg_write_server_files', \
+                              'pg_execute_server_program') \
+            AND NOT (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) \
+            AND pg_catalog.pg_has_role(current_user, r.oid, 'MEMBER')";
+    let mut transaction = conn.begin_with("BEGIN READ ONLY").await?;
+    let rows = sqlx::query(POWERS).persistent(false).fetch_all(&mut *transaction).await?;
+    transaction.rollback().await?;
+    rows.iter().map(|row| row.try_get(0)).collect()
+}
+
+/// Writes the opening of the transaction: one round trip for all limits.
+fn preamble(conn: &PgConnection, ask: &Ask, name: &str) -> String {
+    let isolation = if ask.questions.len() > 1 { " ISOLATION LEVEL REPEATABLE READ" } else { "" };
+    let version = conn.server_version_num().unwrap_or(0);
+    let limit_ms = ask.timeout.as_millis();
+    let mut sql = format!(
+        "BEGIN READ ONLY{isolation}; \
+         SET LOCAL statement_timeout = {limit_ms}; \
+         SET LOCAL lock_timeout = 1000; \
+         SET LOCAL idle_in_transaction_session_timeout = {idle_ms}; \
+         SET LOCAL row_security = off; \
+         SET LOCAL TimeZone = 'UTC'; \
+         SET LOCAL work_mem = '16MB'; \
+         SET LOCAL max_parallel_workers_per_gather = 0; \
+         SET LOCAL jit = off; \
+         SET LOCAL application_name = '{name}'",
+        idle_ms = (SHORT * 2).as_millis(),
+    );
+    if version >= 140_000 {
+        // A busy server does not read its socket: this is how it notices that we died.
+        sql.push_str("; SET LOCAL client_connection_check_interval = 1000");
+    }
+    if version >= 170_000 {
+        // The whole connection ends: the last resort, after everything else had its chance.
+        let questions = u128::try_from(ask.questions.len()).unwrap_or(1);
+        let all_ms = limit_ms * questions + (SHORT * 3).as_millis();
+        let _ = write!(sql, "; SET LOCAL transaction_timeout = {all_ms}");
+    }
+    sql
+}
+
+#[expect(clippy::disallowed_methods, reason = "source/ is where SQL from outside is run")]
+async fn run(conn: &mut PgConnection, sql: String) -> Result<(), sqlx::Error> {
+    sqlx::raw_sql(AssertSqlSafe(sql)).execute(conn).await.map(|_| ())
+}
+
+/// Ends the transaction and says whether the session is as it was before.
+///
+/// ROLLBACK undoes settings. It keeps session locks, which are given back, and statements that a
+/// function prepared, after which the session is not used again.
+async fn end(conn: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    const END: &str = "ROLLBACK; \
+        SELECT pg_catalog.pg_advisory_unlock_all()::text, \
+               (SELECT count(*) FROM pg_catalog.pg_prepared_statements WHERE from_sql)::text";
+    let row = sqlx::raw_sql(END).fetch_one(conn).await?;
+    let left: &str = row.try_get(1)?;
+    Ok(left == "0")
+}
+
+/// Fetches what is wanted of one query's result.
+#[expect(clippy::disallowed_methods, reason = "source/ is where SQL from outside is run")]
+async fn fetch(
+    conn: &mut PgConnection,
+    question: &Question,
+    limit: Duration,
+) -> Result<Fetched, Doubt> {
+    let mut collector = Collector::new(&question.wanted);
+    let wrapped = Wrapped::new(question, collector.rows_asked());
+    let started = Instant::now();
+    let trouble = |e: &sqlx::Error| {
+        trouble::doubt(e, Phase::Theirs { wrapped: &wrapped, limit, ran: started.elapsed() })
+    };
+    let mut rows =
+        sqlx::query(AssertSqlSafe(wrapped.sql.clone())).persistent(false).fetch(&mut *conn);
+    let mut readings: Option<Vec<Reading>> = None;
+    while let Some(row) = rows.try_next().await.map_err(|e| trouble(&e))? {
+        let readings = match &readings {
+            Some(readings) => readings,
+            None => readings.insert(decode::readings(&row, &wrapped.columns)?),
+        };
+        let appetite = match decode::row(&row, readings)? {
+            Some((values, bytes)) => collector.push(values, bytes),
+            None => collector.too_large(),
+        };
+        match appetite {
+            Appetite::More | Appetite::Enough => {}
+            Appetite::TooMuch => break,
+        }
+    }
+    drop(rows);
+    collector.finish()
+}
+
+/// The user's query inside ours, which limits rows, columns and the size of values.
+#[derive(Debug)]
+pub(super) struct Wrapped {
+    pub(super) sql: String,
+    /// Where the user's query stands in ours, in characters.
+    pub(super) inner: std::ops::Range<usize>,
+    pub(super) inner_text: String,
+    /// What the user calls the columns, in our order.
+    pub(super) columns: Vec<String>,
+}
+
+impl Wrapped {
+    /// OFFSET 0 keeps the inner query as it is; the sizes are looked at before values are sent.
+    fn new(question: &Question, rows_asked: usize) -> Self {
+        let inner = question.query.text();
+        let (names, before, after) = match &question.wanted {
+            Wanted::Rows { columns, .. } => (
+                columns.iter().map(ColumnName::to_string).collect::<Vec<_>>(),
+                "SELECT * FROM (\n".to_owned(),
+                "\n) AS r".to_owned(),
+            ),
+            // A scalar subquery: the server refuses a second column or row.
+            Wanted::OneValue => {
+                (vec!["v".to_owned()], "SELECT (\n".to_owned(), "\n) AS v".to_owned())
+            }
+        };
+        let quoted: Vec<String> = names.iter().map(|n| format!("q.{}", quote(n))).collect();
+        let size = |c: &String| format!("coalesce(pg_catalog.pg_column_size({c}), 0)");
+        let mut list = String::new();
+        for column in &quoted {
+            let size = size(column);
+            let _ = write!(list, "CASE WHEN {size} <= {VALUE_BYTES_MAX} THEN {column} END, ");
+        }
+        let fits: Vec<String> =
+            quoted.iter().map(|c| format!("{} <= {VALUE_BYTES_MAX}", size(c))).collect();
+        let fits = if fits.is_empty() { "true".to_owned() } else { fits.join(" AND ") };
+        let head = format!("SELECT {list}{fits} FROM ({before}");
+        let start = head.chars().count();
+        let sql = format!("{head}{inner}{after} OFFSET 0) AS q LIMIT {rows_asked}");
+        Self {
+            sql,
+            inner: start..start + inner.chars().count(),
+            inner_text: inner.to_owned(),
+            columns: names,
+        }
+    }
+}
+
+fn quote(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}

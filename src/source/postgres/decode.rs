@@ -1,0 +1,257 @@
+//! PostgreSQL's binary values, read exactly.
+//!
+//! The driver's own decoders panic on infinite dates and lose digits (`facts/databases.md` E5), so
+//! the bytes are read here. The formats are those of the server's `*send` functions.
+
+use chrono::{DateTime, Days, NaiveDate};
+use sqlx::postgres::{PgRow, PgTypeKind, PgValueRef};
+use sqlx::{Column, Row, TypeInfo, ValueRef};
+
+use crate::domain::number::Number;
+use crate::domain::value::{NonFinite, Value};
+use crate::domain::verdict::{Cause, Doubt};
+
+/// How the bytes of a column are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Bool,
+    Int2,
+    Int4,
+    Int8,
+    Oid,
+    Float4,
+    Float8,
+    Numeric,
+    Text,
+    Uuid,
+    Date,
+    Timestamp,
+}
+
+/// A column with its form.
+#[derive(Debug, Clone)]
+pub(super) struct Reading {
+    name: String,
+    form: Form,
+}
+
+/// Finds the form of each wanted column; the row's last column is ours.
+pub(super) fn readings(row: &PgRow, names: &[String]) -> Result<Vec<Reading>, Doubt> {
+    let columns = row.columns().iter().take(names.len());
+    columns.zip(names).map(|(column, name)| reading(column.type_info(), name)).collect()
+}
+
+fn reading(info: &sqlx::postgres::PgTypeInfo, name: &str) -> Result<Reading, Doubt> {
+    let form = match info.name() {
+        "BOOL" => Form::Bool,
+        "INT2" => Form::Int2,
+        "INT4" => Form::Int4,
+        "INT8" => Form::Int8,
+        "OID" => Form::Oid,
+        "FLOAT4" => Form::Float4,
+        "FLOAT8" => Form::Float8,
+        "NUMERIC" => Form::Numeric,
+        "TEXT" | "VARCHAR" | "CHAR" | "NAME" | "UNKNOWN" | "citext" => Form::Text,
+        "UUID" => Form::Uuid,
+        "DATE" => Form::Date,
+        "TIMESTAMP" | "TIMESTAMPTZ" => Form::Timestamp,
+        other => match info.kind() {
+            PgTypeKind::Enum(_) => Form::Text,
+            PgTypeKind::Domain(base) => return reading(base, name),
+            PgTypeKind::Simple
+            | PgTypeKind::Pseudo
+            | PgTypeKind::Composite(_)
+            | PgTypeKind::Array(_)
+            | PgTypeKind::Range(_) => return Err(unsupported(name, other)),
+        },
+    };
+    Ok(Reading { name: name.to_owned(), form })
+}
+
+fn unsupported(name: &str, kind: &str) -> Doubt {
+    let kind = kind.to_lowercase();
+    let cast = match kind.as_str() {
+        "bytea" => format!("encode({name}, 'hex')"),
+        "money" => format!("{name}::numeric"),
+        "interval" => format!("extract(epoch from {name})"),
+        "json" | "jsonb" => format!("{name} ->> 'key'"),
+        _ if kind.ends_with("[]") => format!("cardinality({name})"),
+        _ if kind.ends_with("range") => format!("lower({name})"),
+        _ => format!("{name}::text"),
+    };
+    Doubt::new(
+        Cause::UnsupportedType,
+        format!("column `{name}` is of type {kind}, which has no exact reading: select `{cast}`"),
+    )
+}
+
+/// Reads the wanted columns of a row and their size; `None` where a value is too large.
+pub(super) fn row(row: &PgRow, readings: &[Reading]) -> Result<Option<(Vec<Value>, usize)>, Doubt> {
+    let raw = |i: usize| {
+        row.try_get_raw(i).map_err(|_| Doubt::new(Cause::QueryError, "the row has a column less"))
+    };
+    let fits = raw(readings.len())?;
+    if fits.as_bytes().ok().and_then(|b| b.first().copied()) != Some(1) {
+        return Ok(None);
+    }
+    let mut bytes = 0;
+    let mut values = Vec::with_capacity(readings.len());
+    for (i, reading) in readings.iter().enumerate() {
+        let value = raw(i)?;
+        bytes += value.as_bytes().map_or(0, <[u8]>::len);
+        values.push(read(&value, reading)?);
+    }
+    Ok(Some((values, bytes)))
+}
+
+fn read(value: &PgValueRef<'_>, reading: &Reading) -> Result<Value, Doubt> {
+    if value.is_null() {
+        return Ok(Value::Null);
+    }
+    let bytes = value.as_bytes().unwrap_or_default();
+    decode(bytes, reading.form).ok_or_else(|| {
+        let name = &reading.name;
+        Doubt::new(
+            Cause::UnsupportedType,
+            format!(
+                "column `{name}` has a value that cannot be read exactly: select `{name}::text`"
+            ),
+        )
+    })
+}
+
+fn decode(bytes: &[u8], form: Form) -> Option<Value> {
+    let number = |n: Option<Number>| n.map(Value::Number);
+    match form {
+        Form::Bool => Some(Value::Bool(*bytes.first()? != 0)),
+        Form::Int2 => number(Some(i64::from(i16::from_be_bytes(bytes.try_into().ok()?)).into())),
+        Form::Int4 => number(Some(i64::from(i32::from_be_bytes(bytes.try_into().ok()?)).into())),
+        Form::Int8 => number(Some(i64::from_be_bytes(bytes.try_into().ok()?).into())),
+        Form::Oid => number(Some(u64::from(u32::from_be_bytes(bytes.try_into().ok()?)).into())),
+        Form::Float4 => {
+            let float = f32::from_be_bytes(bytes.try_into().ok()?);
+            Number::from_f32(float)
+                .map_or_else(|| non_finite(f64::from(float)), |n| number(Some(n)))
+        }
+        Form::Float8 => {
+            let float = f64::from_be_bytes(bytes.try_into().ok()?);
+            Number::from_f64(float).map_or_else(|| non_finite(float), |n| number(Some(n)))
+        }
+        Form::Numeric => numeric(bytes),
+        Form::Text => Some(Value::Text(std::str::from_utf8(bytes).ok()?.to_owned())),
+        Form::Uuid => uuid(bytes),
+        Form::Date => date(i32::from_be_bytes(bytes.try_into().ok()?)),
+        Form::Timestamp => timestamp(i64::from_be_bytes(bytes.try_into().ok()?)),
+    }
+}
+
+fn non_finite(float: f64) -> Option<Value> {
+    Some(Value::NonFinite(if float.is_nan() {
+        NonFinite::NaN
+    } else if float > 0.0 {
+        NonFinite::Infinity
+    } else {
+        NonFinite::NegativeInfinity
+    }))
+}
+
+/// `numeric_send`: digits of base 10,000 after their number, the weight of the first, sign, scale.
+fn numeric(bytes: &[u8]) -> Option<Value> {
+    const NEGATIVE: u16 = 0x4000;
+    let mut words = bytes.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]]));
+    let count = usize::from(words.next()?);
+    let weight = i64::from(words.next()?.cast_signed());
+    let sign = words.next()?;
+    let scale = usize::from(words.next()?);
+    match sign {
+        0 | NEGATIVE => {}
+        0xC000 => return Some(Value::NonFinite(NonFinite::NaN)),
+        0xD000 => return Some(Value::NonFinite(NonFinite::Infinity)),
+        0xF000 => return Some(Value::NonFinite(NonFinite::NegativeInfinity)),
+        _ => return None,
+    }
+    let digits: Vec<u16> = words.take(count).collect();
+    if digits.len() != count {
+        return None;
+    }
+    let digit = |position: i64| {
+        usize::try_from(weight - position).ok().and_then(|i| digits.get(i)).copied().unwrap_or(0)
+    };
+    let mut text = String::from(if sign == NEGATIVE { "-0" } else { "0" });
+    for position in (0..=weight.max(0)).rev() {
+        text.push_str(&format!("{:04}", digit(position)));
+    }
+    if scale > 0 {
+        let mut fraction = String::new();
+        for group in 1..=scale.div_ceil(4) {
+            fraction.push_str(&format!("{:04}", digit(-i64::try_from(group).ok()?)));
+        }
+        text.push('.');
+        text.push_str(&fraction[..scale]);
+    }
+    Number::from_digits(&text).map(Value::Number)
+}
+
+fn uuid(bytes: &[u8]) -> Option<Value> {
+    if bytes.len() != 16 {
+        return None;
+    }
+    let mut text = String::with_capacity(36);
+    for (i, byte) in bytes.iter().enumerate() {
+        if matches!(i, 4 | 6 | 8 | 10) {
+            text.push('-');
+        }
+        text.push_str(&format!("{byte:02x}"));
+    }
+    Some(Value::Text(text))
+}
+
+/// Days since 2000-01-01; the ends of the range are the infinities.
+fn date(days: i32) -> Option<Value> {
+    match days {
+        i32::MAX => return Some(Value::NonFinite(NonFinite::Infinity)),
+        i32::MIN => return Some(Value::NonFinite(NonFinite::NegativeInfinity)),
+        _ => {}
+    }
+    let epoch = NaiveDate::from_ymd_opt(2000, 1, 1)?;
+    let distance = Days::new(u64::from(days.unsigned_abs()));
+    let date =
+        if days < 0 { epoch.checked_sub_days(distance) } else { epoch.checked_add_days(distance) };
+    date.map(Value::Date)
+}
+
+/// Microseconds since 2000-01-01; the ends of the range are the infinities.
+fn timestamp(micros: i64) -> Option<Value> {
+    const EPOCH_2000_MICROS: i64 = 946_684_800_000_000;
+    match micros {
+        i64::MAX => return Some(Value::NonFinite(NonFinite::Infinity)),
+        i64::MIN => return Some(Value::NonFinite(NonFinite::NegativeInfinity)),
+        _ => {}
+    }
+    DateTime::from_timestamp_micros(micros.checked_add(EPOCH_2000_MICROS)?).map(Value::Instant)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn the_ends_of_the_calendar_are_infinite_and_not_a_panic() {
+        assert_eq!(date(i32::MAX), Some(Value::NonFinite(NonFinite::Infinity)));
+        assert_eq!(timestamp(i64::MIN), Some(Value::NonFinite(NonFinite::NegativeInfinity)));
+        assert_eq!(date(i32::MAX - 1), None);
+        assert_eq!(date(0), Some(Value::Date(NaiveDate::from_ymd_opt(2000, 1, 1).unwrap())));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..40)) {
+            for form in [Form::Bool, Form::Int2, Form::Int4, Form::Int8, Form::Oid, Form::Float4,
+                Form::Float8, Form::Numeric, Form::Text, Form::Uuid, Form::Date, Form::Timestamp] {
+                let _ = decode(&bytes, form);
+            }
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! PostgreSQL's errors as causes, without a word that could be data.
+//!
+//! A server's message may quote a value (`invalid input syntax for type integer: "…"`). It is
+//! repeated only where the server wrote it while it parsed the check's own text: then every word of
+//! it stands in the check or names a column.
+
+use std::time::Duration;
+
+use sqlx::postgres::{PgDatabaseError, PgErrorPosition};
+
+use crate::domain::verdict::{Cause, Doubt};
+use crate::source::postgres::Wrapped;
+use crate::source::watch::late;
+
+/// What we were doing when it happened.
+pub(super) enum Phase<'a> {
+    Connecting,
+    /// A statement of ours.
+    Ours,
+    /// The check's statement, with its limit and how long it ran.
+    Theirs {
+        wrapped: &'a Wrapped,
+        limit: Duration,
+        ran: Duration,
+    },
+}
+
+/// Says whether the server is going away or coming up.
+pub(super) fn is_shutdown(error: &sqlx::Error) -> bool {
+    database(error).is_some_and(|e| matches!(e.code(), "57P01" | "57P02" | "57P05" | "25P03"))
+}
+
+fn database(error: &sqlx::Error) -> Option<&PgDatabaseError> {
+    match error {
+        sqlx::Error::Database(e) => e.try_downcast_ref::<PgDatabaseError>(),
+        _ => None,
+    }
+}
+
+/// Finds the cause.
+pub(super) fn doubt(error: &sqlx::Error, phase: Phase<'_>) -> Doubt {
+    if let Some(error) = database(error) {
+        return from_server(error, phase);
+    }
+    match error {
+        sqlx::Error::Io(io) => Doubt::new(Cause::Connect, format!("no connection: {}", io.kind())),
+        sqlx::Error::Tls(tls) => {
+            Doubt::new(Cause::Connect, format!("TLS failed: {tls}; `sslrootcert` names your CA"))
+        }
+        sqlx::Error::Protocol(text) if text.contains("authentication") => {
+            Doubt::new(Cause::Auth, "the server asks for a kind of password that is not supported")
+        }
+        _ => Doubt::new(Cause::Connect, "the connection broke in the middle of an answer"),
+    }
+}
+
+fn from_server(error: &PgDatabaseError, phase: Phase<'_>) -> Doubt {
+    let code = error.code();
+    let with = |cause, note: &str| Doubt::new(cause, format!("{note} (SQLSTATE {code})"));
+    match code {
+        "57014" => match phase {
+            Phase::Theirs { limit, ran, .. } if ran >= limit.mul_f32(0.9) => late(limit),
+            Phase::Theirs { .. } | Phase::Ours | Phase::Connecting => {
+                with(Cause::Interrupted, "somebody at the server cancelled the query")
+            }
+        },
+        "25P04" => with(Cause::Timeout, "the transaction ran into the server's limit"),
+        "55P03" => with(Cause::Busy, "a lock was not free within 1s"),
+        "40001" | "40P01" => with(Cause::Busy, "the server gave other work precedence"),
+        "25006" => with(Cause::Refused, "the query writes, and a check only reads"),
+        "42501" => with(
+            Cause::Auth,
+            "the role may not read this, or row-level security would hide rows from it: GRANT \
+             SELECT, or BYPASSRLS, to it",
+        ),
+        "3D000" => with(Cause::Auth, "there is no such database"),
+        _ if code.starts_with("28") => with(Cause::Auth, "the server does not let this role in"),
+        "53300" => with(Cause::Connect, "the server, or the role, has no connection left"),
+        "57P01" | "57P02" | "57P05" | "25P03" => {
+            with(Cause::Connect, "the server ended the session")
+        }
+        "57P03" => with(Cause::Connect, "the server is starting, stopping or recovering"),
+        "08P01" => match phase {
+            Phase::Connecting => {
+                with(Cause::Connect, "the server or pooler refused the connection")
+            }
+            Phase::Ours | Phase::Theirs { .. } => with(Cause::Connect, "the protocol was broken"),
+        },
+        _ if code.starts_with("08") => with(Cause::Connect, "the connection failed"),
+        _ if code.starts_with("53") || code.starts_with("58") => {
+            with(Cause::Busy, "the server is out of a resource")
+        }
+        _ => match phase {
+            Phase::Theirs { wrapped, .. } => from_query(error, wrapped),
+            Phase::Connecting | Phase::Ours => {
+                with(Cause::QueryError, "the server refused a statement of allswell's own")
+            }
+        },
+    }
+}
+
+fn from_query(error: &PgDatabaseError, wrapped: &Wrapped) -> Doubt {
+    let code = error.code();
+    let what = match code {
+        "0A000" => "the server does not support this here",
+        "21000" => "the evidence query must bring one row with one value, and it brings more",
+        "22012" => "the query divides by zero",
+        _ if code.starts_with("22") => {
+            "a value could not be computed; the server's words may \
+                                        quote it, so look in its log"
+        }
+        _ if code.starts_with("42") => "the server does not understand the query",
+        _ => "the query failed; the server's log says more",
+    };
+    let parsed = code.starts_with("42") && error.r#where().is_none();
+    let position = match error.position() {
+        Some(PgErrorPosition::Original(position)) if parsed => position.saturating_sub(1),
+        Some(_) | None => {
+            return Doubt::new(Cause::QueryError, format!("{what} (SQLSTATE {code})"));
+        }
+    };
+    if !wrapped.inner.contains(&position) {
+        return match (code, missing_column(wrapped, error.message())) {
+            ("42703", Some(column)) => Doubt::new(
+                Cause::QueryError,
+                format!("the query brings no column `{column}` (SQLSTATE {code})"),
+            ),
+            ("42702", _) => Doubt::new(
+                Cause::QueryError,
+                format!(
+                    "the query brings two columns of one name that is judged (SQLSTATE {code})"
+                ),
+            ),
+            _ => Doubt::new(Cause::QueryError, format!("{what} (SQLSTATE {code})")),
+        };
+    }
+    let before: String = wrapped.inner_text.chars().take(position - wrapped.inner.start).collect();
+    let line = before.matches('\n').count() + 1;
+    Doubt::new(
+        Cause::QueryError,
+        format!("{}, in line {line} of the SQL (SQLSTATE {code})", error.message()),
+    )
+}
+
+/// Finds which of the columns that we asked for the server misses.
+fn missing_column<'a>(wrapped: &'a Wrapped, message: &str) -> Option<&'a str> {
+    let named =
+        |c: &&String| message.contains(&format!("q.{c} ")) || message.contains(&format!("\"{c}\""));
+    wrapped.columns.iter().find(named).map(String::as_str)
+}

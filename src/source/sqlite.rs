@@ -1,0 +1,204 @@
+//! SQLite: a file opened read-only for each attempt.
+//!
+//! There is no server to enforce anything, so a progress handler stops the query from inside. A
+//! file is opened anew each time: it may have been replaced, and a connection would go on reading
+//! the old one.
+
+mod decode;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use futures_util::TryStreamExt;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, SqlSafeStr, Statement};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::verdict::{Cause, Doubt};
+use crate::source::ask::{Ask, Question, Reply, Wanted};
+use crate::source::collect::{Appetite, Collector, Fetched, whole};
+use crate::source::watch::{SHORT, Watched, opening, short};
+
+/// How many virtual machine steps pass between two looks at the order to stop: about 50 µs.
+const STEPS: i32 = 1_000;
+/// The compile-time options without which SQLite would take a misspelt column for a text, or open
+/// other files.
+const OPTIONS_NEEDED: [&str; 2] = ["DQS=0", "MAX_ATTACHED=0"];
+
+/// The keeper of one SQLite file.
+pub(super) struct Sqlite {
+    path: PathBuf,
+}
+
+impl Sqlite {
+    pub(super) fn new(path: PathBuf) -> Self {
+        Self { path }
+    }
+
+    pub(super) async fn observe(
+        &self,
+        ask: &Ask,
+        stop: &CancellationToken,
+    ) -> Result<Vec<Reply>, Doubt> {
+        let ended = Arc::new(AtomicBool::new(false));
+        let mut conn = self.open(&ended, stop).await?;
+        let mut replies = Vec::with_capacity(ask.questions.len());
+        let build = short(begin(&mut conn), stop, |e| doubt(e, Phase::Ours)).await?;
+        refuse_lax_build(&build)?;
+        for question in &ask.questions {
+            let watched = Watched {
+                work: fetch(&mut conn, question),
+                limit: ask.timeout,
+                stop,
+                in_the_way: std::future::pending(),
+                cancel: async { ended.store(true, Ordering::Relaxed) },
+            };
+            let fetched = watched.end().await?;
+            replies.push(fetched.reply);
+            if !fetched.drained {
+                ended.store(true, Ordering::Relaxed);
+                return whole(replies, ask);
+            }
+        }
+        let _ = timeout(SHORT, conn.close()).await;
+        Ok(replies)
+    }
+
+    async fn open(
+        &self,
+        ended: &Arc<AtomicBool>,
+        stop: &CancellationToken,
+    ) -> Result<SqliteConnection, Doubt> {
+        if !self.path.is_file() {
+            let message = format!("there is no file {}", self.path.display());
+            return Err(Doubt::new(Cause::Connect, message));
+        }
+        let options = SqliteConnectOptions::new()
+            .filename(&self.path)
+            .read_only(true)
+            .create_if_missing(false)
+            .busy_timeout(Duration::from_secs(1))
+            .foreign_keys(false)
+            .pragma("query_only", "1")
+            .pragma("trusted_schema", "0")
+            .pragma("temp_store", "2")
+            .disable_statement_logging();
+        let mut conn = opening(options.connect(), stop, |e| doubt(e, Phase::Ours)).await?;
+        {
+            let mut handle = conn.lock_handle().await.map_err(|e| doubt(&e, Phase::Ours))?;
+            let ended = Arc::clone(ended);
+            handle.set_progress_handler(STEPS, move || !ended.load(Ordering::Relaxed));
+        }
+        Ok(conn)
+    }
+}
+
+/// Opens the transaction and returns how SQLite was built.
+async fn begin(conn: &mut SqliteConnection) -> Result<Vec<String>, sqlx::Error> {
+    let options = "SELECT compile_options FROM pragma_compile_options";
+    let options = sqlx::query_scalar(options).fetch_all(&mut *conn).await?;
+    sqlx::raw_sql("BEGIN").execute(conn).await?;
+    Ok(options)
+}
+
+fn refuse_lax_build(options: &[String]) -> Result<(), Doubt> {
+    if OPTIONS_NEEDED.iter().all(|needed| options.iter().any(|o| o == needed)) {
+        return Ok(());
+    }
+    Err(Doubt::new(
+        Cause::Refused,
+        "this allswell was built without the SQLite options of .cargo/config.toml: build it inside \
+         its repository",
+    ))
+}
+
+/// Fetches what is wanted of one query's result; prepared first, to tell faults of the text from
+/// trouble with the data.
+#[expect(clippy::disallowed_methods, reason = "source/ is where SQL from outside is run")]
+async fn fetch(conn: &mut SqliteConnection, question: &Question) -> Result<Fetched, Doubt> {
+    let mut collector = Collector::new(&question.wanted);
+    let sql = AssertSqlSafe(wrapped(question, collector.rows_asked())).into_sql_str();
+    let prepared =
+        conn.prepare(sql).await.map_err(|e| doubt(&e, Phase::Preparing(&question.wanted)))?;
+    let names: Vec<String> = match &question.wanted {
+        Wanted::Rows { columns, .. } => columns.iter().map(ToString::to_string).collect(),
+        Wanted::OneValue => prepared.columns().iter().map(|_| "evidence".to_owned()).collect(),
+    };
+    let mut rows = prepared.query().fetch(&mut *conn);
+    while let Some(row) = rows.try_next().await.map_err(|e| doubt(&e, Phase::Running))? {
+        let (values, bytes) = decode::row(&row, &names)?;
+        match collector.push(values, bytes) {
+            Appetite::More | Appetite::Enough => {}
+            Appetite::TooMuch => return collector.finish_cut_off(),
+        }
+    }
+    drop(rows);
+    collector.finish()
+}
+
+/// The user's query inside ours: only rows and columns that are wanted, and nothing but a query
+/// can stand in parentheses.
+fn wrapped(question: &Question, rows_asked: usize) -> String {
+    let inner = question.query.text();
+    let list = match &question.wanted {
+        Wanted::OneValue => "*".to_owned(),
+        Wanted::Rows { columns, .. } if columns.is_empty() => "1".to_owned(),
+        Wanted::Rows { columns, .. } => {
+            let quoted =
+                columns.iter().map(|c| format!("q.\"{}\"", c.as_str().replace('"', "\"\"")));
+            quoted.collect::<Vec<_>>().join(", ")
+        }
+    };
+    format!("SELECT {list} FROM (\n{inner}\n) AS q LIMIT {rows_asked}")
+}
+
+/// What we were doing when it happened.
+enum Phase<'a> {
+    Ours,
+    /// The text was parsed; no data was read yet.
+    Preparing(&'a Wanted),
+    Running,
+}
+
+/// Finds the cause, without a word that could be data.
+fn doubt(error: &sqlx::Error, phase: Phase<'_>) -> Doubt {
+    let sqlx::Error::Database(error) = error else {
+        return Doubt::new(Cause::Connect, "the file could not be opened");
+    };
+    let code: i32 = error.code().and_then(|c| c.parse().ok()).unwrap_or(1);
+    let with = |cause, note: &str| Doubt::new(cause, format!("{note} (SQLite code {code})"));
+    match code & 0xff {
+        5 | 6 => with(Cause::Busy, "somebody writes, and did not finish within 1s"),
+        7 => with(Cause::OverLimit, "the query needs more memory than it may have"),
+        8 => with(Cause::Refused, "the query writes, and a check only reads"),
+        9 => with(Cause::Interrupted, "the query was stopped"),
+        10 => with(Cause::Connect, "the file could not be read"),
+        11 => with(Cause::QueryError, "the database is malformed: run `PRAGMA integrity_check`"),
+        14 => with(Cause::Connect, "the file could not be opened: look at its permissions"),
+        18 => with(Cause::OverLimit, "a value is larger than 64 MiB"),
+        23 => with(Cause::Refused, "this is not allowed in a check"),
+        26 => with(Cause::Connect, "the file is not an SQLite database"),
+        _ => match phase {
+            Phase::Preparing(wanted) => from_text(error.message(), wanted, code),
+            Phase::Running => with(Cause::QueryError, "the query failed while it ran"),
+            Phase::Ours => with(Cause::Connect, "the file could not be opened"),
+        },
+    }
+}
+
+fn from_text(message: &str, wanted: &Wanted, code: i32) -> Doubt {
+    let ours = match wanted {
+        Wanted::Rows { columns, .. } => {
+            columns.iter().find(|c| message.ends_with(&format!("no such column: q.{c}")))
+        }
+        Wanted::OneValue => None,
+    };
+    let note = match ours {
+        Some(column) => format!("the query brings no column `{column}`"),
+        None => message.to_owned(),
+    };
+    Doubt::new(Cause::QueryError, format!("{note} (SQLite code {code})"))
+}

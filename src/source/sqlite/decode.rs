@@ -1,0 +1,55 @@
+//! SQLite's values, read by what they are: a column has no type that would bind them.
+
+use sqlx::sqlite::{Sqlite, SqliteRow};
+use sqlx::{Decode, Row, TypeInfo, ValueRef};
+
+use crate::domain::number::Number;
+use crate::domain::value::{NonFinite, Value};
+use crate::domain::verdict::{Cause, Doubt};
+
+/// Reads the wanted columns of a row, and how many bytes they took.
+pub(super) fn row(row: &SqliteRow, names: &[String]) -> Result<(Vec<Value>, usize), Doubt> {
+    let mut values = Vec::with_capacity(names.len());
+    let mut bytes = 0;
+    for (i, name) in names.iter().enumerate() {
+        let value = read(row, i).ok_or_else(|| {
+            Doubt::new(
+                Cause::UnsupportedType,
+                format!(
+                    "column `{name}` has a blob or a text that is not UTF-8, which has no exact \
+                         reading: select `hex({name})`"
+                ),
+            )
+        })?;
+        if let Value::Text(text) = &value {
+            bytes += text.len();
+        }
+        values.push(value);
+    }
+    Ok((values, bytes))
+}
+
+fn read(row: &SqliteRow, i: usize) -> Option<Value> {
+    let raw = row.try_get_raw(i).ok()?;
+    if raw.is_null() {
+        return Some(Value::Null);
+    }
+    let kind = raw.type_info().name().to_owned();
+    match kind.as_str() {
+        "INTEGER" => {
+            let integer = <i64 as Decode<'_, Sqlite>>::decode(raw).ok()?;
+            Some(Value::Number(Number::from(integer)))
+        }
+        "REAL" => {
+            let float = <f64 as Decode<'_, Sqlite>>::decode(raw).ok()?;
+            Some(match Number::from_f64(float) {
+                Some(number) => Value::Number(number),
+                None if float.is_nan() => Value::NonFinite(NonFinite::NaN),
+                None if float > 0.0 => Value::NonFinite(NonFinite::Infinity),
+                None => Value::NonFinite(NonFinite::NegativeInfinity),
+            })
+        }
+        "TEXT" => <String as Decode<'_, Sqlite>>::decode(raw).ok().map(Value::Text),
+        _ => None,
+    }
+}

@@ -1,0 +1,127 @@
+//! Watching over a statement: it ends by itself, by its limit, by our order, or because it is in
+//! somebody's way; and when it does not end by itself, the server is told.
+
+use std::future::Future;
+use std::pin::pin;
+use std::time::Duration;
+
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::duration;
+use crate::domain::verdict::{Cause, Doubt};
+
+/// How much later than the server's limit ours is.
+const SERVER_FIRST: Duration = Duration::from_millis(300);
+/// How long the order to stop may take, connecting included.
+const ORDER: Duration = Duration::from_millis(1500);
+/// How long a statement that was told to stop may take to do so.
+const GRACE: Duration = Duration::from_millis(500);
+/// How long a connection may take to open.
+const CONNECT: Duration = Duration::from_secs(5);
+/// How long our own short statements may take.
+pub(super) const SHORT: Duration = Duration::from_secs(5);
+
+/// What is watched over.
+pub(super) struct Watched<'a, W, B, C> {
+    /// The statement.
+    pub(super) work: W,
+    /// How long it may run; the server is given the same limit.
+    pub(super) limit: Duration,
+    /// Our order to stop.
+    pub(super) stop: &'a CancellationToken,
+    /// Ready when somebody waits for us.
+    pub(super) in_the_way: B,
+    /// Tells the server to stop.
+    pub(super) cancel: C,
+}
+
+impl<W, B, C, T> Watched<'_, W, B, C>
+where
+    W: Future<Output = Result<T, Doubt>>,
+    B: Future<Output = ()>,
+    C: Future<Output = ()>,
+{
+    /// Waits for the end of the statement, whoever ends it.
+    ///
+    /// After an error the caller must throw the connection away: the order to stop may still be on
+    /// its way, and would hit whatever runs next.
+    pub(super) async fn end(self) -> Result<T, Doubt> {
+        let mut work = pin!(self.work);
+        let doubt = tokio::select! {
+            biased;
+            done = &mut work => return done,
+            () = self.stop.cancelled() => interrupted(),
+            () = sleep(self.limit + SERVER_FIRST) => late(self.limit),
+            () = self.in_the_way => Doubt::new(
+                Cause::Busy,
+                "somebody waited for a lock that this query holds, so it gave way",
+            ),
+        };
+        // A result that arrives after the order is not used: a server may answer a stopped query
+        // as if it had ended.
+        let cancelled = timeout(ORDER, self.cancel).await;
+        if cancelled.is_ok() {
+            let _ = timeout(GRACE, &mut work).await;
+        }
+        Err(doubt)
+    }
+}
+
+/// Waits for a connection to open, or for our order to stop.
+pub(super) async fn opening<T, E>(
+    work: impl Future<Output = Result<T, E>>,
+    stop: &CancellationToken,
+    doubt: impl FnOnce(&E) -> Doubt,
+) -> Result<T, Doubt> {
+    tokio::select! {
+        biased;
+        () = stop.cancelled() => Err(interrupted()),
+        opened = timeout(CONNECT, work) => match opened {
+            Ok(Ok(opened)) => Ok(opened),
+            Ok(Err(error)) => Err(doubt(&error)),
+            Err(_) => Err(Doubt::new(
+                Cause::Connect,
+                format!("no connection within {}", duration::show(CONNECT)),
+            )),
+        },
+    }
+}
+
+/// Waits for a short statement of our own, or for our order to stop.
+///
+/// After an error the caller must throw the connection away.
+pub(super) async fn short<T, E, F: From<Doubt>>(
+    work: impl Future<Output = Result<T, E>>,
+    stop: &CancellationToken,
+    failure: impl FnOnce(&E) -> F,
+) -> Result<T, F> {
+    tokio::select! {
+        biased;
+        done = timeout(SHORT, work) => match done {
+            Ok(Ok(done)) => Ok(done),
+            Ok(Err(error)) => Err(failure(&error)),
+            Err(_) => Err(F::from(Doubt::new(
+                Cause::Timeout,
+                format!("the server did not answer within {}", duration::show(SHORT)),
+            ))),
+        },
+        () = stop.cancelled() => Err(F::from(interrupted())),
+    }
+}
+
+/// We were told to stop.
+pub(super) fn interrupted() -> Doubt {
+    Doubt::new(Cause::Interrupted, "stopped while it was looked at")
+}
+
+/// A statement ran into its limit.
+pub(super) fn late(limit: Duration) -> Doubt {
+    Doubt::new(
+        Cause::Timeout,
+        format!(
+            "the query did not end within {}: narrow it, give it an index, or raise `timeout`",
+            duration::show(limit)
+        ),
+    )
+}
