@@ -30,7 +30,7 @@ pub fn main() -> ExitCode {
         Err(error) => {
             // Help and version are not mistakes.
             let code = if error.use_stderr() { Exit::Invalid } else { Exit::Confirmed };
-            let _ = error.print();
+            drop(error.print());
             return code.into();
         }
     };
@@ -55,5 +55,5 @@ fn print(text: &str) -> Exit {
 
 /// Writes a line to standard error, if anybody can still read it.
 fn complain(text: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
+    drop(writeln!(std::io::stderr().lock(), "{text}"));
 }

@@ -51,8 +51,8 @@ pub struct Source {
 }
 
 enum Keeper {
-    Postgres(postgres::Postgres),
-    MySql(mysql::MySql),
+    Postgres(Box<postgres::Postgres>),
+    MySql(Box<mysql::MySql>),
     Sqlite(sqlite::Sqlite),
 }
 
@@ -62,14 +62,16 @@ impl Source {
         let SourceSettings { name, dsn, password, connections, timeout, allow_superuser } =
             settings;
         let keeper = match dsn {
-            Dsn::Postgres(server) => Keeper::Postgres(postgres::Postgres::new(
+            Dsn::Postgres(server) => Keeper::Postgres(Box::new(postgres::Postgres::new(
                 &server,
                 password.as_ref(),
                 allow_superuser,
-            )),
-            Dsn::MySql(server) => {
-                Keeper::MySql(mysql::MySql::new(&server, password.as_ref(), allow_superuser))
-            }
+            ))),
+            Dsn::MySql(server) => Keeper::MySql(Box::new(mysql::MySql::new(
+                &server,
+                password.as_ref(),
+                allow_superuser,
+            ))),
             Dsn::Sqlite(path) => Keeper::Sqlite(sqlite::Sqlite::new(path)),
         };
         Self { name, timeout, slots: Semaphore::new(usize::from(connections.max(1))), keeper }

@@ -66,7 +66,7 @@ pub(super) struct RunArgs {
 /// Where settings and checks are.
 #[derive(Debug, clap::Args)]
 pub(super) struct From {
-    /// The settings [default: $ALLSWELL_CONFIG, else allswell.yaml]
+    /// The settings [default: `$ALLSWELL_CONFIG`, else `allswell.yaml`]
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
     /// Files and folders of checks, instead of those that the settings name

@@ -30,7 +30,7 @@ pub fn parse(text: &str) -> Result<Duration, String> {
 pub fn show(duration: Duration) -> String {
     let ms = duration.as_millis();
     for (unit, factor_ms) in [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)] {
-        if ms > 0 && ms % factor_ms == 0 {
+        if ms > 0 && ms.is_multiple_of(factor_ms) {
             return format!("{}{unit}", ms / factor_ms);
         }
     }

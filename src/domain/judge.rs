@@ -72,7 +72,13 @@ fn summed(column: &ColumnName, body: &Rows) -> Result<u64, Doubt> {
         match &row[at] {
             Value::Number(n) if n.is_negative() => return Err(not_a_count("negative")),
             Value::Number(n) => sum = sum.plus(n),
-            other => return Err(not_a_count(other.kind())),
+            other @ (Value::Null
+            | Value::NonFinite(_)
+            | Value::Text(_)
+            | Value::Bool(_)
+            | Value::Date(_)
+            | Value::Instant(_)
+            | Value::NoDate(_)) => return Err(not_a_count(other.kind())),
         }
     }
     sum.as_count().ok_or_else(|| not_a_count("a fraction or too large, summed up,"))

@@ -526,6 +526,7 @@ impl fmt::Display for Condition {
 }
 
 #[cfg(test)]
+#[expect(clippy::needless_pass_by_value, reason = "tests build the parts in place")]
 mod tests {
     use proptest::prelude::*;
 

@@ -12,7 +12,7 @@ pub fn nearest<'a>(word: &str, valid: impl IntoIterator<Item = &'a str>) -> Opti
 }
 
 /// Says "did you mean" where a word is close, and lists what is valid where none is.
-pub fn suggestion<'a>(word: &str, valid: &[&'a str]) -> Option<String> {
+pub fn suggestion(word: &str, valid: &[&str]) -> Option<String> {
     match nearest(word, valid.iter().copied()) {
         Some(known) => Some(format!("did you mean `{known}`?")),
         None if valid.is_empty() => None,

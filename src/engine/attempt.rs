@@ -109,7 +109,13 @@ fn count(value: &Value) -> Result<u64, Doubt> {
     counted.ok_or_else(|| {
         let seen = match value {
             Value::Number(_) => "is negative or a fraction",
-            other => other.kind(),
+            other @ (Value::Null
+            | Value::NonFinite(_)
+            | Value::Text(_)
+            | Value::Bool(_)
+            | Value::Date(_)
+            | Value::Instant(_)
+            | Value::NoDate(_)) => other.kind(),
         };
         Doubt::new(
             Cause::QueryError,

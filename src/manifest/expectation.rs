@@ -67,18 +67,12 @@ fn expect(
     max_rows: MaxRows,
 ) -> Option<Expect> {
     let map = doc.map(node, place, &EXPECT_KEYS)?;
-    let rows = match map.get("rows") {
-        Some(n) => Some(row_limit(doc, n, Place::Key(&place, "rows"), max_rows)),
-        None => None,
-    };
+    let rows = map.get("rows").map(|n| row_limit(doc, n, Place::Key(&place, "rows"), max_rows));
     let values = match map.get("values") {
         Some(n) => values(doc, n, Place::Key(&place, "values")),
         None => Some(BTreeMap::new()),
     };
-    let keys = match map.get("keys") {
-        Some(n) => Some(keys(doc, n, Place::Key(&place, "keys"), target, engines)),
-        None => None,
-    };
+    let keys = map.get("keys").map(|n| keys(doc, n, Place::Key(&place, "keys"), target, engines));
     // A part that is there and faulty has its fault already.
     let rows = rows.map_or(Some(None), |r| r.map(Some))?;
     let keys = keys.map_or(Some(None), |k| k.map(Some))?;

@@ -47,7 +47,7 @@ pub enum Kind {
 
 /// Why a text is no tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NotYaml {
+pub(super) struct NotYaml {
     /// Line, from 1; 0 for the file as a whole.
     pub line: u64,
     /// Column, from 1.
@@ -62,7 +62,7 @@ pub struct NotYaml {
 ///
 /// # Errors
 /// The first place at which the text is not YAML, or not YAML that this project reads.
-pub fn parse(text: &str) -> Result<Node, NotYaml> {
+pub(super) fn parse(text: &str) -> Result<Node, NotYaml> {
     if text.len() > BYTES_MAX {
         return Err(NotYaml {
             line: 0,

@@ -77,7 +77,7 @@ impl MySql {
             let fetched = watched.end().await?;
             replies.push(fetched.reply);
             if !fetched.drained {
-                let _ = timeout(SHORT, self.cancel(session.id)).await;
+                drop(timeout(SHORT, self.cancel(session.id)).await);
                 return whole(replies, ask);
             }
         }
@@ -86,7 +86,7 @@ impl MySql {
             run(&mut session.conn, "ROLLBACK".to_owned()).await?;
             session.conn.close().await
         };
-        let _ = timeout(SHORT, farewell).await;
+        drop(timeout(SHORT, farewell).await);
         Ok(replies)
     }
 
@@ -137,7 +137,7 @@ impl MySql {
             conn.close().await
         };
         // Whether it worked or not, the connection of the attempt is thrown away next.
-        let _: Result<(), sqlx::Error> = stopped.await;
+        drop::<Result<(), sqlx::Error>>(stopped.await);
     }
 }
 

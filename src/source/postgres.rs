@@ -164,10 +164,12 @@ impl Postgres {
     ) -> Result<Vec<Reply>, Failure> {
         let name = self.attempt_name(ask);
         let begin = preamble(&session.conn, ask, &name);
-        let begun = short(run(&mut session.conn, begin), stop, |e| match e {
-            sqlx::Error::Io(_) if reused => Failure::Stale,
-            e if reused && trouble::is_shutdown(e) => Failure::Stale,
-            e => Failure::Real(trouble::doubt(e, Phase::Ours)),
+        let begun = short(run(&mut session.conn, begin), stop, |e| {
+            let stale = matches!(e, sqlx::Error::Io(_)) || trouble::is_shutdown(e);
+            if reused && stale {
+                return Failure::Stale;
+            }
+            Failure::Real(trouble::doubt(e, Phase::Ours))
         });
         begun.await?;
         let mut replies = Vec::with_capacity(ask.questions.len());
@@ -183,7 +185,7 @@ impl Postgres {
             replies.push(fetched.reply);
             if !fetched.drained {
                 // The rest is still on its way; nobody waits for it.
-                let _ = timeout(SHORT, self.control.cancel(&name)).await;
+                drop(timeout(SHORT, self.control.cancel(&name)).await);
                 return whole(replies, ask).map_err(Failure::Real);
             }
         }
@@ -203,7 +205,6 @@ impl Postgres {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "source/ is where SQL from outside is run")]
 fn options(server: &Server, password: Option<&SecretString>) -> PgConnectOptions {
     // Every field is set, because the driver begins with what the environment says (PG*); what it
     // cannot be told to forget, `main` removes from the environment.

@@ -63,7 +63,7 @@ impl Sqlite {
                 return whole(replies, ask);
             }
         }
-        let _ = timeout(SHORT, conn.close()).await;
+        drop(timeout(SHORT, conn.close()).await);
         Ok(replies)
     }
 
@@ -156,6 +156,7 @@ fn wrapped(question: &Question, rows_asked: usize) -> String {
 }
 
 /// What we were doing when it happened.
+#[derive(Clone, Copy)]
 enum Phase<'a> {
     Ours,
     /// The text was parsed; no data was read yet.

@@ -62,7 +62,7 @@ where
         // as if it had ended.
         let cancelled = timeout(ORDER, self.cancel).await;
         if cancelled.is_ok() {
-            let _ = timeout(GRACE, &mut work).await;
+            drop(timeout(GRACE, &mut work).await);
         }
         Err(doubt)
     }

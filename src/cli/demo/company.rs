@@ -52,7 +52,7 @@ const STEPS: [&str; 10] = [
 /// Makes the database; it appears whole or not at all.
 pub(super) fn make(path: &Path) -> io::Result<()> {
     let unfinished = path.with_extension("unfinished");
-    let _ = std::fs::remove_file(&unfinished);
+    drop(std::fs::remove_file(&unfinished));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(fill(&unfinished)).map_err(io::Error::other)?;
     std::fs::rename(&unfinished, path)

@@ -1,5 +1,10 @@
 //! MySQL's and MariaDB's errors as causes, without a word that could be data.
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the driver's errors are a foreign, growing list"
+)]
+
 use std::time::Duration;
 
 use sqlx::mysql::MySqlDatabaseError;

@@ -34,7 +34,7 @@ impl Control {
             WHERE application_name = $1 AND usename = session_user \
               AND state <> 'idle' AND pid <> pg_catalog.pg_backend_pid()";
         // Whether it worked or not, the connection of the attempt is thrown away next.
-        let _ = self.ask(CANCEL, attempt).await;
+        drop(self.ask(CANCEL, attempt).await);
     }
 
     /// Ends when somebody waits for a lock that the attempt of this name holds.
@@ -58,7 +58,8 @@ impl Control {
         let kept = self.conn.lock().ok().and_then(|mut conn| conn.take());
         let mut conn = match kept {
             Some(conn) => conn,
-            None => self.options.connect().await?,
+            // Boxed: it is large, rare, and part of every attempt's future.
+            None => Box::pin(self.options.connect()).await?,
         };
         let rows = sqlx::query(sql).bind(attempt).persistent(false).fetch_all(&mut conn).await?;
         if let Ok(mut kept) = self.conn.lock() {

@@ -130,12 +130,13 @@ fn decode(bytes: &[u8], form: Form) -> Option<Value> {
         Form::Oid => number(Some(u64::from(u32::from_be_bytes(bytes.try_into().ok()?)).into())),
         Form::Float4 => {
             let float = f32::from_be_bytes(bytes.try_into().ok()?);
-            Number::from_f32(float)
-                .map_or_else(|| non_finite(f64::from(float)), |n| number(Some(n)))
+            Some(
+                Number::from_f32(float).map_or_else(|| non_finite(f64::from(float)), Value::Number),
+            )
         }
         Form::Float8 => {
             let float = f64::from_be_bytes(bytes.try_into().ok()?);
-            Number::from_f64(float).map_or_else(|| non_finite(float), |n| number(Some(n)))
+            Some(Number::from_f64(float).map_or_else(|| non_finite(float), Value::Number))
         }
         Form::Numeric => numeric(bytes),
         Form::Text => Some(Value::Text(std::str::from_utf8(bytes).ok()?.to_owned())),
@@ -145,14 +146,14 @@ fn decode(bytes: &[u8], form: Form) -> Option<Value> {
     }
 }
 
-fn non_finite(float: f64) -> Option<Value> {
-    Some(Value::NonFinite(if float.is_nan() {
+fn non_finite(float: f64) -> Value {
+    Value::NonFinite(if float.is_nan() {
         NonFinite::NaN
     } else if float > 0.0 {
         NonFinite::Infinity
     } else {
         NonFinite::NegativeInfinity
-    }))
+    })
 }
 
 /// `numeric_send`: digits of base 10,000 after their number, the weight of the first, sign, scale.
@@ -250,7 +251,7 @@ mod tests {
         fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..40)) {
             for form in [Form::Bool, Form::Int2, Form::Int4, Form::Int8, Form::Oid, Form::Float4,
                 Form::Float8, Form::Numeric, Form::Text, Form::Uuid, Form::Date, Form::Timestamp] {
-                let _ = decode(&bytes, form);
+                drop(decode(&bytes, form));
             }
         }
     }

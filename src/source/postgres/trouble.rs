@@ -4,6 +4,11 @@
 //! repeated only where the server wrote it while it parsed the check's own text: then every word of
 //! it stands in the check or names a column.
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the driver's errors are a foreign, growing list"
+)]
+
 use std::time::Duration;
 
 use sqlx::postgres::{PgDatabaseError, PgErrorPosition};
@@ -13,6 +18,7 @@ use crate::source::postgres::Wrapped;
 use crate::source::watch::late;
 
 /// What we were doing when it happened.
+#[derive(Clone, Copy)]
 pub(super) enum Phase<'a> {
     Connecting,
     /// A statement of ours.
