@@ -6,7 +6,8 @@ use std::time::Duration;
 ///
 /// # Errors
 /// The rule that is broken, as a sentence.
-pub fn parse(text: &str) -> Result<Duration, String> {
+pub fn parse(text: &str) -> Result<Duration, &'static str> {
+    const RULE: &str = "this is not a duration: write 500ms, 30s, 5m, 2h or 35d";
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let (number, unit) = text.split_at(digits);
     let factor_ms: u64 = match unit {
@@ -15,15 +16,11 @@ pub fn parse(text: &str) -> Result<Duration, String> {
         "m" => 60_000,
         "h" => 3_600_000,
         "d" => 86_400_000,
-        _ => return Err(format!("`{text}` is not a duration: write 500ms, 30s, 5m, 2h or 35d")),
+        _ => return Err(RULE),
     };
-    let number: u64 = number
-        .parse()
-        .map_err(|_| format!("`{text}` is not a duration: write 500ms, 30s, 5m, 2h or 35d"))?;
-    number
-        .checked_mul(factor_ms)
-        .map(Duration::from_millis)
-        .ok_or_else(|| format!("`{text}` is longer than anybody waits"))
+    let number: u64 = number.parse().map_err(|_| RULE)?;
+    let ms = number.checked_mul(factor_ms).ok_or("this is longer than anybody waits")?;
+    Ok(Duration::from_millis(ms))
 }
 
 /// Writes a duration in the largest unit that divides it.

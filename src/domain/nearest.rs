@@ -6,7 +6,7 @@ pub fn nearest<'a>(word: &str, valid: impl IntoIterator<Item = &'a str>) -> Opti
     valid
         .into_iter()
         .map(|known| (strsim::damerau_levenshtein(&lowered, &known.to_lowercase()), known))
-        .filter(|(distance, known)| *distance <= 1 + known.chars().count() / 3)
+        .filter(|(distance, known)| *distance <= 1 + known.chars().count() / 4)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, known)| known)
 }

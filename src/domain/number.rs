@@ -12,6 +12,8 @@ pub struct Number(BigDecimal);
 
 /// The longest number that a limit may spell.
 const SPELLED_MAX: usize = 200;
+/// The longest number that is shown without an exponent.
+const SHOWN_MAX: usize = 60;
 
 impl Number {
     /// Parses `-12.50` or `1e6`: decimal digits, an optional point, an exponent of at most 3 digits.
@@ -111,7 +113,11 @@ impl From<u64> for Number {
 
 impl fmt::Display for Number {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.to_plain_string())
+        let plain = self.0.to_plain_string();
+        if plain.len() > SHOWN_MAX {
+            return f.write_str(&self.0.to_scientific_notation());
+        }
+        f.write_str(&plain)
     }
 }
 

@@ -12,7 +12,9 @@
 use std::fmt;
 
 use sqlparser::dialect::{Dialect, MySqlDialect, PostgreSqlDialect, SQLiteDialect};
-use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, Whitespace, Word};
+use sqlparser::tokenizer::{
+    Location, Token, TokenWithSpan, Tokenizer, TokenizerError, Whitespace, Word,
+};
 
 use crate::domain::nearest::nearest;
 
@@ -75,14 +77,7 @@ impl Query {
         let tokens = Tokenizer::new(engine.dialect(), text)
             .with_unescape(false)
             .tokenize_with_location()
-            .map_err(|e| SqlFault {
-                line: e.location.line,
-                column: e.location.column,
-                message: format!("this is not {engine} SQL: {}", e.message),
-                hint: Some(
-                    "look for a quote, a comment or a dollar quote that is not closed".into(),
-                ),
-            })?;
+            .map_err(|e| not_sql(text, engine, &e))?;
         refuse_live_comments(text, &tokens, engine)?;
         let tokens: Vec<&TokenWithSpan> = tokens
             .iter()
@@ -106,6 +101,16 @@ impl Query {
     pub fn text(&self) -> &str {
         &self.text
     }
+}
+
+/// Whatever is not closed ends past the text, which is no place to point at.
+fn not_sql(text: &str, engine: Engine, error: &TokenizerError) -> SqlFault {
+    let past = index(error.location.line) > text.lines().count();
+    fault(
+        if past { Location::new(1, 1) } else { error.location },
+        format!("this is not {engine} SQL: {}", error.message),
+        "look for a quote, a comment or a dollar quote that is not closed",
+    )
 }
 
 fn fault(at: Location, message: impl Into<String>, hint: &str) -> SqlFault {

@@ -11,7 +11,7 @@ use crate::domain::sql::Engine;
 use crate::manifest::Engines;
 use crate::manifest::document::{Document, Map, Place};
 use crate::manifest::file::{required, source, sql};
-use crate::manifest::yaml::Node;
+use crate::manifest::yaml::{Kind, Node};
 
 pub(super) const EXPECT_KEYS: [&str; 3] = ["rows", "values", "keys"];
 pub(super) const ROW_LIMIT_KEYS: [&str; 5] = ["equals", "not_equals", "min", "max", "one_of"];
@@ -85,7 +85,7 @@ fn row_limit(
     place: Place<'_>,
     max_rows: MaxRows,
 ) -> Option<RowLimit> {
-    let map = doc.map(node, place, &ROW_LIMIT_KEYS)?;
+    let map = limit_map(doc, node, place, &ROW_LIMIT_KEYS)?;
     let parts = limit_parts(doc, &map, place)?;
     let limit = RowLimit::new(&parts, max_rows.get());
     limit.map_err(|fault| limit_fault(doc, &map, place, fault)).ok()
@@ -119,9 +119,24 @@ fn values(
 }
 
 fn limit(doc: &mut Document<'_>, node: &Node, place: Place<'_>) -> Option<Limit> {
-    let map = doc.map(node, place, &LIMIT_KEYS)?;
+    let map = limit_map(doc, node, place, &LIMIT_KEYS)?;
     let parts = limit_parts(doc, &map, place)?;
     Limit::new(&parts).map_err(|fault| limit_fault(doc, &map, place, fault)).ok()
+}
+
+/// Opens a limit; who writes a bare value most likely means that it must be equal.
+fn limit_map<'n>(
+    doc: &mut Document<'_>,
+    node: &'n Node,
+    place: Place<'_>,
+    keys: &[&str],
+) -> Option<Map<'n>> {
+    if let Kind::Text(text) | Kind::Typed(text) = &node.kind {
+        let hint = format!("write `{{equals: {text}}}`");
+        doc.fault(node, place, "a limit says how to compare", Some(hint));
+        return None;
+    }
+    doc.map(node, place, keys)
 }
 
 /// Reads the parts of a limit; `None` where one of them is faulty.

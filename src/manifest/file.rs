@@ -39,10 +39,20 @@ pub(super) struct Declared {
     pub(super) column: u64,
 }
 
+/// The source of checks that name none.
+#[derive(Debug, Default)]
+enum DefaultSource {
+    #[default]
+    Unwritten,
+    /// Written, and at fault: the fault is told once, not again at each check.
+    Faulty,
+    Named(SourceName),
+}
+
 /// What a check takes where it says nothing itself.
 #[derive(Debug, Default)]
 struct Defaults {
-    source: Option<SourceName>,
+    source: DefaultSource,
     severity: Option<Severity>,
     owner: Option<Owner>,
     labels: BTreeMap<LabelName, String>,
@@ -116,7 +126,11 @@ fn read_defaults(
     let Some(map) = doc.map(node, place, &DEFAULTS_KEYS) else { return Defaults::default() };
     let at = |key: &'static str| map.get(key).map(|node| (node, Place::Key(&place, key)));
     Defaults {
-        source: at("source").and_then(|(n, p)| source(doc, n, p, engines)).map(|(name, _)| name),
+        source: match at("source").map(|(n, p)| source(doc, n, p, engines)) {
+            None => DefaultSource::Unwritten,
+            Some(None) => DefaultSource::Faulty,
+            Some(Some((name, _))) => DefaultSource::Named(name),
+        },
         severity: at("severity").and_then(|(n, p)| doc.word(n, p, &SEVERITIES)),
         owner: at("owner").and_then(|(n, p)| doc.parsed(n, p, Owner::parse)),
         labels: at("labels").map(|(n, p)| labels(doc, n, p)).unwrap_or_default(),
@@ -207,8 +221,9 @@ fn target(
         return source(doc, node, Place::Key(&place, "source"), engines);
     }
     match &defaults.source {
-        Some(name) => engines.get(name).map(|engine| (name.clone(), *engine)),
-        None => {
+        DefaultSource::Named(name) => engines.get(name).map(|engine| (name.clone(), *engine)),
+        DefaultSource::Faulty => None,
+        DefaultSource::Unwritten => {
             let hint = "write `source:` here or under `defaults`".to_owned();
             doc.fault(map.node, place, "`source` is missing", Some(hint));
             None

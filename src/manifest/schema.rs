@@ -155,11 +155,11 @@ fn columns() -> Value {
 
 fn name() -> Value {
     // A name like `1` is a number to YAML and a name to us.
-    json!({"type": ["string", "integer"], "pattern": "^[a-z0-9-]{1,63}$"})
+    json!({"type": ["string", "number", "boolean"], "pattern": "^[a-z0-9-]{1,63}$"})
 }
 
 fn owner() -> Value {
-    json!({"type": ["string", "integer", "number", "boolean"], "pattern": "^[A-Za-z0-9._-]{1,63}$"})
+    json!({"type": ["string", "number", "boolean"], "pattern": "^[A-Za-z0-9._-]{1,63}$"})
 }
 
 fn text() -> Value {

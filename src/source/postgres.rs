@@ -54,9 +54,19 @@ struct Session {
     used: Instant,
 }
 
-/// How an attempt went wrong, and whether a stale idle connection may explain it.
+/// The replies so far, and whether the server has sent all that it would.
+struct Asked {
+    replies: Vec<Reply>,
+    drained: bool,
+}
+
+/// How an attempt went wrong.
 enum Failure {
+    /// The idle connection was closed while nobody looked.
     Stale,
+    /// The driver looked up a type of the result, and lost the unnamed statement over it.
+    Unprepared,
+    /// Something to be told.
     Real(Doubt),
 }
 
@@ -93,15 +103,17 @@ impl Postgres {
             match self.attempt(session, ask, stop, true).await {
                 Ok(replies) => return Ok(replies),
                 Err(Failure::Real(doubt)) => return Err(doubt),
-                // The server closed it while nobody looked: that says nothing, a fresh one will.
-                Err(Failure::Stale) => {}
+                // A fresh connection will tell.
+                Err(Failure::Stale | Failure::Unprepared) => {}
             }
         }
         let session = self.open(stop).await?;
         match self.attempt(session, ask, stop, false).await {
             Ok(replies) => Ok(replies),
             Err(Failure::Real(doubt)) => Err(doubt),
-            Err(Failure::Stale) => Err(Doubt::new(Cause::Connect, "the connection was lost")),
+            Err(Failure::Stale | Failure::Unprepared) => {
+                Err(Doubt::new(Cause::Connect, "the connection did not keep its statements"))
+            }
         }
     }
 
@@ -162,9 +174,42 @@ impl Postgres {
         stop: &CancellationToken,
         reused: bool,
     ) -> Result<Vec<Reply>, Failure> {
+        let ours = |e: &sqlx::Error| trouble::doubt(e, Phase::Ours);
+        let mut lessons = 0;
+        let asked = loop {
+            match self.ask_all(&mut session.conn, ask, stop, reused).await {
+                // Each question teaches the driver its types once; then all is asked again, so
+                // that all is seen in one snapshot.
+                Err(Failure::Unprepared) if lessons < ask.questions.len() => {
+                    lessons += 1;
+                    let undone = run(&mut session.conn, "ROLLBACK".to_owned());
+                    short::<_, _, Failure>(undone, stop, |e| ours(e).into()).await?;
+                }
+                asked => break asked?,
+            }
+        };
+        if !asked.drained {
+            // The rest is still on its way, and goes with the connection.
+            return whole(asked.replies, ask).map_err(Failure::Real);
+        }
+        let clean = short::<_, _, Failure>(end(&mut session.conn), stop, |e| ours(e).into());
+        if clean.await? {
+            self.keep(session);
+        }
+        Ok(asked.replies)
+    }
+
+    /// Opens the transaction and asks every question in it.
+    async fn ask_all(
+        &self,
+        conn: &mut PgConnection,
+        ask: &Ask,
+        stop: &CancellationToken,
+        reused: bool,
+    ) -> Result<Asked, Failure> {
         let name = self.attempt_name(ask);
-        let begin = preamble(&session.conn, ask, &name);
-        let begun = short(run(&mut session.conn, begin), stop, |e| {
+        let begin = preamble(conn, ask, &name);
+        let begun = short(run(conn, begin), stop, |e| {
             let stale = matches!(e, sqlx::Error::Io(_)) || trouble::is_shutdown(e);
             if reused && stale {
                 return Failure::Stale;
@@ -175,25 +220,20 @@ impl Postgres {
         let mut replies = Vec::with_capacity(ask.questions.len());
         for question in &ask.questions {
             let watched = Watched {
-                work: fetch(&mut session.conn, question, ask.timeout),
+                work: fetch(conn, question, ask.timeout),
                 limit: ask.timeout,
                 stop,
                 in_the_way: self.control.somebody_waits_for(&name),
                 cancel: self.control.cancel(&name),
             };
-            let fetched = watched.end().await.map_err(Failure::Real)?;
+            let fetched = watched.end().await?;
             replies.push(fetched.reply);
             if !fetched.drained {
-                // The rest is still on its way; nobody waits for it.
                 drop(timeout(SHORT, self.control.cancel(&name)).await);
-                return whole(replies, ask).map_err(Failure::Real);
+                return Ok(Asked { replies, drained: false });
             }
         }
-        let clean = short(end(&mut session.conn), stop, |e| trouble::doubt(e, Phase::Ours)).await;
-        if clean.map_err(Failure::Real)? {
-            self.keep(session);
-        }
-        Ok(replies)
+        Ok(Asked { replies, drained: true })
     }
 
     /// Names an attempt at the server, so that it can be seen and stopped, and nothing else can.
@@ -305,12 +345,16 @@ async fn fetch(
     conn: &mut PgConnection,
     question: &Question,
     limit: Duration,
-) -> Result<Fetched, Doubt> {
+) -> Result<Fetched, Failure> {
     let mut collector = Collector::new(&question.wanted);
     let wrapped = Wrapped::new(question, collector.rows_asked());
     let started = Instant::now();
     let trouble = |e: &sqlx::Error| {
-        trouble::doubt(e, Phase::Theirs { wrapped: &wrapped, limit, ran: started.elapsed() })
+        if trouble::is_lost_statement(e) {
+            return Failure::Unprepared;
+        }
+        let ran = started.elapsed();
+        Failure::Real(trouble::doubt(e, Phase::Theirs { wrapped: &wrapped, limit, ran }))
     };
     let mut rows =
         sqlx::query(AssertSqlSafe(wrapped.sql.clone())).persistent(false).fetch(&mut *conn);
@@ -330,7 +374,7 @@ async fn fetch(
         }
     }
     drop(rows);
-    collector.finish()
+    Ok(collector.finish()?)
 }
 
 /// The user's query inside ours, which limits rows, columns and the size of values.

@@ -36,9 +36,10 @@ pub(super) struct Watched<'a, W, B, C> {
     pub(super) cancel: C,
 }
 
-impl<W, B, C, T> Watched<'_, W, B, C>
+impl<W, B, C, T, F> Watched<'_, W, B, C>
 where
-    W: Future<Output = Result<T, Doubt>>,
+    F: From<Doubt>,
+    W: Future<Output = Result<T, F>>,
     B: Future<Output = ()>,
     C: Future<Output = ()>,
 {
@@ -46,7 +47,7 @@ where
     ///
     /// After an error the caller must throw the connection away: the order to stop may still be on
     /// its way, and would hit whatever runs next.
-    pub(super) async fn end(self) -> Result<T, Doubt> {
+    pub(super) async fn end(self) -> Result<T, F> {
         let mut work = pin!(self.work);
         let doubt = tokio::select! {
             biased;
@@ -64,7 +65,7 @@ where
         if cancelled.is_ok() {
             drop(timeout(GRACE, &mut work).await);
         }
-        Err(doubt)
+        Err(F::from(doubt))
     }
 }
 

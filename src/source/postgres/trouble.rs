@@ -36,6 +36,11 @@ pub(super) fn is_shutdown(error: &sqlx::Error) -> bool {
     database(error).is_some_and(|e| matches!(e.code(), "57P01" | "57P02" | "57P05" | "25P03"))
 }
 
+/// Says whether the server does not know the statement that it was just given.
+pub(super) fn is_lost_statement(error: &sqlx::Error) -> bool {
+    database(error).is_some_and(|e| e.code() == "26000")
+}
+
 fn database(error: &sqlx::Error) -> Option<&PgDatabaseError> {
     match error {
         sqlx::Error::Database(e) => e.try_downcast_ref::<PgDatabaseError>(),

@@ -1,0 +1,217 @@
+//! The program as its users start it: files in, words and exit codes out.
+
+use std::fs;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use allswell::domain::sql::Engine;
+
+use crate::lab::Database;
+use crate::servers::Folder;
+
+/// Runs the program in a folder.
+pub(crate) fn allswell(folder: &Path, args: &[&str]) -> Output {
+    command(folder, args).output().unwrap()
+}
+
+fn command(folder: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_allswell"));
+    command.current_dir(folder).args(args).env_remove("ALLSWELL_CONFIG").stdin(Stdio::null());
+    command
+}
+
+pub(crate) fn code(output: &Output) -> i32 {
+    output.status.code().unwrap_or_else(|| panic!("signal {:?}", output.status.signal()))
+}
+
+pub(crate) fn out(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+pub(crate) fn err(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// A folder with settings for one source, and one file of checks.
+pub(crate) fn project(url: &str, checks: &str) -> Folder {
+    let folder = Folder::new("project");
+    let password = if url.starts_with("sqlite") { "" } else { ", password: \"${env:WATCH}\"" };
+    let settings = format!("sources:\n  db: {{url: \"{url}\"{password}}}\n");
+    fs::write(folder.path().join("allswell.yaml"), settings).unwrap();
+    fs::create_dir(folder.path().join("checks")).unwrap();
+    fs::write(folder.path().join("checks/all.yaml"), checks).unwrap();
+    folder
+}
+
+#[test]
+fn the_demo_shows_all_three_verdicts_and_leaves_a_folder_to_change() {
+    let folder = Folder::new("demo");
+    let started = Instant::now();
+    let output = allswell(folder.path(), &["demo"]);
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    assert_eq!(code(&output), 0, "{}", err(&output));
+    let text = out(&output);
+    for wanted in ["violated     every-day-is-invoiced-as-used", "7 confirmed, 1 violated, 2 unconfirmed"] {
+        assert!(text.contains(wanted), "{text}");
+    }
+    for (id, _) in text.lines().filter_map(|l| l.strip_prefix("  ")?.split_once("  ")) {
+        assert!(text.matches(id.trim()).count() >= 2, "{id} has a word and no verdict: {text}");
+    }
+    let demo = folder.path().join("allswell-demo");
+    assert_eq!(code(&allswell(&demo, &["validate"])), 0);
+    assert_eq!(code(&allswell(&demo, &["run"])), 1);
+    assert_eq!(code(&allswell(&demo, &["run", "--owner", "accounts"])), 2);
+    assert_eq!(code(&allswell(&demo, &["run", "--check", "plans-are-known"])), 0);
+
+    // What the user changes stays changed.
+    let checks = demo.join("checks/billing.yaml");
+    let text = fs::read_to_string(&checks).unwrap();
+    fs::write(&checks, text.replace("difference_cents: {equals: 0}", "difference_cents: {min: -95}")).unwrap();
+    let again = allswell(folder.path(), &["demo"]);
+    assert!(out(&again).contains("8 confirmed, 0 violated, 2 unconfirmed"), "{}", out(&again));
+}
+
+#[test]
+fn machine_output_keeps_its_contract() {
+    let folder = Folder::new("json");
+    allswell(folder.path(), &["demo"]);
+    let demo = folder.path().join("allswell-demo");
+    let output = allswell(&demo, &["run", "--output", "json"]);
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["format"], 1);
+    assert_eq!(report["summary"], serde_json::json!({"confirmed": 7, "violated": 1, "unconfirmed": 2, "paused": 0}));
+    for run in report["runs"].as_array().unwrap() {
+        let keys: Vec<&String> = run.as_object().unwrap().keys().collect();
+        let wanted = ["cause", "check", "evidence", "finding", "slot", "took_ms", "tz", "verdict", "window"];
+        assert_eq!(keys, wanted);
+        let slot = run["slot"].as_str().unwrap();
+        assert!(slot.ends_with('Z') && chrono::DateTime::parse_from_rfc3339(slot).is_ok(), "{slot}");
+        assert_eq!(run["verdict"] == "unconfirmed", run["cause"].is_string(), "{run}");
+        assert_eq!(run["verdict"] == "confirmed", run["finding"].is_null(), "{run}");
+    }
+    fs::write(demo.join("checks/bad.yaml"), "version: 1\nchecks: []\n").unwrap();
+    let output = allswell(&demo, &["validate", "--output", "json"]);
+    assert_eq!(code(&output), 64);
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let fault = &report["faults"][0];
+    assert_eq!((&fault["line"], &fault["column"], &fault["path"]), (&2.into(), &9.into(), &"checks".into()));
+}
+
+#[test]
+fn words_that_select_nothing_are_not_a_round_without_faults() {
+    let folder = Folder::new("select");
+    allswell(folder.path(), &["demo"]);
+    let demo = folder.path().join("allswell-demo");
+    for (args, wanted) in [
+        (&["run", "--check", "plans-are-knwn"][..], "did you mean `plans-are-known`?"),
+        (&["run", "--owner", "bilding"], "did you mean `billing`?"),
+        (&["run", "--source", "compny"], "did you mean `company`?"),
+        (&["run", "--owner", "billing", "--check", "plans-are-known"], "fits all of the selection"),
+        (&["run", "nowhere"], "nowhere: cannot be read"),
+        (&["run", "--config", "nowhere.yaml"], "allswell demo"),
+        (&["runn"], "'run'"),
+        (&["run", "--chek", "x"], "--check"),
+    ] {
+        let output = allswell(&demo, args);
+        assert_eq!((code(&output), out(&output)), (64, String::new()), "{args:?}");
+        assert!(err(&output).contains(wanted), "{args:?}: {}", err(&output));
+    }
+    assert_eq!(code(&allswell(&demo, &["--help"])), 0);
+    assert_eq!(code(&allswell(&demo, &["--version"])), 0);
+}
+
+#[test]
+fn the_schema_is_printed_as_json() {
+    let output = allswell(Path::new("/"), &["schema"]);
+    let schema: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(schema["properties"]["checks"].is_object());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_environment_says_of_postgres_does_not_matter() {
+    let db = Database::new(Engine::Postgres).await;
+    db.prepare("create table t (n integer); insert into t values (1)").await;
+    let checks = "version: 1\nowner: t\ndefaults: {source: db}\nchecks:\n  - {id: it, why: w, \
+                  sql: select n from t, expect: {values: {n: {equals: 1}}}}\n";
+    let folder = project(&db.url(), checks);
+    let mut command = command(folder.path(), &["run"]);
+    for (name, value) in [
+        ("PGHOST", "/nowhere"),
+        ("PGPORT", "1"),
+        ("PGUSER", "nobody"),
+        ("PGPASSWORD", "wrong"),
+        ("PGDATABASE", "nowhere"),
+        ("PGSSLMODE", "verify-full"),
+        ("PGSSLROOTCERT", "/nowhere"),
+        ("PGOPTIONS", "-c statement_timeout=1"),
+        ("PGAPPNAME", "somebody-else"),
+        ("WATCH", "watch"),
+    ] {
+        command.env(name, value);
+    }
+    let output = command.output().unwrap();
+    assert_eq!(code(&output), 0, "{}{}", out(&output), err(&output));
+
+    // And no password, or a wrong one, is never helped out by them.
+    let mut command = super::cli::command(folder.path(), &["run"]);
+    let output = command.env("PGPASSWORD", "watch").env_remove("WATCH").output().unwrap();
+    assert_eq!(code(&output), 64, "{}", out(&output));
+    assert!(err(&output).contains("the environment variable WATCH is not set"));
+    let output = super::cli::command(folder.path(), &["run"]).env("WATCH", "hunter2").output().unwrap();
+    assert_eq!(code(&output), 2);
+    assert!(out(&output).contains("auth") && !out(&output).contains("hunter2"), "{}", out(&output));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ctrl_c_stops_the_queries_and_reports_what_was_not_looked_at() {
+    let db = Database::new(Engine::Postgres).await;
+    db.prepare("create table t (n integer); insert into t select generate_series(1, 300)").await;
+    let mut checks = String::from("version: 1\nowner: t\ndefaults: {source: db, timeout: 60s}\nchecks:\n");
+    for i in 0..6 {
+        checks.push_str(&format!(
+            "  - {{id: slow-{i}, why: w, sql: \"select count(*) as n from t a, t b, t c, t d, t e\", \
+             expect: {{values: {{n: {{min: 1}}}}}}}}\n"
+        ));
+    }
+    let folder = project(&db.url(), &checks);
+    let mut command = command(folder.path(), &["run", "--output", "json"]);
+    let child = command.env("WATCH", "watch").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut admin = db.admin().await;
+    let Database::Postgres { name, .. } = &db else { unreachable!("a PostgreSQL") };
+    let running = format!(
+        "select count(*) from pg_stat_activity where usename = '{name}' and state = 'active' \
+         and application_name like 'allswell/slow-%'"
+    );
+    crate::lab::eventually(Duration::from_secs(20), async || {
+        let now = admin.texts(&running).await;
+        if now == ["2"] { Ok(()) } else { Err(now) }
+    })
+    .await;
+    drop(Command::new("kill").args(["-INT", &child.id().to_string()]).output());
+    let started = Instant::now();
+    let output = child.wait_with_output().unwrap();
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    assert_eq!(code(&output), 2, "{}", err(&output));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let runs = report["runs"].as_array().unwrap();
+    assert_eq!(runs.len(), 6);
+    assert!(runs.iter().all(|r| r["cause"] == "interrupted"), "{report}");
+    crate::lab::eventually(Duration::from_secs(2), async || {
+        let now = admin.texts(&running).await;
+        if now == ["0"] { Ok(()) } else { Err(now) }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_sql_is_shown_on_request() {
+    let db = Database::new(Engine::Sqlite).await;
+    db.prepare("create table t (n integer)").await;
+    let checks = "version: 1\nowner: t\ndefaults: {source: db}\nchecks:\n  - id: it\n    why: w\n    \
+                  sql: |\n      select n\n      from t\n    expect: {values: {n: {min: 1}}}\n";
+    let folder = project(&db.url(), checks);
+    let output = allswell(folder.path(), &["run", "--sql"]);
+    assert!(out(&output).contains("      select n\n      from t\n"), "{}", out(&output));
+}

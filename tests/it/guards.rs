@@ -1,0 +1,207 @@
+//! The guards of a source: who may watch, what a blinded role says, what the environment may not.
+
+use allswell::domain::sql::Engine;
+use allswell::domain::verdict::Cause;
+use secrecy::SecretString;
+
+use crate::lab::{Database, ENGINES, cause, look, one_check, source_at, verdict};
+use crate::servers::{MariaDb, PgBouncer, Postgres};
+
+const COUNTED: &str = "expect:\n  values:\n    n: {min: 1}";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plain_proof_is_confirmed_on_every_engine() {
+    for engine in ENGINES {
+        let db = Database::new(engine).await;
+        db.prepare("create table t (n integer); insert into t values (1), (2)").await;
+        assert_eq!(verdict(db.source(), "select n from t", COUNTED).await, "confirmed", "{engine}");
+        assert_eq!(
+            verdict(db.source(), "select n from t where n > 1;", "expect:\n  rows: {equals: 2}").await,
+            "violated: rows: expected 2, saw 1",
+            "{engine}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_column_is_a_query_error_even_where_no_row_comes() {
+    for engine in ENGINES {
+        let db = Database::new(engine).await;
+        db.prepare("create table t (n integer)").await;
+        let rest = "expect:\n  values:\n    m: {min: 1}\nevidence: {min: 0, because: sparse}";
+        let said = verdict(db.source(), "select n from t", rest).await;
+        assert!(said.starts_with("query_error: the query brings no column `m`"), "{engine}: {said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_blinded_by_row_level_security_never_confirms() {
+    let db = Database::new(Engine::Postgres).await;
+    let Database::Postgres { port, name } = &db else { unreachable!("a PostgreSQL") };
+    let mut admin = db.admin().await;
+    let sql = format!(
+        "create table secrets (n integer); insert into secrets values (1); \
+         alter table secrets enable row level security; grant select on secrets to {name}"
+    );
+    admin.run(&sql).await.unwrap();
+    let zero = "expect:\n  rows: {equals: 0}\nevidence: {min: 0, because: none}";
+    for (sql, rest) in [("select n from secrets where n < 0", zero), ("select n from secrets", COUNTED)] {
+        let said = verdict(db.source(), sql, rest).await;
+        assert!(said.starts_with("auth:") && said.contains("row-level security"), "{said}");
+    }
+    let bouncer = PgBouncer::before(Postgres::shared(), &[name], 2);
+    let url = format!("postgres://{name}@127.0.0.1:{}/{name}", bouncer.port);
+    let said = verdict(source_at(&url, 2), "select n from secrets where n < 0", zero).await;
+    assert!(said.starts_with("auth:"), "{port}: {said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_superuser_and_a_role_with_server_files_are_refused() {
+    let server = Postgres::shared();
+    let url = format!("postgres://postgres@127.0.0.1:{}/postgres", server.port);
+    let said = verdict(source_at(&url, 1), "select 1 as n", COUNTED).await;
+    assert!(said.starts_with("refused: the role is a superuser"), "{said}");
+
+    let db = Database::new(Engine::Postgres).await;
+    let Database::Postgres { name, .. } = &db else { unreachable!("a PostgreSQL") };
+    db.admin().await.run(&format!("grant pg_write_server_files to {name}")).await.unwrap();
+    let said = verdict(db.source(), "select 1 as n", COUNTED).await;
+    assert!(said.starts_with("refused: the role is a member of pg_write_server_files"), "{said}");
+
+    for privilege in ["FILE", "SUPER"] {
+        let db = Database::mariadb(MariaDb::shared()).await;
+        let Database::MariaDb { name, .. } = &db else { unreachable!("a MariaDB") };
+        db.admin().await.run(&format!("grant {privilege} on *.* to '{name}'@'%'")).await.unwrap();
+        let said = verdict(db.source(), "select 1 as n", COUNTED).await;
+        assert!(said.starts_with(&format!("refused: the user has the privilege {privilege}")), "{said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_superuser_may_watch_where_the_operator_says_so() {
+    use allswell::dsn::Dsn;
+    use allswell::source::{Source, SourceSettings};
+    let url = format!("postgres://postgres@127.0.0.1:{}/postgres", Postgres::shared().port);
+    let source = Source::new(SourceSettings {
+        name: allswell::domain::name::SourceName::parse("db").unwrap(),
+        dsn: Dsn::parse(&url, std::path::Path::new("/")).unwrap(),
+        password: None::<SecretString>,
+        connections: 1,
+        timeout: std::time::Duration::from_secs(5),
+        allow_superuser: true,
+    });
+    assert_eq!(verdict(source, "select 1 as n", COUNTED).await, "confirmed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_checks_share_few_connections_through_a_pooler() {
+    let db = Database::new(Engine::Postgres).await;
+    let Database::Postgres { name, .. } = &db else { unreachable!("a PostgreSQL") };
+    db.prepare("create table t (n integer); insert into t values (1)").await;
+    let bouncer = PgBouncer::before(Postgres::shared(), &[name], 2);
+    let url = format!("postgres://{name}@127.0.0.1:{}/{name}", bouncer.port);
+    let mut yaml = String::from("version: 1\nowner: t\ndefaults: {source: db}\nchecks:\n");
+    for i in 0..200 {
+        yaml.push_str(&format!(
+            "  - {{id: c{i}, why: w, sql: \"select n from t where {i} >= 0\", \
+             expect: {{values: {{n: {{equals: 1}}}}}}, \
+             evidence: {{sql: \"select count(*) from t\"}}}}\n"
+        ));
+    }
+    let outcomes = look(source_at(&url, 8), &yaml).await;
+    let bad: Vec<_> = outcomes.iter().filter(|o| cause(o).is_some()).collect();
+    assert!(outcomes.len() == 200 && bad.is_empty(), "{bad:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_waits_for_us_gets_through() {
+    let db = Database::new(Engine::Postgres).await;
+    db.prepare("create table t (n integer); insert into t select generate_series(1, 100)").await;
+    let source = db.source();
+    let yaml = one_check(
+        "select count(*) as n from t a, t b, t c, t d, t e, t f",
+        "expect:\n  values:\n    n: {min: 1}\ntimeout: 30s",
+    );
+    let looking = tokio::spawn(async move { look(source, &yaml).await });
+    let mut admin = db.admin().await;
+    let held = "select count(*) from pg_locks l join pg_class c on c.oid = l.relation \
+                where c.relname = 't' and l.granted";
+    crate::lab::eventually(std::time::Duration::from_secs(10), async || {
+        let locks = admin.texts(held).await;
+        if locks == ["0"] { Err(locks) } else { Ok(()) }
+    })
+    .await;
+    let started = std::time::Instant::now();
+    db.prepare("alter table t add column m integer").await;
+    let waited = started.elapsed();
+    let outcomes = looking.await.unwrap();
+    assert_eq!(cause(&outcomes[0]), Some(Cause::Busy), "{outcomes:?}");
+    assert!(waited < std::time::Duration::from_secs(6), "the owner waited {waited:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_locked_table_is_busy_and_not_a_verdict() {
+    let db = Database::new(Engine::Postgres).await;
+    db.prepare("create table t (n integer); insert into t values (1)").await;
+    let mut owner = db.owner().await;
+    owner.run("begin; lock table t in access exclusive mode").await.unwrap();
+    let said = verdict(db.source(), "select n from t", COUNTED).await;
+    assert!(said.starts_with("busy:"), "{said}");
+
+    let db = Database::new(Engine::MySql).await;
+    db.prepare("create table t (n integer); insert into t values (1)").await;
+    let mut owner = db.owner().await;
+    owner.run("lock tables t write").await.unwrap();
+    let said = verdict(db.source(), "select n from t", COUNTED).await;
+    assert!(said.starts_with("busy:"), "{said}");
+
+    let db = Database::new(Engine::Sqlite).await;
+    db.prepare("create table t (n integer); insert into t values (1)").await;
+    let mut owner = db.owner().await;
+    owner.run("begin exclusive; insert into t values (2)").await.unwrap();
+    let said = verdict(db.source(), "select n from t", COUNTED).await;
+    assert!(said.starts_with("busy:"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whom_we_cannot_reach_is_named_by_its_cause() {
+    let db = Database::new(Engine::Postgres).await;
+    let Database::Postgres { port, name } = &db else { unreachable!("a PostgreSQL") };
+    let closed = crate::servers::free_port();
+    let cases = [
+        (format!("postgres://{name}@127.0.0.1:{closed}/{name}"), "connect: "),
+        (format!("mysql://{name}@127.0.0.1:{closed}/{name}"), "connect: "),
+        (format!("postgres://{name}@127.0.0.1:{port}/nowhere"), "auth: there is no such database"),
+        (format!("postgres://nobody@127.0.0.1:{port}/{name}"), "auth: "),
+        (format!("mysql://nobody@127.0.0.1:{}/mysql", MariaDb::shared().port), "auth: "),
+        (format!("postgres://{name}@127.0.0.1:{port}/{name}?sslmode=verify-full"), "connect: "),
+        ("sqlite:/nowhere/at/all.db".to_owned(), "connect: there is no file"),
+        ("sqlite:/etc/passwd".to_owned(), "connect: the file is not an SQLite database"),
+    ];
+    for (url, wanted) in cases {
+        let said = verdict(source_at(&url, 1), "select 1 as n", COUNTED).await;
+        assert!(said.starts_with(wanted), "{url}: {said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_sqlite_file_that_was_replaced_is_read_anew() {
+    let db = Database::new(Engine::Sqlite).await;
+    db.prepare("create table t (n integer); insert into t values (1)").await;
+    let Database::Sqlite { path, .. } = &db else { unreachable!("an SQLite") };
+    let source = db.source();
+    let yaml = one_check("select n from t", "expect:\n  values:\n    n: {equals: 1}");
+    let checks = crate::lab::checks(Engine::Sqlite, &yaml);
+    let sources = [(source.name().clone(), std::sync::Arc::new(source))].into();
+    let sources = std::sync::Arc::new(sources);
+    let stop = tokio_util::sync::CancellationToken::new();
+    let now = allswell::clock::now();
+    let before = allswell::engine::round::round(&checks, &sources, now, &stop, |_| {}).await;
+    assert_eq!(crate::lab::shown(&before[0].judgement.verdict), "confirmed");
+    let other = Database::new(Engine::Sqlite).await;
+    other.prepare("create table t (n integer); insert into t values (2)").await;
+    let Database::Sqlite { path: new, .. } = &other else { unreachable!("an SQLite") };
+    std::fs::rename(new, path).unwrap();
+    let after = allswell::engine::round::round(&checks, &sources, now, &stop, |_| {}).await;
+    assert!(crate::lab::shown(&after[0].judgement.verdict).starts_with("violated"));
+}

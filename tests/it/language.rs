@@ -1,0 +1,331 @@
+//! The language: every fault told, in words that help, and nothing accepted by mistake.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use allswell::domain::fault::Fault;
+use allswell::domain::name::SourceName;
+use allswell::domain::sql::Engine;
+use allswell::manifest::schema::schema;
+use allswell::manifest::{self, Engines, Text};
+use allswell::settings::Settings;
+
+use crate::servers::Folder;
+
+fn engines() -> Engines {
+    [("db", Engine::Postgres), ("maria", Engine::MySql), ("lite", Engine::Sqlite)]
+        .map(|(name, engine)| (SourceName::parse(name).unwrap(), engine))
+        .into()
+}
+
+fn files(folder: &str) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let mut files: Vec<PathBuf> =
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    files
+}
+
+fn stem(path: &Path) -> &str {
+    path.file_stem().unwrap().to_str().unwrap()
+}
+
+/// Shows faults as the command line does, with the file's name alone.
+fn shown(faults: &[Fault], path: &Path) -> String {
+    let folder = format!("{}/", path.parent().unwrap().display());
+    let texts: Vec<String> = faults.iter().map(|f| f.to_string().replace(&folder, "")).collect();
+    texts.join("\n\n")
+}
+
+fn schema_accepts(text: &str) -> Option<bool> {
+    thread_local! {
+        static SCHEMA: jsonschema::Validator = jsonschema::validator_for(&schema()).unwrap();
+    }
+    let options = serde_yaml::options! {
+        non_finite_float_policy: serde_yaml::options::NonFiniteFloatPolicy::AsString,
+    };
+    let value: serde_json::Value = serde_yaml::from_str_with_options(text, options).ok()?;
+    Some(SCHEMA.with(|schema| schema.is_valid(&value)))
+}
+
+#[test]
+fn every_bad_file_is_told_what_is_wrong_with_it() {
+    let files = files("tests/data/bad");
+    assert!(files.len() >= 80, "{} files", files.len());
+    let mut settings = insta::Settings::clone_current();
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.bind(|| {
+        for path in &files {
+            let faults = manifest::load(&[path], &engines()).expect_err(stem(path));
+            assert!(!faults.is_empty());
+            for fault in &faults {
+                let whole_file = fault.line == 0 && fault.column == 0;
+                assert!(whole_file || fault.line > 0 && fault.column > 0, "{fault}");
+            }
+            insta::assert_snapshot!(stem(path), shown(&faults, path));
+        }
+    });
+}
+
+#[test]
+fn schema_and_parser_agree_about_every_file() {
+    for path in files("tests/data/good").iter().chain(&files("checks")) {
+        let text = fs::read_to_string(path).unwrap().replace("source: company", "source: lite");
+        let loaded = Text { file: stem(path).into(), text: text.clone() };
+        if let Err(faults) = manifest::parse(&[loaded], &engines()) {
+            panic!("{}", shown(&faults, path));
+        }
+        assert_eq!(schema_accepts(&text), Some(true), "{}", path.display());
+    }
+    for path in files("tests/data/bad") {
+        let Ok(text) = fs::read_to_string(&path) else { continue };
+        let wanted = match stem(&path).split_once('-').unwrap().0 {
+            "shape" => Some(false),
+            "sense" => Some(true),
+            "text" => continue,
+            other => panic!("a kind of bad file that nobody knows: {other}"),
+        };
+        assert_eq!(schema_accepts(&text), wanted, "{}", path.display());
+    }
+}
+
+#[test]
+fn the_schema_names_each_key_with_a_description() {
+    let schema = schema();
+    let keys = schema["properties"]["checks"]["items"]["properties"].as_object().unwrap();
+    for (key, value) in keys {
+        assert!(value["description"].is_string(), "{key}");
+    }
+}
+
+#[test]
+fn one_id_in_two_files_is_a_fault_that_names_both_places() {
+    let folder = Folder::new("ids");
+    let check = "version: 1\nowner: t\ndefaults: {source: db}\nchecks:\n  - {id: one, why: w, \
+                 sql: select 1 as n, expect: {values: {n: {min: 1}}}}\n";
+    fs::create_dir(folder.path().join("deep")).unwrap();
+    fs::write(folder.path().join("a.yaml"), check).unwrap();
+    fs::write(folder.path().join("deep/b.yml"), check).unwrap();
+    let faults = manifest::load(&[folder.path()], &engines()).unwrap_err();
+    let text = faults[0].to_string();
+    assert_eq!(faults.len(), 1);
+    assert!(text.contains("b.yml:5:10") && text.contains("a.yaml:5 declares it"), "{text}");
+}
+
+#[test]
+fn what_holds_no_check_is_never_a_catalogue() {
+    let folder = Folder::new("nothing");
+    let load = |path: &Path| manifest::load(&[path], &engines()).unwrap_err()[0].to_string();
+    assert!(load(folder.path()).contains("not one *.yaml file"));
+    fs::write(folder.path().join("notes.txt"), "x").unwrap();
+    assert!(load(folder.path()).contains("not one *.yaml file"));
+    assert!(load(&folder.path().join("missing")).contains("cannot be read"));
+    fs::write(folder.path().join("empty.yaml"), "").unwrap();
+    assert!(load(folder.path()).contains("the file is empty"));
+    assert!(manifest::parse(&[], &engines()).is_err());
+    let large = "#".repeat((1 << 20) + 1);
+    fs::write(folder.path().join("empty.yaml"), large).unwrap();
+    assert!(load(folder.path()).contains("at most 1 MiB"));
+    std::os::unix::fs::symlink(folder.path(), folder.path().join("loop")).unwrap();
+    assert!(!load(folder.path()).is_empty());
+}
+
+#[test]
+fn settings_are_as_strict_and_repeat_nothing_of_the_file() {
+    let cases = [
+        ("", "a map belongs here"),
+        ("sources: {}", "empty"),
+        ("chekcs: [a]\nsources: {db: {url: 'sqlite:x.db'}}", "did you mean `checks`"),
+        ("checks: []\nsources: {db: {url: 'sqlite:x.db'}}", "the list is empty"),
+        ("sources: {db: {}}", "`url` is missing"),
+        ("sources: {db: {url: }}", "empty"),
+        ("sources: {Db: {url: 'sqlite:x.db'}}", "1 to 63"),
+        ("sources: {db: {url: 'postgres://a:hunter2@h/d'}}", "a password stands in the address"),
+        ("sources: {db: {url: 'postgres://a@h/d', password: hunter2}}", "as a reference"),
+        ("sources: {db: {url: 'postgres://a@h/d', pasword: hunter2}}", "did you mean `password`"),
+        ("sources: {db: {url: 'postgres://a@h/d', hunter2}}", "not known here"),
+        ("sources: {db: {url: 'postgres://a@h/d?sslmod=hunter2'}}", "did you mean `sslmode`"),
+        ("sources: {db: {url: 'sqlite:x.db', connections: hunter2}}", "whole number"),
+        ("sources: {db: {url: 'sqlite:x.db', connections: 0}}", "1 to 64"),
+        ("sources: {db: {url: 'sqlite:x.db', timeout: hunter2}}", "duration"),
+        ("sources: {db: {url: 'sqlite:x.db', allow_superuser: yes}}", "`true` or `false`"),
+        ("sources: {db: {url: 'sqlite:x.db', password: \"hunter2", "never closed"),
+        ("sources: {db: {url: 'sqlite:x.db', password: *hunter2}}", "alias"),
+        ("ledger: {url: hunter2}\nsources: {db: {url: 'sqlite:x.db'}}", "not known here"),
+    ];
+    for (text, wanted) in cases {
+        let text = Text { file: "allswell.yaml".into(), text: text.into() };
+        let faults = Settings::parse(&text, Path::new("/")).unwrap_err();
+        let said: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        let said = said.join("\n");
+        assert!(said.contains(wanted), "{}: {said}", text.text);
+        assert!(!said.contains("hunter2"), "{said}");
+    }
+}
+
+/// Numbers that look random and are the same each time (splitmix64).
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, n: usize) -> usize {
+        usize::try_from(self.roll() % u64::try_from(n).unwrap()).unwrap()
+    }
+
+    fn one<'a>(&mut self, of: &[&'a str]) -> &'a str {
+        of[self.below(of.len())]
+    }
+
+    fn once_in(&mut self, n: usize) -> bool {
+        self.below(n) == 0
+    }
+}
+
+const SCALARS: [&str; 34] = [
+    "0", "1", "-5", "12.50", "1e3", "abc", "open", "true", "no", "~", "null", "\"\"", "''", "' '",
+    "2026-03-08", "2026-03-08T00:00:00Z", ".nan", ".inf", "0x1F", "1_000", "\"5\"", "[a]", "{a: b}",
+    "99999999999999999999999999", "1e999999999", "-", "é☃🦀", "a: b", "a #b", "*x", "&x y", "!!int 5",
+    "|\n            block", "1e-300",
+];
+const QUERIES: [&str; 24] = [
+    "select n from t", "select a, b from t where x = 'y'", "with q as (select 1 as n) select * from q",
+    "values (1)", "select count(*) from t", "select n from t;", "select 1; select 2", "delete from t",
+    "select pg_sleep(1)", "select 'open", "select (1", "select $$x", "select n from t where a = :p",
+    "select n from t where a = $1", "select a ::text from t", "select /* c */ 1", "/* only */",
+    "select n into x from t", "select \"n\" from t", "sellect 1", "table t", "select 1 -- c", "(((",
+    "select e'\\'' || n from t for update",
+];
+
+fn limit(dice: &mut Dice) -> String {
+    let keys = ["equals", "not_equals", "min", "max", "tolerance", "tolerance_ratio"];
+    let mut parts = Vec::new();
+    for _ in 0..1 + dice.below(2) {
+        let value = if dice.once_in(8) { dice.one(&SCALARS) } else { dice.one(&["0", "1", "7", "100"]) };
+        parts.push(format!("{}: {}", dice.one(&keys), value.replace('\n', " ")));
+    }
+    if dice.once_in(8) {
+        parts.push("one_of: [a, b, 3]".into());
+    }
+    if dice.once_in(8) {
+        parts.push("nulls: allowed".into());
+    }
+    format!("{{{}}}", parts.join(", "))
+}
+
+fn query(dice: &mut Dice) -> String {
+    format!("|\n          {}", dice.one(&QUERIES))
+}
+
+fn check(dice: &mut Dice, number: usize) -> String {
+    let id = if dice.once_in(30) { dice.one(&SCALARS).to_owned() } else { format!("c-{number}") };
+    let mut keys = vec![
+        ("id", id),
+        ("why", if dice.once_in(30) { dice.one(&SCALARS).to_owned() } else { "a reason".into() }),
+        ("sql", if !dice.once_in(4) { QUERIES[0].to_owned() } else { query(dice) }),
+    ];
+    let expect = match dice.below(4) {
+        0 => format!("{{rows: {}}}", limit(dice)),
+        1 => format!("{{values: {{n: {}, m: {}}}}}", limit(dice), limit(dice)),
+        2 => format!("{{values: {{n: {}}}, rows: {{min: 1}}}}", limit(dice)),
+        _ => "{keys: {columns: [n], from: {sql: select n from s}}}".to_owned(),
+    };
+    keys.push(("expect", expect));
+    for (key, of_known) in [
+        ("evidence", &["{min: 2}", "{min: 0, because: x}", "{column: n}", "{sql: select 1}", "{min: 0}"][..]),
+        ("severity", &["critical", "warning", "info", "fatal"]),
+        ("timeout", &["1s", "5m", "9h", "soon"]),
+        ("max_rows", &["10", "100000", "0", "x"]),
+        ("samples", &["{columns: [n]}", "{rows: 2, columns: [a, b]}", "off"]),
+        ("labels", &["{tier: one}", "{severity: x}", "{a: b}"]),
+        ("runbook", &["https://wiki.example", "wiki"]),
+        ("source", &["db", "lite", "maria", "bd"]),
+    ] {
+        if dice.once_in(9) {
+            let value = if dice.once_in(25) { dice.one(&SCALARS) } else { dice.one(of_known) };
+            keys.push((key, value.to_owned()));
+        }
+    }
+    let mut text = String::new();
+    for (key, value) in keys {
+        let lead = if text.is_empty() { "  - " } else { "    " };
+        let mut key = key.to_owned();
+        if dice.once_in(150) {
+            key.remove(dice.below(key.len()));
+        }
+        text.push_str(&format!("{lead}{key}: {value}\n"));
+    }
+    text
+}
+
+/// A file from the grammar of the language, with slips of all kinds.
+fn file(seed: u64) -> String {
+    let mut dice = Dice(seed);
+    let mut text = String::from("version: 1\nowner: team\ndefaults: {source: db}\nchecks:\n");
+    for number in 0..1 + dice.below(2) {
+        text.push_str(&check(&mut dice, number));
+    }
+    if dice.once_in(6) {
+        for _ in 0..1 + dice.below(4) {
+            slip(&mut dice, &mut text);
+        }
+    }
+    text
+}
+
+/// A slip of the editor: a character lost, doubled or replaced, a line moved in or lost.
+fn slip(dice: &mut Dice, text: &mut String) {
+    let mut chars: Vec<char> = text.chars().collect();
+    let at = dice.below(chars.len().max(1));
+    if chars.is_empty() {
+        return;
+    }
+    match dice.below(5) {
+        0 => drop(chars.remove(at)),
+        1 => chars.insert(at, chars[at]),
+        2 => chars[at] = ['{', '}', '[', ':', '\'', '"', '\t', '#', '|', '\n', '\u{0}', 'é'][dice.below(12)],
+        3 => chars.insert(at, '\n'),
+        _ => chars.truncate(at.max(8)),
+    }
+    *text = chars.into_iter().collect();
+}
+
+#[test]
+fn no_input_makes_the_parser_panic_or_wait() {
+    let inputs: u64 = std::env::var("ALLSWELL_INPUTS").map_or(20_000, |n| n.parse().unwrap());
+    let engines = engines();
+    let (mut sensible, mut accepted, mut slowest) = (0_u64, 0_u64, Duration::ZERO);
+    let mut rules = BTreeSet::new();
+    for seed in 0..inputs {
+        let text = file(seed);
+        let started = Instant::now();
+        let parsed = manifest::parse(&[Text { file: "f".into(), text: text.clone() }], &engines);
+        slowest = slowest.max(started.elapsed());
+        let shape = schema_accepts(&text);
+        sensible += u64::from(shape == Some(true));
+        match parsed {
+            Ok(_) => {
+                accepted += 1;
+                assert_eq!(shape, Some(true), "seed {seed}: the parser is laxer than the schema:\n{text}");
+            }
+            Err(faults) => rules.extend(faults.into_iter().map(|f| f.message)),
+        }
+    }
+    println!(
+        "{inputs} inputs: {sensible} of sound shape, {accepted} accepted, {} different faults, \
+         slowest {slowest:?}",
+        rules.len()
+    );
+    assert!(slowest < Duration::from_secs(1), "{slowest:?}");
+    assert!(sensible * 10 >= inputs * 3, "only {sensible} of {inputs} reach the semantic checks");
+    assert!(accepted * 20 >= inputs, "only {accepted} of {inputs} are good");
+}

@@ -1,0 +1,20 @@
+//! What the product promises, proved on real files and real servers.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test fails by panicking, and it prepares databases with SQL of its own"
+)]
+
+mod lab;
+mod servers;
+
+mod cli;
+mod cutoff;
+mod electricity;
+mod guards;
+mod hostile;
+mod language;
+mod silent_green;
+mod tidy;
+mod types;

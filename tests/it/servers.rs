@@ -1,0 +1,318 @@
+//! Real servers as child processes: on free ports, in folders of their own, gone with the test.
+//!
+//! Every child is started by one thread that lives as long as the process, and asks the kernel to be
+//! killed when that thread dies: nothing outlives the tests, however they end.
+
+use std::fs;
+use std::io::Write as _;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{OnceLock, mpsc};
+use std::time::{Duration, Instant};
+
+/// How long a server may take to start.
+const START: Duration = Duration::from_secs(60);
+
+/// A folder that is removed with its owner.
+#[derive(Debug)]
+pub(crate) struct Folder(PathBuf);
+
+impl Folder {
+    pub(crate) fn new(what: &str) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("allswell-{what}-{}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        drop(fs::remove_dir_all(&path));
+        fs::create_dir_all(&path).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        Self(path)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        drop(fs::remove_dir_all(&self.0));
+    }
+}
+
+/// A child process that is killed with its owner.
+#[derive(Debug)]
+pub(crate) struct Process(Child);
+
+impl Process {
+    fn spawn(command: Command) -> Self {
+        type Order = (Command, mpsc::Sender<std::io::Result<Child>>);
+        static SPAWNER: OnceLock<mpsc::Sender<Order>> = OnceLock::new();
+        let spawner = SPAWNER.get_or_init(|| {
+            let (orders, inbox) = mpsc::channel::<Order>();
+            std::thread::spawn(move || {
+                for (mut command, reply) in inbox {
+                    drop(reply.send(command.spawn()));
+                }
+            });
+            orders
+        });
+        let (reply, spawned) = mpsc::channel();
+        spawner.send((command, reply)).unwrap();
+        Self(spawned.recv().unwrap().expect("setpriv (util-linux) starts the servers"))
+    }
+
+    pub(crate) fn signal(&self, signal: &str) {
+        signal_tree(self.0.id(), signal);
+    }
+
+    fn is_running(&mut self) -> bool {
+        matches!(self.0.try_wait(), Ok(None))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // A frozen process does not die of anything but KILL, and its children not at all.
+        self.signal("CONT");
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+/// Sends a signal to a process and all its descendants.
+pub(crate) fn signal_tree(pid: u32, signal: &str) {
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+    for child in children.unwrap_or_default().split_whitespace() {
+        signal_tree(child.parse().unwrap(), signal);
+    }
+    drop(Command::new("kill").args([&format!("-{signal}"), &pid.to_string()]).output());
+}
+
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+}
+
+fn is_root() -> bool {
+    let output = Command::new("id").arg("-u").output().unwrap();
+    String::from_utf8_lossy(&output.stdout).trim() == "0"
+}
+
+/// A command that dies with us, and runs as `user` where we are root: servers refuse root.
+fn as_user(user: &str, program: &Path) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL"]);
+    if is_root() {
+        command.args(["--reuid", user, "--regid", user, "--clear-groups"]);
+    }
+    command.arg("--").arg(program).stdin(Stdio::null());
+    command
+}
+
+fn give_to(user: &str, path: &Path) {
+    if is_root() {
+        let id = |flag: &str| {
+            let output = Command::new("id").args([flag, user]).output().unwrap();
+            String::from_utf8_lossy(&output.stdout).trim().parse::<u32>().unwrap()
+        };
+        chown(path, Some(id("-u")), Some(id("-g"))).unwrap();
+    }
+}
+
+fn program(name: &str, folders: &[&str]) -> PathBuf {
+    let path = std::env::var("PATH").unwrap_or_default();
+    let found = folders.iter().copied().chain(path.split(':')).map(|f| Path::new(f).join(name));
+    found
+        .into_iter()
+        .find(|p| p.is_file())
+        .unwrap_or_else(|| panic!("{name} is not installed: start the tests with tests/run"))
+}
+
+fn postgres_folder() -> PathBuf {
+    let mut versions: Vec<PathBuf> = fs::read_dir("/usr/lib/postgresql")
+        .map(|entries| entries.filter_map(|e| Some(e.ok()?.path().join("bin"))).collect())
+        .unwrap_or_default();
+    versions.sort();
+    versions.pop().unwrap_or_else(|| PathBuf::from("/usr/local/bin"))
+}
+
+fn run(mut command: Command, what: &str) {
+    let output = command.output().unwrap_or_else(|e| panic!("{what}: {e}"));
+    assert!(output.status.success(), "{what}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn log(folder: &Path) -> fs::File {
+    fs::OpenOptions::new().create(true).append(true).open(folder.join("log")).unwrap()
+}
+
+/// Waits until the port answers; says what the server's log says if it never does.
+fn wait_for(process: &mut Process, port: u16, folder: &Path, ready: impl Fn(&str) -> bool) {
+    let started = Instant::now();
+    loop {
+        let log = fs::read_to_string(folder.join("log")).unwrap_or_default();
+        if ready(&log) && TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return;
+        }
+        assert!(process.is_running() && started.elapsed() < START, "no server: {log}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A PostgreSQL server.
+#[derive(Debug)]
+pub(crate) struct Postgres {
+    process: Option<Process>,
+    pub(crate) port: u16,
+    folder: Folder,
+}
+
+impl Postgres {
+    /// The server that tests share, each in databases of its own.
+    pub(crate) fn shared() -> &'static Self {
+        static SHARED: OnceLock<Postgres> = OnceLock::new();
+        SHARED.get_or_init(Self::start)
+    }
+
+    /// A server of the test's own, which it may hurt.
+    pub(crate) fn start() -> Self {
+        let folder = Folder::new("postgres");
+        give_to("postgres", folder.path());
+        let data = folder.path().join("data");
+        let mut initdb = as_user("postgres", &program("initdb", &[postgres_folder().to_str().unwrap()]));
+        initdb.args(["-D", data.to_str().unwrap(), "-U", "postgres", "-A", "trust"]);
+        initdb.args(["--no-sync", "-E", "UTF8", "--locale=C"]);
+        run(initdb, "initdb");
+        // Passwords are asked from those whom the tests watch with.
+        let hba = "local all all trust\nhost all postgres 127.0.0.1/32 trust\n\
+                   host all all 127.0.0.1/32 scram-sha-256\n";
+        fs::write(data.join("pg_hba.conf"), hba).unwrap();
+        let mut server = Self { process: None, port: free_port(), folder };
+        server.restart();
+        server
+    }
+
+    /// Starts the server, again if it ran before.
+    pub(crate) fn restart(&mut self) {
+        self.process = None;
+        let folder = self.folder.path();
+        let data = folder.join("data");
+        drop(fs::remove_file(data.join("postmaster.pid")));
+        drop(fs::remove_file(folder.join("log")));
+        let mut command =
+            as_user("postgres", &program("postgres", &[postgres_folder().to_str().unwrap()]));
+        command.args(["-D", data.to_str().unwrap(), "-p", &self.port.to_string()]);
+        command.args(["-k", folder.to_str().unwrap(), "-h", "127.0.0.1"]);
+        for setting in ["fsync=off", "max_connections=300", "max_prepared_transactions=5"] {
+            command.args(["-c", setting]);
+        }
+        command.stdout(log(folder)).stderr(log(folder));
+        let mut process = Process::spawn(command);
+        wait_for(&mut process, self.port, folder, |log| log.contains("ready to accept"));
+        self.process = Some(process);
+    }
+
+    /// Stops or continues the server and every one of its sessions.
+    pub(crate) fn signal(&self, signal: &str) {
+        self.process.as_ref().unwrap().signal(signal);
+    }
+}
+
+/// A MariaDB server.
+#[derive(Debug)]
+pub(crate) struct MariaDb {
+    process: Option<Process>,
+    pub(crate) port: u16,
+    folder: Folder,
+}
+
+impl MariaDb {
+    pub(crate) fn shared() -> &'static Self {
+        static SHARED: OnceLock<MariaDb> = OnceLock::new();
+        SHARED.get_or_init(Self::start)
+    }
+
+    pub(crate) fn start() -> Self {
+        let folder = Folder::new("mariadb");
+        let user = if is_root() { "mysql" } else { "" };
+        if is_root() {
+            give_to(user, folder.path());
+        }
+        let data = folder.path().join("data");
+        let mut install = as_user(user, &program("mariadb-install-db", &["/usr/bin"]));
+        install.arg("--no-defaults").arg(format!("--datadir={}", data.display()));
+        install.args(["--auth-root-authentication-method=normal", "--skip-test-db"]);
+        install.arg("--skip-log-bin");
+        run(install, "mariadb-install-db");
+        let mut server = Self { process: None, port: free_port(), folder };
+        server.restart();
+        server
+    }
+
+    pub(crate) fn restart(&mut self) {
+        self.process = None;
+        let folder = self.folder.path();
+        drop(fs::remove_file(folder.join("log")));
+        let user = if is_root() { "mysql" } else { "" };
+        let mut command = as_user(user, &program("mariadbd", &["/usr/sbin", "/usr/libexec"]));
+        command.arg("--no-defaults");
+        for (name, value) in [
+            ("datadir", folder.join("data").display().to_string()),
+            ("socket", folder.join("socket").display().to_string()),
+            ("pid-file", folder.join("pid").display().to_string()),
+            ("port", self.port.to_string()),
+            ("bind-address", "127.0.0.1".into()),
+            ("innodb-flush-log-at-trx-commit", "0".into()),
+            ("innodb-buffer-pool-size", "64M".into()),
+            ("max-connections", "300".into()),
+            ("secure-file-priv", String::new()),
+        ] {
+            command.arg(format!("--{name}={value}"));
+        }
+        command.stdout(log(folder)).stderr(log(folder));
+        let mut process = Process::spawn(command);
+        wait_for(&mut process, self.port, folder, |log| log.contains("ready for connections"));
+        self.process = Some(process);
+    }
+
+    pub(crate) fn signal(&self, signal: &str) {
+        self.process.as_ref().unwrap().signal(signal);
+    }
+}
+
+/// A PgBouncer in transaction mode before a PostgreSQL server.
+#[derive(Debug)]
+pub(crate) struct PgBouncer {
+    _process: Process,
+    pub(crate) port: u16,
+    _folder: Folder,
+}
+
+impl PgBouncer {
+    /// Pools `pool` connections per database and user, who need no password here.
+    pub(crate) fn before(server: &Postgres, users: &[&str], pool: u16) -> Self {
+        let folder = Folder::new("pgbouncer");
+        give_to("postgres", folder.path());
+        let port = free_port();
+        let mut list = fs::File::create(folder.path().join("users")).unwrap();
+        for user in users {
+            writeln!(list, "\"{user}\" \"watch\"").unwrap();
+        }
+        let config = format!(
+            "[databases]\n* = host=127.0.0.1 port={}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n\
+             listen_port = {port}\nunix_socket_dir =\nauth_type = scram-sha-256\n\
+             auth_file = {}/users\npool_mode = transaction\ndefault_pool_size = {pool}\n",
+            server.port,
+            folder.path().display(),
+        );
+        let path = folder.path().join("pgbouncer.ini");
+        fs::write(&path, config).unwrap();
+        let mut command = as_user("postgres", &program("pgbouncer", &["/usr/sbin"]));
+        command.arg(&path).stdout(log(folder.path())).stderr(log(folder.path()));
+        let mut process = Process::spawn(command);
+        wait_for(&mut process, port, folder.path(), |_| true);
+        Self { _process: process, port, _folder: folder }
+    }
+}
