@@ -1,1 +1,142 @@
-//! todo
+//! Real data, one catalogue, three engines: they agree on what is right and on what is wrong.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::Command;
+
+use allswell::domain::sql::Engine;
+use allswell::domain::verdict::Verdict;
+
+use crate::lab::{Database, ENGINES, Other, look, shown};
+
+const CATALOGUE: &str = include_str!("../data/electricity/checks.yaml");
+/// The published rows: half hour since 1970, instant, demand, temperature, local date, holiday.
+fn rows() -> Vec<[String; 6]> {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/data/victoria-electricity-demand-2012-2014.csv.gz");
+    let output = Command::new("gzip").arg("-dc").arg(file).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let rows: Vec<_> = text
+        .lines()
+        .skip(1)
+        .map(|line| {
+            let [at, mwh, celsius, date, holiday] =
+                line.split(',').collect::<Vec<_>>().try_into().unwrap();
+            let instant = chrono::DateTime::parse_from_rfc3339(at).unwrap();
+            let half_hour = (instant.timestamp() / 1800).to_string();
+            [&half_hour, &at.replace('T', " ").replace('Z', ""), mwh, celsius, date, holiday]
+                .map(str::to_owned)
+        })
+        .collect();
+    assert_eq!(rows.len(), 52_608);
+    rows
+}
+
+async fn load(db: &Database) -> Other {
+    let mut owner = db.owner().await;
+    owner
+        .run(
+            "create table demand (half_hour integer, at varchar(20), mwh decimal(24,14), \
+             celsius decimal(5,2), local_date date, holiday varchar(8)); \
+             create table calendar (local_date date); create table published as \
+             select * from demand",
+        )
+        .await
+        .unwrap();
+    owner.run("begin").await.unwrap();
+    for batch in rows().chunks(2_000) {
+        let mut sql = String::from("insert into demand values ");
+        for (i, [half_hour, at, mwh, celsius, date, holiday]) in batch.iter().enumerate() {
+            let comma = if i > 0 { "," } else { "" };
+            write!(sql, "{comma}({half_hour},'{at}',{mwh},{celsius},'{date}','{holiday}')").unwrap();
+        }
+        owner.run(&sql).await.unwrap();
+    }
+    // The calendar comes from the calendar, not from the data that it is held against.
+    let mut days = String::from("insert into calendar values ");
+    let first = chrono::NaiveDate::from_ymd_opt(2012, 1, 1).unwrap();
+    for (i, day) in first.iter_days().take(1096).enumerate() {
+        write!(days, "{}('{day}')", if i > 0 { "," } else { "" }).unwrap();
+    }
+    owner.run(&days).await.unwrap();
+    owner.run("insert into published select * from demand; commit").await.unwrap();
+    owner.run("create index demand_by_date on demand (local_date)").await.unwrap();
+    owner
+}
+
+async fn verdicts(db: &Database) -> Vec<(String, String)> {
+    let outcomes = look(db.source(), CATALOGUE).await;
+    outcomes
+        .iter()
+        .map(|o| {
+            let word = match &o.judgement.verdict {
+                Verdict::Confirmed => format!("confirmed on {:?}", o.judgement.evidence),
+                Verdict::Violated(_) | Verdict::Unconfirmed(_) => shown(&o.judgement.verdict),
+            };
+            (o.check.id.to_string(), word)
+        })
+        .collect()
+}
+
+/// A defect: what is done to the data of one date, who finds it, and what is said.
+const DEFECTS: [(&str, &str, &str, &str); 10] = [
+    ("a half hour is lost", "delete from demand where half_hour = 752090", "no-gaps", "rows: expected 0, saw 1"),
+    (
+        "a half hour is there twice",
+        "insert into demand select * from published where half_hour = 752090",
+        "no-duplicates",
+        "rows: expected 0, saw 1",
+    ),
+    ("demand is negative", "update demand set mwh = -mwh where half_hour = 752090", "demand-in-range", "broken on 1 of 52608 rows: -"),
+    ("demand is in kilowatt hours", "update demand set mwh = mwh * 1000 where half_hour = 752090", "demand-in-range", "broken on 1 of 52608 rows"),
+    ("demand is not known", "update demand set mwh = null where half_hour = 752090", "demand-in-range", "broken on 1 of 52608 rows: NULL"),
+    ("a date is lost", "delete from demand where local_date = '2012-11-25'", "every-date-appears", "did not appear: 2012-11-25"),
+    (
+        "the last half hour of a date is booked on the next",
+        "update demand set local_date = '2012-11-26' where half_hour = (select max(half_hour) from published where local_date = '2012-11-25')",
+        "half-hours-per-date",
+        "broken on 2 of 1096 rows",
+    ),
+    ("temperature is in Fahrenheit", "update demand set celsius = celsius * 1.8 + 32 where half_hour = 752090", "temperature-in-range", "expected at least -5, at most 48, broken on 1"),
+    ("a holiday is misspelt", "update demand set holiday = 'YES' where half_hour = 752090", "holidays-are-known", "expected one of TRUE, FALSE, broken on 1 of 3 rows: YES"),
+    ("one digit is wrong", "update demand set mwh = mwh + 0.001 where half_hour = 752090", "total-demand", "mwh: expected 245439090"),
+];
+const TOUCHED: &str = "local_date in ('2012-11-25', '2012-11-26')";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_engines_agree_on_real_data_and_on_ten_planted_defects() {
+    let mut seen: Vec<(Engine, Vec<Vec<(String, String)>>)> = Vec::new();
+    for engine in ENGINES {
+        let db = Database::new(engine).await;
+        let mut owner = load(&db).await;
+        let clean = verdicts(&db).await;
+        for (check, word) in &clean {
+            assert!(word.starts_with("confirmed on"), "{engine}: {check}: {word}");
+        }
+        let mut all = vec![clean];
+        for (what, defect, finder, wanted) in DEFECTS {
+            owner.run(defect).await.unwrap();
+            let found = verdicts(&db).await;
+            let (_, word) = found.iter().find(|(check, _)| check == finder).unwrap();
+            assert!(word.starts_with("violated") && word.contains(wanted), "{engine}: {what}: {word}");
+            all.push(found);
+            let undo = format!(
+                "delete from demand where {TOUCHED}; \
+                 insert into demand select * from published where {TOUCHED}"
+            );
+            owner.run(&undo).await.unwrap();
+        }
+        assert_eq!(verdicts(&db).await, all[0], "{engine}: what was undone is right again");
+        seen.push((engine, all));
+    }
+    let (first, reference) = &seen[0];
+    for (engine, all) in &seen[1..] {
+        for ((ours, theirs), round) in all.iter().zip(reference).zip(0..) {
+            for ((check, mine), (_, other)) in ours.iter().zip(theirs) {
+                let what = if round == 0 { "clean" } else { DEFECTS[round - 1].0 };
+                let head = |w: &str| w.split([' ', ':']).next().unwrap_or("").to_owned();
+                assert_eq!(head(mine), head(other), "{what}: {check}: {engine} and {first} differ");
+            }
+        }
+    }
+}
