@@ -73,6 +73,7 @@ impl MySql {
                 stop,
                 in_the_way: std::future::pending(),
                 cancel: self.cancel(session.id),
+                terminate: std::future::ready(()),
             };
             let fetched = watched.end().await?;
             replies.push(fetched.reply);
@@ -128,7 +129,7 @@ impl MySql {
         ))
     }
 
-    /// Stops whatever our own connection of this id runs. A user may always do that to itself.
+    /// Ends our own connection of this id, and what it runs. A user may always do that to itself.
     #[expect(clippy::disallowed_methods, reason = "source/ is where SQL is put together")]
     async fn cancel(&self, id: u64) {
         let stopped = async {

@@ -225,6 +225,7 @@ impl Postgres {
                 stop,
                 in_the_way: self.control.somebody_waits_for(&name),
                 cancel: self.control.cancel(&name),
+                terminate: self.control.terminate(&name),
             };
             let fetched = watched.end().await?;
             replies.push(fetched.reply);

@@ -55,6 +55,7 @@ impl Sqlite {
                 stop,
                 in_the_way: std::future::pending(),
                 cancel: async { ended.store(true, Ordering::Relaxed) },
+                terminate: std::future::ready(()),
             };
             let fetched = watched.end().await?;
             replies.push(fetched.reply);

@@ -23,7 +23,7 @@ const CONNECT: Duration = Duration::from_secs(5);
 pub(super) const SHORT: Duration = Duration::from_secs(5);
 
 /// What is watched over.
-pub(super) struct Watched<'a, W, B, C> {
+pub(super) struct Watched<'a, W, B, C, D> {
     /// The statement.
     pub(super) work: W,
     /// How long it may run; the server is given the same limit.
@@ -34,14 +34,17 @@ pub(super) struct Watched<'a, W, B, C> {
     pub(super) in_the_way: B,
     /// Tells the server to stop.
     pub(super) cancel: C,
+    /// Tells the server to end the session: for what did not stop when it was told to.
+    pub(super) terminate: D,
 }
 
-impl<W, B, C, T, F> Watched<'_, W, B, C>
+impl<W, B, C, D, T, F> Watched<'_, W, B, C, D>
 where
     F: From<Doubt>,
     W: Future<Output = Result<T, F>>,
     B: Future<Output = ()>,
     C: Future<Output = ()>,
+    D: Future<Output = ()>,
 {
     /// Waits for the end of the statement, whoever ends it.
     ///
@@ -61,9 +64,9 @@ where
         };
         // A result that arrives after the order is not used: a server may answer a stopped query
         // as if it had ended.
-        let cancelled = timeout(ORDER, self.cancel).await;
-        if cancelled.is_ok() {
-            drop(timeout(GRACE, &mut work).await);
+        let told = timeout(ORDER, self.cancel).await.is_ok();
+        if told && timeout(GRACE, &mut work).await.is_err() {
+            drop(timeout(ORDER, self.terminate).await);
         }
         Err(F::from(doubt))
     }

@@ -140,6 +140,37 @@ impl Database {
         owner.close().await;
     }
 
+    /// Its name on its server.
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Self::Postgres { name, .. } | Self::MariaDb { name, .. } => name,
+            Self::Sqlite { .. } => "main",
+        }
+    }
+
+    /// Ends whatever the owner's sessions still do at the server.
+    pub(crate) async fn end_sessions(&self) {
+        let mut admin = self.admin().await;
+        match self {
+            Self::Postgres { name, .. } => {
+                let sql = format!(
+                    "select pg_terminate_backend(pid) from pg_stat_activity where usename = '{name}'"
+                );
+                admin.run(&sql).await.unwrap();
+            }
+            Self::MariaDb { name, .. } => {
+                let sessions = format!(
+                    "select cast(id as char) from information_schema.processlist where user = '{name}'"
+                );
+                for id in admin.texts(&sessions).await {
+                    // It may be gone by itself.
+                    drop(admin.run(&format!("kill {id}")).await);
+                }
+            }
+            Self::Sqlite { .. } => {}
+        }
+    }
+
     pub(crate) fn source(&self) -> Source {
         source_at(&self.url(), 4)
     }
@@ -182,23 +213,52 @@ impl Other {
 
     /// Returns the first column of all rows as text.
     pub(crate) async fn texts(&mut self, sql: &str) -> Vec<String> {
+        self.try_texts(sql).await.unwrap_or_else(|e| panic!("{e}: {sql}"))
+    }
+
+    /// As [`Other::texts`], for what may not be there any more.
+    pub(crate) async fn try_texts(&mut self, sql: &str) -> Result<Vec<String>, sqlx::Error> {
         use sqlx::Row as _;
         let query = sqlx::raw_sql(AssertSqlSafe(sql.to_owned()));
         let text = |t: Option<String>| t.unwrap_or_else(|| "NULL".into());
-        match self {
-            Self::Postgres(conn) => {
-                let rows = query.fetch_all(conn).await.unwrap();
-                rows.iter().map(|r| text(r.try_get_unchecked(0).unwrap())).collect()
-            }
-            Self::MariaDb(conn) => {
-                let rows = query.fetch_all(conn).await.unwrap();
-                rows.iter().map(|r| text(r.try_get_unchecked(0).unwrap())).collect()
-            }
-            Self::Sqlite(conn) => {
-                let rows = query.fetch_all(conn).await.unwrap();
-                rows.iter().map(|r| text(r.try_get_unchecked(0).unwrap())).collect()
-            }
+        macro_rules! first_column {
+            ($conn:expr) => {{
+                let rows = query.fetch_all($conn).await?;
+                rows.iter().map(|r| r.try_get_unchecked(0).map(text)).collect()
+            }};
         }
+        match self {
+            Self::Postgres(conn) => first_column!(conn),
+            Self::MariaDb(conn) => first_column!(conn),
+            Self::Sqlite(conn) => first_column!(conn),
+        }
+    }
+
+    /// Reads a result until it has brought so many bytes, and says how many it brought.
+    pub(crate) async fn bytes_until(&mut self, sql: &str, enough: usize) -> usize {
+        use futures_util::TryStreamExt as _;
+        use sqlx::Row as _;
+        let query = sqlx::raw_sql(AssertSqlSafe(sql.to_owned()));
+        let mut bytes = 0;
+        macro_rules! read {
+            ($conn:expr) => {{
+                let mut rows = query.fetch($conn);
+                while let Ok(Some(row)) = rows.try_next().await {
+                    for i in 0..row.len() {
+                        bytes += row.try_get_unchecked::<String, _>(i).map_or(8, |v| v.len());
+                    }
+                    if bytes > enough {
+                        break;
+                    }
+                }
+            }};
+        }
+        match self {
+            Self::Postgres(conn) => read!(conn),
+            Self::MariaDb(conn) => read!(conn),
+            Self::Sqlite(conn) => read!(conn),
+        }
+        bytes
     }
 
     pub(crate) async fn close(self) {

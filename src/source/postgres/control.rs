@@ -37,6 +37,16 @@ impl Control {
         drop(self.ask(CANCEL, attempt).await);
     }
 
+    /// Ends the session in which the attempt of this name still runs: a function may catch what
+    /// [`Control::cancel`] sends.
+    pub(super) async fn terminate(&self, attempt: &str) {
+        const TERMINATE: &str = "\
+            SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity \
+            WHERE application_name = $1 AND usename = session_user \
+              AND state <> 'idle' AND pid <> pg_catalog.pg_backend_pid()";
+        drop(self.ask(TERMINATE, attempt).await);
+    }
+
     /// Ends when somebody waits for a lock that the attempt of this name holds.
     pub(super) async fn somebody_waits_for(&self, attempt: &str) {
         const WAITERS: &str = "\
