@@ -12,6 +12,7 @@ use allswell::manifest::schema::schema;
 use allswell::manifest::{self, Engines, Text};
 use allswell::settings::Settings;
 
+use crate::dice::Dice;
 use crate::servers::Folder;
 
 fn engines() -> Engines {
@@ -163,31 +164,6 @@ fn settings_are_as_strict_and_repeat_nothing_of_the_file() {
         let said = said.join("\n");
         assert!(said.contains(wanted), "{}: {said}", text.text);
         assert!(!said.contains("hunter2"), "{said}");
-    }
-}
-
-/// Numbers that look random and are the same each time (splitmix64).
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, n: usize) -> usize {
-        usize::try_from(self.roll() % u64::try_from(n).unwrap()).unwrap()
-    }
-
-    fn one<'a>(&mut self, of: &[&'a str]) -> &'a str {
-        of[self.below(of.len())]
-    }
-
-    fn once_in(&mut self, n: usize) -> bool {
-        self.below(n) == 0
     }
 }
 

@@ -6,6 +6,7 @@
     reason = "a test fails by panicking, and it prepares databases with SQL of its own"
 )]
 
+mod dice;
 mod lab;
 mod servers;
 
