@@ -6,6 +6,7 @@ pub mod check;
 pub mod evidence;
 pub mod judge;
 pub mod limit;
+mod literal;
 pub mod observation;
 pub mod verdict;
 

@@ -66,7 +66,9 @@ pub(super) fn look(
             sources.insert(entry.name.clone(), Arc::new(source));
         }
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    // One thread: a round waits far more than it computes, and each hand-over between threads would
+    // cost more than a check does.
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|e| (format!("cannot start: {e}"), Exit::Io))?;

@@ -6,10 +6,9 @@
 use std::cmp::Ordering;
 use std::fmt;
 
-use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
-
+use crate::domain::literal::{Literal, NotALiteral};
 use crate::domain::number::Number;
-use crate::domain::value::{self, Value};
+use crate::domain::value::Value;
 
 /// What a value must satisfy; proven to be satisfiable and breakable.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,21 +34,6 @@ enum Condition {
 struct Tolerance {
     absolute: Option<Number>,
     ratio: Option<Number>,
-}
-
-/// A limit's text with every reading that it allows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Literal {
-    text: String,
-    ordered: Option<Ordered>,
-    truth: Option<bool>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Ordered {
-    Number(Number),
-    Date(NaiveDate),
-    Instant(DateTime<Utc>),
 }
 
 /// The parts of a limit as they were written.
@@ -100,7 +84,7 @@ impl Limit {
         let mut conditions = Vec::new();
         let tolerance = tolerance(parts)?;
         if let Some(text) = parts.equals {
-            let literal = Literal::read("equals", text)?;
+            let literal = literal("equals", Literal::read(text))?;
             if tolerance != Tolerance::default() && !literal.is_number() {
                 return Err(LimitFault::new(
                     "equals",
@@ -114,13 +98,13 @@ impl Limit {
             conditions.push(Condition::OneOf(choices(texts)?));
         }
         if let Some(text) = parts.not_equals {
-            conditions.push(Condition::NotEquals(Literal::read("not_equals", text)?));
+            conditions.push(Condition::NotEquals(literal("not_equals", Literal::read(text))?));
         }
         if let Some(text) = parts.min {
-            conditions.push(Condition::Min(Literal::read_ordered("min", text)?));
+            conditions.push(Condition::Min(literal("min", Literal::read_ordered(text))?));
         }
         if let Some(text) = parts.max {
-            conditions.push(Condition::Max(Literal::read_ordered("max", text)?));
+            conditions.push(Condition::Max(literal("max", Literal::read_ordered(text))?));
         }
         let limit = Self { conditions, nulls_allowed: parts.nulls_allowed };
         limit.refuse_idle_parts()?;
@@ -174,7 +158,7 @@ impl Limit {
     fn refuse_empty_range(&self) -> Result<(), LimitFault> {
         let (min, max) = (self.bound(true), self.bound(false));
         if let (Some(min), Some(max)) = (min, max) {
-            match compare(min.ordered.as_ref(), max.ordered.as_ref()) {
+            match min.order(max) {
                 None => {
                     return Err(LimitFault::new(
                         "max",
@@ -185,7 +169,7 @@ impl Limit {
                 Some(Ordering::Greater) => {
                     return Err(LimitFault::new(
                         "min",
-                        format!("no value is at least {} and at most {}", min.text, max.text),
+                        format!("no value is at least {} and at most {}", min.text(), max.text()),
                         "did you mean them the other way round?",
                     ));
                 }
@@ -194,20 +178,18 @@ impl Limit {
         }
         for condition in &self.conditions {
             let Condition::NotEquals(other) = condition else { continue };
-            let cmp = |bound: Option<&Literal>| {
-                bound.and_then(|b| compare(other.ordered.as_ref(), b.ordered.as_ref()))
-            };
+            let cmp = |bound: Option<&Literal>| bound.and_then(|b| other.order(b));
             if cmp(min) == Some(Ordering::Less) || cmp(max) == Some(Ordering::Greater) {
                 return Err(LimitFault::new(
                     "not_equals",
-                    format!("`not_equals: {}` cannot fail inside `min` and `max`", other.text),
+                    format!("`not_equals: {}` cannot fail inside `min` and `max`", other.text()),
                     "remove it",
                 ));
             }
             if cmp(min) == Some(Ordering::Equal) && cmp(max) == Some(Ordering::Equal) {
                 return Err(LimitFault::new(
                     "not_equals",
-                    format!("the only value allowed, {}, is also forbidden", other.text),
+                    format!("the only value allowed, {}, is also forbidden", other.text()),
                     "",
                 ));
             }
@@ -253,7 +235,7 @@ impl RowLimit {
             let Some(count) = literal.number().and_then(Number::as_count) else {
                 return Err(LimitFault::new(
                     key,
-                    format!("a number of rows is a whole number from 0, not {}", literal.text),
+                    format!("a number of rows is a whole number from 0, not {}", literal.text()),
                     "",
                 ));
             };
@@ -326,102 +308,9 @@ impl Tolerance {
     }
 }
 
-impl Literal {
-    fn read(key: &'static str, text: &str) -> Result<Self, LimitFault> {
-        let word = text.trim_start_matches(['-', '+', '.']).to_ascii_lowercase();
-        if matches!(word.as_str(), "nan" | "inf" | "infinity") {
-            return Err(LimitFault::new(
-                key,
-                format!("no value satisfies {text}: NaN and the infinities pass no limit"),
-                "write a finite number",
-            ));
-        }
-        let ordered = Number::parse(text)
-            .map(Ordered::Number)
-            .or_else(|| value::date(text).map(Ordered::Date))
-            .or_else(|| value::instant(text).map(Ordered::Instant));
-        let truth = match text {
-            "true" => Some(true),
-            "false" => Some(false),
-            _ => None,
-        };
-        Ok(Self { text: text.to_owned(), ordered, truth })
-    }
-
-    fn read_ordered(key: &'static str, text: &str) -> Result<Self, LimitFault> {
-        let literal = Self::read(key, text)?;
-        if literal.ordered.is_none() {
-            return Err(LimitFault::new(
-                key,
-                format!(
-                    "`{text}` is not a number, a date or an instant, so nothing is above or \
-                         below it"
-                ),
-                "write it like -12.50, 2026-03-08 or 2026-03-08T00:00:00Z",
-            ));
-        }
-        Ok(literal)
-    }
-
-    fn number(&self) -> Option<&Number> {
-        match &self.ordered {
-            Some(Ordered::Number(n)) => Some(n),
-            Some(Ordered::Date(_) | Ordered::Instant(_)) | None => None,
-        }
-    }
-
-    fn is_number(&self) -> bool {
-        self.number().is_some()
-    }
-
-    fn kind(&self) -> &'static str {
-        match &self.ordered {
-            Some(Ordered::Number(_)) => "a number",
-            Some(Ordered::Date(_)) => "a date",
-            Some(Ordered::Instant(_)) => "an instant",
-            None => "a text",
-        }
-    }
-
-    fn equals(&self, value: &Value) -> bool {
-        match value {
-            Value::Text(text) => *text == self.text,
-            Value::Bool(truth) => self.truth == Some(*truth),
-            Value::Number(_) | Value::Date(_) | Value::Instant(_) => {
-                self.against(value) == Some(Ordering::Equal)
-            }
-            Value::Null | Value::NonFinite(_) | Value::NoDate(_) => false,
-        }
-    }
-
-    /// Says whether the literal can be read as the value's type at all.
-    fn can_meet(&self, value: &Value) -> bool {
-        match value {
-            Value::Text(_) => true,
-            Value::Bool(_) => self.truth.is_some(),
-            Value::Number(_) | Value::Date(_) | Value::Instant(_) => self.against(value).is_some(),
-            Value::Null | Value::NonFinite(_) | Value::NoDate(_) => false,
-        }
-    }
-
-    /// Orders the value against the literal, where both have one order.
-    ///
-    /// Dates and instants that a database keeps as text (SQLite knows no other) are read as such
-    /// when they have exactly that form.
-    fn against(&self, value: &Value) -> Option<Ordering> {
-        let seen = match (value, self.ordered.as_ref()?) {
-            (Value::Number(n), _) => Ordered::Number(n.clone()),
-            (Value::Date(d), _) => Ordered::Date(*d),
-            (Value::Instant(i), _) => Ordered::Instant(*i),
-            (Value::Text(t), Ordered::Date(_)) => Ordered::Date(value::date(t)?),
-            (Value::Text(t), Ordered::Instant(_)) => Ordered::Instant(value::instant(t)?),
-            (Value::Text(_), Ordered::Number(_))
-            | (Value::Bool(_) | Value::Null | Value::NonFinite(_) | Value::NoDate(_), _) => {
-                return None;
-            }
-        };
-        compare(Some(&seen), self.ordered.as_ref())
-    }
+/// Names the key at fault.
+fn literal(key: &'static str, read: Result<Literal, NotALiteral>) -> Result<Literal, LimitFault> {
+    read.map_err(|not| LimitFault::new(key, not.message, not.hint))
 }
 
 fn choices<'a>(texts: &[&'a str]) -> Result<Vec<Literal>, LimitFault> {
@@ -439,7 +328,7 @@ fn choices<'a>(texts: &[&'a str]) -> Result<Vec<Literal>, LimitFault> {
         }
         seen.push(text);
     }
-    texts.iter().map(|text| Literal::read("one_of", text)).collect()
+    texts.iter().map(|text| literal("one_of", Literal::read(text))).collect()
 }
 
 fn tolerance(parts: &LimitParts<'_>) -> Result<Tolerance, LimitFault> {
@@ -470,19 +359,6 @@ fn tolerance(parts: &LimitParts<'_>) -> Result<Tolerance, LimitFault> {
     Ok(tolerance)
 }
 
-fn compare(a: Option<&Ordered>, b: Option<&Ordered>) -> Option<Ordering> {
-    let midnight = |d: NaiveDate| d.and_time(NaiveTime::MIN).and_utc();
-    match (a?, b?) {
-        (Ordered::Number(a), Ordered::Number(b)) => Some(a.cmp(b)),
-        (Ordered::Date(a), Ordered::Date(b)) => Some(a.cmp(b)),
-        (Ordered::Instant(a), Ordered::Instant(b)) => Some(a.cmp(b)),
-        (Ordered::Date(a), Ordered::Instant(b)) => Some(midnight(*a).cmp(b)),
-        (Ordered::Instant(a), Ordered::Date(b)) => Some(a.cmp(&midnight(*b))),
-        (Ordered::Number(_), Ordered::Date(_) | Ordered::Instant(_))
-        | (Ordered::Date(_) | Ordered::Instant(_), Ordered::Number(_)) => None,
-    }
-}
-
 impl fmt::Display for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, condition) in self.conditions.iter().enumerate() {
@@ -505,7 +381,7 @@ impl fmt::Display for Condition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Equals(literal, tolerance) => {
-                write!(f, "{}", literal.text)?;
+                write!(f, "{}", literal.text())?;
                 if let Some(absolute) = &tolerance.absolute {
                     write!(f, " ± {absolute}")?;
                 }
@@ -514,11 +390,11 @@ impl fmt::Display for Condition {
                 }
                 Ok(())
             }
-            Self::NotEquals(literal) => write!(f, "not {}", literal.text),
-            Self::Min(literal) => write!(f, "at least {}", literal.text),
-            Self::Max(literal) => write!(f, "at most {}", literal.text),
+            Self::NotEquals(literal) => write!(f, "not {}", literal.text()),
+            Self::Min(literal) => write!(f, "at least {}", literal.text()),
+            Self::Max(literal) => write!(f, "at most {}", literal.text()),
             Self::OneOf(all) => {
-                let texts: Vec<&str> = all.iter().map(|l| l.text.as_str()).collect();
+                let texts: Vec<&str> = all.iter().map(|l| l.text()).collect();
                 write!(f, "one of {}", texts.join(", "))
             }
         }
@@ -531,7 +407,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::value::NonFinite;
+    use crate::domain::value::{self, NonFinite};
 
     fn limit(parts: LimitParts<'_>) -> Result<Limit, LimitFault> {
         Limit::new(&parts)

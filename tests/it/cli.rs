@@ -53,7 +53,9 @@ fn the_demo_shows_all_three_verdicts_and_leaves_a_folder_to_change() {
     assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
     assert_eq!(code(&output), 0, "{}", err(&output));
     let text = out(&output);
-    for wanted in ["violated     every-day-is-invoiced-as-used", "7 confirmed, 1 violated, 2 unconfirmed"] {
+    for wanted in
+        ["violated     every-day-is-invoiced-as-used", "7 confirmed, 1 violated, 2 unconfirmed"]
+    {
         assert!(text.contains(wanted), "{text}");
     }
     for (id, _) in text.lines().filter_map(|l| l.strip_prefix("  ")?.split_once("  ")) {
@@ -68,7 +70,11 @@ fn the_demo_shows_all_three_verdicts_and_leaves_a_folder_to_change() {
     // What the user changes stays changed.
     let checks = demo.join("checks/billing.yaml");
     let text = fs::read_to_string(&checks).unwrap();
-    fs::write(&checks, text.replace("difference_cents: {equals: 0}", "difference_cents: {min: -95}")).unwrap();
+    fs::write(
+        &checks,
+        text.replace("difference_cents: {equals: 0}", "difference_cents: {min: -95}"),
+    )
+    .unwrap();
     let again = allswell(folder.path(), &["demo"]);
     assert!(out(&again).contains("8 confirmed, 0 violated, 2 unconfirmed"), "{}", out(&again));
 }
@@ -81,13 +87,20 @@ fn machine_output_keeps_its_contract() {
     let output = allswell(&demo, &["run", "--output", "json"]);
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(report["format"], 1);
-    assert_eq!(report["summary"], serde_json::json!({"confirmed": 7, "violated": 1, "unconfirmed": 2, "paused": 0}));
+    assert_eq!(
+        report["summary"],
+        serde_json::json!({"confirmed": 7, "violated": 1, "unconfirmed": 2, "paused": 0})
+    );
     for run in report["runs"].as_array().unwrap() {
         let keys: Vec<&String> = run.as_object().unwrap().keys().collect();
-        let wanted = ["cause", "check", "evidence", "finding", "slot", "took_ms", "tz", "verdict", "window"];
+        let wanted =
+            ["cause", "check", "evidence", "finding", "slot", "took_ms", "tz", "verdict", "window"];
         assert_eq!(keys, wanted);
         let slot = run["slot"].as_str().unwrap();
-        assert!(slot.ends_with('Z') && chrono::DateTime::parse_from_rfc3339(slot).is_ok(), "{slot}");
+        assert!(
+            slot.ends_with('Z') && chrono::DateTime::parse_from_rfc3339(slot).is_ok(),
+            "{slot}"
+        );
         assert_eq!(run["verdict"] == "unconfirmed", run["cause"].is_string(), "{run}");
         assert_eq!(run["verdict"] == "confirmed", run["finding"].is_null(), "{run}");
     }
@@ -96,7 +109,10 @@ fn machine_output_keeps_its_contract() {
     assert_eq!(code(&output), 64);
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let fault = &report["faults"][0];
-    assert_eq!((&fault["line"], &fault["column"], &fault["path"]), (&2.into(), &9.into(), &"checks".into()));
+    assert_eq!(
+        (&fault["line"], &fault["column"], &fault["path"]),
+        (&2.into(), &9.into(), &"checks".into())
+    );
 }
 
 #[test]
@@ -159,7 +175,8 @@ async fn what_the_environment_says_of_postgres_does_not_matter() {
     let output = command.env("PGPASSWORD", "watch").env_remove("WATCH").output().unwrap();
     assert_eq!(code(&output), 64, "{}", out(&output));
     assert!(err(&output).contains("the environment variable WATCH is not set"));
-    let output = super::cli::command(folder.path(), &["run"]).env("WATCH", "hunter2").output().unwrap();
+    let output =
+        super::cli::command(folder.path(), &["run"]).env("WATCH", "hunter2").output().unwrap();
     assert_eq!(code(&output), 2);
     assert!(out(&output).contains("auth") && !out(&output).contains("hunter2"), "{}", out(&output));
 }
@@ -168,7 +185,8 @@ async fn what_the_environment_says_of_postgres_does_not_matter() {
 async fn ctrl_c_stops_the_queries_and_reports_what_was_not_looked_at() {
     let db = Database::new(Engine::Postgres).await;
     db.prepare("create table t (n integer); insert into t select generate_series(1, 300)").await;
-    let mut checks = String::from("version: 1\nowner: t\ndefaults: {source: db, timeout: 60s}\nchecks:\n");
+    let mut checks =
+        String::from("version: 1\nowner: t\ndefaults: {source: db, timeout: 60s}\nchecks:\n");
     for i in 0..6 {
         checks.push_str(&format!(
             "  - {{id: slow-{i}, why: w, sql: \"select count(*) as n from t a, t b, t c, t d, t e\", \
@@ -177,7 +195,12 @@ async fn ctrl_c_stops_the_queries_and_reports_what_was_not_looked_at() {
     }
     let folder = project(&db.url(), &checks);
     let mut command = command(folder.path(), &["run", "--output", "json"]);
-    let child = command.env("WATCH", "watch").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let child = command
+        .env("WATCH", "watch")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut admin = db.admin().await;
     let Database::Postgres { name, .. } = &db else { unreachable!("a PostgreSQL") };
     let running = format!(

@@ -102,7 +102,9 @@ async fn kill(db: &Database) {
             admin.texts(&sql).await;
         }
         Engine::MySql => {
-            let sql = format!("select cast(id as char) from information_schema.processlist where user = '{name}'");
+            let sql = format!(
+                "select cast(id as char) from information_schema.processlist where user = '{name}'"
+            );
             for id in admin.texts(&sql).await {
                 drop(admin.run(&format!("kill {id}")).await);
             }
@@ -119,9 +121,13 @@ fn allowed(cut: Cut, verdict: &Verdict) -> bool {
         Verdict::Unconfirmed(doubt) => match cut {
             Cut::Timeout => doubt.cause == Cause::Timeout,
             Cut::Stop => matches!(doubt.cause, Cause::Interrupted | Cause::Timeout),
-            Cut::Killed => matches!(doubt.cause, Cause::Connect | Cause::Interrupted | Cause::Timeout),
+            Cut::Killed => {
+                matches!(doubt.cause, Cause::Connect | Cause::Interrupted | Cause::Timeout)
+            }
             Cut::Frozen => matches!(doubt.cause, Cause::Timeout | Cause::Connect),
-            Cut::Restarted => matches!(doubt.cause, Cause::Connect | Cause::Timeout | Cause::Interrupted),
+            Cut::Restarted => {
+                matches!(doubt.cause, Cause::Connect | Cause::Timeout | Cause::Interrupted)
+            }
         },
     }
 }
@@ -184,7 +190,10 @@ async fn hold(db: &Database, mut server: Server, slow: &str, quick: &str) {
             if active == 0 && idle_in == 0 && all <= CONNECTIONS + 1 {
                 break;
             }
-            assert!(able.elapsed() < bound, "{what}: {active} active, {idle_in} idle in a transaction, {all} in all");
+            assert!(
+                able.elapsed() < bound,
+                "{what}: {active} active, {idle_in} idle in a transaction, {all} in all"
+            );
         }
         if matches!(cut, Cut::Timeout | Cut::Stop) && engine != Engine::Sqlite {
             longest_over = longest_over.max(started.elapsed().saturating_sub(LIMIT));
@@ -193,7 +202,10 @@ async fn hold(db: &Database, mut server: Server, slow: &str, quick: &str) {
         assert_eq!(shown(&next.verdict), "confirmed", "{what}: the next attempt");
         assert_eq!(next.evidence, Some(300), "{what}: the next attempt's evidence");
     }
-    println!("{engine}: {} attempts cut off; the longest query outlived its limit by {longest_over:?}", trials());
+    println!(
+        "{engine}: {} attempts cut off; the longest query outlived its limit by {longest_over:?}",
+        trials()
+    );
     for ((cut, outcome), count) in &counts {
         println!("  {cut:?}: {outcome} {count}");
     }

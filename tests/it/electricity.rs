@@ -48,7 +48,8 @@ async fn load(db: &Database) -> Other {
         let mut sql = String::from("insert into demand values ");
         for (i, [half_hour, at, mwh, celsius, date, holiday]) in batch.iter().enumerate() {
             let comma = if i > 0 { "," } else { "" };
-            write!(sql, "{comma}({half_hour},'{at}',{mwh},{celsius},'{date}','{holiday}')").unwrap();
+            write!(sql, "{comma}({half_hour},'{at}',{mwh},{celsius},'{date}','{holiday}')")
+                .unwrap();
         }
         owner.run(&sql).await.unwrap();
     }
@@ -80,26 +81,66 @@ async fn verdicts(db: &Database) -> Vec<(String, String)> {
 
 /// A defect: what is done to the data of one date, who finds it, and what is said.
 const DEFECTS: [(&str, &str, &str, &str); 10] = [
-    ("a half hour is lost", "delete from demand where half_hour = 752090", "no-gaps", "rows: expected 0, saw 1"),
+    (
+        "a half hour is lost",
+        "delete from demand where half_hour = 752090",
+        "no-gaps",
+        "rows: expected 0, saw 1",
+    ),
     (
         "a half hour is there twice",
         "insert into demand select * from published where half_hour = 752090",
         "no-duplicates",
         "rows: expected 0, saw 1",
     ),
-    ("demand is negative", "update demand set mwh = -mwh where half_hour = 752090", "demand-in-range", "broken on 1 of 52608 rows: -"),
-    ("demand is in kilowatt hours", "update demand set mwh = mwh * 1000 where half_hour = 752090", "demand-in-range", "broken on 1 of 52608 rows"),
-    ("demand is not known", "update demand set mwh = null where half_hour = 752090", "demand-in-range", "broken on 1 of 52608 rows: NULL"),
-    ("a date is lost", "delete from demand where local_date = '2012-11-25'", "every-date-appears", "did not appear: 2012-11-25"),
+    (
+        "demand is negative",
+        "update demand set mwh = -mwh where half_hour = 752090",
+        "demand-in-range",
+        "broken on 1 of 52608 rows: -",
+    ),
+    (
+        "demand is in kilowatt hours",
+        "update demand set mwh = mwh * 1000 where half_hour = 752090",
+        "demand-in-range",
+        "broken on 1 of 52608 rows",
+    ),
+    (
+        "demand is not known",
+        "update demand set mwh = null where half_hour = 752090",
+        "demand-in-range",
+        "broken on 1 of 52608 rows: NULL",
+    ),
+    (
+        "a date is lost",
+        "delete from demand where local_date = '2012-11-25'",
+        "every-date-appears",
+        "did not appear: 2012-11-25",
+    ),
     (
         "the last half hour of a date is booked on the next",
         "update demand set local_date = '2012-11-26' where half_hour = (select max(half_hour) from published where local_date = '2012-11-25')",
         "half-hours-per-date",
         "broken on 2 of 1096 rows",
     ),
-    ("temperature is in Fahrenheit", "update demand set celsius = celsius * 1.8 + 32 where half_hour = 752090", "temperature-in-range", "expected at least -5, at most 48, broken on 1"),
-    ("a holiday is misspelt", "update demand set holiday = 'YES' where half_hour = 752090", "holidays-are-known", "expected one of TRUE, FALSE, broken on 1 of 3 rows: YES"),
-    ("one digit is wrong", "update demand set mwh = mwh + 0.001 where half_hour = 752090", "total-demand", "mwh: expected 245439090"),
+    (
+        "temperature is in Fahrenheit",
+        "update demand set celsius = celsius * 1.8 + 32 where half_hour = 752090",
+        "temperature-in-range",
+        "expected at least -5, at most 48, broken on 1",
+    ),
+    (
+        "a holiday is misspelt",
+        "update demand set holiday = 'YES' where half_hour = 752090",
+        "holidays-are-known",
+        "expected one of TRUE, FALSE, broken on 1 of 3 rows: YES",
+    ),
+    (
+        "one digit is wrong",
+        "update demand set mwh = mwh + 0.001 where half_hour = 752090",
+        "total-demand",
+        "mwh: expected 245439090",
+    ),
 ];
 const TOUCHED: &str = "local_date in ('2012-11-25', '2012-11-26')";
 
@@ -118,7 +159,10 @@ async fn the_engines_agree_on_real_data_and_on_ten_planted_defects() {
             owner.run(defect).await.unwrap();
             let found = verdicts(&db).await;
             let (_, word) = found.iter().find(|(check, _)| check == finder).unwrap();
-            assert!(word.starts_with("violated") && word.contains(wanted), "{engine}: {what}: {word}");
+            assert!(
+                word.starts_with("violated") && word.contains(wanted),
+                "{engine}: {what}: {word}"
+            );
             all.push(found);
             let undo = format!(
                 "delete from demand where {TOUCHED}; \

@@ -16,7 +16,8 @@ async fn a_plain_proof_is_confirmed_on_every_engine() {
         db.prepare("create table t (n integer); insert into t values (1), (2)").await;
         assert_eq!(verdict(db.source(), "select n from t", COUNTED).await, "confirmed", "{engine}");
         assert_eq!(
-            verdict(db.source(), "select n from t where n > 1;", "expect:\n  rows: {equals: 2}").await,
+            verdict(db.source(), "select n from t where n > 1;", "expect:\n  rows: {equals: 2}")
+                .await,
             "violated: rows: expected 2, saw 1",
             "{engine}"
         );
@@ -30,7 +31,10 @@ async fn a_missing_column_is_a_query_error_even_where_no_row_comes() {
         db.prepare("create table t (n integer)").await;
         let rest = "expect:\n  values:\n    m: {min: 1}\nevidence: {min: 0, because: sparse}";
         let said = verdict(db.source(), "select n from t", rest).await;
-        assert!(said.starts_with("query_error: the query brings no column `m`"), "{engine}: {said}");
+        assert!(
+            said.starts_with("query_error: the query brings no column `m`"),
+            "{engine}: {said}"
+        );
     }
 }
 
@@ -45,7 +49,9 @@ async fn a_role_blinded_by_row_level_security_never_confirms() {
     );
     admin.run(&sql).await.unwrap();
     let zero = "expect:\n  rows: {equals: 0}\nevidence: {min: 0, because: none}";
-    for (sql, rest) in [("select n from secrets where n < 0", zero), ("select n from secrets", COUNTED)] {
+    for (sql, rest) in
+        [("select n from secrets where n < 0", zero), ("select n from secrets", COUNTED)]
+    {
         let said = verdict(db.source(), sql, rest).await;
         assert!(said.starts_with("auth:") && said.contains("row-level security"), "{said}");
     }
@@ -73,7 +79,10 @@ async fn a_superuser_and_a_role_with_server_files_are_refused() {
         let Database::MariaDb { name, .. } = &db else { unreachable!("a MariaDB") };
         db.admin().await.run(&format!("grant {privilege} on *.* to '{name}'@'%'")).await.unwrap();
         let said = verdict(db.source(), "select 1 as n", COUNTED).await;
-        assert!(said.starts_with(&format!("refused: the user has the privilege {privilege}")), "{said}");
+        assert!(
+            said.starts_with(&format!("refused: the user has the privilege {privilege}")),
+            "{said}"
+        );
     }
 }
 

@@ -68,7 +68,8 @@ async fn control(db: &Database, case: &Mechanism, snapshot: &str) -> Result<(), 
             if before == after { Err(format!("still {after:?}")) } else { Ok(()) }
         }
         Harm::Time => {
-            let ended = tokio::time::timeout(Duration::from_millis(2500), owner.run(case.sql)).await;
+            let ended =
+                tokio::time::timeout(Duration::from_millis(2500), owner.run(case.sql)).await;
             match ended {
                 Ok(ended) => Err(format!("it ended: {ended:?}")),
                 Err(_) => Ok(()),
@@ -128,16 +129,17 @@ pub(crate) async fn hold(
         let before = state(&mut admin, &snapshot_of(&db)).await;
         // A column that is judged is computed; what nobody judges, a planner may leave out.
         let rest = "expect:\n  values:\n    n: {not_equals: -99999}\ntimeout: 1s\nmax_rows: 100";
-        let text = Text { file: "hostile.yaml".into(), text: one_check(case.sql, rest).replace("timeout: 2s", "timeout: 1s") };
+        let text = Text {
+            file: "hostile.yaml".into(),
+            text: one_check(case.sql, rest).replace("timeout: 2s", "timeout: 1s"),
+        };
         let source = crate::lab::source_at(&db.url(), 1);
         let sources = Sources::from([(source.name().clone(), std::sync::Arc::new(source))]);
         let stop = CancellationToken::new();
         let started = Instant::now();
         let said = match manifest::parse(&[text], &engines) {
             Err(faults) => format!("fault: {}", faults[0].message),
-            Ok(catalogue) => {
-                shown(&attempt(&catalogue.checks()[0], &sources, &stop).await.verdict)
-            }
+            Ok(catalogue) => shown(&attempt(&catalogue.checks()[0], &sources, &stop).await.verdict),
         };
         let took = started.elapsed();
         if !case.verdict.split('|').any(|verdict| said.starts_with(verdict)) {
@@ -150,7 +152,10 @@ pub(crate) async fn hold(
             wrong.push(format!("{}: took {took:?}", case.name));
         }
         // The next check, on the same source, finds everything as it should be.
-        let next_check = crate::lab::checks(engine, &one_check(next, "expect:\n  values:\n    v: {equals: good}"));
+        let next_check = crate::lab::checks(
+            engine,
+            &one_check(next, "expect:\n  values:\n    v: {equals: good}"),
+        );
         let after_it = shown(&attempt(&next_check[0], &sources, &stop).await.verdict);
         if after_it != "confirmed" {
             wrong.push(format!("{}: the next check: {after_it}", case.name));

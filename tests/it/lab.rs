@@ -271,10 +271,7 @@ impl Other {
 }
 
 /// Parses checks that ask one source called `db`.
-pub(crate) fn checks(
-    engine: Engine,
-    yaml: &str,
-) -> Vec<Arc<allswell::domain::check::Check>> {
+pub(crate) fn checks(engine: Engine, yaml: &str) -> Vec<Arc<allswell::domain::check::Check>> {
     let engines = [(SourceName::parse("db").unwrap(), engine)].into();
     let text = Text { file: "test.yaml".into(), text: yaml.into() };
     let catalogue = manifest::parse(&[text], &engines).unwrap_or_else(|faults| {

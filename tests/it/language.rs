@@ -168,17 +168,65 @@ fn settings_are_as_strict_and_repeat_nothing_of_the_file() {
 }
 
 const SCALARS: [&str; 34] = [
-    "0", "1", "-5", "12.50", "1e3", "abc", "open", "true", "no", "~", "null", "\"\"", "''", "' '",
-    "2026-03-08", "2026-03-08T00:00:00Z", ".nan", ".inf", "0x1F", "1_000", "\"5\"", "[a]", "{a: b}",
-    "99999999999999999999999999", "1e999999999", "-", "é☃🦀", "a: b", "a #b", "*x", "&x y", "!!int 5",
-    "|\n            block", "1e-300",
+    "0",
+    "1",
+    "-5",
+    "12.50",
+    "1e3",
+    "abc",
+    "open",
+    "true",
+    "no",
+    "~",
+    "null",
+    "\"\"",
+    "''",
+    "' '",
+    "2026-03-08",
+    "2026-03-08T00:00:00Z",
+    ".nan",
+    ".inf",
+    "0x1F",
+    "1_000",
+    "\"5\"",
+    "[a]",
+    "{a: b}",
+    "99999999999999999999999999",
+    "1e999999999",
+    "-",
+    "é☃🦀",
+    "a: b",
+    "a #b",
+    "*x",
+    "&x y",
+    "!!int 5",
+    "|\n            block",
+    "1e-300",
 ];
 const QUERIES: [&str; 24] = [
-    "select n from t", "select a, b from t where x = 'y'", "with q as (select 1 as n) select * from q",
-    "values (1)", "select count(*) from t", "select n from t;", "select 1; select 2", "delete from t",
-    "select pg_sleep(1)", "select 'open", "select (1", "select $$x", "select n from t where a = :p",
-    "select n from t where a = $1", "select a ::text from t", "select /* c */ 1", "/* only */",
-    "select n into x from t", "select \"n\" from t", "sellect 1", "table t", "select 1 -- c", "(((",
+    "select n from t",
+    "select a, b from t where x = 'y'",
+    "with q as (select 1 as n) select * from q",
+    "values (1)",
+    "select count(*) from t",
+    "select n from t;",
+    "select 1; select 2",
+    "delete from t",
+    "select pg_sleep(1)",
+    "select 'open",
+    "select (1",
+    "select $$x",
+    "select n from t where a = :p",
+    "select n from t where a = $1",
+    "select a ::text from t",
+    "select /* c */ 1",
+    "/* only */",
+    "select n into x from t",
+    "select \"n\" from t",
+    "sellect 1",
+    "table t",
+    "select 1 -- c",
+    "(((",
     "select e'\\'' || n from t for update",
 ];
 
@@ -186,7 +234,8 @@ fn limit(dice: &mut Dice) -> String {
     let keys = ["equals", "not_equals", "min", "max", "tolerance", "tolerance_ratio"];
     let mut parts = Vec::new();
     for _ in 0..1 + dice.below(2) {
-        let value = if dice.once_in(8) { dice.one(&SCALARS) } else { dice.one(&["0", "1", "7", "100"]) };
+        let value =
+            if dice.once_in(8) { dice.one(&SCALARS) } else { dice.one(&["0", "1", "7", "100"]) };
         parts.push(format!("{}: {}", dice.one(&keys), value.replace('\n', " ")));
     }
     if dice.once_in(8) {
@@ -217,7 +266,10 @@ fn check(dice: &mut Dice, number: usize) -> String {
     };
     keys.push(("expect", expect));
     for (key, of_known) in [
-        ("evidence", &["{min: 2}", "{min: 0, because: x}", "{column: n}", "{sql: select 1}", "{min: 0}"][..]),
+        (
+            "evidence",
+            &["{min: 2}", "{min: 0, because: x}", "{column: n}", "{sql: select 1}", "{min: 0}"][..],
+        ),
         ("severity", &["critical", "warning", "info", "fatal"]),
         ("timeout", &["1s", "5m", "9h", "soon"]),
         ("max_rows", &["10", "100000", "0", "x"]),
@@ -268,7 +320,10 @@ fn slip(dice: &mut Dice, text: &mut String) {
     match dice.below(5) {
         0 => drop(chars.remove(at)),
         1 => chars.insert(at, chars[at]),
-        2 => chars[at] = ['{', '}', '[', ':', '\'', '"', '\t', '#', '|', '\n', '\u{0}', 'é'][dice.below(12)],
+        2 => {
+            chars[at] =
+                ['{', '}', '[', ':', '\'', '"', '\t', '#', '|', '\n', '\u{0}', 'é'][dice.below(12)]
+        }
         3 => chars.insert(at, '\n'),
         _ => chars.truncate(at.max(8)),
     }
@@ -291,7 +346,11 @@ fn no_input_makes_the_parser_panic_or_wait() {
         match parsed {
             Ok(_) => {
                 accepted += 1;
-                assert_eq!(shape, Some(true), "seed {seed}: the parser is laxer than the schema:\n{text}");
+                assert_eq!(
+                    shape,
+                    Some(true),
+                    "seed {seed}: the parser is laxer than the schema:\n{text}"
+                );
             }
             Err(faults) => rules.extend(faults.into_iter().map(|f| f.message)),
         }

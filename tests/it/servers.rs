@@ -122,7 +122,7 @@ fn give_to(user: &str, path: &Path) {
     }
 }
 
-fn program(name: &str, folders: &[&str]) -> PathBuf {
+pub(crate) fn program(name: &str, folders: &[&str]) -> PathBuf {
     let path = std::env::var("PATH").unwrap_or_default();
     let found = folders.iter().copied().chain(path.split(':')).map(|f| Path::new(f).join(name));
     found
@@ -131,7 +131,7 @@ fn program(name: &str, folders: &[&str]) -> PathBuf {
         .unwrap_or_else(|| panic!("{name} is not installed: start the tests with tests/run"))
 }
 
-fn postgres_folder() -> PathBuf {
+pub(crate) fn postgres_folder() -> PathBuf {
     let mut versions: Vec<PathBuf> = fs::read_dir("/usr/lib/postgresql")
         .map(|entries| entries.filter_map(|e| Some(e.ok()?.path().join("bin"))).collect())
         .unwrap_or_default();
@@ -181,7 +181,8 @@ impl Postgres {
         let folder = Folder::new("postgres");
         give_to("postgres", folder.path());
         let data = folder.path().join("data");
-        let mut initdb = as_user("postgres", &program("initdb", &[postgres_folder().to_str().unwrap()]));
+        let mut initdb =
+            as_user("postgres", &program("initdb", &[postgres_folder().to_str().unwrap()]));
         initdb.args(["-D", data.to_str().unwrap(), "-U", "postgres", "-A", "trust"]);
         initdb.args(["--no-sync", "-E", "UTF8", "--locale=C"]);
         run(initdb, "initdb");

@@ -102,7 +102,8 @@ async fn both_bounds_of_a_limit_are_judged() {
             [("{min: 1, max: 4}", false), ("{min: 6, max: 9}", false), ("{min: 1, max: 9}", true)]
         {
             let rest = format!("expect:\n  values:\n    total: {limit}");
-            let outcome = look(db.source(), &crate::lab::one_check("select total from orders", &rest)).await;
+            let outcome =
+                look(db.source(), &crate::lab::one_check("select total from orders", &rest)).await;
             let confirmed = outcome[0].judgement.verdict == Verdict::Confirmed;
             assert_eq!(confirmed, holds, "{engine}: {limit}");
         }
@@ -132,8 +133,18 @@ async fn nothing_that_proves_nothing_ends_with_zero() {
             64,
             "`rows` is not a key of a check",
         ),
-        ("a table that is not there", CHECKS.replace("from orders", "from ordres"), 2, "no such table"),
-        ("an empty table", CHECKS.replace("from orders", "from (select * from orders limit 0)"), 2, "no_evidence"),
+        (
+            "a table that is not there",
+            CHECKS.replace("from orders", "from ordres"),
+            2,
+            "no such table",
+        ),
+        (
+            "an empty table",
+            CHECKS.replace("from orders", "from (select * from orders limit 0)"),
+            2,
+            "no_evidence",
+        ),
     ];
     for (what, checks, exit, wanted) in cases {
         let folder = project(&url, &checks);
@@ -171,7 +182,10 @@ async fn what_was_cut_off_is_not_proved() {
         db.prepare("create table t (n integer); insert into t values (1), (2), (3), (4)").await;
         for (rest, verdict_word, wanted) in cases {
             let said = verdict(db.source(), "select n from t order by n", rest).await;
-            assert!(said.starts_with(verdict_word) && said.contains(wanted), "{engine}: {rest}: {said}");
+            assert!(
+                said.starts_with(verdict_word) && said.contains(wanted),
+                "{engine}: {rest}: {said}"
+            );
         }
     }
 }
@@ -182,7 +196,8 @@ async fn expected_keys_have_to_exist_and_to_appear() {
         let db = Database::new(engine).await;
         db.prepare("create table stores (id integer); create table sales (store_id integer)").await;
         let sql = "select store_id as id from sales";
-        let rest = "expect:\n  keys:\n    columns: [id]\n    from:\n      sql: select id from stores";
+        let rest =
+            "expect:\n  keys:\n    columns: [id]\n    from:\n      sql: select id from stores";
         let said = verdict(db.source(), sql, rest).await;
         assert!(said.starts_with("no_evidence: 0 keys were expected"), "{engine}: {said}");
         db.prepare("insert into stores values (1), (2), (3)").await;
@@ -195,7 +210,10 @@ async fn expected_keys_have_to_exist_and_to_appear() {
         assert_eq!(verdict(db.source(), sql, rest).await, "confirmed", "{engine}");
         db.prepare("insert into stores values (null)").await;
         let said = verdict(db.source(), sql, rest).await;
-        assert!(said.contains("violated: keys: 1 of the expected keys are NULL"), "{engine}: {said}");
+        assert!(
+            said.contains("violated: keys: 1 of the expected keys are NULL"),
+            "{engine}: {said}"
+        );
     }
 }
 
@@ -217,11 +235,14 @@ async fn evidence_is_one_whole_number_or_nothing() {
             ("select count(*) from nowhere", "query_error"),
         ];
         for (evidence, wanted) in cases {
-            let rest = format!("expect:\n  rows: {{equals: 0}}\nevidence:\n  sql: |\n    {evidence}");
+            let rest =
+                format!("expect:\n  rows: {{equals: 0}}\nevidence:\n  sql: |\n    {evidence}");
             let said = verdict(db.source(), "select n from t where n > 9", &rest).await;
             assert!(said.starts_with(wanted), "{engine}: {evidence}: {said}");
         }
-        for (column, wanted) in [("n", "confirmed"), ("n - 2", "query_error"), ("null", "query_error")] {
+        for (column, wanted) in
+            [("n", "confirmed"), ("n - 2", "query_error"), ("null", "query_error")]
+        {
             let sql = format!("select n, {column} as looked from t");
             let rest = "expect:\n  values:\n    n: {min: 1}\nevidence: {column: looked, min: 3}";
             let said = verdict(db.source(), &sql, rest).await;

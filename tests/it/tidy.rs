@@ -15,7 +15,20 @@ const FLOORS: [&[&str]; 6] = [
 
 /// What a module may not name.
 const CLOSED: [(&str, &[&str]); 7] = [
-    ("domain", &["tokio", "serde", "serde_json", "serde_yaml", "sqlx", "std::fs", "std::io", "std::env", "async "]),
+    (
+        "domain",
+        &[
+            "tokio",
+            "serde",
+            "serde_json",
+            "serde_yaml",
+            "sqlx",
+            "std::fs",
+            "std::io",
+            "std::env",
+            "async ",
+        ],
+    ),
     ("clock", &["sqlx", "tokio"]),
     ("secret", &["sqlx", "tokio"]),
     ("dsn", &["sqlx", "tokio", "std::fs"]),
@@ -93,9 +106,14 @@ fn a_floor_keeps_to_its_libraries() {
                 continue;
             }
             for word in *closed {
-                let names = line.contains(&format!("{word}::")) || word.contains(' ') && line.contains(word);
+                let names = line.contains(&format!("{word}::"))
+                    || word.contains(' ') && line.contains(word);
                 let allowed = own == "manifest" && matches!(*word, "serde" | "serde_json");
-                assert!(!names || allowed, "{}:{number}: {own} is closed to {word}", path.display());
+                assert!(
+                    !names || allowed,
+                    "{}:{number}: {own} is closed to {word}",
+                    path.display()
+                );
             }
         }
     }

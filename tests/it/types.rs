@@ -27,7 +27,8 @@ async fn hold(engine: Engine, setup: &str, cases: &[(&str, Fate)]) {
             Is(text) => *text,
             NoValue(_) | Unsupported => "1",
         };
-        let value = if value.contains(" from ") { (*value).to_owned() } else { format!("{value} as v") };
+        let value =
+            if value.contains(" from ") { (*value).to_owned() } else { format!("{value} as v") };
         yaml.push_str(&check(i, &format!("select {value}"), wanted));
     }
     let outcomes = look(db.source(), &yaml).await;
@@ -44,7 +45,11 @@ async fn hold(engine: Engine, setup: &str, cases: &[(&str, Fate)]) {
             Unsupported => {
                 assert!(said.starts_with("unsupported_type:"), "{engine}: {value}: {said}");
                 let cast = said.split('`').rev().nth(1).unwrap();
-                let inner = if value.contains(" from ") { (*value).to_owned() } else { format!("{value} as v") };
+                let inner = if value.contains(" from ") {
+                    (*value).to_owned()
+                } else {
+                    format!("{value} as v")
+                };
                 let sql = format!("select {cast} as v from (select {inner}) q");
                 casts.push_str(&check(i, &sql, "nothing like this"));
                 cast_count += 1;
@@ -98,9 +103,18 @@ async fn postgres_values_are_exact_or_named() {
             ("100000000::numeric", Is("100000000")),
             ("0.0001::numeric", Is("0.0001")),
             ("0.00000001::numeric", Is("0.00000001")),
-            ("1234567890123456789012345678901234567890::numeric", Is("1234567890123456789012345678901234567890")),
-            ("0.1234567890123456789012345678901234567890::numeric", Is("0.1234567890123456789012345678901234567890")),
-            ("-99999999999999999999.99999999999999999999::numeric", Is("-99999999999999999999.99999999999999999999")),
+            (
+                "1234567890123456789012345678901234567890::numeric",
+                Is("1234567890123456789012345678901234567890"),
+            ),
+            (
+                "0.1234567890123456789012345678901234567890::numeric",
+                Is("0.1234567890123456789012345678901234567890"),
+            ),
+            (
+                "-99999999999999999999.99999999999999999999::numeric",
+                Is("-99999999999999999999.99999999999999999999"),
+            ),
             ("1e100::numeric", Is("1e100")),
             ("'NaN'::numeric", NoValue("NaN")),
             ("'Infinity'::numeric", NoValue("infinity")),
@@ -117,7 +131,10 @@ async fn postgres_values_are_exact_or_named() {
             ("'x'::name", Is("x")),
             ("'héllo ☃ 🦀'::text", Is("héllo ☃ 🦀")),
             ("'ok'::mood", Is("ok")),
-            ("'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'::uuid", Is("a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11")),
+            (
+                "'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'::uuid",
+                Is("a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"),
+            ),
             ("'2026-03-08'::date", Is("2026-03-08")),
             ("'0001-01-01'::date", Is("0001-01-01")),
             ("'infinity'::date", NoValue("infinity")),
@@ -129,7 +146,10 @@ async fn postgres_values_are_exact_or_named() {
             ("'infinity'::timestamptz", NoValue("infinity")),
             ("'-infinity'::timestamp", NoValue("-infinity")),
             ("'1900-01-01'::timestamp", Is("1900-01-01T00:00:00Z")),
-            ("repeat('x', 1000000)", NoValue("xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…")),
+            (
+                "repeat('x', 1000000)",
+                NoValue("xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…"),
+            ),
             ("12.5::money", Unsupported),
             ("'12:30'::time", Unsupported),
             ("'12:30+02'::timetz", Unsupported),
@@ -190,8 +210,14 @@ async fn mariadb_values_are_exact_or_named() {
             ("cast(0.1 as double)", Is("0.1")),
             ("-12.50", Is("-12.5")),
             ("cast(0 as decimal(10,2))", Is("0")),
-            ("12345678901234567890123456789012345.0123456789", Is("12345678901234567890123456789012345.0123456789")),
-            ("cast('99999999999999999999999999999999999' as decimal(35,0))", Is("99999999999999999999999999999999999")),
+            (
+                "12345678901234567890123456789012345.0123456789",
+                Is("12345678901234567890123456789012345.0123456789"),
+            ),
+            (
+                "cast('99999999999999999999999999999999999' as decimal(35,0))",
+                Is("99999999999999999999999999999999999"),
+            ),
             ("-0.00000000001", Is("-0.00000000001")),
             ("sum(1) as v from odd", Is("1")),
             ("avg(1) as v from odd", Is("1")),
@@ -219,7 +245,10 @@ async fn mariadb_values_are_exact_or_named() {
             ("lt as v from odd", Is("long")),
             ("bin as v from odd", Is("Bin")),
             ("_latin1'abc'", Is("abc")),
-            ("repeat('x', 1000000)", NoValue("xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…")),
+            (
+                "repeat('x', 1000000)",
+                NoValue("xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…"),
+            ),
             ("1 = 1", Is("1")),
             ("1 / 3 * 0", Is("0")),
             ("5 div 2", Is("2")),
@@ -317,7 +346,10 @@ async fn sqlite_values_are_exact_or_named() {
             ("printf('%.3f', 1.0)", Is("1.000")),
             ("iif(1, 'a', 'b')", Is("a")),
             ("coalesce(null, 'c')", Is("c")),
-            ("replace(hex(zeroblob(500000)), '0', 'x')", NoValue("xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…")),
+            (
+                "replace(hex(zeroblob(500000)), '0', 'x')",
+                NoValue("xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…"),
+            ),
             ("x'00ff'", Unsupported),
             ("b as v from odd", Unsupported),
             ("b as v from strictly", Unsupported),
@@ -345,7 +377,8 @@ async fn two_columns_of_one_judged_name_are_a_query_error() {
             db.prepare("create table t (n integer)").await;
         }
         let sql = "select 1 as v, 2 as w, 3 as w";
-        let said = crate::lab::verdict(db.source(), sql, "expect:\n  values:\n    v: {equals: 1}").await;
+        let said =
+            crate::lab::verdict(db.source(), sql, "expect:\n  values:\n    v: {equals: 1}").await;
         assert_eq!(said, "confirmed", "{engine}");
     }
 }

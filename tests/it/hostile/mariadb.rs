@@ -72,7 +72,11 @@ fn made(
 fn in_review() -> Vec<Mechanism> {
     vec![
         seen_in_review("insert", "insert into victim values (4, 'd')", State),
-        seen_in_review("insert ignore", "insert ignore into victim values (1, 'd'), (5, 'e')", State),
+        seen_in_review(
+            "insert ignore",
+            "insert ignore into victim values (1, 'd'), (5, 'e')",
+            State,
+        ),
         seen_in_review("replace", "replace into victim values (1, 'd')", State),
         seen_in_review("update", "update victim set m = 'x'", State),
         seen_in_review("delete", "delete from victim", State),
@@ -84,8 +88,16 @@ fn in_review() -> Vec<Mechanism> {
         seen_in_review("create or replace", "create or replace table victim (n int)", State),
         seen_in_review("create view", "create view mine as select 1 as n", State),
         seen_in_review("create function", "create function mine() returns int return 1", State),
-        seen_in_review("create trigger", "create trigger mine before insert on victim for each row set new.m = 'x'", State),
-        seen_in_review("create event", "create event mine on schedule every 1 hour do delete from victim", State),
+        seen_in_review(
+            "create trigger",
+            "create trigger mine before insert on victim for each row set new.m = 'x'",
+            State,
+        ),
+        seen_in_review(
+            "create event",
+            "create event mine on schedule every 1 hour do delete from victim",
+            State,
+        ),
         seen_in_review("drop table", "drop table victim", State),
         seen_in_review("drop procedure", "drop procedure wipe", State),
         seen_in_review("alter table", "alter table victim comment = 'mine'", State),
@@ -98,10 +110,18 @@ fn in_review() -> Vec<Mechanism> {
         seen_in_review("a second statement", "select 1 as n; delete from victim", State),
         seen_in_review("a commit between", "select 1 as n; commit; delete from victim", State),
         seen_in_review("live comment", "select 4711 as n /*! into @leak */", Session(VARIABLE)),
-        seen_in_review("live comment of MariaDB", "select 4711 as n /*M! into @leak */", Session(VARIABLE)),
+        seen_in_review(
+            "live comment of MariaDB",
+            "select 4711 as n /*M! into @leak */",
+            Session(VARIABLE),
+        ),
         seen_in_review("explain", "analyze delete from victim", State),
         seen_in_review("set", "set session max_statement_time = 77", Session(TIMEOUT)),
-        seen_in_review("set for one statement", "set statement max_statement_time = 77 for delete from victim", State),
+        seen_in_review(
+            "set for one statement",
+            "set statement max_statement_time = 77 for delete from victim",
+            State,
+        ),
         seen_in_review("set mode", "set sql_mode = ''", Session(MODE)),
         seen_in_review("set variable", "set @leak = 4711", Session(VARIABLE)),
         seen_in_review("assign variable", "select @leak := 4711 as n", Session(VARIABLE)),
@@ -123,21 +143,71 @@ fn in_functions() -> Vec<Mechanism> {
         hidden!("function: update", "update victim set m = 'x'", State, "refused"),
         hidden!("function: delete", "delete from victim", State, "refused"),
         hidden!("function: replace", "replace into victim values (1, 'z')", State, "refused"),
-        hidden!("function: write without transactions", "insert into aria values (2)", State, "refused"),
+        hidden!(
+            "function: write without transactions",
+            "insert into aria values (2)",
+            State,
+            "refused"
+        ),
         hidden!("function: calls a procedure", "call wipe()", State, "refused"),
-        hidden!("function: swallows the refusal", "declare continue handler for sqlexception begin end; delete from victim", State, "refused|confirmed"),
-        hidden!("function: sequence", "declare x int; set x = nextval(counter)", State, "refused|confirmed"),
-        hidden!("function: memory", "set session sort_buffer_size = 4194304", Session(SORT), "confirmed"),
-        hidden!("function: waits for locks", "set session lock_wait_timeout = 99", Session(WAIT), "confirmed"),
+        hidden!(
+            "function: swallows the refusal",
+            "declare continue handler for sqlexception begin end; delete from victim",
+            State,
+            "refused|confirmed"
+        ),
+        hidden!(
+            "function: sequence",
+            "declare x int; set x = nextval(counter)",
+            State,
+            "refused|confirmed"
+        ),
+        hidden!(
+            "function: memory",
+            "set session sort_buffer_size = 4194304",
+            Session(SORT),
+            "confirmed"
+        ),
+        hidden!(
+            "function: waits for locks",
+            "set session lock_wait_timeout = 99",
+            Session(WAIT),
+            "confirmed"
+        ),
         hidden!("function: zone", "set session time_zone = '+05:30'", Session(ZONE), "confirmed"),
-        hidden!("function: no time limit", "set session max_statement_time = 77", Session(TIMEOUT), "confirmed"),
+        hidden!(
+            "function: no time limit",
+            "set session max_statement_time = 77",
+            Session(TIMEOUT),
+            "confirmed"
+        ),
         hidden!("function: variable", "set @leak = 4711", Session(VARIABLE), "confirmed"),
-        hidden!("function: named lock", "declare x int; set x = get_lock('leak', 0)", State, "confirmed"),
+        hidden!(
+            "function: named lock",
+            "declare x int; set x = get_lock('leak', 0)",
+            State,
+            "confirmed"
+        ),
         hidden!("function: sleep", "declare x int; set x = sleep(60)", Time, "timeout"),
         hidden!("function: loop", "while true do set @x = 1; end while", Time, "timeout"),
-        hidden!("function: loop that handles errors", "declare continue handler for sqlexception begin end; while true do set @x = sleep(1); end while", Time, "timeout"),
-        hidden!("function: data in the error", "signal sqlstate '45000' set message_text = 'the card number is 4711'", Words, "query_error"),
-        hidden!("function: data in an error of parsing", "signal sqlstate '42S22' set message_text = 'column 4711', mysql_errno = 1054", Words, "query_error"),
+        hidden!(
+            "function: loop that handles errors",
+            "declare continue handler for sqlexception begin end; while true do set @x = sleep(1); end while",
+            Time,
+            "timeout"
+        ),
+        hidden!(
+            "function: data in the error",
+            "signal sqlstate '45000' set message_text = 'the card number is 4711'",
+            Words,
+            "query_error"
+        ),
+        hidden!(
+            "function: data in an error of parsing",
+            "signal sqlstate '42S22' set message_text = 'column 4711', mysql_errno = 1054",
+            Words,
+            "query_error"
+        ),
     ]
 }
 
@@ -149,13 +219,55 @@ fn in_objects() -> Vec<Mechanism> {
         made("where", WRITER, "select n from big where w(n) > 0", State, "refused"),
         made("sort key", WRITER, "select n from big order by w(n)", State, "refused"),
         made("aggregate", WRITER, "select sum(w(n)) as n from big", State, "refused"),
-        made("as its definer", "create definer = current_user function w() returns integer sql security definer modifies sql data begin delete from victim; return 1; end", "select w() as n", State, "refused"),
-        made("endless sequence", "select 1", "select count(*) as n from seq_1_to_1000000000000 where seq % 7 = 3", Time, "timeout"),
-        made("cross join", "select 1", "select count(*) as n from big a, big b, big c", Time, "timeout"),
-        made("endless rows", "select 1", "select a.n, repeat('x', 200) as m from big a, big b, big c", Volume, "over_limit"),
-        made("endless rows by a LIMIT", "select 1", "select a.n, repeat('x', 200) as m from big a, big b, big c limit 100000000", Volume, "over_limit"),
-        made("many large fields", "select 1", "select repeat('x', 900000) as n from big limit 99", Volume, "over_limit"),
-        made("huge fields", "select 1", "select repeat('x', 16000000) as n from big limit 9", Volume, "over_limit"),
+        made(
+            "as its definer",
+            "create definer = current_user function w() returns integer sql security definer modifies sql data begin delete from victim; return 1; end",
+            "select w() as n",
+            State,
+            "refused",
+        ),
+        made(
+            "endless sequence",
+            "select 1",
+            "select count(*) as n from seq_1_to_1000000000000 where seq % 7 = 3",
+            Time,
+            "timeout",
+        ),
+        made(
+            "cross join",
+            "select 1",
+            "select count(*) as n from big a, big b, big c",
+            Time,
+            "timeout",
+        ),
+        made(
+            "endless rows",
+            "select 1",
+            "select a.n, repeat('x', 200) as m from big a, big b, big c",
+            Volume,
+            "over_limit",
+        ),
+        made(
+            "endless rows by a LIMIT",
+            "select 1",
+            "select a.n, repeat('x', 200) as m from big a, big b, big c limit 100000000",
+            Volume,
+            "over_limit",
+        ),
+        made(
+            "many large fields",
+            "select 1",
+            "select repeat('x', 900000) as n from big limit 99",
+            Volume,
+            "over_limit",
+        ),
+        made(
+            "huge fields",
+            "select 1",
+            "select repeat('x', 16000000) as n from big limit 9",
+            Volume,
+            "over_limit",
+        ),
     ]
 }
 

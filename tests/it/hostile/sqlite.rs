@@ -40,22 +40,46 @@ fn statements() -> Vec<Mechanism> {
     vec![
         seen_in_review("insert", "insert into victim values (4, 'd')", State),
         seen_in_review("insert or replace", "insert or replace into victim values (1, 'd')", State),
-        seen_in_review("upsert", "insert into victim values (1, 'd') on conflict (n) do update set m = 'x'", State),
+        seen_in_review(
+            "upsert",
+            "insert into victim values (1, 'd') on conflict (n) do update set m = 'x'",
+            State,
+        ),
         seen_in_review("replace", "replace into victim values (1, 'd')", State),
         seen_in_review("update", "update victim set m = 'x'", State),
         seen_in_review("update or ignore", "update or ignore victim set m = 'x'", State),
         seen_in_review("delete", "delete from victim", State),
         seen_in_review("delete with return", "delete from victim returning n", State),
-        seen_in_review("insert after a CTE", "with x as (select 4 as n) insert into victim select n, 'd' from x", State),
+        seen_in_review(
+            "insert after a CTE",
+            "with x as (select 4 as n) insert into victim select n, 'd' from x",
+            State,
+        ),
         seen_in_review("delete after a CTE", "with x as (select 1) delete from victim", State),
-        seen_in_review("update after a CTE", "with x as (select 1) update victim set m = 'x'", State),
+        seen_in_review(
+            "update after a CTE",
+            "with x as (select 1) update victim set m = 'x'",
+            State,
+        ),
         seen_in_review("create table", "create table mine (n int)", State),
         seen_in_review("create table as", "create table mine as select 1 as n", State),
         seen_in_review("create virtual table", "create virtual table mine using fts5 (m)", State),
-        seen_in_review("create temporary table", "create temp table mine (n int)", Session("select count(*) from temp.sqlite_master")),
+        seen_in_review(
+            "create temporary table",
+            "create temp table mine (n int)",
+            Session("select count(*) from temp.sqlite_master"),
+        ),
         seen_in_review("create view", "create view mine as select 1 as n", State),
-        seen_in_review("create temporary view", "create temp view victim as select 9 as n", Session("select count(*) from temp.sqlite_master")),
-        seen_in_review("create trigger", "create trigger mine after insert on victim begin delete from victim; end", State),
+        seen_in_review(
+            "create temporary view",
+            "create temp view victim as select 9 as n",
+            Session("select count(*) from temp.sqlite_master"),
+        ),
+        seen_in_review(
+            "create trigger",
+            "create trigger mine after insert on victim begin delete from victim; end",
+            State,
+        ),
         seen_in_review("create index", "create index mine on victim (m)", State),
         seen_in_review("drop table", "drop table victim", State),
         seen_in_review("drop view", "drop view seen", State),
@@ -65,9 +89,21 @@ fn statements() -> Vec<Mechanism> {
         seen_in_review("analyze", "analyze", State),
         seen_in_review("vacuum after a delete", "delete from victim; vacuum", State),
         seen_in_review("a second statement", "select 1 as n; delete from victim", State),
-        seen_in_review("three statements", "select 1 as n; begin immediate; delete from victim; commit", State),
-        seen_in_review("statement behind a comment", "select 1 as n; -- harmless\ndelete from victim", State),
-        seen_in_review("hidden by a string", "select ';' as n; delete from victim where m <> ';'", State),
+        seen_in_review(
+            "three statements",
+            "select 1 as n; begin immediate; delete from victim; commit",
+            State,
+        ),
+        seen_in_review(
+            "statement behind a comment",
+            "select 1 as n; -- harmless\ndelete from victim",
+            State,
+        ),
+        seen_in_review(
+            "hidden by a string",
+            "select ';' as n; delete from victim where m <> ';'",
+            State,
+        ),
     ]
 }
 
@@ -76,48 +112,153 @@ fn pragmas() -> Vec<Mechanism> {
         seen_in_review("user version", "pragma user_version = 7", State),
         seen_in_review("application id", "pragma application_id = 7", State),
         seen_in_review("write-ahead log", "pragma journal_mode = wal", State),
-        seen_in_review("write the schema", "pragma writable_schema = 1; update sqlite_master set sql = 'create table victim (x)' where name = 'victim'", State),
+        seen_in_review(
+            "write the schema",
+            "pragma writable_schema = 1; update sqlite_master set sql = 'create table victim (x)' where name = 'victim'",
+            State,
+        ),
         pragma("query only", "pragma query_only = 1", "select query_only from pragma_query_only"),
-        pragma("foreign keys", "pragma foreign_keys = 0", "select foreign_keys from pragma_foreign_keys"),
-        pragma("ignore constraints", "pragma ignore_check_constraints = 1", "select ignore_check_constraints from pragma_ignore_check_constraints"),
-        pragma("cache size", "pragma cache_size = -900000", "select cache_size from pragma_cache_size"),
-        pragma("synchronous", "pragma synchronous = 0", "select synchronous from pragma_synchronous"),
+        pragma(
+            "foreign keys",
+            "pragma foreign_keys = 0",
+            "select foreign_keys from pragma_foreign_keys",
+        ),
+        pragma(
+            "ignore constraints",
+            "pragma ignore_check_constraints = 1",
+            "select ignore_check_constraints from pragma_ignore_check_constraints",
+        ),
+        pragma(
+            "cache size",
+            "pragma cache_size = -900000",
+            "select cache_size from pragma_cache_size",
+        ),
+        pragma(
+            "synchronous",
+            "pragma synchronous = 0",
+            "select synchronous from pragma_synchronous",
+        ),
         pragma("temp store", "pragma temp_store = 1", "select temp_store from pragma_temp_store"),
-        pragma("trusted schema", "pragma trusted_schema = 0", "select trusted_schema from pragma_trusted_schema"),
+        pragma(
+            "trusted schema",
+            "pragma trusted_schema = 0",
+            "select trusted_schema from pragma_trusted_schema",
+        ),
         pragma("locking mode", "pragma locking_mode = exclusive", "pragma locking_mode"),
         pragma("busy timeout", "pragma busy_timeout = 600000", "pragma busy_timeout"),
-        pragma("reverse order", "pragma reverse_unordered_selects = 1", "select reverse_unordered_selects from pragma_reverse_unordered_selects"),
-        pragma("read uncommitted", "pragma read_uncommitted = 1", "select read_uncommitted from pragma_read_uncommitted"),
-        pragma("recursive triggers", "pragma recursive_triggers = 1", "select recursive_triggers from pragma_recursive_triggers"),
-        pragma("secure delete", "pragma secure_delete = 1", "select secure_delete from pragma_secure_delete"),
-        pragma("automatic index", "pragma automatic_index = 0", "select automatic_index from pragma_automatic_index"),
-        pragma("short names", "pragma short_column_names = 0", "select short_column_names from pragma_short_column_names"),
-        pragma("full names", "pragma full_column_names = 1", "select full_column_names from pragma_full_column_names"),
-        pragma("legacy alter", "pragma legacy_alter_table = 1", "select legacy_alter_table from pragma_legacy_alter_table"),
-        pragma("cell size check", "pragma cell_size_check = 1", "select cell_size_check from pragma_cell_size_check"),
+        pragma(
+            "reverse order",
+            "pragma reverse_unordered_selects = 1",
+            "select reverse_unordered_selects from pragma_reverse_unordered_selects",
+        ),
+        pragma(
+            "read uncommitted",
+            "pragma read_uncommitted = 1",
+            "select read_uncommitted from pragma_read_uncommitted",
+        ),
+        pragma(
+            "recursive triggers",
+            "pragma recursive_triggers = 1",
+            "select recursive_triggers from pragma_recursive_triggers",
+        ),
+        pragma(
+            "secure delete",
+            "pragma secure_delete = 1",
+            "select secure_delete from pragma_secure_delete",
+        ),
+        pragma(
+            "automatic index",
+            "pragma automatic_index = 0",
+            "select automatic_index from pragma_automatic_index",
+        ),
+        pragma(
+            "short names",
+            "pragma short_column_names = 0",
+            "select short_column_names from pragma_short_column_names",
+        ),
+        pragma(
+            "full names",
+            "pragma full_column_names = 1",
+            "select full_column_names from pragma_full_column_names",
+        ),
+        pragma(
+            "legacy alter",
+            "pragma legacy_alter_table = 1",
+            "select legacy_alter_table from pragma_legacy_alter_table",
+        ),
+        pragma(
+            "cell size check",
+            "pragma cell_size_check = 1",
+            "select cell_size_check from pragma_cell_size_check",
+        ),
         pragma("full sync", "pragma fullfsync = 1", "select fullfsync from pragma_fullfsync"),
         pragma("analysis limit", "pragma analysis_limit = 7", "pragma analysis_limit"),
         pragma("page limit", "pragma max_page_count = 99", "pragma max_page_count"),
-        pragma("journal size", "pragma journal_size_limit = 7", "select journal_size_limit from pragma_journal_size_limit"),
+        pragma(
+            "journal size",
+            "pragma journal_size_limit = 7",
+            "select journal_size_limit from pragma_journal_size_limit",
+        ),
     ]
 }
 
 fn queries() -> Vec<Mechanism> {
     const ENDLESS: &str = "with recursive r (n) as (select 1 union all select n + 1 from r)";
-    let endless = |rest: &str| -> &'static str { Box::leak(format!("{ENDLESS} {rest}").into_boxed_str()) };
+    let endless =
+        |rest: &str| -> &'static str { Box::leak(format!("{ENDLESS} {rest}").into_boxed_str()) };
     vec![
         unseen("endless recursion", endless("select count(*) as n from r"), Time, "timeout"),
         unseen("endless sum", endless("select sum(n) as n from r"), Time, "timeout"),
         unseen("endless search", endless("select n from r where n < 0"), Time, "timeout"),
-        unseen("endless existence", endless("select 1 as n where exists (select 1 from r where n < 0)"), Time, "timeout"),
+        unseen(
+            "endless existence",
+            endless("select 1 as n where exists (select 1 from r where n < 0)"),
+            Time,
+            "timeout",
+        ),
         unseen("cross join", "select count(*) as n from big a, big b, big c", Time, "timeout"),
-        unseen("subquery for each row", "select (select count(*) from big b, big c where b.n + c.n + a.n > 0) as n from big a", Time, "timeout"),
-        unseen("sort of a cross join", "select a.n from big a, big b, big c order by a.n * b.n * c.n desc", Time, "timeout"),
-        unseen("distinct of a cross join", "select count(distinct a.n * b.n * c.n) as n from big a, big b, big c", Time, "timeout"),
-        unseen("endless rows", endless("select n, replace(hex(zeroblob(100)), '0', 'x') as m from r"), Volume, "over_limit"),
-        unseen("rows of a cross join", "select a.n, replace(hex(zeroblob(100)), '0', 'x') as m from big a, big b, big c", Volume, "over_limit"),
-        unseen("huge field", "select replace(hex(zeroblob(15000000)), '0', 'x') as n", Volume, "over_limit"),
-        unseen("many large fields", "select replace(hex(zeroblob(400000)), '0', 'x') as n from big limit 99", Volume, "over_limit"),
+        unseen(
+            "subquery for each row",
+            "select (select count(*) from big b, big c where b.n + c.n + a.n > 0) as n from big a",
+            Time,
+            "timeout",
+        ),
+        unseen(
+            "sort of a cross join",
+            "select a.n from big a, big b, big c order by a.n * b.n * c.n desc",
+            Time,
+            "timeout",
+        ),
+        unseen(
+            "distinct of a cross join",
+            "select count(distinct a.n * b.n * c.n) as n from big a, big b, big c",
+            Time,
+            "timeout",
+        ),
+        unseen(
+            "endless rows",
+            endless("select n, replace(hex(zeroblob(100)), '0', 'x') as m from r"),
+            Volume,
+            "over_limit",
+        ),
+        unseen(
+            "rows of a cross join",
+            "select a.n, replace(hex(zeroblob(100)), '0', 'x') as m from big a, big b, big c",
+            Volume,
+            "over_limit",
+        ),
+        unseen(
+            "huge field",
+            "select replace(hex(zeroblob(15000000)), '0', 'x') as n",
+            Volume,
+            "over_limit",
+        ),
+        unseen(
+            "many large fields",
+            "select replace(hex(zeroblob(400000)), '0', 'x') as n from big limit 99",
+            Volume,
+            "over_limit",
+        ),
     ]
 }
 
