@@ -46,10 +46,8 @@ fn children_cpu_secs() -> f64 {
 fn cost(mut command: Command) -> Cost {
     let (before, started) = (children_cpu_secs(), Instant::now());
     let output = command.stdin(Stdio::null()).output().unwrap();
-    let cost = Cost {
-        wall_secs: started.elapsed().as_secs_f64(),
-        cpu_secs: children_cpu_secs() - before,
-    };
+    let cost =
+        Cost { wall_secs: started.elapsed().as_secs_f64(), cpu_secs: children_cpu_secs() - before };
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     cost
 }
@@ -88,10 +86,21 @@ fn allswell(folder: &Path, verb: &str) -> Command {
 }
 
 fn pgbench(folder: &Path, port: u16) -> Command {
-    let mut command = Command::new(servers::program("pgbench", &[servers::postgres_folder().to_str().unwrap()]));
+    let mut command =
+        Command::new(servers::program("pgbench", &[servers::postgres_folder().to_str().unwrap()]));
     let per_client = (CHECKS / CONNECTIONS).to_string();
     command
-        .args(["-n", "-M", "extended", "-c", &CONNECTIONS.to_string(), "-j", "2", "-t", &per_client])
+        .args([
+            "-n",
+            "-M",
+            "extended",
+            "-c",
+            &CONNECTIONS.to_string(),
+            "-j",
+            "2",
+            "-t",
+            &per_client,
+        ])
         .args(["-f", folder.join("statement.sql").to_str().unwrap()])
         .args(["-h", "127.0.0.1", "-p", &port.to_string(), "-U", "postgres", "postgres"]);
     command
@@ -99,10 +108,11 @@ fn pgbench(folder: &Path, port: u16) -> Command {
 
 fn main() {
     let server = Postgres::start();
-    let admin = Command::new(servers::program("psql", &[servers::postgres_folder().to_str().unwrap()]))
-        .args(["-h", "127.0.0.1", "-p", &server.port.to_string(), "-U", "postgres", "postgres"])
-        .args(["-qc", "create role watch login password 'watch'"])
-        .status();
+    let admin =
+        Command::new(servers::program("psql", &[servers::postgres_folder().to_str().unwrap()]))
+            .args(["-h", "127.0.0.1", "-p", &server.port.to_string(), "-U", "postgres", "postgres"])
+            .args(["-qc", "create role watch login password 'watch'"])
+            .status();
     assert!(admin.unwrap().success());
     let small = Folder::new("bench");
     project(small.path(), server.port, 10, CHECKS / 10);

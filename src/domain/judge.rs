@@ -220,3 +220,150 @@ fn shown_rows(check: &Check, body: &Rows, bad: &BTreeSet<usize>) -> Vec<String> 
     };
     bad.iter().take(check.samples.rows).map(show).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU64;
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::check::{Expect, MaxRows, Samples, Severity};
+    use crate::domain::evidence::Evidence;
+    use crate::domain::limit::{Limit, LimitParts, RowLimit};
+    use crate::domain::name::{CheckId, Owner, SourceName};
+    use crate::domain::sql::{Engine, Query};
+    use crate::domain::value::NonFinite;
+
+    fn column(name: &str) -> ColumnName {
+        ColumnName::parse(name).unwrap()
+    }
+
+    fn query() -> Query {
+        Query::parse("select n from t", Engine::Sqlite).unwrap()
+    }
+
+    /// A check of a column `n` that is at least 1, or of fewer rows than that, with its evidence.
+    fn check(rows_max: Option<&str>, n_min: Option<&str>, evidence: Evidence) -> Check {
+        let rows = rows_max.map(|max| {
+            RowLimit::new(&LimitParts { max: Some(max), ..Default::default() }, 10).unwrap()
+        });
+        let values = n_min.map(|min| {
+            let parts = LimitParts { min: Some(min), ..Default::default() };
+            (column("n"), Limit::new(&parts).unwrap())
+        });
+        Check {
+            id: CheckId::parse("it").unwrap(),
+            why: "because".into(),
+            owner: Owner::parse("tests").unwrap(),
+            severity: Severity::Info,
+            labels: BTreeMap::new(),
+            runbook: None,
+            source: SourceName::parse("db").unwrap(),
+            query: query(),
+            expect: Expect::new(rows, values.into_iter().collect(), None).unwrap(),
+            evidence,
+            timeout: Some(Duration::from_secs(1)),
+            max_rows: MaxRows::new(10).unwrap(),
+            samples: Samples::default(),
+            file: "test.yaml".into(),
+        }
+    }
+
+    fn rows(values: &[Value], completeness: Completeness) -> Rows {
+        let rows = values.iter().map(|v| vec![v.clone()]).collect();
+        Rows::new(vec![column("n")], rows, completeness)
+    }
+
+    fn number(n: i64) -> Value {
+        Value::Number(Number::from(n))
+    }
+
+    fn at_least(min: u64, measure: Measure) -> Evidence {
+        Evidence { measure, minimum: Minimum::AtLeast(NonZeroU64::new(min).unwrap()) }
+    }
+
+    fn word(judgement: &Judgement) -> &'static str {
+        match &judgement.verdict {
+            Verdict::Confirmed => "confirmed",
+            Verdict::Violated(_) => "violated",
+            Verdict::Unconfirmed(doubt) => doubt.cause.as_str(),
+        }
+    }
+
+    #[test]
+    fn a_contradiction_beats_a_cut_and_a_cut_beats_evidence() {
+        use Completeness::{BytesCut, RowsCut, Whole};
+        let judged = |values: &[Value], completeness, min| {
+            let check = check(None, Some("1"), at_least(min, Measure::Rows));
+            let body = rows(values, completeness);
+            word(&judge(&check, &Observation { body, expected_keys: None, evidence: None }))
+        };
+        for (values, completeness, min, wanted) in [
+            (vec![number(1), number(2)], Whole, 2, "confirmed"),
+            (vec![number(1), number(2)], Whole, 3, "no_evidence"),
+            (vec![], Whole, 1, "no_evidence"),
+            (vec![number(1), number(0)], Whole, 9, "violated"),
+            (vec![number(1), number(0)], RowsCut, 1, "violated"),
+            (vec![number(1), number(2)], RowsCut, 1, "over_limit"),
+            (vec![number(1), number(2)], BytesCut, 9, "over_limit"),
+            (vec![], BytesCut, 1, "over_limit"),
+            (vec![Value::Null], Whole, 1, "violated"),
+            (vec![Value::NonFinite(NonFinite::Infinity)], Whole, 1, "violated"),
+            (vec![Value::Text("5".into())], Whole, 1, "violated"),
+        ] {
+            assert_eq!(
+                judged(&values, completeness, min),
+                wanted,
+                "{values:?} {completeness:?} {min}"
+            );
+        }
+    }
+
+    #[test]
+    fn evidence_that_is_no_count_proves_nothing() {
+        for (value, wanted) in [
+            (number(3), "confirmed"),
+            (number(0), "no_evidence"),
+            (number(-1), "query_error"),
+            (Value::Null, "query_error"),
+            (Value::Text("3".into()), "query_error"),
+            (Value::Number(Number::parse("0.5").unwrap()), "query_error"),
+        ] {
+            let check = check(Some("5"), None, at_least(1, Measure::Column(column("n"))));
+            let body = rows(std::slice::from_ref(&value), Completeness::Whole);
+            let judged = judge(&check, &Observation { body, expected_keys: None, evidence: None });
+            assert_eq!(word(&judged), wanted, "{value:?}");
+        }
+    }
+
+    proptest! {
+        /// Whatever is seen: confirmed means looked at, whole, and every value within its limit.
+        #[test]
+        fn only_what_was_looked_at_and_is_right_is_confirmed(
+            values in proptest::collection::vec(-2_i64..4, 0..6),
+            cut in any::<bool>(),
+            evidence in 0_u64..4,
+            min in 1_u64..4,
+        ) {
+            let measure = Measure::Query(query());
+            let check = check(Some("3"), Some("1"), at_least(min, measure));
+            let completeness = if cut { Completeness::RowsCut } else { Completeness::Whole };
+            let seen: Vec<Value> = values.iter().map(|n| number(*n)).collect();
+            let body = rows(&seen, completeness);
+            let judged = judge(&check, &Observation { body, expected_keys: None, evidence: Some(evidence) });
+            let wrong = values.iter().any(|n| *n < 1) || values.len() > 3;
+            let wanted = if wrong {
+                "violated"
+            } else if cut {
+                "over_limit"
+            } else if evidence < min {
+                "no_evidence"
+            } else {
+                "confirmed"
+            };
+            prop_assert_eq!(word(&judged), wanted);
+        }
+    }
+}

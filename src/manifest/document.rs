@@ -312,12 +312,12 @@ impl<'t> Document<'t> {
 
     /// Says whether a comment cut this plain scalar short.
     pub fn comment_after(&self, node: &Node) -> bool {
-        if self.is_quoted(node) || self.source(node).ends_with('\n') {
+        if self.is_quoted(node) || self.is_block(node) {
             return false;
         }
         let rest = self.text.text.get(node.span.end..).unwrap_or("");
         let line = rest.split('\n').next().unwrap_or("");
-        line.trim_start().starts_with('#') && !self.source(node).contains("\n\n")
+        line.trim_start().starts_with('#')
     }
 
     /// Translates a place inside a scalar's text to a place in the file.
@@ -325,15 +325,20 @@ impl<'t> Document<'t> {
     /// Exact for blocks and for scalars of one line; the scalar's own place otherwise.
     pub fn inside(&self, node: &Node, line: u64, column: u64) -> (u64, u64) {
         let source = self.source(node);
-        let block = source.ends_with(['\n', ' ']) && !self.is_quoted(node);
         let quote = u64::from(self.is_quoted(node));
-        if block {
+        if self.is_block(node) {
             (node.line + line - 1, node.column + column - 1)
         } else if source.contains('\n') {
             (node.line, node.column)
         } else {
             (node.line, node.column + column - 1 + quote)
         }
+    }
+
+    /// Says whether a scalar is a block: only a block's source reaches past its last word.
+    fn is_block(&self, node: &Node) -> bool {
+        let source = self.source(node);
+        !self.is_quoted(node) && source.trim_end().len() < source.len()
     }
 
     /// Says whether a map stands in braces.

@@ -102,14 +102,31 @@ fn is_root() -> bool {
 }
 
 /// A command that dies with us, and runs as `user` where we are root: servers refuse root.
-fn as_user(user: &str, program: &Path) -> Command {
+/// Its temporary files go to its own folder.
+fn as_user(user: &str, program: &Path, folder: &Path) -> Command {
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL"]);
     if is_root() {
         command.args(["--reuid", user, "--regid", user, "--clear-groups"]);
     }
-    command.arg("--").arg(program).stdin(Stdio::null());
+    command.arg("--").arg(program).stdin(Stdio::null()).env("TMPDIR", folder);
     command
+}
+
+/// Waits until no process works in a folder any more: the children of a server that was killed
+/// outlive it for a moment, and hold what the next one needs.
+fn wait_until_left(folder: &Path) {
+    let started = Instant::now();
+    let works_there = || {
+        let processes = fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+        processes
+            .filter_map(|process| fs::read_link(process.path().join("cwd")).ok())
+            .any(|cwd| cwd == folder)
+    };
+    while works_there() {
+        assert!(started.elapsed() < START, "somebody still works in {}", folder.display());
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 fn give_to(user: &str, path: &Path) {
@@ -181,8 +198,11 @@ impl Postgres {
         let folder = Folder::new("postgres");
         give_to("postgres", folder.path());
         let data = folder.path().join("data");
-        let mut initdb =
-            as_user("postgres", &program("initdb", &[postgres_folder().to_str().unwrap()]));
+        let mut initdb = as_user(
+            "postgres",
+            &program("initdb", &[postgres_folder().to_str().unwrap()]),
+            folder.path(),
+        );
         initdb.args(["-D", data.to_str().unwrap(), "-U", "postgres", "-A", "trust"]);
         initdb.args(["--no-sync", "-E", "UTF8", "--locale=C"]);
         run(initdb, "initdb");
@@ -200,10 +220,14 @@ impl Postgres {
         self.process = None;
         let folder = self.folder.path();
         let data = folder.join("data");
+        wait_until_left(&data);
         drop(fs::remove_file(data.join("postmaster.pid")));
         drop(fs::remove_file(folder.join("log")));
-        let mut command =
-            as_user("postgres", &program("postgres", &[postgres_folder().to_str().unwrap()]));
+        let mut command = as_user(
+            "postgres",
+            &program("postgres", &[postgres_folder().to_str().unwrap()]),
+            folder,
+        );
         command.args(["-D", data.to_str().unwrap(), "-p", &self.port.to_string()]);
         command.args(["-k", folder.to_str().unwrap(), "-h", "127.0.0.1"]);
         for setting in ["fsync=off", "max_connections=300", "max_prepared_transactions=5"] {
@@ -242,7 +266,8 @@ impl MariaDb {
             give_to(user, folder.path());
         }
         let data = folder.path().join("data");
-        let mut install = as_user(user, &program("mariadb-install-db", &["/usr/bin"]));
+        let mut install =
+            as_user(user, &program("mariadb-install-db", &["/usr/bin"]), folder.path());
         install.arg("--no-defaults").arg(format!("--datadir={}", data.display()));
         install.args(["--auth-root-authentication-method=normal", "--skip-test-db"]);
         install.arg("--skip-log-bin");
@@ -257,7 +282,8 @@ impl MariaDb {
         let folder = self.folder.path();
         drop(fs::remove_file(folder.join("log")));
         let user = if is_root() { "mysql" } else { "" };
-        let mut command = as_user(user, &program("mariadbd", &["/usr/sbin", "/usr/libexec"]));
+        let mut command =
+            as_user(user, &program("mariadbd", &["/usr/sbin", "/usr/libexec"]), folder);
         command.arg("--no-defaults");
         for (name, value) in [
             ("datadir", folder.join("data").display().to_string()),
@@ -265,7 +291,7 @@ impl MariaDb {
             ("pid-file", folder.join("pid").display().to_string()),
             ("port", self.port.to_string()),
             ("bind-address", "127.0.0.1".into()),
-            ("innodb-flush-log-at-trx-commit", "0".into()),
+            ("innodb-flush-log-at-trx-commit", "2".into()),
             ("innodb-buffer-pool-size", "64M".into()),
             ("max-connections", "300".into()),
             ("secure-file-priv", String::new()),
@@ -310,7 +336,7 @@ impl PgBouncer {
         );
         let path = folder.path().join("pgbouncer.ini");
         fs::write(&path, config).unwrap();
-        let mut command = as_user("postgres", &program("pgbouncer", &["/usr/sbin"]));
+        let mut command = as_user("postgres", &program("pgbouncer", &["/usr/sbin"]), folder.path());
         command.arg(&path).stdout(log(folder.path())).stderr(log(folder.path()));
         let mut process = Process::spawn(command);
         wait_for(&mut process, port, folder.path(), |_| true);
