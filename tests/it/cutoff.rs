@@ -132,6 +132,22 @@ fn allowed(cut: Cut, verdict: &Verdict) -> bool {
     }
 }
 
+/// Nothing runs on, and nothing stays open, once the server can act.
+async fn nothing_is_left(db: &Database, cut: Cut, what: &str) {
+    let able = Instant::now();
+    let bound = Duration::from_secs(if cut == Cut::Frozen { 4 } else { 2 });
+    loop {
+        let [active, idle_in, all] = watchers(db).await;
+        if active == 0 && idle_in == 0 && all <= CONNECTIONS + 1 {
+            return;
+        }
+        assert!(
+            able.elapsed() < bound,
+            "{what}: {active} active, {idle_in} idle in a transaction, {all} in all"
+        );
+    }
+}
+
 async fn hold(db: &Database, mut server: Server, slow: &str, quick: &str) {
     let engine = db.engine();
     let source = source_at(&db.url(), u16::try_from(CONNECTIONS).unwrap());
@@ -182,19 +198,7 @@ async fn hold(db: &Database, mut server: Server, slow: &str, quick: &str) {
         };
         *counts.entry((cut, outcome)).or_default() += 1;
 
-        // Nothing runs on, and nothing stays open, once the server can act.
-        let able = Instant::now();
-        let bound = Duration::from_secs(if cut == Cut::Frozen { 4 } else { 2 });
-        loop {
-            let [active, idle_in, all] = watchers(db).await;
-            if active == 0 && idle_in == 0 && all <= CONNECTIONS + 1 {
-                break;
-            }
-            assert!(
-                able.elapsed() < bound,
-                "{what}: {active} active, {idle_in} idle in a transaction, {all} in all"
-            );
-        }
+        nothing_is_left(db, cut, &what).await;
         if matches!(cut, Cut::Timeout | Cut::Stop) && engine != Engine::Sqlite {
             longest_over = longest_over.max(started.elapsed().saturating_sub(LIMIT));
         }

@@ -65,7 +65,10 @@ async fn load(db: &Database) -> Other {
     owner
 }
 
-async fn verdicts(db: &Database) -> Vec<(String, String)> {
+/// What was said of each check.
+type Words = Vec<(String, String)>;
+
+async fn verdicts(db: &Database) -> Words {
     let outcomes = look(db.source(), CATALOGUE).await;
     outcomes
         .iter()
@@ -146,7 +149,7 @@ const TOUCHED: &str = "local_date in ('2012-11-25', '2012-11-26')";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_engines_agree_on_real_data_and_on_ten_planted_defects() {
-    let mut seen: Vec<(Engine, Vec<Vec<(String, String)>>)> = Vec::new();
+    let mut seen: Vec<(Engine, Vec<Words>)> = Vec::new();
     for engine in ENGINES {
         let db = Database::new(engine).await;
         let mut owner = load(&db).await;

@@ -321,8 +321,8 @@ fn slip(dice: &mut Dice, text: &mut String) {
         0 => drop(chars.remove(at)),
         1 => chars.insert(at, chars[at]),
         2 => {
-            chars[at] =
-                ['{', '}', '[', ':', '\'', '"', '\t', '#', '|', '\n', '\u{0}', 'é'][dice.below(12)]
+            let odd = ['{', '}', '[', ':', '\'', '"', '\t', '#', '|', '\n', '\u{0}', 'é'];
+            chars[at] = odd[dice.below(odd.len())];
         }
         3 => chars.insert(at, '\n'),
         _ => chars.truncate(at.max(8)),

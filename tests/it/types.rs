@@ -1,5 +1,7 @@
 //! Odd types and values: exact, or named with the cast to write. Nothing in between, and no panic.
 
+#![expect(clippy::too_many_lines, reason = "tables are as long as what they list")]
+
 use allswell::domain::sql::Engine;
 use allswell::domain::verdict::Verdict;
 

@@ -1,5 +1,7 @@
 //! What can be tried against SQLite.
 
+#![expect(clippy::too_many_lines, reason = "tables are as long as what they list")]
+
 use allswell::domain::sql::Engine;
 
 use super::Harm::{Session, State, Time, Volume};
