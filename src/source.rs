@@ -9,6 +9,7 @@ pub mod ask;
 mod collect;
 mod mysql;
 mod postgres;
+mod reach;
 mod sqlite;
 mod watch;
 

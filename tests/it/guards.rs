@@ -214,3 +214,28 @@ async fn an_sqlite_file_that_was_replaced_is_read_anew() {
     let after = allswell::engine::round::round(&checks, &sources, now, &stop, |_| {}).await;
     assert!(crate::lab::shown(&after[0].judgement.verdict).starts_with("violated"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_is_believed_only_as_far_as_its_certificate_goes() {
+    let (server, ca) = Postgres::start_with_tls();
+    let db = Database::postgres(&server).await;
+    let (name, port, ca) = (db.name(), server.port, ca.display());
+    let cases = [
+        (format!("localhost:{port}/{name}?sslmode=verify-full&sslrootcert={ca}"), "confirmed"),
+        (
+            format!("127.0.0.1:{port}/{name}?sslmode=verify-full&sslrootcert={ca}"),
+            "connect: TLS failed",
+        ),
+        (format!("127.0.0.1:{port}/{name}?sslmode=verify-ca&sslrootcert={ca}"), "confirmed"),
+        (format!("localhost:{port}/{name}?sslmode=verify-ca"), "connect: TLS failed"),
+        (format!("localhost:{port}/{name}?sslmode=verify-full"), "connect: TLS failed"),
+        (format!("localhost:{port}/{name}?sslmode=require"), "confirmed"),
+        (format!("localhost:{port}/{name}?sslrootcert={ca}"), "confirmed"),
+        (format!("localhost:{port}/{name}?sslmode=disable"), "auth: "),
+    ];
+    for (rest, wanted) in cases {
+        let url = format!("postgres://{name}@{rest}");
+        let said = verdict(source_at(&url, 1), "select 1 as n", COUNTED).await;
+        assert!(said.starts_with(wanted), "{url}: {said}");
+    }
+}

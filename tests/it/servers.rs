@@ -215,6 +215,40 @@ impl Postgres {
         server
     }
 
+    /// A server that lets watchers in by TLS only, and the certificate of who signed its own: for
+    /// `localhost`, and for no other name.
+    pub(crate) fn start_with_tls() -> (Self, PathBuf) {
+        let mut server = Self::start();
+        let folder = server.folder.path().to_owned();
+        let data = folder.join("data");
+        let openssl = |args: &str| {
+            let mut command = Command::new("openssl");
+            command.current_dir(&folder).args(args.split(' ')).stdin(Stdio::null());
+            run(command, "openssl");
+        };
+        openssl(
+            "req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 2 -subj /CN=ca",
+        );
+        openssl(
+            "req -newkey rsa:2048 -nodes -keyout data/server.key -out server.csr -subj /CN=localhost",
+        );
+        fs::write(folder.join("names"), "subjectAltName=DNS:localhost\n").unwrap();
+        openssl(
+            "x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names -out data/server.crt",
+        );
+        for file in ["server.key", "server.crt"] {
+            give_to("postgres", &data.join(file));
+            fs::set_permissions(data.join(file), fs::Permissions::from_mode(0o600)).unwrap();
+        }
+        let hba = "local all all trust\nhost all postgres 127.0.0.1/32 trust\n\
+                   hostssl all all 127.0.0.1/32 scram-sha-256\n";
+        fs::write(data.join("pg_hba.conf"), hba).unwrap();
+        let mut settings = fs::OpenOptions::new().append(true).open(data.join("postgresql.conf"));
+        writeln!(settings.as_mut().unwrap(), "ssl = on").unwrap();
+        server.restart();
+        (server, folder.join("ca.pem"))
+    }
+
     /// Starts the server, again if it ran before.
     pub(crate) fn restart(&mut self) {
         self.process = None;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use sqlx::mysql::MySqlDatabaseError;
 
 use crate::domain::verdict::{Cause, Doubt};
+use crate::source::reach;
 use crate::source::watch::late;
 
 /// What we were doing when it happened.
@@ -31,13 +32,9 @@ pub(super) fn doubt(error: &sqlx::Error, phase: &Phase) -> Doubt {
     match error {
         sqlx::Error::Database(e) => match e.try_downcast_ref::<MySqlDatabaseError>() {
             Some(e) => from_server(e, phase),
-            None => Doubt::new(Cause::QueryError, "the server refused, without saying why"),
+            None => reach::doubt(error),
         },
-        sqlx::Error::Io(io) => Doubt::new(Cause::Connect, format!("no connection: {}", io.kind())),
-        sqlx::Error::Tls(tls) => {
-            Doubt::new(Cause::Connect, format!("TLS failed: {tls}; `sslrootcert` names your CA"))
-        }
-        _ => Doubt::new(Cause::Connect, "the connection broke in the middle of an answer"),
+        _ => reach::doubt(error),
     }
 }
 

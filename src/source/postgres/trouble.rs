@@ -15,6 +15,7 @@ use sqlx::postgres::{PgDatabaseError, PgErrorPosition};
 
 use crate::domain::verdict::{Cause, Doubt};
 use crate::source::postgres::Wrapped;
+use crate::source::reach;
 use crate::source::watch::late;
 
 /// What we were doing when it happened.
@@ -50,18 +51,9 @@ fn database(error: &sqlx::Error) -> Option<&PgDatabaseError> {
 
 /// Finds the cause.
 pub(super) fn doubt(error: &sqlx::Error, phase: Phase<'_>) -> Doubt {
-    if let Some(error) = database(error) {
-        return from_server(error, phase);
-    }
-    match error {
-        sqlx::Error::Io(io) => Doubt::new(Cause::Connect, format!("no connection: {}", io.kind())),
-        sqlx::Error::Tls(tls) => {
-            Doubt::new(Cause::Connect, format!("TLS failed: {tls}; `sslrootcert` names your CA"))
-        }
-        sqlx::Error::Protocol(text) if text.contains("authentication") => {
-            Doubt::new(Cause::Auth, "the server asks for a kind of password that is not supported")
-        }
-        _ => Doubt::new(Cause::Connect, "the connection broke in the middle of an answer"),
+    match database(error) {
+        Some(error) => from_server(error, phase),
+        None => reach::doubt(error),
     }
 }
 
