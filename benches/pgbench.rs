@@ -102,7 +102,8 @@ fn pgbench(folder: &Path, port: u16) -> Command {
             &per_client,
         ])
         .args(["-f", folder.join("statement.sql").to_str().unwrap()])
-        .args(["-h", "127.0.0.1", "-p", &port.to_string(), "-U", "postgres", "postgres"]);
+        .args(["-h", "127.0.0.1", "-p", &port.to_string(), "-U", "watch", "postgres"])
+        .env("PGPASSWORD", "watch");
     command
 }
 
