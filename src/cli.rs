@@ -49,7 +49,10 @@ fn print(text: &str) -> Exit {
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Ok(()) => Exit::Confirmed,
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Exit::Confirmed,
-        Err(_) => Exit::Io,
+        Err(error) => {
+            complain(&format!("allswell: cannot write the output: {error}"));
+            Exit::Io
+        }
     }
 }
 

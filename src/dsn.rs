@@ -4,6 +4,7 @@
 //! environment; a typo in `sslmode` would then be plain text on the wire (`facts/databases.md`
 //! §2.4). Faults name rules, never the address: somebody may have written a password into it.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use percent_encoding::percent_decode_str;
@@ -117,6 +118,24 @@ impl Dsn {
     }
 }
 
+/// Where it is and who we are there, for messages; there is no password in it.
+impl fmt::Display for Dsn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (engine, server) = match self {
+            Self::Sqlite(path) => return write!(f, "SQLite {}", path.display()),
+            Self::Postgres(server) => ("PostgreSQL", server),
+            Self::MySql(server) => ("MySQL", server),
+        };
+        let Server { endpoint, user, database, .. } = server;
+        match endpoint {
+            Endpoint::Tcp { host, port } => write!(f, "{engine} {user}@{host}:{port}/{database}"),
+            Endpoint::Socket { path, .. } => {
+                write!(f, "{engine} {user}@{}, database {database}", path.display())
+            }
+        }
+    }
+}
+
 fn sqlite(path: &str, folder: &Path) -> Result<Dsn, String> {
     let path = path.strip_prefix("//").unwrap_or(path);
     if path.is_empty() || path.starts_with(":memory:") {
@@ -129,11 +148,17 @@ fn sqlite(path: &str, folder: &Path) -> Result<Dsn, String> {
 }
 
 fn server(url: &Url, default_port: u16, socket_key: &str, folder: &Path) -> Result<Server, String> {
-    let port = url.port().unwrap_or(default_port);
     let mut options = Options::default();
     for (key, value) in url.query_pairs() {
         options.set(&key, &value, socket_key)?;
     }
+    let port = match (options.port.take(), url.port()) {
+        (Some(_), Some(_)) => return Err("the address names the port twice".into()),
+        (Some(port), None) => {
+            port.parse().map_err(|_| "the option `port` of the address is no port".to_owned())?
+        }
+        (None, port) => port.unwrap_or(default_port),
+    };
     let endpoint = match (options.socket.take(), url.host()) {
         (Some(path), _) => Endpoint::Socket { path: folder.join(path), port },
         (None, Some(host)) => Endpoint::Tcp { host: bare(&host), port },
@@ -157,6 +182,7 @@ fn server(url: &Url, default_port: u16, socket_key: &str, folder: &Path) -> Resu
 struct Options {
     user: Option<String>,
     socket: Option<String>,
+    port: Option<String>,
     sslmode: Option<String>,
     sslrootcert: Option<String>,
 }
@@ -165,11 +191,12 @@ impl Options {
     fn set(&mut self, key: &str, value: &str, socket_key: &str) -> Result<(), String> {
         let slot = match key {
             "user" => &mut self.user,
+            "port" => &mut self.port,
             "sslmode" => &mut self.sslmode,
             "sslrootcert" => &mut self.sslrootcert,
             key if key == socket_key => &mut self.socket,
             _ => {
-                let known = ["user", "sslmode", "sslrootcert", socket_key];
+                let known = ["user", "port", "sslmode", "sslrootcert", socket_key];
                 let hint = suggestion(key, &known).unwrap_or_default();
                 return Err(format!("the address has an option that is not known: {hint}"));
             }
@@ -253,6 +280,7 @@ mod tests {
         assert_eq!(tls("mysql://a@10.0.0.1/b"), Tls::VerifyFull(Authorities::System));
         assert_eq!(tls("postgres://a@[::1]:99/b"), Tls::Off);
         assert_eq!(tls("postgres:///b?user=a&host=/run/postgresql"), Tls::Off);
+        assert_eq!(tls("postgres:///b?user=a&host=/run/postgresql&port=5433"), Tls::Off);
         assert_eq!(tls("postgres://a@localhost/b?sslmode=require"), Tls::Encrypted);
         assert_eq!(tls("postgres://a@db.internal/b?sslmode=disable"), Tls::Off);
     }

@@ -51,7 +51,7 @@ impl Reference {
                 .map_err(|_| format!("the environment variable {name} is not set")),
             Self::File(path) => match std::fs::read_to_string(path) {
                 Ok(text) => Ok(SecretString::from(text.trim_end_matches(['\r', '\n']).to_owned())),
-                Err(error) => Err(format!("{} cannot be read: {}", path.display(), error.kind())),
+                Err(error) => Err(format!("{} cannot be read: {error}", path.display())),
             },
         }
     }

@@ -51,7 +51,7 @@ impl Settings {
         let text = std::fs::read_to_string(path).map_err(|error| {
             let hint = "name the settings with `--config FILE`, or try `allswell demo` for a \
                         folder to look at";
-            vec![Fault::of_file(file.clone(), format!("cannot be read: {}", error.kind()), hint)]
+            vec![Fault::of_file(file.clone(), format!("cannot be read: {error}"), hint)]
         })?;
         let folder = path.parent().unwrap_or(Path::new(""));
         Self::parse(&Text { file, text }, folder)

@@ -7,6 +7,7 @@
 pub mod ask;
 
 mod collect;
+mod columns;
 mod mysql;
 mod postgres;
 mod reach;
@@ -17,7 +18,7 @@ use std::fmt;
 use std::time::Duration;
 
 use secrecy::SecretString;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::name::SourceName;
@@ -50,6 +51,10 @@ pub struct Source {
     slots: Semaphore,
     keeper: Keeper,
 }
+
+/// The right to use one connection of a source, for as long as it is held.
+#[derive(Debug)]
+pub struct Slot<'s>(#[expect(dead_code, reason = "it is held, not read")] SemaphorePermit<'s>);
 
 enum Keeper {
     Postgres(Box<postgres::Postgres>),
@@ -97,26 +102,36 @@ impl Source {
         }
     }
 
-    /// Asks all questions of an attempt in one snapshot; waits for a free connection first.
+    /// Waits for a connection to be free.
+    ///
+    /// # Errors
+    /// Where our order to stop comes first.
+    pub async fn slot(&self, stop: &CancellationToken) -> Result<Slot<'_>, Doubt> {
+        let interrupted = || Doubt::new(Cause::Interrupted, "stopped before it was looked at");
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => Err(interrupted()),
+            slot = self.slots.acquire() => slot.map(Slot).map_err(|_| interrupted()),
+        }
+    }
+
+    /// Asks all questions of an attempt in one snapshot.
     ///
     /// Do not drop the future: cancel `stop`, and it ends within seconds, having told the server.
     ///
     /// # Errors
     /// Why nothing can be said about the data.
-    pub async fn observe(&self, ask: &Ask, stop: &CancellationToken) -> Result<Vec<Reply>, Doubt> {
-        let interrupted = || Doubt::new(Cause::Interrupted, "stopped before it was looked at");
-        let slot = tokio::select! {
-            biased;
-            () = stop.cancelled() => return Err(interrupted()),
-            slot = self.slots.acquire() => slot.map_err(|_| interrupted())?,
-        };
-        let replies = match &self.keeper {
+    pub async fn observe(
+        &self,
+        _slot: &Slot<'_>,
+        ask: &Ask,
+        stop: &CancellationToken,
+    ) -> Result<Vec<Reply>, Doubt> {
+        match &self.keeper {
             Keeper::Postgres(keeper) => keeper.observe(ask, stop).await,
             Keeper::MySql(keeper) => keeper.observe(ask, stop).await,
             Keeper::Sqlite(keeper) => keeper.observe(ask, stop).await,
-        };
-        drop(slot);
-        replies
+        }
     }
 }
 

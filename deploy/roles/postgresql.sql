@@ -1,8 +1,9 @@
 -- A role that can watch a PostgreSQL database and do nothing else. Run as a superuser, in the database to be watched:
---   psql -v password='…' -f postgresql.sql billing
+--   psql -f postgresql.sql billing
 -- allswell refuses superusers and roles that can read or write files on the server; it sets its own limits in each
 -- transaction, and these are the ones that hold even if it does not.
-CREATE ROLE allswell LOGIN PASSWORD :'password' NOSUPERUSER NOCREATEDB NOCREATEROLE NOINHERIT
+\set ON_ERROR_STOP on
+CREATE ROLE allswell LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOINHERIT
   CONNECTION LIMIT 5; -- `connections` of the source, and one to cancel with
 ALTER ROLE allswell SET default_transaction_read_only = on;
 ALTER ROLE allswell SET statement_timeout = '5min';
@@ -11,10 +12,14 @@ ALTER ROLE allswell SET idle_in_transaction_session_timeout = '30s';
 -- A query that sorts without end fills the disk; only a superuser can limit that.
 ALTER ROLE allswell SET temp_file_limit = '2GB';
 
+-- Asks for the password, so that it stands in no history and no log.
+\password allswell
+
 -- Grant as little as the checks need: schemas, tables, or single columns.
 GRANT USAGE ON SCHEMA public TO allswell;
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO allswell;
-ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO allswell;
+-- Tables to come: this speaks for one owner, so write it for each role that makes tables.
+--   ALTER DEFAULT PRIVILEGES FOR ROLE app IN SCHEMA public GRANT SELECT ON TABLES TO allswell;
 
 -- Where row-level security hides rows, a check ends as `auth` until the role may see all of them:
 --   ALTER ROLE allswell BYPASSRLS;

@@ -7,11 +7,12 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use crate::cli::args::DemoArgs;
+use crate::cli::args::{DemoArgs, Output};
 use crate::cli::exit::Exit;
 use crate::cli::paint::Paint;
-use crate::cli::run::look;
-use crate::cli::validate::tell;
+use crate::cli::report::Style;
+use crate::cli::run::{addresses, look};
+use crate::cli::validate::refuse;
 use crate::cli::{complain, print, report};
 use crate::domain::fault::Fault;
 use crate::engine::round::Outcome;
@@ -51,14 +52,21 @@ const WORDS: [(&str, &str); 10] = [
 pub(super) fn demo(args: &DemoArgs) -> Exit {
     let folder = &args.folder;
     let made = match prepare(folder) {
-        Ok(made) => made,
+        Ok(Some(made)) => made,
+        Ok(None) => {
+            complain(&format!(
+                "{} holds something that is no demo: name another folder with `--folder`",
+                folder.display()
+            ));
+            return Exit::Invalid;
+        }
         Err(error) => {
             complain(&format!("cannot make the demo in {}: {error}", folder.display()));
             return Exit::Io;
         }
     };
-    let outcomes = match check(folder) {
-        Ok(outcomes) => outcomes,
+    let (settings, outcomes) = match check(folder) {
+        Ok(checked) => checked,
         Err(exit) => return exit,
     };
     let mut text = format!(
@@ -66,7 +74,9 @@ pub(super) fn demo(args: &DemoArgs) -> Exit {
         if made { "made" } else { "found as you left it" },
         folder.display()
     );
-    text.push_str(&report::text(&outcomes, Paint::of_stdout(), false));
+    let addresses = addresses(&settings);
+    let style = Style { paint: Paint::of_stdout(), with_sql: false, addresses: &addresses };
+    text.push_str(&report::text(&outcomes, &style));
     text.push_str("\nWhat you see:\n");
     let width = WORDS.iter().map(|(id, _)| id.len()).max().unwrap_or(0);
     for (id, word) in WORDS {
@@ -84,31 +94,35 @@ pub(super) fn demo(args: &DemoArgs) -> Exit {
     Exit::Confirmed.after(print(&text))
 }
 
-/// Makes the folder, unless somebody already plays with it.
-fn prepare(folder: &Path) -> io::Result<bool> {
-    let settings = folder.join("allswell.yaml");
-    if settings.exists() {
-        return Ok(false);
+/// Makes the folder, unless somebody already plays with it; `None` where it is somebody's own.
+fn prepare(folder: &Path) -> io::Result<Option<bool>> {
+    let sign = folder.join(".allswell-demo");
+    if sign.exists() {
+        return Ok(Some(false));
+    }
+    if folder.exists() && fs::read_dir(folder)?.next().is_some() {
+        return Ok(None);
     }
     fs::create_dir_all(folder.join("checks"))?;
     company::make(&folder.join("company.db"))?;
     for (path, text) in CHECKS {
         fs::write(folder.join(path), text)?;
     }
-    // Last, because it is the sign that the folder is whole.
-    fs::write(settings, SETTINGS)?;
-    Ok(true)
+    fs::write(folder.join("allswell.yaml"), SETTINGS)?;
+    // Last, because it says that the folder is ours, and whole.
+    fs::write(sign, "made by `allswell demo`\n")?;
+    Ok(Some(true))
 }
 
-fn check(folder: &Path) -> Result<Vec<Outcome>, Exit> {
-    let invalid = |faults: Vec<Fault>| {
-        tell(&faults);
-        Exit::Invalid
-    };
+fn check(folder: &Path) -> Result<(Settings, Vec<Outcome>), Exit> {
+    let invalid = |faults: Vec<Fault>| refuse(&faults, Output::Text);
     let settings = Settings::read(&folder.join("allswell.yaml")).map_err(invalid)?;
     let catalogue = manifest::load(&settings.checks, &settings.engines()).map_err(invalid)?;
-    look(&settings, catalogue.checks()).map_err(|(message, exit)| {
-        complain(&message);
-        exit
-    })
+    match look(&settings, catalogue.checks()) {
+        Ok(outcomes) => Ok((settings, outcomes)),
+        Err((message, exit)) => {
+            complain(&message);
+            Err(exit)
+        }
+    }
 }

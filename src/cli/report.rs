@@ -1,5 +1,6 @@
 //! What a round found, for people and for programs.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use chrono::SecondsFormat;
@@ -8,21 +9,41 @@ use serde_json::{Value, json};
 use crate::cli::paint::Paint;
 use crate::domain::check::Check;
 use crate::domain::evidence::Measure;
+use crate::domain::name::SourceName;
 use crate::domain::verdict::Verdict;
 use crate::engine::round::Outcome;
 
+/// Where each source is, by its name.
+pub(super) type Addresses = BTreeMap<SourceName, String>;
+
+/// How the table is written.
+#[derive(Debug)]
+pub(super) struct Style<'a> {
+    /// Whether to colour.
+    pub(super) paint: Paint,
+    /// Whether to show the SQL of what is not confirmed.
+    pub(super) with_sql: bool,
+    /// Where the sources are.
+    pub(super) addresses: &'a Addresses,
+}
+
+/// The longest id that the others are aligned with.
+const ID_WIDTH: usize = 40;
+
 /// The table: bad ones first, each with what somebody needs who was just woken.
-pub(super) fn text(outcomes: &[Outcome], paint: Paint, with_sql: bool) -> String {
+pub(super) fn text(outcomes: &[Outcome], style: &Style<'_>) -> String {
     let mut sorted: Vec<&Outcome> = outcomes.iter().collect();
     sorted.sort_by_key(|o| (rank(&o.judgement.verdict), o.check.severity, o.check.id.clone()));
-    let width = sorted.iter().map(|o| o.check.id.as_str().len()).max().unwrap_or(0);
+    let widest = |width: &dyn Fn(&Outcome) -> usize| sorted.iter().map(|o| width(o)).max();
+    let ids = widest(&|o| o.check.id.as_str().len()).unwrap_or(0).min(ID_WIDTH);
+    let looks = widest(&|o| looked(o).len()).unwrap_or(0);
     let mut text = String::new();
-    for outcome in sorted {
-        line(&mut text, outcome, width, paint);
+    for outcome in &sorted {
+        line(&mut text, outcome, ids, looks, style.paint);
         if !matches!(outcome.judgement.verdict, Verdict::Confirmed) {
-            details(&mut text, outcome, paint);
-            if with_sql {
-                sql(&mut text, &outcome.check, paint);
+            details(&mut text, outcome, style);
+            if style.with_sql {
+                sql(&mut text, &outcome.check, style.paint);
             }
         }
     }
@@ -43,29 +64,34 @@ fn rank(verdict: &Verdict) -> u8 {
     }
 }
 
-fn line(text: &mut String, outcome: &Outcome, width: usize, paint: Paint) {
+fn looked(outcome: &Outcome) -> String {
+    match (&outcome.judgement.verdict, outcome.judgement.evidence) {
+        (Verdict::Unconfirmed(doubt), None) => doubt.cause.to_string(),
+        (Verdict::Unconfirmed(doubt), Some(n)) => format!("{}, looked at {n}", doubt.cause),
+        (Verdict::Confirmed | Verdict::Violated(_), Some(n)) => format!("looked at {n}"),
+        (Verdict::Confirmed | Verdict::Violated(_), None) => String::new(),
+    }
+}
+
+fn line(text: &mut String, outcome: &Outcome, ids: usize, looks: usize, paint: Paint) {
     let word = match &outcome.judgement.verdict {
         Verdict::Confirmed => paint.green("confirmed  "),
         Verdict::Violated(_) => paint.red("violated   "),
         Verdict::Unconfirmed(_) => paint.yellow("unconfirmed"),
     };
     let check = &outcome.check;
-    let looked = match (&outcome.judgement.verdict, outcome.judgement.evidence) {
-        (Verdict::Unconfirmed(doubt), None) => doubt.cause.to_string(),
-        (Verdict::Unconfirmed(doubt), Some(n)) => format!("{}, looked at {n}", doubt.cause),
-        (Verdict::Confirmed | Verdict::Violated(_), Some(n)) => format!("looked at {n}"),
-        (Verdict::Confirmed | Verdict::Violated(_), None) => String::new(),
-    };
     let took = format!("{} ms", outcome.took.as_millis());
     let tail = paint.dim(&format!("{} · {} · {took}", check.severity, check.owner));
-    let _ = writeln!(text, "{word}  {:<width$}  {looked:<18}  {tail}", check.id.as_str());
+    let _ =
+        writeln!(text, "{word}  {:<ids$}  {:<looks$}  {tail}", check.id.as_str(), looked(outcome));
 }
 
-fn details(text: &mut String, outcome: &Outcome, paint: Paint) {
+fn details(text: &mut String, outcome: &Outcome, style: &Style<'_>) {
     let check = &outcome.check;
     let mut add = |label: &str, content: &str| {
         let content = content.split_whitespace().collect::<Vec<_>>().join(" ");
-        let _ = writeln!(text, "    {} {content}", paint.dim(&format!("{label:<8}")));
+        let lines = style.paint.wrapped(&content, 13);
+        let _ = writeln!(text, "    {} {lines}", style.paint.dim(&format!("{label:<8}")));
     };
     add("why", &check.why);
     match &outcome.judgement.verdict {
@@ -83,10 +109,14 @@ fn details(text: &mut String, outcome: &Outcome, paint: Paint) {
         Verdict::Unconfirmed(doubt) => add("because", &doubt.note),
         Verdict::Confirmed => {}
     }
+    for source in check.sources() {
+        let address = style.addresses.get(source).map_or("", String::as_str);
+        add("source", &format!("{source}: {address}"));
+    }
     if let Some(runbook) = &check.runbook {
         add("runbook", runbook);
     }
-    add("file", &check.file);
+    add("file", &format!("{}:{}", check.file, check.line));
 }
 
 fn sql(text: &mut String, check: &Check, paint: Paint) {

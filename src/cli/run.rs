@@ -9,7 +9,8 @@ use tokio_util::sync::CancellationToken;
 use crate::cli::args::{Output, RunArgs};
 use crate::cli::exit::Exit;
 use crate::cli::paint::Paint;
-use crate::cli::validate::{Loaded, load, tell};
+use crate::cli::report::{Addresses, Style};
+use crate::cli::validate::{Loaded, load, refuse};
 use crate::cli::{complain, print, report, stop};
 use crate::clock;
 use crate::domain::catalogue::Selection;
@@ -23,10 +24,7 @@ use crate::source::Source;
 pub(super) fn run(args: &RunArgs) -> Exit {
     let Loaded { settings, catalogue } = match load(&args.from) {
         Ok(loaded) => loaded,
-        Err(faults) => {
-            tell(&faults);
-            return Exit::Invalid;
-        }
+        Err(faults) => return refuse(&faults, args.output),
     };
     let wanted = Selection {
         checks: args.check.clone(),
@@ -48,10 +46,19 @@ pub(super) fn run(args: &RunArgs) -> Exit {
         }
     };
     let text = match args.output {
-        Output::Text => report::text(&outcomes, Paint::of_stdout(), args.sql),
+        Output::Text => {
+            let addresses = addresses(&settings);
+            let (paint, with_sql) = (Paint::of_stdout(), args.sql);
+            report::text(&outcomes, &Style { paint, with_sql, addresses: &addresses })
+        }
         Output::Json => format!("{}\n", report::json(&outcomes)),
     };
     Exit::of(&outcomes).after(print(&text))
+}
+
+/// Says where each source is.
+pub(super) fn addresses(settings: &Settings) -> Addresses {
+    settings.sources.iter().map(|s| (s.name.clone(), s.dsn.to_string())).collect()
 }
 
 /// Opens the sources that the checks ask and makes a round.

@@ -18,7 +18,7 @@ pub(super) async fn on_signal(stop: CancellationToken) {
             _ = term.recv() => {}
         }
         if first {
-            complain("stopping: what runs is cancelled at the servers; once more stops at once");
+            complain("\nstopping: what runs is cancelled at the servers; once more stops at once");
             stop.cancel();
         }
     }

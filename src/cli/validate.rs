@@ -33,15 +33,19 @@ pub(super) fn load(from: &From) -> Result<Loaded, Vec<Fault>> {
     Ok(Loaded { settings, catalogue })
 }
 
-/// Tells all faults, on standard error, and how many there are.
-pub(super) fn tell(faults: &[Fault]) {
-    for fault in faults {
-        complain(&format!("{fault}\n"));
+/// Tells all faults, and ends as invalid.
+pub(super) fn refuse(faults: &[Fault], output: Output) -> Exit {
+    match output {
+        Output::Text => {
+            for fault in faults {
+                complain(&format!("{fault}\n"));
+            }
+            let noun = if faults.len() == 1 { "fault" } else { "faults" };
+            complain(&format!("{} {noun}; no database was asked", faults.len()));
+            Exit::Invalid
+        }
+        Output::Json => Exit::Invalid.after(print(&format!("{}\n", report(0, faults)))),
     }
-    complain(&match faults.len() {
-        1 => "1 fault; nothing was run".to_owned(),
-        n => format!("{n} faults; nothing was run"),
-    });
 }
 
 pub(super) fn validate(args: &ValidateArgs) -> Exit {
@@ -52,16 +56,10 @@ pub(super) fn validate(args: &ValidateArgs) -> Exit {
             let noun = if count == 1 { "check is" } else { "checks are" };
             print(&format!("{count} {noun} valid; `allswell run` looks at the data\n"))
         }
-        (Output::Text, Err(faults)) => {
-            tell(&faults);
-            Exit::Invalid
-        }
         (Output::Json, Ok(Loaded { catalogue, .. })) => {
             print(&format!("{}\n", report(catalogue.checks().len(), &[])))
         }
-        (Output::Json, Err(faults)) => {
-            Exit::Invalid.after(print(&format!("{}\n", report(0, &faults))))
-        }
+        (output, Err(faults)) => refuse(&faults, output),
     }
 }
 

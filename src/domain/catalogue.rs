@@ -56,7 +56,11 @@ impl Catalogue {
             if let Some(unknown) = words.iter().find(|w| !valid.contains(w.as_str())) {
                 let valid: Vec<&str> = valid.into_iter().collect();
                 let hint = suggestion(unknown, &valid).unwrap_or_default();
-                return Err(format!("no {what} is called `{unknown}`; {hint}"));
+                return Err(match what {
+                    "source" => format!("no check asks a source called `{unknown}`; {hint}"),
+                    "owner" => format!("no check has an owner called `{unknown}`; {hint}"),
+                    _ => format!("no check is called `{unknown}`; {hint}"),
+                });
             }
         }
         let fits = |check: &Check| {

@@ -41,6 +41,8 @@ pub struct Check {
     pub samples: Samples,
     /// The file that declares it.
     pub file: String,
+    /// The line of its id in that file.
+    pub line: u64,
 }
 
 /// How bad a violation is.

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::check::{Check, Keys};
 use crate::domain::evidence::{Measure, Minimum};
+use crate::domain::limit::Limit;
 use crate::domain::name::ColumnName;
 use crate::domain::number::Number;
 use crate::domain::observation::{Completeness, Observation, Rows};
@@ -115,7 +116,11 @@ fn broken_values(check: &Check, body: &Rows, bad_rows: &mut BTreeSet<usize>) -> 
             expected: limit.to_string(),
             rows: u64::try_from(broken.len()).unwrap_or(u64::MAX),
             of: body.count(),
-            seen: broken.iter().take(SHOWN).map(|row| body.rows()[*row][at].to_string()).collect(),
+            seen: broken
+                .iter()
+                .take(SHOWN)
+                .map(|row| shown_value(limit, &body.rows()[*row][at]))
+                .collect(),
         });
         broken_rows.extend(broken);
     }
@@ -123,6 +128,18 @@ fn broken_values(check: &Check, body: &Rows, bad_rows: &mut BTreeSet<usize>) -> 
         *bad_rows = broken_rows;
     }
     contradictions
+}
+
+/// Shows a value, with its kind where that is what is wrong with it.
+fn shown_value(limit: &Limit, value: &Value) -> String {
+    match value {
+        Value::Number(_) | Value::Text(_) | Value::Bool(_) | Value::Date(_) | Value::Instant(_)
+            if !limit.understands(value) =>
+        {
+            format!("{value} ({})", value.kind())
+        }
+        _ => value.to_string(),
+    }
 }
 
 /// Compares who was expected with who came.
@@ -198,19 +215,20 @@ fn no_evidence(check: &Check, evidence: u64) -> Doubt {
         Measure::Column(column) => format!("was the sum of `{column}`"),
         Measure::Query(_) => "was the answer of the evidence query".to_owned(),
     };
-    Doubt::new(
-        Cause::NoEvidence,
-        format!(
-            "{evidence} {what}, at least {needed} needed; if so little is normal, say so: \
-             `evidence: {{min: 0, because: …}}`"
-        ),
-    )
+    let hint = if needed > 1 {
+        "if so little is normal, lower `min` under `evidence`"
+    } else {
+        "if none is normal, say so: `evidence: {min: 0, because: …}`"
+    };
+    let note = format!("{evidence} {what}, at least {needed} needed; {hint}");
+    Doubt::new(Cause::NoEvidence, note)
 }
 
 /// Shows the first bad rows in the columns that the check names.
 fn shown_rows(check: &Check, body: &Rows, bad: &BTreeSet<usize>) -> Vec<String> {
     let columns = check.columns_read();
-    if columns.is_empty() {
+    // One column says no more than the finding has said already.
+    if columns.len() < 2 {
         return Vec::new();
     }
     let show = |row: &usize| {
@@ -231,7 +249,7 @@ mod tests {
     use super::*;
     use crate::domain::check::{Expect, MaxRows, Samples, Severity};
     use crate::domain::evidence::Evidence;
-    use crate::domain::limit::{Limit, LimitParts, RowLimit};
+    use crate::domain::limit::{LimitParts, RowLimit};
     use crate::domain::name::{CheckId, Owner, SourceName};
     use crate::domain::sql::{Engine, Query};
     use crate::domain::value::NonFinite;
@@ -268,6 +286,7 @@ mod tests {
             max_rows: MaxRows::new(10).unwrap(),
             samples: Samples::default(),
             file: "test.yaml".into(),
+            line: 1,
         }
     }
 

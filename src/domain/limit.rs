@@ -128,6 +128,17 @@ impl Limit {
         }
     }
 
+    /// Says whether the value is of a type that the limit can be read as.
+    pub fn understands(&self, value: &Value) -> bool {
+        self.conditions.iter().all(|c| match c {
+            Condition::Min(literal) | Condition::Max(literal) => literal.against(value).is_some(),
+            Condition::Equals(literal, _) | Condition::NotEquals(literal) => {
+                literal.can_meet(value)
+            }
+            Condition::OneOf(all) => all.iter().any(|literal| literal.can_meet(value)),
+        })
+    }
+
     /// `equals` and `one_of` say everything by themselves.
     fn refuse_idle_parts(&self) -> Result<(), LimitFault> {
         if self.conditions.is_empty() {

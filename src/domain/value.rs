@@ -76,6 +76,7 @@ impl fmt::Display for Value {
             Self::NonFinite(NonFinite::NaN) => f.write_str("NaN"),
             Self::NonFinite(NonFinite::Infinity) => f.write_str("infinity"),
             Self::NonFinite(NonFinite::NegativeInfinity) => f.write_str("-infinity"),
+            // In quotes, so that the text NULL is not NULL and an empty text is seen.
             Self::Text(t) => write_short(f, t),
             Self::Bool(b) => b.fmt(f),
             Self::Date(d) => d.fmt(f),
@@ -113,10 +114,11 @@ pub fn instant(text: &str) -> Option<DateTime<Utc>> {
 fn write_short(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
     const SHOWN: usize = 60;
     let mut chars = text.chars();
+    f.write_str("\"")?;
     for c in chars.by_ref().take(SHOWN) {
         if c.is_control() { f.write_str("·")? } else { write!(f, "{c}")? }
     }
-    if chars.next().is_some() { f.write_str("…") } else { Ok(()) }
+    f.write_str(if chars.next().is_some() { "…\"" } else { "\"" })
 }
 
 #[cfg(test)]
@@ -147,6 +149,8 @@ mod tests {
     #[test]
     fn long_texts_are_cut_and_control_characters_hidden() {
         let shown = Value::Text(format!("a\nb{}", "x".repeat(100))).to_string();
-        assert!(shown.starts_with("a·b") && shown.ends_with('…') && shown.chars().count() == 61);
+        assert!(
+            shown.starts_with("\"a·b") && shown.ends_with("…\"") && shown.chars().count() == 63
+        );
     }
 }

@@ -130,7 +130,11 @@ impl fmt::Display for Contradiction {
         match self {
             Self::Rows { expected, seen } => write!(f, "rows: expected {expected}, saw {seen}"),
             Self::Values { column, expected, rows, of, seen } => {
-                write!(f, "{column}: expected {expected}, broken on {rows} of {of} rows")?;
+                write!(
+                    f,
+                    "{column}: expected {expected}, broken on {rows} of {of} row{}",
+                    plural(*of)
+                )?;
                 if seen.is_empty() { Ok(()) } else { write!(f, ": {}", seen.join(", ")) }
             }
             Self::MissingKeys { missing, of, first } => {
@@ -141,6 +145,10 @@ impl fmt::Display for Contradiction {
             }
         }
     }
+}
+
+fn plural(count: u64) -> &'static str {
+    if count == 1 { "" } else { "s" }
 }
 
 impl fmt::Display for Finding {

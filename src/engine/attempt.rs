@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::check::{Check, Keys};
@@ -13,44 +15,59 @@ use crate::domain::observation::{Observation, Rows};
 use crate::domain::value::Value;
 use crate::domain::verdict::{Cause, Doubt, Verdict};
 use crate::source::Source;
-use crate::source::ask::{Ask, Question, Reply, Wanted};
+use crate::source::ask::{Ask, Part, Question, Reply, Wanted};
 
 /// The sources that checks may ask, by name.
 pub type Sources = BTreeMap<SourceName, Arc<Source>>;
 
+/// A judgement, and how long it took to come by.
+#[derive(Debug, Clone)]
+pub struct Attempted {
+    /// The verdict and its evidence.
+    pub judgement: Judgement,
+    /// How long the sources were asked; waiting for a free connection is not in it.
+    pub took: Duration,
+}
+
 /// Makes one attempt.
 ///
 /// Do not drop the future: cancel `stop`, and it ends within seconds.
-pub async fn attempt(check: &Check, sources: &Sources, stop: &CancellationToken) -> Judgement {
-    match observe(check, sources, stop).await {
+pub async fn attempt(check: &Check, sources: &Sources, stop: &CancellationToken) -> Attempted {
+    let mut took = Duration::ZERO;
+    let judgement = match observe(check, sources, stop, &mut took).await {
         Ok(seen) => judge(check, &seen),
         Err(doubt) => Judgement { verdict: Verdict::Unconfirmed(doubt), evidence: None },
-    }
+    };
+    Attempted { judgement, took }
 }
 
 async fn observe(
     check: &Check,
     sources: &Sources,
     stop: &CancellationToken,
+    took: &mut Duration,
 ) -> Result<Observation, Doubt> {
     let elsewhere = check.expect.keys().filter(|keys| keys.source != check.source);
     let mut expected_keys = None;
     if let Some(keys) = elsewhere {
-        let replies = ask(check, &keys.source, vec![keys_question(check, keys)], sources, stop);
+        let replies =
+            ask(check, &keys.source, vec![keys_question(check, keys)], sources, stop, took);
         expected_keys = replies.await?.pop().map(rows).transpose()?;
     }
     // The body comes last: where it is cut, nothing else is missing.
     let mut questions = Vec::new();
     if let Measure::Query(query) = &check.evidence.measure {
-        questions.push(Question { query: query.clone(), wanted: Wanted::OneValue });
+        let (part, wanted) = (Part::Evidence, Wanted::OneValue);
+        questions.push(Question { part, query: query.clone(), wanted });
     }
     let here = check.expect.keys().filter(|keys| keys.source == check.source);
     questions.extend(here.map(|keys| keys_question(check, keys)));
     questions.push(Question {
+        part: Part::Body,
         query: check.query.clone(),
         wanted: Wanted::Rows { columns: check.columns_read(), rows_max: check.max_rows.get() },
     });
-    let mut replies = ask(check, &check.source, questions, sources, stop).await?;
+    let mut replies = ask(check, &check.source, questions, sources, stop, took).await?;
     let body = replies.pop().map(rows).transpose()?.ok_or_else(no_reply)?;
     let mut evidence = None;
     for reply in replies {
@@ -64,20 +81,27 @@ async fn observe(
 
 async fn ask(
     check: &Check,
-    source: &SourceName,
+    name: &SourceName,
     questions: Vec<Question>,
     sources: &Sources,
     stop: &CancellationToken,
+    took: &mut Duration,
 ) -> Result<Vec<Reply>, Doubt> {
-    let source = sources.get(source).ok_or_else(|| {
-        Doubt::new(Cause::Connect, format!("the settings have no source `{source}`"))
+    let source = sources.get(name).ok_or_else(|| {
+        Doubt::new(Cause::Connect, format!("the settings have no source `{name}`"))
     })?;
     let timeout = check.timeout.unwrap_or_else(|| source.timeout());
-    source.observe(&Ask { check: check.id.clone(), timeout, questions }, stop).await
+    let ask = Ask { check: check.id.clone(), timeout, questions };
+    let slot = source.slot(stop).await?;
+    let started = Instant::now();
+    let replies = source.observe(&slot, &ask, stop).await;
+    *took += started.elapsed();
+    replies
 }
 
 fn keys_question(check: &Check, keys: &Keys) -> Question {
     Question {
+        part: Part::Keys,
         query: keys.from.clone(),
         wanted: Wanted::Rows { columns: keys.columns.clone(), rows_max: check.max_rows.get() },
     }

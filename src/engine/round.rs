@@ -6,13 +6,12 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::check::Check;
 use crate::domain::judge::Judgement;
 use crate::domain::verdict::{Cause, Doubt, Verdict};
-use crate::engine::attempt::{Sources, attempt};
+use crate::engine::attempt::{Attempted, Sources, attempt};
 
 /// What became of one check in a round.
 #[derive(Debug, Clone)]
@@ -23,7 +22,7 @@ pub struct Outcome {
     pub slot: DateTime<Utc>,
     /// The verdict and its evidence.
     pub judgement: Judgement,
-    /// How long the attempt took, waiting for a connection included.
+    /// How long the sources were asked; waiting for a free connection is not in it.
     pub took: Duration,
 }
 
@@ -42,17 +41,14 @@ pub async fn round(
     let mut places = BTreeMap::new();
     for (place, check) in checks.iter().enumerate() {
         let (check, sources, stop) = (Arc::clone(check), Arc::clone(sources), stop.clone());
-        let task = running.spawn(async move {
-            let started = Instant::now();
-            (attempt(&check, &sources, &stop).await, started.elapsed())
-        });
+        let task = running.spawn(async move { attempt(&check, &sources, &stop).await });
         places.insert(task.id(), place);
     }
     let mut outcomes: Vec<Option<Outcome>> = vec![None; checks.len()];
     while let Some(done) = running.join_next_with_id().await {
-        let (id, (judgement, took)) = match done {
-            Ok((id, result)) => (id, result),
-            Err(error) => (error.id(), (panicked(), Duration::ZERO)),
+        let (id, Attempted { judgement, took }) = match done {
+            Ok((id, attempted)) => (id, attempted),
+            Err(error) => (error.id(), panicked()),
         };
         let Some(place) = places.remove(&id) else { continue };
         let outcome = Outcome { check: Arc::clone(&checks[place]), slot, judgement, took };
@@ -62,10 +58,8 @@ pub async fn round(
     outcomes.into_iter().flatten().collect()
 }
 
-fn panicked() -> Judgement {
+fn panicked() -> Attempted {
     let note = "allswell itself failed on this check; please report it";
-    Judgement {
-        verdict: Verdict::Unconfirmed(Doubt::new(Cause::Interrupted, note)),
-        evidence: None,
-    }
+    let verdict = Verdict::Unconfirmed(Doubt::new(Cause::Interrupted, note));
+    Attempted { judgement: Judgement { verdict, evidence: None }, took: Duration::ZERO }
 }

@@ -199,15 +199,16 @@ impl<'t> Document<'t> {
                 format!("the SQL was cut at a comma, and `{key}` was read as a key"),
                 "quote the SQL, or use `sql: |`".to_owned(),
             )
-        } else if self.shows_lines {
-            (
-                format!("`{key}` is not a key of {}", named(place)),
-                suggestion(key, keys).unwrap_or_default(),
-            )
         } else {
-            // In a file with secrets, what looks like a key may be one.
-            let close = suggestion(key, keys).unwrap_or_default();
-            ("this key is not known here".to_owned(), close)
+            let hint = suggestion(key, keys).unwrap_or_default();
+            // In a file with secrets, what looks like a key may be one; a slip of a known word is not.
+            let shown = self.shows_lines || hint.starts_with("did you mean");
+            let message = if shown {
+                format!("`{key}` is not a key of {}", named(place))
+            } else {
+                "this key is not known here".to_owned()
+            };
+            (message, elsewhere(key).map_or(hint, str::to_owned))
         };
         self.fault_at(at.0, at.1, place, message, Some(hint));
     }
@@ -410,6 +411,21 @@ fn named(place: Place<'_>) -> String {
             Place::Key(_, "checks") => "a check".into(),
             Place::Root | Place::Key(..) | Place::Item(..) => "this item".into(),
         },
+    }
+}
+
+/// Words that are right somewhere else, or will be one day.
+fn elsewhere(key: &str) -> Option<&'static str> {
+    match key {
+        "rows" | "values" | "keys" => Some("it stands under `expect`"),
+        "equals" | "not_equals" | "min" | "max" | "one_of" => {
+            Some("a limit stands under `rows`, or under a column of `values`")
+        }
+        "schedule" | "window" | "reconcile" | "result_by" | "catch_up" | "alert" | "pause"
+        | "except" | "was" | "removed" | "ledger" | "alertmanagers" | "heartbeat" | "web" => {
+            Some("this is not built yet")
+        }
+        _ => None,
     }
 }
 

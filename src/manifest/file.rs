@@ -35,7 +35,6 @@ pub(super) const TIMEOUTS: (Duration, Duration) =
 #[derive(Debug)]
 pub(super) struct Declared {
     pub(super) check: Check,
-    pub(super) line: u64,
     pub(super) column: u64,
 }
 
@@ -173,7 +172,6 @@ fn check(
     let (source, _) = target?;
     let expectation = expectation?;
     Some(Declared {
-        line: id_node?.line,
         column: id_node?.column,
         check: Check {
             id: id?,
@@ -190,6 +188,7 @@ fn check(
             max_rows: max_rows?,
             samples: expectation.samples,
             file: doc.file().to_owned(),
+            line: id_node?.line,
         },
     })
 }

@@ -44,7 +44,7 @@ fn find(path: &Path, files: &mut Vec<PathBuf>, faults: &mut Vec<Fault>) {
         Ok(_) => files.push(path.to_owned()),
         Err(error) => faults.push(Fault::of_file(
             shown,
-            format!("cannot be read: {}", error.kind()),
+            format!("cannot be read: {error}"),
             "name a file or a folder of checks",
         )),
     }
@@ -61,7 +61,7 @@ fn walk(folder: &Path, depth: usize, files: &mut Vec<PathBuf>, faults: &mut Vec<
     let mut entries = match entries {
         Ok(entries) => entries.into_iter().map(|e| e.path()).collect::<Vec<_>>(),
         Err(error) => {
-            let message = format!("cannot be read: {}", error.kind());
+            let message = format!("cannot be read: {error}");
             faults.push(Fault::of_file(shown(), message, "look at its permissions"));
             return;
         }
@@ -86,7 +86,7 @@ fn read_file(path: &Path, faults: &mut Vec<Fault>) -> Option<Text> {
     let read =
         fs::File::open(path).and_then(|f| f.take(BYTES_READ).read_to_end(&mut bytes).map(|_| ()));
     if let Err(error) = read {
-        let message = format!("cannot be read: {}", error.kind());
+        let message = format!("cannot be read: {error}");
         faults.push(Fault::of_file(file, message, "look at its permissions"));
         return None;
     }
@@ -109,7 +109,7 @@ fn read_file(path: &Path, faults: &mut Vec<Fault>) -> Option<Text> {
 pub(super) fn unique(declared: Vec<Declared>, faults: &mut Vec<Fault>) -> Vec<Check> {
     let mut first: BTreeMap<String, (String, u64)> = BTreeMap::new();
     let mut checks = Vec::new();
-    for Declared { check, line, column } in declared {
+    for Declared { check, column } in declared {
         let id = check.id.as_str().to_owned();
         if let Some((file, line_before)) = first.get(&id) {
             let message = format!("`{id}` is taken: {file}:{line_before} declares it");
@@ -118,11 +118,11 @@ pub(super) fn unique(declared: Vec<Declared>, faults: &mut Vec<Fault>) -> Vec<Ch
                 message,
                 "an id is the identity of a check's history: choose another",
             );
-            (fault.line, fault.column) = (line, column);
+            (fault.line, fault.column) = (check.line, column);
             faults.push(fault);
             continue;
         }
-        first.insert(id, (check.file.clone(), line));
+        first.insert(id, (check.file.clone(), check.line));
         checks.push(check);
     }
     checks

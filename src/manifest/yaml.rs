@@ -142,7 +142,12 @@ fn refuse_tabs(text: &str) -> Result<(), NotYaml> {
 /// Translates the parser's words for what people really do.
 fn in_our_words(message: &str) -> (String, &'static str) {
     let bare = message.split(" at line ").next().unwrap_or(message);
-    let known: [(&str, &str, &'static str); 14] = [
+    let known: [(&str, &str, &'static str); 15] = [
+        (
+            "comment intercepting",
+            "a comment stands inside a text of several lines",
+            "look at the indentation of the next line: it reads as part of this text",
+        ),
         (
             "Anchors",
             "`&` begins an anchor, and checks have none",

@@ -6,6 +6,7 @@ use crate::domain::name::{CheckId, ColumnName};
 use crate::domain::observation::Rows;
 use crate::domain::sql::Query;
 use crate::domain::value::Value;
+use crate::domain::verdict::Doubt;
 
 /// All questions of one attempt to one source; they are answered in one snapshot.
 #[derive(Debug, Clone)]
@@ -18,13 +19,38 @@ pub struct Ask {
     pub questions: Vec<Question>,
 }
 
+/// Which part of a check a question is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// The check's own query.
+    Body,
+    /// `evidence`
+    Evidence,
+    /// `keys.from`
+    Keys,
+}
+
 /// One query, and what is wanted of its result.
 #[derive(Debug, Clone)]
 pub struct Question {
+    /// Which part of the check it is.
+    pub part: Part,
     /// The query.
     pub query: Query,
     /// What is wanted.
     pub wanted: Wanted,
+}
+
+impl Question {
+    /// Says of which query of a check a doubt is, where that is not clear.
+    pub(super) fn blame(&self, doubt: Doubt) -> Doubt {
+        let part = match self.part {
+            Part::Body => return doubt,
+            Part::Evidence => "evidence",
+            Part::Keys => "keys.from",
+        };
+        Doubt { note: format!("in `{part}`: {}", doubt.note), ..doubt }
+    }
 }
 
 /// What is wanted of a result.

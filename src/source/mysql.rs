@@ -18,11 +18,11 @@ use sqlx::{
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::name::ColumnName;
 use crate::domain::verdict::{Cause, Doubt};
 use crate::dsn::{Authorities, Endpoint, Server, Tls};
 use crate::source::ask::{Ask, Question, Reply, Wanted};
 use crate::source::collect::{Appetite, Collector, Fetched, whole};
+use crate::source::columns::position;
 use crate::source::mysql::decode::Reading;
 use crate::source::mysql::trouble::Phase;
 use crate::source::watch::{SHORT, Watched, opening, short};
@@ -75,7 +75,7 @@ impl MySql {
                 cancel: self.cancel(session.id),
                 terminate: std::future::ready(()),
             };
-            let fetched = watched.end().await?;
+            let fetched = watched.end().await.map_err(|doubt: Doubt| question.blame(doubt))?;
             replies.push(fetched.reply);
             if !fetched.drained {
                 drop(timeout(SHORT, self.cancel(session.id)).await);
@@ -253,21 +253,5 @@ fn positions(prepared: &sqlx::mysql::MySqlStatement, wanted: &Wanted) -> Result<
     match wanted {
         Wanted::OneValue => Ok((0..names.len()).collect()),
         Wanted::Rows { columns, .. } => columns.iter().map(|c| position(&names, c)).collect(),
-    }
-}
-
-fn position(names: &[&str], column: &ColumnName) -> Result<usize, Doubt> {
-    let mut found =
-        names.iter().enumerate().filter(|(_, n)| n.eq_ignore_ascii_case(column.as_str()));
-    match (found.next(), found.next()) {
-        (Some((i, _)), None) => Ok(i),
-        (Some(_), Some(_)) => Err(Doubt::new(
-            Cause::QueryError,
-            format!("the query brings two columns called `{column}`"),
-        )),
-        (None, _) => Err(Doubt::new(
-            Cause::QueryError,
-            format!("the query brings no column `{column}`, it brings {}", names.join(", ")),
-        )),
     }
 }

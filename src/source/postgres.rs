@@ -227,7 +227,10 @@ impl Postgres {
                 cancel: self.control.cancel(&name),
                 terminate: self.control.terminate(&name),
             };
-            let fetched = watched.end().await?;
+            let fetched = watched.end().await.map_err(|failure| match failure {
+                Failure::Real(doubt) => Failure::Real(question.blame(doubt)),
+                Failure::Stale | Failure::Unprepared => failure,
+            })?;
             replies.push(fetched.reply);
             if !fetched.drained {
                 drop(timeout(SHORT, self.control.cancel(&name)).await);

@@ -13,13 +13,14 @@ use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, SqlSafeStr, Statement};
+use sqlx::{AssertSqlSafe, Column, ConnectOptions, Connection, Executor, SqlSafeStr, Statement};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::verdict::{Cause, Doubt};
 use crate::source::ask::{Ask, Question, Reply, Wanted};
 use crate::source::collect::{Appetite, Collector, Fetched, whole};
+use crate::source::columns::position;
 use crate::source::watch::{SHORT, Watched, opening, short};
 
 /// How many virtual machine steps pass between two looks at the order to stop: about 50 µs.
@@ -57,7 +58,7 @@ impl Sqlite {
                 cancel: async { ended.store(true, Ordering::Relaxed) },
                 terminate: std::future::ready(()),
             };
-            let fetched = watched.end().await?;
+            let fetched = watched.end().await.map_err(|doubt: Doubt| question.blame(doubt))?;
             replies.push(fetched.reply);
             if !fetched.drained {
                 ended.store(true, Ordering::Relaxed);
@@ -74,7 +75,7 @@ impl Sqlite {
         stop: &CancellationToken,
     ) -> Result<SqliteConnection, Doubt> {
         if !self.path.is_file() {
-            let message = format!("there is no file {}", self.path.display());
+            let message = format!("{} is no file", self.path.display());
             return Err(Doubt::new(Cause::Connect, message));
         }
         let options = SqliteConnectOptions::new()
@@ -121,13 +122,21 @@ fn refuse_lax_build(options: &[String]) -> Result<(), Doubt> {
 #[expect(clippy::disallowed_methods, reason = "source/ is where SQL from outside is run")]
 async fn fetch(conn: &mut SqliteConnection, question: &Question) -> Result<Fetched, Doubt> {
     let mut collector = Collector::new(&question.wanted);
-    let sql = AssertSqlSafe(wrapped(question, collector.rows_asked())).into_sql_str();
-    let prepared =
-        conn.prepare(sql).await.map_err(|e| doubt(&e, Phase::Preparing(&question.wanted)))?;
+    let bare = AssertSqlSafe(question.query.text().to_owned()).into_sql_str();
+    let bare = conn.prepare(bare).await.map_err(|e| doubt(&e, Phase::Preparing))?;
+    let brought: Vec<&str> = bare.columns().iter().map(Column::name).collect();
     let names: Vec<String> = match &question.wanted {
-        Wanted::Rows { columns, .. } => columns.iter().map(ToString::to_string).collect(),
-        Wanted::OneValue => prepared.columns().iter().map(|_| "evidence".to_owned()).collect(),
+        Wanted::Rows { columns, .. } => {
+            // In a subquery, SQLite would quietly take the first of two columns of one name.
+            for column in columns {
+                position(&brought, column)?;
+            }
+            columns.iter().map(ToString::to_string).collect()
+        }
+        Wanted::OneValue => brought.iter().map(|_| "evidence".to_owned()).collect(),
     };
+    let sql = AssertSqlSafe(wrapped(question, collector.rows_asked())).into_sql_str();
+    let prepared = conn.prepare(sql).await.map_err(|e| doubt(&e, Phase::Preparing))?;
     let mut rows = prepared.query().fetch(&mut *conn);
     while let Some(row) = rows.try_next().await.map_err(|e| doubt(&e, Phase::Running))? {
         let (values, bytes) = decode::row(&row, &names)?;
@@ -158,15 +167,15 @@ fn wrapped(question: &Question, rows_asked: usize) -> String {
 
 /// What we were doing when it happened.
 #[derive(Clone, Copy)]
-enum Phase<'a> {
+enum Phase {
     Ours,
     /// The text was parsed; no data was read yet.
-    Preparing(&'a Wanted),
+    Preparing,
     Running,
 }
 
 /// Finds the cause, without a word that could be data.
-fn doubt(error: &sqlx::Error, phase: Phase<'_>) -> Doubt {
+fn doubt(error: &sqlx::Error, phase: Phase) -> Doubt {
     let sqlx::Error::Database(error) = error else {
         return Doubt::new(Cause::Connect, "the file could not be opened");
     };
@@ -184,23 +193,10 @@ fn doubt(error: &sqlx::Error, phase: Phase<'_>) -> Doubt {
         23 => with(Cause::Refused, "this is not allowed in a check"),
         26 => with(Cause::Connect, "the file is not an SQLite database"),
         _ => match phase {
-            Phase::Preparing(wanted) => from_text(error.message(), wanted, code),
+            // Every word of it stands in the check.
+            Phase::Preparing => with(Cause::QueryError, error.message()),
             Phase::Running => with(Cause::QueryError, "the query failed while it ran"),
             Phase::Ours => with(Cause::Connect, "the file could not be opened"),
         },
     }
-}
-
-fn from_text(message: &str, wanted: &Wanted, code: i32) -> Doubt {
-    let ours = match wanted {
-        Wanted::Rows { columns, .. } => {
-            columns.iter().find(|c| message.ends_with(&format!("no such column: q.{c}")))
-        }
-        Wanted::OneValue => None,
-    };
-    let note = match ours {
-        Some(column) => format!("the query brings no column `{column}`"),
-        None => message.to_owned(),
-    };
-    Doubt::new(Cause::QueryError, format!("{note} (SQLite code {code})"))
 }

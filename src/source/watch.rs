@@ -86,7 +86,10 @@ pub(super) async fn opening<T, E>(
             Ok(Err(error)) => Err(doubt(&error)),
             Err(_) => Err(Doubt::new(
                 Cause::Connect,
-                format!("no connection within {}", duration::show(CONNECT)),
+                format!(
+                    "no connection within {}: is it the right host, port and kind of server?",
+                    duration::show(CONNECT)
+                ),
             )),
         },
     }

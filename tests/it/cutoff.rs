@@ -182,7 +182,7 @@ async fn hold(db: &Database, mut server: Server, slow: &str, quick: &str) {
             Cut::Restarted => server.signal("KILL"),
         }
         let judgement = tokio::time::timeout(Duration::from_secs(20), running).await;
-        let judgement = judgement.expect("an attempt ends").unwrap();
+        let judgement = judgement.expect("an attempt ends").unwrap().judgement;
         let took = started.elapsed();
         match cut {
             Cut::Frozen => server.signal("CONT"),
@@ -202,7 +202,8 @@ async fn hold(db: &Database, mut server: Server, slow: &str, quick: &str) {
         if matches!(cut, Cut::Timeout | Cut::Stop) && engine != Engine::Sqlite {
             longest_over = longest_over.max(started.elapsed().saturating_sub(LIMIT));
         }
-        let next = attempt(&self::check(engine, quick), &sources, &CancellationToken::new()).await;
+        let (check, stop) = (self::check(engine, quick), CancellationToken::new());
+        let next = attempt(&check, &sources, &stop).await.judgement;
         assert_eq!(shown(&next.verdict), "confirmed", "{what}: the next attempt");
         assert_eq!(next.evidence, Some(300), "{what}: the next attempt's evidence");
     }

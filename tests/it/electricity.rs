@@ -136,7 +136,7 @@ const DEFECTS: [(&str, &str, &str, &str); 10] = [
         "a holiday is misspelt",
         "update demand set holiday = 'YES' where half_hour = 752090",
         "holidays-are-known",
-        "expected one of TRUE, FALSE, broken on 1 of 3 rows: YES",
+        "expected one of TRUE, FALSE, broken on 1 of 3 rows: \"YES\"",
     ),
     (
         "one digit is wrong",

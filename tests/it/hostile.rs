@@ -139,7 +139,9 @@ pub(crate) async fn hold(
         let started = Instant::now();
         let said = match manifest::parse(&[text], &engines) {
             Err(faults) => format!("fault: {}", faults[0].message),
-            Ok(catalogue) => shown(&attempt(&catalogue.checks()[0], &sources, &stop).await.verdict),
+            Ok(catalogue) => {
+                shown(&attempt(&catalogue.checks()[0], &sources, &stop).await.judgement.verdict)
+            }
         };
         let took = started.elapsed();
         if !case.verdict.split('|').any(|verdict| said.starts_with(verdict)) {
@@ -156,7 +158,7 @@ pub(crate) async fn hold(
             engine,
             &one_check(next, "expect:\n  values:\n    v: {equals: good}"),
         );
-        let after_it = shown(&attempt(&next_check[0], &sources, &stop).await.verdict);
+        let after_it = shown(&attempt(&next_check[0], &sources, &stop).await.judgement.verdict);
         if after_it != "confirmed" {
             wrong.push(format!("{}: the next check: {after_it}", case.name));
         }

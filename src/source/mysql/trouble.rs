@@ -60,8 +60,14 @@ fn from_server(error: &MySqlDatabaseError, phase: &Phase) -> Doubt {
         1205 => with(Cause::Busy, "a lock was not free within 1s"),
         1213 => with(Cause::Busy, "the server gave other work precedence"),
         1792 | 1290 => with(Cause::Refused, "the query writes, and a check only reads"),
-        1044 | 1045 | 1049 | 1142 | 1143 | 1227 | 1370 | 1698 | 1873 => {
-            with(Cause::Auth, "the server does not let this user in, or not at this")
+        1045 | 1698 | 1873 => with(Cause::Auth, "the user or the password is wrong"),
+        1044 => with(Cause::Auth, "there is no such database, or this user may not see it"),
+        1049 => with(Cause::Auth, "there is no such database"),
+        1142 | 1143 => {
+            with(Cause::Auth, "this user may not read a table or column of the query: GRANT SELECT")
+        }
+        1227 | 1370 => {
+            with(Cause::Auth, "this user may not call a function of the query, or there is none")
         }
         1040 | 1203 | 1226 => {
             with(Cause::Connect, "the server, or the user, has no connection left")

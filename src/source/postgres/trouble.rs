@@ -71,13 +71,12 @@ fn from_server(error: &PgDatabaseError, phase: Phase<'_>) -> Doubt {
         "55P03" => with(Cause::Busy, "a lock was not free within 1s"),
         "40001" | "40P01" => with(Cause::Busy, "the server gave other work precedence"),
         "25006" => with(Cause::Refused, "the query writes, and a check only reads"),
-        "42501" => with(
-            Cause::Auth,
-            "the role may not read this, or row-level security would hide rows from it: GRANT \
-             SELECT, or BYPASSRLS, to it",
-        ),
+        "42501" => denied(error),
         "3D000" => with(Cause::Auth, "there is no such database"),
-        _ if code.starts_with("28") => with(Cause::Auth, "the server does not let this role in"),
+        "28P01" => with(Cause::Auth, "the role or the password is wrong, or none was given"),
+        _ if code.starts_with("28") => {
+            with(Cause::Auth, "the server does not let this role in from here (pg_hba.conf)")
+        }
         "53300" => with(Cause::Connect, "the server, or the role, has no connection left"),
         "57P01" | "57P02" | "57P05" | "25P03" => {
             with(Cause::Connect, "the server ended the session")
@@ -100,6 +99,20 @@ fn from_server(error: &PgDatabaseError, phase: Phase<'_>) -> Doubt {
             }
         },
     }
+}
+
+/// The server names the object; a function of somebody's could name anything.
+fn denied(error: &PgDatabaseError) -> Doubt {
+    let words = match error.r#where() {
+        None => error.message(),
+        Some(_) => "the role may not do what a function of the query does",
+    };
+    let hint = if words.contains("row-level security") {
+        "the role would not see all rows: give it BYPASSRLS"
+    } else {
+        "GRANT it to the role"
+    };
+    Doubt::new(Cause::Auth, format!("{words}; {hint} (SQLSTATE 42501)"))
 }
 
 fn from_query(error: &PgDatabaseError, wrapped: &Wrapped) -> Doubt {
