@@ -92,6 +92,9 @@ impl Dsn {
                           mysql://user@host/database or sqlite:file.db"
                 .to_owned()
         })?;
+        if url.fragment().is_some() {
+            return Err("a `#` stands in the address, and what follows it would be ignored".into());
+        }
         if url.password().is_some() {
             return Err("a password stands in the address: remove it, and write `password: \
                         ${file:…}` or `${env:…}` beside it"
@@ -160,7 +163,10 @@ fn server(url: &Url, default_port: u16, socket_key: &str, folder: &Path) -> Resu
         (None, port) => port.unwrap_or(default_port),
     };
     let endpoint = match (options.socket.take(), url.host()) {
-        (Some(path), _) => Endpoint::Socket { path: folder.join(path), port },
+        (Some(path), host) if host.as_ref().is_none_or(|h| bare(h) == "localhost") => {
+            Endpoint::Socket { path: folder.join(path), port }
+        }
+        (Some(_), _) => return Err("the address names a host and a socket: keep one".into()),
         (None, Some(host)) => Endpoint::Tcp { host: bare(&host), port },
         (None, None) => return Err("the address names no host".into()),
     };
@@ -300,6 +306,8 @@ mod tests {
             ("postgress://a@db/b", "did you mean `postgres`"),
             ("oracle://a@db/b", "not known"),
             ("hunter2", "not an address"),
+            ("postgres://a@db/b#sslmode=verify-full", "ignored"),
+            ("postgres://a@db/b?host=/run/postgresql", "a host and a socket"),
             ("sqlite:", "a file"),
             ("sqlite::memory:", "a file"),
             ("sqlite:x.db?mode=rw", "no options"),

@@ -5,6 +5,7 @@
 
 pub mod domain;
 
+pub mod bounded;
 pub mod clock;
 pub mod dsn;
 pub mod secret;

@@ -5,6 +5,11 @@ use std::path::PathBuf;
 
 use secrecy::SecretString;
 
+use crate::bounded;
+
+/// The longest secret that is read.
+const BYTES_MAX: u64 = 1 << 16;
+
 /// Where a secret is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reference {
@@ -46,10 +51,12 @@ impl Reference {
     #[expect(clippy::disallowed_methods, reason = "a reference to the environment is read here")]
     pub fn read(&self) -> Result<SecretString, String> {
         match self {
-            Self::Env(name) => std::env::var(name)
-                .map(SecretString::from)
-                .map_err(|_| format!("the environment variable {name} is not set")),
-            Self::File(path) => match std::fs::read_to_string(path) {
+            Self::Env(name) => match std::env::var(name) {
+                Ok(secret) if !secret.is_empty() => Ok(SecretString::from(secret)),
+                Ok(_) => Err(format!("the environment variable {name} is empty")),
+                Err(_) => Err(format!("the environment variable {name} is not set")),
+            },
+            Self::File(path) => match bounded::read(path, BYTES_MAX) {
                 Ok(text) => Ok(SecretString::from(text.trim_end_matches(['\r', '\n']).to_owned())),
                 Err(error) => Err(format!("{} cannot be read: {error}", path.display())),
             },

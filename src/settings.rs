@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::bounded;
 use crate::domain::fault::Fault;
 use crate::domain::name::SourceName;
 use crate::dsn::Dsn;
@@ -15,6 +16,7 @@ use crate::source::SourceSettings;
 
 const SETTINGS_KEYS: [&str; 2] = ["checks", "sources"];
 const SOURCE_KEYS: [&str; 5] = ["url", "password", "connections", "timeout", "allow_superuser"];
+const BYTES_MAX: u64 = 1 << 20;
 const CONNECTIONS_MAX: u64 = 64;
 const CONNECTIONS: u16 = 2;
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -48,7 +50,7 @@ impl Settings {
     /// All faults of the file.
     pub fn read(path: &Path) -> Result<Self, Vec<Fault>> {
         let file = path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|error| {
+        let text = bounded::read(path, BYTES_MAX).map_err(|error| {
             let hint = "name the settings with `--config FILE`, or try `allswell demo` for a \
                         folder to look at";
             vec![Fault::of_file(file.clone(), format!("cannot be read: {error}"), hint)]
@@ -120,7 +122,9 @@ fn settings(doc: &mut Document<'_>, folder: &Path) -> Option<Settings> {
     let entries = doc.open_map(node, place)?;
     let mut sources = Vec::new();
     for (name, node) in entries.entries() {
-        sources.extend(source(doc, name, node, Place::Key(&place, name), folder));
+        // What is no name may be anything, a password among it.
+        let shown = if SourceName::parse(name).is_ok() { name } else { "?" };
+        sources.extend(source(doc, name, node, Place::Key(&place, shown), folder));
     }
     Some(Settings { checks, sources })
 }

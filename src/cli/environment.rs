@@ -4,22 +4,10 @@ use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-/// What the PostgreSQL driver reads on its own (`facts/databases.md` §2.4): an ambient variable
-/// would silently change whom we ask, and how safely.
-const AMBIENT: [&str; 12] = [
-    "PGHOST",
-    "PGHOSTADDR",
-    "PGPORT",
-    "PGUSER",
-    "PGPASSWORD",
-    "PGDATABASE",
-    "PGSSLMODE",
-    "PGSSLROOTCERT",
-    "PGSSLCERT",
-    "PGSSLKEY",
-    "PGAPPNAME",
-    "PGOPTIONS",
-];
+/// What the PostgreSQL driver reads on its own and cannot be told to forget
+/// (`facts/databases.md` §2.4): an ambient variable would silently change how safely we ask. The
+/// others, like PGHOST, are overruled where the driver is given its options.
+const AMBIENT: [&str; 4] = ["PGSSLROOTCERT", "PGSSLCERT", "PGSSLKEY", "PGOPTIONS"];
 
 /// Starts the program anew without the variables that the driver would obey, if there are any.
 ///

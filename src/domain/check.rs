@@ -190,6 +190,13 @@ impl Check {
         all.into_iter().cloned().collect()
     }
 
+    /// Returns the columns whose values may be shown: what is judged, and what samples name.
+    pub fn columns_shown(&self) -> Vec<ColumnName> {
+        let named = self.expect.keys().into_iter().flat_map(|k| &k.columns);
+        let named = named.chain(self.expect.values().keys()).chain(&self.samples.columns);
+        named.collect::<BTreeSet<_>>().into_iter().cloned().collect()
+    }
+
     /// Returns every source that the check asks, its own first.
     pub fn sources(&self) -> Vec<&SourceName> {
         let mut all = vec![&self.source];

@@ -56,8 +56,26 @@ fn evidence(check: &Check, seen: &Observation) -> Result<u64, Doubt> {
         Measure::Rows => Ok(seen.body.count()),
         Measure::ExpectedKeys => Ok(seen.expected_keys.as_ref().map_or(0, Rows::count)),
         Measure::Column(column) => summed(column, &seen.body),
-        Measure::Query(_) => Ok(seen.evidence.unwrap_or(0)),
+        Measure::Query(_) => seen.evidence.as_ref().map_or(Ok(0), count),
     }
+}
+
+/// Reads the answer of the evidence query.
+fn count(value: &Value) -> Result<u64, Doubt> {
+    let (counted, seen) = match value {
+        Value::Number(number) => (number.as_count(), "negative or a fraction"),
+        other @ (Value::Null
+        | Value::NonFinite(_)
+        | Value::Text(_)
+        | Value::Bool(_)
+        | Value::Date(_)
+        | Value::Instant(_)
+        | Value::NoDate(_)) => (None, other.kind()),
+    };
+    counted.ok_or_else(|| {
+        let rule = "evidence is one non-negative whole number, and the answer is";
+        Doubt::new(Cause::QueryError, format!("{rule} {seen}"))
+    })
 }
 
 fn summed(column: &ColumnName, body: &Rows) -> Result<u64, Doubt> {
@@ -91,13 +109,17 @@ fn wrong_number_of_rows(
     bad_rows: &mut BTreeSet<usize>,
 ) -> Option<Contradiction> {
     let limit = check.expect.rows()?;
-    let wrong =
-        if body.is_cut() { limit.is_past(body.count()) } else { !limit.holds(body.count()) };
+    let (seen, wrong) = match body.completeness() {
+        Completeness::Whole => (body.count(), !limit.holds(body.count())),
+        // One row more was seen than was kept.
+        Completeness::RowsCut => (body.count() + 1, limit.is_past(body.count() + 1)),
+        Completeness::BytesCut => (body.count(), limit.is_past(body.count())),
+    };
     if !wrong {
         return None;
     }
     bad_rows.extend(0..body.rows().len());
-    Some(Contradiction::Rows { expected: limit.to_string(), seen: body.count() })
+    Some(Contradiction::Rows { expected: limit.to_string(), seen })
 }
 
 fn broken_values(check: &Check, body: &Rows, bad_rows: &mut BTreeSet<usize>) -> Vec<Contradiction> {
@@ -132,14 +154,17 @@ fn broken_values(check: &Check, body: &Rows, bad_rows: &mut BTreeSet<usize>) -> 
 
 /// Shows a value, with its kind where that is what is wrong with it.
 fn shown_value(limit: &Limit, value: &Value) -> String {
-    match value {
-        Value::Number(_) | Value::Text(_) | Value::Bool(_) | Value::Date(_) | Value::Instant(_)
-            if !limit.understands(value) =>
-        {
-            format!("{value} ({})", value.kind())
+    let typed = match value {
+        Value::Number(_) | Value::Text(_) | Value::Bool(_) | Value::Date(_) | Value::Instant(_) => {
+            true
         }
-        _ => value.to_string(),
+        // These say themselves that they are nothing of the kind.
+        Value::Null | Value::NonFinite(_) | Value::NoDate(_) => false,
+    };
+    if typed && !limit.understands(value) {
+        return format!("{value} ({})", value.kind());
     }
+    value.to_string()
 }
 
 /// Compares who was expected with who came.
@@ -191,11 +216,18 @@ fn doubt(check: &Check, seen: &Observation, evidence: &Result<u64, Doubt>) -> Op
                 check.max_rows.get()
             )),
             Completeness::BytesCut => Some(
-                "more than 16 MiB: select fewer or shorter columns, or aggregate in SQL".into(),
+                "a value past 1 MiB, or more than 16 MiB in all: select less, or aggregate in SQL"
+                    .into(),
             ),
         });
     if let Some(note) = cut {
         return Some(Doubt::new(Cause::OverLimit, note));
+    }
+    let waived = matches!(check.evidence.minimum, Minimum::Waived { .. });
+    if seen.expected_keys.as_ref().is_some_and(|keys| keys.count() == 0) && !waived {
+        let note = "0 keys were expected, and a list of nobody proves nothing: look at `keys.from`, \
+                    or say that none is normal: `evidence: {min: 0, because: …}`";
+        return Some(Doubt::new(Cause::NoEvidence, note));
     }
     match evidence {
         Err(doubt) => Some(doubt.clone()),
@@ -226,7 +258,7 @@ fn no_evidence(check: &Check, evidence: u64) -> Doubt {
 
 /// Shows the first bad rows in the columns that the check names.
 fn shown_rows(check: &Check, body: &Rows, bad: &BTreeSet<usize>) -> Vec<String> {
-    let columns = check.columns_read();
+    let columns = check.columns_shown();
     // One column says no more than the finding has said already.
     if columns.len() < 2 {
         return Vec::new();
@@ -371,8 +403,8 @@ mod tests {
             let completeness = if cut { Completeness::RowsCut } else { Completeness::Whole };
             let seen: Vec<Value> = values.iter().map(|n| number(*n)).collect();
             let body = rows(&seen, completeness);
-            let judged = judge(&check, &Observation { body, expected_keys: None, evidence: Some(evidence) });
-            let wrong = values.iter().any(|n| *n < 1) || values.len() > 3;
+            let judged = judge(&check, &Observation { body, expected_keys: None, evidence: Some(Value::Number(Number::from(evidence))) });
+            let wrong = values.iter().any(|n| *n < 1) || values.len() + usize::from(cut) > 3;
             let wanted = if wrong {
                 "violated"
             } else if cut {

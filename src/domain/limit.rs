@@ -190,6 +190,13 @@ impl Limit {
         for condition in &self.conditions {
             let Condition::NotEquals(other) = condition else { continue };
             let cmp = |bound: Option<&Literal>| bound.and_then(|b| other.order(b));
+            if (min.is_some() && cmp(min).is_none()) || (max.is_some() && cmp(max).is_none()) {
+                return Err(LimitFault::new(
+                    "not_equals",
+                    format!("nothing that `min` or `max` can bound is ever {}", other.kind()),
+                    "write all of them as numbers, as dates or as instants",
+                ));
+            }
             if cmp(min) == Some(Ordering::Less) || cmp(max) == Some(Ordering::Greater) {
                 return Err(LimitFault::new(
                     "not_equals",

@@ -96,7 +96,7 @@ impl Literal {
 
     pub(super) fn equals(&self, value: &Value) -> bool {
         match value {
-            Value::Text(text) => *text == self.text,
+            Value::Text(text) => *text == self.text || self.against(value) == Some(Ordering::Equal),
             Value::Bool(truth) => self.truth == Some(*truth),
             Value::Number(_) | Value::Date(_) | Value::Instant(_) => {
                 self.against(value) == Some(Ordering::Equal)

@@ -76,5 +76,5 @@ pub struct Observation {
     /// The keys that were expected, where the check expects keys.
     pub expected_keys: Option<Rows>,
     /// The answer of the evidence query, where the check has one.
-    pub evidence: Option<u64>,
+    pub evidence: Option<Value>,
 }

@@ -53,6 +53,7 @@ impl fmt::Display for Engine {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Query {
     text: String,
+    has_line_comment: bool,
 }
 
 /// Why a text is no [`Query`], with the place inside the text.
@@ -79,6 +80,9 @@ impl Query {
             .tokenize_with_location()
             .map_err(|e| not_sql(text, engine, &e))?;
         refuse_live_comments(text, &tokens, engine)?;
+        let has_line_comment = tokens
+            .iter()
+            .any(|t| matches!(t.token, Token::Whitespace(Whitespace::SingleLineComment { .. })));
         let tokens: Vec<&TokenWithSpan> = tokens
             .iter()
             .filter(|t| !matches!(t.token, Token::Whitespace(_) | Token::EOF))
@@ -94,7 +98,12 @@ impl Query {
             refuse_function(token, &after)?;
         }
         let end = body.last().map(|t| t.span.end);
-        Ok(Self { text: up_to(text, end).to_owned() })
+        Ok(Self { text: up_to(text, end).to_owned(), has_line_comment })
+    }
+
+    /// Says whether a comment in it, `--` or `#`, reaches to the end of its line.
+    pub fn has_line_comment(&self) -> bool {
+        self.has_line_comment
     }
 
     /// Returns the statement, as it was written.
@@ -128,10 +137,17 @@ fn refuse_live_comments(
     tokens: &[TokenWithSpan],
     engine: Engine,
 ) -> Result<(), SqlFault> {
+    let start = Location::new(1, 1);
+    if engine == Engine::Postgres && (text.contains("U&\"") || text.contains("u&\"")) {
+        return Err(fault(
+            start,
+            "a name in `U&\"…\"` cannot be read in a review",
+            "write the name as it is",
+        ));
+    }
     if engine != Engine::MySql {
         return Ok(());
     }
-    let start = Location::new(1, 1);
     for opening in ["/*!", "/*M!"] {
         if text.contains(opening) {
             return Err(fault(
@@ -223,14 +239,19 @@ fn refuse_parameter(
         Token::Placeholder(name) => {
             Err(fault(at, format!("`{name}` is a parameter that nothing binds"), HINT))
         }
+        // `a[1:n]` is a slice; PostgreSQL has no other single colon, the others have none at all.
         Token::Colon => match after.first() {
-            // `a[1:n]` is a slice; PostgreSQL has no other single colon.
-            Some(Token::Word(name))
-                if !matches!(before, Some(Token::Number(..) | Token::LBracket)) =>
+            Some(Token::Number(..)) if engine == Engine::Postgres => Ok(()),
+            Some(_)
+                if engine == Engine::Postgres
+                    && matches!(before, Some(Token::Number(..) | Token::LBracket)) =>
             {
-                Err(fault(at, format!("`:{}` is a parameter that nothing binds", name.value), HINT))
+                Ok(())
             }
-            _ => Ok(()),
+            Some(name) => {
+                Err(fault(at, format!("`:{name}` is a parameter that nothing binds"), HINT))
+            }
+            None => Ok(()),
         },
         Token::Assignment => Err(fault(
             at,
@@ -282,6 +303,13 @@ fn refuse_write(
             at,
             "this locks rows that applications need",
             "remove the locking clause",
+        ));
+    }
+    if is_keyword(word, &["ROWS"]) && next(&["EXAMINED"]) {
+        return Err(fault(
+            at,
+            "`ROWS EXAMINED` cuts the result without a word, and what was cut proves nothing",
+            "remove it: `timeout` limits the query",
         ));
     }
     if is_keyword(word, &["NEXT", "PREVIOUS"]) && next(&["VALUE"]) {
@@ -490,6 +518,7 @@ mod tests {
             ("select 'a", "not "),
             ("select * from t where id = :id", "`:id`"),
             ("select next value for s", "sequence"),
+            ("select n from t limit rows examined 5", "cuts the result"),
         ];
         for (sql, rule) in cases {
             for engine in ENGINES {
@@ -513,10 +542,14 @@ mod tests {
         ] {
             assert!(Query::parse(sql, Engine::MySql).is_err(), "{sql}");
         }
-        for sql in ["select $1", "select \"set_config\"('a', 'b', false)"] {
+        for sql in [
+            "select $1",
+            "select \"set_config\"('a', 'b', false)",
+            "select U&\"\\0073et_config\"('a', 'b', false)",
+        ] {
             assert!(Query::parse(sql, Engine::Postgres).is_err(), "{sql}");
         }
-        for sql in ["select ?", "select ?1", "select @a", "select $a"] {
+        for sql in ["select ?", "select ?1", "select :1", "select @a", "select $a"] {
             assert!(Query::parse(sql, Engine::Sqlite).is_err(), "{sql}");
         }
     }

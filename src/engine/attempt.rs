@@ -12,7 +12,6 @@ use crate::domain::evidence::Measure;
 use crate::domain::judge::{Judgement, judge};
 use crate::domain::name::SourceName;
 use crate::domain::observation::{Observation, Rows};
-use crate::domain::value::Value;
 use crate::domain::verdict::{Cause, Doubt, Verdict};
 use crate::source::Source;
 use crate::source::ask::{Ask, Part, Question, Reply, Wanted};
@@ -73,7 +72,7 @@ async fn observe(
     for reply in replies {
         match reply {
             Reply::Rows(rows) => expected_keys = Some(rows),
-            Reply::Value(value) => evidence = Some(count(&value)?),
+            Reply::Value(value) => evidence = Some(value),
         }
     }
     Ok(Observation { body, expected_keys, evidence })
@@ -117,33 +116,4 @@ fn rows(reply: Reply) -> Result<Rows, Doubt> {
 /// The source answers each question in its kind; this is said where it does not.
 fn no_reply() -> Doubt {
     Doubt::new(Cause::QueryError, "the source left a question without its answer")
-}
-
-fn count(value: &Value) -> Result<u64, Doubt> {
-    let counted = match value {
-        Value::Number(number) => number.as_count(),
-        Value::Null
-        | Value::NonFinite(_)
-        | Value::Text(_)
-        | Value::Bool(_)
-        | Value::Date(_)
-        | Value::Instant(_)
-        | Value::NoDate(_) => None,
-    };
-    counted.ok_or_else(|| {
-        let seen = match value {
-            Value::Number(_) => "is negative or a fraction",
-            other @ (Value::Null
-            | Value::NonFinite(_)
-            | Value::Text(_)
-            | Value::Bool(_)
-            | Value::Date(_)
-            | Value::Instant(_)
-            | Value::NoDate(_)) => other.kind(),
-        };
-        Doubt::new(
-            Cause::QueryError,
-            format!("evidence is one non-negative whole number, and the answer is {seen}"),
-        )
-    })
 }

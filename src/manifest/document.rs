@@ -99,11 +99,6 @@ impl<'t> Document<'t> {
         faults
     }
 
-    /// Says whether nothing is wrong so far.
-    pub fn is_sound(&self) -> bool {
-        self.faults.is_empty()
-    }
-
     /// Returns the file's name.
     pub fn file(&self) -> &str {
         &self.text.file
@@ -170,7 +165,8 @@ impl<'t> Document<'t> {
                 continue;
             };
             if entries.iter().any(|(k, _)| *k == key) {
-                let message = format!("`{key}` stands here twice");
+                let shown = if self.shows_lines { key } else { "a key" };
+                let message = format!("`{shown}` stands here twice");
                 self.fault(key_node, place, message, Some("keep one of them".into()));
                 continue;
             }
@@ -340,6 +336,12 @@ impl<'t> Document<'t> {
     fn is_block(&self, node: &Node) -> bool {
         let source = self.source(node);
         !self.is_quoted(node) && source.trim_end().len() < source.len()
+    }
+
+    /// Says whether YAML has made fewer lines of a scalar than were written.
+    pub fn is_folded(&self, node: &Node) -> bool {
+        let lines = |text: &str| text.trim().matches('\n').count();
+        scalar(node).is_some_and(|text| lines(text) < lines(self.source(node)))
     }
 
     /// Says whether a map stands in braces.

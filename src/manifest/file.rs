@@ -63,9 +63,8 @@ struct Defaults {
 pub(super) fn checks(text: &Text, engines: &Engines, faults: &mut Vec<Fault>) -> Vec<Declared> {
     let mut document = Document::new(text);
     let declared = read(&mut document, engines);
-    let sound = document.is_sound();
     faults.extend(document.into_faults());
-    if sound { declared } else { Vec::new() }
+    declared
 }
 
 fn read(doc: &mut Document<'_>, engines: &Engines) -> Vec<Declared> {
@@ -262,6 +261,11 @@ pub(super) fn sql(
         return None;
     }
     match Query::parse(&text, engine?) {
+        Ok(query) if query.has_line_comment() && doc.is_folded(node) => {
+            let message = "YAML joins these lines, so a comment in the SQL reaches to its end";
+            doc.fault(node, place, message, Some("use a block that keeps lines: `sql: |`".into()));
+            None
+        }
         Ok(query) => Some(query),
         Err(fault) => {
             let (line, column) = doc.inside(node, fault.line, fault.column);

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::domain::check::Check;
 use crate::domain::fault::Fault;
+use crate::domain::nearest::nearest;
 use crate::manifest::Text;
 use crate::manifest::file::Declared;
 
@@ -41,7 +42,8 @@ fn find(path: &Path, files: &mut Vec<PathBuf>, faults: &mut Vec<Fault>) {
                 ));
             }
         }
-        Ok(_) => files.push(path.to_owned()),
+        Ok(meta) if meta.is_file() => files.push(path.to_owned()),
+        Ok(_) => faults.push(Fault::of_file(shown, "this is no file", "name a file or a folder")),
         Err(error) => faults.push(Fault::of_file(
             shown,
             format!("cannot be read: {error}"),
@@ -72,12 +74,38 @@ fn walk(folder: &Path, depth: usize, files: &mut Vec<PathBuf>, faults: &mut Vec<
         if name.starts_with('.') {
             continue;
         }
-        if path.is_dir() {
-            walk(&path, depth + 1, files, faults);
-        } else if matches!(path.extension().and_then(|e| e.to_str()), Some("yaml" | "yml")) {
-            files.push(path);
+        let file = || path.display().to_string();
+        match fs::metadata(&path) {
+            Ok(meta) if meta.is_dir() => walk(&path, depth + 1, files, faults),
+            Ok(meta)
+                if meta.is_file()
+                    && matches!(
+                        path.extension().and_then(|e| e.to_str()),
+                        Some("yaml" | "yml")
+                    ) =>
+            {
+                files.push(path);
+            }
+            Ok(_) if looks_like_checks(name) => faults.push(Fault::of_file(
+                file(),
+                "this looks like a file of checks, and is not read: only *.yaml and *.yml are",
+                "rename it, or move it out of the folder",
+            )),
+            Ok(_) => {}
+            // A link to nowhere, or a folder that hides its content, may hold checks.
+            Err(error) => faults.push(Fault::of_file(
+                file(),
+                format!("cannot be looked at: {error}"),
+                "look at its permissions, or where its link leads",
+            )),
         }
     }
+}
+
+/// A slip in a file's name must not take its checks away: `b.YAML`, `c.yam`, `d.yaml.bak`.
+fn looks_like_checks(name: &str) -> bool {
+    let mut endings = name.split('.').skip(1);
+    endings.any(|ending| nearest(ending, ["yaml", "yml"]).is_some() && ending.len() > 2)
 }
 
 fn read_file(path: &Path, faults: &mut Vec<Fault>) -> Option<Text> {

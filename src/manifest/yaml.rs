@@ -91,6 +91,7 @@ pub(super) fn parse(text: &str) -> Result<Node, NotYaml> {
         duplicate_keys: DuplicateKeyPolicy::PassThrough,
         merge_keys: MergeKeyPolicy::AsOrdinary,
         non_finite_float_policy: NonFiniteFloatPolicy::AsString,
+        reject_unsupported_tags: true,
         with_snippet: false,
     };
     let tree = serde_yaml::from_str_with_options::<Node>(text, options);
@@ -119,6 +120,13 @@ fn spell(node: &mut Node, text: &str) {
             spell(key, text);
             spell(value, text);
         }),
+        // The parser's word for a number past its floats, which is a number all the same.
+        Kind::Text(word) if matches!(word.as_str(), ".inf" | "-.inf" | ".nan") => {
+            let source = text.get(node.span.clone()).unwrap_or("");
+            if !source.starts_with(['"', '\'']) {
+                source.clone_into(word);
+            }
+        }
         Kind::Null | Kind::Text(_) => {}
     }
 }
@@ -139,75 +147,73 @@ fn refuse_tabs(text: &str) -> Result<(), NotYaml> {
     Ok(())
 }
 
+/// The parser's words, what people did, and what to do.
+const KNOWN: [(&str, &str, &str); 15] = [
+    (
+        "comment intercepting",
+        "a comment stands inside a text of several lines",
+        "look at the indentation of the next line: it reads as part of this text",
+    ),
+    (
+        "Anchors",
+        "`&` begins an anchor, and checks have none",
+        "repeat the value, or use `defaults`",
+    ),
+    ("Aliases", "`*` begins an alias, and checks have none", "repeat the value, or use `defaults`"),
+    (
+        "unknown anchor",
+        "`*` begins an alias, and checks have none",
+        "quote a value that begins with `*`",
+    ),
+    (
+        "anchor or alias",
+        "`*` and `&` begin aliases and anchors, and checks have none",
+        "quote a value that begins with `*` or `&`",
+    ),
+    ("Documents", "a second document begins here, and a file is one", "write two files"),
+    (
+        "Depth",
+        "this is nested deeper than anything in the language",
+        "compare it with `allswell schema`",
+    ),
+    (
+        "Nodes",
+        "the file has more parts than are read",
+        "split it: all files of the folder are read together",
+    ),
+    ("ScalarBytes", "the file has more text than is read", "split it"),
+    (
+        "unclosed quote",
+        "this quote is never closed",
+        "close it; inside a quoted text, `\"` is written `\\\"` and `'` is written `''`",
+    ),
+    (
+        "mapping values are not allowed",
+        "a `:` stands where no key can be",
+        "quote a value that contains `: `, and check the indentation",
+    ),
+    ("unexpected character: `@'", "a value cannot begin with `@`", "quote it"),
+    (
+        "unexpected character: ``'",
+        "a value cannot begin with a backtick",
+        "quote it; for SQL use `sql: |`",
+    ),
+    (
+        "unexpected character: `%'",
+        "a value cannot begin with `%`",
+        "quote it; for SQL use `sql: |`",
+    ),
+    (
+        "did not find expected '-'",
+        "the list ends here, by its indentation",
+        "indent this line like its neighbours",
+    ),
+];
+
 /// Translates the parser's words for what people really do.
 fn in_our_words(message: &str) -> (String, &'static str) {
     let bare = message.split(" at line ").next().unwrap_or(message);
-    let known: [(&str, &str, &'static str); 15] = [
-        (
-            "comment intercepting",
-            "a comment stands inside a text of several lines",
-            "look at the indentation of the next line: it reads as part of this text",
-        ),
-        (
-            "Anchors",
-            "`&` begins an anchor, and checks have none",
-            "repeat the value, or use `defaults`",
-        ),
-        (
-            "Aliases",
-            "`*` begins an alias, and checks have none",
-            "repeat the value, or use `defaults`",
-        ),
-        (
-            "unknown anchor",
-            "`*` begins an alias, and checks have none",
-            "quote a value that begins with `*`",
-        ),
-        (
-            "anchor or alias",
-            "`*` and `&` begin aliases and anchors, and checks have none",
-            "quote a value that begins with `*` or `&`",
-        ),
-        ("Documents", "a second document begins here, and a file is one", "write two files"),
-        (
-            "Depth",
-            "this is nested deeper than anything in the language",
-            "compare it with `allswell schema`",
-        ),
-        (
-            "Nodes",
-            "the file has more parts than are read",
-            "split it: all files of the folder are read together",
-        ),
-        ("ScalarBytes", "the file has more text than is read", "split it"),
-        (
-            "unclosed quote",
-            "this quote is never closed",
-            "close it; inside a quoted text, `\"` is written `\\\"` and `'` is written `''`",
-        ),
-        (
-            "mapping values are not allowed",
-            "a `:` stands where no key can be",
-            "quote a value that contains `: `, and check the indentation",
-        ),
-        ("unexpected character: `@'", "a value cannot begin with `@`", "quote it"),
-        (
-            "unexpected character: ``'",
-            "a value cannot begin with a backtick",
-            "quote it; for SQL use `sql: |`",
-        ),
-        (
-            "unexpected character: `%'",
-            "a value cannot begin with `%`",
-            "quote it; for SQL use `sql: |`",
-        ),
-        (
-            "did not find expected '-'",
-            "the list ends here, by its indentation",
-            "indent this line like its neighbours",
-        ),
-    ];
-    for (theirs, ours, hint) in known {
+    for (theirs, ours, hint) in KNOWN {
         if bare.contains(theirs) {
             return (ours.to_owned(), hint);
         }

@@ -66,7 +66,11 @@ impl MySql {
         let begin = preamble(session.flavour, ask);
         short(run(&mut session.conn, begin), stop, |e| trouble::doubt(e, &Phase::Ours)).await?;
         let mut replies = Vec::with_capacity(ask.questions.len());
-        for question in &ask.questions {
+        for (place, question) in ask.questions.iter().enumerate() {
+            if place > 0 {
+                let anew = run(&mut session.conn, guards(session.flavour, ask));
+                short(anew, stop, |e| trouble::doubt(e, &Phase::Ours)).await?;
+            }
             let watched = Watched {
                 work: fetch(&mut session.conn, question, ask.timeout),
                 limit: ask.timeout,
@@ -145,12 +149,14 @@ impl MySql {
 fn options(server: &Server, password: Option<&SecretString>) -> MySqlConnectOptions {
     let mut options = MySqlConnectOptions::new()
         .username(&server.user)
-        .password(password.map_or("", |p| p.expose_secret()))
         .database(&server.database)
         // The session keeps the server's own sql_mode, so that SQL means what it means elsewhere.
         .pipes_as_concat(false)
         .no_engine_substitution(false)
         .timezone(Some("+00:00".to_owned()));
+    if let Some(password) = password {
+        options = options.password(password.expose_secret());
+    }
     options = match &server.endpoint {
         Endpoint::Tcp { host, port } => options.host(host).port(*port),
         Endpoint::Socket { path, .. } => options.socket(path),
@@ -176,20 +182,35 @@ async fn greet(conn: &mut MySqlConnection) -> Result<(u64, String), sqlx::Error>
     Ok((id.parse().unwrap_or(0), version))
 }
 
-/// Asks what the user could do beyond reading.
+/// Asks what the user could do beyond reading, its roles included.
 async fn inspect(conn: &mut MySqlConnection) -> Result<Vec<String>, sqlx::Error> {
-    const POWERS: &str = "\
-        SELECT CAST(privilege_type AS CHAR) FROM information_schema.user_privileges \
-        WHERE grantee = CONCAT(QUOTE(SUBSTRING_INDEX(CURRENT_USER(), '@', 1)), '@', \
-                               QUOTE(SUBSTRING_INDEX(CURRENT_USER(), '@', -1))) \
-          AND privilege_type IN ('SUPER', 'FILE', 'SHUTDOWN', 'SET USER', 'SYSTEM_USER') \
-        ORDER BY 1";
-    let rows = sqlx::raw_sql(POWERS).fetch_all(conn).await?;
-    rows.iter().map(|row| row.try_get_unchecked(0)).collect()
+    const POWERS: [&str; 6] =
+        ["ALL PRIVILEGES", "SUPER", "FILE", "SHUTDOWN", "SET USER", "SYSTEM_USER"];
+    let rows = sqlx::raw_sql("SHOW GRANTS").fetch_all(conn).await?;
+    let mut powers = Vec::new();
+    for row in &rows {
+        let grant: String = row.try_get_unchecked(0)?;
+        let Some((privileges, _)) = grant.split_once(" ON *.* TO ") else { continue };
+        let privileges = privileges.trim_start_matches("GRANT ").split(", ");
+        powers.extend(privileges.filter(|p| POWERS.contains(p)).map(str::to_owned));
+    }
+    powers.sort();
+    powers.dedup();
+    Ok(powers)
 }
 
 /// Writes the opening of the transaction: one round trip for all limits.
 fn preamble(flavour: Flavour, ask: &Ask) -> String {
+    format!(
+        "{}; SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ; \
+         START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY",
+        guards(flavour, ask)
+    )
+}
+
+/// Writes the limits of the next query. A function that an earlier one called may have changed
+/// them, so they are set anew before each.
+fn guards(flavour: Flavour, ask: &Ask) -> String {
     let ms = ask.timeout.as_millis();
     let limit = match flavour {
         Flavour::MariaDb => format!("max_statement_time = {}.{:03}", ms / 1000, ms % 1000),
@@ -199,9 +220,7 @@ fn preamble(flavour: Flavour, ask: &Ask) -> String {
     // wait_timeout: how long a session outlives us, should we die between two statements.
     format!(
         "SET SESSION {limit}, lock_wait_timeout = 1, innodb_lock_wait_timeout = 1, \
-         wait_timeout = {wait}, sql_select_limit = {rows}; \
-         SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ; \
-         START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY",
+         wait_timeout = {wait}, time_zone = '+00:00', sql_select_limit = {rows}",
         wait = (SHORT * 2).as_secs(),
         rows = rows.unwrap_or(1),
     )

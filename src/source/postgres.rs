@@ -8,6 +8,7 @@
 mod control;
 mod decode;
 mod trouble;
+mod wrapped;
 
 use std::fmt::Write as _;
 use std::hash::{BuildHasher, RandomState};
@@ -22,14 +23,14 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::name::ColumnName;
 use crate::domain::verdict::{Cause, Doubt};
 use crate::dsn::{Authorities, Endpoint, Server, Tls};
-use crate::source::ask::{Ask, Question, Reply, Wanted};
-use crate::source::collect::{Appetite, Collector, Fetched, VALUE_BYTES_MAX, whole};
-use crate::source::postgres::control::Control;
+use crate::source::ask::{Ask, Question, Reply};
+use crate::source::collect::{Appetite, Collector, Fetched, whole};
+use crate::source::postgres::control::{Control, Identity};
 use crate::source::postgres::decode::Reading;
 use crate::source::postgres::trouble::Phase;
+use crate::source::postgres::wrapped::Wrapped;
 use crate::source::watch::{SHORT, Watched, opening, short};
 
 /// How long an idle connection is kept, and how long any connection is used.
@@ -208,24 +209,29 @@ impl Postgres {
         reused: bool,
     ) -> Result<Asked, Failure> {
         let name = self.attempt_name(ask);
-        let begin = preamble(conn, ask, &name);
-        let begun = short(run(conn, begin), stop, |e| {
+        let opening = preamble(conn, ask, &name);
+        let begun = short(begin(conn, opening), stop, |e| {
             let stale = matches!(e, sqlx::Error::Io(_)) || trouble::is_shutdown(e);
             if reused && stale {
                 return Failure::Stale;
             }
             Failure::Real(trouble::doubt(e, Phase::Ours))
         });
-        begun.await?;
+        let identity = begun.await?;
         let mut replies = Vec::with_capacity(ask.questions.len());
-        for question in &ask.questions {
+        for (place, question) in ask.questions.iter().enumerate() {
+            if place > 0 {
+                let anew = run(conn, guards(conn, ask, &name));
+                let failed = |e: &sqlx::Error| Failure::Real(trouble::doubt(e, Phase::Ours));
+                short(anew, stop, failed).await?;
+            }
             let watched = Watched {
                 work: fetch(conn, question, ask.timeout),
                 limit: ask.timeout,
                 stop,
-                in_the_way: self.control.somebody_waits_for(&name),
-                cancel: self.control.cancel(&name),
-                terminate: self.control.terminate(&name),
+                in_the_way: self.control.somebody_waits_for(&identity),
+                cancel: self.control.cancel(&identity),
+                terminate: self.control.terminate(&identity),
             };
             let fetched = watched.end().await.map_err(|failure| match failure {
                 Failure::Real(doubt) => Failure::Real(question.blame(doubt)),
@@ -233,14 +239,14 @@ impl Postgres {
             })?;
             replies.push(fetched.reply);
             if !fetched.drained {
-                drop(timeout(SHORT, self.control.cancel(&name)).await);
+                drop(timeout(SHORT, self.control.cancel(&identity)).await);
                 return Ok(Asked { replies, drained: false });
             }
         }
         Ok(Asked { replies, drained: true })
     }
 
-    /// Names an attempt at the server, so that it can be seen and stopped, and nothing else can.
+    /// Names an attempt at the server, for its administrator.
     fn attempt_name(&self, ask: &Ask) -> String {
         // 63 bytes are what PostgreSQL keeps of a name.
         let number = self.attempts.fetch_add(1, Ordering::Relaxed) & 0xff_ffff;
@@ -282,26 +288,37 @@ fn options(server: &Server, password: Option<&SecretString>) -> PgConnectOptions
 async fn inspect(conn: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
     const POWERS: &str = "\
         SELECT 'a superuser' FROM pg_catalog.pg_roles \
-          WHERE rolname = current_user AND rolsuper \
+          WHERE rolname = session_user AND rolsuper \
         UNION ALL SELECT 'a member of ' || r.rolname FROM pg_catalog.pg_roles r \
-          WHERE r.rolname IN ('pg_read_server_files', 'pg_write_server_files', \
-                              'pg_execute_server_program') \
-            AND NOT (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) \
-            AND pg_catalog.pg_has_role(current_user, r.oid, 'MEMBER')";
+          WHERE (r.rolsuper OR r.rolname IN ('pg_read_server_files', 'pg_write_server_files', \
+                                             'pg_execute_server_program')) \
+            AND NOT (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = session_user) \
+            AND pg_catalog.pg_has_role(session_user, r.oid, 'MEMBER')";
     let mut transaction = conn.begin_with("BEGIN READ ONLY").await?;
     let rows = sqlx::query(POWERS).persistent(false).fetch_all(&mut *transaction).await?;
     transaction.rollback().await?;
     rows.iter().map(|row| row.try_get(0)).collect()
 }
 
-/// Writes the opening of the transaction: one round trip for all limits.
+/// Writes the opening of the transaction: one round trip for all limits, and for who we are there.
 fn preamble(conn: &PgConnection, ask: &Ask, name: &str) -> String {
     let isolation = if ask.questions.len() > 1 { " ISOLATION LEVEL REPEATABLE READ" } else { "" };
-    let version = conn.server_version_num().unwrap_or(0);
-    let limit_ms = ask.timeout.as_millis();
+    let mut sql = format!("BEGIN READ ONLY{isolation}; {}", guards(conn, ask, name));
+    if conn.server_version_num().unwrap_or(0) >= 170_000 {
+        // The whole connection ends: the last resort, after everything else had its chance.
+        let questions = u128::try_from(ask.questions.len()).unwrap_or(1);
+        let all_ms = ask.timeout.as_millis() * questions + (SHORT * 3).as_millis();
+        let _ = write!(sql, "; SET LOCAL transaction_timeout = {all_ms}");
+    }
+    sql.push_str("; SELECT pg_catalog.pg_backend_pid()::text, pg_catalog.now()::text");
+    sql
+}
+
+/// Writes the limits of the next query. A function that an earlier one called may have changed
+/// them, so they are set anew before each.
+fn guards(conn: &PgConnection, ask: &Ask, name: &str) -> String {
     let mut sql = format!(
-        "BEGIN READ ONLY{isolation}; \
-         SET LOCAL statement_timeout = {limit_ms}; \
+        "SET LOCAL statement_timeout = {limit_ms}; \
          SET LOCAL lock_timeout = 1000; \
          SET LOCAL idle_in_transaction_session_timeout = {idle_ms}; \
          SET LOCAL row_security = off; \
@@ -310,19 +327,21 @@ fn preamble(conn: &PgConnection, ask: &Ask, name: &str) -> String {
          SET LOCAL max_parallel_workers_per_gather = 0; \
          SET LOCAL jit = off; \
          SET LOCAL application_name = '{name}'",
+        limit_ms = ask.timeout.as_millis(),
         idle_ms = (SHORT * 2).as_millis(),
     );
-    if version >= 140_000 {
+    if conn.server_version_num().unwrap_or(0) >= 140_000 {
         // A busy server does not read its socket: this is how it notices that we died.
         sql.push_str("; SET LOCAL client_connection_check_interval = 1000");
     }
-    if version >= 170_000 {
-        // The whole connection ends: the last resort, after everything else had its chance.
-        let questions = u128::try_from(ask.questions.len()).unwrap_or(1);
-        let all_ms = limit_ms * questions + (SHORT * 3).as_millis();
-        let _ = write!(sql, "; SET LOCAL transaction_timeout = {all_ms}");
-    }
     sql
+}
+
+/// Opens the transaction and returns who we are in it.
+#[expect(clippy::disallowed_methods, reason = "source/ is where SQL from outside is run")]
+async fn begin(conn: &mut PgConnection, sql: String) -> Result<Identity, sqlx::Error> {
+    let row = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_one(conn).await?;
+    Ok(Identity { pid: row.try_get(0)?, began: row.try_get(1)? })
 }
 
 #[expect(clippy::disallowed_methods, reason = "source/ is where SQL from outside is run")]
@@ -379,56 +398,4 @@ async fn fetch(
     }
     drop(rows);
     Ok(collector.finish()?)
-}
-
-/// The user's query inside ours, which limits rows, columns and the size of values.
-#[derive(Debug)]
-pub(super) struct Wrapped {
-    pub(super) sql: String,
-    /// Where the user's query stands in ours, in characters.
-    pub(super) inner: std::ops::Range<usize>,
-    pub(super) inner_text: String,
-    /// What the user calls the columns, in our order.
-    pub(super) columns: Vec<String>,
-}
-
-impl Wrapped {
-    /// OFFSET 0 keeps the inner query as it is; the sizes are looked at before values are sent.
-    fn new(question: &Question, rows_asked: usize) -> Self {
-        let inner = question.query.text();
-        let (names, before, after) = match &question.wanted {
-            Wanted::Rows { columns, .. } => (
-                columns.iter().map(ColumnName::to_string).collect::<Vec<_>>(),
-                "SELECT * FROM (\n".to_owned(),
-                "\n) AS r".to_owned(),
-            ),
-            // A scalar subquery: the server refuses a second column or row.
-            Wanted::OneValue => {
-                (vec!["v".to_owned()], "SELECT (\n".to_owned(), "\n) AS v".to_owned())
-            }
-        };
-        let quoted: Vec<String> = names.iter().map(|n| format!("q.{}", quote(n))).collect();
-        let size = |c: &String| format!("coalesce(pg_catalog.pg_column_size({c}), 0)");
-        let mut list = String::new();
-        for column in &quoted {
-            let size = size(column);
-            let _ = write!(list, "CASE WHEN {size} <= {VALUE_BYTES_MAX} THEN {column} END, ");
-        }
-        let fits: Vec<String> =
-            quoted.iter().map(|c| format!("{} <= {VALUE_BYTES_MAX}", size(c))).collect();
-        let fits = if fits.is_empty() { "true".to_owned() } else { fits.join(" AND ") };
-        let head = format!("SELECT {list}{fits} FROM ({before}");
-        let start = head.chars().count();
-        let sql = format!("{head}{inner}{after} OFFSET 0) AS q LIMIT {rows_asked}");
-        Self {
-            sql,
-            inner: start..start + inner.chars().count(),
-            inner_text: inner.to_owned(),
-            columns: names,
-        }
-    }
-}
-
-fn quote(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }

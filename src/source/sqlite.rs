@@ -6,7 +6,10 @@
 
 mod decode;
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::Read as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -78,6 +81,7 @@ impl Sqlite {
             let message = format!("{} is no file", self.path.display());
             return Err(Doubt::new(Cause::Connect, message));
         }
+        refuse_foreign_log(&self.path)?;
         let options = SqliteConnectOptions::new()
             .filename(&self.path)
             .read_only(true)
@@ -96,6 +100,31 @@ impl Sqlite {
         }
         Ok(conn)
     }
+}
+
+/// A closed database in WAL mode gets its log files from whoever opens it first; were that we, and
+/// not its owner, the application could not write any more.
+fn refuse_foreign_log(path: &Path) -> Result<(), Doubt> {
+    const WAL_VERSION: u8 = 2;
+    let mut header = [0_u8; 20];
+    let read = File::open(path).and_then(|mut file| file.read_exact(&mut header));
+    let log = path.with_file_name(format!(
+        "{}-shm",
+        path.file_name().map(|n| n.to_string_lossy()).unwrap_or_default()
+    ));
+    // The write version of the file format, byte 18: https://www.sqlite.org/fileformat.html
+    if read.is_err() || header[18] != WAL_VERSION || log.exists() {
+        return Ok(());
+    }
+    let owner = |path: &Path| std::fs::metadata(path).map(|meta| meta.uid()).ok();
+    if owner(path) == owner(Path::new("/proc/self")) {
+        return Ok(());
+    }
+    Err(Doubt::new(
+        Cause::Refused,
+        "the database is in WAL mode, closed, and somebody else's: opening it would leave log files \
+         that its owner cannot write; run allswell as its owner, or while the application runs",
+    ))
 }
 
 /// Opens the transaction and returns how SQLite was built.

@@ -239,3 +239,76 @@ async fn a_server_is_believed_only_as_far_as_its_certificate_goes() {
         assert!(said.starts_with(wanted), "{url}: {said}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_evidence_query_switches_off_is_on_again_for_the_check() {
+    let db = Database::new(Engine::Postgres).await;
+    let name = db.name();
+    let sql = format!(
+        "create table hidden (id integer, who text); insert into hidden values (1, '{name}'), (2, 'x'); \
+         alter table hidden enable row level security; \
+         create policy own on hidden using (who = current_user); grant select on hidden to {name}"
+    );
+    db.admin().await.run(&sql).await.unwrap();
+    db.prepare(
+        "create function blind() returns integer language plpgsql as $f$ begin \
+         perform set_config('row_security', 'on', true); return 5; end $f$",
+    )
+    .await;
+    let rest = "expect:\n  rows: {equals: 0}\nevidence: {sql: select blind()}";
+    let said = verdict(db.source(), "select id from hidden where id = 2", rest).await;
+    assert!(said.starts_with("auth:"), "{said}");
+
+    let db = Database::new(Engine::MySql).await;
+    db.prepare("create table t (n integer); insert into t values (0), (-1), (-2), (-3)").await;
+    db.prepare(
+        "create function short() returns integer begin set session sql_select_limit = 1; \
+         return 5; end",
+    )
+    .await;
+    let rest = "expect:\n  values:\n    n: {min: 0}\nevidence: {sql: select short()}";
+    let said = verdict(db.source(), "select n from t order by n desc", rest).await;
+    assert!(said.starts_with("violated: n: expected at least 0, broken on 3 of 4 rows"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn power_that_comes_by_a_role_is_power() {
+    let db = Database::new(Engine::Postgres).await;
+    let name = db.name();
+    let sql = format!("create role boss_{name} superuser; grant boss_{name} to {name}");
+    db.admin().await.run(&sql).await.unwrap();
+    let said = verdict(db.source(), "select 1 as n", COUNTED).await;
+    assert!(said.starts_with("refused: the role is a member of boss_"), "{said}");
+
+    let db = Database::new(Engine::MySql).await;
+    let name = db.name();
+    let mut admin = db.admin().await;
+    for sql in [
+        format!("create role files_{name}"),
+        format!("grant file on *.* to files_{name}"),
+        format!("grant files_{name} to '{name}'@'%'"),
+        format!("set default role files_{name} for '{name}'@'%'"),
+    ] {
+        admin.run(&sql).await.unwrap();
+    }
+    let said = verdict(db.source(), "select 1 as n", COUNTED).await;
+    assert!(said.starts_with("refused: the user has the privilege FILE"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn somebody_elses_closed_write_ahead_log_is_left_alone() {
+    let db = Database::new(Engine::Sqlite).await;
+    db.prepare("pragma journal_mode = wal; create table t (n integer); insert into t values (1)")
+        .await;
+    let Database::Sqlite { path, .. } = &db else { unreachable!("an SQLite") };
+    assert_eq!(verdict(db.source(), "select n from t", COUNTED).await, "confirmed");
+    // Only root can give a file away; elsewhere there is nothing to see.
+    for leftover in ["data.db-shm", "data.db-wal"] {
+        drop(std::fs::remove_file(path.with_file_name(leftover)));
+    }
+    if std::os::unix::fs::chown(path, Some(12_345), None).is_ok() {
+        let said = verdict(db.source(), "select n from t", COUNTED).await;
+        assert!(said.starts_with("refused: the database is in WAL mode"), "{said}");
+        assert!(!path.with_file_name("data.db-shm").exists());
+    }
+}

@@ -135,6 +135,26 @@ fn what_holds_no_check_is_never_a_catalogue() {
 }
 
 #[test]
+fn a_file_that_looks_like_checks_is_never_passed_over() {
+    let good = "version: 1\nowner: t\ndefaults: {source: db}\nchecks:\n  - {id: one, why: w, \
+                sql: select 1 as n, expect: {values: {n: {min: 1}}}}\n";
+    let said =
+        |folder: &Folder| manifest::load(&[folder.path()], &engines()).unwrap_err()[0].to_string();
+    for odd in ["b.YAML", "c.yam", "d.yaml.bak", "e.ymal"] {
+        let folder = Folder::new("odd");
+        fs::write(folder.path().join("a.yaml"), good).unwrap();
+        fs::write(folder.path().join("README.md"), "x").unwrap();
+        assert!(manifest::load(&[folder.path()], &engines()).is_ok());
+        fs::write(folder.path().join(odd), good).unwrap();
+        assert!(said(&folder).contains("looks like a file of checks"), "{odd}: {}", said(&folder));
+    }
+    let folder = Folder::new("odd");
+    fs::write(folder.path().join("a.yaml"), good).unwrap();
+    std::os::unix::fs::symlink("/nowhere", folder.path().join("team-b")).unwrap();
+    assert!(said(&folder).contains("cannot be looked at"), "{}", said(&folder));
+}
+
+#[test]
 fn settings_are_as_strict_and_repeat_nothing_of_the_file() {
     let cases = [
         ("", "a map belongs here"),
@@ -155,6 +175,9 @@ fn settings_are_as_strict_and_repeat_nothing_of_the_file() {
         ("sources: {db: {url: 'sqlite:x.db', allow_superuser: yes}}", "`true` or `false`"),
         ("sources: {db: {url: 'sqlite:x.db', password: \"hunter2", "never closed"),
         ("sources: {db: {url: 'sqlite:x.db', password: *hunter2}}", "alias"),
+        ("sources: {'postgres://u:hunter2@h/d'}", "1 to 63"),
+        ("sources: {db: {url: 'sqlite:x.db', hunter2, hunter2}}", "twice"),
+        ("sources: {db: {url: 'postgres://a@h/d#hunter2'}}", "ignored"),
         ("ledger: {url: hunter2}\nsources: {db: {url: 'sqlite:x.db'}}", "not known here"),
     ];
     for (text, wanted) in cases {
@@ -192,7 +215,7 @@ const SCALARS: [&str; 34] = [
     "[a]",
     "{a: b}",
     "99999999999999999999999999",
-    "1e999999999",
+    "1e99",
     "-",
     "é☃🦀",
     "a: b",

@@ -172,7 +172,8 @@ async fn a_misspelt_column_in_double_quotes_is_not_a_text() {
 async fn what_was_cut_off_is_not_proved() {
     for engine in ENGINES {
         let db = Database::new(engine).await;
-        let cases: [(&str, &str, &str); 5] = [
+        let cases: [(&str, &str, &str); 6] = [
+            ("expect:\n  rows: {min: 1, max: 3}\nmax_rows: 3", "violated", "saw 4"),
             ("expect:\n  values:\n    n: {min: 1}\nmax_rows: 3", "over_limit", "more than 3 rows"),
             ("expect:\n  rows: {min: 2}\nmax_rows: 3", "over_limit", "more than 3 rows"),
             ("expect:\n  rows: {equals: 2}\nmax_rows: 3", "violated", "may be more"),
@@ -199,6 +200,9 @@ async fn expected_keys_have_to_exist_and_to_appear() {
         let rest =
             "expect:\n  keys:\n    columns: [id]\n    from:\n      sql: select id from stores";
         let said = verdict(db.source(), sql, rest).await;
+        assert!(said.starts_with("no_evidence: 0 keys were expected"), "{engine}: {said}");
+        let counted = format!("{rest}\nevidence: {{sql: select 5}}");
+        let said = verdict(db.source(), sql, &counted).await;
         assert!(said.starts_with("no_evidence: 0 keys were expected"), "{engine}: {said}");
         db.prepare("insert into stores values (1), (2), (3)").await;
         let said = verdict(db.source(), sql, rest).await;
@@ -240,6 +244,10 @@ async fn evidence_is_one_whole_number_or_nothing() {
             let said = verdict(db.source(), "select n from t where n > 9", &rest).await;
             assert!(said.starts_with(wanted), "{engine}: {evidence}: {said}");
         }
+        // What is wrong is wrong, whatever the evidence is.
+        let rest = "expect:\n  values:\n    n: {min: 9}\nevidence: {sql: select null}";
+        let said = verdict(db.source(), "select n from t", rest).await;
+        assert!(said.starts_with("violated"), "{engine}: {said}");
         for (column, wanted) in
             [("n", "confirmed"), ("n - 2", "query_error"), ("null", "query_error")]
         {

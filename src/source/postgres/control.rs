@@ -12,6 +12,16 @@ use tokio::time::sleep;
 const LOOK_AFTER: Duration = Duration::from_secs(2);
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// Who an attempt is at the server: a process, and when its transaction began.
+///
+/// Both together name no other transaction, not even one that a pooler put on the same process in
+/// the meantime, and no function of a check's can change them, as it could a name.
+#[derive(Debug)]
+pub(super) struct Identity {
+    pub(super) pid: String,
+    pub(super) began: String,
+}
+
 /// One connection at most, opened when it is first needed.
 pub(super) struct Control {
     options: PgConnectOptions,
@@ -24,34 +34,30 @@ impl Control {
         Self { options, turn: Semaphore::new(1), conn: Mutex::new(None) }
     }
 
-    /// Stops the attempt of this name, if it still runs.
-    ///
-    /// The name is the attempt's own, so no other query can be hit, not even one that a pooler put
-    /// on the same server process in the meantime.
-    pub(super) async fn cancel(&self, attempt: &str) {
+    /// Stops what the attempt runs, if it still does.
+    pub(super) async fn cancel(&self, attempt: &Identity) {
         const CANCEL: &str = "\
             SELECT pg_catalog.pg_cancel_backend(pid) FROM pg_catalog.pg_stat_activity \
-            WHERE application_name = $1 AND usename = session_user \
-              AND state <> 'idle' AND pid <> pg_catalog.pg_backend_pid()";
+            WHERE pid = $1::integer AND xact_start = $2::timestamptz AND usename = session_user";
         // Whether it worked or not, the connection of the attempt is thrown away next.
         drop(self.ask(CANCEL, attempt).await);
     }
 
-    /// Ends the session in which the attempt of this name still runs: a function may catch what
+    /// Ends the session in which the attempt still runs: a function may catch what
     /// [`Control::cancel`] sends.
-    pub(super) async fn terminate(&self, attempt: &str) {
+    pub(super) async fn terminate(&self, attempt: &Identity) {
         const TERMINATE: &str = "\
             SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity \
-            WHERE application_name = $1 AND usename = session_user \
-              AND state <> 'idle' AND pid <> pg_catalog.pg_backend_pid()";
+            WHERE pid = $1::integer AND xact_start = $2::timestamptz AND usename = session_user";
         drop(self.ask(TERMINATE, attempt).await);
     }
 
-    /// Ends when somebody waits for a lock that the attempt of this name holds.
-    pub(super) async fn somebody_waits_for(&self, attempt: &str) {
+    /// Ends when somebody waits for a lock that the attempt holds.
+    pub(super) async fn somebody_waits_for(&self, attempt: &Identity) {
         const WAITERS: &str = "\
             SELECT 1 FROM pg_catalog.pg_stat_activity a, pg_catalog.pg_locks w \
-            WHERE a.application_name = $1 AND a.usename = session_user AND NOT w.granted \
+            WHERE a.pid = $1::integer AND a.xact_start = $2::timestamptz \
+              AND a.usename = session_user AND NOT w.granted \
               AND a.pid = ANY (pg_catalog.pg_blocking_pids(w.pid)) LIMIT 1";
         sleep(LOOK_AFTER).await;
         loop {
@@ -63,7 +69,7 @@ impl Control {
     }
 
     /// Runs one of our queries and says whether it brought a row.
-    async fn ask(&self, sql: &'static str, attempt: &str) -> Result<bool, sqlx::Error> {
+    async fn ask(&self, sql: &'static str, attempt: &Identity) -> Result<bool, sqlx::Error> {
         let Ok(_turn) = self.turn.acquire().await else { return Ok(false) };
         let kept = self.conn.lock().ok().and_then(|mut conn| conn.take());
         let mut conn = match kept {
@@ -71,7 +77,8 @@ impl Control {
             // Boxed: it is large, rare, and part of every attempt's future.
             None => Box::pin(self.options.connect()).await?,
         };
-        let rows = sqlx::query(sql).bind(attempt).persistent(false).fetch_all(&mut conn).await?;
+        let query = sqlx::query(sql).bind(&attempt.pid).bind(&attempt.began).persistent(false);
+        let rows = query.fetch_all(&mut conn).await?;
         if let Ok(mut kept) = self.conn.lock() {
             *kept = Some(conn);
         }

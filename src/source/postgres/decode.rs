@@ -23,6 +23,8 @@ enum Form {
     Float8,
     Numeric,
     Text,
+    /// `char(n)`, whose closing spaces mean nothing.
+    Padded,
     Uuid,
     Date,
     Timestamp,
@@ -51,7 +53,8 @@ fn reading(info: &sqlx::postgres::PgTypeInfo, name: &str) -> Result<Reading, Dou
         "FLOAT4" => Form::Float4,
         "FLOAT8" => Form::Float8,
         "NUMERIC" => Form::Numeric,
-        "TEXT" | "VARCHAR" | "CHAR" | "NAME" | "UNKNOWN" | "citext" => Form::Text,
+        "TEXT" | "VARCHAR" | "NAME" | "UNKNOWN" | "citext" => Form::Text,
+        "CHAR" => Form::Padded,
         "UUID" => Form::Uuid,
         "DATE" => Form::Date,
         "TIMESTAMP" | "TIMESTAMPTZ" => Form::Timestamp,
@@ -140,6 +143,9 @@ fn decode(bytes: &[u8], form: Form) -> Option<Value> {
         }
         Form::Numeric => numeric(bytes),
         Form::Text => Some(Value::Text(std::str::from_utf8(bytes).ok()?.to_owned())),
+        Form::Padded => {
+            Some(Value::Text(std::str::from_utf8(bytes).ok()?.trim_end_matches(' ').to_owned()))
+        }
         Form::Uuid => uuid(bytes),
         Form::Date => date(i32::from_be_bytes(bytes.try_into().ok()?)),
         Form::Timestamp => timestamp(i64::from_be_bytes(bytes.try_into().ok()?)),

@@ -14,7 +14,7 @@ use std::time::Duration;
 use sqlx::postgres::{PgDatabaseError, PgErrorPosition};
 
 use crate::domain::verdict::{Cause, Doubt};
-use crate::source::postgres::Wrapped;
+use crate::source::postgres::wrapped::Wrapped;
 use crate::source::reach;
 use crate::source::watch::late;
 

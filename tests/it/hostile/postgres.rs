@@ -266,6 +266,14 @@ fn in_functions() -> Vec<Mechanism> {
             "timeout"
         ),
         hidden!(
+            "function: other name, deaf to us and to the end of the connection",
+            "perform set_config('application_name', 'innocent', true); \
+             perform set_config('client_connection_check_interval', '0', true); \
+             loop begin perform pg_sleep(30); exception when query_canceled then null; end; end loop",
+            Time,
+            "timeout"
+        ),
+        hidden!(
             "function: data in the error",
             "raise exception 'the card number is 4711'",
             Words,
