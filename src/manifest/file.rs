@@ -82,6 +82,11 @@ fn read(doc: &mut Document<'_>, engines: &Engines) -> Vec<Declared> {
         .unwrap_or_default();
     if let Some(node) = map.get("owner") {
         let owner = doc.parsed(node, Place::Key(&Place::Root, "owner"), Owner::parse);
+        if defaults.owner.is_some() {
+            let hint = "keep one of them".to_owned();
+            let message = "`defaults` names an owner too";
+            doc.fault(node, Place::Key(&Place::Root, "owner"), message, Some(hint));
+        }
         defaults.owner = defaults.owner.or(owner);
     }
     let place = Place::Key(&Place::Root, "checks");
