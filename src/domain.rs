@@ -14,6 +14,7 @@ pub mod catalogue;
 pub mod duration;
 pub mod fault;
 
+mod effects;
 pub mod name;
 pub mod nearest;
 pub mod number;
