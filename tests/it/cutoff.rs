@@ -165,7 +165,7 @@ async fn hold(db: &Database, mut server: Server, slow: &str, quick: &str) {
         let cut = cuts[trial % cuts.len()];
         // Half of them are cut anywhere in a short attempt, half somewhere in a long query.
         let short = cut != Cut::Timeout && dice.once_in(2);
-        let moment = Duration::from_micros(dice.roll() % if short { 12_000 } else { 500_000 });
+        let moment = Duration::from_micros(dice.roll() % if short { 3_000 } else { 500_000 });
         let check = check(engine, if short { quick } else { slow });
         let stop = CancellationToken::new();
         let running = {
