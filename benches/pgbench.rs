@@ -118,12 +118,16 @@ fn main() {
     let small = Folder::new("bench");
     project(small.path(), server.port, 10, CHECKS / 10);
     fs::write(small.path().join("statement.sql"), "select 1 as n;\n").unwrap();
+    let double = Folder::new("bench-double");
+    project(double.path(), server.port, 20, CHECKS / 10);
     let large = Folder::new("bench-load");
     project(large.path(), server.port, 100, 100);
 
     let (mut ours, mut theirs, mut loads, mut parses) = (vec![], vec![], vec![], vec![]);
+    let mut doubles = vec![];
     for _ in 0..ROUNDS {
         ours.push(cost(allswell(small.path(), "run")));
+        doubles.push(cost(allswell(double.path(), "run")));
         theirs.push(cost(pgbench(small.path(), server.port)));
         loads.push(cost(allswell(large.path(), "validate")));
         parses.push(cost(allswell(small.path(), "validate")));
@@ -145,6 +149,11 @@ fn main() {
         CHECKS,
         wall(&parses),
         per_check_us(cpu(&parses)),
+    );
+    println!(
+        "  a check more (from {CHECKS} to {} checks): CPU {:.0} us, parsing included",
+        2 * CHECKS,
+        per_check_us(cpu(&doubles) - cpu(&ours)),
     );
     println!(
         "  pgbench        {:.3} s  {:>6.0} statements/s  client CPU {:>4.0} us per statement",
