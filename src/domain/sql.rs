@@ -91,10 +91,20 @@ impl Query {
         let body = one_statement(&tokens)?;
         refuse_unless_read(body)?;
         refuse_open_parentheses(body)?;
+        let mut brackets = 0_u32;
         for (i, token) in body.iter().enumerate() {
+            match token.token {
+                Token::LBracket => brackets += 1,
+                Token::RBracket => brackets = brackets.saturating_sub(1),
+                _ => {}
+            }
             let before = i.checked_sub(1).map(|i| &body[i].token);
             let after: Vec<&Token> = body[i + 1..].iter().take(2).map(|t| &t.token).collect();
-            refuse_parameter(token, before, &after, engine)?;
+            // `a[1:n]` is a slice; PostgreSQL has no other single colon, the others have none.
+            let slice = brackets > 0 && engine == Engine::Postgres;
+            if !(slice && token.token == Token::Colon) {
+                refuse_parameter(token, &after, engine)?;
+            }
             refuse_write(token, before, &after)?;
             refuse_function(token, &after)?;
         }
@@ -229,7 +239,6 @@ fn refuse_open_parentheses(tokens: &[&TokenWithSpan]) -> Result<(), SqlFault> {
 
 fn refuse_parameter(
     token: &TokenWithSpan,
-    before: Option<&Token>,
     after: &[&Token],
     engine: Engine,
 ) -> Result<(), SqlFault> {
@@ -240,21 +249,12 @@ fn refuse_parameter(
         Token::Placeholder(name) => {
             Err(fault(at, format!("`{name}` is a parameter that nothing binds"), HINT))
         }
-        // `a[1:n]` is a slice; PostgreSQL has no other single colon, the others have none at all.
-        Token::Colon => match after.first() {
-            Some(Token::Number(..)) if engine == Engine::Postgres => Ok(()),
-            Some(_)
-                if engine == Engine::Postgres
-                    && matches!(before, Some(Token::Number(..) | Token::LBracket)) =>
-            {
-                Ok(())
-            }
-            Some(name) => {
-                Err(fault(at, format!("`:{name}` is a parameter that nothing binds"), HINT))
-            }
-            None => Ok(()),
-        },
-        Token::Assignment => Err(fault(
+        Token::Colon => {
+            let name = after.first().map_or_else(String::new, ToString::to_string);
+            Err(fault(at, format!("`:{name}` is a parameter that nothing binds"), HINT))
+        }
+        // PostgreSQL names arguments with it: `make_interval(days := 1)`.
+        Token::Assignment if engine != Engine::Postgres => Err(fault(
             at,
             "`:=` assigns a variable, and a check only reads",
             "use a window function or a CTE",
@@ -381,6 +381,7 @@ mod tests {
         }
         let pg = [
             "select a::text, b[1:2], c ? 'k', d #>> '{a}' from t",
+            "select b[1:n], b[i:j], b[:2], b[2:], b[t.i:t.j], make_interval(days := 1) from t",
             "select $$ ; delete from t $$ as x, $q$ :name $q$ as y",
             "select t.update, t.into from t",
             "select '10:30'::time, e'it\\'s ;'",
