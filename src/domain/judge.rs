@@ -229,6 +229,13 @@ fn doubt(check: &Check, seen: &Observation, evidence: &Result<u64, Doubt>) -> Op
                     or say that none is normal: `evidence: {min: 0, because: …}`";
         return Some(Doubt::new(Cause::NoEvidence, note));
     }
+    // Written evidence says that there was something; `values` needs a row of its own to hold on.
+    let judged = !check.expect.values().is_empty() && !check.expect.allows_zero_rows();
+    if judged && seen.body.count() == 0 && !waived {
+        let note = "0 rows came, and limits on no row prove nothing; if none is normal, say so: \
+                    `evidence: {min: 0, because: …}`";
+        return Some(Doubt::new(Cause::NoEvidence, note));
+    }
     match evidence {
         Err(doubt) => Some(doubt.clone()),
         Ok(evidence) if check.evidence.minimum.is_met_by(*evidence) => None,

@@ -298,7 +298,9 @@ fn refuse_write(
         return Err(fault(at, message, "select the rows instead"));
     }
     let locks = (is_keyword(word, &["FOR"]) && next(&["UPDATE", "SHARE", "NO", "KEY"]))
-        || (is_keyword(word, &["LOCK"]) && next(&["IN"]));
+        || (is_keyword(word, &["LOCK"])
+            && matches!(after, [Token::Word(a), Token::Word(b)]
+                if is_keyword(a, &["IN"]) && is_keyword(b, &["SHARE"])));
     if locks {
         return Err(fault(
             at,
@@ -383,7 +385,7 @@ mod tests {
             "select a::text, b[1:2], c ? 'k', d #>> '{a}' from t",
             "select b[1:n], b[i:j], b[:2], b[2:], b[t.i:t.j], make_interval(days := 1) from t",
             "select $$ ; delete from t $$ as x, $q$ :name $q$ as y",
-            "select t.update, t.into from t",
+            "select t.update, t.into from t where lock in (1, 2)",
             "select '10:30'::time, e'it\\'s ;'",
         ];
         for sql in pg {

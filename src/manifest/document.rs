@@ -340,8 +340,14 @@ impl<'t> Document<'t> {
 
     /// Says whether YAML has made fewer lines of a scalar than were written.
     pub fn is_folded(&self, node: &Node) -> bool {
-        let lines = |text: &str| text.trim().matches('\n').count();
-        scalar(node).is_some_and(|text| lines(text) < lines(self.source(node)))
+        let breaks = |text: &str| text.trim().replace("\r\n", "\n").matches(['\n', '\r']).count();
+        let written = breaks(self.source(node));
+        // An escaped line break in quotes makes up for a folded one: only blocks are counted.
+        match scalar(node) {
+            Some(text) if self.is_block(node) => breaks(text) < written,
+            Some(text) => written > 0 && (self.is_quoted(node) || breaks(text) < written),
+            None => false,
+        }
     }
 
     /// Says whether a map stands in braces.

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 
 use crate::domain::check::Check;
 use crate::domain::fault::Fault;
-use crate::domain::nearest::nearest;
 use crate::manifest::Text;
 use crate::manifest::file::Declared;
 
@@ -104,8 +103,17 @@ fn walk(folder: &Path, depth: usize, files: &mut Vec<PathBuf>, faults: &mut Vec<
 
 /// A slip in a file's name must not take its checks away: `b.YAML`, `c.yam`, `d.yaml.bak`.
 fn looks_like_checks(name: &str) -> bool {
-    let mut endings = name.split('.').skip(1);
-    endings.any(|ending| nearest(ending, ["yaml", "yml"]).is_some() && ending.len() > 2)
+    const PUT_ASIDE: [&str; 7] = ["bak", "old", "orig", "save", "tmp", "off", "disabled"];
+    let lowered = name.to_lowercase();
+    let slip = |ending: &str| {
+        let near = |word| strsim::damerau_levenshtein(ending, word) <= 1;
+        ending.starts_with('y') && (near("yaml") || near("yml"))
+    };
+    match lowered.rsplit('.').collect::<Vec<_>>().as_slice() {
+        [last, before, _, ..] if PUT_ASIDE.contains(last) => slip(before),
+        [last, _, ..] => slip(last),
+        _ => false,
+    }
 }
 
 fn read_file(path: &Path, faults: &mut Vec<Fault>) -> Option<Text> {

@@ -143,7 +143,9 @@ fn a_file_that_looks_like_checks_is_never_passed_over() {
     for odd in ["b.YAML", "c.yam", "d.yaml.bak", "e.ymal"] {
         let folder = Folder::new("odd");
         fs::write(folder.path().join("a.yaml"), good).unwrap();
-        fs::write(folder.path().join("README.md"), "x").unwrap();
+        for other in ["README.md", "data.xml", "x.toml", "mail.eml", "values.yaml.tpl", "q.sql"] {
+            fs::write(folder.path().join(other), "x").unwrap();
+        }
         assert!(manifest::load(&[folder.path()], &engines()).is_ok());
         fs::write(folder.path().join(odd), good).unwrap();
         assert!(said(&folder).contains("looks like a file of checks"), "{odd}: {}", said(&folder));
