@@ -4,11 +4,14 @@ mod args;
 mod demo;
 mod environment;
 mod exit;
+mod next;
 mod paint;
 mod report;
 mod run;
 mod stop;
 mod validate;
+mod windows;
+mod zones;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -38,6 +41,8 @@ pub fn main() -> ExitCode {
         Verb::Validate(args) => validate::validate(&args),
         Verb::Run(args) => run::run(&args),
         Verb::Demo(args) => demo::demo(&args),
+        Verb::Next(args) => next::next(&args),
+        Verb::Zones(args) => zones::zones(&args),
         Verb::Schema => print(&format!("{:#}\n", schema())),
     };
     exit.into()

@@ -10,6 +10,19 @@ mod literal;
 pub mod observation;
 pub mod verdict;
 
+pub mod crontab;
+pub mod schedule;
+pub mod timetable;
+pub mod window;
+pub mod zone;
+
+pub mod agenda;
+pub mod series;
+
+pub mod life;
+pub mod standing;
+pub mod supersession;
+
 pub mod catalogue;
 pub mod duration;
 pub mod fault;
@@ -18,5 +31,6 @@ mod effects;
 pub mod name;
 pub mod nearest;
 pub mod number;
+pub mod parameter;
 pub mod sql;
 pub mod value;

@@ -2,3 +2,4 @@
 
 pub mod attempt;
 pub mod round;
+pub mod zone_list;

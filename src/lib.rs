@@ -9,6 +9,7 @@ pub mod bounded;
 pub mod clock;
 pub mod dsn;
 pub mod secret;
+pub mod zones;
 
 pub mod manifest;
 pub mod source;

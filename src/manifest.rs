@@ -8,6 +8,7 @@ mod document;
 mod expectation;
 mod file;
 mod folder;
+mod timing;
 mod yaml;
 
 use std::collections::BTreeMap;
@@ -17,14 +18,35 @@ use crate::domain::catalogue::Catalogue;
 use crate::domain::fault::Fault;
 use crate::domain::name::SourceName;
 use crate::domain::sql::Engine;
+use crate::zones::Zones;
 
 pub use document::{Document, Map, Place};
 pub use yaml::Node;
 
 pub(crate) use file::timeout;
+pub(crate) use timing::{date, instant};
 
 /// The sources that checks may name, with the dialect that each speaks.
 pub type Engines = BTreeMap<SourceName, Engine>;
+
+/// What checks may name.
+#[derive(Debug, Clone, Copy)]
+pub struct World<'w> {
+    /// The sources.
+    pub engines: &'w Engines,
+    /// Those of them to which no instant can be bound yet, because the settings do not say how they
+    /// store instants.
+    pub without_instants: &'w [SourceName],
+    /// The zones.
+    pub zones: &'w Zones,
+}
+
+impl<'w> World<'w> {
+    /// Sources to which everything can be bound, and zones.
+    pub fn new(engines: &'w Engines, zones: &'w Zones) -> Self {
+        Self { engines, without_instants: &[], zones }
+    }
+}
 
 /// One file of checks, read.
 #[derive(Debug, Clone)]
@@ -39,10 +61,10 @@ pub struct Text {
 ///
 /// # Errors
 /// All faults of all files, in the order of files and lines.
-pub fn load(paths: &[impl AsRef<Path>], engines: &Engines) -> Result<Catalogue, Vec<Fault>> {
+pub fn load(paths: &[impl AsRef<Path>], world: World<'_>) -> Result<Catalogue, Vec<Fault>> {
     let mut faults = Vec::new();
     let texts = folder::read(paths, &mut faults);
-    match parse(&texts, engines) {
+    match parse(&texts, world) {
         Ok(catalogue) if faults.is_empty() => Ok(catalogue),
         Ok(_) => Err(faults),
         Err(more) => {
@@ -59,11 +81,14 @@ pub fn load(paths: &[impl AsRef<Path>], engines: &Engines) -> Result<Catalogue, 
 ///
 /// # Errors
 /// All faults of all texts.
-pub fn parse(texts: &[Text], engines: &Engines) -> Result<Catalogue, Vec<Fault>> {
-    let mut faults = Vec::new();
+pub fn parse(texts: &[Text], world: World<'_>) -> Result<Catalogue, Vec<Fault>> {
+    let (mut faults, mut warnings) = (Vec::new(), Vec::new());
     let mut declared = Vec::new();
     for text in texts {
-        declared.extend(file::checks(text, engines, &mut faults));
+        let read = file::checks(text, &world);
+        declared.extend(read.declared);
+        faults.extend(read.faults);
+        warnings.extend(read.warnings);
     }
     let checks = folder::unique(declared, &mut faults);
     if faults.is_empty() && checks.is_empty() {
@@ -74,5 +99,5 @@ pub fn parse(texts: &[Text], engines: &Engines) -> Result<Catalogue, Vec<Fault>>
              check\")",
         ));
     }
-    if faults.is_empty() { Ok(Catalogue::new(checks)) } else { Err(faults) }
+    if faults.is_empty() { Ok(Catalogue::new(checks, warnings)) } else { Err(faults) }
 }

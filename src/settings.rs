@@ -9,13 +9,15 @@ use std::time::Duration;
 use crate::bounded;
 use crate::domain::fault::Fault;
 use crate::domain::name::SourceName;
+use crate::domain::sql::Engine;
 use crate::dsn::Dsn;
 use crate::manifest::{self, Document, Engines, Map, Node, Place, Text};
 use crate::secret::Reference;
-use crate::source::SourceSettings;
+use crate::source::{Instants, SourceSettings};
 
 const SETTINGS_KEYS: [&str; 2] = ["checks", "sources"];
-const SOURCE_KEYS: [&str; 5] = ["url", "password", "connections", "timeout", "allow_superuser"];
+const SOURCE_KEYS: [&str; 6] =
+    ["url", "password", "connections", "timeout", "instants", "allow_superuser"];
 const BYTES_MAX: u64 = 1 << 20;
 const CONNECTIONS_MAX: u64 = 64;
 const CONNECTIONS: u16 = 2;
@@ -40,6 +42,7 @@ pub struct SourceEntry {
     password: Option<Reference>,
     connections: u16,
     timeout: Duration,
+    instants: Option<Instants>,
     allow_superuser: bool,
 }
 
@@ -77,6 +80,12 @@ impl Settings {
     pub fn engines(&self) -> Engines {
         self.sources.iter().map(|s| (s.name.clone(), s.dsn.engine())).collect()
     }
+
+    /// Names the sources of which it is not known how they store instants.
+    pub fn without_instants(&self) -> Vec<SourceName> {
+        let unknown = |s: &&SourceEntry| s.dsn.engine() == Engine::Sqlite && s.instants.is_none();
+        self.sources.iter().filter(unknown).map(|s| s.name.clone()).collect()
+    }
 }
 
 impl SourceEntry {
@@ -93,6 +102,7 @@ impl SourceEntry {
             password,
             connections: self.connections,
             timeout: self.timeout,
+            instants: self.instants,
             allow_superuser: self.allow_superuser,
         })
     }
@@ -164,6 +174,16 @@ fn source(
     let timeout = optional(&map, "timeout", |node| {
         doc.parsed(node, Place::Key(&place, "timeout"), manifest::timeout)
     });
+    let instants = optional(&map, "instants", |node| {
+        let place = Place::Key(&place, "instants");
+        let form = doc.word(node, place, &Instants::WORDS)?;
+        if dsn.as_ref().is_some_and(|dsn| dsn.engine() != Engine::Sqlite) {
+            let hint = "remove it: the server has types for instants".to_owned();
+            doc.fault(node, place, "`instants` is for SQLite", Some(hint));
+            return None;
+        }
+        Some(form)
+    });
     let allow_superuser = optional(&map, "allow_superuser", |node| {
         let words = [("true", true), ("false", false)];
         doc.word(node, Place::Key(&place, "allow_superuser"), &words)
@@ -174,6 +194,7 @@ fn source(
         password: password?,
         connections: connections?.unwrap_or(CONNECTIONS),
         timeout: timeout?.unwrap_or(TIMEOUT),
+        instants: instants?,
         allow_superuser: allow_superuser?.unwrap_or(false),
     })
 }

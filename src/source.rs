@@ -6,9 +6,11 @@
 
 pub mod ask;
 
+mod bind;
 mod collect;
 mod columns;
 mod mysql;
+pub mod offsets;
 mod postgres;
 mod reach;
 mod sqlite;
@@ -27,6 +29,8 @@ use crate::domain::verdict::{Cause, Doubt};
 use crate::dsn::Dsn;
 use crate::source::ask::{Ask, Reply};
 
+pub use bind::Instants;
+
 /// What a source is opened with.
 #[derive(Debug, Clone)]
 pub struct SourceSettings {
@@ -40,6 +44,8 @@ pub struct SourceSettings {
     pub connections: u16,
     /// How long a statement may run where the check does not say.
     pub timeout: Duration,
+    /// How instants are stored, where the database has no type for them.
+    pub instants: Option<Instants>,
     /// Whether a role may watch that could write files on the server or is a superuser.
     pub allow_superuser: bool,
 }
@@ -65,7 +71,7 @@ enum Keeper {
 impl Source {
     /// Prepares to watch a database.
     pub fn new(settings: SourceSettings) -> Self {
-        let SourceSettings { name, dsn, password, connections, timeout, allow_superuser } =
+        let SourceSettings { name, dsn, password, connections, timeout, instants, allow_superuser } =
             settings;
         let keeper = match dsn {
             Dsn::Postgres(server) => Keeper::Postgres(Box::new(postgres::Postgres::new(
@@ -78,7 +84,7 @@ impl Source {
                 password.as_ref(),
                 allow_superuser,
             ))),
-            Dsn::Sqlite(path) => Keeper::Sqlite(sqlite::Sqlite::new(path)),
+            Dsn::Sqlite(path) => Keeper::Sqlite(sqlite::Sqlite::new(path, instants)),
         };
         Self { name, timeout, slots: Semaphore::new(usize::from(connections.max(1))), keeper }
     }

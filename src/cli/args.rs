@@ -2,7 +2,12 @@
 
 use std::path::PathBuf;
 
+use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::cli::windows;
+use crate::domain::catalogue::Selection;
+use crate::manifest;
 
 /// Proves data right, and says so when the proof does not come.
 #[derive(Debug, Parser)]
@@ -22,6 +27,10 @@ pub(super) enum Verb {
     Validate(ValidateArgs),
     /// Look once at what the checks declare, and say what is confirmed
     Run(RunArgs),
+    /// Say what is due when, and what clock changes do to it
+    Next(NextArgs),
+    /// Say which rules of time zones are used, and who computes with others
+    Zones(ZonesArgs),
     /// Print the JSON Schema of the language, for editors
     Schema,
 }
@@ -46,21 +55,87 @@ pub(super) struct ValidateArgs {
 pub(super) struct RunArgs {
     #[command(flatten)]
     pub(super) from: From,
-    /// Only the check of this id; may be repeated
-    #[arg(long, value_name = "ID")]
-    pub(super) check: Vec<String>,
-    /// Only the checks of this owner; may be repeated
-    #[arg(long, value_name = "OWNER")]
-    pub(super) owner: Vec<String>,
-    /// Only the checks that ask this source; may be repeated
-    #[arg(long, value_name = "SOURCE")]
-    pub(super) source: Vec<String>,
+    #[command(flatten)]
+    pub(super) select: Select,
+    /// The windows of a local date, like 2026-03-08, or of dates: 2026-03-01..2026-04-01 is March
+    #[arg(long, value_name = "DATES", value_parser = windows::dates)]
+    pub(super) window: Option<(NaiveDate, NaiveDate)>,
+    /// The last windows that had ended and settled by then, like 2026-03-09T12:00:00Z
+    #[arg(long, value_name = "INSTANT", value_parser = manifest::instant, conflicts_with = "window")]
+    pub(super) at: Option<DateTime<Utc>>,
     /// Show the SQL of what is not confirmed
     #[arg(long)]
     pub(super) sql: bool,
     /// How to say it
     #[arg(long, value_enum, default_value_t = Output::Text)]
     pub(super) output: Output,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct NextArgs {
+    #[command(flatten)]
+    pub(super) at: From,
+    #[command(flatten)]
+    pub(super) select: Select,
+    /// After this instant [default: now]
+    #[arg(long, value_name = "INSTANT", value_parser = instant_or_date)]
+    pub(super) from: Option<DateTime<Utc>>,
+    /// Up to this instant [default: 7 days later]
+    #[arg(long, value_name = "INSTANT", value_parser = instant_or_date)]
+    pub(super) to: Option<DateTime<Utc>>,
+    /// Only in this zone; for checks whose zones a query names, in this zone; may be repeated
+    #[arg(long, value_name = "ZONE")]
+    pub(super) zone: Vec<String>,
+    /// How to say it
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub(super) output: Output,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct ZonesArgs {
+    #[command(flatten)]
+    pub(super) from: From,
+    /// List the clock changes of this zone, and ask no database; may be repeated
+    #[arg(long, value_name = "ZONE")]
+    pub(super) zone: Vec<String>,
+    /// Ask no database
+    #[arg(long)]
+    pub(super) offline: bool,
+    /// How to say it
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub(super) output: Output,
+}
+
+/// Reads an instant, or a date as its beginning in UTC.
+fn instant_or_date(text: &str) -> Result<DateTime<Utc>, String> {
+    match manifest::date(text) {
+        Ok(date) => Ok(date.and_time(NaiveTime::MIN).and_utc()),
+        Err(_) => manifest::instant(text),
+    }
+}
+
+/// Which checks.
+#[derive(Debug, clap::Args)]
+pub(super) struct Select {
+    /// Only the check of this id; may be repeated
+    #[arg(long, value_name = "ID")]
+    check: Vec<String>,
+    /// Only the checks of this owner; may be repeated
+    #[arg(long, value_name = "OWNER")]
+    owner: Vec<String>,
+    /// Only the checks that ask this source; may be repeated
+    #[arg(long, value_name = "SOURCE")]
+    source: Vec<String>,
+}
+
+impl Select {
+    pub(super) fn selection(&self) -> Selection {
+        Selection {
+            checks: self.check.clone(),
+            owners: self.owner.clone(),
+            sources: self.source.clone(),
+        }
+    }
 }
 
 /// Where settings and checks are.

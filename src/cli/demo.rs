@@ -12,11 +12,12 @@ use crate::cli::exit::Exit;
 use crate::cli::paint::Paint;
 use crate::cli::report::Style;
 use crate::cli::run::{addresses, look};
-use crate::cli::validate::refuse;
+use crate::cli::validate::{Loaded, load_with, refuse, zones};
+use crate::cli::windows::{self, Wanted};
 use crate::cli::{complain, print, report};
+use crate::clock;
 use crate::domain::fault::Fault;
 use crate::engine::round::Outcome;
-use crate::manifest;
 use crate::settings::Settings;
 
 /// The example catalogue of this repository, which the demo checks.
@@ -25,23 +26,26 @@ const CHECKS: [(&str, &str); 2] = [
     ("checks/accounts.yaml", include_str!("../../checks/accounts.yaml")),
 ];
 
+/// The local dates that the demo looks at.
+const DATES: &str = "2025-01-01..2026-01-01";
+
 const SETTINGS: &str = "\
 # Where the checks are, and which databases they may ask.
 checks: [checks/]
 sources:
-  company: {url: \"sqlite:company.db\"}
+  company: {url: \"sqlite:company.db\", instants: sql, connections: 4}
 ";
 
 /// What each check of the demo shows.
 const WORDS: [(&str, &str); 10] = [
     (
-        "every-day-is-invoiced-as-used",
-        "the defect: two accounts, two days, whose errors cancel out",
+        "each-local-day-is-invoiced-as-used",
+        "the defect: a stripe of offsets, for six weeks after clocks changed",
     ),
     ("addresses-are-verified", "the table was renamed; elsewhere such a check often ends green"),
     ("refunds-are-approved", "nothing is wrong with no refunds at all, so nothing is proved"),
-    ("one-invoice-line-per-day-of-usage", "counts agree, and do not show the defect"),
-    ("the-grand-total-agrees", "the total agrees to the cent, and does not show it either"),
+    ("the-grand-total-agrees", "the total agrees to the cent, and does not show the defect"),
+    ("the-total-of-each-account-agrees", "so does the total of each account"),
     ("invoice-lines-are-positive", "no bad row, and evidence that there were rows to look at"),
     ("chargebacks-are-answered", "no rows here is normal, and the check says why"),
     ("every-account-has-a-zone", "NULL satisfies no limit"),
@@ -75,7 +79,7 @@ pub(super) fn demo(args: &DemoArgs) -> Exit {
     let mut text = format!(
         "A small billing company, {} in {shown}\n\n{}",
         if made { "made" } else { "found as you left it" },
-        report::text(&outcomes, &style)
+        report::text(&outcomes, &[], &style)
     );
     if made {
         text.push_str("\nWhat you see:\n");
@@ -88,8 +92,9 @@ pub(super) fn demo(args: &DemoArgs) -> Exit {
     let _ = write!(
         text,
         "\nChange a check or the data, and look again:\n  \
-         {program} run --config {shown}/allswell.yaml\n\
-         It ends with 1 as long as something is violated. To begin anew, remove {shown}.\n"
+         {program} run --config {shown}/allswell.yaml --window {DATES}\n  \
+         {program} next --config {shown}/allswell.yaml --zone America/New_York --from 2025-11-01\n\
+         The first ends with 1 as long as something is violated. To begin anew, remove {shown}.\n"
     );
     // A new demo is there to show all three verdicts: that it does so is its success.
     let seen = |exit: Exit| outcomes.iter().any(|o| Exit::of(std::slice::from_ref(o)) == exit);
@@ -108,7 +113,7 @@ fn prepare(folder: &Path) -> io::Result<Option<bool>> {
         return Ok(None);
     }
     fs::create_dir_all(folder.join("checks"))?;
-    company::make(&folder.join("company.db"))?;
+    company::make(&folder.join("company.db"), &zones())?;
     for (path, text) in CHECKS {
         fs::write(folder.join(path), text)?;
     }
@@ -121,12 +126,24 @@ fn prepare(folder: &Path) -> io::Result<Option<bool>> {
 fn check(folder: &Path) -> Result<(Settings, Vec<Outcome>), Exit> {
     let invalid = |faults: Vec<Fault>| refuse(&faults, Output::Text);
     let settings = Settings::read(&folder.join("allswell.yaml")).map_err(invalid)?;
-    let catalogue = manifest::load(&settings.checks, &settings.engines()).map_err(invalid)?;
-    match look(&settings, catalogue.checks()) {
-        Ok(outcomes) => Ok((settings, outcomes)),
-        Err((message, exit)) => {
-            complain(&message);
-            Err(exit)
+    let paths = settings.checks.clone();
+    let Loaded { settings, catalogue, zones } = load_with(settings, &paths).map_err(invalid)?;
+    let told = |(message, exit): (String, Exit)| {
+        complain(&message);
+        exit
+    };
+    let now = clock::now();
+    let year = windows::dates(DATES).map_err(|message| told((message, Exit::Invalid)))?;
+    let mut outcomes = Vec::new();
+    // The data is of one year; what has no window is looked at as it is.
+    let (windowed, others): (Vec<_>, Vec<_>) =
+        catalogue.checks().iter().cloned().partition(|check| check.window.is_some());
+    let year = Some(Wanted::Dates(year.0, year.1));
+    for (checks, wanted) in [(others, None), (windowed, year)] {
+        if !checks.is_empty() {
+            let seen = look(&settings, &zones, &checks, wanted, now).map_err(told)?;
+            outcomes.extend(seen.outcomes);
         }
     }
+    Ok((settings, outcomes))
 }

@@ -3,43 +3,51 @@
 use std::io::IsTerminal;
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::args::{Output, RunArgs};
 use crate::cli::exit::Exit;
 use crate::cli::paint::Paint;
-use crate::cli::report::{Addresses, Style};
-use crate::cli::validate::{Loaded, load, refuse};
+use crate::cli::report::{Addresses, Paused, Style};
+use crate::cli::validate::{Loaded, load, refuse, warn};
+use crate::cli::windows::{self, Wanted};
 use crate::cli::{complain, print, report, stop};
 use crate::clock;
-use crate::domain::catalogue::Selection;
 use crate::domain::check::Check;
+use crate::domain::series::{Series, Zone};
 use crate::domain::verdict::Verdict;
+use crate::domain::window::ZoneChoice;
 use crate::engine::attempt::Sources;
-use crate::engine::round::{Outcome, round};
+use crate::engine::round::{Outcome, Task, round};
+use crate::engine::zone_list;
 use crate::settings::Settings;
 use crate::source::Source;
+use crate::zones::Zones;
 
 pub(super) fn run(args: &RunArgs) -> Exit {
-    let Loaded { settings, catalogue } = match load(&args.from) {
+    let Loaded { settings, catalogue, zones } = match load(&args.from) {
         Ok(loaded) => loaded,
         Err(faults) => return refuse(&faults, args.output),
     };
-    let wanted = Selection {
-        checks: args.check.clone(),
-        owners: args.owner.clone(),
-        sources: args.source.clone(),
-    };
-    let checks = match catalogue.select(&wanted) {
+    warn(&catalogue);
+    let checks = match catalogue.select(&args.select.selection()) {
         Ok(checks) => checks,
         Err(message) => {
             complain(&message);
             return Exit::Invalid;
         }
     };
-    let outcomes = match look(&settings, &checks) {
-        Ok(outcomes) => outcomes,
+    let now = clock::now();
+    let wanted = match (args.window, args.at) {
+        (Some((from, to)), _) => Some(Wanted::Dates(from, to)),
+        (None, Some(at)) => Some(Wanted::LastBy(at)),
+        (None, None) => None,
+    };
+    let seen = look(&settings, &zones, &checks, wanted, now);
+    let Seen { outcomes, paused } = match seen {
+        Ok(seen) => seen,
         Err((message, exit)) => {
             complain(&message);
             return exit;
@@ -49,11 +57,17 @@ pub(super) fn run(args: &RunArgs) -> Exit {
         Output::Text => {
             let addresses = addresses(&settings);
             let (paint, with_sql) = (Paint::of_stdout(), args.sql);
-            report::text(&outcomes, &Style { paint, with_sql, addresses: &addresses })
+            report::text(&outcomes, &paused, &Style { paint, with_sql, addresses: &addresses })
         }
-        Output::Json => format!("{}\n", report::json(&outcomes)),
+        Output::Json => format!("{}\n", report::json(&outcomes, &paused)),
     };
     Exit::of(&outcomes).after(print(&text))
+}
+
+/// What a look brought.
+pub(super) struct Seen {
+    pub(super) outcomes: Vec<Outcome>,
+    pub(super) paused: Vec<Paused>,
 }
 
 /// Says where each source is.
@@ -61,14 +75,29 @@ pub(super) fn addresses(settings: &Settings) -> Addresses {
     settings.sources.iter().map(|s| (s.name.clone(), s.dsn.to_string())).collect()
 }
 
-/// Opens the sources that the checks ask and makes a round.
+/// Opens the sources that the checks ask and makes a round: of what is wanted, or of the present and
+/// the last windows.
 pub(super) fn look(
     settings: &Settings,
+    zones: &Zones,
     checks: &[Arc<Check>],
-) -> Result<Vec<Outcome>, (String, Exit)> {
+    wanted: Option<Wanted>,
+    now: DateTime<Utc>,
+) -> Result<Seen, (String, Exit)> {
+    let mut round = Round { zones, wanted, now, tasks: Vec::new(), paused: Vec::new() };
+    let (windowed, others): (Vec<_>, Vec<_>) = checks.iter().partition(|c| c.window.is_some());
+    if wanted.is_some() && windowed.is_empty() {
+        let message = "none of these checks has a window; leave `--window` and `--at` away";
+        return Err((message.into(), Exit::Invalid));
+    }
+    let left_out = if wanted.is_some() { others.len() } else { 0 };
+    if left_out > 0 {
+        complain(&format!("{left_out} checks without a window are left out"));
+    }
+    let checks = || checks.iter().filter(|c| wanted.is_none() || c.window.is_some());
     let mut sources = Sources::new();
     for entry in &settings.sources {
-        if checks.iter().any(|c| c.sources().contains(&&entry.name)) {
+        if checks().any(|c| c.sources().contains(&&entry.name)) {
             let source = Source::new(entry.open().map_err(|e| (e, Exit::Invalid))?);
             sources.insert(entry.name.clone(), Arc::new(source));
         }
@@ -80,21 +109,101 @@ pub(super) fn look(
         .build()
         .map_err(|e| (format!("cannot start: {e}"), Exit::Io))?;
     let stop = CancellationToken::new();
-    let progress = Progress::new(checks.len());
-    let outcomes = runtime.block_on(async {
+    let seen = runtime.block_on(async {
         let sources = Arc::new(sources);
         tokio::select! {
-            outcomes = round(checks, &sources, clock::now(), &stop, |o| progress.saw(o)) => {
-                Ok(outcomes)
-            }
+            seen = round.make(checks().cloned().collect(), &sources, &stop) => seen,
             () = stop::on_signal(stop.clone()) => {
                 Err(("stopped at once: nothing can be said".to_owned(), Exit::Unconfirmed))
             }
         }
     });
-    progress.finish();
     runtime.shutdown_background();
-    outcomes
+    Ok(Seen { outcomes: seen?, paused: round.paused })
+}
+
+/// A round that is being put together.
+struct Round<'a> {
+    zones: &'a Zones,
+    wanted: Option<Wanted>,
+    now: DateTime<Utc>,
+    tasks: Vec<Task>,
+    paused: Vec<Paused>,
+}
+
+impl Round<'_> {
+    async fn make(
+        &mut self,
+        checks: Vec<Arc<Check>>,
+        sources: &Arc<Sources>,
+        stop: &CancellationToken,
+    ) -> Result<Vec<Outcome>, (String, Exit)> {
+        let mut outcomes = Vec::new();
+        for check in checks {
+            if self.waits(&check) {
+                continue;
+            }
+            let rules = |name: &_| self.zones.rules(name);
+            let Some(rule) = &check.window else {
+                self.tasks.push(Task::present(check));
+                continue;
+            };
+            let series = match &rule.zones {
+                ZoneChoice::From(from) => {
+                    let listed = zone_list::list(&check, from, self.zones, sources, stop).await;
+                    let task = Task::present(Arc::clone(&check));
+                    outcomes.push(Outcome::new(&task, self.now, listed.attempted));
+                    let zones = listed.zones.iter();
+                    zones.map(|zone| Series::in_zone(&check, zone, &rules)).collect()
+                }
+                ZoneChoice::Nowhere | ZoneChoice::One(_) | ZoneChoice::Each(_) => {
+                    Series::of(&check, &rules)
+                }
+            };
+            // The manifest looked each zone up.
+            for series in series.unwrap_or_default() {
+                self.choose(&series)?;
+            }
+        }
+        if self.tasks.is_empty() && outcomes.is_empty() && self.paused.is_empty() {
+            let message = "there is no window there that has ended and settled".to_owned();
+            return Err((message, Exit::Invalid));
+        }
+        let progress = Progress::new(self.tasks.len());
+        outcomes.extend(round(&self.tasks, sources, self.now, stop, |o| progress.saw(o)).await);
+        progress.finish();
+        Ok(outcomes)
+    }
+
+    /// Puts a check aside that its owner lets wait.
+    fn waits(&mut self, check: &Arc<Check>) -> bool {
+        let written = check.window.as_ref().and_then(|rule| rule.zones.written().first());
+        let home = written.and_then(|name| self.zones.rules(name));
+        let home = home.unwrap_or_else(|| Zone::utc().rules);
+        let until = check.pause.as_ref().map(|pause| pause.until.instant(&home));
+        let Some(until) = until.filter(|until| *until > self.now) else { return false };
+        self.paused.push(Paused { check: Arc::clone(check), until });
+        true
+    }
+
+    fn choose(&mut self, series: &Series) -> Result<(), (String, Exit)> {
+        let Some(rule) = series.window() else { return Ok(()) };
+        let wanted = self.wanted.unwrap_or(Wanted::LastBy(self.now));
+        let chosen = windows::choose(series, rule, wanted, self.now);
+        let chosen = chosen.map_err(|message| (message, Exit::Invalid))?;
+        let name = format!("{} in {}", series.check.id, series.home.name);
+        if let Some((date, settles)) = chosen.unsettled {
+            let settles = windows::shown(settles);
+            complain(&format!("{name}: not from {date} on, which settles at {settles}"));
+        }
+        if chosen.excepted > 0 {
+            let because = series.check.except.as_ref().map_or("", |e| e.because.as_str());
+            let dates = chosen.excepted;
+            complain(&format!("{name}: {dates} dates are taken out by their owner: {because}"));
+        }
+        self.tasks.extend(chosen.windows.into_iter().map(|w| Task::window(series, w)));
+        Ok(())
+    }
 }
 
 /// A line on the terminal while it takes long.

@@ -9,13 +9,15 @@ use crate::cli::exit::Exit;
 use crate::cli::{complain, print};
 use crate::domain::catalogue::Catalogue;
 use crate::domain::fault::Fault;
-use crate::manifest;
+use crate::manifest::{self, World};
 use crate::settings::Settings;
+use crate::zones::Zones;
 
 /// Settings and the catalogue that they name.
 pub(super) struct Loaded {
     pub(super) settings: Settings,
     pub(super) catalogue: Catalogue,
+    pub(super) zones: Zones,
 }
 
 /// Reads settings and checks.
@@ -28,9 +30,30 @@ pub(super) fn load(from: &From) -> Result<Loaded, Vec<Fault>> {
         })
         .unwrap_or_else(|| PathBuf::from("allswell.yaml"));
     let settings = Settings::read(&path)?;
-    let paths = if from.paths.is_empty() { &settings.checks } else { &from.paths };
-    let catalogue = manifest::load(paths, &settings.engines())?;
-    Ok(Loaded { settings, catalogue })
+    let paths = if from.paths.is_empty() { settings.checks.clone() } else { from.paths.clone() };
+    load_with(settings, &paths)
+}
+
+/// Reads the checks at some paths with settings that are read already.
+pub(super) fn load_with(settings: Settings, paths: &[PathBuf]) -> Result<Loaded, Vec<Fault>> {
+    let zones = zones();
+    let (engines, without_instants) = (settings.engines(), settings.without_instants());
+    let world = World { engines: &engines, without_instants: &without_instants, zones: &zones };
+    let catalogue = manifest::load(paths, world)?;
+    Ok(Loaded { settings, catalogue, zones })
+}
+
+/// Opens the zones: the host's folder is named by `TZDIR`, as for everybody else on it.
+pub(super) fn zones() -> Zones {
+    let folder = std::env::var_os("TZDIR").filter(|p| !p.is_empty()).map(PathBuf::from);
+    Zones::open(folder.as_deref())
+}
+
+/// Tells what is accepted and had better be written otherwise.
+pub(super) fn warn(catalogue: &Catalogue) {
+    for warning in catalogue.warnings() {
+        complain(&format!("warning: {warning}\n"));
+    }
 }
 
 /// Tells all faults, and ends as invalid.
@@ -44,7 +67,7 @@ pub(super) fn refuse(faults: &[Fault], output: Output) -> Exit {
             complain(&format!("{} {noun}; no database was asked", faults.len()));
             Exit::Invalid
         }
-        Output::Json => Exit::Invalid.after(print(&format!("{}\n", report(0, faults)))),
+        Output::Json => Exit::Invalid.after(print(&format!("{}\n", report(0, faults, &[])))),
     }
 }
 
@@ -52,30 +75,30 @@ pub(super) fn validate(args: &ValidateArgs) -> Exit {
     let loaded = load(&args.from);
     match (args.output, loaded) {
         (Output::Text, Ok(Loaded { catalogue, .. })) => {
+            warn(&catalogue);
             let count = catalogue.checks().len();
             let noun = if count == 1 { "check is" } else { "checks are" };
             print(&format!("{count} {noun} valid; `allswell run` looks at the data\n"))
         }
         (Output::Json, Ok(Loaded { catalogue, .. })) => {
-            print(&format!("{}\n", report(catalogue.checks().len(), &[])))
+            print(&format!("{}\n", report(catalogue.checks().len(), &[], catalogue.warnings())))
         }
         (output, Err(faults)) => refuse(&faults, output),
     }
 }
 
-fn report(checks: usize, faults: &[Fault]) -> serde_json::Value {
-    let faults: Vec<_> = faults
-        .iter()
-        .map(|f| {
-            json!({
-                "file": f.file,
-                "line": f.line,
-                "column": f.column,
-                "path": f.path,
-                "message": f.message,
-                "hint": f.hint,
-            })
-        })
-        .collect();
-    json!({"format": 1, "checks": checks, "faults": faults})
+fn report(checks: usize, faults: &[Fault], warnings: &[Fault]) -> serde_json::Value {
+    let all = |faults: &[Fault]| faults.iter().map(fault).collect::<Vec<_>>();
+    json!({"format": 1, "checks": checks, "faults": all(faults), "warnings": all(warnings)})
+}
+
+fn fault(fault: &Fault) -> serde_json::Value {
+    json!({
+        "file": fault.file,
+        "line": fault.line,
+        "column": fault.column,
+        "path": fault.path,
+        "message": fault.message,
+        "hint": fault.hint,
+    })
 }

@@ -4,12 +4,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::domain::check::Check;
+use crate::domain::fault::Fault;
 use crate::domain::nearest::suggestion;
 
 /// All checks that are loaded, in the order of their files.
 #[derive(Debug, Clone, Default)]
 pub struct Catalogue {
     checks: Vec<Arc<Check>>,
+    warnings: Vec<Fault>,
 }
 
 /// Which checks are wanted; an empty list wants all.
@@ -24,19 +26,24 @@ pub struct Selection {
 }
 
 impl Catalogue {
-    /// Holds checks whose ids are known to differ.
-    pub fn new(checks: Vec<Check>) -> Self {
+    /// Holds checks whose ids are known to differ, and what their owners should know about them.
+    pub fn new(checks: Vec<Check>, warnings: Vec<Fault>) -> Self {
         debug_assert_eq!(
             checks.iter().map(|c| &c.id).collect::<BTreeSet<_>>().len(),
             checks.len(),
             "the manifest refuses duplicate ids"
         );
-        Self { checks: checks.into_iter().map(Arc::new).collect() }
+        Self { checks: checks.into_iter().map(Arc::new).collect(), warnings }
     }
 
     /// All checks.
     pub fn checks(&self) -> &[Arc<Check>] {
         &self.checks
+    }
+
+    /// What is accepted, and had better be written otherwise.
+    pub fn warnings(&self) -> &[Fault] {
+        &self.warnings
     }
 
     /// Returns the checks that are wanted.

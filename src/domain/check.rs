@@ -8,7 +8,9 @@ use std::time::Duration;
 use crate::domain::evidence::{Evidence, Measure};
 use crate::domain::limit::{Limit, RowLimit};
 use crate::domain::name::{CheckId, ColumnName, LabelName, Owner, SourceName};
+use crate::domain::schedule::{Except, Pause, Schedule};
 use crate::domain::sql::Query;
+use crate::domain::window::{WindowRule, ZoneChoice};
 
 /// One declared invariant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +35,21 @@ pub struct Check {
     pub expect: Expect,
     /// What proves that something was looked at.
     pub evidence: Evidence,
+    /// When to look.
+    pub schedule: Schedule,
+    /// Which data to look at; none where each look is at the present.
+    pub window: Option<WindowRule>,
+    /// How long after its due a result may be missing; where nothing is written, see
+    /// [`crate::domain::series::Series::patience`].
+    pub result_by: Option<Duration>,
+    /// What becomes of windows that nobody looked at in time.
+    pub catch_up: CatchUp,
+    /// When somebody is told.
+    pub alert: Alert,
+    /// Whether it waits, and until when.
+    pub pause: Option<Pause>,
+    /// Which dates it does not look at.
+    pub except: Option<Except>,
     /// The longest that each statement may run; the source's own limit where none is written.
     pub timeout: Option<Duration>,
     /// How many rows are read at most.
@@ -73,6 +90,62 @@ impl Severity {
 impl fmt::Display for Severity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
+    }
+}
+
+/// What becomes of windows that were due while nobody looked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CatchUp {
+    /// Which of them are looked at late.
+    pub policy: CatchUpPolicy,
+    /// Up to which age.
+    pub age: Duration,
+}
+
+/// Which windows are looked at late.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CatchUpPolicy {
+    /// All of them.
+    All,
+    /// The last one.
+    Latest,
+    /// None.
+    Nothing,
+}
+
+impl CatchUpPolicy {
+    /// The words for it.
+    pub const WORDS: [(&str, Self); 3] =
+        [("all", Self::All), ("latest", Self::Latest), ("none", Self::Nothing)];
+
+    /// Says whether a late window is looked at, given whether it is the last that was due.
+    pub fn catches_up(self, is_newest: bool) -> bool {
+        match self {
+            Self::All => true,
+            Self::Latest => is_newest,
+            Self::Nothing => false,
+        }
+    }
+}
+
+impl Default for CatchUp {
+    fn default() -> Self {
+        Self { policy: CatchUpPolicy::All, age: Duration::from_secs(35 * 86_400) }
+    }
+}
+
+/// When somebody is told that a series is not well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Alert {
+    /// After how many bad windows in a row.
+    pub after: NonZeroU32,
+    /// How bad it is that nothing can be said; as bad as a violation where nothing is written.
+    pub unconfirmed: Option<Severity>,
+}
+
+impl Default for Alert {
+    fn default() -> Self {
+        Self { after: NonZeroU32::MIN, unconfirmed: None }
     }
 }
 
@@ -197,10 +270,27 @@ impl Check {
         named.collect::<BTreeSet<_>>().into_iter().cloned().collect()
     }
 
+    /// Returns every query of the check.
+    pub fn queries(&self) -> Vec<&Query> {
+        let evidence = match &self.evidence.measure {
+            Measure::Query(query) => Some(query),
+            Measure::Rows | Measure::ExpectedKeys | Measure::Column(_) => None,
+        };
+        let zones = match self.window.as_ref().map(|w| &w.zones) {
+            Some(ZoneChoice::From(from)) => Some(&from.query),
+            Some(ZoneChoice::Nowhere | ZoneChoice::One(_) | ZoneChoice::Each(_)) | None => None,
+        };
+        let keys = self.expect.keys().map(|keys| &keys.from);
+        [Some(&self.query), evidence, keys, zones].into_iter().flatten().collect()
+    }
+
     /// Returns every source that the check asks, its own first.
     pub fn sources(&self) -> Vec<&SourceName> {
         let mut all = vec![&self.source];
         all.extend(self.expect.keys().map(|k| &k.source).filter(|s| **s != self.source));
+        if let Some(ZoneChoice::From(from)) = self.window.as_ref().map(|w| &w.zones) {
+            all.extend(Some(&from.source).filter(|s| !all.contains(s)));
+        }
         all
     }
 }

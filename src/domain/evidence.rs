@@ -13,6 +13,17 @@ pub struct Evidence {
     pub measure: Measure,
     /// How much is needed.
     pub minimum: Minimum,
+    /// Of which part of the data.
+    pub scope: Scope,
+}
+
+/// Of which part of the data the evidence is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Of what the attempt looks at.
+    Window,
+    /// Of the whole period, where the attempt looks at a stretch of it.
+    Period,
 }
 
 /// What is counted as looked at.
@@ -59,7 +70,11 @@ impl Evidence {
     /// Zero rows that satisfy `rows` prove nothing by themselves: such a check has to say what
     /// was looked at.
     pub fn implied(expect: &Expect) -> Option<Self> {
-        Self::implied_measure(expect).map(|measure| Self { measure, minimum: Minimum::ONE })
+        Self::implied_measure(expect).map(|measure| Self {
+            measure,
+            minimum: Minimum::ONE,
+            scope: Scope::Window,
+        })
     }
 
     /// Returns what is counted where the check does not write it.

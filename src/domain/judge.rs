@@ -286,11 +286,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::check::{Expect, MaxRows, Samples, Severity};
-    use crate::domain::evidence::Evidence;
+    use crate::domain::check::{Alert, CatchUp, Expect, MaxRows, Samples, Severity};
+    use crate::domain::evidence::{Evidence, Scope};
     use crate::domain::limit::{LimitParts, RowLimit};
     use crate::domain::name::{CheckId, Owner, SourceName};
-    use crate::domain::sql::{Engine, Query};
+    use crate::domain::schedule::{Every, Schedule};
+    use crate::domain::sql::{Binding, Engine, Query};
     use crate::domain::value::NonFinite;
 
     fn column(name: &str) -> ColumnName {
@@ -298,7 +299,7 @@ mod tests {
     }
 
     fn query() -> Query {
-        Query::parse("select n from t", Engine::Sqlite).unwrap()
+        Query::parse("select n from t", Engine::Sqlite, Binding::Nothing).unwrap()
     }
 
     /// A check of a column `n` that is at least 1, or of fewer rows than that, with its evidence.
@@ -321,6 +322,13 @@ mod tests {
             query: query(),
             expect: Expect::new(rows, values.into_iter().collect(), None).unwrap(),
             evidence,
+            schedule: Schedule::Every(Every::HOURLY),
+            window: None,
+            result_by: None,
+            catch_up: CatchUp::default(),
+            alert: Alert::default(),
+            pause: None,
+            except: None,
             timeout: Some(Duration::from_secs(1)),
             max_rows: MaxRows::new(10).unwrap(),
             samples: Samples::default(),
@@ -339,7 +347,8 @@ mod tests {
     }
 
     fn at_least(min: u64, measure: Measure) -> Evidence {
-        Evidence { measure, minimum: Minimum::AtLeast(NonZeroU64::new(min).unwrap()) }
+        let minimum = Minimum::AtLeast(NonZeroU64::new(min).unwrap());
+        Evidence { measure, minimum, scope: Scope::Window }
     }
 
     fn word(judgement: &Judgement) -> &'static str {

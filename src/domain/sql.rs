@@ -10,6 +10,7 @@
 )]
 
 use std::fmt;
+use std::ops::Range;
 
 use sqlparser::dialect::{Dialect, MySqlDialect, PostgreSqlDialect, SQLiteDialect};
 use sqlparser::tokenizer::{
@@ -18,6 +19,7 @@ use sqlparser::tokenizer::{
 
 use crate::domain::effects;
 use crate::domain::nearest::nearest;
+use crate::domain::parameter::Parameter;
 
 /// A kind of database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,6 +57,17 @@ impl fmt::Display for Engine {
 pub struct Query {
     text: String,
     has_line_comment: bool,
+    /// Where parameters stand in the text, in its order.
+    uses: Vec<(Range<usize>, Parameter)>,
+}
+
+/// Whether something is there to bind parameters to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Binding {
+    /// A window.
+    Window,
+    /// Nothing.
+    Nothing,
 }
 
 /// Why a text is no [`Query`], with the place inside the text.
@@ -75,7 +88,7 @@ impl Query {
     ///
     /// # Errors
     /// The first rule that the text breaks.
-    pub fn parse(text: &str, engine: Engine) -> Result<Self, SqlFault> {
+    pub fn parse(text: &str, engine: Engine, binding: Binding) -> Result<Self, SqlFault> {
         let tokens = Tokenizer::new(engine.dialect(), text)
             .with_unescape(false)
             .tokenize_with_location()
@@ -92,6 +105,7 @@ impl Query {
         refuse_unless_read(body)?;
         refuse_open_parentheses(body)?;
         let mut brackets = 0_u32;
+        let mut uses = Vec::new();
         for (i, token) in body.iter().enumerate() {
             match token.token {
                 Token::LBracket => brackets += 1,
@@ -101,15 +115,42 @@ impl Query {
             let before = i.checked_sub(1).map(|i| &body[i].token);
             let after: Vec<&Token> = body[i + 1..].iter().take(2).map(|t| &t.token).collect();
             // `a[1:n]` is a slice; PostgreSQL has no other single colon, the others have none.
-            let slice = brackets > 0 && engine == Engine::Postgres;
-            if !(slice && token.token == Token::Colon) {
-                refuse_parameter(token, &after, engine)?;
+            let slice = brackets > 0 && engine == Engine::Postgres && token.token == Token::Colon;
+            match parameter(token, body.get(i + 1).copied(), binding) {
+                Named::Known(parameter, end) => {
+                    uses.push((place(text, token.span.start)..place(text, end), parameter));
+                }
+                Named::Unknown(_) | Named::Nothing if slice => {}
+                Named::Unknown(fault) => return Err(fault),
+                Named::Nothing => refuse_parameter(token, &after, engine)?,
             }
             refuse_write(token, before, &after)?;
             refuse_function(token, &after)?;
         }
         let end = body.last().map(|t| t.span.end);
-        Ok(Self { text: up_to(text, end).to_owned(), has_line_comment })
+        Ok(Self { text: up_to(text, end).to_owned(), has_line_comment, uses })
+    }
+
+    /// The parameters in it, in the order of the text, as often as they stand there.
+    pub fn parameters(&self) -> impl Iterator<Item = Parameter> + '_ {
+        self.uses.iter().map(|(_, parameter)| *parameter)
+    }
+
+    /// Returns the statement with something else where parameters stand, given the number of each
+    /// in the order of the text, from 1.
+    pub fn with_parameters(
+        &self,
+        mut placeholder: impl FnMut(usize, Parameter) -> String,
+    ) -> String {
+        let mut text = String::with_capacity(self.text.len());
+        let mut done = 0;
+        for ((place, parameter), number) in self.uses.iter().zip(1..) {
+            text.push_str(&self.text[done..place.start]);
+            text.push_str(&placeholder(number, *parameter));
+            done = place.end;
+        }
+        text.push_str(&self.text[done..]);
+        text
     }
 
     /// Says whether a comment in it, `--` or `#`, reaches to the end of its line.
@@ -237,13 +278,39 @@ fn refuse_open_parentheses(tokens: &[&TokenWithSpan]) -> Result<(), SqlFault> {
     }
 }
 
+/// What a colon and the word after it name.
+enum Named {
+    Known(Parameter, Location),
+    Unknown(SqlFault),
+    Nothing,
+}
+
+fn parameter(token: &TokenWithSpan, next: Option<&TokenWithSpan>, binding: Binding) -> Named {
+    let (Token::Colon, Binding::Window, Some(next)) = (&token.token, binding, next) else {
+        return Named::Nothing;
+    };
+    let Token::Word(word) = &next.token else { return Named::Nothing };
+    if next.span.start != token.span.end || word.quote_style.is_some() {
+        return Named::Nothing;
+    }
+    if let Some(parameter) = Parameter::of_name(&word.value) {
+        return Named::Known(parameter, next.span.end);
+    }
+    let known = Parameter::ALL.map(Parameter::name);
+    let hint = match nearest(&word.value, known) {
+        Some(name) => format!("did you mean `:{name}`?"),
+        None => format!("valid here: {}", Parameter::ALL.map(|p| format!("`{p}`")).join(", ")),
+    };
+    let message = format!("`:{}` is no parameter", word.value);
+    Named::Unknown(fault(token.span.start, message, &hint))
+}
+
 fn refuse_parameter(
     token: &TokenWithSpan,
     after: &[&Token],
     engine: Engine,
 ) -> Result<(), SqlFault> {
-    const HINT: &str = "a check without a window has no parameters: write the value, or compute it \
-                        in the SQL";
+    const HINT: &str = "only a window binds parameters: write the value, or compute it in the SQL";
     let at = token.span.start;
     match &token.token {
         Token::Placeholder(name) => {
@@ -341,6 +408,11 @@ fn is_keyword(word: &Word, names: &[&str]) -> bool {
     word.quote_style.is_none() && names.iter().any(|n| word.value.eq_ignore_ascii_case(n))
 }
 
+/// The place in the text of a tokenizer's position.
+fn place(text: &str, at: Location) -> usize {
+    up_to(text, Some(at)).len()
+}
+
 /// Cuts the text after the last token, so that a closing semicolon and what follows it are gone.
 fn up_to(text: &str, end: Option<Location>) -> &str {
     let Some(end) = end else { return text };
@@ -361,6 +433,34 @@ mod tests {
 
     use super::*;
 
+    fn parse(sql: &str, engine: Engine) -> Result<Query, SqlFault> {
+        Query::parse(sql, engine, Binding::Nothing)
+    }
+
+    #[test]
+    fn parameters_are_found_where_they_are_and_nowhere_else() {
+        let sql = "select ':zone', \"a:zone\", 'é' as x -- :zone\n from t /* :zone */ where \
+                   at>=:window_start and at < :window_end and (tz = :zone or :zone is null)";
+        for engine in ENGINES {
+            let query = Query::parse(sql, engine, Binding::Window).unwrap();
+            let shown = query.with_parameters(|n, _| format!("${n}"));
+            let wanted = "select ':zone', \"a:zone\", 'é' as x -- :zone\n from t /* :zone */ where \
+                          at>=$1 and at < $2 and (tz = $3 or $4 is null)";
+            assert_eq!(shown, wanted, "{engine}");
+            for (sql, hint) in [
+                ("select :window_strat", "`:window_start`"),
+                ("select :qqq", "valid here: `:window_start`"),
+                ("select : zone", ""),
+            ] {
+                let fault = Query::parse(sql, engine, Binding::Window).expect_err(sql);
+                assert!(fault.hint.unwrap_or_default().contains(hint), "{engine}: {sql}");
+            }
+        }
+        let pg = "select a::text, $$:zone$$, b[1:zone], b[i:j] from t where at >= :window_start";
+        let query = Query::parse(pg, Engine::Postgres, Binding::Window).unwrap();
+        assert_eq!(query.parameters().count(), 2, "in a window, a slice cannot end at `zone`");
+    }
+
     const ENGINES: [Engine; 3] = [Engine::Postgres, Engine::MySql, Engine::Sqlite];
 
     #[test]
@@ -377,7 +477,7 @@ mod tests {
             "select substring(a, 1, 3) from t where note = 'for update'",
         ] {
             for engine in ENGINES {
-                let query = Query::parse(sql, engine);
+                let query = parse(sql, engine);
                 assert!(query.is_ok(), "{engine}: {sql}: {query:?}");
             }
         }
@@ -389,10 +489,10 @@ mod tests {
             "select '10:30'::time, e'it\\'s ;'",
         ];
         for sql in pg {
-            let query = Query::parse(sql, Engine::Postgres);
+            let query = parse(sql, Engine::Postgres);
             assert!(query.is_ok(), "{sql}: {query:?}");
         }
-        assert!(Query::parse("select @@version, `into` # note", Engine::MySql).is_ok());
+        assert!(parse("select @@version, `into` # note", Engine::MySql).is_ok());
     }
 
     #[test]
@@ -402,7 +502,7 @@ mod tests {
             ("select 1 ; ;\n-- done", "select 1"),
             ("select 'é'\n  , 2 -- end", "select 'é'\n  , 2"),
         ] {
-            assert_eq!(Query::parse(sql, Engine::Postgres).unwrap().text(), kept);
+            assert_eq!(parse(sql, Engine::Postgres).unwrap().text(), kept);
         }
     }
 
@@ -436,11 +536,11 @@ mod tests {
         ];
         for (sql, rule) in cases {
             for engine in ENGINES {
-                let fault = Query::parse(sql, engine).expect_err(sql);
+                let fault = parse(sql, engine).expect_err(sql);
                 assert!(fault.message.contains(rule), "{engine}: {sql}: {}", fault.message);
             }
         }
-        let fault = Query::parse("select 1\n  ; drop table t", Engine::Sqlite).unwrap_err();
+        let fault = parse("select 1\n  ; drop table t", Engine::Sqlite).unwrap_err();
         assert_eq!((fault.line, fault.column), (2, 5));
     }
 
@@ -454,17 +554,17 @@ mod tests {
             "select @a",
             "select * from t where a = ?",
         ] {
-            assert!(Query::parse(sql, Engine::MySql).is_err(), "{sql}");
+            assert!(parse(sql, Engine::MySql).is_err(), "{sql}");
         }
         for sql in [
             "select $1",
             "select \"set_config\"('a', 'b', false)",
             "select U&\"\\0073et_config\"('a', 'b', false)",
         ] {
-            assert!(Query::parse(sql, Engine::Postgres).is_err(), "{sql}");
+            assert!(parse(sql, Engine::Postgres).is_err(), "{sql}");
         }
         for sql in ["select ?", "select ?1", "select :1", "select @a", "select $a"] {
-            assert!(Query::parse(sql, Engine::Sqlite).is_err(), "{sql}");
+            assert!(parse(sql, Engine::Sqlite).is_err(), "{sql}");
         }
     }
 
@@ -472,8 +572,8 @@ mod tests {
         #[test]
         fn no_text_panics(sql in "\\PC{0,80}", tail in "[a-z ();:'\"$/*\\-\n]{0,60}") {
             for engine in ENGINES {
-                let _ = Query::parse(&sql, engine).is_ok();
-                let _ = Query::parse(&format!("select {tail}"), engine).is_ok();
+                let _ = parse(&sql, engine).is_ok();
+                let _ = parse(&format!("select {tail}"), engine).is_ok();
             }
         }
     }

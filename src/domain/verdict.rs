@@ -61,12 +61,26 @@ causes! {
     UnsupportedType = "unsupported_type",
     /// The result is larger than what may be read.
     OverLimit = "over_limit",
+    /// Rows that have to come in order do not.
+    Unordered = "unordered",
     /// The query, or the role that runs it, could do harm.
     Refused = "refused",
+    /// The database lags behind what it copies.
+    Stale = "stale",
+    /// The database's clock has not reached the end of the window.
+    Clock = "clock",
     /// The database is occupied: locks, conflicts, somebody waits for us.
     Busy = "busy",
+    /// There was more to look at than could be.
+    Shed = "shed",
+    /// The database failed so often that it is left alone for a while.
+    BreakerOpen = "breaker_open",
     /// We, or somebody at the server, stopped it.
     Interrupted = "interrupted",
+    /// Its owner lets it wait.
+    Paused = "paused",
+    /// It was due, and nobody looked.
+    Missed = "missed",
 }
 
 impl fmt::Display for Cause {
@@ -118,6 +132,15 @@ pub enum Contradiction {
         /// The first of them.
         first: Vec<String>,
     },
+    /// The list of zones names some that there are not.
+    Zones {
+        /// How many entries are NULL or no text.
+        nameless: u64,
+        /// The first names that nothing resolves.
+        unknown: Vec<String>,
+        /// Out of how many entries.
+        of: u64,
+    },
     /// The list of who must appear has entries that name nobody.
     NamelessKeys {
         /// How many.
@@ -139,6 +162,16 @@ impl fmt::Display for Contradiction {
             }
             Self::MissingKeys { missing, of, first } => {
                 write!(f, "keys: {missing} of {of} expected did not appear: {}", first.join(", "))
+            }
+            Self::Zones { nameless, unknown, of } => {
+                write!(f, "zones: of {of} in the list")?;
+                if !unknown.is_empty() {
+                    write!(f, ", no zone is called {}", unknown.join(", "))?;
+                }
+                if *nameless > 0 {
+                    write!(f, ", {nameless} name none")?;
+                }
+                Ok(())
             }
             Self::NamelessKeys { rows } => {
                 write!(f, "keys: {rows} of the expected keys are NULL or not finite")

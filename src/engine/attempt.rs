@@ -8,16 +8,57 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::check::{Check, Keys};
-use crate::domain::evidence::Measure;
+use crate::domain::evidence::{Measure, Scope};
 use crate::domain::judge::{Judgement, judge};
 use crate::domain::name::SourceName;
 use crate::domain::observation::{Observation, Rows};
+use crate::domain::parameter::Bounds;
+use crate::domain::series::Series;
 use crate::domain::verdict::{Cause, Doubt, Verdict};
+use crate::domain::window::Window;
 use crate::source::Source;
 use crate::source::ask::{Ask, Part, Question, Reply, Wanted};
 
 /// The sources that checks may ask, by name.
 pub type Sources = BTreeMap<SourceName, Arc<Source>>;
+
+/// What an attempt looks at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Look {
+    /// The present.
+    Present,
+    /// A window.
+    Window {
+        /// What is bound.
+        bounds: Bounds,
+        /// What is bound where the whole period is asked.
+        period: Bounds,
+    },
+}
+
+impl Look {
+    /// Looks at a window of a series.
+    pub fn at(series: &Series, window: Window) -> Self {
+        let bounds = |window| Bounds { window, zone: series.home.name.clone() };
+        Self::Window { bounds: bounds(window), period: bounds(window.whole(&series.home.rules)) }
+    }
+
+    /// The window, where it looks at one.
+    pub fn window(&self) -> Option<&Window> {
+        match self {
+            Self::Present => None,
+            Self::Window { bounds, .. } => Some(&bounds.window),
+        }
+    }
+
+    fn bounds(&self, scope: Scope) -> Option<Bounds> {
+        match (self, scope) {
+            (Self::Present, _) => None,
+            (Self::Window { bounds, .. }, Scope::Window) => Some(bounds.clone()),
+            (Self::Window { period, .. }, Scope::Period) => Some(period.clone()),
+        }
+    }
+}
 
 /// A judgement, and how long it took to come by.
 #[derive(Debug, Clone)]
@@ -28,85 +69,109 @@ pub struct Attempted {
     pub took: Duration,
 }
 
+impl Attempted {
+    /// An attempt that brought nothing.
+    pub fn doubtful(doubt: Doubt, took: Duration) -> Self {
+        let verdict = Verdict::Unconfirmed(doubt);
+        Self { judgement: Judgement { verdict, evidence: None }, took }
+    }
+}
+
 /// Makes one attempt.
 ///
 /// Do not drop the future: cancel `stop`, and it ends within seconds.
-pub async fn attempt(check: &Check, sources: &Sources, stop: &CancellationToken) -> Attempted {
-    let mut took = Duration::ZERO;
-    let judgement = match observe(check, sources, stop, &mut took).await {
-        Ok(seen) => judge(check, &seen),
-        Err(doubt) => Judgement { verdict: Verdict::Unconfirmed(doubt), evidence: None },
-    };
-    Attempted { judgement, took }
-}
-
-async fn observe(
+pub async fn attempt(
     check: &Check,
+    look: &Look,
     sources: &Sources,
     stop: &CancellationToken,
-    took: &mut Duration,
-) -> Result<Observation, Doubt> {
-    let elsewhere = check.expect.keys().filter(|keys| keys.source != check.source);
-    let mut expected_keys = None;
-    if let Some(keys) = elsewhere {
-        let replies =
-            ask(check, &keys.source, vec![keys_question(check, keys)], sources, stop, took);
-        expected_keys = replies.await?.pop().map(rows).transpose()?;
+) -> Attempted {
+    let mut asking = Asking { check, sources, stop, took: Duration::ZERO };
+    match asking.observe(look).await {
+        Ok(seen) => Attempted { judgement: judge(check, &seen), took: asking.took },
+        Err(doubt) => Attempted::doubtful(doubt, asking.took),
     }
-    // The body comes last: where it is cut, nothing else is missing.
-    let mut questions = Vec::new();
-    if let Measure::Query(query) = &check.evidence.measure {
-        let (part, wanted) = (Part::Evidence, Wanted::OneValue);
-        questions.push(Question { part, query: query.clone(), wanted });
-    }
-    let here = check.expect.keys().filter(|keys| keys.source == check.source);
-    questions.extend(here.map(|keys| keys_question(check, keys)));
-    questions.push(Question {
-        part: Part::Body,
-        query: check.query.clone(),
-        wanted: Wanted::Rows { columns: check.columns_read(), rows_max: check.max_rows.get() },
-    });
-    let mut replies = ask(check, &check.source, questions, sources, stop, took).await?;
-    let body = replies.pop().map(rows).transpose()?.ok_or_else(no_reply)?;
-    let mut evidence = None;
-    for reply in replies {
-        match reply {
-            Reply::Rows(rows) => expected_keys = Some(rows),
-            Reply::Value(value) => evidence = Some(value),
+}
+
+/// The questions of one attempt, and how long they have taken.
+pub(super) struct Asking<'a> {
+    pub(super) check: &'a Check,
+    pub(super) sources: &'a Sources,
+    pub(super) stop: &'a CancellationToken,
+    pub(super) took: Duration,
+}
+
+impl Asking<'_> {
+    async fn observe(&mut self, look: &Look) -> Result<Observation, Doubt> {
+        let check = self.check;
+        let keys = check.expect.keys().map(|keys| (keys, keys_question(check, keys, look)));
+        let mut expected_keys = None;
+        // The body comes last: where it is cut, nothing else is missing.
+        let mut questions = Vec::new();
+        if let Measure::Query(query) = &check.evidence.measure {
+            questions.push(Question {
+                part: Part::Evidence,
+                query: query.clone(),
+                bounds: look.bounds(check.evidence.scope),
+                wanted: Wanted::OneValue,
+            });
         }
+        match keys {
+            Some((keys, question)) if keys.source == check.source => questions.push(question),
+            Some((keys, question)) => {
+                let replies = self.ask(&keys.source, vec![question]).await;
+                expected_keys = replies?.pop().map(rows).transpose()?;
+            }
+            None => {}
+        }
+        questions.push(Question {
+            part: Part::Body,
+            query: check.query.clone(),
+            bounds: look.bounds(Scope::Window),
+            wanted: Wanted::Rows { columns: check.columns_read(), rows_max: check.max_rows.get() },
+        });
+        let mut replies = self.ask(&check.source, questions).await?;
+        let body = replies.pop().map(rows).transpose()?.ok_or_else(no_reply)?;
+        let mut evidence = None;
+        for reply in replies {
+            match reply {
+                Reply::Rows(rows) => expected_keys = Some(rows),
+                Reply::Value(value) => evidence = Some(value),
+            }
+        }
+        Ok(Observation { body, expected_keys, evidence })
     }
-    Ok(Observation { body, expected_keys, evidence })
+
+    /// Asks a source several questions in one snapshot.
+    pub(super) async fn ask(
+        &mut self,
+        name: &SourceName,
+        questions: Vec<Question>,
+    ) -> Result<Vec<Reply>, Doubt> {
+        let source = self.sources.get(name).ok_or_else(|| {
+            Doubt::new(Cause::Connect, format!("the settings have no source `{name}`"))
+        })?;
+        let timeout = self.check.timeout.unwrap_or_else(|| source.timeout());
+        let ask = Ask { check: self.check.id.clone(), timeout, questions };
+        let slot = source.slot(self.stop).await?;
+        let started = Instant::now();
+        let replies = source.observe(&slot, &ask, self.stop).await;
+        self.took += started.elapsed();
+        replies
+    }
 }
 
-async fn ask(
-    check: &Check,
-    name: &SourceName,
-    questions: Vec<Question>,
-    sources: &Sources,
-    stop: &CancellationToken,
-    took: &mut Duration,
-) -> Result<Vec<Reply>, Doubt> {
-    let source = sources.get(name).ok_or_else(|| {
-        Doubt::new(Cause::Connect, format!("the settings have no source `{name}`"))
-    })?;
-    let timeout = check.timeout.unwrap_or_else(|| source.timeout());
-    let ask = Ask { check: check.id.clone(), timeout, questions };
-    let slot = source.slot(stop).await?;
-    let started = Instant::now();
-    let replies = source.observe(&slot, &ask, stop).await;
-    *took += started.elapsed();
-    replies
-}
-
-fn keys_question(check: &Check, keys: &Keys) -> Question {
+fn keys_question(check: &Check, keys: &Keys, look: &Look) -> Question {
     Question {
         part: Part::Keys,
         query: keys.from.clone(),
+        bounds: look.bounds(Scope::Window),
         wanted: Wanted::Rows { columns: keys.columns.clone(), rows_max: check.max_rows.get() },
     }
 }
 
-fn rows(reply: Reply) -> Result<Rows, Doubt> {
+/// Takes the rows of a reply.
+pub(super) fn rows(reply: Reply) -> Result<Rows, Doubt> {
     match reply {
         Reply::Rows(rows) => Ok(rows),
         Reply::Value(_) => Err(no_reply()),
@@ -114,6 +179,6 @@ fn rows(reply: Reply) -> Result<Rows, Doubt> {
 }
 
 /// The source answers each question in its kind; this is said where it does not.
-fn no_reply() -> Doubt {
+pub(super) fn no_reply() -> Doubt {
     Doubt::new(Cause::QueryError, "the source left a question without its answer")
 }

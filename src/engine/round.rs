@@ -1,4 +1,4 @@
-//! A round: every selected check attempted once, each source at its own pace.
+//! A round: every task attempted once, each source at its own pace.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,14 +10,45 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::check::Check;
 use crate::domain::judge::Judgement;
-use crate::domain::verdict::{Cause, Doubt, Verdict};
-use crate::engine::attempt::{Attempted, Sources, attempt};
+use crate::domain::series::Series;
+use crate::domain::verdict::{Cause, Doubt};
+use crate::domain::window::Window;
+use crate::domain::zone::ZoneName;
+use crate::engine::attempt::{Attempted, Look, Sources, attempt};
 
-/// What became of one check in a round.
+/// One attempt that is to be made.
+#[derive(Debug, Clone)]
+pub struct Task {
+    /// The check.
+    pub check: Arc<Check>,
+    /// The zone, where the check fans out.
+    pub tz: Option<ZoneName>,
+    /// What is looked at.
+    pub look: Look,
+}
+
+impl Task {
+    /// Looks at the present.
+    pub fn present(check: Arc<Check>) -> Self {
+        Self { check, tz: None, look: Look::Present }
+    }
+
+    /// Looks at a window of a series.
+    pub fn window(series: &Series, window: Window) -> Self {
+        let look = Look::at(series, window);
+        Self { check: Arc::clone(&series.check), tz: series.tz().cloned(), look }
+    }
+}
+
+/// What became of one task in a round.
 #[derive(Debug, Clone)]
 pub struct Outcome {
     /// The check.
     pub check: Arc<Check>,
+    /// The zone, where the check fans out.
+    pub tz: Option<ZoneName>,
+    /// The window, where it looks at one.
+    pub window: Option<Window>,
     /// The instant at which the round looked.
     pub slot: DateTime<Utc>,
     /// The verdict and its evidence.
@@ -26,12 +57,26 @@ pub struct Outcome {
     pub took: Duration,
 }
 
-/// Attempts every check once and returns the outcomes in the order of the checks.
+impl Outcome {
+    /// What became of a task.
+    pub fn new(task: &Task, slot: DateTime<Utc>, attempted: Attempted) -> Self {
+        Self {
+            check: Arc::clone(&task.check),
+            tz: task.tz.clone(),
+            window: task.look.window().copied(),
+            slot,
+            judgement: attempted.judgement,
+            took: attempted.took,
+        }
+    }
+}
+
+/// Attempts every task once and returns the outcomes in the order of the tasks.
 ///
 /// When `stop` is cancelled, what runs is stopped at the servers, and what did not run yet comes
 /// back as interrupted: nothing is left out. A panic costs the attempt in which it happens.
 pub async fn round(
-    checks: &[Arc<Check>],
+    tasks: &[Task],
     sources: &Arc<Sources>,
     slot: DateTime<Utc>,
     stop: &CancellationToken,
@@ -39,19 +84,19 @@ pub async fn round(
 ) -> Vec<Outcome> {
     let mut running = JoinSet::new();
     let mut places = BTreeMap::new();
-    for (place, check) in checks.iter().enumerate() {
-        let (check, sources, stop) = (Arc::clone(check), Arc::clone(sources), stop.clone());
-        let task = running.spawn(async move { attempt(&check, &sources, &stop).await });
-        places.insert(task.id(), place);
+    for (place, task) in tasks.iter().enumerate() {
+        let (task, sources, stop) = (task.clone(), Arc::clone(sources), stop.clone());
+        let look = async move { attempt(&task.check, &task.look, &sources, &stop).await };
+        places.insert(running.spawn(look).id(), place);
     }
-    let mut outcomes: Vec<Option<Outcome>> = vec![None; checks.len()];
+    let mut outcomes: Vec<Option<Outcome>> = vec![None; tasks.len()];
     while let Some(done) = running.join_next_with_id().await {
-        let (id, Attempted { judgement, took }) = match done {
+        let (id, attempted) = match done {
             Ok((id, attempted)) => (id, attempted),
             Err(error) => (error.id(), panicked()),
         };
         let Some(place) = places.remove(&id) else { continue };
-        let outcome = Outcome { check: Arc::clone(&checks[place]), slot, judgement, took };
+        let outcome = Outcome::new(&tasks[place], slot, attempted);
         seen(&outcome);
         outcomes[place] = Some(outcome);
     }
@@ -60,6 +105,5 @@ pub async fn round(
 
 fn panicked() -> Attempted {
     let note = "allswell itself failed on this check; please report it";
-    let verdict = Verdict::Unconfirmed(Doubt::new(Cause::Interrupted, note));
-    Attempted { judgement: Judgement { verdict, evidence: None }, took: Duration::ZERO }
+    Attempted::doubtful(Doubt::new(Cause::Interrupted, note), Duration::ZERO)
 }

@@ -17,6 +17,7 @@ pub struct Document<'t> {
     lines: Vec<&'t str>,
     shows_lines: bool,
     faults: Vec<Fault>,
+    warnings: Vec<Fault>,
 }
 
 /// The place of a node inside its document.
@@ -64,7 +65,13 @@ impl fmt::Display for Place<'_> {
 impl<'t> Document<'t> {
     /// Begins to read a file of checks.
     pub fn new(text: &'t Text) -> Self {
-        Self { text, lines: text.text.lines().collect(), shows_lines: true, faults: Vec::new() }
+        Self {
+            text,
+            lines: text.text.lines().collect(),
+            shows_lines: true,
+            faults: Vec::new(),
+            warnings: Vec::new(),
+        }
     }
 
     /// Begins to read a file whose lines may hold secrets: faults name places, never content.
@@ -92,11 +99,28 @@ impl<'t> Document<'t> {
         }
     }
 
-    /// Returns all faults, in the order of their lines.
+    /// Returns all faults, in the order of their lines, each once: what several checks take from one
+    /// place is wrong at one place.
     pub fn into_faults(self) -> Vec<Fault> {
-        let mut faults = self.faults;
-        faults.sort_by_key(|f| (f.line, f.column));
-        faults
+        sorted(self.faults)
+    }
+
+    /// Returns what is accepted and had better be written otherwise, in the order of lines.
+    pub fn take_warnings(&mut self) -> Vec<Fault> {
+        sorted(std::mem::take(&mut self.warnings))
+    }
+
+    /// Records that something is accepted and had better be written otherwise.
+    pub fn warn(
+        &mut self,
+        node: &Node,
+        place: Place<'_>,
+        message: impl Into<String>,
+        hint: Option<String>,
+    ) {
+        let told = self.faults.len();
+        self.fault(node, place, message, hint);
+        self.warnings.extend(self.faults.drain(told..));
     }
 
     /// Returns the file's name.
@@ -399,6 +423,12 @@ impl<'t> Document<'t> {
     }
 }
 
+fn sorted(mut faults: Vec<Fault>) -> Vec<Fault> {
+    faults.sort_by_key(|f| (f.line, f.column));
+    faults.dedup();
+    faults
+}
+
 fn scalar(node: &Node) -> Option<&str> {
     match &node.kind {
         Kind::Text(text) | Kind::Typed(text) => Some(text),
@@ -429,8 +459,9 @@ fn elsewhere(key: &str) -> Option<&'static str> {
         "equals" | "not_equals" | "min" | "max" | "one_of" => {
             Some("a limit stands under `rows`, or under a column of `values`")
         }
-        "schedule" | "window" | "reconcile" | "result_by" | "catch_up" | "alert" | "pause"
-        | "except" | "was" | "removed" | "ledger" | "alertmanagers" | "heartbeat" | "web" => {
+        "period" | "zones" | "zones_from" | "split" | "settle" => Some("it stands under `window`"),
+        "every" | "cron" | "gap" | "fold" => Some("it stands under `schedule`"),
+        "reconcile" | "was" | "removed" | "ledger" | "alertmanagers" | "heartbeat" | "web" => {
             Some("this is not built yet")
         }
         _ => None,

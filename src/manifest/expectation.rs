@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 
 use crate::domain::check::{Expect, Keys, MaxRows, Samples};
-use crate::domain::evidence::{Evidence, Measure, Minimum};
+use crate::domain::evidence::{Evidence, Measure, Minimum, Scope};
 use crate::domain::limit::{Limit, LimitFault, LimitParts, RowLimit};
 use crate::domain::name::{ColumnName, SourceName};
-use crate::domain::sql::Engine;
-use crate::manifest::Engines;
+use crate::domain::sql::{Binding, Engine};
+use crate::domain::window::Split;
+use crate::manifest::World;
 use crate::manifest::document::{Document, Map, Place};
-use crate::manifest::file::{required, source, sql};
+use crate::manifest::file::{required, source, sql, windowed_sql};
+use crate::manifest::timing::Needs;
 use crate::manifest::yaml::{Kind, Node};
 
 pub(super) const EXPECT_KEYS: [&str; 3] = ["rows", "values", "keys"];
@@ -19,7 +21,7 @@ pub(super) const LIMIT_KEYS: [&str; 8] =
     ["equals", "not_equals", "min", "max", "one_of", "tolerance", "tolerance_ratio", "nulls"];
 pub(super) const KEYS_KEYS: [&str; 2] = ["columns", "from"];
 pub(super) const FROM_KEYS: [&str; 2] = ["source", "sql"];
-pub(super) const EVIDENCE_KEYS: [&str; 4] = ["column", "sql", "min", "because"];
+pub(super) const EVIDENCE_KEYS: [&str; 5] = ["column", "sql", "min", "because", "per"];
 pub(super) const SAMPLES_KEYS: [&str; 2] = ["rows", "columns"];
 
 /// The parts of a check that say how it is judged.
@@ -30,26 +32,42 @@ pub(super) struct Expectation {
     pub(super) samples: Samples,
 }
 
+/// What is known of a check before its expectations are read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Context<'c> {
+    /// The source that it asks.
+    pub(super) target: Option<&'c (SourceName, Engine)>,
+    /// What its queries have to use; nothing where its window is at fault.
+    pub(super) needs: Option<Needs<'c>>,
+    /// How many rows it reads.
+    pub(super) max_rows: MaxRows,
+    /// What it may name.
+    pub(super) world: &'c World<'c>,
+}
+
+impl Context<'_> {
+    /// The dialect of its queries, where they can be judged.
+    fn engine(&self) -> Option<Engine> {
+        self.target.map(|(_, engine)| *engine).filter(|_| self.needs.is_some())
+    }
+}
+
 /// Reads `expect`, `evidence` and `samples`.
 pub(super) fn read(
     doc: &mut Document<'_>,
     map: &Map<'_>,
     place: Place<'_>,
-    target: Option<&(SourceName, Engine)>,
-    engines: &Engines,
-    max_rows: MaxRows,
+    context: &Context<'_>,
 ) -> Option<Expectation> {
     let samples = match map.get("samples") {
         Some(node) => samples(doc, node, Place::Key(&place, "samples")),
         None => Some(Samples::default()),
     };
     let expect_node = required(doc, map, place, "expect");
-    let expect = expect_node
-        .and_then(|n| expect(doc, n, Place::Key(&place, "expect"), target, engines, max_rows));
-    let engine = target.map(|(_, engine)| *engine);
+    let expect = expect_node.and_then(|n| expect(doc, n, Place::Key(&place, "expect"), context));
     let evidence_place = Place::Key(&place, "evidence");
     let written = match map.get("evidence") {
-        Some(node) => Some(written_evidence(doc, node, evidence_place, engine)?),
+        Some(node) => Some(written_evidence(doc, node, evidence_place, context)?),
         None => None,
     };
     let expect = expect?;
@@ -62,17 +80,16 @@ fn expect(
     doc: &mut Document<'_>,
     node: &Node,
     place: Place<'_>,
-    target: Option<&(SourceName, Engine)>,
-    engines: &Engines,
-    max_rows: MaxRows,
+    context: &Context<'_>,
 ) -> Option<Expect> {
     let map = doc.map(node, place, &EXPECT_KEYS)?;
-    let rows = map.get("rows").map(|n| row_limit(doc, n, Place::Key(&place, "rows"), max_rows));
+    let rows =
+        map.get("rows").map(|n| row_limit(doc, n, Place::Key(&place, "rows"), context.max_rows));
     let values = match map.get("values") {
         Some(n) => values(doc, n, Place::Key(&place, "values")),
         None => Some(BTreeMap::new()),
     };
-    let keys = map.get("keys").map(|n| keys(doc, n, Place::Key(&place, "keys"), target, engines));
+    let keys = map.get("keys").map(|n| keys(doc, n, Place::Key(&place, "keys"), context));
     // A part that is there and faulty has its fault already.
     let rows = rows.map_or(Some(None), |r| r.map(Some))?;
     let keys = keys.map_or(Some(None), |k| k.map(Some))?;
@@ -193,8 +210,7 @@ fn keys(
     doc: &mut Document<'_>,
     node: &Node,
     place: Place<'_>,
-    target: Option<&(SourceName, Engine)>,
-    engines: &Engines,
+    context: &Context<'_>,
 ) -> Option<Keys> {
     let map = doc.map(node, place, &KEYS_KEYS)?;
     let columns_node = required(doc, &map, place, "columns");
@@ -204,12 +220,15 @@ fn keys(
         .and_then(|n| doc.map(n, from_place, &FROM_KEYS))
         .and_then(|from| {
             let target = match from.get("source") {
-                Some(n) => source(doc, n, Place::Key(&from_place, "source"), engines),
-                None => target.cloned(),
+                Some(n) => source(doc, n, Place::Key(&from_place, "source"), context.world),
+                None => context.target.cloned(),
             };
             let engine = target.as_ref().map(|(_, engine)| *engine);
+            let engine = engine.filter(|_| context.needs.is_some());
+            // Who must appear may depend on the window, and often does not.
+            let binding = context.needs.map_or(Binding::Nothing, Needs::binding);
             let query = required(doc, &from, from_place, "sql")
-                .and_then(|n| sql(doc, n, Place::Key(&from_place, "sql"), engine));
+                .and_then(|n| sql(doc, n, Place::Key(&from_place, "sql"), engine, binding));
             Some((query?, target?.0))
         });
     let (from, source) = from?;
@@ -238,13 +257,14 @@ fn columns(doc: &mut Document<'_>, node: &Node, place: Place<'_>) -> Option<Vec<
 struct Written {
     measure: Option<Measure>,
     minimum: Minimum,
+    scope: Scope,
 }
 
 fn written_evidence(
     doc: &mut Document<'_>,
     node: &Node,
     place: Place<'_>,
-    engine: Option<Engine>,
+    context: &Context<'_>,
 ) -> Option<Written> {
     let map = doc.map(node, place, &EVIDENCE_KEYS)?;
     let at = |key: &'static str| map.get(key).map(|node| (node, Place::Key(&place, key)));
@@ -255,8 +275,24 @@ fn written_evidence(
             return None;
         }
         (Some((n, p)), None) => Some(Measure::Column(doc.parsed(n, p, ColumnName::parse)?)),
-        (None, Some((n, p))) => Some(Measure::Query(sql(doc, n, p, engine)?)),
+        (None, Some((n, p))) => {
+            let needs = context.needs.unwrap_or(Needs(None));
+            Some(Measure::Query(windowed_sql(doc, n, p, context.engine(), needs)?))
+        }
         (None, None) => None,
+    };
+    let scope = match at("per") {
+        Some((n, p)) => {
+            doc.word(n, p, &[("window", Scope::Period)])?;
+            let split = context.needs.and_then(|n| n.0).is_some_and(|w| w.split != Split::Whole);
+            if !split || at("sql").is_none() {
+                let message = "`per: window` is for an evidence query where the window is split";
+                doc.fault(n, p, message, Some("remove it".into()));
+                return None;
+            }
+            Scope::Period
+        }
+        None => Scope::Window,
     };
     let because = match at("because") {
         Some((n, p)) => Some((n, p, doc.text(n, p)?.trim().to_owned())),
@@ -281,7 +317,7 @@ fn written_evidence(
         (Some((_, _, Some(min))), None) => Minimum::AtLeast(min),
         (None, None) => Minimum::ONE,
     };
-    Some(Written { measure, minimum })
+    Some(Written { measure, minimum, scope })
 }
 
 /// Holds the evidence that was written, or what it is by default, against what is expected.
@@ -314,7 +350,8 @@ fn evidence(
         return None;
     }
     let measure = written.measure.or_else(|| Evidence::implied_measure(expect));
-    Some(Evidence { measure: measure.unwrap_or(Measure::Rows), minimum: written.minimum })
+    let (minimum, scope) = (written.minimum, written.scope);
+    Some(Evidence { measure: measure.unwrap_or(Measure::Rows), minimum, scope })
 }
 
 fn samples(doc: &mut Document<'_>, node: &Node, place: Place<'_>) -> Option<Samples> {

@@ -3,26 +3,58 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::domain::check::{Check, MaxRows, Severity};
+use crate::domain::check::{Alert, CatchUp, Check, MaxRows, Severity};
 use crate::domain::duration;
 use crate::domain::fault::Fault;
 use crate::domain::name::{CheckId, LabelName, Owner, SourceName};
 use crate::domain::nearest::suggestion;
-use crate::domain::sql::{Engine, Query};
+use crate::domain::schedule::{Every, Except, Pause, Schedule};
+use crate::domain::sql::{Binding, Engine, Query};
+use crate::domain::window::WindowRule;
 use crate::manifest::document::{Document, Map, Place};
 use crate::manifest::expectation;
+use crate::manifest::timing::{self, Needs};
 use crate::manifest::yaml::Node;
-use crate::manifest::{Engines, Text};
+use crate::manifest::{Text, World};
 
 /// The keys of a file.
 pub(super) const FILE_KEYS: [&str; 4] = ["version", "owner", "defaults", "checks"];
 /// The keys of `defaults`.
-pub(super) const DEFAULTS_KEYS: [&str; 6] =
-    ["source", "severity", "owner", "labels", "runbook", "timeout"];
+pub(super) const DEFAULTS_KEYS: [&str; 11] = [
+    "source",
+    "severity",
+    "owner",
+    "labels",
+    "runbook",
+    "timeout",
+    "schedule",
+    "window",
+    "result_by",
+    "catch_up",
+    "alert",
+];
 /// The keys of a check.
-pub(super) const CHECK_KEYS: [&str; 13] = [
-    "id", "why", "owner", "severity", "labels", "runbook", "source", "sql", "expect", "evidence",
-    "timeout", "max_rows", "samples",
+pub(super) const CHECK_KEYS: [&str; 20] = [
+    "id",
+    "why",
+    "owner",
+    "severity",
+    "labels",
+    "runbook",
+    "source",
+    "schedule",
+    "window",
+    "sql",
+    "expect",
+    "evidence",
+    "result_by",
+    "catch_up",
+    "alert",
+    "pause",
+    "except",
+    "timeout",
+    "max_rows",
+    "samples",
 ];
 /// The words for severities.
 pub(super) const SEVERITIES: [(&str, Severity); 3] =
@@ -31,11 +63,23 @@ pub(super) const SEVERITIES: [(&str, Severity); 3] =
 pub(super) const TIMEOUTS: (Duration, Duration) =
     (Duration::from_millis(100), Duration::from_secs(300));
 
+const DEFAULTS: Place<'static> = Place::Key(&Place::Root, "defaults");
+/// How often a check without a window looks, where it does not say.
+const HOUR: Duration = Duration::from_secs(3600);
+
 /// A check with the place of its id, so that a second one of that id can point at the first.
 #[derive(Debug)]
 pub(super) struct Declared {
     pub(super) check: Check,
     pub(super) column: u64,
+}
+
+/// What was read of a file.
+#[derive(Debug)]
+pub(super) struct Read {
+    pub(super) declared: Vec<Declared>,
+    pub(super) faults: Vec<Fault>,
+    pub(super) warnings: Vec<Fault>,
 }
 
 /// The source of checks that name none.
@@ -50,24 +94,26 @@ enum DefaultSource {
 
 /// What a check takes where it says nothing itself.
 #[derive(Debug, Default)]
-struct Defaults {
+struct Defaults<'n> {
     source: DefaultSource,
     severity: Option<Severity>,
     owner: Option<Owner>,
     labels: BTreeMap<LabelName, String>,
     runbook: Option<String>,
     timeout: Option<Duration>,
+    /// What is read for each check anew, because it depends on the check.
+    map: Option<Map<'n>>,
 }
 
-/// Reads all checks of a file; faults are added to `faults`.
-pub(super) fn checks(text: &Text, engines: &Engines, faults: &mut Vec<Fault>) -> Vec<Declared> {
+/// Reads all checks of a file.
+pub(super) fn checks(text: &Text, world: &World<'_>) -> Read {
     let mut document = Document::new(text);
-    let declared = read(&mut document, engines);
-    faults.extend(document.into_faults());
-    declared
+    let declared = read(&mut document, world);
+    let warnings = document.take_warnings();
+    Read { declared, faults: document.into_faults(), warnings }
 }
 
-fn read(doc: &mut Document<'_>, engines: &Engines) -> Vec<Declared> {
+fn read(doc: &mut Document<'_>, world: &World<'_>) -> Vec<Declared> {
     let Some(root) = doc.tree() else { return Vec::new() };
     if matches!(root.kind, crate::manifest::yaml::Kind::Null) {
         let hint = "write `version: 1` and `checks:`, or remove the file".to_owned();
@@ -78,7 +124,7 @@ fn read(doc: &mut Document<'_>, engines: &Engines) -> Vec<Declared> {
     version(doc, &map);
     let mut defaults = map
         .get("defaults")
-        .map(|node| read_defaults(doc, node, Place::Key(&Place::Root, "defaults"), engines))
+        .map(|node| read_defaults(doc, node, DEFAULTS, world))
         .unwrap_or_default();
     if let Some(node) = map.get("owner") {
         let owner = doc.parsed(node, Place::Key(&Place::Root, "owner"), Owner::parse);
@@ -98,7 +144,7 @@ fn read(doc: &mut Document<'_>, engines: &Engines) -> Vec<Declared> {
     let Some(items) = doc.list(node, place) else { return Vec::new() };
     let mut declared = Vec::new();
     for (i, item) in items.iter().enumerate() {
-        declared.extend(check(doc, item, Place::Item(&place, i), &defaults, engines));
+        declared.extend(check(doc, item, Place::Item(&place, i), &defaults, world));
     }
     declared
 }
@@ -120,16 +166,16 @@ fn version(doc: &mut Document<'_>, map: &Map<'_>) {
     }
 }
 
-fn read_defaults(
+fn read_defaults<'n>(
     doc: &mut Document<'_>,
-    node: &Node,
+    node: &'n Node,
     place: Place<'_>,
-    engines: &Engines,
-) -> Defaults {
+    world: &World<'_>,
+) -> Defaults<'n> {
     let Some(map) = doc.map(node, place, &DEFAULTS_KEYS) else { return Defaults::default() };
     let at = |key: &'static str| map.get(key).map(|node| (node, Place::Key(&place, key)));
     Defaults {
-        source: match at("source").map(|(n, p)| source(doc, n, p, engines)) {
+        source: match at("source").map(|(n, p)| source(doc, n, p, world)) {
             None => DefaultSource::Unwritten,
             Some(None) => DefaultSource::Faulty,
             Some(Some((name, _))) => DefaultSource::Named(name),
@@ -139,6 +185,7 @@ fn read_defaults(
         labels: at("labels").map(|(n, p)| labels(doc, n, p)).unwrap_or_default(),
         runbook: at("runbook").and_then(|(n, p)| doc.parsed(n, p, http_url)),
         timeout: at("timeout").and_then(|(n, p)| doc.parsed(n, p, timeout)),
+        map: Some(map),
     }
 }
 
@@ -146,8 +193,8 @@ fn check(
     doc: &mut Document<'_>,
     node: &Node,
     place: Place<'_>,
-    defaults: &Defaults,
-    engines: &Engines,
+    defaults: &Defaults<'_>,
+    world: &World<'_>,
 ) -> Option<Declared> {
     let map = doc.map(node, place, &CHECK_KEYS)?;
     let at = |key: &'static str| map.get(key).map(|node| (node, Place::Key(&place, key)));
@@ -167,14 +214,25 @@ fn check(
     let runbook = at("runbook").and_then(|(n, p)| doc.parsed(n, p, http_url));
     let own_timeout = at("timeout").and_then(|(n, p)| doc.parsed(n, p, timeout));
     let max_rows = at("max_rows").map_or(Some(MaxRows::default()), |(n, p)| max_rows(doc, n, p));
-    let target = target(doc, &map, place, defaults, engines);
+    let target = target(doc, &map, place, defaults, world);
+    let timing = timing(doc, &map, place, defaults, id.as_ref(), target.as_ref(), world);
+    // Where the window is at fault, what its queries need is not known.
+    let needs = timing.as_ref().map(|timing| Needs(timing.window.as_ref()));
+    let engine = target.as_ref().map(|(_, engine)| *engine).filter(|_| needs.is_some());
     let query = required(doc, &map, place, "sql").and_then(|n| {
-        sql(doc, n, Place::Key(&place, "sql"), target.as_ref().map(|(_, engine)| *engine))
+        let asked = needs.unwrap_or(Needs(None));
+        windowed_sql(doc, n, Place::Key(&place, "sql"), engine, asked)
     });
-    let expectation =
-        expectation::read(doc, &map, place, target.as_ref(), engines, max_rows.unwrap_or_default());
+    let context = expectation::Context {
+        target: target.as_ref(),
+        needs,
+        max_rows: max_rows.unwrap_or_default(),
+        world,
+    };
+    let expectation = expectation::read(doc, &map, place, &context);
     let (source, _) = target?;
-    let expectation = expectation?;
+    let (expectation, timing) = (expectation?, timing?);
+    bindable(doc, &map, place, &source, &timing, world)?;
     Some(Declared {
         column: id_node?.column,
         check: Check {
@@ -188,6 +246,13 @@ fn check(
             query: query?,
             expect: expectation.expect,
             evidence: expectation.evidence,
+            schedule: timing.schedule,
+            window: timing.window,
+            result_by: timing.result_by,
+            catch_up: timing.catch_up,
+            alert: timing.alert,
+            pause: timing.pause,
+            except: timing.except,
             timeout: own_timeout.or(defaults.timeout),
             max_rows: max_rows?,
             samples: expectation.samples,
@@ -195,6 +260,83 @@ fn check(
             line: id_node?.line,
         },
     })
+}
+
+/// When a check looks, at which data, and by when.
+struct Timing {
+    schedule: Schedule,
+    window: Option<WindowRule>,
+    result_by: Option<Duration>,
+    catch_up: CatchUp,
+    alert: Alert,
+    pause: Option<Pause>,
+    except: Option<Except>,
+}
+
+fn timing(
+    doc: &mut Document<'_>,
+    map: &Map<'_>,
+    place: Place<'_>,
+    defaults: &Defaults<'_>,
+    id: Option<&CheckId>,
+    target: Option<&(SourceName, Engine)>,
+    world: &World<'_>,
+) -> Option<Timing> {
+    let own = |key: &'static str| map.get(key).map(|node| (node, Place::Key(&place, key)));
+    let at = |key: &'static str| {
+        let inherited = || defaults.map.as_ref().and_then(|map| map.get(key));
+        own(key).or_else(|| inherited().map(|node| (node, Place::Key(&DEFAULTS, key))))
+    };
+    let window = present(at("window"), |(n, p)| timing::window(doc, n, p, target, world));
+    let known = window.as_ref().and_then(Option::as_ref);
+    let schedule = present(at("schedule"), |(n, p)| timing::schedule(doc, n, p, id, known, world));
+    let result_by = present(at("result_by"), |(n, p)| timing::result_by(doc, n, p));
+    let catch_up = present(at("catch_up"), |(n, p)| timing::catch_up(doc, n, p));
+    let alert = present(at("alert"), |(n, p)| timing::alert(doc, n, p));
+    let pause = present(own("pause"), |(n, p)| timing::pause(doc, n, p));
+    let except = present(own("except"), |(n, p)| timing::except(doc, n, p));
+    let window = window?;
+    let implied = || match (&window, id) {
+        (Some(_), _) => Some(Schedule::WindowEnd),
+        (None, Some(id)) => Every::new(HOUR, id).ok().map(Schedule::Every),
+        (None, None) => None,
+    };
+    Some(Timing {
+        schedule: schedule?.or_else(implied)?,
+        result_by: result_by?,
+        catch_up: catch_up?.unwrap_or_default(),
+        alert: alert?.unwrap_or_default(),
+        pause: pause?,
+        except: except?,
+        window,
+    })
+}
+
+/// Reads a value that may be absent; the outer `None` is a fault.
+fn present<T, N>(node: Option<N>, read: impl FnOnce(N) -> Option<T>) -> Option<Option<T>> {
+    node.map_or(Some(None), |node| read(node).map(Some))
+}
+
+/// An SQLite file has no type for instants, so the settings have to say how it stores them.
+fn bindable(
+    doc: &mut Document<'_>,
+    map: &Map<'_>,
+    place: Place<'_>,
+    source: &SourceName,
+    timing: &Timing,
+    world: &World<'_>,
+) -> Option<()> {
+    if timing.window.is_none() || !world.without_instants.contains(source) {
+        return Some(());
+    }
+    let message = format!("the settings do not say how `{source}` stores instants");
+    let hint = "write `instants: sql` (or rfc3339, epoch_s, epoch_ms) for that source in \
+                allswell.yaml";
+    match map.get("window") {
+        Some(node) => doc.fault(node, Place::Key(&place, "window"), message, Some(hint.into())),
+        None => doc.fault(map.node, place, message, Some(hint.into())),
+    }
+    None
 }
 
 /// Returns the value of a key that must stand there.
@@ -217,14 +359,14 @@ fn target(
     doc: &mut Document<'_>,
     map: &Map<'_>,
     place: Place<'_>,
-    defaults: &Defaults,
-    engines: &Engines,
+    defaults: &Defaults<'_>,
+    world: &World<'_>,
 ) -> Option<(SourceName, Engine)> {
     if let Some(node) = map.get("source") {
-        return source(doc, node, Place::Key(&place, "source"), engines);
+        return source(doc, node, Place::Key(&place, "source"), world);
     }
     match &defaults.source {
-        DefaultSource::Named(name) => engines.get(name).map(|engine| (name.clone(), *engine)),
+        DefaultSource::Named(name) => world.engines.get(name).map(|engine| (name.clone(), *engine)),
         DefaultSource::Faulty => None,
         DefaultSource::Unwritten => {
             let hint = "write `source:` here or under `defaults`".to_owned();
@@ -239,17 +381,35 @@ pub(super) fn source(
     doc: &mut Document<'_>,
     node: &Node,
     place: Place<'_>,
-    engines: &Engines,
+    world: &World<'_>,
 ) -> Option<(SourceName, Engine)> {
     let name = doc.parsed(node, place, SourceName::parse)?;
-    if let Some(engine) = engines.get(&name) {
+    if let Some(engine) = world.engines.get(&name) {
         return Some((name, *engine));
     }
-    let valid: Vec<&str> = engines.keys().map(SourceName::as_str).collect();
+    let valid: Vec<&str> = world.engines.keys().map(SourceName::as_str).collect();
     let hint = suggestion(name.as_str(), &valid)
         .unwrap_or_else(|| "add it under `sources` in allswell.yaml".into());
     doc.fault(node, place, format!("the settings have no source `{name}`"), Some(hint));
     None
+}
+
+/// Reads SQL that has to keep to its check's window.
+pub(super) fn windowed_sql(
+    doc: &mut Document<'_>,
+    node: &Node,
+    place: Place<'_>,
+    engine: Option<Engine>,
+    needs: Needs<'_>,
+) -> Option<Query> {
+    let query = sql(doc, node, place, engine, needs.binding())?;
+    match needs.broken(&query) {
+        None => Some(query),
+        Some((message, hint)) => {
+            doc.fault(node, place, message, Some(hint));
+            None
+        }
+    }
 }
 
 /// Reads SQL in the dialect of its source; where the source is unknown, only that it is there.
@@ -258,6 +418,7 @@ pub(super) fn sql(
     node: &Node,
     place: Place<'_>,
     engine: Option<Engine>,
+    binding: Binding,
 ) -> Option<Query> {
     let text = doc.text(node, place)?.to_owned();
     if doc.comment_after(node) {
@@ -265,7 +426,7 @@ pub(super) fn sql(
         doc.fault(node, place, message, Some("use a block: `sql: |`".into()));
         return None;
     }
-    match Query::parse(&text, engine?) {
+    match Query::parse(&text, engine?, binding) {
         Ok(query) if query.has_line_comment() && doc.is_folded(node) => {
             let message = "YAML joins these lines, so a comment in the SQL reaches to its end";
             doc.fault(node, place, message, Some("use a block that keeps lines: `sql: |`".into()));

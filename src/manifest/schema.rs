@@ -5,10 +5,16 @@
 
 use serde_json::{Value, json};
 
+use crate::domain::check::CatchUpPolicy;
+use crate::domain::timetable::{Fold, Gap};
 use crate::manifest::expectation::{
     EVIDENCE_KEYS, EXPECT_KEYS, FROM_KEYS, KEYS_KEYS, LIMIT_KEYS, ROW_LIMIT_KEYS, SAMPLES_KEYS,
 };
 use crate::manifest::file::{CHECK_KEYS, DEFAULTS_KEYS, FILE_KEYS, SEVERITIES};
+use crate::manifest::timing::{
+    AFTER_MAX, ALERT_KEYS, CATCH_UP_KEYS, EXCEPT_KEYS, PAUSE_KEYS, SCHEDULE_KEYS, SPLITS,
+    WINDOW_KEYS,
+};
 
 /// Returns the JSON Schema (2020-12) of a file of checks.
 pub fn schema() -> Value {
@@ -64,10 +70,7 @@ fn check_key(key: &str) -> Value {
         "id" => described(name(), "The stable identity: a label, and the key of its history."),
         "why" => described(text(), "What is broken if this is violated."),
         "owner" => described(owner(), "Who answers."),
-        "severity" => {
-            let words: Vec<&str> = SEVERITIES.iter().map(|(word, _)| *word).collect();
-            described(json!({"enum": words}), "How bad a violation is; warning by default.")
-        }
+        "severity" => described(words(&SEVERITIES), "How bad a violation is; warning by default."),
         "labels" => described(
             json!({
                 "type": "object",
@@ -82,16 +85,35 @@ fn check_key(key: &str) -> Value {
             "Where it is written what to do.",
         ),
         "source" => described(name(), "The database to look at, as the settings name it."),
+        "schedule" => described(
+            object(&SCHEDULE_KEYS, &[], schedule_key),
+            "When to look: on a grid, or by a crontab line in a zone.",
+        ),
+        "window" => described(
+            object(&WINDOW_KEYS, &["period"], window_key),
+            "Which data to look at: a calendar period of a zone, or a grid over UTC.",
+        ),
+        "result_by" => described(duration(), "How long after its due a result may be missing."),
+        "catch_up" => described(
+            object(&CATCH_UP_KEYS, &[], catch_up_key),
+            "What becomes of windows that nobody looked at in time.",
+        ),
+        "alert" => described(object(&ALERT_KEYS, &[], alert_key), "When somebody is told."),
+        "pause" => described(
+            object(&PAUSE_KEYS, &["until", "because"], pause_key),
+            "Until when nothing is looked at, and why; it is caught up afterwards.",
+        ),
+        "except" => described(
+            object(&EXCEPT_KEYS, &["dates", "because"], except_key),
+            "Dates that are not looked at, and why.",
+        ),
         "sql" => described(text(), "One statement that reads, in the source's dialect."),
         "expect" => described(object(&EXPECT_KEYS, &[], expect_key), "What healthy means."),
         "evidence" => described(
             object(&EVIDENCE_KEYS, &[], evidence_key),
             "What proves that something was looked at.",
         ),
-        "timeout" => described(
-            json!({"type": "string", "pattern": "^[0-9]+(ms|s|m|h|d)$"}),
-            "How long each statement may run: 30s by default.",
-        ),
+        "timeout" => described(duration(), "How long each statement may run: 30s by default."),
         "max_rows" => described(
             json!({"type": "integer", "minimum": 1, "maximum": 1_000_000}),
             "How many rows are read at most: 10,000 by default.",
@@ -101,6 +123,84 @@ fn check_key(key: &str) -> Value {
             "Columns of bad rows that may be shown beside those that are judged.",
         ),
     }
+}
+
+fn schedule_key(key: &str) -> Value {
+    match key {
+        "every" => described(duration(), "The time between two looks: 1s to 366d."),
+        "cron" => described(
+            json!({"type": "string", "pattern": "\\S"}),
+            "minute hour day month weekday, with crontab's numbers and names; or @daily.",
+        ),
+        "zone" => described(zone(), "By whose clock; the window's zone where none is written."),
+        "gap" => described(words(&Gap::WORDS), "For times that clocks leave out."),
+        _ => described(words(&Fold::WORDS), "For times that clocks show twice."),
+    }
+}
+
+fn window_key(key: &str) -> Value {
+    match key {
+        "period" => described(
+            json!({
+                "type": "string",
+                "pattern": "^(day|week|month|quarter|year|[0-9]+(ms|s|m|h|d))$",
+            }),
+            "A period of the local calendar, or the width of a grid over UTC: 1m to 24h.",
+        ),
+        "zone" => described(zone(), "Whose calendar."),
+        "zones" => described(
+            json!({"type": "array", "items": zone(), "minItems": 1}),
+            "Whose calendars, each looked at on its own.",
+        ),
+        "zones_from" => described(
+            object(&FROM_KEYS, &["sql"], check_key),
+            "A query for the names of zones, each looked at on its own.",
+        ),
+        "split" => described(words(&SPLITS), "Whether each part with one offset is proved."),
+        _ => described(duration(), "How long after its end late data may arrive."),
+    }
+}
+
+fn catch_up_key(key: &str) -> Value {
+    match key {
+        "policy" => words(&CatchUpPolicy::WORDS),
+        _ => duration(),
+    }
+}
+
+fn alert_key(key: &str) -> Value {
+    match key {
+        "after" => json!({"type": "integer", "minimum": 1, "maximum": AFTER_MAX}),
+        _ => words(&SEVERITIES),
+    }
+}
+
+fn pause_key(key: &str) -> Value {
+    match key {
+        "until" => json!({"type": "string", "pattern": "\\S"}),
+        _ => text(),
+    }
+}
+
+fn except_key(key: &str) -> Value {
+    match key {
+        "dates" => {
+            json!({"type": "array", "items": {"type": "string", "pattern": "\\S"}, "minItems": 1})
+        }
+        _ => text(),
+    }
+}
+
+fn words<T>(words: &[(&str, T)]) -> Value {
+    json!({"enum": words.iter().map(|(word, _)| *word).collect::<Vec<_>>()})
+}
+
+fn duration() -> Value {
+    json!({"type": "string", "pattern": "^[0-9]+(ms|s|m|h|d)$"})
+}
+
+fn zone() -> Value {
+    json!({"type": "string", "pattern": "\\S"})
 }
 
 fn expect_key(key: &str) -> Value {
@@ -138,6 +238,7 @@ fn evidence_key(key: &str) -> Value {
         "column" => scalar(),
         "sql" => text(),
         "min" => json!({"type": "integer", "minimum": 0}),
+        "per" => json!({"const": "window"}),
         _ => text(),
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::domain::name::{CheckId, ColumnName};
 use crate::domain::observation::Rows;
+use crate::domain::parameter::Bounds;
 use crate::domain::sql::Query;
 use crate::domain::value::Value;
 use crate::domain::verdict::Doubt;
@@ -28,6 +29,8 @@ pub enum Part {
     Evidence,
     /// `keys.from`
     Keys,
+    /// `zones_from`
+    Zones,
 }
 
 /// One query, and what is wanted of its result.
@@ -37,6 +40,8 @@ pub struct Question {
     pub part: Part,
     /// The query.
     pub query: Query,
+    /// What its parameters stand for.
+    pub bounds: Option<Bounds>,
     /// What is wanted.
     pub wanted: Wanted,
 }
@@ -48,6 +53,7 @@ impl Question {
             Part::Body => return doubt,
             Part::Evidence => "evidence",
             Part::Keys => "keys.from",
+            Part::Zones => "zones_from",
         };
         Doubt { note: format!("in `{part}`: {}", doubt.note), ..doubt }
     }
@@ -63,6 +69,13 @@ pub enum Wanted {
         /// How many rows.
         rows_max: u32,
     },
+    /// The first column of at most so many rows, whatever it is called.
+    FirstColumn {
+        /// What it is called here.
+        name: ColumnName,
+        /// How many rows.
+        rows_max: u32,
+    },
     /// The one value of the one row.
     OneValue,
 }
@@ -70,7 +83,7 @@ pub enum Wanted {
 /// The answer to one question.
 #[derive(Debug, Clone)]
 pub enum Reply {
-    /// To [`Wanted::Rows`].
+    /// To [`Wanted::Rows`] and [`Wanted::FirstColumn`].
     Rows(Rows),
     /// To [`Wanted::OneValue`].
     Value(Value),

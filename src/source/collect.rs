@@ -53,6 +53,7 @@ impl Collector {
     pub(super) fn new(wanted: &Wanted) -> Self {
         let (columns, rows_max) = match wanted {
             Wanted::Rows { columns, rows_max } => (Some(columns.clone()), *rows_max),
+            Wanted::FirstColumn { name, rows_max } => (Some(vec![name.clone()]), *rows_max),
             Wanted::OneValue => (None, 1),
         };
         Self {

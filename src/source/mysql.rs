@@ -18,9 +18,11 @@ use sqlx::{
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::domain::parameter::Bound;
 use crate::domain::verdict::{Cause, Doubt};
 use crate::dsn::{Authorities, Endpoint, Server, Tls};
 use crate::source::ask::{Ask, Question, Reply, Wanted};
+use crate::source::bind::{Prepared, Style, bind_typed};
 use crate::source::collect::{Appetite, Collector, Fetched, whole};
 use crate::source::columns::position;
 use crate::source::mysql::decode::Reading;
@@ -251,13 +253,14 @@ async fn fetch(
     question: &Question,
     limit: Duration,
 ) -> Result<Fetched, Doubt> {
-    let sql = AssertSqlSafe(question.query.text().to_owned()).into_sql_str();
+    let bound = Prepared::new(question, Style::Mark);
+    let sql = AssertSqlSafe(bound.text).into_sql_str();
     let started = Instant::now();
     let prepared = conn.prepare(sql).await.map_err(|e| trouble::doubt(&e, &Phase::Preparing))?;
     let positions = positions(&prepared, &question.wanted)?;
     let mut collector = Collector::new(&question.wanted);
     let mut readings: Option<Vec<Reading>> = None;
-    let mut rows = prepared.query().fetch(&mut *conn);
+    let mut rows = bind_typed!(prepared.query(), bound.values).fetch(&mut *conn);
     let trouble =
         |e: &sqlx::Error| trouble::doubt(e, &Phase::Running { limit, ran: started.elapsed() });
     while let Some(row) = rows.try_next().await.map_err(|e| trouble(&e))? {
@@ -281,6 +284,7 @@ fn positions(prepared: &sqlx::mysql::MySqlStatement, wanted: &Wanted) -> Result<
     let names: Vec<&str> = prepared.columns().iter().map(Column::name).collect();
     match wanted {
         Wanted::OneValue => Ok((0..names.len()).collect()),
+        Wanted::FirstColumn { .. } => Ok((0..names.len().min(1)).collect()),
         Wanted::Rows { columns, .. } => columns.iter().map(|c| position(&names, c)).collect(),
     }
 }

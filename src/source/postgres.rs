@@ -23,9 +23,11 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::domain::parameter::Bound;
 use crate::domain::verdict::{Cause, Doubt};
 use crate::dsn::{Authorities, Endpoint, Server, Tls};
 use crate::source::ask::{Ask, Question, Reply};
+use crate::source::bind::{Prepared, Style, bind_typed};
 use crate::source::collect::{Appetite, Collector, Fetched, whole};
 use crate::source::postgres::control::{Control, Identity};
 use crate::source::postgres::decode::Reading;
@@ -370,7 +372,8 @@ async fn fetch(
     limit: Duration,
 ) -> Result<Fetched, Failure> {
     let mut collector = Collector::new(&question.wanted);
-    let wrapped = Wrapped::new(question, collector.rows_asked());
+    let bound = Prepared::new(question, Style::Dollar);
+    let wrapped = Wrapped::new(&bound.text, &question.wanted, collector.rows_asked());
     let started = Instant::now();
     let trouble = |e: &sqlx::Error| {
         if trouble::is_lost_statement(e) {
@@ -379,8 +382,8 @@ async fn fetch(
         let ran = started.elapsed();
         Failure::Real(trouble::doubt(e, Phase::Theirs { wrapped: &wrapped, limit, ran }))
     };
-    let mut rows =
-        sqlx::query(AssertSqlSafe(wrapped.sql.clone())).persistent(false).fetch(&mut *conn);
+    let query = sqlx::query(AssertSqlSafe(wrapped.sql.clone())).persistent(false);
+    let mut rows = bind_typed!(query, bound.values).fetch(&mut *conn);
     let mut readings: Option<Vec<Reading>> = None;
     while let Some(row) = rows.try_next().await.map_err(|e| trouble(&e))? {
         let readings = match &readings {

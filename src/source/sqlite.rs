@@ -14,14 +14,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use bigdecimal::ToPrimitive as _;
 use futures_util::TryStreamExt;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::sqlite::{Sqlite as Sqlite3, SqliteArguments, SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, Column, ConnectOptions, Connection, Executor, SqlSafeStr, Statement};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use crate::domain::parameter::Bound;
 use crate::domain::verdict::{Cause, Doubt};
 use crate::source::ask::{Ask, Question, Reply, Wanted};
+use crate::source::bind::{Instants, Prepared, Stored, Style};
 use crate::source::collect::{Appetite, Collector, Fetched, whole};
 use crate::source::columns::position;
 use crate::source::watch::{SHORT, Watched, opening, short};
@@ -35,11 +38,12 @@ const OPTIONS_NEEDED: [&str; 2] = ["DQS=0", "MAX_ATTACHED=0"];
 /// The keeper of one SQLite file.
 pub(super) struct Sqlite {
     path: PathBuf,
+    instants: Option<Instants>,
 }
 
 impl Sqlite {
-    pub(super) fn new(path: PathBuf) -> Self {
-        Self { path }
+    pub(super) fn new(path: PathBuf, instants: Option<Instants>) -> Self {
+        Self { path, instants }
     }
 
     pub(super) async fn observe(
@@ -54,7 +58,7 @@ impl Sqlite {
         refuse_lax_build(&build)?;
         for question in &ask.questions {
             let watched = Watched {
-                work: fetch(&mut conn, question),
+                work: fetch(&mut conn, question, self.instants),
                 limit: ask.timeout,
                 stop,
                 in_the_way: std::future::pending(),
@@ -149,9 +153,14 @@ fn refuse_lax_build(options: &[String]) -> Result<(), Doubt> {
 /// Fetches what is wanted of one query's result; prepared first, to tell faults of the text from
 /// trouble with the data.
 #[expect(clippy::disallowed_methods, reason = "source/ is where SQL from outside is run")]
-async fn fetch(conn: &mut SqliteConnection, question: &Question) -> Result<Fetched, Doubt> {
+async fn fetch(
+    conn: &mut SqliteConnection,
+    question: &Question,
+    instants: Option<Instants>,
+) -> Result<Fetched, Doubt> {
+    let bound = Prepared::new(question, Style::NumberedMark);
     let mut collector = Collector::new(&question.wanted);
-    let bare = AssertSqlSafe(question.query.text().to_owned()).into_sql_str();
+    let bare = AssertSqlSafe(bound.text.clone()).into_sql_str();
     let bare = conn.prepare(bare).await.map_err(|e| doubt(&e, Phase::Preparing))?;
     let brought: Vec<&str> = bare.columns().iter().map(Column::name).collect();
     let names: Vec<String> = match &question.wanted {
@@ -162,11 +171,14 @@ async fn fetch(conn: &mut SqliteConnection, question: &Question) -> Result<Fetch
             }
             columns.iter().map(ToString::to_string).collect()
         }
+        Wanted::FirstColumn { name, .. } => vec![name.to_string()],
         Wanted::OneValue => brought.iter().map(|_| "evidence".to_owned()).collect(),
     };
-    let sql = AssertSqlSafe(wrapped(question, collector.rows_asked())).into_sql_str();
+    let first = brought.first().copied().unwrap_or_default();
+    let sql = wrapped(&bound.text, &question.wanted, first, collector.rows_asked());
+    let sql = AssertSqlSafe(sql).into_sql_str();
     let prepared = conn.prepare(sql).await.map_err(|e| doubt(&e, Phase::Preparing))?;
-    let mut rows = prepared.query().fetch(&mut *conn);
+    let mut rows = bind(prepared.query(), &bound.values, instants)?.fetch(&mut *conn);
     while let Some(row) = rows.try_next().await.map_err(|e| doubt(&e, Phase::Running))? {
         let (values, bytes) = decode::row(&row, &names)?;
         match collector.push(values, bytes) {
@@ -178,18 +190,48 @@ async fn fetch(conn: &mut SqliteConnection, question: &Question) -> Result<Fetch
     collector.finish()
 }
 
+type Query<'q> = sqlx::query::Query<'q, Sqlite3, SqliteArguments>;
+
+/// Binds values in the form in which this database stores them.
+fn bind<'q>(
+    query: Query<'q>,
+    values: &[Bound<'_>],
+    instants: Option<Instants>,
+) -> Result<Query<'q>, Doubt> {
+    values.iter().try_fold(query, |query, value| {
+        Ok(match value {
+            Bound::Instant(at) => match instants.map(|instants| instants.form(*at)) {
+                Some(Stored::Text(text)) => query.bind(text),
+                Some(Stored::Number(number)) => query.bind(number),
+                None => {
+                    let note = "the settings do not say how this source stores instants: write \
+                                `instants:`";
+                    return Err(Doubt::new(Cause::Refused, note));
+                }
+            },
+            Bound::Date(date) => query.bind(date.to_string()),
+            Bound::Text(text) => query.bind((*text).to_owned()),
+            Bound::Secs(secs) => query.bind(*secs),
+            // Whole hours compare with counts; quarters and halves are exact as they are.
+            Bound::Hours(hours) => match hours.to_i64().filter(|_| hours.is_integer()) {
+                Some(whole) => query.bind(whole),
+                None => query.bind(hours.to_f64()),
+            },
+        })
+    })
+}
+
 /// The user's query inside ours: only rows and columns that are wanted, and nothing but a query
 /// can stand in parentheses.
-fn wrapped(question: &Question, rows_asked: usize) -> String {
-    let inner = question.query.text();
-    let list = match &question.wanted {
+fn wrapped(inner: &str, wanted: &Wanted, first: &str, rows_asked: usize) -> String {
+    let quoted = |name: &str| format!("q.\"{}\"", name.replace('"', "\"\""));
+    let list = match wanted {
         Wanted::OneValue => "*".to_owned(),
         Wanted::Rows { columns, .. } if columns.is_empty() => "1".to_owned(),
         Wanted::Rows { columns, .. } => {
-            let quoted =
-                columns.iter().map(|c| format!("q.\"{}\"", c.as_str().replace('"', "\"\"")));
-            quoted.collect::<Vec<_>>().join(", ")
+            columns.iter().map(|c| quoted(c.as_str())).collect::<Vec<_>>().join(", ")
         }
+        Wanted::FirstColumn { .. } => quoted(first),
     };
     format!("SELECT {list} FROM (\n{inner}\n) AS q LIMIT {rows_asked}")
 }

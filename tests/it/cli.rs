@@ -16,7 +16,7 @@ pub(crate) fn allswell(folder: &Path, args: &[&str]) -> Output {
     command(folder, args).output().unwrap()
 }
 
-fn command(folder: &Path, args: &[&str]) -> Command {
+pub(crate) fn command(folder: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_allswell"));
     command.current_dir(folder).args(args).env_remove("ALLSWELL_CONFIG").stdin(Stdio::null());
     command
@@ -50,20 +50,34 @@ fn the_demo_shows_all_three_verdicts_and_leaves_a_folder_to_change() {
     let folder = Folder::new("demo");
     let started = Instant::now();
     let output = allswell(folder.path(), &["demo"]);
-    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(60), "{:?}", started.elapsed());
     assert_eq!(code(&output), 0, "{}", err(&output));
     let text = out(&output);
-    for wanted in
-        ["violated     every-day-is-invoiced-as-used", "7 confirmed, 1 violated, 2 unconfirmed"]
-    {
+    for wanted in [
+        "violated     each-local-day-is-invoiced-as-used  494 of 4380 windows",
+        "confirmed    the-grand-total-agrees ",
+        "confirmed    the-total-of-each-account-agrees ",
+        // The stripe: half hours and quarters, from the clock change to the repair.
+        "    -03:30 America/St_Johns       XXXXXXXXXXXXXXXXXXXXXXXXXXXXX\n",
+        "    -03:30 America/St_Johns     XXXXXXXXXXXXXX.................\n",
+        "    +10:30 Australia/Adelaide        XXXXXXXXXXXXXXXXXXXXXXXXXX\n",
+        "    +13:45 Pacific/Chatham      XXXXXXXXXXXXXXXXXXXXXXXXXXXXXXX\n",
+        "3894 confirmed, 494 violated, 2 unconfirmed",
+    ] {
         assert!(text.contains(wanted), "{text}");
     }
-    for (id, _) in text.lines().filter_map(|l| l.strip_prefix("  ")?.split_once("  ")) {
+    let words = text.split_once("What you see:\n").unwrap().1;
+    let words = words.lines().take_while(|line| !line.is_empty());
+    for (id, _) in words.filter_map(|l| l.strip_prefix("  ")?.split_once("  ")) {
         assert!(text.matches(id.trim()).count() >= 2, "{id} has a word and no verdict: {text}");
     }
     let demo = folder.path().join("allswell-demo");
     assert_eq!(code(&allswell(&demo, &["validate"])), 0);
-    assert_eq!(code(&allswell(&demo, &["run"])), 1);
+    let year = ["run", "--check", "each-local-day-is-invoiced-as-used", "--window"];
+    let look = |dates| code(&allswell(&demo, &[&year[..], &[dates]].concat()));
+    assert_eq!(look("2025-11-03"), 1);
+    assert_eq!(look("2025-06-01..2025-06-08"), 0);
+    assert_eq!(code(&allswell(&demo, &["run"])), 2, "of last night there is no data");
     assert_eq!(code(&allswell(&demo, &["run", "--owner", "accounts"])), 2);
     assert_eq!(code(&allswell(&demo, &["run", "--check", "plans-are-known"])), 0);
 
@@ -72,11 +86,11 @@ fn the_demo_shows_all_three_verdicts_and_leaves_a_folder_to_change() {
     let text = fs::read_to_string(&checks).unwrap();
     fs::write(
         &checks,
-        text.replace("difference_cents: {equals: 0}", "difference_cents: {min: -95}"),
+        text.replace("difference_cents: {equals: 0}", "difference_cents: {min: -100, max: 100}"),
     )
     .unwrap();
     let again = allswell(folder.path(), &["demo"]);
-    assert!(out(&again).contains("8 confirmed, 0 violated, 2 unconfirmed"), "{}", out(&again));
+    assert!(out(&again).contains("4388 confirmed, 0 violated, 2 unconfirmed"), "{}", out(&again));
 }
 
 #[test]
@@ -89,8 +103,16 @@ fn machine_output_keeps_its_contract() {
     assert_eq!(report["format"], 1);
     assert_eq!(
         report["summary"],
-        serde_json::json!({"confirmed": 7, "violated": 1, "unconfirmed": 2, "paused": 0})
+        // Each zone of the last night is without evidence.
+        serde_json::json!({"confirmed": 8, "violated": 0, "unconfirmed": 14, "paused": 0})
     );
+    let windows = report["runs"].as_array().unwrap().iter().filter(|run| !run["window"].is_null());
+    assert_eq!(windows.clone().count(), 12);
+    for run in windows {
+        let keys: Vec<&String> = run["window"].as_object().unwrap().keys().collect();
+        assert_eq!(keys, ["date", "end", "start", "utc_offset"]);
+        assert!(run["tz"].is_string() && run["cause"] == "no_evidence", "{run}");
+    }
     for run in report["runs"].as_array().unwrap() {
         let keys: Vec<&String> = run.as_object().unwrap().keys().collect();
         let wanted =
@@ -215,7 +237,7 @@ async fn ctrl_c_stops_the_queries_and_reports_what_was_not_looked_at() {
     drop(Command::new("kill").args(["-INT", &child.id().to_string()]).output());
     let started = Instant::now();
     let output = child.wait_with_output().unwrap();
-    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(60), "{:?}", started.elapsed());
     assert_eq!(code(&output), 2, "{}", err(&output));
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let runs = report["runs"].as_array().unwrap();

@@ -4,10 +4,18 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Command;
 
+use std::sync::Arc;
+
+use allswell::clock;
+use allswell::domain::series::Series;
 use allswell::domain::sql::Engine;
 use allswell::domain::verdict::Verdict;
+use allswell::engine::attempt::Sources;
+use allswell::engine::round::{Task, round};
+use chrono::Datelike as _;
+use tokio_util::sync::CancellationToken;
 
-use crate::lab::{Database, ENGINES, Other, look, shown};
+use crate::lab::{Database, ENGINES, Other, checks, look, shown, zones};
 
 const CATALOGUE: &str = include_str!("../data/electricity/checks.yaml");
 /// The published rows: half hour since 1970, instant, demand, temperature, local date, holiday.
@@ -185,5 +193,92 @@ async fn the_engines_agree_on_real_data_and_on_ten_planted_defects() {
                 assert_eq!(head(mine), head(other), "{what}: {check}: {engine} and {first} differ");
             }
         }
+    }
+}
+
+/// A check of each local day: its half hours, and its demand against the sum by the published date.
+/// SQLite has no decimals, so there the demand is looked at in units of its last digit alone.
+fn by_local_day(engine: Engine) -> String {
+    let (decimals, expected) = match engine {
+        Engine::Sqlite => ("", ""),
+        Engine::Postgres | Engine::MySql => (
+            "sum(mwh) - (select sum(mwh) from typed where local_date = :window_date) as mwh, ",
+            "        mwh: {equals: 0}\n",
+        ),
+    };
+    format!(
+        "version: 1\nowner: t\ndefaults: {{source: db}}\nchecks:\n  - id: days\n    why: w\n    window: \
+         {{period: day, zone: Australia/Melbourne}}\n    sql: |\n      select {decimals}count(*) as \
+         half_hours, sum(units) - (select sum(units) from typed where local_date = :window_date) as \
+         units, count(*) - 2 * :window_hours as surplus from typed where at >= :window_start and at < \
+         :window_end\n    expect:\n      values:\n        half_hours: {{one_of: [46, 48, 50]}}\n        \
+         units: {{equals: 0}}\n        surplus: {{equals: 0}}\n{expected}    evidence: {{column: \
+         half_hours, min: 46}}\n"
+    )
+}
+
+/// The demand in units of its last digit, of which there are at most thirteen.
+fn units(mwh: &str) -> i64 {
+    let (whole, fraction) = mwh.split_once('.').unwrap_or((mwh, ""));
+    assert!(fraction.len() <= 13, "{mwh}");
+    format!("{whole}{fraction:0<13}").parse().unwrap()
+}
+
+async fn load_typed(db: &Database) {
+    let mut owner = db.owner().await;
+    let instant = match db.engine() {
+        Engine::Postgres => "timestamptz",
+        Engine::MySql => "timestamp null",
+        Engine::Sqlite => "text",
+    };
+    let create = format!(
+        "create table typed (at {instant}, mwh decimal(24,14), units bigint, local_date date)"
+    );
+    owner.run(&create).await.unwrap();
+    // A session of MariaDB reads the text of a timestamp by its own zone.
+    let zone = if db.engine() == Engine::MySql { "set time_zone = '+00:00'; " } else { "" };
+    owner.run(&format!("{zone}begin")).await.unwrap();
+    for batch in rows().chunks(4_000) {
+        let mut sql = String::from("insert into typed values ");
+        for (i, [_, at, mwh, _, date, _]) in batch.iter().enumerate() {
+            let comma = if i > 0 { "," } else { "" };
+            write!(sql, "{comma}('{at}',{mwh},{},'{date}')", units(mwh)).unwrap();
+        }
+        owner.run(&sql).await.unwrap();
+    }
+    owner.run("commit; create index typed_at on typed (at); create index typed_date on typed (local_date)")
+        .await
+        .unwrap();
+    owner.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_day_of_melbourne_has_its_half_hours_and_its_demand() {
+    for engine in ENGINES {
+        let db = Database::new(engine).await;
+        load_typed(&db).await;
+        let check = checks(engine, &by_local_day(engine)).remove(0);
+        let series = Series::of(&check, &|zone| zones().rules(zone)).unwrap().remove(0);
+        let (rule, rules) = (series.window().unwrap(), &series.home.rules);
+        let mut span = rule.frame.span_of(rules, "2012-01-01".parse().unwrap());
+        let mut tasks = Vec::new();
+        while span.date.year() < 2015 {
+            tasks.extend(
+                span.windows(rules, rule.split).into_iter().map(|w| Task::window(&series, w)),
+            );
+            span = rule.frame.next(rules, &span);
+        }
+        assert_eq!(tasks.len(), 1_096);
+        let source = db.source();
+        let sources = Arc::new(Sources::from([(source.name().clone(), Arc::new(source))]));
+        let stop = CancellationToken::new();
+        let outcomes = round(&tasks, &sources, clock::now(), &stop, |_| {}).await;
+        let mut lengths = std::collections::BTreeMap::new();
+        for outcome in &outcomes {
+            let date = outcome.window.unwrap().span.date;
+            assert_eq!(shown(&outcome.judgement.verdict), "confirmed", "{engine} {date}");
+            *lengths.entry(outcome.judgement.evidence.unwrap()).or_insert(0) += 1;
+        }
+        assert_eq!(lengths, [(46, 3), (48, 1_090), (50, 3)].into(), "{engine}");
     }
 }

@@ -97,6 +97,7 @@ async fn a_superuser_may_watch_where_the_operator_says_so() {
         password: None::<SecretString>,
         connections: 1,
         timeout: std::time::Duration::from_secs(5),
+        instants: None,
         allow_superuser: true,
     });
     assert_eq!(verdict(source, "select 1 as n", COUNTED).await, "confirmed");
@@ -205,13 +206,17 @@ async fn an_sqlite_file_that_was_replaced_is_read_anew() {
     let sources = std::sync::Arc::new(sources);
     let stop = tokio_util::sync::CancellationToken::new();
     let now = allswell::clock::now();
-    let before = allswell::engine::round::round(&checks, &sources, now, &stop, |_| {}).await;
+    let before =
+        allswell::engine::round::round(&crate::lab::tasks(&checks), &sources, now, &stop, |_| {})
+            .await;
     assert_eq!(crate::lab::shown(&before[0].judgement.verdict), "confirmed");
     let other = Database::new(Engine::Sqlite).await;
     other.prepare("create table t (n integer); insert into t values (2)").await;
     let Database::Sqlite { path: new, .. } = &other else { unreachable!("an SQLite") };
     std::fs::rename(new, path).unwrap();
-    let after = allswell::engine::round::round(&checks, &sources, now, &stop, |_| {}).await;
+    let after =
+        allswell::engine::round::round(&crate::lab::tasks(&checks), &sources, now, &stop, |_| {})
+            .await;
     assert!(crate::lab::shown(&after[0].judgement.verdict).starts_with("violated"));
 }
 

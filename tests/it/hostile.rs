@@ -10,9 +10,10 @@ mod sqlite;
 
 use std::time::{Duration, Instant};
 
+use allswell::domain::check::Check;
 use allswell::domain::name::SourceName;
 use allswell::domain::sql::Engine;
-use allswell::engine::attempt::{Sources, attempt};
+use allswell::engine::attempt::{Look, Sources, attempt};
 use allswell::manifest::{self, Engines, Text};
 use tokio_util::sync::CancellationToken;
 
@@ -97,6 +98,10 @@ async fn state(admin: &mut Other, snapshot: &str) -> Vec<String> {
     all
 }
 
+async fn looked(check: &Check, sources: &Sources, stop: &CancellationToken) -> String {
+    shown(&attempt(check, &Look::Present, sources, stop).await.judgement.verdict)
+}
+
 /// Tries every mechanism: the control first, in a database of its own.
 pub(crate) async fn hold(
     engine: Engine,
@@ -137,11 +142,9 @@ pub(crate) async fn hold(
         let sources = Sources::from([(source.name().clone(), std::sync::Arc::new(source))]);
         let stop = CancellationToken::new();
         let started = Instant::now();
-        let said = match manifest::parse(&[text], &engines) {
+        let said = match manifest::parse(&[text], crate::lab::world(&engines)) {
             Err(faults) => format!("fault: {}", faults[0].message),
-            Ok(catalogue) => {
-                shown(&attempt(&catalogue.checks()[0], &sources, &stop).await.judgement.verdict)
-            }
+            Ok(catalogue) => looked(&catalogue.checks()[0], &sources, &stop).await,
         };
         let took = started.elapsed();
         if !case.verdict.split('|').any(|verdict| said.starts_with(verdict)) {
@@ -158,7 +161,7 @@ pub(crate) async fn hold(
             engine,
             &one_check(next, "expect:\n  values:\n    v: {equals: good}"),
         );
-        let after_it = shown(&attempt(&next_check[0], &sources, &stop).await.judgement.verdict);
+        let after_it = looked(&next_check[0], &sources, &stop).await;
         if after_it != "confirmed" {
             wrong.push(format!("{}: the next check: {after_it}", case.name));
         }

@@ -1,19 +1,21 @@
 //! The bench on which checks are tried: databases of their own, and a round from YAML to verdicts.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use allswell::clock;
+use allswell::domain::check::Check;
 use allswell::domain::name::SourceName;
 use allswell::domain::sql::Engine;
 use allswell::domain::verdict::{Cause, Verdict};
 use allswell::dsn::Dsn;
 use allswell::engine::attempt::Sources;
-use allswell::engine::round::{Outcome, round};
-use allswell::manifest::{self, Text};
-use allswell::source::{Source, SourceSettings};
+use allswell::engine::round::{Outcome, Task, round};
+use allswell::manifest::{self, Engines, Text, World};
+use allswell::source::{Instants, Source, SourceSettings};
+use allswell::zones::Zones;
 use secrecy::SecretString;
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
@@ -196,6 +198,7 @@ pub(crate) fn source_at(url: &str, connections: u16) -> Source {
         password,
         connections,
         timeout: Duration::from_secs(10),
+        instants: Some(Instants::Sql),
         allow_superuser: false,
     })
 }
@@ -270,11 +273,27 @@ impl Other {
     }
 }
 
+/// The zones that tests compute with, whatever the host has.
+pub(crate) fn zones() -> &'static Zones {
+    static ZONES: LazyLock<Zones> = LazyLock::new(Zones::bundled);
+    &ZONES
+}
+
+/// What checks may name in tests.
+pub(crate) fn world(engines: &Engines) -> World<'_> {
+    World::new(engines, zones())
+}
+
+/// One look at the present for each check.
+pub(crate) fn tasks(checks: &[Arc<Check>]) -> Vec<Task> {
+    checks.iter().cloned().map(Task::present).collect()
+}
+
 /// Parses checks that ask one source called `db`.
-pub(crate) fn checks(engine: Engine, yaml: &str) -> Vec<Arc<allswell::domain::check::Check>> {
+pub(crate) fn checks(engine: Engine, yaml: &str) -> Vec<Arc<Check>> {
     let engines = [(SourceName::parse("db").unwrap(), engine)].into();
     let text = Text { file: "test.yaml".into(), text: yaml.into() };
-    let catalogue = manifest::parse(&[text], &engines).unwrap_or_else(|faults| {
+    let catalogue = manifest::parse(&[text], world(&engines)).unwrap_or_else(|faults| {
         let shown: Vec<String> = faults.iter().map(ToString::to_string).collect();
         panic!("{}", shown.join("\n"))
     });
@@ -285,7 +304,7 @@ pub(crate) fn checks(engine: Engine, yaml: &str) -> Vec<Arc<allswell::domain::ch
 pub(crate) async fn look(source: Source, yaml: &str) -> Vec<Outcome> {
     let checks = checks(source.engine(), yaml);
     let sources = Arc::new(Sources::from([(source.name().clone(), Arc::new(source))]));
-    round(&checks, &sources, clock::now(), &CancellationToken::new(), |_| {}).await
+    round(&tasks(&checks), &sources, clock::now(), &CancellationToken::new(), |_| {}).await
 }
 
 /// Writes one check whose parts after `sql` are given, indented by four.

@@ -60,7 +60,8 @@ fn every_bad_file_is_told_what_is_wrong_with_it() {
     settings.set_omit_expression(true);
     settings.bind(|| {
         for path in &files {
-            let faults = manifest::load(&[path], &engines()).expect_err(stem(path));
+            let faults =
+                manifest::load(&[path], crate::lab::world(&engines())).expect_err(stem(path));
             assert!(!faults.is_empty());
             for fault in &faults {
                 let whole_file = fault.line == 0 && fault.column == 0;
@@ -76,7 +77,7 @@ fn schema_and_parser_agree_about_every_file() {
     for path in files("tests/data/good").iter().chain(&files("checks")) {
         let text = fs::read_to_string(path).unwrap().replace("source: company", "source: lite");
         let loaded = Text { file: stem(path).into(), text: text.clone() };
-        if let Err(faults) = manifest::parse(&[loaded], &engines()) {
+        if let Err(faults) = manifest::parse(&[loaded], crate::lab::world(&engines())) {
             panic!("{}", shown(&faults, path));
         }
         assert_eq!(schema_accepts(&text), Some(true), "{}", path.display());
@@ -110,7 +111,7 @@ fn one_id_in_two_files_is_a_fault_that_names_both_places() {
     fs::create_dir(folder.path().join("deep")).unwrap();
     fs::write(folder.path().join("a.yaml"), check).unwrap();
     fs::write(folder.path().join("deep/b.yml"), check).unwrap();
-    let faults = manifest::load(&[folder.path()], &engines()).unwrap_err();
+    let faults = manifest::load(&[folder.path()], crate::lab::world(&engines())).unwrap_err();
     let text = faults[0].to_string();
     assert_eq!(faults.len(), 1);
     assert!(text.contains("b.yml:5:10") && text.contains("a.yaml:5 declares it"), "{text}");
@@ -119,14 +120,16 @@ fn one_id_in_two_files_is_a_fault_that_names_both_places() {
 #[test]
 fn what_holds_no_check_is_never_a_catalogue() {
     let folder = Folder::new("nothing");
-    let load = |path: &Path| manifest::load(&[path], &engines()).unwrap_err()[0].to_string();
+    let load = |path: &Path| {
+        manifest::load(&[path], crate::lab::world(&engines())).unwrap_err()[0].to_string()
+    };
     assert!(load(folder.path()).contains("not one *.yaml file"));
     fs::write(folder.path().join("notes.txt"), "x").unwrap();
     assert!(load(folder.path()).contains("not one *.yaml file"));
     assert!(load(&folder.path().join("missing")).contains("cannot be read"));
     fs::write(folder.path().join("empty.yaml"), "").unwrap();
     assert!(load(folder.path()).contains("the file is empty"));
-    assert!(manifest::parse(&[], &engines()).is_err());
+    assert!(manifest::parse(&[], crate::lab::world(&engines())).is_err());
     let large = "#".repeat((1 << 20) + 1);
     fs::write(folder.path().join("empty.yaml"), large).unwrap();
     assert!(load(folder.path()).contains("at most 1 MiB"));
@@ -138,15 +141,16 @@ fn what_holds_no_check_is_never_a_catalogue() {
 fn a_file_that_looks_like_checks_is_never_passed_over() {
     let good = "version: 1\nowner: t\ndefaults: {source: db}\nchecks:\n  - {id: one, why: w, \
                 sql: select 1 as n, expect: {values: {n: {min: 1}}}}\n";
-    let said =
-        |folder: &Folder| manifest::load(&[folder.path()], &engines()).unwrap_err()[0].to_string();
+    let said = |folder: &Folder| {
+        manifest::load(&[folder.path()], crate::lab::world(&engines())).unwrap_err()[0].to_string()
+    };
     for odd in ["b.YAML", "c.yam", "d.yaml.bak", "e.ymal"] {
         let folder = Folder::new("odd");
         fs::write(folder.path().join("a.yaml"), good).unwrap();
         for other in ["README.md", "data.xml", "x.toml", "mail.eml", "values.yaml.tpl", "q.sql"] {
             fs::write(folder.path().join(other), "x").unwrap();
         }
-        assert!(manifest::load(&[folder.path()], &engines()).is_ok());
+        assert!(manifest::load(&[folder.path()], crate::lab::world(&engines())).is_ok());
         fs::write(folder.path().join(odd), good).unwrap();
         assert!(said(&folder).contains("looks like a file of checks"), "{odd}: {}", said(&folder));
     }
@@ -276,6 +280,49 @@ fn query(dice: &mut Dice) -> String {
     format!("|\n          {}", dice.one(&QUERIES))
 }
 
+/// A schedule and a window, now and then, with SQL that may or may not keep to it.
+fn timing(dice: &mut Dice, keys: &mut Vec<(&'static str, String)>) {
+    if dice.once_in(10) {
+        let schedules = [
+            "{every: 5m}",
+            "{cron: '0 6 * * 1-5', zone: UTC}",
+            "{cron: '0 6 * * *'}",
+            "{cron: '@daily', zone: Europe/Berlin, gap: shift, fold: both}",
+            "{every: 0s}",
+            "5m",
+            "{cron: '61 * * * *', zone: UTC}",
+            "{every: 1h, zone: UTC}",
+            "{cron: '* *', zone: CET}",
+        ];
+        let odd = dice.once_in(12);
+        keys.push(("schedule", dice.one(if odd { &SCALARS } else { &schedules }).to_owned()));
+    }
+    if dice.once_in(6) {
+        let windows = [
+            "{period: day, zone: Europe/Berlin}",
+            "{period: month, zones: [UTC, Asia/Kolkata]}",
+            "{period: 15m, settle: 1m}",
+            "{period: day, zone: UTC, split: utc_offset}",
+            "{period: week}",
+            "{period: 90s}",
+            "{period: day, zone: Etc/GMT+5}",
+            "{period: age, zone: UTC}",
+            "{period: year, zones_from: {sql: select z from a}}",
+        ];
+        let odd = dice.once_in(12);
+        keys.push(("window", dice.one(if odd { &SCALARS } else { &windows }).to_owned()));
+        let sql = [
+            "select n from t where at >= :window_start and at < :window_end",
+            "select n from t where z = :zone and at >= :window_start and at < :window_end",
+            "select n from t where day = :window_date",
+            "select n from t where at >= :window_strat",
+        ];
+        if let Some((_, body)) = keys.iter_mut().find(|(key, _)| *key == "sql") {
+            *body = format!("\"{}\"", dice.one(&sql));
+        }
+    }
+}
+
 fn check(dice: &mut Dice, number: usize) -> String {
     let id = if dice.once_in(30) { dice.one(&SCALARS).to_owned() } else { format!("c-{number}") };
     let mut keys = vec![
@@ -283,6 +330,7 @@ fn check(dice: &mut Dice, number: usize) -> String {
         ("why", if dice.once_in(30) { dice.one(&SCALARS).to_owned() } else { "a reason".into() }),
         ("sql", if !dice.once_in(4) { QUERIES[0].to_owned() } else { query(dice) }),
     ];
+    timing(dice, &mut keys);
     let expect = match dice.below(4) {
         0 => format!("{{rows: {}}}", limit(dice)),
         1 => format!("{{values: {{n: {}, m: {}}}}}", limit(dice), limit(dice)),
@@ -302,8 +350,24 @@ fn check(dice: &mut Dice, number: usize) -> String {
         ("labels", &["{tier: one}", "{severity: x}", "{a: b}"]),
         ("runbook", &["https://wiki.example", "wiki"]),
         ("source", &["db", "lite", "maria", "bd"]),
+        ("result_by", &["1h", "45m", "3d", "30s", "0s", "2"]),
+        (
+            "catch_up",
+            &["{policy: all}", "{policy: none, age: 7d}", "{age: 9d}", "{age: 1s}", "all"],
+        ),
+        ("alert", &["{after: 2}", "{unconfirmed: info}", "{after: 9}", "{after: 0}"]),
+        (
+            "pause",
+            &[
+                "{until: 2026-12-24, because: x}",
+                "{until: soon, because: x}",
+                "{until: 2026-01-01}",
+            ],
+        ),
+        ("except", &["{dates: [2026-12-25], because: x}", "{dates: [], because: x}"]),
     ] {
-        if dice.once_in(9) {
+        let timing = ["result_by", "catch_up", "alert", "pause", "except"].contains(&key);
+        if dice.once_in(if timing { 30 } else { 9 }) {
             let value = if dice.once_in(25) { dice.one(&SCALARS) } else { dice.one(of_known) };
             keys.push((key, value.to_owned()));
         }
@@ -364,7 +428,10 @@ fn no_input_makes_the_parser_panic_or_wait() {
     for seed in 0..inputs {
         let text = file(seed);
         let started = Instant::now();
-        let parsed = manifest::parse(&[Text { file: "f".into(), text: text.clone() }], &engines);
+        let parsed = manifest::parse(
+            &[Text { file: "f".into(), text: text.clone() }],
+            crate::lab::world(&engines),
+        );
         slowest = slowest.max(started.elapsed());
         let shape = schema_accepts(&text);
         sensible += u64::from(shape == Some(true));

@@ -10,13 +10,21 @@
 mod dice;
 mod lab;
 mod servers;
+mod tzif;
 
+mod bounds;
+mod calendar;
 mod cli;
 mod cutoff;
 mod electricity;
 mod guards;
 mod hostile;
 mod language;
+mod life;
 mod silent_green;
 mod tidy;
+mod timetable;
+mod totals;
 mod types;
+mod windows;
+mod zones;

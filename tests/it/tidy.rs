@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: [&[&str]; 7] = [
     &["domain"],
     &["bounded"],
-    &["clock", "secret", "dsn"],
+    &["clock", "zones", "secret", "dsn"],
     &["manifest", "source"],
     &["engine"],
     &["settings"],
@@ -15,7 +15,7 @@ const FLOORS: [&[&str]; 7] = [
 ];
 
 /// What a module may not name.
-const CLOSED: [(&str, &[&str]); 7] = [
+const CLOSED: [(&str, &[&str]); 8] = [
     (
         "domain",
         &[
@@ -31,6 +31,7 @@ const CLOSED: [(&str, &[&str]); 7] = [
         ],
     ),
     ("clock", &["sqlx", "tokio"]),
+    ("zones", &["sqlx", "tokio"]),
     ("secret", &["sqlx", "tokio"]),
     ("dsn", &["sqlx", "tokio", "std::fs"]),
     ("manifest", &["sqlx", "tokio", "reqwest", "axum"]),

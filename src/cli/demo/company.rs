@@ -1,64 +1,90 @@
-//! The company of the demo: accounts in a dozen zones, a month of usage, and its invoices.
+//! The company of the demo: accounts in a dozen zones, a year of usage, and its invoices, with the
+//! defect that this program was made for.
+//!
+//! On 1 October 2025 the company moved to a new billing job, which keeps the offset from UTC that an
+//! account had when it was created there. When clocks changed, it went on to cut days by the old
+//! offset: the hour around midnight was billed on the wrong day, for accounts of some offsets only.
+//! What a day lost, its neighbour got, so that every total is right. On 14 December it was mended.
 
 use std::io;
 use std::path::Path;
 
+use chrono::{DateTime, Datelike as _, NaiveDate, TimeDelta, Utc};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode};
 use sqlx::{ConnectOptions, Connection};
 
-/// Everything, in the order in which it is made. The amounts follow from the numbers of account and
-/// hour, so that each demo is the same.
-const STEPS: [&str; 10] = [
+use crate::domain::zone::{Rules, ZoneName};
+use crate::zones::Zones;
+
+/// The year of the demo.
+pub(super) const YEAR: i32 = 2025;
+
+/// Where customers live: whole hours, half hours and three quarters from UTC.
+const ZONES: [&str; 12] = [
+    "America/Los_Angeles",
+    "America/New_York",
+    "America/St_Johns",
+    "Atlantic/Azores",
+    "Europe/London",
+    "Europe/Berlin",
+    "Africa/Johannesburg",
+    "Asia/Kolkata",
+    "Asia/Kathmandu",
+    "Australia/Adelaide",
+    "Australia/Lord_Howe",
+    "Pacific/Chatham",
+];
+const ACCOUNTS: i64 = 24;
+const PLANS: [&str; 3] = ["basic", "plus", "business"];
+
+const TABLES: [&str; 6] = [
     "CREATE TABLE accounts (id INTEGER PRIMARY KEY, name TEXT NOT NULL, time_zone TEXT NOT NULL,
-       plan TEXT NOT NULL, closed_on TEXT)",
+       plan TEXT NOT NULL, created_at TEXT NOT NULL, utc_offset INTEGER NOT NULL, closed_on TEXT)",
     "CREATE TABLE usage (id INTEGER PRIMARY KEY, account_id INTEGER NOT NULL REFERENCES accounts,
-       day TEXT NOT NULL, hour INTEGER NOT NULL, amount_cents INTEGER NOT NULL)",
+       at TEXT NOT NULL, amount_cents INTEGER NOT NULL)",
     "CREATE TABLE invoice_lines (id INTEGER PRIMARY KEY,
        account_id INTEGER NOT NULL REFERENCES accounts, day TEXT NOT NULL,
        amount_cents INTEGER NOT NULL)",
     "CREATE TABLE refunds (id INTEGER PRIMARY KEY, account_id INTEGER NOT NULL, approved_by TEXT)",
     "CREATE TABLE chargebacks (id INTEGER PRIMARY KEY, account_id INTEGER NOT NULL,
        answered_by TEXT)",
-    "INSERT INTO accounts (id, name, time_zone, plan, closed_on)
-     WITH zones (place, zone) AS (VALUES
-       (0, 'America/Los_Angeles'), (1, 'America/New_York'), (2, 'America/St_Johns'),
-       (3, 'America/Sao_Paulo'), (4, 'Europe/London'), (5, 'Europe/Berlin'),
-       (6, 'Africa/Johannesburg'), (7, 'Asia/Kolkata'), (8, 'Asia/Kathmandu'), (9, 'Asia/Tokyo'),
-       (10, 'Australia/Adelaide'), (11, 'Pacific/Chatham')),
-     numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 36)
-     SELECT n, 'Customer ' || n, zone,
-       CASE n % 3 WHEN 0 THEN 'basic' WHEN 1 THEN 'plus' ELSE 'business' END,
-       CASE WHEN n = 36 THEN '2026-01-31' END
-     FROM numbers JOIN zones ON place = n % 12",
-    "INSERT INTO usage (account_id, day, hour, amount_cents)
-     WITH days (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM days WHERE n < 27),
-     hours (h) AS (SELECT 0 UNION ALL SELECT h + 1 FROM hours WHERE h < 23)
-     SELECT a.id, date('2026-02-01', '+' || n || ' days'), h,
-       40 + (a.id * 7 + n * 11 + h * 13) % 60
-     FROM accounts a, days, hours WHERE a.closed_on IS NULL",
+    // What clocks show in each zone; gone with the connection.
+    "CREATE TEMP TABLE clocks (time_zone TEXT, starts TEXT, ends TEXT, secs INTEGER)",
+];
+
+/// Usage at a quarter past each hour, for as long as the local year lasts; and the invoices of the
+/// two billing jobs. The amounts follow from account and hour, so that each demo is the same.
+const DATA: [&str; 4] = [
+    "INSERT INTO usage (account_id, at, amount_cents)
+     WITH hours (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM hours WHERE n < 8807),
+     clock (n, at) AS (SELECT n, datetime('2024-12-31 00:15:00', '+' || n || ' hours') FROM hours)
+     SELECT a.id, c.at, 40 + (a.id * 7919 + c.n * 104729 + (c.n / 7) * 1299709) % 61
+     FROM clock c, accounts a
+     JOIN (SELECT time_zone, min(starts) AS starts, max(ends) AS ends
+           FROM clocks GROUP BY time_zone) year ON year.time_zone = a.time_zone
+     WHERE c.at >= year.starts AND c.at < year.ends",
+    "CREATE INDEX usage_at ON usage (at)",
     "INSERT INTO invoice_lines (account_id, day, amount_cents)
-     SELECT account_id, day, sum(amount_cents) FROM usage GROUP BY account_id, day",
-    // The defect: in one zone the first hour of a day was billed with the day before.
-    "UPDATE invoice_lines SET amount_cents = amount_cents
-       + (SELECT amount_cents FROM usage u WHERE u.account_id = invoice_lines.account_id
-            AND u.day = '2026-02-16' AND u.hour = 0)
-     WHERE day = '2026-02-15' AND account_id IN (10, 22)",
-    "UPDATE invoice_lines SET amount_cents = amount_cents
-       - (SELECT amount_cents FROM usage u WHERE u.account_id = invoice_lines.account_id
-            AND u.day = '2026-02-16' AND u.hour = 0)
-     WHERE day = '2026-02-16' AND account_id IN (10, 22)",
+     SELECT account_id, date(at, CASE WHEN shown BETWEEN '2025-10-01' AND '2025-12-13'
+                                 THEN frozen ELSE secs END || ' seconds') AS day, sum(amount_cents)
+     FROM (SELECT u.account_id, u.at, u.amount_cents, c.secs, a.utc_offset AS frozen,
+                  date(u.at, c.secs || ' seconds') AS shown
+           FROM usage u JOIN accounts a ON a.id = u.account_id
+           JOIN clocks c ON c.time_zone = a.time_zone AND u.at >= c.starts AND u.at < c.ends)
+     GROUP BY account_id, day",
+    "CREATE INDEX invoice_lines_day ON invoice_lines (day)",
 ];
 
 /// Makes the database; it appears whole or not at all.
-pub(super) fn make(path: &Path) -> io::Result<()> {
+pub(super) fn make(path: &Path, zones: &Zones) -> io::Result<()> {
     let unfinished = path.with_extension("unfinished");
     drop(std::fs::remove_file(&unfinished));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(fill(&unfinished)).map_err(io::Error::other)?;
+    runtime.block_on(fill(&unfinished, zones)).map_err(io::Error::other)?;
     std::fs::rename(&unfinished, path)
 }
 
-async fn fill(path: &Path) -> Result<(), sqlx::Error> {
+async fn fill(path: &Path, zones: &Zones) -> Result<(), sqlx::Error> {
     let mut conn: SqliteConnection = SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(true)
@@ -66,9 +92,55 @@ async fn fill(path: &Path) -> Result<(), sqlx::Error> {
         .connect()
         .await?;
     let mut transaction = conn.begin().await?;
-    for step in STEPS {
+    for table in TABLES {
+        sqlx::query(table).execute(&mut *transaction).await?;
+    }
+    let rules: Vec<_> = ZONES
+        .iter()
+        .filter_map(|zone| Some((*zone, zones.rules(&ZoneName::parse(zone).ok()?)?)))
+        .collect();
+    for (zone, rules) in &rules {
+        for (starts, ends, secs) in clocks(rules) {
+            let row = sqlx::query("INSERT INTO clocks VALUES (?, ?, ?, ?)");
+            let row = row.bind(*zone).bind(starts).bind(ends).bind(secs);
+            row.execute(&mut *transaction).await?;
+        }
+    }
+    for (id, (zone, rules)) in (1..=ACCOUNTS).zip(rules.iter().cycle()) {
+        let plan =
+            PLANS.into_iter().cycle().nth(usize::try_from(id).unwrap_or(0)).unwrap_or_default();
+        let created = created(id);
+        let insert = "INSERT INTO accounts VALUES (?, 'Customer ' || ?, ?, ?, ?, ?, NULL)";
+        let row = sqlx::query(insert).bind(id).bind(id).bind(*zone).bind(plan).bind(text(created));
+        row.bind(rules.offset_at(created).secs()).execute(&mut *transaction).await?;
+    }
+    for step in DATA {
         sqlx::query(step).execute(&mut *transaction).await?;
     }
     transaction.commit().await?;
     conn.close().await
+}
+
+/// When an account was created: in the week before the new billing job went live.
+fn created(id: i64) -> DateTime<Utc> {
+    let first = first_of(YEAR).with_month(9).unwrap_or(first_of(YEAR));
+    first.and_time(chrono::NaiveTime::MIN).and_utc() + TimeDelta::hours(20 * 24 + id * 7)
+}
+
+fn first_of(year: i32) -> NaiveDate {
+    NaiveDate::from_ymd_opt(year, 1, 1).unwrap_or_default()
+}
+
+fn text(at: DateTime<Utc>) -> String {
+    at.format("%Y-%m-%d %H:%M:%S").to_string()
+}
+
+/// The parts of the local year with one offset each.
+fn clocks(rules: &Rules) -> Vec<(String, String, i32)> {
+    let (from, to) = (rules.day_start(first_of(YEAR)), rules.day_start(first_of(YEAR + 1)));
+    let changes = rules.changes_within(from + TimeDelta::seconds(1), to);
+    let starts: Vec<_> = std::iter::once(from).chain(changes.iter().map(|c| c.at)).collect();
+    let ends = starts.iter().skip(1).copied().chain([to]);
+    let part = |(start, end)| (text(start), text(end), rules.offset_at(start).secs());
+    starts.iter().copied().zip(ends).map(part).collect()
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::domain::name::ColumnName;
-use crate::source::ask::{Question, Wanted};
+use crate::source::ask::Wanted;
 use crate::source::collect::VALUE_BYTES_MAX;
 
 /// The user's query inside ours, which limits rows, columns and the size of values.
@@ -19,13 +19,17 @@ pub(super) struct Wrapped {
 
 impl Wrapped {
     /// OFFSET 0 keeps the inner query as it is; the sizes are looked at before values are sent.
-    pub(super) fn new(question: &Question, rows_asked: usize) -> Self {
-        let inner = question.query.text();
-        let (names, before, after) = match &question.wanted {
+    pub(super) fn new(inner: &str, wanted: &Wanted, rows_asked: usize) -> Self {
+        let (names, before, after) = match wanted {
             Wanted::Rows { columns, .. } => (
                 columns.iter().map(ColumnName::to_string).collect::<Vec<_>>(),
                 "SELECT * FROM (\n".to_owned(),
                 "\n) AS r".to_owned(),
+            ),
+            Wanted::FirstColumn { name, .. } => (
+                vec![name.to_string()],
+                "SELECT * FROM (\n".to_owned(),
+                format!("\n) AS r ({})", quote(name.as_str())),
             ),
             // A scalar subquery: the server refuses a second column or row.
             Wanted::OneValue => {

@@ -1,0 +1,92 @@
+//! Which windows `run` looks at.
+
+use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
+
+use crate::domain::agenda::delta;
+use crate::domain::series::Series;
+use crate::domain::window::{Span, Window, WindowRule};
+use crate::manifest;
+
+/// The most windows of one series: days of all years that have rules would be fewer.
+const WINDOWS_MAX: usize = 50_000;
+
+/// What somebody wants to look at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// The last window that had ended and settled by an instant.
+    LastBy(DateTime<Utc>),
+    /// Every window that lies in some local dates: from the first to the day before the second.
+    Dates(NaiveDate, NaiveDate),
+}
+
+/// The windows of one series that are looked at, and those that are not.
+#[derive(Debug, Default)]
+pub(super) struct Chosen {
+    pub(super) windows: Vec<Window>,
+    /// The first that has not ended and settled, and when it will have.
+    pub(super) unsettled: Option<(NaiveDate, DateTime<Utc>)>,
+    /// Dates that the owner takes out.
+    pub(super) excepted: usize,
+}
+
+/// Reads `2026-03-08`, or `2026-03-01..2026-04-01` without its last date.
+pub(super) fn dates(text: &str) -> Result<(NaiveDate, NaiveDate), String> {
+    let Some((from, to)) = text.split_once("..") else {
+        let date = manifest::date(text)?;
+        return Ok((date, date.succ_opt().unwrap_or(date)));
+    };
+    let (from, to) = (manifest::date(from)?, manifest::date(to)?);
+    if from >= to {
+        return Err(format!("the range is empty: it ends before {to}, and begins on {from}"));
+    }
+    Ok((from, to))
+}
+
+/// Chooses the windows of a series.
+pub(super) fn choose(
+    series: &Series,
+    rule: &WindowRule,
+    wanted: Wanted,
+    now: DateTime<Utc>,
+) -> Result<Chosen, String> {
+    let rules = &series.home.rules;
+    let settle = delta(rule.settle);
+    let mut chosen = Chosen::default();
+    let mut take = |span: Span| {
+        if span.is_empty() {
+        } else if span.end + settle > now {
+            chosen.unsettled = chosen.unsettled.or(Some((span.date, span.end + settle)));
+        } else if series.excepts(span.date) {
+            chosen.excepted += 1;
+        } else {
+            chosen.windows.extend(span.windows(rules, rule.split));
+        }
+        if chosen.windows.len() > WINDOWS_MAX {
+            return Err(format!(
+                "`{}` has more than {WINDOWS_MAX} windows there: ask for fewer days",
+                series.check.id
+            ));
+        }
+        Ok(())
+    };
+    match wanted {
+        Wanted::LastBy(at) => {
+            let last = rule.frame.last_closed(rules, at - settle);
+            last.map_or(Ok(()), take)?;
+        }
+        Wanted::Dates(from, to) => {
+            let end = rules.day_start(to);
+            let mut span = rule.frame.span_of(rules, from);
+            while span.start < end {
+                take(span)?;
+                span = rule.frame.next(rules, &span);
+            }
+        }
+    }
+    Ok(chosen)
+}
+
+/// An instant for people.
+pub(super) fn shown(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Secs, true)
+}

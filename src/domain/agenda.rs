@@ -1,0 +1,406 @@
+//! The agenda of a series: what is due when, by when its absence is an alarm, and what is owed after
+//! a start, a sleep or an outage. It decides; the engine does.
+
+use std::collections::VecDeque;
+
+use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeDelta, Utc};
+
+use crate::domain::check::CatchUp;
+use crate::domain::schedule::{Every, Schedule, Slots};
+use crate::domain::series::Series;
+use crate::domain::timetable::{Happening, What};
+use crate::domain::window::{Frame, Span, Window, WindowRule, has_rules};
+
+/// Something to be looked at, at an instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Due {
+    /// When it is to be looked at.
+    pub at: DateTime<Utc>,
+    /// What is to be looked at.
+    pub target: Target,
+    /// How a crontab line came to that instant.
+    pub slot: Option<Happening>,
+}
+
+/// What is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Target {
+    /// A window.
+    Window(Window),
+    /// The present, for a check without window.
+    Slot(DateTime<Utc>),
+}
+
+/// Something that is not looked at, and why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Event {
+    /// When it would have been.
+    pub at: DateTime<Utc>,
+    /// Why it is not.
+    pub what: Omission,
+}
+
+/// Why something is not looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Omission {
+    /// Clocks leave the civil time out, or show it twice.
+    Civil(Happening),
+    /// Clocks leave the whole period out.
+    NoSuchDate(NaiveDate),
+    /// The owner took the date out.
+    Excepted(NaiveDate),
+}
+
+/// An item of the agenda, in the order of time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Entry {
+    /// Something is due.
+    Due(Due),
+    /// Something is not.
+    Event(Event),
+}
+
+impl Entry {
+    /// The instant that it belongs to.
+    pub fn at(&self) -> DateTime<Utc> {
+        match self {
+            Self::Due(due) => due.at,
+            Self::Event(event) => event.at,
+        }
+    }
+}
+
+/// The agenda of a series, after an instant. It has no end but that of the years that have rules.
+#[derive(Debug)]
+pub struct Agenda<'a> {
+    series: &'a Series,
+    from: From<'a>,
+    ready: VecDeque<Entry>,
+}
+
+#[derive(Debug)]
+enum From<'a> {
+    /// Each slot is due.
+    Slots(Slots<'a>),
+    /// Each period is due, as it settles or at the first slot after that.
+    Spans(Box<Spans<'a>>),
+}
+
+#[derive(Debug)]
+struct Spans<'a> {
+    rule: &'a WindowRule,
+    next: Span,
+    slots: Option<Slots<'a>>,
+    /// The slot that was reached, and not passed.
+    slot: Option<Happening>,
+}
+
+impl Series {
+    /// What is due after an instant, and what is not. It is the same list from any instant on.
+    pub fn agenda_after(&self, at: DateTime<Utc>) -> Agenda<'_> {
+        let schedule = &self.check.schedule;
+        let slots = |at| schedule.slots_after(&self.clock.rules, at);
+        let from = match (self.window(), slots(at)) {
+            (None, Some(slots)) => From::Slots(slots),
+            // The manifest gives a snapshot check a schedule.
+            (None, None) => From::Slots(Slots::Every(Every::HOURLY, at)),
+            (Some(rule), None) => From::Spans(Box::new(self.spans(rule, at, None))),
+            (Some(rule), Some(_)) => {
+                // Windows that settled since the last slot belong to the next one.
+                let last = schedule.slot_by(&self.clock.rules, at).map_or(at, |slot| slot.at);
+                From::Spans(Box::new(self.spans(rule, last, slots(last))))
+            }
+        };
+        Agenda { series: self, from, ready: VecDeque::new() }
+    }
+
+    fn spans<'a>(
+        &'a self,
+        rule: &'a WindowRule,
+        settled_after: DateTime<Utc>,
+        slots: Option<Slots<'a>>,
+    ) -> Spans<'a> {
+        let next = rule.frame.span_at(&self.home.rules, settled_after - settle(rule));
+        Spans { rule, next, slots, slot: None }
+    }
+
+    /// How long after its due something may be missing before that is an alarm: what the check says,
+    /// else an hour, or the time to the next slot or window end where that is shorter.
+    pub fn patience(&self, due: &Due) -> TimeDelta {
+        const HOUR: TimeDelta = TimeDelta::hours(1);
+        if let Some(written) = self.check.result_by {
+            return delta(written);
+        }
+        let next = match (&due.target, self.window(), &self.check.schedule) {
+            (Target::Window(window), Some(rule), Schedule::WindowEnd) => {
+                let next = self.following(rule.frame, &window.span);
+                next.map(|next| next.end - window.span.end)
+            }
+            (Target::Window(_) | Target::Slot(_), _, schedule) => {
+                let next = schedule.slot_after(&self.clock.rules, due.at);
+                next.map(|next| next.at - due.at)
+            }
+        };
+        next.map_or(HOUR, |next| next.min(HOUR))
+    }
+
+    /// The next period that has a length.
+    fn following(&self, frame: Frame, span: &Span) -> Option<Span> {
+        let mut next = frame.next(&self.home.rules, span);
+        while next.is_empty() {
+            next = frame.next(&self.home.rules, &next);
+        }
+        has_rules(next.date).then_some(next)
+    }
+}
+
+/// The time that a window takes to settle.
+fn settle(rule: &WindowRule) -> TimeDelta {
+    delta(rule.settle)
+}
+
+/// A duration of ours, all of which are written and short, as a difference of instants.
+pub(crate) fn delta(duration: std::time::Duration) -> TimeDelta {
+    TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX)
+}
+
+impl Iterator for Agenda<'_> {
+    type Item = Entry;
+
+    fn next(&mut self) -> Option<Entry> {
+        loop {
+            if let Some(entry) = self.ready.pop_front() {
+                return Some(entry);
+            }
+            match &mut self.from {
+                From::Slots(slots) => return Some(slot_entry(self.series, slots.next()?)),
+                From::Spans(spans) => spans.refill(self.series, &mut self.ready)?,
+            }
+        }
+    }
+}
+
+fn slot_entry(series: &Series, slot: Happening) -> Entry {
+    let at = slot.at;
+    let date = series.clock.rules.date_at(at);
+    match slot.what {
+        What::Dropped(_) => Entry::Event(Event { at, what: Omission::Civil(slot) }),
+        What::Slot(_) if series.excepts(date) => {
+            Entry::Event(Event { at, what: Omission::Excepted(date) })
+        }
+        What::Slot(_) => Entry::Due(Due { at, target: Target::Slot(at), slot: Some(slot) }),
+    }
+}
+
+impl Spans<'_> {
+    /// Puts the entries of the next period into `ready`.
+    fn refill(&mut self, series: &Series, ready: &mut VecDeque<Entry>) -> Option<()> {
+        let span = self.next;
+        if !has_rules(span.date) && span.start > DateTime::UNIX_EPOCH {
+            return None;
+        }
+        self.next = self.rule.frame.next(&series.home.rules, &span);
+        let settled = span.end + settle(self.rule);
+        let at = match &mut self.slots {
+            None => settled,
+            Some(slots) => loop {
+                let slot = match self.slot {
+                    Some(slot) => slot,
+                    None => *self.slot.insert(slots.next()?),
+                };
+                if slot.is_slot() && slot.at >= settled {
+                    break slot.at;
+                }
+                if let What::Dropped(_) = slot.what {
+                    let event = Event { at: slot.at, what: Omission::Civil(slot) };
+                    ready.push_back(Entry::Event(event));
+                }
+                self.slot = None;
+            },
+        };
+        let omitted = |what| Entry::Event(Event { at, what });
+        if span.is_empty() {
+            ready.push_back(omitted(Omission::NoSuchDate(span.date)));
+        } else if series.excepts(span.date) {
+            ready.push_back(omitted(Omission::Excepted(span.date)));
+        } else {
+            let windows = span.windows(&series.home.rules, self.rule.split);
+            let due = |window| Due { at, target: Target::Window(window), slot: self.slot };
+            ready.extend(windows.into_iter().map(|window| Entry::Due(due(window))));
+        }
+        Some(())
+    }
+}
+
+/// What becomes of something that was due while nobody looked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It is looked at.
+    Wait,
+    /// It is recorded as missed.
+    Missed {
+        /// Whether that is an alarm of its own; not where the check's owner wants no catching up.
+        open: bool,
+    },
+}
+
+/// Something owed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Owed {
+    /// What, and since when.
+    pub due: Due,
+    /// Until when it is not an alarm, seen from its due.
+    pub deadline_nominal: DateTime<Utc>,
+    /// The same, seen from when it came to be known.
+    pub deadline: DateTime<Utc>,
+    /// What becomes of it.
+    pub fate: Fate,
+}
+
+/// How far the record of a series reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Watermark {
+    /// Nowhere: the series is new since an instant.
+    New {
+        /// When its catalogue was loaded.
+        loaded: DateTime<Utc>,
+    },
+    /// Everything due up to here is recorded.
+    Through(DateTime<Utc>),
+}
+
+/// What is to be written into the record of a series.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Batch {
+    /// What is owed, in the order of its dues.
+    pub owed: Vec<Owed>,
+    /// What is not, and why.
+    pub events: Vec<Event>,
+    /// Slots that nobody looked at, as one range: the first and the last.
+    pub missed_slots: Option<(DateTime<Utc>, DateTime<Utc>)>,
+    /// How far the record reaches with it.
+    pub watermark: DateTime<Utc>,
+    /// Whether that is all that is due by now.
+    pub complete: bool,
+}
+
+impl Series {
+    /// What is owed by now, since the record ends: at most about `most` items at once.
+    pub fn owed(&self, since: Watermark, now: DateTime<Utc>, most: usize) -> Batch {
+        let through = match since {
+            Watermark::Through(at) => at,
+            Watermark::New { loaded } => return self.first_owed(loaded, now),
+        };
+        let mut batch = Batch::empty(through);
+        let mut dues: Vec<Due> = Vec::new();
+        for entry in self.agenda_after(through).take_while(|entry| entry.at() <= now) {
+            // What is due together stays together.
+            let full = dues.len() + batch.events.len() >= most;
+            if full && entry.at() > batch.watermark {
+                batch.complete = false;
+                break;
+            }
+            batch.watermark = entry.at();
+            match entry {
+                Entry::Due(due) => dues.push(due),
+                Entry::Event(event) => batch.events.push(event),
+            }
+        }
+        if batch.complete {
+            batch.watermark = batch.watermark.max(now);
+        }
+        if self.window().is_none() {
+            self.slots_owed(&mut batch, &dues, now);
+            return batch;
+        }
+        let newest = self.newest_due(now);
+        batch.owed = dues.into_iter().map(|due| self.promise(due, now, newest)).collect();
+        batch
+    }
+
+    /// A new series owes its last window that was due, or a look at the present.
+    fn first_owed(&self, loaded: DateTime<Utc>, now: DateTime<Utc>) -> Batch {
+        let mut batch = Batch::empty(now);
+        let targets = match self.window() {
+            None => vec![Target::Slot(now)],
+            Some(rule) => {
+                let rules = &self.home.rules;
+                let by = self.newest_due(now).unwrap_or(now);
+                let last = rule.frame.last_closed(rules, by - settle(rule));
+                let last = last.filter(|span| !self.excepts(span.date));
+                let windows = last.map(|span| span.windows(rules, rule.split));
+                windows.into_iter().flatten().map(Target::Window).collect()
+            }
+        };
+        for target in targets {
+            let due = Due { at: now, target, slot: None };
+            let by = loaded.max(now) + self.patience(&due);
+            let deadline = self.paused_until(now).map_or(by, |until| until + self.patience(&due));
+            let fate = Fate::Wait;
+            batch.owed.push(Owed { due, deadline_nominal: by, deadline, fate });
+        }
+        batch
+    }
+
+    /// Slots are never caught up: the last is looked at now, the others are one hole.
+    fn slots_owed(&self, batch: &mut Batch, dues: &[Due], now: DateTime<Utc>) {
+        let Some((last, missed)) = dues.split_last() else { return };
+        let (last, missed) = if batch.complete { (Some(last), missed) } else { (None, dues) };
+        batch.missed_slots = missed.first().zip(missed.last()).map(|(a, b)| (a.at, b.at));
+        batch.owed.extend(last.map(|due| self.promise(*due, now, Some(due.at))));
+    }
+
+    /// The last due by now, for those who want no other caught up.
+    fn newest_due(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let rule = self.window()?;
+        let schedule = &self.check.schedule;
+        match schedule {
+            Schedule::WindowEnd => {
+                let last = rule.frame.last_closed(&self.home.rules, now - settle(rule))?;
+                Some(last.end + settle(rule))
+            }
+            Schedule::Every(_) | Schedule::Cron(_) => {
+                schedule.slot_by(&self.clock.rules, now).map(|slot| slot.at)
+            }
+        }
+    }
+
+    fn promise(&self, due: Due, now: DateTime<Utc>, newest: Option<DateTime<Utc>>) -> Owed {
+        let patience = self.patience(&due);
+        let CatchUp { policy, age } = self.check.catch_up;
+        let late = due.at + patience <= now;
+        let paused = self.paused_until(now).is_some();
+        let fate = if paused {
+            Fate::Wait
+        } else if late && due.at + delta(age) < now {
+            Fate::Missed { open: true }
+        } else if late && !policy.catches_up(Some(due.at) == newest) {
+            Fate::Missed { open: false }
+        } else {
+            Fate::Wait
+        };
+        let held = self.paused_until(now).unwrap_or(due.at);
+        Owed {
+            due,
+            deadline_nominal: due.at + patience,
+            deadline: due.at.max(now).max(held) + patience,
+            fate,
+        }
+    }
+}
+
+impl Batch {
+    fn empty(watermark: DateTime<Utc>) -> Self {
+        Self { owed: Vec::new(), events: Vec::new(), missed_slots: None, watermark, complete: true }
+    }
+}
+
+impl Target {
+    /// The civil time that people call it by: the window's first date, or the slot.
+    pub fn civil(&self, series: &Series) -> NaiveDateTime {
+        match self {
+            Self::Window(window) => window.span.date.and_time(chrono::NaiveTime::MIN),
+            Self::Slot(at) => series.clock.rules.civil_at(*at),
+        }
+    }
+}

@@ -1,0 +1,405 @@
+//! A crontab line: five fields of civil time, by crontab's numbering.
+//!
+//! The crate `cron` counts Sunday as 1, wants seconds, and takes `******`; so a line is read here
+//! first, item by item, and handed over with days of the week as names (`facts/time.md` A1, A3).
+//! What two programs would read differently is refused, with what to write instead.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::str::FromStr as _;
+
+use chrono::{NaiveDateTime, TimeDelta};
+use cron::Schedule;
+
+use crate::domain::nearest::nearest;
+
+/// A line that fires.
+#[derive(Debug, Clone)]
+pub struct Crontab {
+    text: String,
+    schedule: Schedule,
+    hours: Hours,
+}
+
+/// How the hour was written: it decides what a clock change does by default, as in cronie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hours {
+    /// Named hours: each is meant.
+    Fixed,
+    /// `*` or `*/n`: a rhythm is meant.
+    Wild,
+}
+
+/// Why a line is no crontab line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CronFault {
+    /// The rule that is broken.
+    pub message: String,
+    /// What to write instead.
+    pub hint: String,
+}
+
+impl CronFault {
+    fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: hint.into() }
+    }
+}
+
+/// A field of the line.
+#[derive(Debug, Clone, Copy)]
+struct Field {
+    name: &'static str,
+    values: (u8, u8),
+    names: &'static [&'static str],
+    /// The number of the first name.
+    first_name: u8,
+}
+
+const MONTHS: [&str; 12] =
+    ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"];
+const WEEKDAYS: [&str; 7] = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"];
+const FIELDS: [Field; 5] = [
+    Field { name: "minute", values: (0, 59), names: &[], first_name: 0 },
+    Field { name: "hour", values: (0, 23), names: &[], first_name: 0 },
+    Field { name: "day", values: (1, 31), names: &[], first_name: 0 },
+    Field { name: "month", values: (1, 12), names: &MONTHS, first_name: 1 },
+    Field { name: "weekday", values: (0, 7), names: &WEEKDAYS, first_name: 0 },
+];
+const SHAPE: &str = "write five fields: minute hour day month weekday, like `30 2 * * MON-FRI`";
+/// The longest line that anybody means.
+const LENGTH_MAX: usize = 200;
+
+impl Crontab {
+    /// Reads a line, or one of `@hourly`, `@daily`, `@weekly`, `@monthly` and `@yearly`.
+    ///
+    /// # Errors
+    /// The first rule that it breaks.
+    pub fn parse(text: &str) -> Result<Self, CronFault> {
+        let text = text.trim();
+        if text.len() > LENGTH_MAX {
+            return Err(CronFault::new("this line is longer than 200 bytes", SHAPE));
+        }
+        let line = if text.starts_with('@') { nicknamed(text)? } else { text };
+        let tokens: Vec<&str> = line.split_ascii_whitespace().collect();
+        let tokens: [&str; 5] = tokens.as_slice().try_into().map_err(|_| miscounted(&tokens))?;
+        let mut sets = Vec::with_capacity(5);
+        for (field, token) in FIELDS.iter().zip(tokens) {
+            sets.push(field.values_of(token)?);
+        }
+        let [minute, hour, day, month, weekday] = tokens;
+        if day != "*" && weekday != "*" {
+            return Err(CronFault::new(
+                "both days are set: crontab looks on days that are either, other programs on days \
+                 that are both",
+                format!(
+                    "write `{minute} {hour} {day} {month} *` or `{minute} {hour} * {month} {weekday}`"
+                ),
+            ));
+        }
+        refuse_never(&sets[2], &sets[3])?;
+        let weekday = if weekday == "*" { weekday.to_owned() } else { weekday_names(&sets[4]) };
+        let translated = format!("0 {minute} {hour} {day} {month} {weekday}");
+        let schedule = Schedule::from_str(&translated)
+            .map_err(|_| CronFault::new("this is not a crontab line", SHAPE))?;
+        let wild = hour == "*" || hour.starts_with("*/");
+        let hours = if wild { Hours::Wild } else { Hours::Fixed };
+        Ok(Self { text: text.to_owned(), schedule, hours })
+    }
+
+    /// Returns the line, as it was written.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// How the hour was written.
+    pub fn hours(&self) -> Hours {
+        self.hours
+    }
+
+    /// The first civil time at or after the given one at which it fires.
+    ///
+    /// Civil time is dressed as UTC for the crate: over UTC it makes no mistake (`facts/time.md` A3).
+    pub fn at_or_after(&self, civil: NaiveDateTime) -> Option<NaiveDateTime> {
+        let before = civil.checked_sub_signed(TimeDelta::seconds(1))?.and_utc();
+        self.schedule.after(&before).next().map(|at| at.naive_utc())
+    }
+}
+
+impl PartialEq for Crontab {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Crontab {}
+
+impl fmt::Display for Crontab {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.text)
+    }
+}
+
+fn nicknamed(text: &str) -> Result<&'static str, CronFault> {
+    const KNOWN: [(&str, &str); 7] = [
+        ("@hourly", "0 * * * *"),
+        ("@daily", "0 0 * * *"),
+        ("@midnight", "0 0 * * *"),
+        ("@weekly", "0 0 * * 0"),
+        ("@monthly", "0 0 1 * *"),
+        ("@yearly", "0 0 1 1 *"),
+        ("@annually", "0 0 1 1 *"),
+    ];
+    let lowered = text.to_ascii_lowercase();
+    if let Some((_, line)) = KNOWN.iter().find(|(name, _)| *name == lowered) {
+        return Ok(line);
+    }
+    if let Some(every) = lowered.strip_prefix("@every") {
+        let hint = format!("write `schedule: {{every: {}}}`", every.trim());
+        return Err(CronFault::new("`@every` is no time of the day", hint));
+    }
+    if lowered == "@reboot" {
+        let hint = "write `schedule: {every: 1h}` or a time of the day";
+        return Err(CronFault::new(
+            "a check is not looked at because allswell was restarted",
+            hint,
+        ));
+    }
+    let hint = match nearest(&lowered, KNOWN.iter().map(|(name, _)| *name)) {
+        Some(name) => format!("did you mean `{name}`?"),
+        None => SHAPE.to_owned(),
+    };
+    Err(CronFault::new(format!("`{text}` is no name for a schedule"), hint))
+}
+
+fn miscounted(tokens: &[&str]) -> CronFault {
+    if tokens.first().is_some_and(|t| t.contains('=')) {
+        return CronFault::new(
+            "the zone does not stand in the line",
+            "write `zone: Europe/Berlin` beside `cron:`",
+        );
+    }
+    let (6 | 7, Some(five)) = (tokens.len(), tokens.get(1..6)) else {
+        return CronFault::new(format!("{} fields, and five belong here", tokens.len()), SHAPE);
+    };
+    let message = format!(
+        "{} fields: seconds{} have no place in a crontab line",
+        tokens.len(),
+        if tokens.len() == 7 { " and years" } else { "" }
+    );
+    let weekday = five.last().copied().unwrap_or("*");
+    if weekday.bytes().any(|b| b.is_ascii_digit()) {
+        let hint = format!(
+            "write `{} MON-FRI`, with names: in lines with seconds 1 is Sunday, in crontab it is \
+             Monday",
+            five[..4].join(" ")
+        );
+        return CronFault::new(message, hint);
+    }
+    let five: Vec<&str> = five.iter().map(|t| if *t == "?" { "*" } else { t }).collect();
+    CronFault::new(message, format!("write `{}`", five.join(" ")))
+}
+
+/// A date must exist in some year for the line to fire.
+fn refuse_never(days: &BTreeSet<u8>, months: &BTreeSet<u8>) -> Result<(), CronFault> {
+    let longest = |month: u8| match month {
+        2 => 29,
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    };
+    let fires = months.iter().any(|month| days.iter().any(|day| *day <= longest(*month)));
+    if fires {
+        return Ok(());
+    }
+    Err(CronFault::new(
+        "this never fires: no such month has such a day",
+        "for the last day of a month, write `0 0 1 * *` with a window of a month",
+    ))
+}
+
+fn weekday_names(set: &BTreeSet<u8>) -> String {
+    let days: BTreeSet<usize> = set.iter().map(|day| usize::from(*day) % 7).collect();
+    let names: Vec<&str> = days.into_iter().filter_map(|day| WEEKDAYS.get(day).copied()).collect();
+    names.join(",")
+}
+
+impl Field {
+    fn fault(&self, message: impl fmt::Display, hint: impl Into<String>) -> CronFault {
+        CronFault::new(format!("in the {}: {message}", self.name), hint)
+    }
+
+    fn all(&self) -> RangeInclusive<u8> {
+        self.values.0..=self.values.1
+    }
+
+    /// Reads a list of items and returns every value that it names.
+    fn values_of(&self, token: &str) -> Result<BTreeSet<u8>, CronFault> {
+        let mut values = BTreeSet::new();
+        for item in token.split(',') {
+            if item.is_empty() {
+                return Err(self.fault("a comma without a value", "is a space inside a field?"));
+            }
+            if item.starts_with('*') && token.contains(',') {
+                return Err(self.fault("`*` in a list is everything", "write `*` alone"));
+            }
+            values.extend(self.item(item)?);
+        }
+        Ok(values)
+    }
+
+    fn item(&self, item: &str) -> Result<impl Iterator<Item = u8> + use<>, CronFault> {
+        let (range, step) = match item.split_once('/') {
+            Some((range, step)) => (range, Some(self.step(range, step)?)),
+            None => (item, None),
+        };
+        let range = match range.split_once('-') {
+            _ if range == "*" => self.all(),
+            None if step.is_some() => {
+                let hint = format!("write `{range}-{}/{}`", self.values.1, step.unwrap_or(1));
+                return Err(self.fault(format!("`{item}` has no end to step to"), hint));
+            }
+            None => {
+                let value = self.value(range)?;
+                value..=value
+            }
+            Some((from, to)) => self.range(from, to)?,
+        };
+        Ok(range.step_by(usize::from(step.unwrap_or(1))))
+    }
+
+    fn range(&self, from: &str, to: &str) -> Result<RangeInclusive<u8>, CronFault> {
+        let (low, high) = (self.value(from)?, self.value(to)?);
+        // `SAT-SUN` ends on the seventh day.
+        let high =
+            if self.first_name == 0 && !self.names.is_empty() && high == 0 { 7 } else { high };
+        if low > high {
+            let (first, last) = self.values;
+            let end = if self.names.len() == 7 { "SAT".to_owned() } else { last.to_string() };
+            let start = if self.names.len() == 7 { "SUN".to_owned() } else { first.to_string() };
+            let hint = format!("write `{from}-{end},{start}-{to}`");
+            return Err(self.fault(format!("`{from}-{to}` runs backwards"), hint));
+        }
+        Ok(low..=high)
+    }
+
+    fn step(&self, range: &str, step: &str) -> Result<u8, CronFault> {
+        let span = self.values.1 - self.values.0;
+        let number = step.parse::<u8>().ok().filter(|n| (1..=span).contains(n));
+        let plain = !step.is_empty() && step.bytes().all(|b| b.is_ascii_digit());
+        number.filter(|_| plain).ok_or_else(|| {
+            let hint = match step.parse::<u32>() {
+                Ok(n) if n > u32::from(span) && range == "*" => {
+                    format!("write `{}` for one time", self.values.0)
+                }
+                Ok(_) | Err(_) => format!("write `{range}/5`"),
+            };
+            self.fault(format!("`/{step}` is no step of 1 to {span}"), hint)
+        })
+    }
+
+    fn value(&self, word: &str) -> Result<u8, CronFault> {
+        if !word.is_empty() && word.bytes().all(|b| b.is_ascii_digit()) {
+            let number = word.parse::<u8>().ok().filter(|n| self.all().contains(n));
+            return number.ok_or_else(|| {
+                let (first, last) = self.values;
+                self.fault(format!("`{word}` is not within {first} to {last}"), SHAPE)
+            });
+        }
+        let upper = word.to_ascii_uppercase();
+        if let Some(place) = self.names.iter().position(|name| *name == upper) {
+            return Ok(u8::try_from(place).unwrap_or(0) + self.first_name);
+        }
+        let hint = match nearest(upper.get(..3).unwrap_or(&upper), self.names.iter().copied()) {
+            _ if word == "?" => "write `*`".to_owned(),
+            Some(name) => format!("did you mean `{name}`?"),
+            None if word.contains(['L', 'W', '#', 'H', '?']) => {
+                "crontab knows no `L`, `W`, `#`, `H` and `?`: let a window of a month or week say it"
+                    .to_owned()
+            }
+            None => SHAPE.to_owned(),
+        };
+        Err(self.fault(format!("`{word}` is not a {}", self.name), hint))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn lines_mean_what_crontab_means() {
+        for (line, translated) in [
+            ("0 6 * * 1-5", "0 0 6 * * MON,TUE,WED,THU,FRI"),
+            ("0 6 * * 5-7", "0 0 6 * * SUN,FRI,SAT"),
+            ("0 6 * * SAT-SUN", "0 0 6 * * SUN,SAT"),
+            ("*/15 * * * *", "0 */15 * * * *"),
+            ("0 0 29 feb *", "0 0 0 29 feb *"),
+            ("@Weekly", "0 0 0 * * SUN"),
+            (" 5,10-20/5\t1-3 * * 0 ", "0 5,10-20/5 1-3 * * SUN"),
+        ] {
+            let parsed = Crontab::parse(line).unwrap_or_else(|f| panic!("{line}: {f:?}"));
+            assert_eq!(parsed.schedule.source(), translated, "{line}");
+        }
+        assert_eq!(Crontab::parse("0 */2 * * *").unwrap().hours(), Hours::Wild);
+        assert_eq!(Crontab::parse("0 2-4 * * *").unwrap().hours(), Hours::Fixed);
+    }
+
+    #[test]
+    fn what_is_refused_comes_with_the_right_line() {
+        for (line, rule, hint) in [
+            ("0 30 2 * * *", "6 fields", "`30 2 * * *`"),
+            ("0 30 2 ? * MON-FRI 2026", "7 fields", "`30 2 * * MON-FRI`"),
+            ("0 0 6 * * 1-5", "6 fields", "1 is Sunday"),
+            ("0 2 * *", "4 fields", "five fields"),
+            ("", "0 fields", "five fields"),
+            ("******", "1 fields", "five fields"),
+            ("0 1, 2 * * *", "6 fields", "`1, 2 * * *`"),
+            ("1, 2 * * *", "comma", "space"),
+            ("0 0 13 * FRI", "both days", "`0 0 * * FRI`"),
+            ("0 0 30 2 *", "never fires", "last day"),
+            ("0 0 31 4,6,9,11 *", "never fires", "last day"),
+            ("0 24 * * *", "`24` is not within 0 to 23", ""),
+            ("*/0 * * * *", "no step", "`*/5`"),
+            ("*/60 * * * *", "no step", "`0`"),
+            ("0 22-2 * * *", "backwards", "`22-23,0-2`"),
+            ("0 0 * * FRI-MON", "backwards", "`FRI-SAT,SUN-MON`"),
+            ("5/15 * * * *", "no end", "`5-59/15`"),
+            ("*,5 * * * *", "everything", "alone"),
+            ("0 0 * * Tuesday", "not a weekday", "`TUE`"),
+            ("0 0 ? * *", "not a day", "`*`"),
+            ("0 0 L * *", "not a day", "window of a month"),
+            ("0 0 * * FRI#2", "not a weekday", "`FRI`"),
+            ("CRON_TZ=UTC 0 0 * * *", "zone", "`zone: Europe/Berlin`"),
+            ("@every 5m", "no time of the day", "{every: 5m}"),
+            ("@dayly", "no name", "`@daily`"),
+            ("0 0 * * ５", "not a weekday", ""),
+            ("99999999999 0 * * *", "not within", ""),
+        ] {
+            let fault = Crontab::parse(line).expect_err(line);
+            assert!(fault.message.contains(rule), "{line}: {}", fault.message);
+            assert!(fault.hint.contains(hint), "{line}: {}", fault.hint);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_line_panics_and_each_refusal_says_what_to_write(
+            noise in "\\PC{0,40}",
+            line in "[0-9*/,A-Za-z@#?LW -]{0,60}",
+            near in "([0-9*]{1,3}(/[0-9]{1,2})?[ ,-]?){5,7}",
+        ) {
+            for text in [noise, line, near] {
+                match Crontab::parse(&text) {
+                    Ok(line) => {
+                        let start = chrono::NaiveDate::from_ymd_opt(2026, 1, 1).unwrap();
+                        let first = line.at_or_after(start.and_hms_opt(0, 0, 0).unwrap());
+                        prop_assert!(first.is_some(), "{text} never fires");
+                    }
+                    Err(fault) => prop_assert!(!fault.message.is_empty() && !fault.hint.is_empty()),
+                }
+            }
+        }
+    }
+}

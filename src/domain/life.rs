@@ -1,0 +1,306 @@
+//! The life of one row of the record: from waiting to recorded, and on.
+//!
+//! A row is a window or a slot of one series. What an attempt says moves it; time moves it; its
+//! owner may. Each move is a function from a row to a row, so that a store can write it whole.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::domain::verdict::{Cause, Verdict};
+
+/// What an attempt said, without its finding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Said {
+    /// A fact: the data is right.
+    Confirmed,
+    /// A fact: the data is wrong.
+    Violated,
+    /// Nothing about the data.
+    Unconfirmed(Cause),
+}
+
+impl From<&Verdict> for Said {
+    fn from(verdict: &Verdict) -> Self {
+        match verdict {
+            Verdict::Confirmed => Self::Confirmed,
+            Verdict::Violated(_) => Self::Violated,
+            Verdict::Unconfirmed(doubt) => Self::Unconfirmed(doubt.cause),
+        }
+    }
+}
+
+impl Said {
+    /// Says whether it speaks about the data.
+    pub fn is_fact(self) -> bool {
+        match self {
+            Self::Confirmed | Self::Violated => true,
+            Self::Unconfirmed(_) => false,
+        }
+    }
+}
+
+impl Cause {
+    /// Says whether time alone may mend it, so that a row goes on waiting until its deadline.
+    pub fn may_pass(self) -> bool {
+        match self {
+            Self::NoEvidence
+            | Self::Timeout
+            | Self::Connect
+            | Self::Stale
+            | Self::Clock
+            | Self::Busy
+            | Self::Shed
+            | Self::BreakerOpen
+            | Self::Interrupted => true,
+            Self::Auth
+            | Self::QueryError
+            | Self::UnsupportedType
+            | Self::OverLimit
+            | Self::Unordered
+            | Self::Refused
+            | Self::Paused
+            | Self::Missed => false,
+        }
+    }
+}
+
+/// A window or a slot of a series, as it is recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Row {
+    /// Whether it is a window, or a look at the present.
+    pub kind: Kind,
+    /// Its first instant; the slot itself.
+    pub start: DateTime<Utc>,
+    /// The first instant after it; the slot itself.
+    pub end: DateTime<Utc>,
+    /// When it is to be looked at.
+    pub due: DateTime<Utc>,
+    /// By when its absence is an alarm, seen from its due: the lease of health counts from it.
+    pub deadline_nominal: DateTime<Utc>,
+    /// The same, seen from when it was written down. It never moves.
+    pub deadline: DateTime<Utc>,
+    /// How far it has come.
+    pub state: State,
+    /// How many attempts were made in a row that said nothing.
+    pub vain: u32,
+    /// What its owner, or a change of rules, says beside the data.
+    pub ruling: Ruling,
+}
+
+/// What a row is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Of a window.
+    Window,
+    /// Of a slot.
+    Slot,
+}
+
+/// How far a row has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// It waits for an attempt.
+    Waiting {
+        /// Not before this instant.
+        not_before: DateTime<Utc>,
+        /// What the last attempt said, where there was one.
+        last: Option<Cause>,
+    },
+    /// Somebody attempts it.
+    Running {
+        /// Which claim it is: a later one fences it.
+        epoch: u64,
+        /// When somebody else may take over.
+        lease_until: DateTime<Utc>,
+        /// What was recorded before, where it is tried again.
+        before: Option<Recorded>,
+        /// What the last attempt said, where it was not recorded.
+        last: Option<Cause>,
+    },
+    /// Something is recorded.
+    Recorded(Recorded),
+}
+
+/// What is recorded of a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Recorded {
+    /// What was said.
+    pub said: Said,
+    /// Since when.
+    pub at: DateTime<Utc>,
+    /// When it was last tried.
+    pub tried: DateTime<Utc>,
+}
+
+/// What stands beside what was said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ruling {
+    /// Nothing.
+    Standing,
+    /// Its check's owner wants nothing caught up, so that missing it is no alarm.
+    Excused,
+    /// Its owner vouches for it, until an instant or for good.
+    Waived {
+        /// Until when.
+        until: Option<DateTime<Utc>>,
+    },
+    /// The rules of its zone moved it: others stand for it. Once all of them are confirmed, it is
+    /// closed.
+    Superseded {
+        /// Whether all of them are confirmed.
+        replaced: bool,
+    },
+    /// Its check was removed, and somebody accepted that.
+    Removed,
+}
+
+/// A write by somebody who was fenced off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stale;
+
+/// The first pause between attempts at a row that is past its deadline, and the longest.
+const TRIED_ON: (TimeDelta, TimeDelta) = (TimeDelta::minutes(1), TimeDelta::hours(1));
+/// The first pause between attempts before the deadline, and the longest.
+const RETRIED: (TimeDelta, TimeDelta) = (TimeDelta::seconds(1), TimeDelta::minutes(1));
+
+/// A pause that doubles with each attempt in vain.
+fn doubled((first, longest): (TimeDelta, TimeDelta), vain: u32) -> TimeDelta {
+    let factor = 1_i32.checked_shl(vain.saturating_sub(1).min(16)).unwrap_or(i32::MAX);
+    first.checked_mul(factor).map_or(longest, |pause| pause.min(longest))
+}
+
+impl Row {
+    /// What is recorded of it, also while it is tried again.
+    pub fn recorded(&self) -> Option<Recorded> {
+        match self.state {
+            State::Waiting { .. } => None,
+            State::Running { before, .. } => before,
+            State::Recorded(recorded) => Some(recorded),
+        }
+    }
+
+    /// Takes it for an attempt.
+    ///
+    /// # Errors
+    /// Where somebody holds it still, or it is not time.
+    pub fn claim(
+        self,
+        epoch: u64,
+        lease_until: DateTime<Utc>,
+        now: DateTime<Utc>,
+    ) -> Result<Self, Stale> {
+        let (before, last) = match self.state {
+            State::Waiting { not_before, last } if not_before <= now => (None, last),
+            State::Recorded(recorded) => (Some(recorded), None),
+            // Who held it did not come back.
+            State::Running { lease_until, before, epoch: held, .. }
+                if lease_until <= now && held < epoch =>
+            {
+                (before, Some(Cause::Interrupted))
+            }
+            State::Waiting { .. } | State::Running { .. } => return Err(Stale),
+        };
+        Ok(Self { state: State::Running { epoch, lease_until, before, last }, ..self })
+    }
+
+    /// Writes down how an attempt ended.
+    ///
+    /// A fact replaces what was said before; what says nothing replaces no fact. Before the deadline,
+    /// what time may mend goes back to waiting.
+    ///
+    /// # Errors
+    /// Where the row was claimed anew since.
+    pub fn ended(self, epoch: u64, said: Said, now: DateTime<Utc>) -> Result<Self, Stale> {
+        let State::Running { epoch: held, before, .. } = self.state else { return Err(Stale) };
+        if held != epoch {
+            return Err(Stale);
+        }
+        let vain = if said.is_fact() { 0 } else { self.vain.saturating_add(1) };
+        let state = match (said, before) {
+            (Said::Confirmed | Said::Violated, _) => {
+                let same = before.filter(|before| before.said == said);
+                let at = same.map_or(now, |before| before.at);
+                State::Recorded(Recorded { said, at, tried: now })
+            }
+            (Said::Unconfirmed(_), Some(before)) if before.said.is_fact() => {
+                State::Recorded(Recorded { tried: now, ..before })
+            }
+            (Said::Unconfirmed(_), Some(before)) => {
+                State::Recorded(Recorded { said, tried: now, ..before })
+            }
+            (Said::Unconfirmed(cause), None) if cause.may_pass() && now < self.deadline => {
+                let pause = now + doubled(RETRIED, vain);
+                State::Waiting { not_before: pause.min(self.deadline), last: Some(cause) }
+            }
+            (Said::Unconfirmed(_), None) => State::Recorded(Recorded { said, at: now, tried: now }),
+        };
+        Ok(Self { state, vain, ..self })
+    }
+
+    /// Lets time pass: what waits past its deadline is recorded, with the last cause, or as missed
+    /// where nobody looked at all; a claim that ran out is given back.
+    pub fn at(self, now: DateTime<Utc>) -> Self {
+        let missing = |last: Option<Cause>| {
+            let said = Said::Unconfirmed(last.unwrap_or(Cause::Missed));
+            State::Recorded(Recorded { said, at: self.deadline, tried: now })
+        };
+        let state = match self.state {
+            State::Waiting { last, .. } if self.deadline <= now => missing(last),
+            State::Running { lease_until, before, .. } if lease_until <= now => match before {
+                Some(before) => State::Recorded(Recorded { tried: now, ..before }),
+                None if self.deadline <= now => missing(Some(Cause::Interrupted)),
+                None => State::Waiting { not_before: now, last: Some(Cause::Interrupted) },
+            },
+            State::Waiting { .. } | State::Running { .. } | State::Recorded(_) => self.state,
+        };
+        Self { state, ..self }
+    }
+
+    /// When it is to be tried next; nothing where it is not.
+    ///
+    /// What is violated is tried at the series' later dues, at most hourly; what says nothing, ever
+    /// more rarely, until it is as old as anybody catches up.
+    pub fn wake_at(
+        &self,
+        next_due: Option<DateTime<Utc>>,
+        age: TimeDelta,
+    ) -> Option<DateTime<Utc>> {
+        let recorded = match self.state {
+            State::Waiting { not_before, .. } => return Some(not_before),
+            State::Running { lease_until, .. } => return Some(lease_until),
+            State::Recorded(recorded) => recorded,
+        };
+        if matches!(self.ruling, Ruling::Excused | Ruling::Removed) {
+            return None;
+        }
+        match recorded.said {
+            Said::Confirmed => None,
+            Said::Violated => next_due.map(|due| due.max(recorded.tried + TRIED_ON.1)),
+            Said::Unconfirmed(_) => {
+                let next = recorded.tried + doubled(TRIED_ON, self.vain.max(1));
+                (next <= self.due + age).then_some(next)
+            }
+        }
+    }
+
+    /// Says whether somebody's word, or other rows, stand in for a proof of it.
+    pub fn is_settled(&self, now: DateTime<Utc>) -> bool {
+        match self.ruling {
+            Ruling::Standing => false,
+            Ruling::Excused | Ruling::Removed => true,
+            Ruling::Waived { until } => until.is_none_or(|until| now < until),
+            Ruling::Superseded { replaced } => replaced,
+        }
+    }
+
+    /// Says what is wrong with it, if something is: violated, or unconfirmed past its deadline, and
+    /// not settled otherwise.
+    pub fn open(&self, now: DateTime<Utc>) -> Option<Said> {
+        let recorded = self.recorded().filter(|_| !self.is_settled(now))?;
+        match recorded.said {
+            Said::Confirmed => None,
+            Said::Violated => Some(Said::Violated),
+            Said::Unconfirmed(_) if now < self.deadline => None,
+            Said::Unconfirmed(_) => Some(recorded.said),
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! The parameters of a windowed check's SQL: found in its text, bound by each attempt.
+
+use std::fmt;
+
+use bigdecimal::BigDecimal;
+use chrono::{DateTime, NaiveDate, Utc};
+
+use crate::domain::window::Window;
+use crate::domain::zone::{Offset, ZoneName};
+
+/// A parameter that SQL may name, as `:window_start`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Parameter {
+    /// The window's first instant.
+    WindowStart,
+    /// The first instant after it.
+    WindowEnd,
+    /// The local date of the beginning of its period.
+    WindowDate,
+    /// The zone, as the check or the data spells it.
+    Zone,
+    /// The offset from UTC with which the window begins, in seconds to the east.
+    UtcOffset,
+    /// The length of the window in hours.
+    WindowHours,
+}
+
+impl Parameter {
+    /// All parameters.
+    pub const ALL: [Self; 6] = [
+        Self::WindowStart,
+        Self::WindowEnd,
+        Self::WindowDate,
+        Self::Zone,
+        Self::UtcOffset,
+        Self::WindowHours,
+    ];
+
+    /// The name in SQL, without its colon.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::WindowStart => "window_start",
+            Self::WindowEnd => "window_end",
+            Self::WindowDate => "window_date",
+            Self::Zone => "zone",
+            Self::UtcOffset => "utc_offset",
+            Self::WindowHours => "window_hours",
+        }
+    }
+
+    /// Finds a parameter by its name.
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|parameter| parameter.name() == name)
+    }
+}
+
+impl fmt::Display for Parameter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, ":{}", self.name())
+    }
+}
+
+/// What an attempt binds: a window in a zone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bounds {
+    /// The window.
+    pub window: Window,
+    /// The zone.
+    pub zone: ZoneName,
+}
+
+/// A value for a parameter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Bound<'b> {
+    /// An instant.
+    Instant(DateTime<Utc>),
+    /// A local date.
+    Date(NaiveDate),
+    /// A name.
+    Text(&'b str),
+    /// Seconds.
+    Secs(i32),
+    /// Hours, exact to a billionth.
+    Hours(BigDecimal),
+}
+
+impl Bounds {
+    /// The value that a parameter stands for.
+    pub fn value(&self, parameter: Parameter) -> Bound<'_> {
+        match parameter {
+            Parameter::WindowStart => Bound::Instant(self.window.start),
+            Parameter::WindowEnd => Bound::Instant(self.window.end),
+            Parameter::WindowDate => Bound::Date(self.window.span.date),
+            Parameter::Zone => Bound::Text(self.zone.as_str()),
+            Parameter::UtcOffset => Bound::Secs(Offset::secs(self.window.utc_offset)),
+            Parameter::WindowHours => {
+                let secs = BigDecimal::from(self.window.length().num_seconds());
+                let hours = secs / BigDecimal::from(3_600);
+                Bound::Hours(hours.round(9).normalized())
+            }
+        }
+    }
+}
+
+/// What people are shown where a value was bound.
+impl fmt::Display for Bound<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Instant(at) => write!(f, "{}", at.format("%Y-%m-%dT%H:%M:%SZ")),
+            Self::Date(date) => date.fmt(f),
+            Self::Text(text) => f.write_str(text),
+            Self::Secs(secs) => secs.fmt(f),
+            Self::Hours(hours) => f.write_str(&hours.to_plain_string()),
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! What has been said about a series, and what is to be said next; and how long its proofs speak for
+//! it.
+//!
+//! An alert begins when enough windows in a row are bad. It ends only when the series has no open
+//! window of its kind: not because nothing is known any more, and not because today is fine.
+
+use chrono::{DateTime, Utc};
+
+use crate::domain::life::{Kind, Row, Said};
+
+/// The two kinds of alert that a series can have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Alarm {
+    /// Something is wrong.
+    Violated,
+    /// Nothing is known, and it should be.
+    Unconfirmed,
+}
+
+/// What has been said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Standing {
+    /// Nothing.
+    #[default]
+    Calm,
+    /// That something is not well.
+    Firing {
+        /// Since when.
+        since: DateTime<Utc>,
+    },
+}
+
+/// What has been said about a series, of each kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Standings {
+    /// About data that is wrong.
+    pub violated: Standing,
+    /// About proofs that did not come.
+    pub unconfirmed: Standing,
+}
+
+/// Something to be told outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Notice {
+    /// An alert begins.
+    Firing(Alarm),
+    /// An alert ends.
+    Resolved(Alarm),
+}
+
+/// The rows of a series that are bad by now, each with its kind; nothing for the others. A slot is
+/// closed by a later confirmed one.
+pub fn bad(rows: &[Row], now: DateTime<Utc>) -> Vec<Option<Alarm>> {
+    let confirmed = |row: &Row| row.recorded().is_some_and(|r| r.said == Said::Confirmed);
+    let last = rows.iter().rposition(|row| row.kind == Kind::Slot && confirmed(row));
+    let alarm = |(place, row): (usize, &Row)| {
+        let closed = row.kind == Kind::Slot && last.is_some_and(|last| place < last);
+        match row.open(now).filter(|_| !closed)? {
+            Said::Confirmed => None,
+            Said::Violated => Some(Alarm::Violated),
+            Said::Unconfirmed(_) => Some(Alarm::Unconfirmed),
+        }
+    };
+    rows.iter().enumerate().map(alarm).collect()
+}
+
+impl Standings {
+    /// Says what is to be said now that the series has these rows, in the order of time.
+    ///
+    /// What begins comes before what ends: from unconfirmed to violated, somebody is told without a
+    /// moment in between in which all seems well.
+    pub fn after(self, rows: &[Row], after: u32, now: DateTime<Utc>) -> (Self, Vec<Notice>) {
+        let bad = bad(rows, now);
+        let mut notices = Vec::new();
+        let mut next = self;
+        for (alarm, standing) in
+            [(Alarm::Violated, &mut next.violated), (Alarm::Unconfirmed, &mut next.unconfirmed)]
+        {
+            let any = bad.contains(&Some(alarm));
+            match *standing {
+                Standing::Calm if in_a_row(rows, &bad, alarm) >= after => {
+                    *standing = Standing::Firing { since: now };
+                    notices.push(Notice::Firing(alarm));
+                }
+                Standing::Firing { .. } if !any => {
+                    *standing = Standing::Calm;
+                    notices.push(Notice::Resolved(alarm));
+                }
+                Standing::Calm | Standing::Firing { .. } => {}
+            }
+        }
+        notices.sort_by_key(|notice| match notice {
+            Notice::Firing(_) => 0,
+            Notice::Resolved(_) => 1,
+        });
+        (next, notices)
+    }
+}
+
+/// The most windows in a row that are bad, this kind among them. What nothing is recorded of yet
+/// neither counts nor interrupts.
+fn in_a_row(rows: &[Row], bad: &[Option<Alarm>], alarm: Alarm) -> u32 {
+    let (mut most, mut run, mut of_kind) = (0, 0, false);
+    for (row, bad) in rows.iter().zip(bad) {
+        match bad {
+            Some(kind) => {
+                run += 1;
+                of_kind |= *kind == alarm;
+                if of_kind {
+                    most = most.max(run);
+                }
+            }
+            None if row.recorded().is_some() => (run, of_kind) = (0, false),
+            None => {}
+        }
+    }
+    most
+}
+
+/// How long a series is healthy by what is proved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Lease {
+    /// It never was.
+    Never,
+    /// Until then, and not at that instant any more.
+    Until(DateTime<Utc>),
+}
+
+/// The lease of health of a series.
+///
+/// It ends with the nominal deadline of the earliest row that is neither confirmed nor settled, the
+/// next one included that is not due yet; from a violation on, it ended when that was recorded.
+pub fn lease(rows: &[Row], next_deadline: DateTime<Utc>, now: DateTime<Utc>) -> Lease {
+    let said = |row: &Row| row.recorded().map(|recorded| recorded.said);
+    if !rows.iter().any(|row| said(row) == Some(Said::Confirmed)) {
+        return Lease::Never;
+    }
+    let last =
+        rows.iter().rposition(|row| row.kind == Kind::Slot && said(row) == Some(Said::Confirmed));
+    let ends = rows.iter().enumerate().filter_map(|(place, row)| {
+        let closed = row.kind == Kind::Slot && last.is_some_and(|last| place < last);
+        if closed || row.is_settled(now) {
+            return None;
+        }
+        match row.recorded() {
+            Some(recorded) => match recorded.said {
+                Said::Confirmed => None,
+                Said::Violated => Some(recorded.at.min(row.deadline_nominal)),
+                Said::Unconfirmed(_) => Some(row.deadline_nominal),
+            },
+            None => Some(row.deadline_nominal),
+        }
+    });
+    Lease::Until(ends.chain([next_deadline]).min().unwrap_or(next_deadline))
+}

@@ -1,0 +1,133 @@
+//! The list of zones that a check fans out over, where a query names them. The list is judged: a
+//! zone that nobody knows is an account that nobody looks at.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::check::Check;
+use crate::domain::judge::Judgement;
+use crate::domain::name::ColumnName;
+use crate::domain::observation::Rows;
+use crate::domain::value::Value;
+use crate::domain::verdict::{Cause, Contradiction, Doubt, Finding, Verdict};
+use crate::domain::window::ZonesFrom;
+use crate::domain::zone::ZoneName;
+use crate::engine::attempt::{Asking, Attempted, Sources, no_reply, rows};
+use crate::source::ask::{Part, Question, Wanted};
+use crate::zones::Zones;
+
+/// How many unknown names are shown.
+const SHOWN: usize = 5;
+
+/// The zones that were found, and what is to be said of the list.
+#[derive(Debug, Clone)]
+pub struct Listed {
+    /// Every zone that there is, each once, as the data spells it.
+    pub zones: Vec<ZoneName>,
+    /// The judgement of the list.
+    pub attempted: Attempted,
+}
+
+/// Reads the list once.
+///
+/// Do not drop the future: cancel `stop`, and it ends within seconds.
+pub async fn list(
+    check: &Check,
+    from: &ZonesFrom,
+    zones: &Zones,
+    sources: &Sources,
+    stop: &CancellationToken,
+) -> Listed {
+    let mut asking = Asking { check, sources, stop, took: Duration::ZERO };
+    let name = ColumnName::parse("zone").expect("a short word is a column's name");
+    let question = Question {
+        part: Part::Zones,
+        query: from.query.clone(),
+        bounds: None,
+        wanted: Wanted::FirstColumn { name, rows_max: check.max_rows.get() },
+    };
+    let replies = asking.ask(&from.source, vec![question]).await;
+    let read = replies.and_then(|mut all| all.pop().map_or_else(|| Err(no_reply()), rows));
+    match read {
+        Ok(read) => {
+            let (zones, judgement) = judge(&read, |name| zones.rules(name).is_some());
+            Listed { zones, attempted: Attempted { judgement, took: asking.took } }
+        }
+        Err(doubt) => {
+            Listed { zones: Vec::new(), attempted: Attempted::doubtful(doubt, asking.took) }
+        }
+    }
+}
+
+fn judge(read: &Rows, is_known: impl Fn(&ZoneName) -> bool) -> (Vec<ZoneName>, Judgement) {
+    let (mut zones, mut unknown) = (BTreeSet::new(), BTreeSet::new());
+    let mut nameless = 0;
+    for row in read.rows() {
+        match row.first() {
+            Some(Value::Text(text)) => match ZoneName::parse(text) {
+                Ok(name) if is_known(&name) => drop(zones.insert(name)),
+                Ok(_) | Err(_) => {
+                    let shown: String = text.chars().filter(|c| !c.is_control()).take(64).collect();
+                    unknown.insert(format!("`{shown}`"));
+                }
+            },
+            Some(_) | None => nameless += 1,
+        }
+    }
+    let verdict = if nameless > 0 || !unknown.is_empty() {
+        let unknown = unknown.into_iter().take(SHOWN).collect();
+        let of = read.count();
+        let contradictions = vec![Contradiction::Zones { nameless, unknown, of }];
+        Verdict::Violated(Finding { contradictions, cut: read.is_cut(), rows: Vec::new() })
+    } else if read.is_cut() {
+        let note = "the list of zones is longer than `max_rows`: select distinct ones";
+        Verdict::Unconfirmed(Doubt::new(Cause::OverLimit, note))
+    } else if zones.is_empty() {
+        let note = "the list of zones is empty, so nothing was looked at";
+        Verdict::Unconfirmed(Doubt::new(Cause::NoEvidence, note))
+    } else {
+        Verdict::Confirmed
+    };
+    let evidence = Some(u64::try_from(zones.len()).unwrap_or(u64::MAX));
+    (zones.into_iter().collect(), Judgement { verdict, evidence })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::observation::Completeness;
+
+    fn judged(values: &[Value], completeness: Completeness) -> (usize, String) {
+        let name = ColumnName::parse("zone").unwrap();
+        let rows = values.iter().map(|v| vec![v.clone()]).collect();
+        let read = Rows::new(vec![name], rows, completeness);
+        let (zones, judgement) = judge(&read, |name| name.as_str().contains('/'));
+        let shown = match judgement.verdict {
+            Verdict::Confirmed => "confirmed".to_owned(),
+            Verdict::Violated(finding) => format!("violated: {finding}"),
+            Verdict::Unconfirmed(doubt) => doubt.cause.to_string(),
+        };
+        (zones.len(), shown)
+    }
+
+    #[test]
+    fn a_list_is_right_only_if_each_entry_is_a_zone() {
+        let text = |text: &str| Value::Text(text.to_owned());
+        let (a, b) = (text("Europe/Berlin"), text("Asia/Kolkata"));
+        let whole = Completeness::Whole;
+        assert_eq!(judged(&[a.clone(), b.clone(), a.clone()], whole), (2, "confirmed".into()));
+        assert_eq!(judged(&[], whole), (0, "no_evidence".into()));
+        assert_eq!(
+            judged(std::slice::from_ref(&a), Completeness::RowsCut),
+            (1, "over_limit".into())
+        );
+        let (zones, said) = judged(&[a, Value::Null, text("Mars"), text("")], whole);
+        assert_eq!(zones, 1);
+        assert_eq!(
+            said,
+            "violated: zones: of 4 in the list, no zone is called `Mars`, ``, 1 name none"
+        );
+    }
+}

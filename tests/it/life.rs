@@ -1,0 +1,437 @@
+//! The life of windows, leases and standings, through whatever may happen, beside a naive model that
+//! remembers everything and computes all of it anew.
+
+use allswell::domain::life::{Kind, Recorded, Row, Ruling, Said, Stale, State};
+use allswell::domain::standing::{Alarm, Lease, Notice, Standing, Standings, lease};
+use allswell::domain::verdict::Cause;
+use chrono::{DateTime, TimeDelta, Utc};
+use proptest::prelude::*;
+
+const WINDOWS: usize = 6;
+const PATIENCE: TimeDelta = TimeDelta::minutes(60);
+const LEASE: TimeDelta = TimeDelta::minutes(3);
+
+fn start() -> DateTime<Utc> {
+    "2026-03-01T00:00:00Z".parse().unwrap()
+}
+
+fn due(place: usize) -> DateTime<Utc> {
+    start() + TimeDelta::minutes(100 * (i64::try_from(place).unwrap() + 1))
+}
+
+fn row(kind: Kind, place: usize) -> Row {
+    let (from, to) = match kind {
+        Kind::Window => (due(place) - TimeDelta::minutes(100), due(place)),
+        Kind::Slot => (due(place), due(place)),
+    };
+    Row {
+        kind,
+        start: from,
+        end: to,
+        due: due(place),
+        deadline_nominal: due(place) + PATIENCE,
+        deadline: due(place) + PATIENCE,
+        state: State::Waiting { not_before: due(place), last: None },
+        vain: 0,
+        ruling: Ruling::Standing,
+    }
+}
+
+/// What may happen.
+#[derive(Debug, Clone, Copy)]
+enum Happens {
+    /// Time passes, in minutes.
+    Time(i64),
+    /// A window is claimed, attempted, and the result is written down.
+    Attempt(usize, Said),
+    /// A window is claimed, and who claimed it dies.
+    Crash(usize),
+    /// Somebody who was fenced off writes after all.
+    Ghost(usize, Said),
+    /// The owner vouches for a window, for some minutes or for good.
+    Waive(usize, Option<i64>),
+    /// The waiver is taken back.
+    Unwaive(usize),
+    /// New rules put others in the place of a window; they are all confirmed after some minutes.
+    Supersede(usize, i64),
+    /// The check is removed, and that is accepted.
+    Remove,
+}
+
+fn said() -> impl Strategy<Value = Said> {
+    prop_oneof![
+        3 => Just(Said::Confirmed),
+        2 => Just(Said::Violated),
+        2 => prop_oneof![
+            Just(Cause::Timeout), Just(Cause::NoEvidence), Just(Cause::Connect), Just(Cause::Busy)
+        ].prop_map(Said::Unconfirmed),
+        1 => prop_oneof![Just(Cause::QueryError), Just(Cause::Auth), Just(Cause::Refused)]
+            .prop_map(Said::Unconfirmed),
+    ]
+}
+
+fn happens() -> impl Strategy<Value = Happens> {
+    let window = 0..WINDOWS;
+    prop_oneof![
+        10 => (1_i64..120).prop_map(Happens::Time),
+        14 => (window.clone(), said()).prop_map(|(w, s)| Happens::Attempt(w, s)),
+        3 => window.clone().prop_map(Happens::Crash),
+        3 => (window.clone(), said()).prop_map(|(w, s)| Happens::Ghost(w, s)),
+        2 => (window.clone(), proptest::option::of(1_i64..300)).prop_map(|(w, t)| Happens::Waive(w, t)),
+        1 => window.clone().prop_map(Happens::Unwaive),
+        1 => (window, 1_i64..400).prop_map(|(w, t)| Happens::Supersede(w, t)),
+        1 => Just(Happens::Remove),
+    ]
+}
+
+/// The model: everything that was ever accepted, and nothing computed.
+#[derive(Debug, Default, Clone)]
+struct History {
+    /// Results in the order in which they were accepted.
+    results: Vec<(DateTime<Utc>, Said)>,
+    /// Claims that died before the deadline, with the end of their leases; later ones take nothing
+    /// back that is recorded.
+    crashes: Vec<DateTime<Utc>>,
+    ruling: Option<Ruling>,
+    replaced_at: Option<DateTime<Utc>>,
+}
+
+impl History {
+    /// What is recorded by now, by the words of the design.
+    fn recorded(&self, place: usize, now: DateTime<Utc>) -> Option<Said> {
+        let fact = self.results.iter().rev().find(|(_, said)| said.is_fact());
+        if let Some((_, said)) = fact {
+            return Some(*said);
+        }
+        let deadline = due(place) + PATIENCE;
+        let recorded_at_once = self.results.iter().any(|(at, said)| match said {
+            Said::Unconfirmed(cause) => !cause.may_pass() || *at >= deadline,
+            Said::Confirmed | Said::Violated => false,
+        });
+        let crashed = self.crashes.iter().rfind(|at| **at <= now);
+        let last = self.results.last();
+        let held = self.crashes.iter().any(|at| *at > now);
+        if recorded_at_once {
+            return last.map(|(_, said)| *said);
+        }
+        if now < deadline || held {
+            return None;
+        }
+        Some(match (last, crashed) {
+            // A claim that runs out says something later than the last result.
+            (Some((at, _)), Some(crash)) if crash > at => Said::Unconfirmed(Cause::Interrupted),
+            (Some((_, said)), _) => *said,
+            (None, Some(_)) => Said::Unconfirmed(Cause::Interrupted),
+            (None, None) => Said::Unconfirmed(Cause::Missed),
+        })
+    }
+
+    fn is_settled(&self, now: DateTime<Utc>) -> bool {
+        match self.ruling {
+            Some(Ruling::Removed) => true,
+            Some(Ruling::Waived { until }) => until.is_none_or(|until| until > now),
+            Some(Ruling::Superseded { .. }) => self.replaced_at.is_some_and(|at| at <= now),
+            Some(Ruling::Standing | Ruling::Excused) | None => false,
+        }
+    }
+
+    fn open(&self, place: usize, now: DateTime<Utc>) -> Option<Alarm> {
+        if self.is_settled(now) {
+            return None;
+        }
+        match self.recorded(place, now)? {
+            Said::Confirmed => None,
+            Said::Violated => Some(Alarm::Violated),
+            Said::Unconfirmed(_) if now < due(place) + PATIENCE => None,
+            Said::Unconfirmed(_) => Some(Alarm::Unconfirmed),
+        }
+    }
+}
+
+struct World {
+    kind: Kind,
+    after: u32,
+    now: DateTime<Utc>,
+    rows: Vec<Row>,
+    history: Vec<History>,
+    epoch: u64,
+    standings: Standings,
+    /// Who fired, in the model: by counting.
+    fired: [bool; 2],
+}
+
+impl World {
+    fn new(kind: Kind, after: u32) -> Self {
+        Self {
+            kind,
+            after,
+            now: start(),
+            rows: Vec::new(),
+            history: vec![History::default(); WINDOWS],
+            epoch: 0,
+            standings: Standings::default(),
+            fired: [false; 2],
+        }
+    }
+
+    /// Rows come into being as they fall due, each once.
+    fn materialise(&mut self) {
+        while self.rows.len() < WINDOWS && due(self.rows.len()) <= self.now {
+            self.rows.push(row(self.kind, self.rows.len()));
+        }
+    }
+
+    fn attempt(&mut self, place: usize) -> Option<u64> {
+        self.epoch += 1;
+        let row = self.rows.get_mut(place)?;
+        match row.claim(self.epoch, self.now + LEASE, self.now) {
+            Ok(claimed) => {
+                *row = claimed;
+                Some(self.epoch)
+            }
+            Err(Stale) => None,
+        }
+    }
+
+    fn happen(&mut self, happens: Happens) {
+        match happens {
+            Happens::Time(minutes) => self.now += TimeDelta::minutes(minutes),
+            Happens::Attempt(place, said) => {
+                if let Some(epoch) = self.attempt(place) {
+                    let ended = self.rows[place].ended(epoch, said, self.now).unwrap();
+                    self.rows[place] = ended;
+                    self.history[place].results.push((self.now, said));
+                }
+            }
+            Happens::Crash(place) => {
+                if self.attempt(place).is_some() && self.now < due(place) + PATIENCE {
+                    self.history[place].crashes.push(self.now + LEASE);
+                }
+            }
+            Happens::Ghost(place, said) => {
+                if let Some(row) = self.rows.get(place) {
+                    let ghost = row.ended(self.epoch + 7, said, self.now);
+                    assert_eq!(ghost, Err(Stale), "a stale write is fenced off");
+                }
+            }
+            Happens::Waive(place, minutes) => {
+                let until = minutes.map(|minutes| self.now + TimeDelta::minutes(minutes));
+                self.rule(place, Ruling::Waived { until });
+            }
+            Happens::Unwaive(place) => self.rule(place, Ruling::Standing),
+            Happens::Supersede(place, minutes) => {
+                self.rule(place, Ruling::Superseded { replaced: false });
+                self.history[place].replaced_at = Some(self.now + TimeDelta::minutes(minutes));
+            }
+            Happens::Remove => (0..self.rows.len()).for_each(|p| self.rule(p, Ruling::Removed)),
+        }
+        self.materialise();
+        for (row, history) in self.rows.iter_mut().zip(&self.history) {
+            if let (Ruling::Superseded { .. }, Some(at)) = (row.ruling, history.replaced_at) {
+                row.ruling = Ruling::Superseded { replaced: at <= self.now };
+            }
+            *row = row.at(self.now);
+        }
+    }
+
+    fn rule(&mut self, place: usize, ruling: Ruling) {
+        if let Some(row) = self.rows.get_mut(place) {
+            // Nobody can vouch for what is gone.
+            if row.ruling != Ruling::Removed {
+                row.ruling = ruling;
+                self.history[place].ruling = Some(ruling);
+            }
+        }
+    }
+
+    /// The model's bad rows: a later confirmed slot closes earlier ones.
+    fn model_bad(&self) -> Vec<Option<Alarm>> {
+        let confirmed = |p: usize| self.history[p].recorded(p, self.now) == Some(Said::Confirmed);
+        let places = 0..self.rows.len();
+        let open = |p: usize| {
+            let later = (p + 1..self.rows.len()).any(confirmed);
+            let closed = self.kind == Kind::Slot && later;
+            self.history[p].open(p, self.now).filter(|_| !closed)
+        };
+        places.map(open).collect()
+    }
+
+    /// Holds rows, standings and lease against the model and the laws.
+    fn check(&mut self) {
+        for (place, row) in self.rows.iter().enumerate() {
+            let model = self.history[place].recorded(place, self.now);
+            assert_eq!(row.recorded().map(|r| r.said), model, "window {place}: {row:?}");
+            // Law 4: past its deadline, and unless somebody holds it, everything is recorded.
+            let held = matches!(row.state, State::Running { .. });
+            assert!(row.recorded().is_some() || held || self.now < row.deadline, "{row:?}");
+        }
+        let bad = self.model_bad();
+        let before = self.standings;
+        let (next, notices) = self.standings.after(&self.rows, self.after, self.now);
+        for (place, alarm) in [Alarm::Violated, Alarm::Unconfirmed].into_iter().enumerate() {
+            let any = bad.contains(&Some(alarm));
+            let runs = self.longest_run(&bad, alarm);
+            let fired = if self.fired[place] { any } else { runs >= self.after };
+            let standing = [next.violated, next.unconfirmed][place];
+            assert_eq!(standing != Standing::Calm, fired, "{alarm:?} of {bad:?}");
+            // Law 2: it ends only where nothing of its kind is open.
+            let resolved = notices.contains(&Notice::Resolved(alarm));
+            assert_eq!(resolved, self.fired[place] && !any);
+            assert!(!(resolved && any));
+            self.fired[place] = fired;
+        }
+        let firing = notices.iter().position(|n| matches!(n, Notice::Firing(_)));
+        let resolved = notices.iter().position(|n| matches!(n, Notice::Resolved(_)));
+        if let (Some(firing), Some(resolved)) = (firing, resolved) {
+            assert!(firing < resolved, "first what begins, then what ends");
+        }
+        let (again, nothing) = next.after(&self.rows, self.after, self.now);
+        assert_eq!((again, nothing), (next, Vec::new()), "what was said is not said twice");
+        if let (Standing::Firing { since }, Standing::Firing { since: still }) =
+            (before.violated, next.violated)
+        {
+            assert_eq!(since, still, "an alert keeps its beginning");
+        }
+        self.standings = next;
+        self.check_lease();
+    }
+
+    fn longest_run(&self, bad: &[Option<Alarm>], alarm: Alarm) -> u32 {
+        // Every run of bad windows, by trying all of them.
+        let recorded = |p: usize| self.history[p].recorded(p, self.now).is_some();
+        let known: Vec<usize> =
+            (0..bad.len()).filter(|p| bad[*p].is_some() || recorded(*p)).collect();
+        let mut longest = 0;
+        for from in 0..known.len() {
+            for to in from..known.len() {
+                let run = &known[from..=to];
+                let all_bad = run.iter().all(|p| bad[*p].is_some());
+                if all_bad && run.iter().any(|p| bad[*p] == Some(alarm)) {
+                    longest = longest.max(u32::try_from(run.len()).unwrap());
+                }
+            }
+        }
+        longest
+    }
+
+    fn check_lease(&self) {
+        let next = due(self.rows.len()) + PATIENCE;
+        let Lease::Until(until) = lease(&self.rows, next, self.now) else {
+            let confirmed =
+                |p: usize| self.history[p].recorded(p, self.now) == Some(Said::Confirmed);
+            assert!(!(0..self.rows.len()).any(confirmed), "something was proved");
+            return;
+        };
+        // Law 1: healthy now means that everything whose deadline has passed is proved or settled,
+        // and that nothing is known to be wrong.
+        if until > self.now {
+            for place in 0..self.rows.len() {
+                let later =
+                    |p: usize| self.history[p].recorded(p, self.now) == Some(Said::Confirmed);
+                let closed = self.kind == Kind::Slot && (place + 1..self.rows.len()).any(later);
+                let said = self.history[place].recorded(place, self.now);
+                let fine = closed
+                    || self.history[place].is_settled(self.now)
+                    || said == Some(Said::Confirmed);
+                assert!(fine || said != Some(Said::Violated), "violated, and healthy");
+                assert!(fine || due(place) + PATIENCE > self.now, "late, and healthy");
+            }
+        } else {
+            let fine = |p: usize| {
+                let later =
+                    |q: usize| self.history[q].recorded(q, self.now) == Some(Said::Confirmed);
+                let closed = self.kind == Kind::Slot && (p + 1..self.rows.len()).any(later);
+                closed
+                    || self.history[p].is_settled(self.now)
+                    || self.history[p].recorded(p, self.now) == Some(Said::Confirmed)
+            };
+            let all_fine = (0..self.rows.len()).all(fine);
+            assert!(!all_fine || next <= self.now, "all is proved, and not healthy");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn whatever_happens_the_rows_are_what_the_model_says(
+        events in proptest::collection::vec(happens(), 1..60),
+        slots in any::<bool>(),
+        after in 1_u32..4,
+    ) {
+        let mut world = World::new(if slots { Kind::Slot } else { Kind::Window }, after);
+        for event in events {
+            world.happen(event);
+            world.check();
+        }
+        // In the end, whatever was left hanging is recorded.
+        world.happen(Happens::Time(10_000));
+        world.check();
+        prop_assert_eq!(world.rows.len(), WINDOWS);
+        prop_assert!(world.rows.iter().all(|row| matches!(row.state, State::Recorded(_))));
+    }
+}
+
+#[test]
+fn a_bad_window_is_not_healed_by_a_good_one() {
+    let mut world = World::new(Kind::Window, 1);
+    world.happen(Happens::Time(100));
+    world.happen(Happens::Attempt(0, Said::Violated));
+    world.check();
+    assert!(matches!(world.standings.violated, Standing::Firing { .. }));
+    world.happen(Happens::Time(100));
+    world.happen(Happens::Attempt(1, Said::Confirmed));
+    world.check();
+    assert!(
+        matches!(world.standings.violated, Standing::Firing { .. }),
+        "yesterday is still wrong"
+    );
+    world.happen(Happens::Attempt(0, Said::Unconfirmed(Cause::Connect)));
+    world.check();
+    assert!(
+        matches!(world.standings.violated, Standing::Firing { .. }),
+        "nothing known is no proof"
+    );
+    world.happen(Happens::Attempt(0, Said::Confirmed));
+    world.check();
+    assert_eq!(world.standings.violated, Standing::Calm);
+}
+
+#[test]
+fn a_window_that_nobody_could_look_at_is_tried_on_ever_more_rarely() {
+    let mut row = row(Kind::Window, 0);
+    let (mut now, mut epoch) = (due(0), 0);
+    let age = TimeDelta::days(2);
+    let mut pauses = Vec::new();
+    while let Some(wake) = row.wake_at(None, age) {
+        assert!(wake >= now);
+        pauses.push((wake - now).num_seconds());
+        now = wake.max(now);
+        epoch += 1;
+        row = row.claim(epoch, now + LEASE, now).unwrap();
+        row = row.ended(epoch, Said::Unconfirmed(Cause::Connect), now).unwrap();
+        assert!(pauses.len() < 500, "it ends");
+    }
+    assert_eq!(pauses[..8], [0, 1, 2, 4, 8, 16, 32, 60]);
+    assert_eq!(*pauses.last().unwrap(), 3_600);
+    assert!(now - due(0) <= age && now - due(0) > age - TimeDelta::hours(2));
+    let recorded =
+        Recorded { said: Said::Unconfirmed(Cause::Connect), at: due(0) + PATIENCE, tried: now };
+    assert_eq!(row.recorded(), Some(recorded), "open since its deadline");
+}
+
+#[test]
+fn a_violated_window_is_tried_again_with_the_next_due_and_at_most_hourly() {
+    let row = row(Kind::Window, 0);
+    let claimed = row.claim(1, due(0) + LEASE, due(0)).unwrap();
+    let bad = claimed.ended(1, Said::Violated, due(0)).unwrap();
+    let age = TimeDelta::days(35);
+    assert_eq!(bad.wake_at(Some(due(1)), age), Some(due(1)));
+    let soon = due(0) + TimeDelta::minutes(5);
+    assert_eq!(bad.wake_at(Some(soon), age), Some(due(0) + TimeDelta::hours(1)));
+    assert_eq!(bad.wake_at(None, age), None);
+    let good =
+        bad.claim(2, due(1) + LEASE, due(1)).unwrap().ended(2, Said::Confirmed, due(1)).unwrap();
+    assert_eq!(good.wake_at(Some(due(2)), age), None);
+}
