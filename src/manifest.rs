@@ -4,6 +4,7 @@
 
 pub mod schema;
 
+mod calendar;
 mod document;
 mod expectation;
 mod file;

@@ -110,16 +110,12 @@ impl Database {
         let origin = Origin::Host(path.to_owned());
         let zones = TimeZoneDatabase::from_dir(path).unwrap_or_else(|_| TimeZoneDatabase::none());
         let release = release_of(path);
-        let mut database = Self { origin, release, unfit: None, zones };
-        database.unfit = database.gap();
-        database
+        let unfit = release.is_none().then(|| "it does not say its release".to_owned());
+        Self { origin, release, unfit, zones }
     }
 
-    /// Finds what is missing from a database to be a whole one.
+    /// Finds what is missing from a database to be a whole one; every zone of it is read for that.
     fn gap(&self) -> Option<String> {
-        if self.release.is_none() {
-            return Some("it does not say its release".into());
-        }
         // Packages leave old names out; every name of the present must be there.
         let bundled = TimeZoneDatabase::bundled();
         let present = bundled.available().map(|name| name.as_str().to_owned());
@@ -155,12 +151,15 @@ impl Zones {
     }
 
     /// Takes the newer of a given database and the bundled one.
-    pub fn of(host: Database) -> Self {
+    pub fn of(mut host: Database) -> Self {
         let bundled = Database::bundled();
-        let newer = host.unfit.is_none() && host.release > bundled.release;
+        if host.release > bundled.release {
+            host.unfit = host.gap();
+        }
+        let taken = host.unfit.is_none() && host.release > bundled.release;
         Self {
             databases: vec![host, bundled],
-            chosen: usize::from(!newer),
+            chosen: usize::from(!taken),
             known: Mutex::new(BTreeMap::new()),
         }
     }
@@ -196,6 +195,15 @@ impl Zones {
             known.insert(name.clone(), Arc::clone(&rules));
         }
         Some(rules)
+    }
+
+    /// Says what is odd about a name that data brought, and that is taken all the same: it may be an
+    /// old one, or one that other programs read otherwise.
+    pub fn odd(&self, name: &ZoneName) -> Option<String> {
+        match self.named(name.as_str()) {
+            Ok(named) => named.present.map(|now| format!("`{name}` is an old name for `{now}`")),
+            Err(refused) => Some(refused.message),
+        }
     }
 
     /// Takes a name that somebody wrote into a check.

@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -17,9 +18,9 @@ use crate::cli::{complain, print, report, stop};
 use crate::clock;
 use crate::domain::check::Check;
 use crate::domain::series::{Series, Zone};
-use crate::domain::verdict::Verdict;
+use crate::domain::verdict::{Cause, Doubt, Verdict};
 use crate::domain::window::ZoneChoice;
-use crate::engine::attempt::Sources;
+use crate::engine::attempt::{Attempted, Sources};
 use crate::engine::round::{Outcome, Task, round};
 use crate::engine::zone_list;
 use crate::settings::Settings;
@@ -84,7 +85,8 @@ pub(super) fn look(
     wanted: Option<Wanted>,
     now: DateTime<Utc>,
 ) -> Result<Seen, (String, Exit)> {
-    let mut round = Round { zones, wanted, now, tasks: Vec::new(), paused: Vec::new() };
+    let mut round =
+        Round { zones, wanted, now, tasks: Vec::new(), early: Vec::new(), paused: Vec::new() };
     let (windowed, others): (Vec<_>, Vec<_>) = checks.iter().partition(|c| c.window.is_some());
     if wanted.is_some() && windowed.is_empty() {
         let message = "none of these checks has a window; leave `--window` and `--at` away";
@@ -128,6 +130,8 @@ struct Round<'a> {
     wanted: Option<Wanted>,
     now: DateTime<Utc>,
     tasks: Vec<Task>,
+    /// Windows that somebody asks for too early.
+    early: Vec<Outcome>,
     paused: Vec<Paused>,
 }
 
@@ -153,6 +157,9 @@ impl Round<'_> {
                     let listed = zone_list::list(&check, from, self.zones, sources, stop).await;
                     let task = Task::present(Arc::clone(&check));
                     outcomes.push(Outcome::new(&task, self.now, listed.attempted));
+                    for odd in listed.zones.iter().filter_map(|zone| self.zones.odd(zone)) {
+                        complain(&format!("warning: {}: in the data, {odd}", check.id));
+                    }
                     let zones = listed.zones.iter();
                     zones.map(|zone| Series::in_zone(&check, zone, &rules)).collect()
                 }
@@ -165,8 +172,9 @@ impl Round<'_> {
                 self.choose(&series)?;
             }
         }
+        outcomes.append(&mut self.early);
         if self.tasks.is_empty() && outcomes.is_empty() && self.paused.is_empty() {
-            let message = "there is no window there that has ended and settled".to_owned();
+            let message = "there is no window there to look at".to_owned();
             return Err((message, Exit::Invalid));
         }
         let progress = Progress::new(self.tasks.len());
@@ -192,14 +200,17 @@ impl Round<'_> {
         let chosen = windows::choose(series, rule, wanted, self.now);
         let chosen = chosen.map_err(|message| (message, Exit::Invalid))?;
         let name = format!("{} in {}", series.check.id, series.home.name);
-        if let Some((date, settles)) = chosen.unsettled {
-            let settles = windows::shown(settles);
-            complain(&format!("{name}: not from {date} on, which settles at {settles}"));
+        for (window, settles) in chosen.unsettled {
+            let note =
+                format!("it ends and settles at {}, and not before", windows::shown(settles));
+            let attempted = Attempted::doubtful(Doubt::new(Cause::Clock, note), Duration::ZERO);
+            self.early.push(Outcome::new(&Task::window(series, window), self.now, attempted));
         }
         if chosen.excepted > 0 {
             let because = series.check.except.as_ref().map_or("", |e| e.because.as_str());
-            let dates = chosen.excepted;
-            complain(&format!("{name}: {dates} dates are taken out by their owner: {because}"));
+            let count = chosen.excepted;
+            let dates = if count == 1 { "date is" } else { "dates are" };
+            complain(&format!("{name}: {count} {dates} taken out by the owner: {because}"));
         }
         self.tasks.extend(chosen.windows.into_iter().map(|w| Task::window(series, w)));
         Ok(())

@@ -23,8 +23,8 @@ pub(super) enum Wanted {
 #[derive(Debug, Default)]
 pub(super) struct Chosen {
     pub(super) windows: Vec<Window>,
-    /// The first that has not ended and settled, and when it will have.
-    pub(super) unsettled: Option<(NaiveDate, DateTime<Utc>)>,
+    /// Those that have not ended and settled, and when they will have.
+    pub(super) unsettled: Vec<(Window, DateTime<Utc>)>,
     /// Dates that the owner takes out.
     pub(super) excepted: usize,
 }
@@ -53,15 +53,16 @@ pub(super) fn choose(
     let settle = delta(rule.settle);
     let mut chosen = Chosen::default();
     let mut take = |span: Span| {
-        if span.is_empty() {
-        } else if span.end + settle > now {
-            chosen.unsettled = chosen.unsettled.or(Some((span.date, span.end + settle)));
-        } else if series.excepts(span.date) {
-            chosen.excepted += 1;
+        let settled = span.end + settle;
+        if series.excepts(span.date) {
+            chosen.excepted += usize::from(!span.is_empty());
+        } else if settled > now {
+            let windows = span.windows(rules, rule.split).into_iter();
+            chosen.unsettled.extend(windows.map(|window| (window, settled)));
         } else {
             chosen.windows.extend(span.windows(rules, rule.split));
         }
-        if chosen.windows.len() > WINDOWS_MAX {
+        if chosen.windows.len() + chosen.unsettled.len() > WINDOWS_MAX {
             return Err(format!(
                 "`{}` has more than {WINDOWS_MAX} windows there: ask for fewer days",
                 series.check.id

@@ -187,6 +187,8 @@ impl<'a> Report<'a> {
                 self.warnings.push(format!("{}: its zones could not be read", check.id));
                 self.unasked = true;
             }
+            let odd = listed.zones.iter().filter_map(|zone| self.zones.odd(zone));
+            self.warnings.extend(odd.map(|odd| format!("{}: in the data, {odd}", check.id)));
             for zone in listed.zones {
                 users.entry(zone).or_default().insert(check.id.to_string());
             }

@@ -3,13 +3,14 @@
 
 use std::collections::VecDeque;
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeDelta, Utc};
+use chrono::{DateTime, Datelike as _, NaiveDate, NaiveDateTime, TimeDelta, Utc};
 
 use crate::domain::check::CatchUp;
 use crate::domain::schedule::{Every, Schedule, Slots};
 use crate::domain::series::Series;
 use crate::domain::timetable::{Happening, What};
-use crate::domain::window::{Frame, Span, Window, WindowRule, has_rules};
+use crate::domain::window::{Frame, Span, Window, WindowRule};
+use crate::domain::zone::YEARS;
 
 /// Something to be looked at, at an instant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -150,7 +151,7 @@ impl Series {
         while next.is_empty() {
             next = frame.next(&self.home.rules, &next);
         }
-        has_rules(next.date).then_some(next)
+        (next.date.year() <= YEARS.1).then_some(next)
     }
 }
 
@@ -196,7 +197,7 @@ impl Spans<'_> {
     /// Puts the entries of the next period into `ready`.
     fn refill(&mut self, series: &Series, ready: &mut VecDeque<Entry>) -> Option<()> {
         let span = self.next;
-        if !has_rules(span.date) && span.start > DateTime::UNIX_EPOCH {
+        if span.date.year() > YEARS.1 {
             return None;
         }
         self.next = self.rule.frame.next(&series.home.rules, &span);

@@ -67,7 +67,7 @@ causes! {
     Refused = "refused",
     /// The database lags behind what it copies.
     Stale = "stale",
-    /// The database's clock has not reached the end of the window.
+    /// The window is not over yet, by our clock or by the database's.
     Clock = "clock",
     /// The database is occupied: locks, conflicts, somebody waits for us.
     Busy = "busy",

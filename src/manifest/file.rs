@@ -3,17 +3,16 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::domain::check::{Alert, CatchUp, Check, MaxRows, Severity};
+use crate::domain::check::{Check, MaxRows, Severity};
 use crate::domain::duration;
 use crate::domain::fault::Fault;
 use crate::domain::name::{CheckId, LabelName, Owner, SourceName};
 use crate::domain::nearest::suggestion;
-use crate::domain::schedule::{Every, Except, Pause, Schedule};
 use crate::domain::sql::{Binding, Engine, Query};
-use crate::domain::window::WindowRule;
+use crate::manifest::calendar;
 use crate::manifest::document::{Document, Map, Place};
 use crate::manifest::expectation;
-use crate::manifest::timing::{self, Needs};
+use crate::manifest::timing::Needs;
 use crate::manifest::yaml::Node;
 use crate::manifest::{Text, World};
 
@@ -63,9 +62,8 @@ pub(super) const SEVERITIES: [(&str, Severity); 3] =
 pub(super) const TIMEOUTS: (Duration, Duration) =
     (Duration::from_millis(100), Duration::from_secs(300));
 
-const DEFAULTS: Place<'static> = Place::Key(&Place::Root, "defaults");
-/// How often a check without a window looks, where it does not say.
-const HOUR: Duration = Duration::from_secs(3600);
+/// The place of what checks inherit.
+pub(super) const DEFAULTS: Place<'static> = Place::Key(&Place::Root, "defaults");
 
 /// A check with the place of its id, so that a second one of that id can point at the first.
 #[derive(Debug)]
@@ -215,7 +213,13 @@ fn check(
     let own_timeout = at("timeout").and_then(|(n, p)| doc.parsed(n, p, timeout));
     let max_rows = at("max_rows").map_or(Some(MaxRows::default()), |(n, p)| max_rows(doc, n, p));
     let target = target(doc, &map, place, defaults, world);
-    let timing = timing(doc, &map, place, defaults, id.as_ref(), target.as_ref(), world);
+    let context = calendar::Context {
+        inherited: defaults.map.as_ref(),
+        id: id.as_ref(),
+        target: target.as_ref(),
+        world,
+    };
+    let timing = calendar::read(doc, &map, place, &context);
     // Where the window is at fault, what its queries need is not known.
     let needs = timing.as_ref().map(|timing| Needs(timing.window.as_ref()));
     let engine = target.as_ref().map(|(_, engine)| *engine).filter(|_| needs.is_some());
@@ -232,7 +236,7 @@ fn check(
     let expectation = expectation::read(doc, &map, place, &context);
     let (source, _) = target?;
     let (expectation, timing) = (expectation?, timing?);
-    bindable(doc, &map, place, &source, &timing, world)?;
+    calendar::bindable(doc, &map, place, &source, &timing, world)?;
     Some(Declared {
         column: id_node?.column,
         check: Check {
@@ -260,83 +264,6 @@ fn check(
             line: id_node?.line,
         },
     })
-}
-
-/// When a check looks, at which data, and by when.
-struct Timing {
-    schedule: Schedule,
-    window: Option<WindowRule>,
-    result_by: Option<Duration>,
-    catch_up: CatchUp,
-    alert: Alert,
-    pause: Option<Pause>,
-    except: Option<Except>,
-}
-
-fn timing(
-    doc: &mut Document<'_>,
-    map: &Map<'_>,
-    place: Place<'_>,
-    defaults: &Defaults<'_>,
-    id: Option<&CheckId>,
-    target: Option<&(SourceName, Engine)>,
-    world: &World<'_>,
-) -> Option<Timing> {
-    let own = |key: &'static str| map.get(key).map(|node| (node, Place::Key(&place, key)));
-    let at = |key: &'static str| {
-        let inherited = || defaults.map.as_ref().and_then(|map| map.get(key));
-        own(key).or_else(|| inherited().map(|node| (node, Place::Key(&DEFAULTS, key))))
-    };
-    let window = present(at("window"), |(n, p)| timing::window(doc, n, p, target, world));
-    let known = window.as_ref().and_then(Option::as_ref);
-    let schedule = present(at("schedule"), |(n, p)| timing::schedule(doc, n, p, id, known, world));
-    let result_by = present(at("result_by"), |(n, p)| timing::result_by(doc, n, p));
-    let catch_up = present(at("catch_up"), |(n, p)| timing::catch_up(doc, n, p));
-    let alert = present(at("alert"), |(n, p)| timing::alert(doc, n, p));
-    let pause = present(own("pause"), |(n, p)| timing::pause(doc, n, p));
-    let except = present(own("except"), |(n, p)| timing::except(doc, n, p));
-    let window = window?;
-    let implied = || match (&window, id) {
-        (Some(_), _) => Some(Schedule::WindowEnd),
-        (None, Some(id)) => Every::new(HOUR, id).ok().map(Schedule::Every),
-        (None, None) => None,
-    };
-    Some(Timing {
-        schedule: schedule?.or_else(implied)?,
-        result_by: result_by?,
-        catch_up: catch_up?.unwrap_or_default(),
-        alert: alert?.unwrap_or_default(),
-        pause: pause?,
-        except: except?,
-        window,
-    })
-}
-
-/// Reads a value that may be absent; the outer `None` is a fault.
-fn present<T, N>(node: Option<N>, read: impl FnOnce(N) -> Option<T>) -> Option<Option<T>> {
-    node.map_or(Some(None), |node| read(node).map(Some))
-}
-
-/// An SQLite file has no type for instants, so the settings have to say how it stores them.
-fn bindable(
-    doc: &mut Document<'_>,
-    map: &Map<'_>,
-    place: Place<'_>,
-    source: &SourceName,
-    timing: &Timing,
-    world: &World<'_>,
-) -> Option<()> {
-    if timing.window.is_none() || !world.without_instants.contains(source) {
-        return Some(());
-    }
-    let message = format!("the settings do not say how `{source}` stores instants");
-    let hint = "write `instants: sql` (or rfc3339, epoch_s, epoch_ms) for that source in \
-                allswell.yaml";
-    match map.get("window") {
-        Some(node) => doc.fault(node, Place::Key(&place, "window"), message, Some(hint.into())),
-        None => doc.fault(map.node, place, message, Some(hint.into())),
-    }
-    None
 }
 
 /// Returns the value of a key that must stand there.

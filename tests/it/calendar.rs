@@ -148,13 +148,21 @@ fn what_cannot_be_meant_is_said() {
             &["run", "--window", "2026-03-08", "--check", "nightly"],
             "none of these checks has a window",
         ),
-        (&["run", "--window", "2099-01-01", "--check", "daily"], "settles at 2099-01-02T05:00:00Z"),
         (&["zones", "--zone", "Berlin"], "`Europe/Berlin`"),
     ] {
         let output = allswell(folder.path(), args);
         assert_eq!(code(&output), 64, "{args:?}: {}{}", out(&output), err(&output));
         assert!(err(&output).contains(wanted), "{args:?}: {}", err(&output));
     }
+}
+
+#[test]
+fn a_window_that_is_not_over_is_unconfirmed_and_not_left_out() {
+    let folder = calendar();
+    let output = allswell(folder.path(), &["run", "--window", "2099-01-01", "--check", "daily"]);
+    assert_eq!(code(&output), 2, "{}", err(&output));
+    let text = out(&output);
+    assert!(text.contains("clock") && text.contains("settles at 2099-01-02T05:00:00Z"), "{text}");
 }
 
 #[test]
@@ -336,9 +344,7 @@ async fn what_is_paused_or_excepted_is_told_and_not_looked_at() {
     );
     let output = allswell(folder.path(), &["run", "--window", "2026-06-01..2026-06-03"]);
     assert_eq!(code(&output), 0, "{}{}", out(&output), err(&output));
-    assert!(
-        err(&output).contains("closed in UTC: 1 dates are taken out by their owner: inventory")
-    );
+    assert!(err(&output).contains("closed in UTC: 1 date is taken out by the owner: inventory"));
     let at = allswell(folder.path(), &["run", "--at", "2026-06-03T01:00:00Z", "--output", "json"]);
     let report: Value = serde_json::from_slice(&at.stdout).unwrap();
     assert_eq!(report["runs"][0]["window"]["date"], "2026-06-02");

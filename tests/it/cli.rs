@@ -58,7 +58,7 @@ fn the_demo_shows_all_three_verdicts_and_leaves_a_folder_to_change() {
         "confirmed    the-grand-total-agrees ",
         "confirmed    the-total-of-each-account-agrees ",
         // The stripe: half hours and quarters, from the clock change to the repair.
-        "    -03:30 America/St_Johns       XXXXXXXXXXXXXXXXXXXXXXXXXXXXX\n",
+        "    -03:30 America/St_Johns       XXXXXXXXXXXXXXXXXXXXXXXXXXXX\n",
         "    -03:30 America/St_Johns     XXXXXXXXXXXXXX.................\n",
         "    +10:30 Australia/Adelaide        XXXXXXXXXXXXXXXXXXXXXXXXXX\n",
         "    +13:45 Pacific/Chatham      XXXXXXXXXXXXXXXXXXXXXXXXXXXXXXX\n",
