@@ -61,7 +61,7 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "DATES", value_parser = windows::dates)]
     pub(super) window: Option<(NaiveDate, NaiveDate)>,
     /// The last windows that had ended and settled by then, like 2026-03-09T12:00:00Z
-    #[arg(long, value_name = "INSTANT", value_parser = manifest::instant, conflicts_with = "window")]
+    #[arg(long, value_name = "INSTANT", value_parser = instant_or_date, conflicts_with = "window")]
     pub(super) at: Option<DateTime<Utc>>,
     /// Show the SQL of what is not confirmed
     #[arg(long)]
@@ -77,7 +77,7 @@ pub(super) struct NextArgs {
     pub(super) at: From,
     #[command(flatten)]
     pub(super) select: Select,
-    /// After this instant [default: now]
+    /// After this instant; a date is its beginning in UTC [default: now]
     #[arg(long, value_name = "INSTANT", value_parser = instant_or_date)]
     pub(super) from: Option<DateTime<Utc>>,
     /// Up to this instant [default: 7 days later]
@@ -108,10 +108,10 @@ pub(super) struct ZonesArgs {
 
 /// Reads an instant, or a date as its beginning in UTC.
 fn instant_or_date(text: &str) -> Result<DateTime<Utc>, String> {
-    match manifest::date(text) {
-        Ok(date) => Ok(date.and_time(NaiveTime::MIN).and_utc()),
-        Err(_) => manifest::instant(text),
+    if text.len() == 10 {
+        return manifest::date(text).map(|date| date.and_time(NaiveTime::MIN).and_utc());
     }
+    manifest::instant(text)
 }
 
 /// Which checks.

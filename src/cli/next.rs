@@ -16,7 +16,7 @@ use crate::clock;
 use crate::domain::agenda::{Due, Entry, Event, Omission, Target};
 use crate::domain::check::Check;
 use crate::domain::schedule::Schedule;
-use crate::domain::series::Series;
+use crate::domain::series::{Series, Zone};
 use crate::domain::window::{Frame, Period, Window};
 use crate::domain::zone::{Change, ZoneName};
 use crate::zones::Zones;
@@ -96,10 +96,19 @@ struct Json {
     events: Vec<Value>,
 }
 
-/// A line of the plan: an item of the agenda, or a clock change.
-enum Line {
+/// A line of the plan: an item of the agenda, or a clock change of a zone.
+enum Line<'s> {
     Entry(Entry),
-    Change(Change),
+    Change(Change, &'s ZoneName),
+}
+
+/// The clock changes of the zones of a series: where its windows are, and where its line is read.
+fn changes(series: &Series, from: DateTime<Utc>, to: DateTime<Utc>) -> Vec<(Change, &ZoneName)> {
+    let both = [&series.home, &series.clock];
+    let count = if series.home.name == series.clock.name { 1 } else { 2 };
+    let of_zone = |zone: &'_ Zone| zone.rules.changes_within(from, to).to_vec();
+    let zones = both.into_iter().take(count);
+    zones.flat_map(|zone| of_zone(zone).into_iter().map(|change| (change, &zone.name))).collect()
 }
 
 impl Plan<'_> {
@@ -142,7 +151,8 @@ impl Plan<'_> {
             let rule = check.window.as_ref().map_or(String::new(), |w| w.frame.to_string());
             let _ = writeln!(
                 self.text,
-                "{}: each {rule}, in zones that a query names; name some with `--zone`\n",
+                "{}: each {rule}, in the zones of a query, which is not asked here: name some, like `--zone \
+                 America/New_York`\n",
                 check.id
             );
             return;
@@ -152,7 +162,11 @@ impl Plan<'_> {
             let _ = writeln!(self.text, "{} · {zone} · {}", check.id, manner(&series));
             if let Some(until) = series.paused_until(self.from) {
                 let because = check.pause.as_ref().map_or("", |p| p.because.as_str());
-                let _ = writeln!(self.text, "  waits until {}: {because}", shown(until));
+                let _ = writeln!(
+                    self.text,
+                    "  waits until {}, what is due before that too: {because}",
+                    shown(until)
+                );
             }
             match self.crowd(&series) {
                 Some(count) => self.crowd_line(&series, count),
@@ -170,18 +184,18 @@ impl Plan<'_> {
         });
         let first = first.map_or_else(String::new, shown);
         let _ = writeln!(self.text, "  {count} times, the first at {first}");
-        for change in series.clock.rules.changes_within(self.from, self.to) {
-            self.change(series, change);
+        for (change, zone) in changes(series, self.from, self.to) {
+            self.change(&change, zone);
         }
     }
 
     fn lines(&mut self, series: &Series) {
-        let mut lines: Vec<Line> = self.entries(series).map(Line::Entry).collect();
-        let changes = series.home.rules.changes_within(self.from, self.to);
-        lines.extend(changes.iter().copied().map(Line::Change));
+        let mut lines: Vec<Line<'_>> = self.entries(series).map(Line::Entry).collect();
+        let changes = changes(series, self.from, self.to).into_iter();
+        lines.extend(changes.map(|(change, zone)| Line::Change(change, zone)));
         lines.sort_by_key(|line| match line {
             Line::Entry(entry) => (entry.at(), 1),
-            Line::Change(change) => (change.at, 0),
+            Line::Change(change, _) => (change.at, 0),
         });
         let any = !lines.is_empty();
         for line in lines {
@@ -195,7 +209,7 @@ impl Plan<'_> {
                         why(&event)
                     );
                 }
-                Line::Change(change) => self.change(series, &change),
+                Line::Change(change, zone) => self.change(&change, zone),
             }
         }
         if !any {
@@ -216,19 +230,8 @@ impl Plan<'_> {
         self.text.push('\n');
     }
 
-    fn change(&mut self, series: &Series, change: &Change) {
-        let verb = if change.is_gap() { "forward" } else { "back" };
-        let zone = if Arc::ptr_eq(&series.home.rules, &series.clock.rules) {
-            &series.home.name
-        } else {
-            &series.clock.name
-        };
-        let line = format!(
-            "  {}  clocks go {verb} in {zone}: {change}, {} to {}",
-            civil(series, change.at),
-            change.before,
-            change.after
-        );
+    fn change(&mut self, change: &Change, zone: &ZoneName) {
+        let line = format!("  -- {}: {}", shown(change.at), turned(change, zone));
         let _ = writeln!(self.text, "{}", Paint::of_stdout().yellow(&line));
     }
 
@@ -242,6 +245,16 @@ impl Plan<'_> {
         };
         for series in all {
             let crowd = self.crowd(&series);
+            for (change, zone) in changes(&series, self.from, self.to) {
+                json.events.push(json!({
+                    "check": check.id.as_str(),
+                    "tz": series.tz().map(ZoneName::as_str),
+                    "at": shown(change.at),
+                    "civil": change.after.civil(change.at).format("%Y-%m-%dT%H:%M:%S").to_string()
+                        + &change.after.to_string(),
+                    "note": turned(&change, zone),
+                }));
+            }
             for entry in self.entries(&series) {
                 let tz = series.tz().map(ZoneName::as_str);
                 let at = entry.at();
@@ -258,7 +271,9 @@ impl Plan<'_> {
                             "due": shown(at),
                             "civil": rfc3339(&series, at),
                             "window": match &due.target {
-                                Target::Window(window) => report::window(window),
+                                Target::Window(window) => {
+                                    report::window(window, Some(&series.home.name))
+                                }
                                 Target::Slot(_) => Value::Null,
                             },
                             "note": note,
@@ -278,6 +293,12 @@ impl Plan<'_> {
             }
         }
     }
+}
+
+/// What clocks do, in words.
+fn turned(change: &Change, zone: &ZoneName) -> String {
+    let verb = if change.is_gap() { "forward" } else { "back" };
+    format!("clocks go {verb} in {zone}: {change}, {} to {}", change.before, change.after)
 }
 
 /// When a series looks, in words.

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
 use crate::cli::paint::Paint;
@@ -36,13 +36,41 @@ pub(super) struct Style<'a> {
     pub(super) addresses: &'a Addresses,
 }
 
-/// A check that is not looked at, because its owner lets it wait.
+/// A check, or a part of it, that is not looked at because its owner says so.
 #[derive(Debug, Clone)]
-pub(super) struct Paused {
+pub(super) struct Aside {
     /// The check.
     pub(super) check: Arc<Check>,
-    /// Until when.
-    pub(super) until: DateTime<Utc>,
+    /// What its owner says.
+    pub(super) why: Why,
+}
+
+/// What an owner says of what is not looked at.
+#[derive(Debug, Clone)]
+pub(super) enum Why {
+    /// It waits.
+    Paused(DateTime<Utc>),
+    /// These dates are taken out, in a zone.
+    Excepted(Vec<NaiveDate>, ZoneName),
+}
+
+impl Aside {
+    fn line(&self, ids: usize, paint: Paint) -> String {
+        let id = self.check.id.as_str();
+        let (word, what, because) = match &self.why {
+            Why::Paused(until) => {
+                let because = self.check.pause.as_ref().map(|pause| &pause.because);
+                ("paused     ", format!("until {}", shown(*until)), because)
+            }
+            Why::Excepted(dates, zone) => {
+                let because = self.check.except.as_ref().map(|except| &except.because);
+                let dates: Vec<String> = dates.iter().take(TOLD).map(ToString::to_string).collect();
+                ("excepted   ", format!("{} in {zone}", dates.join(", ")), because)
+            }
+        };
+        let because = because.map_or("", String::as_str);
+        format!("{}  {id:<ids$}  {what}: {because}", paint.yellow(word))
+    }
 }
 
 /// The longest id that the others are aligned with.
@@ -51,34 +79,35 @@ const ID_WIDTH: usize = 40;
 const TOLD: usize = 5;
 
 /// The table: bad ones first, each with what somebody needs who was just woken.
-pub(super) fn text(outcomes: &[Outcome], paused: &[Paused], style: &Style<'_>) -> String {
+pub(super) fn text(outcomes: &[Outcome], asides: &[Aside], style: &Style<'_>) -> String {
     let groups = groups(outcomes);
     let names = groups.iter().map(|g| g.check.id.as_str().len());
-    let names = names.chain(paused.iter().map(|p| p.check.id.as_str().len()));
+    let names = names.chain(asides.iter().map(|aside| aside.check.id.as_str().len()));
     let ids = names.max().unwrap_or(0).min(ID_WIDTH);
     let looks = groups.iter().map(|g| g.looked().len()).max().unwrap_or(0);
     let mut text = String::new();
     for group in &groups {
         line(&mut text, group, ids, looks, style.paint);
-        if group.rank() < rank(&Verdict::Confirmed) {
+        if group.rank() < CONFIRMED {
             details(&mut text, group, style);
             if style.with_sql {
                 sql(&mut text, group, style.paint);
             }
         }
     }
-    for Paused { check, until } in paused {
-        let word = style.paint.yellow("paused     ");
-        let because = check.pause.as_ref().map_or("", |pause| pause.because.as_str());
-        let id = check.id.as_str();
-        let _ = writeln!(text, "{word}  {id:<ids$}  until {}: {because}", shown(*until));
+    for aside in asides {
+        let _ = writeln!(text, "{}", aside.line(ids, style.paint));
     }
-    let counts = Counts::of(outcomes);
-    let _ = writeln!(
-        text,
-        "\n{} confirmed, {} violated, {} unconfirmed",
-        counts.confirmed, counts.violated, counts.unconfirmed
-    );
+    let of_rank = |wanted| groups.iter().filter(|group| group.rank() == wanted).count();
+    let (violated, unconfirmed, confirmed) = (of_rank(0), of_rank(1), of_rank(2));
+    let _ = write!(text, "\n{confirmed} confirmed, {violated} violated, {unconfirmed} unconfirmed");
+    let windows = outcomes.iter().filter(|outcome| outcome.window.is_some());
+    let of_rank = |wanted| windows.clone().filter(|o| rank(&o.judgement.verdict) == wanted).count();
+    if windows.clone().count() > 0 {
+        let (all, bad, unknown) = (windows.clone().count(), of_rank(0), of_rank(1));
+        let _ = write!(text, "; of {all} windows {bad} violated, {unknown} unconfirmed");
+    }
+    text.push('\n');
     text
 }
 
@@ -105,7 +134,18 @@ fn groups(outcomes: &[Outcome]) -> Vec<Group<'_>> {
 impl Group<'_> {
     fn rank(&self) -> u8 {
         let ranks = self.outcomes.iter().map(|o| rank(&o.judgement.verdict));
-        ranks.min().unwrap_or(rank(&Verdict::Confirmed))
+        let worst = ranks.min().unwrap_or(CONFIRMED);
+        // A list of zones is no proof of what is to be looked at in them.
+        let nothing = self.outcomes.iter().all(|outcome| outcome.is_zone_list());
+        if nothing { worst.min(UNCONFIRMED) } else { worst }
+    }
+
+    /// What is not confirmed, the list of zones first, then the newest windows.
+    fn bad(&self) -> Vec<&Outcome> {
+        let bad = self.outcomes.iter().filter(|o| rank(&o.judgement.verdict) < CONFIRMED);
+        let mut bad: Vec<&Outcome> = bad.copied().collect();
+        bad.sort_by_key(|o| (o.window.is_some(), std::cmp::Reverse(o.window.map(|w| w.start))));
+        bad
     }
 
     fn windows(&self) -> usize {
@@ -120,19 +160,18 @@ impl Group<'_> {
                 None => looked(one),
             },
             many => {
+                let windows = self.windows();
                 let bad = many
                     .iter()
                     .filter(|o| o.window.is_some() && rank(&o.judgement.verdict) == self.rank());
-                let windows = self.windows();
-                let evidence: u64 = many
-                    .iter()
-                    .filter(|o| o.window.is_some())
-                    .filter_map(|o| o.judgement.evidence)
-                    .sum();
-                if self.rank() == rank(&Verdict::Confirmed) {
-                    format!("{windows} windows, looked at {evidence}")
-                } else {
-                    format!("{} of {windows} windows, looked at {evidence}", bad.count())
+                let seen = many.iter().filter(|o| o.window.is_some());
+                let evidence: u64 = seen.filter_map(|o| o.judgement.evidence).sum();
+                match bad.count() {
+                    bad if bad > 0 && self.rank() < CONFIRMED => {
+                        format!("{bad} of {windows} windows, looked at {evidence}")
+                    }
+                    _ if self.rank() < CONFIRMED => format!("the zones, {windows} windows"),
+                    _ => format!("{windows} windows, looked at {evidence}"),
                 }
             }
         }
@@ -146,7 +185,7 @@ impl Group<'_> {
 /// Where and when a window is: `2026-03-08 America/New_York -05:00`.
 fn place(outcome: &Outcome) -> String {
     let Some(window) = &outcome.window else {
-        return if outcome.tz.is_none() { "zones".into() } else { String::new() };
+        return String::new();
     };
     let rule = outcome.check.window.as_ref();
     let mut place = match rule.map(|rule| rule.frame) {
@@ -164,11 +203,14 @@ fn place(outcome: &Outcome) -> String {
     place
 }
 
+const UNCONFIRMED: u8 = 1;
+const CONFIRMED: u8 = 2;
+
 fn rank(verdict: &Verdict) -> u8 {
     match verdict {
         Verdict::Violated(_) => 0,
-        Verdict::Unconfirmed(_) => 1,
-        Verdict::Confirmed => 2,
+        Verdict::Unconfirmed(_) => UNCONFIRMED,
+        Verdict::Confirmed => CONFIRMED,
     }
 }
 
@@ -188,7 +230,8 @@ fn line(text: &mut String, group: &Group<'_>, ids: usize, looks: usize, paint: P
         _ => paint.green("confirmed  "),
     };
     let check = group.check;
-    let took = format!("{} ms", group.took().as_millis());
+    let in_all = if group.outcomes.len() > 1 { " in all" } else { "" };
+    let took = format!("{} ms{in_all}", group.took().as_millis());
     let tail = paint.dim(&format!("{} · {} · {took}", check.severity, check.owner));
     let (id, looked) = (check.id.as_str(), group.looked());
     let _ = writeln!(text, "{word}  {id:<ids$}  {looked:<looks$}  {tail}");
@@ -206,34 +249,11 @@ fn details(text: &mut String, group: &Group<'_>, style: &Style<'_>) {
     if let (true, Some(rule)) = (many, &check.window) {
         matrix::draw(text, &group.outcomes, rule, style.paint);
     }
-    // The newest say most; the list of zones comes before all windows.
-    let confirmed = rank(&Verdict::Confirmed);
-    let mut bad: Vec<&&Outcome> =
-        group.outcomes.iter().filter(|o| rank(&o.judgement.verdict) < confirmed).collect();
-    bad.sort_by_key(|o| (o.window.is_some(), std::cmp::Reverse(o.window.map(|w| w.start))));
-    for outcome in bad.iter().take(TOLD) {
-        let before = if many { format!("{}: ", place(outcome)) } else { String::new() };
-        match &outcome.judgement.verdict {
-            Verdict::Violated(finding) => {
-                for contradiction in &finding.contradictions {
-                    add(text, "found", &format!("{before}{contradiction}"));
-                }
-                for row in &finding.rows {
-                    add(text, "row", row);
-                }
-                if finding.cut {
-                    add(text, "", "the result was cut: there may be more");
-                }
-            }
-            Verdict::Unconfirmed(doubt) if many => {
-                add(text, "because", &format!("{before}{}: {}", doubt.cause, doubt.note));
-            }
-            Verdict::Unconfirmed(doubt) => add(text, "because", &doubt.note),
-            Verdict::Confirmed => {}
-        }
+    for (label, line) in told(&group.bad(), many) {
+        add(text, label, &line);
     }
-    if bad.len() > TOLD {
-        add(text, "", &format!("and {} more; `--output json` has all", bad.len() - TOLD));
+    if group.outcomes.iter().all(|outcome| outcome.is_zone_list()) && group.bad().is_empty() {
+        add(text, "because", "no window was looked at, and a list of zones alone is no proof");
     }
     for source in check.sources() {
         let address = style.addresses.get(source).map_or("", String::as_str);
@@ -245,6 +265,48 @@ fn details(text: &mut String, group: &Group<'_>, style: &Style<'_>) {
     add(text, "file", &format!("{}:{}", check.file, check.line));
 }
 
+/// What is wrong in words: the first of it whole, and the same cause for many windows once.
+fn told(bad: &[&Outcome], many: bool) -> Vec<(&'static str, String)> {
+    let mut lines = Vec::new();
+    let mut causes: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    let (mut findings, mut left) = (0, 0);
+    for outcome in bad {
+        let before = match place(outcome) {
+            place if many && !place.is_empty() => format!("{place}: "),
+            _ => String::new(),
+        };
+        match &outcome.judgement.verdict {
+            Verdict::Violated(_) if findings == TOLD => left += 1,
+            Verdict::Violated(finding) => {
+                findings += 1;
+                let found = finding.contradictions.iter();
+                lines.extend(found.map(|c| ("found", format!("{before}{c}"))));
+                lines.extend(finding.rows.iter().map(|row| ("row", row.clone())));
+                if finding.cut {
+                    lines.push(("", "the result was cut: there may be more".into()));
+                }
+            }
+            Verdict::Unconfirmed(doubt) if !many => lines.push(("because", doubt.note.clone())),
+            Verdict::Unconfirmed(doubt) => {
+                *causes.entry((doubt.cause.as_str(), doubt.note.as_str())).or_default() += 1;
+            }
+            Verdict::Confirmed => {}
+        }
+    }
+    if left > 0 {
+        lines.push(("", format!("and {left} more; `--output json` has all")));
+    }
+    let rest = causes.len().saturating_sub(TOLD);
+    lines.extend(causes.into_iter().take(TOLD).map(|((cause, note), count)| {
+        let times = if count == 1 { String::new() } else { format!("{count} times ") };
+        ("because", format!("{times}{cause}: {note}"))
+    }));
+    if rest > 0 {
+        lines.push(("", format!("and {rest} causes more; `--output json` has all")));
+    }
+    lines
+}
+
 fn sql(text: &mut String, group: &Group<'_>, paint: Paint) {
     let check = group.check;
     let mut queries = vec![("sql", &check.source, &check.query)];
@@ -254,8 +316,9 @@ fn sql(text: &mut String, group: &Group<'_>, paint: Paint) {
     if let Some(keys) = check.expect.keys() {
         queries.push(("keys", &keys.source, &keys.from));
     }
-    let confirmed = rank(&Verdict::Confirmed);
-    let shown = group.outcomes.iter().find(|o| rank(&o.judgement.verdict) < confirmed);
+    // Of the first that is told.
+    let bad = group.bad();
+    let shown = bad.iter().find(|outcome| outcome.window.is_some());
     for (label, source, query) in queries {
         let bounds = shown.and_then(|outcome| bound(outcome, query));
         let bounds = bounds.unwrap_or_else(|| "no bound values".into());
@@ -282,7 +345,8 @@ fn bound(outcome: &Outcome, query: &Query) -> Option<String> {
 }
 
 /// The report by DESIGN §7: a contract with programs.
-pub(super) fn json(outcomes: &[Outcome], paused: &[Paused]) -> Value {
+pub(super) fn json(outcomes: &[Outcome], asides: &[Aside]) -> Value {
+    let paused = asides.iter().filter(|aside| matches!(aside.why, Why::Paused(_)));
     let counts = Counts::of(outcomes);
     json!({
         "format": 1,
@@ -291,12 +355,16 @@ pub(super) fn json(outcomes: &[Outcome], paused: &[Paused]) -> Value {
             "confirmed": counts.confirmed,
             "violated": counts.violated,
             "unconfirmed": counts.unconfirmed,
-            "paused": paused.len(),
+            "paused": paused.count(),
         },
     })
 }
 
 fn run(outcome: &Outcome) -> Value {
+    let rows: &[String] = match &outcome.judgement.verdict {
+        Verdict::Violated(finding) => &finding.rows,
+        Verdict::Confirmed | Verdict::Unconfirmed(_) => &[],
+    };
     let (verdict, cause, finding) = match &outcome.judgement.verdict {
         Verdict::Confirmed => ("confirmed", None, None),
         Verdict::Violated(finding) => ("violated", None, Some(finding.to_string())),
@@ -308,18 +376,23 @@ fn run(outcome: &Outcome) -> Value {
         "check": outcome.check.id.as_str(),
         "tz": outcome.tz.as_ref().map(ZoneName::as_str),
         "slot": outcome.slot.to_rfc3339_opts(SecondsFormat::Millis, true),
-        "window": outcome.window.as_ref().map(window),
+        "window": outcome.window.as_ref().map(|window| {
+            let written = outcome.check.window.as_ref().and_then(|w| w.zones.written().first());
+            self::window(window, outcome.tz.as_ref().or(written))
+        }),
         "verdict": verdict,
         "cause": cause,
         "evidence": outcome.judgement.evidence,
         "finding": finding,
+        "rows": rows,
         "took_ms": u64::try_from(outcome.took.as_millis()).unwrap_or(u64::MAX),
     })
 }
 
 /// A window by DESIGN §7.
-pub(super) fn window(window: &Window) -> Value {
+pub(super) fn window(window: &Window, zone: Option<&ZoneName>) -> Value {
     json!({
+        "zone": zone.map_or("UTC", ZoneName::as_str),
         "start": shown(window.start),
         "end": shown(window.end),
         "date": window.span.date.to_string(),

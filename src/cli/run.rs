@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cli::args::{Output, RunArgs};
 use crate::cli::exit::Exit;
 use crate::cli::paint::Paint;
-use crate::cli::report::{Addresses, Paused, Style};
+use crate::cli::report::{Addresses, Aside, Style, Why};
 use crate::cli::validate::{Loaded, load, refuse, warn};
 use crate::cli::windows::{self, Wanted};
 use crate::cli::{complain, print, report, stop};
@@ -47,7 +47,7 @@ pub(super) fn run(args: &RunArgs) -> Exit {
         (None, None) => None,
     };
     let seen = look(&settings, &zones, &checks, wanted, now);
-    let Seen { outcomes, paused } = match seen {
+    let Seen { outcomes, asides } = match seen {
         Ok(seen) => seen,
         Err((message, exit)) => {
             complain(&message);
@@ -58,9 +58,9 @@ pub(super) fn run(args: &RunArgs) -> Exit {
         Output::Text => {
             let addresses = addresses(&settings);
             let (paint, with_sql) = (Paint::of_stdout(), args.sql);
-            report::text(&outcomes, &paused, &Style { paint, with_sql, addresses: &addresses })
+            report::text(&outcomes, &asides, &Style { paint, with_sql, addresses: &addresses })
         }
-        Output::Json => format!("{}\n", report::json(&outcomes, &paused)),
+        Output::Json => format!("{}\n", report::json(&outcomes, &asides)),
     };
     Exit::of(&outcomes).after(print(&text))
 }
@@ -68,7 +68,7 @@ pub(super) fn run(args: &RunArgs) -> Exit {
 /// What a look brought.
 pub(super) struct Seen {
     pub(super) outcomes: Vec<Outcome>,
-    pub(super) paused: Vec<Paused>,
+    pub(super) asides: Vec<Aside>,
 }
 
 /// Says where each source is.
@@ -86,7 +86,7 @@ pub(super) fn look(
     now: DateTime<Utc>,
 ) -> Result<Seen, (String, Exit)> {
     let mut round =
-        Round { zones, wanted, now, tasks: Vec::new(), early: Vec::new(), paused: Vec::new() };
+        Round { zones, wanted, now, tasks: Vec::new(), early: Vec::new(), asides: Vec::new() };
     let (windowed, others): (Vec<_>, Vec<_>) = checks.iter().partition(|c| c.window.is_some());
     if wanted.is_some() && windowed.is_empty() {
         let message = "none of these checks has a window; leave `--window` and `--at` away";
@@ -121,7 +121,7 @@ pub(super) fn look(
         }
     });
     runtime.shutdown_background();
-    Ok(Seen { outcomes: seen?, paused: round.paused })
+    Ok(Seen { outcomes: seen?, asides: round.asides })
 }
 
 /// A round that is being put together.
@@ -132,7 +132,7 @@ struct Round<'a> {
     tasks: Vec<Task>,
     /// Windows that somebody asks for too early.
     early: Vec<Outcome>,
-    paused: Vec<Paused>,
+    asides: Vec<Aside>,
 }
 
 impl Round<'_> {
@@ -149,7 +149,7 @@ impl Round<'_> {
             }
             let rules = |name: &_| self.zones.rules(name);
             let Some(rule) = &check.window else {
-                self.tasks.push(Task::present(check));
+                self.present(&check);
                 continue;
             };
             let series = match &rule.zones {
@@ -173,7 +173,7 @@ impl Round<'_> {
             }
         }
         outcomes.append(&mut self.early);
-        if self.tasks.is_empty() && outcomes.is_empty() && self.paused.is_empty() {
+        if self.tasks.is_empty() && outcomes.is_empty() && self.asides.is_empty() {
             let message = "there is no window there to look at".to_owned();
             return Err((message, Exit::Invalid));
         }
@@ -190,8 +190,25 @@ impl Round<'_> {
         let home = home.unwrap_or_else(|| Zone::utc().rules);
         let until = check.pause.as_ref().map(|pause| pause.until.instant(&home));
         let Some(until) = until.filter(|until| *until > self.now) else { return false };
-        self.paused.push(Paused { check: Arc::clone(check), until });
+        self.put_aside(check, Why::Paused(until));
         true
+    }
+
+    /// Looks at the present, unless the owner takes today out.
+    fn present(&mut self, check: &Arc<Check>) {
+        let series = Series::of(check, &|name| self.zones.rules(name)).unwrap_or_default();
+        let today = series.first().map(|series| {
+            let today = series.clock.rules.date_at(self.now);
+            (today, series.excepts(today), series.clock.name.clone())
+        });
+        match today {
+            Some((today, true, zone)) => self.put_aside(check, Why::Excepted(vec![today], zone)),
+            Some(_) | None => self.tasks.push(Task::present(Arc::clone(check))),
+        }
+    }
+
+    fn put_aside(&mut self, check: &Arc<Check>, why: Why) {
+        self.asides.push(Aside { check: Arc::clone(check), why });
     }
 
     fn choose(&mut self, series: &Series) -> Result<(), (String, Exit)> {
@@ -199,18 +216,15 @@ impl Round<'_> {
         let wanted = self.wanted.unwrap_or(Wanted::LastBy(self.now));
         let chosen = windows::choose(series, rule, wanted, self.now);
         let chosen = chosen.map_err(|message| (message, Exit::Invalid))?;
-        let name = format!("{} in {}", series.check.id, series.home.name);
         for (window, settles) in chosen.unsettled {
             let note =
                 format!("it ends and settles at {}, and not before", windows::shown(settles));
             let attempted = Attempted::doubtful(Doubt::new(Cause::Clock, note), Duration::ZERO);
             self.early.push(Outcome::new(&Task::window(series, window), self.now, attempted));
         }
-        if chosen.excepted > 0 {
-            let because = series.check.except.as_ref().map_or("", |e| e.because.as_str());
-            let count = chosen.excepted;
-            let dates = if count == 1 { "date is" } else { "dates are" };
-            complain(&format!("{name}: {count} {dates} taken out by the owner: {because}"));
+        if !chosen.excepted.is_empty() {
+            let why = Why::Excepted(chosen.excepted, series.home.name.clone());
+            self.put_aside(&series.check, why);
         }
         self.tasks.extend(chosen.windows.into_iter().map(|w| Task::window(series, w)));
         Ok(())

@@ -26,7 +26,7 @@ pub(super) struct Chosen {
     /// Those that have not ended and settled, and when they will have.
     pub(super) unsettled: Vec<(Window, DateTime<Utc>)>,
     /// Dates that the owner takes out.
-    pub(super) excepted: usize,
+    pub(super) excepted: Vec<NaiveDate>,
 }
 
 /// Reads `2026-03-08`, or `2026-03-01..2026-04-01` without its last date.
@@ -55,7 +55,7 @@ pub(super) fn choose(
     let mut take = |span: Span| {
         let settled = span.end + settle;
         if series.excepts(span.date) {
-            chosen.excepted += usize::from(!span.is_empty());
+            chosen.excepted.push(span.date);
         } else if settled > now {
             let windows = span.windows(rules, rule.split).into_iter();
             chosen.unsettled.extend(windows.map(|window| (window, settled)));

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cli::args::{Output, ZonesArgs};
 use crate::cli::exit::Exit;
 use crate::cli::paint::Paint;
-use crate::cli::validate::{Loaded, load, refuse, warn};
+use crate::cli::validate::{Loaded, load, refuse, warn, zones as open_zones};
 use crate::cli::windows::shown;
 use crate::cli::{complain, print, stop};
 use crate::clock;
@@ -19,6 +19,7 @@ use crate::domain::catalogue::Catalogue;
 use crate::domain::check::Check;
 use crate::domain::schedule::Schedule;
 use crate::domain::sql::Engine;
+use crate::domain::verdict::Verdict;
 use crate::domain::window::ZoneChoice;
 use crate::domain::zone::{Rules, ZoneName};
 use crate::engine::attempt::Sources;
@@ -37,17 +38,26 @@ const PROBED: TimeDelta = TimeDelta::days(2 * 366);
 type Users = BTreeMap<ZoneName, BTreeSet<String>>;
 
 pub(super) fn zones(args: &ZonesArgs) -> Exit {
+    if !args.zone.is_empty() {
+        return list(&open_zones(), &args.zone, args.output);
+    }
     let Loaded { settings, catalogue, zones } = match load(&args.from) {
         Ok(loaded) => loaded,
         Err(faults) => return refuse(&faults, args.output),
     };
-    if !args.zone.is_empty() {
-        return list(&zones, &args.zone, args.output);
-    }
     warn(&catalogue);
     let mut report = Report::new(clock::now(), &zones);
     let mut users = written(&catalogue);
-    if !args.offline {
+    if args.offline {
+        let from = |check: &&Arc<Check>| {
+            matches!(check.window.as_ref().map(|w| &w.zones), Some(ZoneChoice::From(_)))
+        };
+        let lists = catalogue.checks().iter().filter(from).count();
+        if lists > 0 {
+            let note = format!("the zones of {lists} checks come from queries, and none was asked");
+            report.warnings.push(note);
+        }
+    } else {
         let opened = open(&settings).and_then(|sources| {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             Ok((sources, runtime.map_err(|e| format!("cannot start: {e}"))?))
@@ -183,10 +193,15 @@ impl<'a> Report<'a> {
                 continue;
             };
             let listed = zone_list::list(check, from, self.zones, sources, stop).await;
-            if listed.zones.is_empty() {
-                self.warnings.push(format!("{}: its zones could not be read", check.id));
-                self.unasked = true;
-            }
+            let trouble = match &listed.attempted.judgement.verdict {
+                Verdict::Confirmed => None,
+                Verdict::Violated(finding) => Some(finding.to_string()),
+                Verdict::Unconfirmed(doubt) => {
+                    self.unasked = true;
+                    Some(format!("{}: {}", doubt.cause, doubt.note))
+                }
+            };
+            self.warnings.extend(trouble.map(|trouble| format!("{}: {trouble}", check.id)));
             let odd = listed.zones.iter().filter_map(|zone| self.zones.odd(zone));
             self.warnings.extend(odd.map(|odd| format!("{}: in the data, {odd}", check.id)));
             for zone in listed.zones {

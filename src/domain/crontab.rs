@@ -187,8 +187,12 @@ fn miscounted(tokens: &[&str]) -> CronFault {
         tokens.len(),
         if tokens.len() == 7 { " and years" } else { "" }
     );
+    let five: Vec<&str> = five.iter().map(|t| if *t == "?" { "*" } else { t }).collect();
     let weekday = five.last().copied().unwrap_or("*");
-    if weekday.bytes().any(|b| b.is_ascii_digit()) {
+    if five.iter().any(|field| field.contains(['#', '?'])) {
+        return CronFault::new(message, SHAPE);
+    }
+    if weekday.bytes().any(|b| b.is_ascii_digit()) && !weekday.starts_with("*/") {
         let hint = format!(
             "write `{} MON-FRI`, with names: in lines with seconds 1 is Sunday, in crontab it is \
              Monday",
@@ -196,7 +200,6 @@ fn miscounted(tokens: &[&str]) -> CronFault {
         );
         return CronFault::new(message, hint);
     }
-    let five: Vec<&str> = five.iter().map(|t| if *t == "?" { "*" } else { t }).collect();
     CronFault::new(message, format!("write `{}`", five.join(" ")))
 }
 
@@ -309,14 +312,17 @@ impl Field {
         if let Some(place) = self.names.iter().position(|name| *name == upper) {
             return Ok(u8::try_from(place).unwrap_or(0) + self.first_name);
         }
+        let odd = upper.contains(|c: char| c == '#' || c.is_ascii_digit());
         let hint = match nearest(upper.get(..3).unwrap_or(&upper), self.names.iter().copied()) {
             _ if word == "?" => "write `*`".to_owned(),
-            Some(name) => format!("did you mean `{name}`?"),
-            None if word.contains(['L', 'W', '#', 'H', '?']) => {
-                "crontab knows no `L`, `W`, `#`, `H` and `?`: let a window of a month or week say it"
+            _ if word == "H" => "write the minute or hour that you want".to_owned(),
+            Some(name) if !odd => format!("did you mean `{name}`?"),
+            Some(_) | None if upper.contains(['L', 'W', '#']) => {
+                "crontab has no `L`, `W` and `#`: look more often, and let the window or the SQL say \
+                 which days"
                     .to_owned()
             }
-            None => SHAPE.to_owned(),
+            Some(_) | None => SHAPE.to_owned(),
         };
         Err(self.fault(format!("`{word}` is not a {}", self.name), hint))
     }
@@ -369,8 +375,11 @@ mod tests {
             ("*,5 * * * *", "everything", "alone"),
             ("0 0 * * Tuesday", "not a weekday", "`TUE`"),
             ("0 0 ? * *", "not a day", "`*`"),
-            ("0 0 L * *", "not a day", "window of a month"),
-            ("0 0 * * FRI#2", "not a weekday", "`FRI`"),
+            ("0 0 L * *", "not a day", "no `L`"),
+            ("0 0 * * FRI#2", "not a weekday", "no `L`"),
+            ("H 2 * * *", "not a minute", "hour that you want"),
+            ("0 0 9 ? * MON#1", "6 fields", "five fields"),
+            ("0 0 9 ? * 2-6", "6 fields", "`0 9 * * MON-FRI`"),
             ("CRON_TZ=UTC 0 0 * * *", "zone", "`zone: Europe/Berlin`"),
             ("@every 5m", "no time of the day", "{every: 5m}"),
             ("@dayly", "no name", "`@daily`"),

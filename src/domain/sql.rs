@@ -158,6 +158,19 @@ impl Query {
         self.has_line_comment
     }
 
+    /// Says whether it brings one row whatever there is: an aggregate over everything.
+    ///
+    /// By its look: an aggregate in the first list of columns, and no grouping.
+    pub fn is_one_aggregate(&self) -> bool {
+        let lowered = self.text.to_ascii_lowercase();
+        let words: Vec<&str> = lowered.split_whitespace().collect();
+        let first = lowered.strip_prefix("select").map(str::trim_start).unwrap_or_default();
+        let aggregate = ["count(", "count (", "sum(", "min(", "max(", "avg(", "coalesce(sum("];
+        let grouped =
+            words.windows(2).any(|pair| pair == ["group", "by"]) || words.contains(&"having");
+        aggregate.iter().any(|name| first.starts_with(name)) && !grouped
+    }
+
     /// Returns the statement, as it was written.
     pub fn text(&self) -> &str {
         &self.text

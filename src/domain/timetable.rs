@@ -141,7 +141,7 @@ impl fmt::Display for Happening {
                 write!(f, "{time} does not exist ({change}): skipped")
             }
             What::Dropped(Reason::Merged(change)) => {
-                write!(f, "{time} does not exist ({change}): merged with the look at its end")
+                write!(f, "{time} does not exist ({change}): merged with another look")
             }
             What::Dropped(Reason::NoSuchDate(change)) => {
                 write!(f, "{} does not exist ({change}): skipped", self.civil.date())

@@ -169,7 +169,7 @@ impl fmt::Display for Contradiction {
                     write!(f, ", no zone is called {}", unknown.join(", "))?;
                 }
                 if *nameless > 0 {
-                    write!(f, ", {nameless} name none")?;
+                    write!(f, ", {nameless} NULL or no text")?;
                 }
                 Ok(())
             }

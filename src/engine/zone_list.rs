@@ -127,7 +127,7 @@ mod tests {
         assert_eq!(zones, 1);
         assert_eq!(
             said,
-            "violated: zones: of 4 in the list, no zone is called `Mars`, ``, 1 name none"
+            "violated: zones: of 4 in the list, no zone is called `Mars`, ``, 1 NULL or no text"
         );
     }
 }

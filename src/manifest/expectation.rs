@@ -7,7 +7,9 @@ use crate::domain::check::{Expect, Keys, MaxRows, Samples};
 use crate::domain::evidence::{Evidence, Measure, Minimum, Scope};
 use crate::domain::limit::{Limit, LimitFault, LimitParts, RowLimit};
 use crate::domain::name::{ColumnName, SourceName};
-use crate::domain::sql::{Binding, Engine};
+use crate::domain::number::Number;
+use crate::domain::sql::{Binding, Engine, Query};
+use crate::domain::value::Value;
 use crate::domain::window::Split;
 use crate::manifest::World;
 use crate::manifest::document::{Document, Map, Place};
@@ -30,6 +32,19 @@ pub(super) struct Expectation {
     pub(super) expect: Expect,
     pub(super) evidence: Evidence,
     pub(super) samples: Samples,
+}
+
+impl Expectation {
+    /// Says whether an aggregate over nothing would be taken for a proof: it brings one row, and
+    /// zero satisfies every limit.
+    pub(super) fn is_met_by_nothing(&self, query: &Query) -> bool {
+        let zero = Value::Number(Number::from(0_u64));
+        let counts_rows = self.evidence.measure == Measure::Rows;
+        let needed = matches!(self.evidence.minimum, Minimum::AtLeast(_));
+        let limits = self.expect.values();
+        let all_hold = !limits.is_empty() && limits.values().all(|limit| limit.holds(&zero));
+        query.is_one_aggregate() && counts_rows && needed && all_hold
+    }
 }
 
 /// What is known of a check before its expectations are read.

@@ -237,6 +237,9 @@ fn check(
     let (source, _) = target?;
     let (expectation, timing) = (expectation?, timing?);
     calendar::bindable(doc, &map, place, &source, &timing, world)?;
+    if query.as_ref().is_some_and(|query| expectation.is_met_by_nothing(query)) {
+        warn_of_aggregate(doc, &map, place);
+    }
     Some(Declared {
         column: id_node?.column,
         check: Check {
@@ -264,6 +267,16 @@ fn check(
             line: id_node?.line,
         },
     })
+}
+
+/// One row that comes whatever there is counts as evidence, and is none.
+fn warn_of_aggregate(doc: &mut Document<'_>, map: &Map<'_>, place: Place<'_>) {
+    if let Some(node) = map.get("sql") {
+        let message = "this query brings one row even if there is nothing to look at, and that row \
+                       is in order";
+        let hint = "write `evidence: {sql: select count(*) from …}` to count what was looked at";
+        doc.warn(node, Place::Key(&place, "sql"), message, Some(hint.into()));
+    }
 }
 
 /// Returns the value of a key that must stand there.

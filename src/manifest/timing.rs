@@ -210,8 +210,9 @@ pub(super) fn schedule(
     world: &World<'_>,
 ) -> Option<Schedule> {
     if let Kind::Text(text) | Kind::Typed(text) = &node.kind {
-        let key = if duration::parse(text).is_ok() { "every" } else { "cron" };
-        let quoted = if key == "cron" { format!("\"{text}\"") } else { text.clone() };
+        let bare = text.trim_start_matches('@').trim_start_matches("every").trim();
+        let key = if duration::parse(bare).is_ok() { "every" } else { "cron" };
+        let quoted = if key == "cron" { format!("\"{text}\"") } else { bare.to_owned() };
         let hint = format!("write `schedule: {{{key}: {quoted}}}`");
         doc.fault(node, place, "a schedule is a grid or a crontab line", Some(hint));
         return None;
@@ -323,11 +324,10 @@ pub(super) fn pause(doc: &mut Document<'_>, node: &Node, place: Place<'_>) -> Op
 }
 
 fn until(text: &str) -> Result<Until, String> {
-    if let Ok(date) = date(text) {
-        return Ok(Until::Date(date));
+    if text.len() == 10 {
+        return date(text).map(Until::Date);
     }
-    let at: DateTime<Utc> = instant(text)?;
-    Ok(Until::Instant(at))
+    instant(text).map(Until::Instant)
 }
 
 /// Reads an instant by RFC 3339, in the years that have rules.
@@ -348,7 +348,10 @@ pub(crate) fn instant(text: &str) -> Result<DateTime<Utc>, String> {
 pub(crate) fn date(text: &str) -> Result<NaiveDate, String> {
     let plain = text.len() == 10 && text.bytes().all(|b| b.is_ascii_digit() || b == b'-');
     let date = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().filter(|_| plain);
-    let date = date.ok_or_else(|| "write a date like 2026-12-24".to_owned())?;
+    let date = date.ok_or_else(|| {
+        let rule = if plain { "no calendar has this date" } else { "write a date like 2026-12-24" };
+        rule.to_owned()
+    })?;
     if has_rules(date) { Ok(date) } else { Err(beyond()) }
 }
 

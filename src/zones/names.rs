@@ -49,6 +49,12 @@ pub(super) fn named(zones: &Zones, text: &str) -> Result<Named, Refused> {
     }
     let rules = ZoneName::parse(text).ok().and_then(|name| Some((zones.rules(&name)?, name)));
     let Some((rules, name)) = rules else {
+        if text.contains(['+', '-']) && text.bytes().any(|b| b.is_ascii_digit()) {
+            return refused(
+                format!("`{text}` is an offset, and an offset does not change with the clocks"),
+                "write the `Area/City` whose clocks are meant, or `UTC`".into(),
+            );
+        }
         let hint = close_to(zones, text).map_or_else(
             || "write `Area/City`, like `Europe/Berlin`, or `UTC`".to_owned(),
             |name| format!("did you mean `{name}`?"),

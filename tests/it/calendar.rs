@@ -67,7 +67,7 @@ fn next_says_what_is_due_and_what_clocks_do_to_it() {
         spring,
         "nightly · Europe/Berlin · `30 2 * * *` in Europe/Berlin\n  \
          Sat 2026-03-28 02:30 +01:00  2026-03-28T01:30Z\n  \
-         Sun 2026-03-29 03:00 +02:00  2026-03-29T01:00Z  clocks go forward in Europe/Berlin: 02:00 → 03:00, +01:00 to +02:00\n  \
+         -- 2026-03-29T01:00:00Z: clocks go forward in Europe/Berlin: 02:00 → 03:00, +01:00 to +02:00\n  \
          Sun 2026-03-29 03:00 +02:00  2026-03-29T01:00Z  (02:30 does not exist (02:00 → 03:00): at the end of the gap)\n  \
          Mon 2026-03-30 02:30 +02:00  2026-03-30T00:30Z\n\n\
          3 dues of 1 series, after 2026-03-28T00:00:00Z, up to 2026-03-31T00:00:00Z\n"
@@ -94,7 +94,7 @@ fn next_says_what_is_due_and_what_clocks_do_to_it() {
     );
     assert!(apia.contains("not due: 2011-12-30: clocks leave out this date"), "{apia}");
     let nowhere = said(folder.path(), &["next", "--check", "everywhere"]);
-    assert!(nowhere.contains("name some with `--zone`"), "{nowhere}");
+    assert!(nowhere.contains("name some, like `--zone"), "{nowhere}");
     let zone = ["next", "--zone", "Asia/Kolkata", "--from", "2026-03-28", "--to", "2026-03-30"];
     let kolkata = said(folder.path(), &zone);
     assert!(
@@ -126,10 +126,14 @@ fn next_keeps_its_contract_with_programs() {
         of("daily")[0]["window"],
         serde_json::json!({
             "start": "2026-03-27T04:00:00Z", "end": "2026-03-28T04:00:00Z", "date": "2026-03-27",
-            "utc_offset": -14_400,
+            "utc_offset": -14_400, "zone": "America/New_York",
         })
     );
-    assert_eq!(report["events"][0]["check"], "everywhere");
+    let events = report["events"].as_array().unwrap();
+    let note =
+        |id: &str| events.iter().find(|e| e["check"] == id).unwrap()["note"].as_str().unwrap();
+    assert!(note("everywhere").contains("--zone"));
+    assert!(note("nightly").starts_with("clocks go forward in Europe/Berlin: 02:00 → 03:00"));
 }
 
 #[test]
@@ -157,6 +161,21 @@ fn what_cannot_be_meant_is_said() {
 }
 
 #[test]
+fn the_changes_of_both_zones_are_marked_each_by_its_own_clocks() {
+    let timing = "    window: {period: week, zone: America/New_York}\n    schedule: {cron: \"0 9 * * MON\", \
+                  zone: Europe/Berlin}\n";
+    let folder = offline(&format!("{HEAD}{}", check("two", timing, BOUNDS)));
+    let text = said(folder.path(), &["next", "--from", "2026-10-20", "--to", "2026-11-03"]);
+    for wanted in [
+        "  -- 2026-10-25T01:00:00Z: clocks go back in Europe/Berlin: 03:00 → 02:00, +02:00 to +01:00\n",
+        "  -- 2026-11-01T06:00:00Z: clocks go back in America/New_York: 02:00 → 01:00, -04:00 to -05:00\n",
+        "  Mon 2026-10-26 09:00 +01:00  2026-10-26T08:00Z  window week of 2026-10-19\n",
+    ] {
+        assert!(text.contains(wanted), "{text}");
+    }
+}
+
+#[test]
 fn a_window_that_is_not_over_is_unconfirmed_and_not_left_out() {
     let folder = calendar();
     let output = allswell(folder.path(), &["run", "--window", "2099-01-01", "--check", "daily"]);
@@ -179,6 +198,28 @@ fn old_names_of_zones_are_taken_and_told() {
     let report: Value =
         serde_json::from_str(&said(folder.path(), &["validate", "--output", "json"])).unwrap();
     assert_eq!(report["warnings"][0]["hint"], "write `Europe/Kyiv`");
+}
+
+#[test]
+fn an_aggregate_over_nothing_is_warned_of() {
+    let sql = |sql: &str, more: &str| {
+        format!(
+            "{HEAD}  - id: a\n    why: w\n    sql: {sql}\n    expect: {{values: {{bad: {{equals: 0}}}}}}\n{more}"
+        )
+    };
+    let count = "select count(*) as bad from refunds where approved_by is null";
+    for (text, warned) in [
+        (sql(count, ""), true),
+        (sql(count, "    evidence: {sql: select count(*) from refunds}\n"), false),
+        (sql(count, "    evidence: {min: 0, because: rare}\n"), false),
+        (sql("select count(*) as bad from refunds group by day", ""), false),
+        (sql(count, "").replace("{equals: 0}", "{min: 1}"), false),
+    ] {
+        let folder = offline(&text);
+        let output = allswell(folder.path(), &["validate"]);
+        assert_eq!(code(&output), 0, "{}", err(&output));
+        assert_eq!(err(&output).contains("even if there is nothing to look at"), warned, "{text}");
+    }
 }
 
 #[test]
@@ -311,7 +352,7 @@ async fn a_list_of_zones_is_judged_and_every_zone_of_it_looked_at() {
     let finding = runs[0]["finding"].as_str().unwrap();
     assert_eq!(
         finding,
-        "zones: of 7 in the list, no zone is called `7`, `Mars/Olympus`, 1 name none"
+        "zones: of 7 in the list, no zone is called `7`, `Mars/Olympus`, 1 NULL or no text"
     );
     db.prepare("drop table a").await;
     let (exit, runs) = run();
@@ -344,7 +385,13 @@ async fn what_is_paused_or_excepted_is_told_and_not_looked_at() {
     );
     let output = allswell(folder.path(), &["run", "--window", "2026-06-01..2026-06-03"]);
     assert_eq!(code(&output), 0, "{}{}", out(&output), err(&output));
-    assert!(err(&output).contains("closed in UTC: 1 date is taken out by the owner: inventory"));
+    assert!(
+        out(&output).contains("excepted     closed  2026-06-01 in UTC: inventory"),
+        "{}",
+        out(&output)
+    );
+    let output = allswell(folder.path(), &["run", "--window", "2026-06-01"]);
+    assert_eq!(code(&output), 2, "nothing is confirmed: {}", out(&output));
     let at = allswell(folder.path(), &["run", "--at", "2026-06-03T01:00:00Z", "--output", "json"]);
     let report: Value = serde_json::from_slice(&at.stdout).unwrap();
     assert_eq!(report["runs"][0]["window"]["date"], "2026-06-02");

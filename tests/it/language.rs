@@ -179,6 +179,8 @@ fn settings_are_as_strict_and_repeat_nothing_of_the_file() {
         ("sources: {db: {url: 'sqlite:x.db', connections: 0}}", "1 to 64"),
         ("sources: {db: {url: 'sqlite:x.db', timeout: hunter2}}", "duration"),
         ("sources: {db: {url: 'sqlite:x.db', allow_superuser: yes}}", "`true` or `false`"),
+        ("sources: {db: {url: 'sqlite:x.db', instants: hunter2}}", "`epoch_s` or `epoch_ms`"),
+        ("sources: {db: {url: 'postgres://a@h/d', instants: sql}}", "`instants` is for SQLite"),
         ("sources: {db: {url: 'sqlite:x.db', password: \"hunter2", "never closed"),
         ("sources: {db: {url: 'sqlite:x.db', password: *hunter2}}", "alias"),
         ("sources: {'postgres://u:hunter2@h/d'}", "1 to 63"),
