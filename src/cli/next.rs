@@ -23,6 +23,8 @@ use crate::zones::Zones;
 
 /// More dues than this within a day are told in one line.
 const TOLD_PER_DAY: usize = 12;
+/// How many odd times of a schedule are told that is told in one line.
+const ODD_MAX: usize = 12;
 
 pub(super) fn next(args: &NextArgs) -> Exit {
     let Loaded { catalogue, zones, .. } = match load(&args.at) {
@@ -138,12 +140,13 @@ impl Plan<'_> {
         series.agenda_after(self.from).take_while(move |entry| entry.at() <= to)
     }
 
-    /// The number of dues, where there are so many that one line tells them.
+    /// The number of dues, where there are so many on the first day with any that one line tells them.
     fn crowd(&self, series: &Series) -> Option<usize> {
-        let day = self.from + TimeDelta::days(1);
         let is_due = |entry: &Entry| matches!(entry, Entry::Due(_));
-        let first = self.entries(series).take_while(|entry| entry.at() <= day).filter(is_due);
-        (first.count() > TOLD_PER_DAY).then(|| self.entries(series).filter(is_due).count())
+        let first = self.entries(series).find(is_due)?.at();
+        let day = first + TimeDelta::days(1);
+        let of_day = self.entries(series).take_while(|entry| entry.at() < day).filter(is_due);
+        (of_day.count() > TOLD_PER_DAY).then(|| self.entries(series).filter(is_due).count())
     }
 
     fn text_of(&mut self, check: &Arc<Check>) {
@@ -186,6 +189,17 @@ impl Plan<'_> {
         let _ = writeln!(self.text, "  {count} times, the first at {first}");
         for (change, zone) in changes(series, self.from, self.to) {
             self.change(&change, zone);
+        }
+        let omitted = |entry| match entry {
+            Entry::Due(due) => Some((due.at, note(&due))).filter(|(_, note)| !note.is_empty()),
+            Entry::Event(event) => Some((event.at, format!("not due: {}", why(&event)))),
+        };
+        let odd: Vec<_> = self.entries(series).filter_map(omitted).collect();
+        for (at, note) in odd.iter().take(ODD_MAX) {
+            let _ = writeln!(self.text, "  {}  {note}", civil(series, *at));
+        }
+        if odd.len() > ODD_MAX {
+            let _ = writeln!(self.text, "  and {} such times more", odd.len() - ODD_MAX);
         }
     }
 
@@ -255,11 +269,14 @@ impl Plan<'_> {
                     "note": turned(&change, zone),
                 }));
             }
+            let mut told = false;
             for entry in self.entries(&series) {
                 let tz = series.tz().map(ZoneName::as_str);
                 let at = entry.at();
                 match entry {
+                    Entry::Due(_) if crowd.is_some() && told => {}
                     Entry::Due(due) => {
+                        told = true;
                         let mut note = Some(note(&due)).filter(|note| !note.is_empty());
                         if let Some(count) = crowd {
                             note = Some(format!("the first of {count}"));
@@ -278,9 +295,6 @@ impl Plan<'_> {
                             },
                             "note": note,
                         }));
-                        if crowd.is_some() {
-                            break;
-                        }
                     }
                     Entry::Event(event) => json.events.push(json!({
                         "check": check.id.as_str(),

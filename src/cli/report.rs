@@ -48,8 +48,8 @@ pub(super) struct Aside {
 /// What an owner says of what is not looked at.
 #[derive(Debug, Clone)]
 pub(super) enum Why {
-    /// It waits.
-    Paused(DateTime<Utc>),
+    /// It waits, in a zone where it fans out.
+    Paused(DateTime<Utc>, Option<ZoneName>),
     /// These dates are taken out, in a zone.
     Excepted(Vec<NaiveDate>, ZoneName),
 }
@@ -58,9 +58,10 @@ impl Aside {
     fn line(&self, ids: usize, paint: Paint) -> String {
         let id = self.check.id.as_str();
         let (word, what, because) = match &self.why {
-            Why::Paused(until) => {
+            Why::Paused(until, zone) => {
                 let because = self.check.pause.as_ref().map(|pause| &pause.because);
-                ("paused     ", format!("until {}", shown(*until)), because)
+                let zone = zone.as_ref().map_or(String::new(), |zone| format!(" in {zone}"));
+                ("paused     ", format!("until {}{zone}", shown(*until)), because)
             }
             Why::Excepted(dates, zone) => {
                 let because = self.check.except.as_ref().map(|except| &except.because);
@@ -346,7 +347,7 @@ fn bound(outcome: &Outcome, query: &Query) -> Option<String> {
 
 /// The report by DESIGN §7: a contract with programs.
 pub(super) fn json(outcomes: &[Outcome], asides: &[Aside]) -> Value {
-    let paused = asides.iter().filter(|aside| matches!(aside.why, Why::Paused(_)));
+    let paused = asides.iter().filter(|aside| matches!(aside.why, Why::Paused(..)));
     let counts = Counts::of(outcomes);
     json!({
         "format": 1,

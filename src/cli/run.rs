@@ -17,15 +17,19 @@ use crate::cli::windows::{self, Wanted};
 use crate::cli::{complain, print, report, stop};
 use crate::clock;
 use crate::domain::check::Check;
-use crate::domain::series::{Series, Zone};
+use crate::domain::schedule::Until;
+use crate::domain::series::Series;
 use crate::domain::verdict::{Cause, Doubt, Verdict};
-use crate::domain::window::ZoneChoice;
+use crate::domain::window::{WindowRule, ZoneChoice};
 use crate::engine::attempt::{Attempted, Sources};
 use crate::engine::round::{Outcome, Task, round};
 use crate::engine::zone_list;
 use crate::settings::Settings;
 use crate::source::Source;
 use crate::zones::Zones;
+
+/// The most attempts of one run.
+const TASKS_MAX: usize = 100_000;
 
 pub(super) fn run(args: &RunArgs) -> Exit {
     let Loaded { settings, catalogue, zones } = match load(&args.from) {
@@ -144,16 +148,11 @@ impl Round<'_> {
     ) -> Result<Vec<Outcome>, (String, Exit)> {
         let mut outcomes = Vec::new();
         for check in checks {
-            if self.waits(&check) {
-                continue;
-            }
             let rules = |name: &_| self.zones.rules(name);
-            let Some(rule) = &check.window else {
-                self.present(&check);
-                continue;
-            };
-            let series = match &rule.zones {
-                ZoneChoice::From(from) => {
+            let listed = match check.window.as_ref().map(|rule| &rule.zones) {
+                // Who waits for an instant is not asked for zones either.
+                Some(ZoneChoice::From(_)) if self.waits(&check) => continue,
+                Some(ZoneChoice::From(from)) => {
                     let listed = zone_list::list(&check, from, self.zones, sources, stop).await;
                     let task = Task::present(Arc::clone(&check));
                     outcomes.push(Outcome::new(&task, self.now, listed.attempted));
@@ -163,13 +162,19 @@ impl Round<'_> {
                     let zones = listed.zones.iter();
                     zones.map(|zone| Series::in_zone(&check, zone, &rules)).collect()
                 }
-                ZoneChoice::Nowhere | ZoneChoice::One(_) | ZoneChoice::Each(_) => {
+                Some(ZoneChoice::Nowhere | ZoneChoice::One(_) | ZoneChoice::Each(_)) | None => {
                     Series::of(&check, &rules)
                 }
             };
             // The manifest looked each zone up.
-            for series in series.unwrap_or_default() {
-                self.choose(&series)?;
+            for series in listed.unwrap_or_default() {
+                if let Some(until) = series.paused_until(self.now) {
+                    self.put_aside(&check, Why::Paused(until, series.tz().cloned()));
+                } else if let Some(rule) = series.window() {
+                    self.choose(&series, rule)?;
+                } else {
+                    self.present(&series);
+                }
             }
         }
         outcomes.append(&mut self.early);
@@ -183,27 +188,24 @@ impl Round<'_> {
         Ok(outcomes)
     }
 
-    /// Puts a check aside that its owner lets wait.
+    /// Puts a check aside that its owner lets wait for an instant, whatever its zones are.
     fn waits(&mut self, check: &Arc<Check>) -> bool {
-        let written = check.window.as_ref().and_then(|rule| rule.zones.written().first());
-        let home = written.and_then(|name| self.zones.rules(name));
-        let home = home.unwrap_or_else(|| Zone::utc().rules);
-        let until = check.pause.as_ref().map(|pause| pause.until.instant(&home));
-        let Some(until) = until.filter(|until| *until > self.now) else { return false };
-        self.put_aside(check, Why::Paused(until));
-        true
+        let until = check.pause.as_ref().map(|pause| pause.until);
+        let Some(Until::Instant(until)) = until else { return false };
+        if until > self.now {
+            self.put_aside(check, Why::Paused(until, None));
+        }
+        until > self.now
     }
 
     /// Looks at the present, unless the owner takes today out.
-    fn present(&mut self, check: &Arc<Check>) {
-        let series = Series::of(check, &|name| self.zones.rules(name)).unwrap_or_default();
-        let today = series.first().map(|series| {
-            let today = series.clock.rules.date_at(self.now);
-            (today, series.excepts(today), series.clock.name.clone())
-        });
-        match today {
-            Some((today, true, zone)) => self.put_aside(check, Why::Excepted(vec![today], zone)),
-            Some(_) | None => self.tasks.push(Task::present(Arc::clone(check))),
+    fn present(&mut self, series: &Series) {
+        let today = series.clock.rules.date_at(self.now);
+        if series.excepts(today) {
+            let why = Why::Excepted(vec![today], series.clock.name.clone());
+            self.put_aside(&series.check, why);
+        } else {
+            self.tasks.push(Task::present(Arc::clone(&series.check)));
         }
     }
 
@@ -211,8 +213,7 @@ impl Round<'_> {
         self.asides.push(Aside { check: Arc::clone(check), why });
     }
 
-    fn choose(&mut self, series: &Series) -> Result<(), (String, Exit)> {
-        let Some(rule) = series.window() else { return Ok(()) };
+    fn choose(&mut self, series: &Series, rule: &WindowRule) -> Result<(), (String, Exit)> {
         let wanted = self.wanted.unwrap_or(Wanted::LastBy(self.now));
         let chosen = windows::choose(series, rule, wanted, self.now);
         let chosen = chosen.map_err(|message| (message, Exit::Invalid))?;
@@ -227,6 +228,11 @@ impl Round<'_> {
             self.put_aside(&series.check, why);
         }
         self.tasks.extend(chosen.windows.into_iter().map(|w| Task::window(series, w)));
+        if self.tasks.len() > TASKS_MAX {
+            let message =
+                format!("that is more than {TASKS_MAX} windows: ask for fewer days or checks");
+            return Err((message, Exit::Invalid));
+        }
         Ok(())
     }
 }

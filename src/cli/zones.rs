@@ -24,6 +24,7 @@ use crate::domain::window::ZoneChoice;
 use crate::domain::zone::{Rules, ZoneName};
 use crate::engine::attempt::Sources;
 use crate::engine::zone_list;
+use crate::manifest::Engines;
 use crate::settings::Settings;
 use crate::source::Source;
 use crate::source::offsets::{self, Said};
@@ -79,7 +80,7 @@ pub(super) fn zones(args: &ZonesArgs) -> Exit {
         runtime.shutdown_background();
     }
     report.compare(&users);
-    report.traps(&catalogue);
+    report.traps(&catalogue, &settings.engines());
     let exit = report.exit();
     exit.after(print(&match args.output {
         Output::Text => report.text(&users),
@@ -167,13 +168,15 @@ impl<'a> Report<'a> {
             warnings: Vec::new(),
             unasked: false,
         };
-        let chosen = zones.chosen();
-        if let Some(release) = &chosen.release {
-            let old = release.about() + Months::new(MONTHS_MAX) < now.date_naive();
-            if old {
+        for database in zones.databases() {
+            let Some(release) = &database.release else { continue };
+            if release.about() + Months::new(MONTHS_MAX) < now.date_naive() {
+                let used = database.origin == zones.chosen().origin;
+                let who = if used { "allswell" } else { "what else runs on this host" };
                 report.warnings.push(format!(
-                    "release {release} is older than {MONTHS_MAX} months: update the host's tzdata, \
-                     or allswell"
+                    "{}: release {release} is older than {MONTHS_MAX} months, and {who} computes with \
+                     it: update it",
+                    database.origin
                 ));
             }
         }
@@ -307,8 +310,9 @@ impl<'a> Report<'a> {
     }
 
     /// Finds SQL in which PostgreSQL takes a zone for an abbreviation without clock changes.
-    fn traps(&mut self, catalogue: &Catalogue) {
-        for check in catalogue.checks() {
+    fn traps(&mut self, catalogue: &Catalogue, engines: &Engines) {
+        let postgres = |check: &&Arc<Check>| engines.get(&check.source) == Some(&Engine::Postgres);
+        for check in catalogue.checks().iter().filter(postgres) {
             for word in literals(check) {
                 let area = word.contains('/') || word.eq_ignore_ascii_case("utc");
                 if !area {
@@ -432,17 +436,19 @@ impl<'a> Report<'a> {
     }
 }
 
-/// The zones that stand as literals behind `at time zone` in a check's queries.
+/// The zones that stand as literals in a check's queries.
 fn literals(check: &Check) -> Vec<String> {
-    const OPENING: &str = "at time zone '";
+    const OPENINGS: [&str; 3] = ["at time zone '", "timezone('", "timezone ('"];
     let mut found = Vec::new();
     for query in check.queries() {
         let words: Vec<&str> = query.text().split_whitespace().collect();
         let text = words.join(" ");
         let lowered = text.to_ascii_lowercase();
-        for (place, _) in lowered.match_indices(OPENING) {
-            let rest = text.get(place + OPENING.len()..).unwrap_or_default();
-            found.extend(rest.split('\'').next().map(str::to_owned));
+        for opening in OPENINGS {
+            for (place, _) in lowered.match_indices(opening) {
+                let rest = text.get(place + opening.len()..).unwrap_or_default();
+                found.extend(rest.split('\'').next().map(str::to_owned));
+            }
         }
     }
     found

@@ -32,6 +32,16 @@ pub enum Target {
     Slot(DateTime<Utc>),
 }
 
+impl Due {
+    /// The beginning of the period that is looked at, or the slot.
+    fn period(&self) -> DateTime<Utc> {
+        match &self.target {
+            Target::Window(window) => window.span.start,
+            Target::Slot(at) => *at,
+        }
+    }
+}
+
 /// Something that is not looked at, and why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Event {
@@ -75,6 +85,7 @@ impl Entry {
 #[derive(Debug)]
 pub struct Agenda<'a> {
     series: &'a Series,
+    after: DateTime<Utc>,
     from: From<'a>,
     ready: VecDeque<Entry>,
 }
@@ -112,7 +123,7 @@ impl Series {
                 From::Spans(Box::new(self.spans(rule, last, slots(last))))
             }
         };
-        Agenda { series: self, from, ready: VecDeque::new() }
+        Agenda { series: self, after: at, from, ready: VecDeque::new() }
     }
 
     fn spans<'a>(
@@ -171,7 +182,11 @@ impl Iterator for Agenda<'_> {
     fn next(&mut self) -> Option<Entry> {
         loop {
             if let Some(entry) = self.ready.pop_front() {
-                return Some(entry);
+                // The walk begins with the slot before, so that no window is lost between two.
+                if entry.at() > self.after {
+                    return Some(entry);
+                }
+                continue;
             }
             match &mut self.from {
                 From::Slots(slots) => return Some(slot_entry(self.series, slots.next()?)),
@@ -314,7 +329,7 @@ impl Series {
             self.slots_owed(&mut batch, &dues, now);
             return batch;
         }
-        let newest = self.newest_due(now);
+        let newest = self.last_dues(now).first().map(|due| due.at);
         batch.owed = dues.into_iter().map(|due| self.promise(due, now, newest)).collect();
         batch
     }
@@ -324,14 +339,7 @@ impl Series {
         let mut batch = Batch::empty(now);
         let targets = match self.window() {
             None => vec![Target::Slot(now)],
-            Some(rule) => {
-                let rules = &self.home.rules;
-                let by = self.newest_due(now).unwrap_or(now);
-                let last = rule.frame.last_closed(rules, by - settle(rule));
-                let last = last.filter(|span| !self.excepts(span.date));
-                let windows = last.map(|span| span.windows(rules, rule.split));
-                windows.into_iter().flatten().map(Target::Window).collect()
-            }
+            Some(_) => self.last_dues(now).into_iter().map(|due| due.target).collect(),
         };
         for target in targets {
             let due = Due { at: now, target, slot: None };
@@ -351,18 +359,25 @@ impl Series {
         batch.owed.extend(last.map(|due| self.promise(*due, now, Some(due.at))));
     }
 
-    /// The last due by now, for those who want no other caught up.
-    fn newest_due(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        let rule = self.window()?;
-        let schedule = &self.check.schedule;
-        match schedule {
-            Schedule::WindowEnd => {
-                let last = rule.frame.last_closed(&self.home.rules, now - settle(rule))?;
-                Some(last.end + settle(rule))
+    /// What was due last by now: by walking forward from ever earlier.
+    fn last_dues(&self, now: DateTime<Utc>) -> Vec<Due> {
+        // Twice the longest time between two dues: 29 February, across a year like 2100.
+        const LOOK_BACK_MAX: TimeDelta = TimeDelta::days(366 * 16);
+        let mut look_back = TimeDelta::days(2);
+        loop {
+            let entries = self.agenda_after(now - look_back).take_while(|entry| entry.at() <= now);
+            let mut last: Vec<Due> = Vec::new();
+            for entry in entries {
+                let Entry::Due(due) = entry else { continue };
+                if last.first().is_some_and(|first| first.period() != due.period()) {
+                    last.clear();
+                }
+                last.push(due);
             }
-            Schedule::Every(_) | Schedule::Cron(_) => {
-                schedule.slot_by(&self.clock.rules, now).map(|slot| slot.at)
+            if !last.is_empty() || look_back > LOOK_BACK_MAX {
+                return last;
             }
+            look_back = look_back * 4;
         }
     }
 

@@ -88,17 +88,25 @@ impl Crontab {
             sets.push(field.values_of(token)?);
         }
         let [minute, hour, day, month, weekday] = tokens;
+        refuse_never(&sets[2], &sets[3])?;
         if day != "*" && weekday != "*" {
             return Err(CronFault::new(
                 "both days are set: crontab looks on days that are either, other programs on days \
                  that are both",
                 format!(
-                    "write `{minute} {hour} {day} {month} *` or `{minute} {hour} * {month} {weekday}`"
+                    "write two checks, `{minute} {hour} {day} {month} *` and `{minute} {hour} * {month} \
+                     {weekday}`, or let the SQL ask for both"
                 ),
             ));
         }
-        refuse_never(&sets[2], &sets[3])?;
         let weekday = if weekday == "*" { weekday.to_owned() } else { weekday_names(&sets[4]) };
+        // The crate takes names or numbers in a range, and not one of each.
+        let month = if month.contains(|c: char| c.is_ascii_alphabetic()) {
+            let numbers: Vec<String> = sets[3].iter().map(ToString::to_string).collect();
+            numbers.join(",")
+        } else {
+            month.to_owned()
+        };
         let translated = format!("0 {minute} {hour} {day} {month} {weekday}");
         let schedule = Schedule::from_str(&translated)
             .map_err(|_| CronFault::new("this is not a crontab line", SHAPE))?;
@@ -188,19 +196,30 @@ fn miscounted(tokens: &[&str]) -> CronFault {
         if tokens.len() == 7 { " and years" } else { "" }
     );
     let five: Vec<&str> = five.iter().map(|t| if *t == "?" { "*" } else { t }).collect();
-    let weekday = five.last().copied().unwrap_or("*");
-    if five.iter().any(|field| field.contains(['#', '?'])) {
-        return CronFault::new(message, SHAPE);
+    let (first, weekday) = (five[..4].join(" "), five[4]);
+    // Only what is a line may be shown as one.
+    let joined = Some(tokens.join(" ").replace(", ", ",").replace(" ,", ","));
+    if let Some(line) = joined.filter(|line| is_line(line)) {
+        return CronFault::new(message, format!("is a space inside a field? write `{line}`"));
     }
-    if weekday.bytes().any(|b| b.is_ascii_digit()) && !weekday.starts_with("*/") {
-        let hint = format!(
-            "write `{} MON-FRI`, with names: in lines with seconds 1 is Sunday, in crontab it is \
-             Monday",
-            five[..4].join(" ")
-        );
-        return CronFault::new(message, hint);
-    }
-    CronFault::new(message, format!("write `{}`", five.join(" ")))
+    let by_name = format!("{first} MON-FRI");
+    let numbered = weekday.bytes().any(|b| b.is_ascii_digit())
+        && !weekday.starts_with("*/")
+        && !weekday.contains(['#', 'L']);
+    let hint = if numbered && is_line(&by_name) {
+        format!(
+            "write days of the week by name, like `{by_name}`: in lines with seconds 1 is Sunday, in \
+             crontab it is Monday"
+        )
+    } else {
+        let line = Some(five.join(" ")).filter(|line| !numbered && is_line(line));
+        line.map_or_else(|| SHAPE.to_owned(), |line| format!("write `{line}`"))
+    };
+    CronFault::new(message, hint)
+}
+
+fn is_line(text: &str) -> bool {
+    text.split_ascii_whitespace().count() == FIELDS.len() && Crontab::parse(text).is_ok()
 }
 
 /// A date must exist in some year for the line to fire.
@@ -273,8 +292,8 @@ impl Field {
     fn range(&self, from: &str, to: &str) -> Result<RangeInclusive<u8>, CronFault> {
         let (low, high) = (self.value(from)?, self.value(to)?);
         // `SAT-SUN` ends on the seventh day.
-        let high =
-            if self.first_name == 0 && !self.names.is_empty() && high == 0 { 7 } else { high };
+        let weekdays = self.names.len() == WEEKDAYS.len();
+        let high = if weekdays && high == 0 && low > 0 { 7 } else { high };
         if low > high {
             let (first, last) = self.values;
             let end = if self.names.len() == 7 { "SAT".to_owned() } else { last.to_string() };
@@ -294,7 +313,8 @@ impl Field {
                 Ok(n) if n > u32::from(span) && range == "*" => {
                     format!("write `{}` for one time", self.values.0)
                 }
-                Ok(_) | Err(_) => format!("write `{range}/5`"),
+                Ok(_) | Err(_) if range == "*" => "write `*/5`".to_owned(),
+                Ok(_) | Err(_) => format!("write one of 1 to {span} after the `/`"),
             };
             self.fault(format!("`/{step}` is no step of 1 to {span}"), hint)
         })
@@ -340,8 +360,11 @@ mod tests {
             ("0 6 * * 1-5", "0 0 6 * * MON,TUE,WED,THU,FRI"),
             ("0 6 * * 5-7", "0 0 6 * * SUN,FRI,SAT"),
             ("0 6 * * SAT-SUN", "0 0 6 * * SUN,SAT"),
+            ("0 6 * * SUN-SUN", "0 0 6 * * SUN"),
+            ("0 6 * * 0-0", "0 0 6 * * SUN"),
+            ("0 0 1 JAN-12/3 *", "0 0 0 1 1,4,7,10 *"),
             ("*/15 * * * *", "0 */15 * * * *"),
-            ("0 0 29 feb *", "0 0 0 29 feb *"),
+            ("0 0 29 feb *", "0 0 0 29 2 *"),
             ("@Weekly", "0 0 0 * * SUN"),
             (" 5,10-20/5\t1-3 * * 0 ", "0 5,10-20/5 1-3 * * SUN"),
         ] {
@@ -361,7 +384,7 @@ mod tests {
             ("0 2 * *", "4 fields", "five fields"),
             ("", "0 fields", "five fields"),
             ("******", "1 fields", "five fields"),
-            ("0 1, 2 * * *", "6 fields", "`1, 2 * * *`"),
+            ("0 1, 2 * * *", "6 fields", "`0 1,2 * * *`"),
             ("1, 2 * * *", "comma", "space"),
             ("0 0 13 * FRI", "both days", "`0 0 * * FRI`"),
             ("0 0 30 2 *", "never fires", "last day"),
@@ -380,6 +403,8 @@ mod tests {
             ("H 2 * * *", "not a minute", "hour that you want"),
             ("0 0 9 ? * MON#1", "6 fields", "five fields"),
             ("0 0 9 ? * 2-6", "6 fields", "`0 9 * * MON-FRI`"),
+            ("5/90 * * * *", "no step", "1 to 59"),
+            ("0 0 1 JAN/3 *", "no end", "`JAN-12/3`"),
             ("CRON_TZ=UTC 0 0 * * *", "zone", "`zone: Europe/Berlin`"),
             ("@every 5m", "no time of the day", "{every: 5m}"),
             ("@dayly", "no name", "`@daily`"),
@@ -406,7 +431,14 @@ mod tests {
                         let first = line.at_or_after(start.and_hms_opt(0, 0, 0).unwrap());
                         prop_assert!(first.is_some(), "{text} never fires");
                     }
-                    Err(fault) => prop_assert!(!fault.message.is_empty() && !fault.hint.is_empty()),
+                    Err(fault) => {
+                        prop_assert!(!fault.message.is_empty() && !fault.hint.is_empty());
+                        // Whatever is shown as a line is one.
+                        let shown = fault.hint.split('`').skip(1).step_by(2);
+                        for line in shown.filter(|s| s.split_whitespace().count() == 5) {
+                            prop_assert!(is_line(line), "{text}: {}", fault.hint);
+                        }
+                    }
                 }
             }
         }

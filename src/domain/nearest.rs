@@ -2,6 +2,11 @@
 
 /// Returns the valid word closest to `word`, if one is close enough to be meant.
 pub fn nearest<'a>(word: &str, valid: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    /// Whoever writes more than that did not slip.
+    const LONGEST: usize = 100;
+    if word.len() > LONGEST {
+        return None;
+    }
     let lowered = word.to_lowercase();
     valid
         .into_iter()

@@ -80,8 +80,10 @@ impl Series {
         check: &Arc<Check>,
         rules: &impl Fn(&ZoneName) -> Option<Arc<Rules>>,
     ) -> Option<Self> {
-        let zone = written_clock(check).cloned().unwrap_or_else(ZoneName::utc);
-        Self::in_zone(check, &zone, rules)
+        let utc = ZoneName::utc();
+        // When a grid over UTC is looked at does not move it.
+        let clock = written_clock(check).filter(|_| check.window.is_none());
+        Self::in_zone(check, clock.unwrap_or(&utc), rules)
     }
 
     /// The series of a check in a zone.

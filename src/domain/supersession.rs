@@ -1,8 +1,10 @@
 //! What new rules of a zone do to windows that were recorded under the old ones.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 
-use crate::domain::agenda::delta;
+use crate::domain::agenda::{Due, Entry, Target, delta};
 use crate::domain::series::Series;
 use crate::domain::window::Window;
 
@@ -16,42 +18,31 @@ pub struct Supersession {
 }
 
 impl Series {
-    /// Holds recorded windows, in order, against today's rules: those which the rules moved, back to
-    /// the age up to which anything is caught up.
+    /// Holds recorded windows, in order, against what today's rules make due up to the watermark of
+    /// the record: back to the age up to which anything is caught up.
     ///
-    /// An old window is replaced by every new one that shares an instant with it, so that no instant
-    /// that was proved, or was to be, is lost between the two sets of rules.
+    /// What is recorded and is no window any more is old; what would be recorded and is not is new,
+    /// also where no old window stands in its place: rules may move a window's end back to before
+    /// the watermark, behind which nobody would look for it.
     pub fn superseded(
         &self,
         recorded: &[(DateTime<Utc>, DateTime<Utc>)],
+        watermark: DateTime<Utc>,
         now: DateTime<Utc>,
     ) -> Option<Supersession> {
-        let rule = self.window()?;
-        let rules = &self.home.rules;
         let oldest = now - delta(self.check.catch_up.age);
-        let recorded = recorded.iter().filter(|(_, end)| *end > oldest);
-        let mut found = Supersession { old: Vec::new(), new: Vec::new() };
-        for (start, end) in recorded {
-            let mut span = rule.frame.span_at(rules, *start);
-            let mut windows = Vec::new();
-            while span.start < *end {
-                windows.extend(span.windows(rules, rule.split));
-                span = rule.frame.next(rules, &span);
-            }
-            if windows.iter().any(|w| (w.start, w.end) == (*start, *end)) {
-                continue;
-            }
-            found.old.push((*start, *end));
-            found.new.extend(windows.into_iter().filter(|w| w.start < *end && w.end > *start));
-        }
-        if found.old.is_empty() {
-            return None;
-        }
-        found.new.sort();
-        found.new.dedup();
-        // What has not settled yet comes with its own due.
-        let settled = |w: &Window| w.span.end + delta(rule.settle) <= now;
-        found.new.retain(settled);
-        Some(found)
+        let recorded: Vec<_> = recorded.iter().copied().filter(|(_, end)| *end > oldest).collect();
+        let (first, _) = *recorded.first()?;
+        let entries = self.agenda_after(first).take_while(|entry| entry.at() <= watermark);
+        let window = |entry| match entry {
+            Entry::Due(Due { target: Target::Window(window), .. }) => Some(window),
+            Entry::Due(_) | Entry::Event(_) => None,
+        };
+        let due: Vec<Window> = entries.filter_map(window).filter(|w| w.end > first).collect();
+        let bounds: BTreeSet<_> = due.iter().map(|w| (w.start, w.end)).collect();
+        let known: BTreeSet<_> = recorded.iter().copied().collect();
+        let old: Vec<_> = recorded.into_iter().filter(|b| !bounds.contains(b)).collect();
+        let new: Vec<_> = due.into_iter().filter(|w| !known.contains(&(w.start, w.end))).collect();
+        (!old.is_empty() || !new.is_empty()).then_some(Supersession { old, new })
     }
 }

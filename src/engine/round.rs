@@ -1,6 +1,6 @@
 //! A round: every task attempted once, each source at its own pace.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,11 +10,15 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::check::Check;
 use crate::domain::judge::Judgement;
+use crate::domain::name::SourceName;
 use crate::domain::series::Series;
 use crate::domain::verdict::{Cause, Doubt};
 use crate::domain::window::Window;
 use crate::domain::zone::ZoneName;
 use crate::engine::attempt::{Attempted, Look, Sources, attempt};
+
+/// How many attempts of one source wait for its connections at once: a source has at most 64.
+const UNDER_WAY: usize = 128;
 
 /// One attempt that is to be made.
 #[derive(Debug, Clone)]
@@ -87,12 +91,22 @@ pub async fn round(
     stop: &CancellationToken,
     mut seen: impl FnMut(&Outcome),
 ) -> Vec<Outcome> {
+    // Each source has its own line, so that a slow one holds up nobody else.
+    let mut lines: BTreeMap<&SourceName, VecDeque<usize>> = BTreeMap::new();
+    for (place, task) in tasks.iter().enumerate() {
+        lines.entry(&task.check.source).or_default().push_back(place);
+    }
     let mut running = JoinSet::new();
     let mut places = BTreeMap::new();
-    for (place, task) in tasks.iter().enumerate() {
-        let (task, sources, stop) = (task.clone(), Arc::clone(sources), stop.clone());
+    let start = |running: &mut JoinSet<Attempted>, place: usize| {
+        let (task, sources, stop) = (tasks[place].clone(), Arc::clone(sources), stop.clone());
         let look = async move { attempt(&task.check, &task.look, &sources, &stop).await };
-        places.insert(running.spawn(look).id(), place);
+        running.spawn(look).id()
+    };
+    for line in lines.values_mut() {
+        for place in line.drain(..line.len().min(UNDER_WAY)) {
+            places.insert(start(&mut running, place), place);
+        }
     }
     let mut outcomes: Vec<Option<Outcome>> = vec![None; tasks.len()];
     while let Some(done) = running.join_next_with_id().await {
@@ -101,6 +115,10 @@ pub async fn round(
             Err(error) => (error.id(), panicked()),
         };
         let Some(place) = places.remove(&id) else { continue };
+        let line = lines.get_mut(&tasks[place].check.source);
+        if let Some(next) = line.and_then(VecDeque::pop_front) {
+            places.insert(start(&mut running, next), next);
+        }
         let outcome = Outcome::new(&tasks[place], slot, attempted);
         seen(&outcome);
         outcomes[place] = Some(outcome);

@@ -60,7 +60,7 @@ pub(super) fn read(
     let catch_up = present(at("catch_up"), |(n, p)| timing::catch_up(doc, n, p));
     let alert = present(at("alert"), |(n, p)| timing::alert(doc, n, p));
     let pause = present(own("pause"), |(n, p)| timing::pause(doc, n, p));
-    let except = present(own("except"), |(n, p)| timing::except(doc, n, p));
+    let except = present(own("except"), |(n, p)| timing::except(doc, n, p, known));
     let window = window?;
     let implied = || match (&window, id) {
         (Some(_), _) => Some(Schedule::WindowEnd),
@@ -88,13 +88,12 @@ pub(super) fn bindable(
     doc: &mut Document<'_>,
     map: &Map<'_>,
     place: Place<'_>,
-    source: &SourceName,
+    sources: &[&SourceName],
     timing: &Timing,
     world: &World<'_>,
 ) -> Option<()> {
-    if timing.window.is_none() || !world.without_instants.contains(source) {
-        return Some(());
-    }
+    let unknown = sources.iter().find(|source| world.without_instants.contains(source));
+    let (Some(source), Some(_)) = (unknown, &timing.window) else { return Some(()) };
     let message = format!("the settings do not say how `{source}` stores instants");
     let hint = "write `instants: sql` (or rfc3339, epoch_s, epoch_ms) for that source in \
                 allswell.yaml";

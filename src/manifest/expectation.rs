@@ -35,6 +35,12 @@ pub(super) struct Expectation {
 }
 
 impl Expectation {
+    /// The source, beside the check's own, to which parameters are bound.
+    pub(super) fn bound_elsewhere(&self) -> Option<&SourceName> {
+        let keys = self.expect.keys().filter(|keys| keys.from.parameters().next().is_some());
+        keys.map(|keys| &keys.source)
+    }
+
     /// Says whether an aggregate over nothing would be taken for a proof: it brings one row, and
     /// zero satisfies every limit.
     pub(super) fn is_met_by_nothing(&self, query: &Query) -> bool {

@@ -201,12 +201,7 @@ fn check(
     let why = required(doc, &map, place, "why")
         .and_then(|n| doc.text(n, Place::Key(&place, "why")).map(|t| t.trim().to_owned()));
     let severity = at("severity").and_then(|(n, p)| doc.word(n, p, &SEVERITIES));
-    let owner = at("owner").and_then(|(n, p)| doc.parsed(n, p, Owner::parse));
-    let owner = owner.or_else(|| defaults.owner.clone());
-    if owner.is_none() && !map.entries().iter().any(|(key, _)| *key == "owner") {
-        let hint = "write `owner:` at the head of the file, or here".to_owned();
-        doc.fault(node, place, "nobody answers for this check", Some(hint));
-    }
+    let owner = owner(doc, &map, place, defaults);
     let mut all_labels = defaults.labels.clone();
     all_labels.extend(at("labels").map(|(n, p)| labels(doc, n, p)).unwrap_or_default());
     let runbook = at("runbook").and_then(|(n, p)| doc.parsed(n, p, http_url));
@@ -236,7 +231,8 @@ fn check(
     let expectation = expectation::read(doc, &map, place, &context);
     let (source, _) = target?;
     let (expectation, timing) = (expectation?, timing?);
-    calendar::bindable(doc, &map, place, &source, &timing, world)?;
+    let bound = expectation.bound_elsewhere().into_iter().chain([&source]);
+    calendar::bindable(doc, &map, place, &bound.collect::<Vec<_>>(), &timing, world)?;
     if query.as_ref().is_some_and(|query| expectation.is_met_by_nothing(query)) {
         warn_of_aggregate(doc, &map, place);
     }
@@ -267,6 +263,23 @@ fn check(
             line: id_node?.line,
         },
     })
+}
+
+/// Reads who answers for a check, itself or by its file.
+fn owner(
+    doc: &mut Document<'_>,
+    map: &Map<'_>,
+    place: Place<'_>,
+    defaults: &Defaults<'_>,
+) -> Option<Owner> {
+    if let Some(node) = map.get("owner") {
+        return doc.parsed(node, Place::Key(&place, "owner"), Owner::parse);
+    }
+    if defaults.owner.is_none() {
+        let hint = "write `owner:` at the head of the file, or here".to_owned();
+        doc.fault(map.node, place, "nobody answers for this check", Some(hint));
+    }
+    defaults.owner.clone()
 }
 
 /// One row that comes whatever there is counts as evidence, and is none.

@@ -359,17 +359,42 @@ fn beyond() -> String {
     "there are rules for the years 1970 to 2099 only".to_owned()
 }
 
-/// Reads `except`.
-pub(super) fn except(doc: &mut Document<'_>, node: &Node, place: Place<'_>) -> Option<Except> {
+/// Reads `except`, given how the check's windows cut time.
+pub(super) fn except(
+    doc: &mut Document<'_>,
+    node: &Node,
+    place: Place<'_>,
+    window: Option<&WindowRule>,
+) -> Option<Except> {
     let map = doc.map(node, place, &EXCEPT_KEYS)?;
     let here = Place::Key(&place, "dates");
-    let dates = required(doc, &map, place, "dates").and_then(|n| {
-        let items = doc.list(n, here)?;
-        let item = |(i, n)| doc.parsed(n, Place::Item(&here, i), date);
-        items.iter().enumerate().map(item).collect::<Option<Vec<_>>>()
-    });
+    let mut dates: Vec<NaiveDate> = Vec::new();
+    let mut sound = true;
+    let items = required(doc, &map, place, "dates").and_then(|n| doc.list(n, here));
+    for (i, item) in items.unwrap_or_default().iter().enumerate() {
+        let at = Place::Item(&here, i);
+        let Some(date) = doc.parsed(item, at, date) else {
+            sound = false;
+            continue;
+        };
+        let first = match window.map(|rule| rule.frame) {
+            Some(Frame::Calendar(period)) => period.first_date(date),
+            Some(Frame::Grid(_)) | None => date,
+        };
+        if dates.contains(&date) {
+            doc.fault(item, at, format!("{date} is listed twice"), None);
+            sound = false;
+        } else if first != date {
+            let frame = window.map_or_else(String::new, |rule| rule.frame.to_string());
+            let message = format!("no {frame} begins on {date}, so nothing would be taken out");
+            doc.fault(item, at, message, Some(format!("write {first}")));
+            sound = false;
+        }
+        dates.push(date);
+    }
     let because = because(doc, &map, place);
-    Some(Except { dates: dates?, because: because? })
+    items?;
+    Some(Except { dates: Some(dates).filter(|_| sound)?, because: because? })
 }
 
 /// What each query of a windowed check has to use, so that it looks at its window and no more.

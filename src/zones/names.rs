@@ -38,7 +38,9 @@ pub(super) fn named(zones: &Zones, text: &str) -> Result<Named, Refused> {
         Some(name) if name.contains('/') || name == "UTC" => format!("write `{name}`"),
         Some(_) | None => "write `Area/City`, like `Europe/Berlin`, or `UTC`".to_owned(),
     };
-    if let Some(sign) = text.strip_prefix("Etc/GMT").and_then(|rest| rest.chars().next()) {
+    let etc = text.strip_prefix("Etc/GMT").filter(|rest| rest.len() > 1);
+    if let Some(sign) = etc.and_then(|rest| rest.chars().next()).filter(|c| ['+', '-'].contains(c))
+    {
         let side = if sign == '-' { "east" } else { "west" };
         return refused(
             format!(

@@ -145,7 +145,7 @@ fn what_cannot_be_meant_is_said() {
         (&["next", "--zone", "Berlin"], "`Europe/Berlin`"),
         (&["next", "--check", "nightly", "--zone", "Asia/Kolkata"], "in that zone"),
         (&["run", "--window", "2026-03-08..2026-03-08"], "the range is empty"),
-        (&["run", "--window", "2026-02-30"], "write a date"),
+        (&["run", "--window", "2026-02-30"], "no calendar has this date"),
         (&["run", "--window", "1969-12-31"], "1970 to 2099"),
         (&["run", "--window", "2026-03-08", "--at", "2026-03-09T00:00:00Z"], "cannot be used with"),
         (
@@ -158,6 +158,37 @@ fn what_cannot_be_meant_is_said() {
         assert_eq!(code(&output), 64, "{args:?}: {}{}", out(&output), err(&output));
         assert!(err(&output).contains(wanted), "{args:?}: {}", err(&output));
     }
+}
+
+#[test]
+fn a_pause_ends_where_each_series_lives_and_one_line_tells_what_is_odd() {
+    let timing = "    window: {period: day, zones: [Pacific/Kiritimati, Pacific/Niue]}\n    pause: {until: \
+                  2098-01-01, because: far away}\n";
+    let often = "    schedule: {cron: \"*/15 * * * *\", zone: Europe/Berlin}\n";
+    let work = "    schedule: {cron: \"*/5 9-17 * * MON-FRI\", zone: UTC}\n";
+    let checks =
+        [check("apart", timing, IN_ZONE), check("often", often, ""), check("work", work, "")];
+    let folder = offline(&format!("{HEAD}{}", checks.concat()));
+    let output = allswell(folder.path(), &["run", "--check", "apart"]);
+    assert_eq!(code(&output), 2);
+    for wanted in
+        ["2097-12-31T10:00:00Z in Pacific/Kiritimati", "2098-01-01T11:00:00Z in Pacific/Niue"]
+    {
+        assert!(out(&output).contains(wanted), "{}", out(&output));
+    }
+    let spring = ["next", "--check", "often", "--from", "2026-03-28", "--to", "2026-03-30"];
+    let text = said(folder.path(), &spring);
+    assert_eq!(text.matches("does not exist (02:00 → 03:00): skipped").count(), 4, "{text}");
+    let json: Value =
+        serde_json::from_str(&said(folder.path(), &[&spring[..], &["--output", "json"]].concat()))
+            .unwrap();
+    assert_eq!(
+        (json["due"].as_array().unwrap().len(), json["events"].as_array().unwrap().len()),
+        (1, 5)
+    );
+    // From a Saturday on, too.
+    let text = said(folder.path(), &["next", "--check", "work", "--from", "2026-11-21"]);
+    assert!(text.lines().count() < 6 && text.contains("540 times"), "{text}");
 }
 
 #[test]

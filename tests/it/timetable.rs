@@ -68,8 +68,8 @@ fn a_daily_schedule_looks_once_on_each_date_that_exists() {
 type Names = fn(i64, i64) -> bool;
 
 const NAMED: [(&str, i64, Names); 5] = [
-    ("*/15 * * * *", 4, |_, minute| minute % 15 == 0),
-    ("0 * * * *", 12, |_, minute| minute == 0),
+    ("*/15 * * * *", 12, |_, minute| minute % 15 == 0),
+    ("0 * * * *", 72, |_, minute| minute == 0),
     ("45 1,2 * * *", 72, |hour, minute| minute == 45 && (hour == 1 || hour == 2)),
     ("30 1 * * *", 72, |hour, minute| minute == 30 && hour == 1),
     ("30 2 * * *", 72, |hour, minute| minute == 30 && hour == 2),
@@ -507,6 +507,37 @@ fn croner_agrees_where_its_rule_is_the_same() {
         ("Antarctica/Casey", "00:00 → 03:00", "0 0 * * *"),
     ];
     assert_eq!(given_up, known.map(|(zone, change, text)| (zone, change.to_owned(), text)));
+}
+
+#[test]
+fn croner_differs_where_an_hour_is_written_out_and_a_minute_is_not() {
+    // It takes lines with several minutes or hours for rhythms: they are skipped in a gap and come
+    // twice in a fold. An hour that is written out is meant here, as in cronie.
+    let zone = chrono_tz::America::New_York;
+    let rules = witness(&ZoneName::parse("America/New_York").unwrap()).unwrap();
+    let shown = |at: i64| DateTime::from_timestamp(at, 0).unwrap().format("%H:%M").to_string();
+    for (text, from, ours, theirs) in [
+        ("45 1,2 * * *", "2026-03-08T05:00:00Z", &["06:45", "07:00"][..], &["06:45"][..]),
+        ("*/20 2 * * *", "2026-03-08T05:00:00Z", &["07:00"], &[]),
+        ("45 1,2 * * *", "2026-11-01T04:00:00Z", &["05:45", "07:45"], &["05:45", "06:45", "07:45"]),
+        (
+            "30 0-3 * * *",
+            "2026-03-08T05:00:00Z",
+            &["05:30", "06:30", "07:00", "07:30"],
+            &["05:30", "06:30", "07:30"],
+        ),
+    ] {
+        let line = line(text);
+        let (gap, fold) = (Gap::implied(line.hours()), Fold::implied(line.hours()));
+        let table = Timetable { line: &line, rules: &rules, gap, fold };
+        let (from, to) = (at(from), at(from) + TimeDelta::hours(5));
+        let found: Vec<String> =
+            slots(table, from, to).iter().map(|h| shown(h.at.timestamp())).collect();
+        assert_eq!(found, ours, "{text} {from}");
+        let found: Vec<String> =
+            croner(zone, text, from, to).unwrap().into_iter().map(shown).collect();
+        assert_eq!(found, theirs, "{text} {from}");
+    }
 }
 
 #[test]
