@@ -91,10 +91,12 @@ pub(super) fn demo(args: &DemoArgs) -> Exit {
     let program = std::env::args().next().unwrap_or_else(|| "allswell".into());
     let _ = write!(
         text,
-        "\nChange a check or the data, and look again:\n  \
-         {program} run --config {shown}/allswell.yaml --window {DATES}\n  \
+        "\nChange a check or the data, and look again at everything; at some days; at the calendar:\n  \
+         {program} demo --folder {shown}\n  \
+         {program} run --config {shown}/allswell.yaml --window 2025-10-20..2025-11-10\n  \
          {program} next --config {shown}/allswell.yaml --zone America/New_York --from 2025-11-01\n\
-         The first ends with 1 as long as something is violated. To begin anew, remove {shown}.\n"
+         The data is of 2025: a plain `run` looks at last night, and finds none. To begin anew, remove \
+         {shown}.\n"
     );
     // A new demo is there to show all three verdicts: that it does so is its success.
     let seen = |exit: Exit| outcomes.iter().any(|o| Exit::of(std::slice::from_ref(o)) == exit);

@@ -69,7 +69,7 @@ type Names = fn(i64, i64) -> bool;
 
 const NAMED: [(&str, i64, Names); 5] = [
     ("*/15 * * * *", 12, |_, minute| minute % 15 == 0),
-    ("0 * * * *", 72, |_, minute| minute == 0),
+    ("0 * * * *", 24, |_, minute| minute == 0),
     ("45 1,2 * * *", 72, |hour, minute| minute == 45 && (hour == 1 || hour == 2)),
     ("30 1 * * *", 72, |hour, minute| minute == 30 && hour == 1),
     ("30 2 * * *", 72, |hour, minute| minute == 30 && hour == 2),

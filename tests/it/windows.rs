@@ -406,14 +406,23 @@ fn the_days_of_thirty_years_tile_and_begin_when_clocks_say() {
         let walked = tile(name, rules, day, from, to);
         assert_eq!(walked, 10_957, "{name}");
         // The first minute at which each date is shown, by walking through all of them.
-        let mut minute = rules.day_start(from);
-        let mut tomorrow = from.succ_opt().unwrap();
-        while tomorrow < to {
-            minute += TimeDelta::minutes(1);
-            if rules.date_at(minute) >= tomorrow {
-                assert_eq!(rules.day_start(tomorrow), minute, "{name} {tomorrow}");
-                tomorrow = tomorrow.succ_opt().unwrap();
+        let (mut minute, end) =
+            (rules.day_start(from).timestamp(), rules.day_start(to).timestamp());
+        let started = minute;
+        let later = rules.changes().iter().skip_while(|c| c.at.timestamp() <= started);
+        let mut changes = later.peekable();
+        let mut offset = i64::from(rules.offset_at(rules.day_start(from)).secs());
+        let mut tomorrow = (minute + offset).div_euclid(86_400) + 1;
+        while minute < end {
+            while changes.peek().is_some_and(|change| change.at.timestamp() <= minute) {
+                offset = i64::from(changes.next().unwrap().after.secs());
             }
+            if minute + offset >= tomorrow * 86_400 {
+                let date = DateTime::from_timestamp(tomorrow * 86_400, 0).unwrap().date_naive();
+                assert_eq!(rules.day_start(date).timestamp(), minute, "{name} {date}");
+                tomorrow += 1;
+            }
+            minute += 60;
         }
     }
 }
