@@ -27,6 +27,7 @@ pub mod catalogue;
 pub mod duration;
 pub mod fault;
 
+pub mod aggregate;
 mod effects;
 pub mod name;
 pub mod nearest;

@@ -27,10 +27,7 @@ impl Exit {
             |wanted: fn(&Verdict) -> bool| outcomes.iter().any(|o| wanted(&o.judgement.verdict));
         if any(|v| matches!(v, Verdict::Violated(_))) {
             Self::Violated
-        } else if any(|v| matches!(v, Verdict::Unconfirmed(_)))
-            // A list of zones is no proof of what is to be looked at in them.
-            || outcomes.iter().all(Outcome::is_zone_list)
-        {
+        } else if outcomes.is_empty() || any(|v| matches!(v, Verdict::Unconfirmed(_))) {
             Self::Unconfirmed
         } else {
             Self::Confirmed

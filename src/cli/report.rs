@@ -52,6 +52,8 @@ pub(super) enum Why {
     Paused(DateTime<Utc>, Option<ZoneName>),
     /// These dates are taken out, in a zone.
     Excepted(Vec<NaiveDate>, ZoneName),
+    /// Nobody says anything: clocks leave these dates out.
+    NoSuchDate(Vec<NaiveDate>, ZoneName),
 }
 
 impl Aside {
@@ -68,9 +70,33 @@ impl Aside {
                 let dates: Vec<String> = dates.iter().take(TOLD).map(ToString::to_string).collect();
                 ("excepted   ", format!("{} in {zone}", dates.join(", ")), because)
             }
+            Why::NoSuchDate(dates, zone) => {
+                let dates: Vec<String> = dates.iter().take(TOLD).map(ToString::to_string).collect();
+                (
+                    "no such day",
+                    format!("{} in {zone}: clocks leave it out", dates.join(", ")),
+                    None,
+                )
+            }
         };
-        let because = because.map_or("", String::as_str);
-        format!("{}  {id:<ids$}  {what}: {because}", paint.yellow(word))
+        let because = because.map_or(String::new(), |because| format!(": {because}"));
+        format!("{}  {id:<ids$}  {what}{because}", paint.yellow(word))
+    }
+
+    fn json(&self) -> Value {
+        let texts = |dates: &[NaiveDate]| dates.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let (why, zone, until, dates) = match &self.why {
+            Why::Paused(until, zone) => ("paused", zone.as_ref(), Some(shown(*until)), Vec::new()),
+            Why::Excepted(dates, zone) => ("excepted", Some(zone), None, texts(dates)),
+            Why::NoSuchDate(dates, zone) => ("no_such_date", Some(zone), None, texts(dates)),
+        };
+        json!({
+            "check": self.check.id.as_str(),
+            "why": why,
+            "zone": zone.map(ZoneName::as_str),
+            "until": until,
+            "dates": dates,
+        })
     }
 }
 
@@ -135,10 +161,7 @@ fn groups(outcomes: &[Outcome]) -> Vec<Group<'_>> {
 impl Group<'_> {
     fn rank(&self) -> u8 {
         let ranks = self.outcomes.iter().map(|o| rank(&o.judgement.verdict));
-        let worst = ranks.min().unwrap_or(CONFIRMED);
-        // A list of zones is no proof of what is to be looked at in them.
-        let nothing = self.outcomes.iter().all(|outcome| outcome.is_zone_list());
-        if nothing { worst.min(UNCONFIRMED) } else { worst }
+        ranks.min().unwrap_or(CONFIRMED)
     }
 
     /// What is not confirmed, the list of zones first, then the newest windows.
@@ -204,13 +227,12 @@ fn place(outcome: &Outcome) -> String {
     place
 }
 
-const UNCONFIRMED: u8 = 1;
 const CONFIRMED: u8 = 2;
 
 fn rank(verdict: &Verdict) -> u8 {
     match verdict {
         Verdict::Violated(_) => 0,
-        Verdict::Unconfirmed(_) => UNCONFIRMED,
+        Verdict::Unconfirmed(_) => 1,
         Verdict::Confirmed => CONFIRMED,
     }
 }
@@ -252,9 +274,6 @@ fn details(text: &mut String, group: &Group<'_>, style: &Style<'_>) {
     }
     for (label, line) in told(&group.bad(), many) {
         add(text, label, &line);
-    }
-    if group.outcomes.iter().all(|outcome| outcome.is_zone_list()) && group.bad().is_empty() {
-        add(text, "because", "no window was looked at, and a list of zones alone is no proof");
     }
     for source in check.sources() {
         let address = style.addresses.get(source).map_or("", String::as_str);
@@ -352,6 +371,7 @@ pub(super) fn json(outcomes: &[Outcome], asides: &[Aside]) -> Value {
     json!({
         "format": 1,
         "runs": outcomes.iter().map(run).collect::<Vec<_>>(),
+        "asides": asides.iter().map(Aside::json).collect::<Vec<_>>(),
         "summary": {
             "confirmed": counts.confirmed,
             "violated": counts.violated,

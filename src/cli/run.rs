@@ -149,13 +149,15 @@ impl Round<'_> {
         let mut outcomes = Vec::new();
         for check in checks {
             let rules = |name: &_| self.zones.rules(name);
+            let mut list = None;
+            let (looks, asides) = (self.tasks.len() + self.early.len(), self.asides.len());
             let listed = match check.window.as_ref().map(|rule| &rule.zones) {
                 // Who waits for an instant is not asked for zones either.
                 Some(ZoneChoice::From(_)) if self.waits(&check) => continue,
                 Some(ZoneChoice::From(from)) => {
                     let listed = zone_list::list(&check, from, self.zones, sources, stop).await;
                     let task = Task::present(Arc::clone(&check));
-                    outcomes.push(Outcome::new(&task, self.now, listed.attempted));
+                    list = Some(Outcome::new(&task, self.now, listed.attempted));
                     for odd in listed.zones.iter().filter_map(|zone| self.zones.odd(zone)) {
                         complain(&format!("warning: {}: in the data, {odd}", check.id));
                     }
@@ -176,16 +178,27 @@ impl Round<'_> {
                     self.present(&series);
                 }
             }
+            let looked = self.tasks.len() + self.early.len() > looks;
+            let confirmed = |o: &Outcome| o.judgement.verdict == Verdict::Confirmed;
+            // A list of zones is no proof of what is to be looked at in them.
+            match list {
+                Some(list) if looked || !confirmed(&list) => outcomes.push(list),
+                Some(_) | None if looked || self.asides.len() > asides => {}
+                Some(_) | None => outcomes.push(self.nothing(check)),
+            }
         }
         outcomes.append(&mut self.early);
-        if self.tasks.is_empty() && outcomes.is_empty() && self.asides.is_empty() {
-            let message = "there is no window there to look at".to_owned();
-            return Err((message, Exit::Invalid));
-        }
         let progress = Progress::new(self.tasks.len());
         outcomes.extend(round(&self.tasks, sources, self.now, stop, |o| progress.saw(o)).await);
         progress.finish();
         Ok(outcomes)
+    }
+
+    /// What is said of a check of which there is no window.
+    fn nothing(&self, check: Arc<Check>) -> Outcome {
+        let note = "there is no window there to look at";
+        let attempted = Attempted::doubtful(Doubt::new(Cause::NoEvidence, note), Duration::ZERO);
+        Outcome::new(&Task::present(check), self.now, attempted)
     }
 
     /// Puts a check aside that its owner lets wait for an instant, whatever its zones are.
@@ -227,8 +240,12 @@ impl Round<'_> {
             let why = Why::Excepted(chosen.excepted, series.home.name.clone());
             self.put_aside(&series.check, why);
         }
+        if !chosen.left_out.is_empty() {
+            let why = Why::NoSuchDate(chosen.left_out, series.home.name.clone());
+            self.put_aside(&series.check, why);
+        }
         self.tasks.extend(chosen.windows.into_iter().map(|w| Task::window(series, w)));
-        if self.tasks.len() > TASKS_MAX {
+        if self.tasks.len() + self.early.len() > TASKS_MAX {
             let message =
                 format!("that is more than {TASKS_MAX} windows: ask for fewer days or checks");
             return Err((message, Exit::Invalid));

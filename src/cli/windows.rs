@@ -4,7 +4,7 @@ use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
 
 use crate::domain::agenda::delta;
 use crate::domain::series::Series;
-use crate::domain::window::{Span, Window, WindowRule};
+use crate::domain::window::{Frame, Span, Window, WindowRule};
 use crate::manifest;
 
 /// The most windows of one series: days of all years that have rules would be fewer.
@@ -25,6 +25,8 @@ pub(super) struct Chosen {
     pub(super) windows: Vec<Window>,
     /// Those that have not ended and settled, and when they will have.
     pub(super) unsettled: Vec<(Window, DateTime<Utc>)>,
+    /// Dates that clocks leave out.
+    pub(super) left_out: Vec<NaiveDate>,
     /// Dates that the owner takes out.
     pub(super) excepted: Vec<NaiveDate>,
 }
@@ -54,7 +56,9 @@ pub(super) fn choose(
     let mut chosen = Chosen::default();
     let mut take = |span: Span| {
         let settled = span.end + settle;
-        if series.excepts(span.date) {
+        if span.is_empty() {
+            chosen.left_out.push(span.date);
+        } else if series.excepts(span.date) {
             chosen.excepted.push(span.date);
         } else if settled > now {
             let windows = span.windows(rules, rule.split).into_iter();
@@ -78,7 +82,12 @@ pub(super) fn choose(
         Wanted::Dates(from, to) => {
             let end = rules.day_start(to);
             let mut span = rule.frame.span_of(rules, from);
-            while span.start < end {
+            // By their dates, so that one which clocks leave out is not passed over.
+            let lies_in = |span: &Span| match rule.frame {
+                Frame::Calendar(_) => span.date < to,
+                Frame::Grid(_) => span.start < end,
+            };
+            while lies_in(&span) {
                 take(span)?;
                 span = rule.frame.next(rules, &span);
             }

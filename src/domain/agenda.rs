@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use chrono::{DateTime, Datelike as _, NaiveDate, NaiveDateTime, TimeDelta, Utc};
 
-use crate::domain::check::CatchUp;
+use crate::domain::check::{CatchUp, CatchUpPolicy};
 use crate::domain::schedule::{Every, Schedule, Slots};
 use crate::domain::series::Series;
 use crate::domain::timetable::{Happening, What};
@@ -220,6 +220,7 @@ impl Spans<'_> {
         let at = match &mut self.slots {
             None => settled,
             Some(slots) => loop {
+                slots.pass_by(settled);
                 let slot = match self.slot {
                     Some(slot) => slot,
                     None => *self.slot.insert(slots.next()?),
@@ -302,6 +303,9 @@ pub struct Batch {
 
 impl Series {
     /// What is owed by now, since the record ends: at most about `most` items at once.
+    ///
+    /// A window is known by its bounds: where a schedule or the rules of its zone were changed, one
+    /// that is recorded already may come again, and is not written twice.
     pub fn owed(&self, since: Watermark, now: DateTime<Utc>, most: usize) -> Batch {
         let through = match since {
             Watermark::Through(at) => at,
@@ -311,7 +315,7 @@ impl Series {
         let mut dues: Vec<Due> = Vec::new();
         for entry in self.agenda_after(through).take_while(|entry| entry.at() <= now) {
             // What is due together stays together.
-            let full = dues.len() + batch.events.len() >= most;
+            let full = dues.len() + batch.events.len() >= most.max(1);
             if full && entry.at() > batch.watermark {
                 batch.complete = false;
                 break;
@@ -329,7 +333,9 @@ impl Series {
             self.slots_owed(&mut batch, &dues, now);
             return batch;
         }
-        let newest = self.last_dues(now).first().map(|due| due.at);
+        let latest = self.check.catch_up.policy == CatchUpPolicy::Latest && !dues.is_empty();
+        let newest = if latest { self.last_dues(now) } else { Vec::new() };
+        let newest = newest.first().map(Due::period);
         batch.owed = dues.into_iter().map(|due| self.promise(due, now, newest)).collect();
         batch
     }
@@ -337,26 +343,38 @@ impl Series {
     /// A new series owes its last window that was due, or a look at the present.
     fn first_owed(&self, loaded: DateTime<Utc>, now: DateTime<Utc>) -> Batch {
         let mut batch = Batch::empty(now);
-        let targets = match self.window() {
-            None => vec![Target::Slot(now)],
-            Some(_) => self.last_dues(now).into_iter().map(|due| due.target).collect(),
+        let (schedule, rules) = (&self.check.schedule, &self.clock.rules);
+        let dues = match self.window() {
+            Some(_) => self.last_dues(now),
+            None if self.excepts(rules.date_at(now)) || self.paused_until(now).is_some() => {
+                Vec::new()
+            }
+            // The slot before tells how long there is to the next.
+            None => {
+                let at = schedule.slot_by(rules, now).map_or(now, |slot| slot.at);
+                vec![Due { at, target: Target::Slot(now), slot: None }]
+            }
         };
-        for target in targets {
-            let due = Due { at: now, target, slot: None };
-            let by = loaded.max(now) + self.patience(&due);
-            let deadline = self.paused_until(now).map_or(by, |until| until + self.patience(&due));
-            let fate = Fate::Wait;
-            batch.owed.push(Owed { due, deadline_nominal: by, deadline, fate });
+        for due in dues {
+            let patience = self.patience(&due);
+            let deadline_nominal = loaded.max(self.held(loaded)) + patience;
+            let deadline = deadline_nominal.max(now + patience);
+            let due = Due { at: now, ..due };
+            batch.owed.push(Owed { due, deadline_nominal, deadline, fate: Fate::Wait });
         }
         batch
     }
 
     /// Slots are never caught up: the last is looked at now, the others are one hole.
     fn slots_owed(&self, batch: &mut Batch, dues: &[Due], now: DateTime<Utc>) {
+        // What falls into a pause is no slot.
+        let dues: Vec<Due> =
+            dues.iter().copied().filter(|due| self.held(due.at) == due.at).collect();
         let Some((last, missed)) = dues.split_last() else { return };
-        let (last, missed) = if batch.complete { (Some(last), missed) } else { (None, dues) };
+        let (last, missed) =
+            if batch.complete { (Some(last), missed) } else { (None, dues.as_slice()) };
         batch.missed_slots = missed.first().zip(missed.last()).map(|(a, b)| (a.at, b.at));
-        batch.owed.extend(last.map(|due| self.promise(*due, now, Some(due.at))));
+        batch.owed.extend(last.map(|due| self.promise(*due, now, Some(due.period()))));
     }
 
     /// What was due last by now: by walking forward from ever earlier.
@@ -381,27 +399,25 @@ impl Series {
         }
     }
 
+    /// When something that was due at an instant may be looked at: after the pause that it fell into.
+    fn held(&self, due: DateTime<Utc>) -> DateTime<Utc> {
+        let until = self.check.pause.as_ref().map(|pause| pause.until.instant(&self.home.rules));
+        until.map_or(due, |until| until.max(due))
+    }
+
     fn promise(&self, due: Due, now: DateTime<Utc>, newest: Option<DateTime<Utc>>) -> Owed {
         let patience = self.patience(&due);
         let CatchUp { policy, age } = self.check.catch_up;
-        let late = due.at + patience <= now;
-        let paused = self.paused_until(now).is_some();
-        let fate = if paused {
-            Fate::Wait
-        } else if late && due.at + delta(age) < now {
+        let held = self.held(due.at);
+        let late = held + patience <= now;
+        let fate = if late && held + delta(age) < now {
             Fate::Missed { open: true }
-        } else if late && !policy.catches_up(Some(due.at) == newest) {
+        } else if late && !policy.catches_up(Some(due.period()) == newest) {
             Fate::Missed { open: false }
         } else {
             Fate::Wait
         };
-        let held = self.paused_until(now).unwrap_or(due.at);
-        Owed {
-            due,
-            deadline_nominal: due.at + patience,
-            deadline: due.at.max(now).max(held) + patience,
-            fate,
-        }
+        Owed { due, deadline_nominal: held + patience, deadline: held.max(now) + patience, fate }
     }
 }
 

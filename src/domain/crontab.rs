@@ -277,6 +277,7 @@ impl Field {
         let range = match range.split_once('-') {
             _ if range == "*" => self.all(),
             None if step.is_some() => {
+                self.value(range)?;
                 let hint = format!("write `{range}-{}/{}`", self.values.1, step.unwrap_or(1));
                 return Err(self.fault(format!("`{item}` has no end to step to"), hint));
             }
@@ -294,6 +295,7 @@ impl Field {
         // `SAT-SUN` ends on the seventh day.
         let weekdays = self.names.len() == WEEKDAYS.len();
         let high = if weekdays && high == 0 && low > 0 { 7 } else { high };
+        let low = if weekdays && low == 7 && high < 7 { 0 } else { low };
         if low > high {
             let (first, last) = self.values;
             let end = if self.names.len() == 7 { "SAT".to_owned() } else { last.to_string() };
@@ -362,6 +364,7 @@ mod tests {
             ("0 6 * * SAT-SUN", "0 0 6 * * SUN,SAT"),
             ("0 6 * * SUN-SUN", "0 0 6 * * SUN"),
             ("0 6 * * 0-0", "0 0 6 * * SUN"),
+            ("0 6 * * 7-2", "0 0 6 * * SUN,MON,TUE"),
             ("0 0 1 JAN-12/3 *", "0 0 0 1 1,4,7,10 *"),
             ("*/15 * * * *", "0 */15 * * * *"),
             ("0 0 29 feb *", "0 0 0 29 2 *"),
@@ -404,6 +407,7 @@ mod tests {
             ("0 0 9 ? * MON#1", "6 fields", "five fields"),
             ("0 0 9 ? * 2-6", "6 fields", "`0 9 * * MON-FRI`"),
             ("5/90 * * * *", "no step", "1 to 59"),
+            ("99/3 * * * *", "not within", ""),
             ("0 0 1 JAN/3 *", "no end", "`JAN-12/3`"),
             ("CRON_TZ=UTC 0 0 * * *", "zone", "`zone: Europe/Berlin`"),
             ("@every 5m", "no time of the day", "{every: 5m}"),

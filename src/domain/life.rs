@@ -80,6 +80,8 @@ pub struct Row {
     pub deadline: DateTime<Utc>,
     /// How far it has come.
     pub state: State,
+    /// The last claim that was given out; a claim with an earlier number is fenced off.
+    pub epoch: u64,
     /// How many attempts were made in a row that said nothing.
     pub vain: u32,
     /// What its owner, or a change of rules, says beside the data.
@@ -107,8 +109,6 @@ pub enum State {
     },
     /// Somebody attempts it.
     Running {
-        /// Which claim it is: a later one fences it.
-        epoch: u64,
         /// When somebody else may take over.
         lease_until: DateTime<Utc>,
         /// What was recorded before, where it is tried again.
@@ -188,18 +188,17 @@ impl Row {
         lease_until: DateTime<Utc>,
         now: DateTime<Utc>,
     ) -> Result<Self, Stale> {
-        let (before, last) = match self.state {
+        // What is late is recorded first: a claim takes no alarm back.
+        let row = self.at(now);
+        let (before, last) = match row.state {
             State::Waiting { not_before, last } if not_before <= now => (None, last),
             State::Recorded(recorded) => (Some(recorded), None),
-            // Who held it did not come back.
-            State::Running { lease_until, before, epoch: held, .. }
-                if lease_until <= now && held < epoch =>
-            {
-                (before, Some(Cause::Interrupted))
-            }
             State::Waiting { .. } | State::Running { .. } => return Err(Stale),
         };
-        Ok(Self { state: State::Running { epoch, lease_until, before, last }, ..self })
+        if epoch <= row.epoch {
+            return Err(Stale);
+        }
+        Ok(Self { state: State::Running { lease_until, before, last }, epoch, ..row })
     }
 
     /// Writes down how an attempt ended.
@@ -210,10 +209,10 @@ impl Row {
     /// # Errors
     /// Where the row was claimed anew since.
     pub fn ended(self, epoch: u64, said: Said, now: DateTime<Utc>) -> Result<Self, Stale> {
-        let State::Running { epoch: held, before, .. } = self.state else { return Err(Stale) };
-        if held != epoch {
+        let (State::Running { before, .. }, true) = (self.at(now).state, self.epoch == epoch)
+        else {
             return Err(Stale);
-        }
+        };
         let vain = if said.is_fact() { 0 } else { self.vain.saturating_add(1) };
         let state = match (said, before) {
             (Said::Confirmed | Said::Violated, _) => {
@@ -236,23 +235,35 @@ impl Row {
         Ok(Self { state, vain, ..self })
     }
 
-    /// Lets time pass: what waits past its deadline is recorded, with the last cause, or as missed
-    /// where nobody looked at all; a claim that ran out is given back.
+    /// Lets time pass: what is not recorded by its deadline is, with the last cause, or as missed
+    /// where nobody looked at all, also while somebody attempts it; a claim that ran out is given back.
     pub fn at(self, now: DateTime<Utc>) -> Self {
+        let late = self.deadline <= now;
         let missing = |last: Option<Cause>| {
             let said = Said::Unconfirmed(last.unwrap_or(Cause::Missed));
-            State::Recorded(Recorded { said, at: self.deadline, tried: now })
+            Recorded { said, at: self.deadline, tried: now }
         };
         let state = match self.state {
-            State::Waiting { last, .. } if self.deadline <= now => missing(last),
-            State::Running { lease_until, before, .. } if lease_until <= now => match before {
-                Some(before) => State::Recorded(Recorded { tried: now, ..before }),
-                None if self.deadline <= now => missing(Some(Cause::Interrupted)),
-                None => State::Waiting { not_before: now, last: Some(Cause::Interrupted) },
-            },
-            State::Waiting { .. } | State::Running { .. } | State::Recorded(_) => self.state,
+            State::Waiting { last, .. } if late => State::Recorded(missing(last)),
+            State::Running { lease_until, before, last } => {
+                let over = lease_until <= now;
+                // Whether the claim ran out before the deadline or after it.
+                let last =
+                    if lease_until <= self.deadline { Some(Cause::Interrupted) } else { last };
+                match before.or_else(|| late.then(|| missing(last))) {
+                    Some(before) if over => State::Recorded(Recorded { tried: now, ..before }),
+                    Some(before) => {
+                        State::Running { lease_until, before: Some(before), last: None }
+                    }
+                    None if over => State::Waiting { not_before: now, last },
+                    None => self.state,
+                }
+            }
+            State::Waiting { .. } | State::Recorded(_) => self.state,
         };
-        Self { state, ..self }
+        let begins = self.recorded().is_none() && late;
+        let vain = if begins { 0 } else { self.vain };
+        Self { state, vain, ..self }
     }
 
     /// When it is to be tried next; nothing where it is not.
@@ -269,7 +280,8 @@ impl Row {
             State::Running { lease_until, .. } => return Some(lease_until),
             State::Recorded(recorded) => recorded,
         };
-        if matches!(self.ruling, Ruling::Excused | Ruling::Removed) {
+        let excused = self.ruling == Ruling::Excused && recorded.said != Said::Violated;
+        if excused || self.ruling == Ruling::Removed {
             return None;
         }
         match recorded.said {
@@ -286,7 +298,9 @@ impl Row {
     pub fn is_settled(&self, now: DateTime<Utc>) -> bool {
         match self.ruling {
             Ruling::Standing => false,
-            Ruling::Excused | Ruling::Removed => true,
+            // That it was missed is excused; what is wrong with it is not.
+            Ruling::Excused => self.recorded().is_none_or(|r| r.said != Said::Violated),
+            Ruling::Removed => true,
             Ruling::Waived { until } => until.is_none_or(|until| now < until),
             Ruling::Superseded { replaced } => replaced,
         }

@@ -159,6 +159,17 @@ impl Schedule {
     }
 }
 
+impl Slots<'_> {
+    /// Leaves out slots of a grid before an instant, of which there may be millions; a line's are
+    /// walked through, because of what is dropped between them.
+    pub fn pass_by(&mut self, before: DateTime<Utc>) {
+        match self {
+            Self::Every(_, last) => *last = (*last).max(before - TimeDelta::seconds(1)),
+            Self::Cron(_) => {}
+        }
+    }
+}
+
 impl Iterator for Slots<'_> {
     type Item = Happening;
 

@@ -17,6 +17,7 @@ use sqlparser::tokenizer::{
     Location, Token, TokenWithSpan, Tokenizer, TokenizerError, Whitespace, Word,
 };
 
+use crate::domain::aggregate::{OverNothing, over_nothing};
 use crate::domain::effects;
 use crate::domain::nearest::nearest;
 use crate::domain::parameter::Parameter;
@@ -59,6 +60,7 @@ pub struct Query {
     has_line_comment: bool,
     /// Where parameters stand in the text, in its order.
     uses: Vec<(Range<usize>, Parameter)>,
+    over_nothing: OverNothing,
 }
 
 /// Whether something is there to bind parameters to.
@@ -128,7 +130,8 @@ impl Query {
             refuse_function(token, &after)?;
         }
         let end = body.last().map(|t| t.span.end);
-        Ok(Self { text: up_to(text, end).to_owned(), has_line_comment, uses })
+        let over_nothing = over_nothing(body);
+        Ok(Self { text: up_to(text, end).to_owned(), has_line_comment, uses, over_nothing })
     }
 
     /// The parameters in it, in the order of the text, as often as they stand there.
@@ -158,17 +161,9 @@ impl Query {
         self.has_line_comment
     }
 
-    /// Says whether it brings one row whatever there is: an aggregate over everything.
-    ///
-    /// By its look: an aggregate in the first list of columns, and no grouping.
-    pub fn is_one_aggregate(&self) -> bool {
-        let lowered = self.text.to_ascii_lowercase();
-        let words: Vec<&str> = lowered.split_whitespace().collect();
-        let first = lowered.strip_prefix("select").map(str::trim_start).unwrap_or_default();
-        let aggregate = ["count(", "count (", "sum(", "min(", "max(", "avg(", "coalesce(sum("];
-        let grouped =
-            words.windows(2).any(|pair| pair == ["group", "by"]) || words.contains(&"having");
-        aggregate.iter().any(|name| first.starts_with(name)) && !grouped
+    /// What it brings where there is nothing to look at.
+    pub fn over_nothing(&self) -> OverNothing {
+        self.over_nothing
     }
 
     /// Returns the statement, as it was written.

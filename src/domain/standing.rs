@@ -145,7 +145,7 @@ pub fn lease(rows: &[Row], next_deadline: DateTime<Utc>, now: DateTime<Utc>) -> 
         match row.recorded() {
             Some(recorded) => match recorded.said {
                 Said::Confirmed => None,
-                Said::Violated => Some(recorded.at.min(row.deadline_nominal)),
+                Said::Violated => Some(recorded.at),
                 Said::Unconfirmed(_) => Some(row.deadline_nominal),
             },
             None => Some(row.deadline_nominal),

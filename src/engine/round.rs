@@ -62,11 +62,6 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Says whether it is of the list of zones that a check fans out over.
-    pub fn is_zone_list(&self) -> bool {
-        self.check.window.is_some() && self.window.is_none()
-    }
-
     /// What became of a task.
     pub fn new(task: &Task, slot: DateTime<Utc>, attempted: Attempted) -> Self {
         Self {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 
+use crate::domain::aggregate::OverNothing;
 use crate::domain::check::{Expect, Keys, MaxRows, Samples};
 use crate::domain::evidence::{Evidence, Measure, Minimum, Scope};
 use crate::domain::limit::{Limit, LimitFault, LimitParts, RowLimit};
@@ -44,12 +45,15 @@ impl Expectation {
     /// Says whether an aggregate over nothing would be taken for a proof: it brings one row, and
     /// zero satisfies every limit.
     pub(super) fn is_met_by_nothing(&self, query: &Query) -> bool {
-        let zero = Value::Number(Number::from(0_u64));
+        let value = match query.over_nothing() {
+            OverNothing::NoRow => return false,
+            OverNothing::Null => Value::Null,
+            OverNothing::Something => Value::Number(Number::from(0_u64)),
+        };
         let counts_rows = self.evidence.measure == Measure::Rows;
         let needed = matches!(self.evidence.minimum, Minimum::AtLeast(_));
         let limits = self.expect.values();
-        let all_hold = !limits.is_empty() && limits.values().all(|limit| limit.holds(&zero));
-        query.is_one_aggregate() && counts_rows && needed && all_hold
+        counts_rows && needed && !limits.is_empty() && limits.values().all(|l| l.holds(&value))
     }
 }
 

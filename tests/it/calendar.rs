@@ -215,6 +215,46 @@ fn a_window_that_is_not_over_is_unconfirmed_and_not_left_out() {
     assert!(text.contains("clock") && text.contains("settles at 2099-01-02T05:00:00Z"), "{text}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_of_which_nothing_is_looked_at_is_not_hidden_behind_a_good_one() {
+    let folder = Folder::new("hidden");
+    let db = Database::new(Engine::Sqlite).await;
+    db.prepare(
+        "create table t (z text, at text); create table a (z text); insert into a values ('UTC'); \
+         insert into t values ('UTC', '2011-12-30 12:00:00')",
+    )
+    .await;
+    let settings = format!("sources:\n  db: {{url: \"{}\", instants: sql}}\n", db.url());
+    fs::write(folder.path().join("allswell.yaml"), settings).unwrap();
+    fs::create_dir(folder.path().join("checks")).unwrap();
+    let fan = "    window: {period: day, zones_from: {sql: select z from a}}\n    except: {dates: \
+               [2011-12-30], because: closed}\n";
+    let checks = [
+        check("good", "    window: {period: day, zone: UTC}\n", BOUNDS),
+        check("fan", fan, IN_ZONE),
+        check("apia", "    window: {period: day, zone: Pacific/Apia}\n", BOUNDS),
+    ];
+    fs::write(folder.path().join("checks/all.yaml"), format!("{HEAD}{}", checks.concat())).unwrap();
+    let output = allswell(folder.path(), &["run", "--window", "2011-12-30"]);
+    let text = out(&output);
+    assert_eq!(code(&output), 0, "{text}");
+    assert!(text.contains("excepted     fan   2011-12-30 in UTC: closed"), "{text}");
+    assert!(
+        text.contains("no such day  apia  2011-12-30 in Pacific/Apia: clocks leave it out"),
+        "{text}"
+    );
+    assert!(text.contains("1 confirmed, 0 violated, 0 unconfirmed"), "{text}");
+    let args = ["run", "--window", "2011-12-30", "--check", "fan", "--output", "json"];
+    let output = allswell(folder.path(), &args);
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((code(&output), report["runs"].as_array().unwrap().len()), (2, 0), "{report}");
+    assert_eq!(report["asides"][0]["why"], "excepted");
+    // Before there are rules there is no window, which is no proof either.
+    let output = allswell(folder.path(), &["run", "--at", "1970-01-02", "--check", "apia"]);
+    assert_eq!(code(&output), 2, "{}", out(&output));
+    assert!(out(&output).contains("there is no window there to look at"), "{}", out(&output));
+}
+
 #[test]
 fn old_names_of_zones_are_taken_and_told() {
     let window = "    window: {period: day, zone: Europe/Kiev}\n";

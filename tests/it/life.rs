@@ -37,6 +37,7 @@ fn row_known_at(kind: Kind, place: usize, known: DateTime<Utc>) -> Row {
         deadline_nominal: due(place) + PATIENCE,
         deadline: due(place).max(known) + PATIENCE,
         state: State::Waiting { not_before: due(place), last: None },
+        epoch: 0,
         vain: 0,
         ruling: Ruling::Standing,
     }
@@ -123,15 +124,15 @@ impl History {
             Said::Unconfirmed(cause) => !cause.may_pass() || *at >= deadline,
             Said::Confirmed | Said::Violated => false,
         });
-        let crashed = self.crashes.iter().rfind(|at| **at <= now);
         let last = self.results.last();
-        let held = self.crashes.iter().any(|at| *at > now);
         if recorded_at_once {
             return last.map(|(_, said)| *said);
         }
-        if now < deadline || held {
+        // Past the deadline it is recorded, whoever holds it.
+        if now < deadline {
             return None;
         }
+        let crashed = self.crashes.iter().rfind(|until| **until <= deadline);
         Some(match (last, crashed) {
             // A claim that runs out says something later than the last result.
             (Some((at, _)), Some(crash)) if crash > at => Said::Unconfirmed(Cause::Interrupted),
@@ -143,7 +144,9 @@ impl History {
 
     fn is_settled(&self, now: DateTime<Utc>) -> bool {
         match self.ruling {
-            Some(Ruling::Removed | Ruling::Excused) => true,
+            Some(Ruling::Removed) => true,
+            // That nobody looked is excused; what is wrong is not.
+            Some(Ruling::Excused) => self.recorded(now) != Some(Said::Violated),
             Some(Ruling::Waived { until }) => until.is_none_or(|until| until > now),
             Some(Ruling::Superseded { .. }) => self.replaced_at.is_some_and(|at| at <= now),
             Some(Ruling::Standing) | None => false,
@@ -227,8 +230,12 @@ impl World {
             }
             Happens::Ghost(place, said) => {
                 if let Some(row) = self.rows.get(place) {
-                    let ghost = row.ended(self.epoch + 7, said, self.now);
-                    assert_eq!(ghost, Err(Stale), "a stale write is fenced off");
+                    for epoch in [self.epoch + 7, row.epoch.wrapping_sub(1)] {
+                        let ghost = row.ended(epoch, said, self.now);
+                        assert_eq!(ghost, Err(Stale), "a stale write is fenced off");
+                    }
+                    let again = row.claim(row.epoch, self.now + LEASE, self.now);
+                    assert_eq!(again, Err(Stale), "a number is given out once");
                 }
             }
             Happens::Waive(place, minutes) => {
@@ -279,9 +286,8 @@ impl World {
         for (place, row) in self.rows.iter().enumerate() {
             let model = self.history[place].recorded(self.now);
             assert_eq!(row.recorded().map(|r| r.said), model, "window {place}: {row:?}");
-            // Law 4: past its deadline, and unless somebody holds it, everything is recorded.
-            let held = matches!(row.state, State::Running { .. });
-            assert!(row.recorded().is_some() || held || self.now < row.deadline, "{row:?}");
+            // Law 4: past its deadline everything is recorded, whoever holds it.
+            assert!(row.recorded().is_some() || self.now < row.deadline, "{row:?}");
         }
         let bad = self.model_bad();
         let before = self.standings;
@@ -431,6 +437,9 @@ fn a_window_that_nobody_could_look_at_is_tried_on_ever_more_rarely() {
         assert!(pauses.len() < 500, "it ends");
     }
     assert_eq!(pauses[..8], [0, 1, 2, 4, 8, 16, 32, 60]);
+    // From the deadline on they begin with a minute again.
+    let late = pauses.iter().skip(8).position(|pause| *pause == 120).unwrap() + 8;
+    assert_eq!(pauses[late..late + 4], [120, 240, 480, 960]);
     assert_eq!(*pauses.last().unwrap(), 3_600);
     assert!(now - due(0) <= age && now - due(0) > age - TimeDelta::hours(2));
     let recorded =

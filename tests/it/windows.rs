@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use allswell::domain::agenda::{Entry, Fate, Omission, Target, Watermark};
+use allswell::domain::schedule::Except;
 use allswell::domain::series::Series;
 use allswell::domain::sql::Engine;
 use allswell::domain::window::{Frame, GridStep, Period, Span, Split, Window};
@@ -442,6 +443,40 @@ fn a_pause_makes_windows_wait_and_loses_none() {
 }
 
 #[test]
+fn a_pause_that_is_over_is_no_reason_for_an_alarm() {
+    let more = "    pause: {until: 2026-05-20, because: moving}\n    catch_up: {policy: all, age: 2d}\n    result_by: 1h\n";
+    let series = series("{period: day, zones: [UTC]}", more).remove(0);
+    let since = Watermark::Through(at("2026-05-10T00:00:00Z"));
+    for now in ["2026-05-19T23:59:00Z", "2026-05-20T00:00:00Z", "2026-05-20T00:30:00Z"] {
+        let batch = series.owed(since, at(now), 100);
+        assert!(batch.owed.iter().all(|owed| owed.fate == Fate::Wait), "{now}");
+    }
+    // Slots in a pause are no slots: neither looked at in a heap, nor a hole.
+    let paused =
+        snapshot("    schedule: {every: 5m}\n    pause: {until: 2026-05-20, because: moving}\n");
+    let batch = paused.owed(since, at("2026-05-19T12:00:00Z"), 10_000);
+    assert_eq!((batch.owed.len(), batch.missed_slots), (0, None));
+    let batch = paused.owed(since, at("2026-05-20T00:07:00Z"), 10_000);
+    assert_eq!(batch.owed.len(), 1);
+    assert!(batch.missed_slots.is_none_or(|(first, _)| first >= at("2026-05-20T00:00:00Z")));
+}
+
+#[test]
+fn a_new_series_is_given_its_time() {
+    let loaded = at("2026-05-01T06:59:59Z");
+    let hourly = snapshot("    schedule: {cron: \"0 * * * *\", zone: UTC}\n");
+    let daily =
+        series("{period: day, zones: [UTC]}", "    schedule: {cron: \"0 7 * * *\"}\n").remove(0);
+    for series in [hourly, daily] {
+        let batch = series.owed(Watermark::New { loaded }, loaded, 10);
+        assert_eq!(batch.owed.len(), 1);
+        assert_eq!(batch.owed[0].deadline - loaded, TimeDelta::hours(1));
+    }
+    let closed = snapshot("    except: {dates: [2026-05-01], because: closed}\n");
+    assert_eq!(closed.owed(Watermark::New { loaded }, loaded, 10).owed, []);
+}
+
+#[test]
 fn patience_is_an_hour_or_the_time_to_the_next() {
     let patience = |series: &Series| {
         let mut dues = series.agenda_after(at("2026-03-28T00:30:00Z"));
@@ -487,11 +522,22 @@ fn new_rules_put_new_windows_in_the_place_of_those_that_they_move() {
         "what is not moved stays"
     );
     let moved = vancouver.superseded(&recorded, now, now).unwrap();
-    assert_eq!(moved.old, recorded[3..]);
-    let (start, end) = (moved.old[0].0, moved.old.last().unwrap().1);
-    assert!(moved.new[0].start <= start && moved.new.last().unwrap().end <= end);
+    let old_bounds: Vec<_> = moved.old.iter().map(|(bounds, _)| *bounds).collect();
+    assert_eq!(old_bounds, recorded[3..]);
+    for ((start, end), by) in &moved.old {
+        // Every instant of an old window is in one that stands for it, over or not.
+        assert!(by[0].start <= *start && by.last().unwrap().end >= *end);
+        assert!(by.windows(2).all(|pair| pair[0].end == pair[1].start));
+    }
     assert!(moved.new.windows(2).all(|pair| pair[0].end == pair[1].start), "they tile");
-    assert!(end - moved.new.last().unwrap().end < TimeDelta::days(1), "but for what is not over");
+    assert!(moved.new.iter().all(|window| window.end <= now), "and are over");
+    // What an owner takes out later, or lets settle longer, moves no window.
+    let mut check = (*vancouver.check).clone();
+    let dates = vec!["2026-10-30".parse().unwrap()];
+    check.except = Some(Except { dates, because: "closed".into() });
+    check.window.as_mut().unwrap().settle = std::time::Duration::from_secs(2 * 86_400);
+    let changed = Series { check: Arc::new(check), ..vancouver.clone() };
+    assert_eq!(changed.superseded(&recorded[..3], recorded[2].1, now), None);
     assert_eq!(old.superseded(&recorded, now, now), None);
 
     // Today's rules end 1 November at 07:00Z, an hour before the old ones: stopped between the two, the
