@@ -132,7 +132,8 @@ pub(super) fn text(outcomes: &[Outcome], asides: &[Aside], style: &Style<'_>) ->
     let of_rank = |wanted| windows.clone().filter(|o| rank(&o.judgement.verdict) == wanted).count();
     if windows.clone().count() > 0 {
         let (all, bad, unknown) = (windows.clone().count(), of_rank(0), of_rank(1));
-        let _ = write!(text, "; of {all} windows {bad} violated, {unknown} unconfirmed");
+        let noun = if all == 1 { "window" } else { "windows" };
+        let _ = write!(text, "; of {all} {noun} {bad} violated, {unknown} unconfirmed");
     }
     text.push('\n');
     text

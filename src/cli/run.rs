@@ -98,7 +98,8 @@ pub(super) fn look(
     }
     let left_out = if wanted.is_some() { others.len() } else { 0 };
     if left_out > 0 {
-        complain(&format!("{left_out} checks without a window are left out"));
+        let checks = if left_out == 1 { "check" } else { "checks" };
+        complain(&format!("left out: {left_out} {checks} without a window"));
     }
     let checks = || checks.iter().filter(|c| wanted.is_none() || c.window.is_some());
     let mut sources = Sources::new();

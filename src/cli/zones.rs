@@ -55,7 +55,9 @@ pub(super) fn zones(args: &ZonesArgs) -> Exit {
         };
         let lists = catalogue.checks().iter().filter(from).count();
         if lists > 0 {
-            let note = format!("the zones of {lists} checks come from queries, and none was asked");
+            let checks = if lists == 1 { "check" } else { "checks" };
+            let note =
+                format!("the zones of {lists} {checks} come from queries, which were not asked");
             report.warnings.push(note);
         }
     } else {

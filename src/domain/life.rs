@@ -209,11 +209,12 @@ impl Row {
     /// # Errors
     /// Where the row was claimed anew since.
     pub fn ended(self, epoch: u64, said: Said, now: DateTime<Utc>) -> Result<Self, Stale> {
-        let (State::Running { before, .. }, true) = (self.at(now).state, self.epoch == epoch)
-        else {
+        // What fell late meanwhile is recorded first, and what is tried then is tried anew.
+        let row = self.at(now);
+        let (State::Running { before, .. }, true) = (row.state, row.epoch == epoch) else {
             return Err(Stale);
         };
-        let vain = if said.is_fact() { 0 } else { self.vain.saturating_add(1) };
+        let vain = if said.is_fact() { 0 } else { row.vain.saturating_add(1) };
         let state = match (said, before) {
             (Said::Confirmed | Said::Violated, _) => {
                 let same = before.filter(|before| before.said == said);
@@ -232,7 +233,7 @@ impl Row {
             }
             (Said::Unconfirmed(_), None) => State::Recorded(Recorded { said, at: now, tried: now }),
         };
-        Ok(Self { state, vain, ..self })
+        Ok(Self { state, vain, ..row })
     }
 
     /// Lets time pass: what is not recorded by its deadline is, with the last cause, or as missed

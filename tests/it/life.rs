@@ -448,6 +448,28 @@ fn a_window_that_nobody_could_look_at_is_tried_on_ever_more_rarely() {
 }
 
 #[test]
+fn an_attempt_that_outlasts_the_deadline_is_an_alarm_while_it_runs_and_begins_the_count_anew() {
+    let mut row = row(Kind::Window, 0);
+    let late = row.deadline;
+    // Seven attempts in vain, and one that begins in time and ends too late.
+    let mut now = due(0);
+    for epoch in 1..8 {
+        row = row.claim(epoch, now + LEASE, now).unwrap();
+        row = row.ended(epoch, Said::Unconfirmed(Cause::Busy), now).unwrap();
+        now = row.wake_at(None, PATIENCE).unwrap();
+    }
+    let begun = late - TimeDelta::minutes(1);
+    row = row.claim(8, begun + LEASE, begun).unwrap();
+    assert_eq!(row.open(begun), None);
+    assert_eq!(row.at(late).open(late), Some(Said::Unconfirmed(Cause::Busy)));
+    let ended = late + TimeDelta::minutes(1);
+    let tried = row.ended(8, Said::Unconfirmed(Cause::Timeout), ended).unwrap();
+    assert_eq!(tried.open(ended), Some(Said::Unconfirmed(Cause::Timeout)));
+    let age = TimeDelta::days(35);
+    assert_eq!(tried.wake_at(None, age), Some(ended + TimeDelta::minutes(1)));
+}
+
+#[test]
 fn a_violated_window_is_tried_again_with_the_next_due_and_at_most_hourly() {
     let row = row(Kind::Window, 0);
     let claimed = row.claim(1, due(0) + LEASE, due(0)).unwrap();
