@@ -21,7 +21,12 @@ pub mod series;
 
 pub mod life;
 pub mod standing;
+pub mod succession;
 pub mod supersession;
+
+pub mod backoff;
+pub mod breaker;
+pub mod budget;
 
 pub mod catalogue;
 pub mod duration;

@@ -7,10 +7,12 @@ pub mod domain;
 
 pub mod bounded;
 pub mod clock;
+pub mod dial;
 pub mod dsn;
 pub mod secret;
 pub mod zones;
 
+pub mod ledger;
 pub mod manifest;
 pub mod source;
 

@@ -9,6 +9,7 @@ mod document;
 mod expectation;
 mod file;
 mod folder;
+mod identity;
 mod timing;
 mod yaml;
 
@@ -78,20 +79,31 @@ pub fn load(paths: &[impl AsRef<Path>], world: World<'_>) -> Result<Catalogue, V
     }
 }
 
+/// Reads every `*.yaml` and `*.yml` under the given files and folders, without parsing them.
+///
+/// # Errors
+/// What of them cannot be read.
+pub fn texts(paths: &[impl AsRef<Path>]) -> Result<Vec<Text>, Vec<Fault>> {
+    let mut faults = Vec::new();
+    let texts = folder::read(paths, &mut faults);
+    if faults.is_empty() { Ok(texts) } else { Err(faults) }
+}
+
 /// Parses texts into one catalogue.
 ///
 /// # Errors
 /// All faults of all texts.
 pub fn parse(texts: &[Text], world: World<'_>) -> Result<Catalogue, Vec<Fault>> {
     let (mut faults, mut warnings) = (Vec::new(), Vec::new());
-    let mut declared = Vec::new();
+    let (mut declared, mut removed) = (Vec::new(), Vec::new());
     for text in texts {
         let read = file::checks(text, &world);
         declared.extend(read.declared);
+        removed.extend(read.removed);
         faults.extend(read.faults);
         warnings.extend(read.warnings);
     }
-    let checks = folder::unique(declared, &mut faults);
+    let (checks, removed) = identity::settle(declared, removed, &mut faults);
     if faults.is_empty() && checks.is_empty() {
         faults.push(Fault::of_file(
             texts.first().map_or("", |t| t.file.as_str()),
@@ -100,5 +112,5 @@ pub fn parse(texts: &[Text], world: World<'_>) -> Result<Catalogue, Vec<Fault>> 
              check\")",
         ));
     }
-    if faults.is_empty() { Ok(Catalogue::new(checks, warnings)) } else { Err(faults) }
+    if faults.is_empty() { Ok(Catalogue::new(checks, removed, warnings)) } else { Err(faults) }
 }

@@ -3,6 +3,8 @@
 //! As strict as the language of checks. Faults never repeat what stands in the file: it is where
 //! people put passwords by mistake.
 
+mod daemon;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -15,7 +17,9 @@ use crate::manifest::{self, Document, Engines, Map, Node, Place, Text};
 use crate::secret::Reference;
 use crate::source::{Instants, SourceSettings};
 
-const SETTINGS_KEYS: [&str; 2] = ["checks", "sources"];
+pub use daemon::{Grace, LedgerEntry, WebEntry};
+
+const SETTINGS_KEYS: [&str; 5] = ["checks", "sources", "ledger", "web", "grace"];
 const SOURCE_KEYS: [&str; 6] =
     ["url", "password", "connections", "timeout", "instants", "allow_superuser"];
 const BYTES_MAX: u64 = 1 << 20;
@@ -30,6 +34,12 @@ pub struct Settings {
     pub checks: Vec<PathBuf>,
     /// The watched databases.
     pub sources: Vec<SourceEntry>,
+    /// Where the daemon keeps its record.
+    pub ledger: LedgerEntry,
+    /// Where the daemon listens, and to whom.
+    pub web: WebEntry,
+    /// How long the daemon lets attempts end when it is told to stop.
+    pub grace: Grace,
 }
 
 /// One watched database, its password still a reference.
@@ -136,7 +146,13 @@ fn settings(doc: &mut Document<'_>, folder: &Path) -> Option<Settings> {
         let shown = if SourceName::parse(name).is_ok() { name } else { "?" };
         sources.extend(source(doc, name, node, Place::Key(&place, shown), folder));
     }
-    Some(Settings { checks, sources })
+    let ledger = daemon::ledger(doc, &map, folder);
+    let web = daemon::web(doc, &map, folder);
+    let grace = optional(&map, "grace", |node| {
+        doc.parsed(node, Place::Key(&Place::Root, "grace"), Grace::parse)
+    });
+    let grace = grace?.unwrap_or_default();
+    Some(Settings { checks, sources, ledger: ledger?, web: web?, grace })
 }
 
 fn source(

@@ -340,6 +340,16 @@ impl Series {
         batch
     }
 
+    /// What is due next after an instant, and until when it is not an alarm; nothing where the years
+    /// that have rules are over.
+    pub fn next_promise(&self, after: DateTime<Utc>) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
+        let due = self.agenda_after(after).find_map(|entry| match entry {
+            Entry::Due(due) => Some(due),
+            Entry::Event(_) => None,
+        })?;
+        Some((due.at, self.held(due.at) + self.patience(&due)))
+    }
+
     /// A new series owes its last window that was due, or a look at the present.
     fn first_owed(&self, loaded: DateTime<Utc>, now: DateTime<Utc>) -> Batch {
         let mut batch = Batch::empty(now);

@@ -5,13 +5,24 @@ use std::sync::Arc;
 
 use crate::domain::check::Check;
 use crate::domain::fault::Fault;
+use crate::domain::name::CheckId;
 use crate::domain::nearest::suggestion;
 
 /// All checks that are loaded, in the order of their files.
 #[derive(Debug, Clone, Default)]
 pub struct Catalogue {
     checks: Vec<Arc<Check>>,
+    removed: Vec<Removed>,
     warnings: Vec<Fault>,
+}
+
+/// A check that was, and that its owner took out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Removed {
+    /// Its id.
+    pub id: CheckId,
+    /// Why.
+    pub because: String,
 }
 
 /// Which checks are wanted; an empty list wants all.
@@ -26,19 +37,25 @@ pub struct Selection {
 }
 
 impl Catalogue {
-    /// Holds checks whose ids are known to differ, and what their owners should know about them.
-    pub fn new(checks: Vec<Check>, warnings: Vec<Fault>) -> Self {
+    /// Holds checks whose ids are known to differ, those that are known to be gone, and what their
+    /// owners should know about them.
+    pub fn new(checks: Vec<Check>, removed: Vec<Removed>, warnings: Vec<Fault>) -> Self {
         debug_assert_eq!(
             checks.iter().map(|c| &c.id).collect::<BTreeSet<_>>().len(),
             checks.len(),
             "the manifest refuses duplicate ids"
         );
-        Self { checks: checks.into_iter().map(Arc::new).collect(), warnings }
+        Self { checks: checks.into_iter().map(Arc::new).collect(), removed, warnings }
     }
 
     /// All checks.
     pub fn checks(&self) -> &[Arc<Check>] {
         &self.checks
+    }
+
+    /// The checks that their owners took out.
+    pub fn removed(&self) -> &[Removed] {
+        &self.removed
     }
 
     /// What is accepted, and had better be written otherwise.

@@ -17,6 +17,8 @@ use crate::domain::window::{WindowRule, ZoneChoice};
 pub struct Check {
     /// Its stable identity.
     pub id: CheckId,
+    /// Its earlier identity, whose history it goes on with.
+    pub was: Option<CheckId>,
     /// What is broken if it is violated, in its owner's words.
     pub why: String,
     /// Who answers.

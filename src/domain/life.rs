@@ -5,6 +5,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use crate::domain::backoff::{Draw, doubled};
 use crate::domain::verdict::{Cause, Verdict};
 
 /// What an attempt said, without its finding.
@@ -89,7 +90,7 @@ pub struct Row {
 }
 
 /// What a row is of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     /// Of a window.
     Window,
@@ -162,12 +163,6 @@ const TRIED_ON: (TimeDelta, TimeDelta) = (TimeDelta::minutes(1), TimeDelta::hour
 /// The first pause between attempts before the deadline, and the longest.
 const RETRIED: (TimeDelta, TimeDelta) = (TimeDelta::seconds(1), TimeDelta::minutes(1));
 
-/// A pause that doubles with each attempt in vain.
-fn doubled((first, longest): (TimeDelta, TimeDelta), vain: u32) -> TimeDelta {
-    let factor = 1_i32.checked_shl(vain.saturating_sub(1).min(16)).unwrap_or(i32::MAX);
-    first.checked_mul(factor).map_or(longest, |pause| pause.min(longest))
-}
-
 impl Row {
     /// What is recorded of it, also while it is tried again.
     pub fn recorded(&self) -> Option<Recorded> {
@@ -228,12 +223,37 @@ impl Row {
                 State::Recorded(Recorded { said, tried: now, ..before })
             }
             (Said::Unconfirmed(cause), None) if cause.may_pass() && now < self.deadline => {
-                let pause = now + doubled(RETRIED, vain);
+                let pause = now + doubled(RETRIED.0, RETRIED.1, vain);
                 State::Waiting { not_before: pause.min(self.deadline), last: Some(cause) }
             }
             (Said::Unconfirmed(_), None) => State::Recorded(Recorded { said, at: now, tried: now }),
         };
         Ok(Self { state, vain, ..row })
+    }
+
+    /// Holds it back until an instant, where it waits: what is held back goes on to its deadline, and
+    /// says then what it waited for.
+    #[must_use]
+    pub fn put_off(self, cause: Cause, until: DateTime<Utc>) -> Self {
+        match self.state {
+            State::Waiting { .. } => {
+                let not_before = until.min(self.deadline);
+                Self { state: State::Waiting { not_before, last: Some(cause) }, ..self }
+            }
+            State::Running { .. } | State::Recorded(_) => self,
+        }
+    }
+
+    /// Scatters when it is tried again after an attempt in vain.
+    #[must_use]
+    pub fn scattered(self, now: DateTime<Utc>, draw: Draw) -> Self {
+        match self.state {
+            State::Waiting { not_before, last } if not_before > now => {
+                let not_before = now + draw.of(not_before - now);
+                Self { state: State::Waiting { not_before, last }, ..self }
+            }
+            State::Waiting { .. } | State::Running { .. } | State::Recorded(_) => self,
+        }
     }
 
     /// Lets time pass: what is not recorded by its deadline is, with the last cause, or as missed
@@ -289,7 +309,7 @@ impl Row {
             Said::Confirmed => None,
             Said::Violated => next_due.map(|due| due.max(recorded.tried + TRIED_ON.1)),
             Said::Unconfirmed(_) => {
-                let next = recorded.tried + doubled(TRIED_ON, self.vain.max(1));
+                let next = recorded.tried + doubled(TRIED_ON.0, TRIED_ON.1, self.vain.max(1));
                 (next <= self.due + age).then_some(next)
             }
         }

@@ -38,6 +38,9 @@ macro_rules! causes {
         pub enum Cause { $($(#[$doc])* $variant),* }
 
         impl Cause {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$variant),*];
+
             /// Returns the word for it in ledger, metrics and output.
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $word),* }

@@ -447,6 +447,7 @@ fn named(place: Place<'_>) -> String {
         Place::Key(_, key) => format!("`{key}`"),
         Place::Item(parent, _) => match parent {
             Place::Key(_, "checks") => "a check".into(),
+            Place::Key(_, "removed") => "a removed check".into(),
             Place::Root | Place::Key(..) | Place::Item(..) => "this item".into(),
         },
     }
@@ -461,7 +462,7 @@ fn elsewhere(key: &str) -> Option<&'static str> {
         }
         "period" | "zones" | "zones_from" | "split" | "settle" => Some("it stands under `window`"),
         "every" | "cron" | "gap" | "fold" => Some("it stands under `schedule`"),
-        "reconcile" | "was" | "removed" | "ledger" | "alertmanagers" | "heartbeat" | "web" => {
+        "reconcile" | "alertmanagers" | "heartbeat" => {
             Some("this is not built yet")
         }
         _ => None,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::domain::catalogue::Removed;
 use crate::domain::check::{Check, MaxRows, Severity};
 use crate::domain::duration;
 use crate::domain::fault::Fault;
@@ -17,7 +18,9 @@ use crate::manifest::yaml::Node;
 use crate::manifest::{Text, World};
 
 /// The keys of a file.
-pub(super) const FILE_KEYS: [&str; 4] = ["version", "owner", "defaults", "checks"];
+pub(super) const FILE_KEYS: [&str; 5] = ["version", "owner", "defaults", "checks", "removed"];
+/// The keys of an entry under `removed`.
+pub(super) const REMOVED_KEYS: [&str; 2] = ["id", "because"];
 /// The keys of `defaults`.
 pub(super) const DEFAULTS_KEYS: [&str; 11] = [
     "source",
@@ -33,8 +36,9 @@ pub(super) const DEFAULTS_KEYS: [&str; 11] = [
     "alert",
 ];
 /// The keys of a check.
-pub(super) const CHECK_KEYS: [&str; 20] = [
+pub(super) const CHECK_KEYS: [&str; 21] = [
     "id",
+    "was",
     "why",
     "owner",
     "severity",
@@ -70,12 +74,24 @@ pub(super) const DEFAULTS: Place<'static> = Place::Key(&Place::Root, "defaults")
 pub(super) struct Declared {
     pub(super) check: Check,
     pub(super) column: u64,
+    /// Where its earlier id stands.
+    pub(super) was_at: (u64, u64),
+}
+
+/// A check that its owner took out, with the place of its id.
+#[derive(Debug)]
+pub(super) struct TakenOut {
+    pub(super) removed: Removed,
+    pub(super) file: String,
+    pub(super) line: u64,
+    pub(super) column: u64,
 }
 
 /// What was read of a file.
 #[derive(Debug)]
 pub(super) struct Read {
     pub(super) declared: Vec<Declared>,
+    pub(super) removed: Vec<TakenOut>,
     pub(super) faults: Vec<Fault>,
     pub(super) warnings: Vec<Fault>,
 }
@@ -106,19 +122,20 @@ struct Defaults<'n> {
 /// Reads all checks of a file.
 pub(super) fn checks(text: &Text, world: &World<'_>) -> Read {
     let mut document = Document::new(text);
-    let declared = read(&mut document, world);
+    let (declared, removed) = read(&mut document, world);
     let warnings = document.take_warnings();
-    Read { declared, faults: document.into_faults(), warnings }
+    Read { declared, removed, faults: document.into_faults(), warnings }
 }
 
-fn read(doc: &mut Document<'_>, world: &World<'_>) -> Vec<Declared> {
-    let Some(root) = doc.tree() else { return Vec::new() };
+fn read(doc: &mut Document<'_>, world: &World<'_>) -> (Vec<Declared>, Vec<TakenOut>) {
+    let nothing = (Vec::new(), Vec::new());
+    let Some(root) = doc.tree() else { return nothing };
     if matches!(root.kind, crate::manifest::yaml::Kind::Null) {
         let hint = "write `version: 1` and `checks:`, or remove the file".to_owned();
         doc.fault_at(0, 0, Place::Root, "the file is empty", Some(hint));
-        return Vec::new();
+        return nothing;
     }
-    let Some(map) = doc.map(&root, Place::Root, &FILE_KEYS) else { return Vec::new() };
+    let Some(map) = doc.map(&root, Place::Root, &FILE_KEYS) else { return nothing };
     version(doc, &map);
     let mut defaults = map
         .get("defaults")
@@ -133,18 +150,45 @@ fn read(doc: &mut Document<'_>, world: &World<'_>) -> Vec<Declared> {
         }
         defaults.owner = defaults.owner.or(owner);
     }
+    let removed = map.get("removed").map(|node| removed(doc, node)).unwrap_or_default();
     let place = Place::Key(&Place::Root, "checks");
     let Some(node) = map.get("checks") else {
-        let hint = "write `checks:` and a first check under it".to_owned();
-        doc.fault(&root, Place::Root, "`checks` is missing", Some(hint));
-        return Vec::new();
+        if map.get("removed").is_none() {
+            let hint = "write `checks:` and a first check under it".to_owned();
+            doc.fault(&root, Place::Root, "`checks` is missing", Some(hint));
+        }
+        return (Vec::new(), removed);
     };
-    let Some(items) = doc.list(node, place) else { return Vec::new() };
+    let Some(items) = doc.list(node, place) else { return (Vec::new(), removed) };
     let mut declared = Vec::new();
     for (i, item) in items.iter().enumerate() {
         declared.extend(check(doc, item, Place::Item(&place, i), &defaults, world));
     }
-    declared
+    (declared, removed)
+}
+
+/// Reads the checks that were taken out.
+fn removed(doc: &mut Document<'_>, node: &Node) -> Vec<TakenOut> {
+    let place = Place::Key(&Place::Root, "removed");
+    let Some(items) = doc.list(node, place) else { return Vec::new() };
+    let mut removed = Vec::new();
+    for (i, item) in items.iter().enumerate() {
+        let place = Place::Item(&place, i);
+        let Some(map) = doc.map(item, place, &REMOVED_KEYS) else { continue };
+        let id_node = required(doc, &map, place, "id");
+        let id = id_node.and_then(|n| doc.parsed(n, Place::Key(&place, "id"), CheckId::parse));
+        let because = required(doc, &map, place, "because")
+            .and_then(|n| doc.text(n, Place::Key(&place, "because")).map(|t| t.trim().to_owned()));
+        if let (Some(node), Some(id), Some(because)) = (id_node, id, because) {
+            removed.push(TakenOut {
+                removed: Removed { id, because },
+                file: doc.file().to_owned(),
+                line: node.line,
+                column: node.column,
+            });
+        }
+    }
+    removed
 }
 
 fn version(doc: &mut Document<'_>, map: &Map<'_>) {
@@ -198,6 +242,7 @@ fn check(
     let at = |key: &'static str| map.get(key).map(|node| (node, Place::Key(&place, key)));
     let id_node = required(doc, &map, place, "id");
     let id = id_node.and_then(|n| doc.parsed(n, Place::Key(&place, "id"), CheckId::parse));
+    let was = at("was").map_or(Some(None), |(n, p)| was(doc, n, p, id.as_ref()).map(Some));
     let why = required(doc, &map, place, "why")
         .and_then(|n| doc.text(n, Place::Key(&place, "why")).map(|t| t.trim().to_owned()));
     let severity = at("severity").and_then(|(n, p)| doc.word(n, p, &SEVERITIES));
@@ -238,8 +283,10 @@ fn check(
     }
     Some(Declared {
         column: id_node?.column,
+        was_at: map.get("was").map_or((0, 0), |node| (node.line, node.column)),
         check: Check {
             id: id?,
+            was: was?,
             why: why?,
             owner: owner?,
             severity: severity.or(defaults.severity).unwrap_or(Severity::Warning),
@@ -263,6 +310,22 @@ fn check(
             line: id_node?.line,
         },
     })
+}
+
+/// Reads the earlier id of a check.
+fn was(
+    doc: &mut Document<'_>,
+    node: &Node,
+    place: Place<'_>,
+    id: Option<&CheckId>,
+) -> Option<CheckId> {
+    let was = doc.parsed(node, place, CheckId::parse)?;
+    if Some(&was) == id {
+        let hint = "remove it, or write the id that it had before".to_owned();
+        doc.fault(node, place, "this is its id still", Some(hint));
+        return None;
+    }
+    Some(was)
 }
 
 /// Reads who answers for a check, itself or by its file.

@@ -1,14 +1,11 @@
 //! The files of a catalogue: which are read, and which ids they share.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use crate::domain::check::Check;
 use crate::domain::fault::Fault;
 use crate::manifest::Text;
-use crate::manifest::file::Declared;
 
 /// Folders below a folder of checks that are read, at most.
 const DEPTH_MAX: usize = 16;
@@ -139,27 +136,4 @@ fn read_file(path: &Path, faults: &mut Vec<Fault>) -> Option<Text> {
             None
         }
     }
-}
-
-/// Keeps the checks whose id nobody used before, and records the others.
-pub(super) fn unique(declared: Vec<Declared>, faults: &mut Vec<Fault>) -> Vec<Check> {
-    let mut first: BTreeMap<String, (String, u64)> = BTreeMap::new();
-    let mut checks = Vec::new();
-    for Declared { check, column } in declared {
-        let id = check.id.as_str().to_owned();
-        if let Some((file, line_before)) = first.get(&id) {
-            let message = format!("`{id}` is taken: {file}:{line_before} declares it");
-            let mut fault = Fault::of_file(
-                check.file.clone(),
-                message,
-                "an id is the identity of a check's history: choose another",
-            );
-            (fault.line, fault.column) = (check.line, column);
-            faults.push(fault);
-            continue;
-        }
-        first.insert(id, (check.file.clone(), check.line));
-        checks.push(check);
-    }
-    checks
 }

@@ -10,7 +10,7 @@ use crate::domain::timetable::{Fold, Gap};
 use crate::manifest::expectation::{
     EVIDENCE_KEYS, EXPECT_KEYS, FROM_KEYS, KEYS_KEYS, LIMIT_KEYS, ROW_LIMIT_KEYS, SAMPLES_KEYS,
 };
-use crate::manifest::file::{CHECK_KEYS, DEFAULTS_KEYS, FILE_KEYS, SEVERITIES};
+use crate::manifest::file::{CHECK_KEYS, DEFAULTS_KEYS, FILE_KEYS, REMOVED_KEYS, SEVERITIES};
 use crate::manifest::timing::{
     AFTER_MAX, ALERT_KEYS, CATCH_UP_KEYS, EXCEPT_KEYS, PAUSE_KEYS, SCHEDULE_KEYS, SPLITS,
     WINDOW_KEYS,
@@ -18,11 +18,12 @@ use crate::manifest::timing::{
 
 /// Returns the JSON Schema (2020-12) of a file of checks.
 pub fn schema() -> Value {
-    let mut root = object(&FILE_KEYS, &["version", "checks"], file_key);
+    let mut root = object(&FILE_KEYS, &["version"], file_key);
     let fields = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "allswell checks",
         "description": "Declared invariants: what healthy means, where to look, who answers.",
+        "anyOf": [{"required": ["checks"]}, {"required": ["removed"]}],
     });
     if let (Value::Object(root), Value::Object(fields)) = (&mut root, fields) {
         root.extend(fields);
@@ -57,6 +58,14 @@ fn file_key(key: &str) -> Value {
             object(&DEFAULTS_KEYS, &[], check_key),
             "What a check takes where it says nothing itself.",
         ),
+        "removed" => described(
+            json!({
+                "type": "array",
+                "minItems": 1,
+                "items": object(&REMOVED_KEYS, &["id", "because"], removed_key),
+            }),
+            "Checks that are gone, and why: nobody has to ask where they are.",
+        ),
         _ => json!({
             "type": "array",
             "minItems": 1,
@@ -65,9 +74,14 @@ fn file_key(key: &str) -> Value {
     }
 }
 
+fn removed_key(key: &str) -> Value {
+    if key == "id" { name() } else { text() }
+}
+
 fn check_key(key: &str) -> Value {
     match key {
         "id" => described(name(), "The stable identity: a label, and the key of its history."),
+        "was" => described(name(), "Its earlier id, whose history it goes on with."),
         "why" => described(text(), "What is broken if this is violated."),
         "owner" => described(owner(), "Who answers."),
         "severity" => described(words(&SEVERITIES), "How bad a violation is; warning by default."),

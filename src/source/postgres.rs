@@ -17,15 +17,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
-use secrecy::{ExposeSecret, SecretString};
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
+use secrecy::SecretString;
+use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::parameter::Bound;
 use crate::domain::verdict::{Cause, Doubt};
-use crate::dsn::{Authorities, Endpoint, Server, Tls};
+use crate::dial;
+use crate::dsn::Server;
 use crate::source::ask::{Ask, Question, Reply};
 use crate::source::bind::{Prepared, Style, bind_typed};
 use crate::source::collect::{Appetite, Collector, Fetched, whole};
@@ -85,7 +86,7 @@ impl Postgres {
         password: Option<&SecretString>,
         allow_superuser: bool,
     ) -> Self {
-        let options = options(server, password);
+        let options = dial::postgres(server, password);
         Self {
             control: Control::new(options.clone().application_name("allswell/control")),
             options,
@@ -255,35 +256,6 @@ impl Postgres {
         let check: String = ask.check.as_str().chars().take(38).collect();
         format!("allswell/{check}#{:08x}{number:x}", self.nonce)
     }
-}
-
-fn options(server: &Server, password: Option<&SecretString>) -> PgConnectOptions {
-    // Every field is set, because the driver begins with what the environment says (PG*); what it
-    // cannot be told to forget, `main` removes from the environment.
-    let mut options = PgConnectOptions::new_without_pgpass()
-        .username(&server.user)
-        .password(password.map_or("", |p| p.expose_secret()))
-        .database(&server.database)
-        .application_name("allswell")
-        // PgBouncer refuses start-up parameters that it does not know.
-        .extra_float_digits(None);
-    options = match &server.endpoint {
-        Endpoint::Tcp { host, port } => options.host(host).port(*port),
-        Endpoint::Socket { path, port } => {
-            options.host(&path.to_string_lossy()).socket(path).port(*port)
-        }
-    };
-    let authorities = |options: PgConnectOptions, from: &Authorities| match from {
-        Authorities::System => options,
-        Authorities::File(path) => options.ssl_root_cert(path),
-    };
-    options = match &server.tls {
-        Tls::Off => options.ssl_mode(PgSslMode::Disable),
-        Tls::Encrypted => options.ssl_mode(PgSslMode::Require),
-        Tls::VerifyCa(from) => authorities(options.ssl_mode(PgSslMode::VerifyCa), from),
-        Tls::VerifyFull(from) => authorities(options.ssl_mode(PgSslMode::VerifyFull), from),
-    };
-    options.disable_statement_logging()
 }
 
 /// Asks what the role could do beyond reading.

@@ -1,0 +1,154 @@
+//! From one catalogue to the next: what is renamed, what goes, and whether that needs somebody's word.
+//!
+//! An empty mount, a wrong branch or a slip in a path take checks away without an error. What would
+//! take a firing check, more than a fifth of all, or everything, waits for `removed:` entries or
+//! `--accept-removals`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use crate::domain::catalogue::Catalogue;
+use crate::domain::name::CheckId;
+
+/// A check that runs now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Running {
+    /// Its id.
+    pub id: CheckId,
+    /// Whether it fires.
+    pub firing: bool,
+    /// Whether it looks at windows.
+    pub windowed: bool,
+}
+
+/// Whether somebody vouches for what goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Removals {
+    /// Only what `removed:` entries name.
+    AsDeclared,
+    /// All of them: `--accept-removals`.
+    Accepted,
+}
+
+/// What the next catalogue does to those who run.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Succession {
+    /// Earlier ids, each with its new one.
+    pub renamed: Vec<(CheckId, CheckId)>,
+    /// Checks that go, each with the reason where one is declared.
+    pub gone: Vec<(CheckId, Option<String>)>,
+    /// Checks of the same id that looked at windows and do not any more, or the other way round: what
+    /// is recorded of them ends too.
+    pub turned: Vec<CheckId>,
+}
+
+/// Why a catalogue waits for somebody's word.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// It leaves nothing of what runs.
+    Everything {
+        /// How many checks run.
+        running: usize,
+    },
+    /// It takes away checks that fire.
+    Firing(Vec<CheckId>),
+    /// It takes away more than a fifth.
+    TooMany {
+        /// How many go.
+        gone: Vec<CheckId>,
+        /// How many run.
+        running: usize,
+    },
+}
+
+/// How many checks may go without a word, however few there are.
+const FEW: usize = 3;
+/// The part of all checks that may go without a word.
+const PART: usize = 5;
+
+/// Holds the next catalogue against what runs.
+///
+/// # Errors
+/// Where it needs somebody's word.
+pub fn succession(
+    running: &[Running],
+    next: &Catalogue,
+    removals: Removals,
+) -> Result<Succession, Refusal> {
+    let declared: BTreeMap<&CheckId, bool> =
+        next.checks().iter().map(|check| (&check.id, check.window.is_some())).collect();
+    let reasons: BTreeMap<&CheckId, &str> =
+        next.removed().iter().map(|removed| (&removed.id, removed.because.as_str())).collect();
+    let known: BTreeSet<&CheckId> = running.iter().map(|check| &check.id).collect();
+    let renamed = next.checks().iter().filter_map(|check| Some((check.was.as_ref()?, &check.id)));
+    // Once it is renamed, the entry may stay.
+    let renamed = renamed.filter(|(was, id)| known.contains(was) && !known.contains(id));
+    let renamed: BTreeMap<&CheckId, &CheckId> = renamed.collect();
+    let mut succession = Succession::default();
+    let (mut firing, mut gone) = (Vec::new(), Vec::new());
+    for check in running {
+        let id = renamed.get(&check.id).copied().unwrap_or(&check.id);
+        let reason = reasons.get(&check.id).map(|reason| (*reason).to_owned());
+        let accepted = reason.is_some() || removals == Removals::Accepted;
+        match declared.get(id) {
+            Some(windowed) if *windowed == check.windowed => {}
+            Some(_) => {
+                succession.turned.push(id.clone());
+                if check.firing && !accepted {
+                    firing.push(check.id.clone());
+                }
+            }
+            None => {
+                succession.gone.push((check.id.clone(), reason));
+                if !accepted {
+                    gone.push(check.id.clone());
+                    if check.firing {
+                        firing.push(check.id.clone());
+                    }
+                }
+            }
+        }
+    }
+    if !running.is_empty() && gone.len() == running.len() {
+        return Err(Refusal::Everything { running: running.len() });
+    }
+    if !firing.is_empty() {
+        return Err(Refusal::Firing(firing));
+    }
+    if gone.len() > FEW && gone.len() * PART > running.len() {
+        return Err(Refusal::TooMany { gone, running: running.len() });
+    }
+    succession.renamed =
+        renamed.into_iter().map(|(was, id)| (was.clone(), id.clone())).collect();
+    Ok(succession)
+}
+
+/// How many ids are named.
+const NAMED: usize = 5;
+
+fn list(ids: &[CheckId]) -> String {
+    let mut text: Vec<&str> = ids.iter().take(NAMED).map(CheckId::as_str).collect();
+    if ids.len() > NAMED {
+        text.push("…");
+    }
+    text.join(", ")
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const WORD: &str = "if that is meant, list them under `removed:` with `because`, or use \
+                            `--accept-removals`; otherwise look whether the folder is whole";
+        match self {
+            Self::Everything { running } => {
+                write!(f, "none of the {running} checks that run is in it; {WORD}")
+            }
+            Self::Firing(ids) => {
+                write!(f, "it removes what is firing ({}); {WORD}", list(ids))
+            }
+            Self::TooMany { gone, running } => {
+                let count = gone.len();
+                write!(f, "it removes {count} of {running} checks ({}); {WORD}", list(gone))
+            }
+        }
+    }
+}

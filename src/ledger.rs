@@ -1,0 +1,518 @@
+//! The ledger: the durable record of everything that was due, one row for each window and slot.
+//!
+//! SQLite for one daemon, PostgreSQL for several replicas, one design: what moves a row is decided in
+//! `domain`; here it is read, moved and written in one transaction, under the lock of its series.
+//! Claims carry an epoch, so that whoever stalled is fenced off when he comes back.
+
+mod claim;
+mod conn;
+mod entry;
+mod generation;
+mod promise;
+mod read;
+mod retention;
+mod ruling;
+mod schema;
+mod tally;
+mod turn;
+
+use std::fmt;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use secrecy::SecretString;
+use tokio::time::timeout;
+
+use crate::domain::agenda;
+use crate::domain::backoff::Draw;
+use crate::domain::life::{Kind, Row, Said};
+use crate::domain::name::CheckId;
+use crate::domain::standing::{Lease, Notice, Standings};
+use crate::domain::verdict::Cause;
+use crate::dsn::Dsn;
+use crate::ledger::conn::Conn;
+
+pub use entry::Entry;
+pub use generation::{Activation, Generation, Listing, Planned, Traits};
+pub use read::{History, Listed, Page, Reader, WaivedBy, Wanted, is_page};
+pub use retention::Tidied;
+pub use ruling::{Selected, Waiver};
+pub use schema::VERSION;
+
+/// How long one transaction may take as a whole; the server's own limits are shorter.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a catalogue may take to be stored, retention a batch to be dropped.
+const LONG: Duration = Duration::from_secs(120);
+
+/// What went wrong with the store.
+#[derive(Debug, thiserror::Error)]
+pub enum Trouble {
+    /// The store could not be reached, or refused.
+    #[error("the store failed: {0}")]
+    Store(#[from] sqlx::Error),
+    /// The store did not answer in time.
+    #[error("the store did not answer within {} s", .0.as_secs())]
+    Slow(Duration),
+    /// Somebody else keeps his record there.
+    #[error("another daemon keeps its record in {0}: stop it, or name another file under `ledger`")]
+    Taken(String),
+    /// The store was made by a later release.
+    #[error("the store has version {version}, and this program knows {ours}: use the newer program")]
+    Version {
+        /// The store's.
+        version: i64,
+        /// Ours.
+        ours: i64,
+    },
+    /// The file is damaged.
+    #[error("the file is damaged ({0}): restore a copy, or put it aside to begin anew")]
+    Damaged(String),
+    /// The file cannot be made or locked.
+    #[error("{path}: {error}")]
+    File {
+        /// Which.
+        path: String,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// What is stored is not what was written.
+    #[error("the store holds something odd: {0}")]
+    Odd(&'static str),
+}
+
+impl Trouble {
+    fn odd(what: &'static str) -> Self {
+        Self::Odd(what)
+    }
+}
+
+/// Where the record is kept, and by whom.
+#[derive(Debug, Clone)]
+pub struct StoreSettings {
+    /// Its address.
+    pub dsn: Dsn,
+    /// Its password, where it needs one.
+    pub password: Option<SecretString>,
+    /// How long a claim holds without being renewed.
+    pub lease: Duration,
+    /// How long recorded windows stay.
+    pub retention: Duration,
+    /// Who writes: no two replicas, and no two starts, have the same name.
+    pub replica: String,
+}
+
+/// The name of a row: what it is of, and of whom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RowKey {
+    /// The series, by its number in the store.
+    pub series: i64,
+    /// Of a window or of a slot.
+    pub kind: Kind,
+    /// Its first instant.
+    pub start: DateTime<Utc>,
+    /// The first instant after it.
+    pub end: DateTime<Utc>,
+}
+
+/// What part a series plays for its check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// It looks at data.
+    Data,
+    /// It judges the list of zones over which its check fans out.
+    List,
+}
+
+/// A series, and what the ledger says of it as a whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeriesRecord {
+    /// Its number in the store.
+    pub id: i64,
+    /// Its check.
+    pub check: CheckId,
+    /// Its zone, where the check fans out.
+    pub tz: Option<String>,
+    /// Its part.
+    pub role: Role,
+    /// The release of the zone rules by which its windows were cut.
+    pub tz_release: String,
+    /// When it came to be known, or got its present meaning.
+    pub since: DateTime<Utc>,
+    /// Up to where everything due is recorded; nowhere while it is new.
+    pub watermark: Option<DateTime<Utc>>,
+    /// When it ended, where it did.
+    pub retired_at: Option<DateTime<Utc>>,
+    /// What has been said about it.
+    pub standings: Standings,
+    /// How long its proofs speak for it.
+    pub lease: Lease,
+    /// When a window or slot of it was last confirmed.
+    pub confirmed_at: Option<DateTime<Utc>>,
+    /// How many of its rows are violated and open.
+    pub open_violated: u64,
+    /// How many of its rows are unconfirmed and open.
+    pub open_unconfirmed: u64,
+    /// How many of its rows are waived.
+    pub waived: u64,
+    /// Its last attempt, where there was one.
+    pub last: Option<LastAttempt>,
+    /// How many attempts said that it is confirmed, violated, unconfirmed.
+    pub totals: [u64; 3],
+}
+
+/// What the last attempt at a series said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastAttempt {
+    /// When it ended.
+    pub at: DateTime<Utc>,
+    /// What it said.
+    pub said: Said,
+    /// How much was looked at.
+    pub evidence: Option<u64>,
+    /// How many rows were wrong, where that is known.
+    pub bad_rows: Option<u64>,
+    /// How long the sources were asked.
+    pub took: Duration,
+    /// The finding, or the note of what went wrong.
+    pub note: Option<String>,
+}
+
+/// What of a series' calendar and rules the ledger needs to judge its rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Terms {
+    /// After how many bad rows in a row somebody is told.
+    pub after: u32,
+    /// When something is due next.
+    pub next_due: Option<DateTime<Utc>>,
+    /// Until when its absence is no alarm.
+    pub next_deadline: DateTime<Utc>,
+    /// Up to which age anything is tried again.
+    pub age: TimeDelta,
+}
+
+/// An attempt that ended.
+#[derive(Debug, Clone)]
+pub struct Ended {
+    /// Which row.
+    pub key: RowKey,
+    /// Under which claim.
+    pub epoch: u64,
+    /// Under which generation.
+    pub generation: i64,
+    /// What it said.
+    pub said: Said,
+    /// How much was looked at.
+    pub evidence: Option<u64>,
+    /// How many rows were wrong, where that is known.
+    pub bad_rows: Option<u64>,
+    /// The finding, or the note of what went wrong.
+    pub note: Option<String>,
+    /// When it began.
+    pub began: DateTime<Utc>,
+    /// How long the sources were asked.
+    pub took: Duration,
+}
+
+/// What became due for a series.
+#[derive(Debug, Clone)]
+pub struct Promise {
+    /// The series.
+    pub series: i64,
+    /// Where its record ended when this was computed.
+    pub from: Option<DateTime<Utc>>,
+    /// What is owed.
+    pub batch: agenda::Batch,
+    /// Not before this instant, where its owner lets it wait.
+    pub held_until: Option<DateTime<Utc>>,
+    /// How far attempts are moved, so that not all begin at once.
+    pub splay: TimeDelta,
+    /// Which source it asks.
+    pub source: String,
+    /// How urgent it is: the smaller, the more.
+    pub priority: i64,
+    /// How long its absence is no alarm: for slots that nobody looked at.
+    pub patience: TimeDelta,
+}
+
+/// A row that may be claimed.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Candidate {
+    /// How urgent it is.
+    pub priority: i64,
+    /// By when its absence is an alarm.
+    pub deadline: DateTime<Utc>,
+    /// Which row.
+    pub key: RowKey,
+    /// Whether it was tried in vain before.
+    pub retry: bool,
+}
+
+/// Free places at a source, and who may take them, in order.
+#[derive(Debug, Clone)]
+pub struct Offer {
+    /// How many places.
+    pub places: usize,
+    /// Who.
+    pub candidates: Vec<Candidate>,
+}
+
+/// Rows that are held back.
+#[derive(Debug, Clone)]
+pub struct Hold {
+    /// Which row.
+    pub key: RowKey,
+    /// Why.
+    pub cause: Cause,
+    /// Until when.
+    pub until: DateTime<Utc>,
+}
+
+/// Everything that one transaction does.
+#[derive(Debug, Default)]
+pub struct Work {
+    /// The host's clock: the store's, where it has none.
+    pub host_now: DateTime<Utc>,
+    /// Since when nothing stopped us from looking: what is late since then was shed.
+    pub watching_since: DateTime<Utc>,
+    /// The generation that we run.
+    pub generation: i64,
+    /// The release of our zone rules.
+    pub tz_release: String,
+    /// Attempts that ended.
+    pub ended: Vec<Ended>,
+    /// What became due.
+    pub promises: Vec<Promise>,
+    /// Free places.
+    pub offers: Vec<Offer>,
+    /// Who is held back.
+    pub holds: Vec<Hold>,
+    /// Sources of which more candidates are wanted.
+    pub refill: Vec<String>,
+    /// Whether our claims and our presence are to be renewed.
+    pub renew: bool,
+    /// Zones that were found for checks that fan out over a list.
+    pub listings: Vec<Listing>,
+    /// What happened to breakers and the like: kind, subject, before, after.
+    pub events: Vec<Happened>,
+    /// Random bits.
+    pub seed: u64,
+}
+
+/// Something that is to be remembered.
+#[derive(Debug, Clone)]
+pub struct Happened {
+    /// What kind of thing.
+    pub kind: &'static str,
+    /// Whom it is about, where that is a series' check.
+    pub check: Option<String>,
+    /// Its zone.
+    pub tz: Option<String>,
+    /// What was before.
+    pub was: String,
+    /// What is now.
+    pub becomes: String,
+    /// What a person should know.
+    pub note: String,
+}
+
+/// A row that is ours to attempt.
+#[derive(Debug, Clone)]
+pub struct Claim {
+    /// The row.
+    pub entry: Entry,
+    /// Until when nobody else takes it.
+    pub lease_until: DateTime<Utc>,
+}
+
+/// A standing that changed.
+#[derive(Debug, Clone)]
+pub struct Told {
+    /// Whose.
+    pub series: i64,
+    /// What is to be said.
+    pub notice: Notice,
+}
+
+/// What a transaction did.
+#[derive(Debug, Default)]
+pub struct Turned {
+    /// The store's clock.
+    pub now: DateTime<Utc>,
+    /// The generation that is active.
+    pub active: i64,
+    /// Rows that are ours now.
+    pub claims: Vec<Claim>,
+    /// Rows that may be claimed, of each source that asked.
+    pub candidates: Vec<(String, Vec<Candidate>)>,
+    /// Series as they are now.
+    pub series: Vec<SeriesRecord>,
+    /// Standings that changed.
+    pub told: Vec<Told>,
+    /// How many attempts were recorded, by what they said.
+    pub recorded: [u64; 3],
+    /// How many writes were fenced off.
+    pub fenced: u64,
+    /// How many rows were recorded because time ran out.
+    pub lapsed: u64,
+    /// Whether there is more that time ran out for.
+    pub more_lapses: bool,
+    /// Series of which somebody else wrote meanwhile: what became due is to be computed anew.
+    pub contended: Vec<i64>,
+    /// The newest release of zone rules among those who write.
+    pub tz_release: Option<String>,
+}
+
+/// The store, held by one writer.
+pub struct Store {
+    settings: StoreSettings,
+    conn: Option<Conn>,
+    /// Held as long as the file is ours.
+    _lock: Option<File>,
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("dsn", &self.settings.dsn.to_string()).finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Opens the store, and makes or migrates it.
+    ///
+    /// # Errors
+    /// Where it cannot be reached, is damaged, somebody else's, or from a later release.
+    pub async fn open(settings: StoreSettings) -> Result<Self, Trouble> {
+        let lock = match &settings.dsn {
+            Dsn::Sqlite(path) => Some(lock(path)?),
+            Dsn::Postgres(_) | Dsn::MySql(_) => None,
+        };
+        let mut store = Self { settings, conn: None, _lock: lock };
+        let mut conn = store.connect().await?;
+        let opened = async {
+            if let Conn::Sqlite(_) = &conn {
+                let found = conn.first("PRAGMA quick_check(1)", Vec::new()).await?;
+                let found = found.map_or(Ok(String::new()), |r| r.text(0).map(str::to_owned))?;
+                if found != "ok" {
+                    return Err(Trouble::Damaged(found));
+                }
+            }
+            schema::check(schema::version(&mut conn).await?)?;
+            schema::migrate(&mut conn).await?;
+            // Who had the file before us is gone, and his claims with him.
+            if let Conn::Sqlite(_) = &conn {
+                conn.run("UPDATE entries SET lease_until = 0, lapse_at = 0 WHERE owner IS NOT NULL", Vec::new())
+                    .await?;
+            }
+            Ok(())
+        };
+        timeout(LONG, opened).await.map_err(|_| Trouble::Slow(LONG))??;
+        store.conn = Some(conn);
+        Ok(store)
+    }
+
+    /// Who writes.
+    pub fn replica(&self) -> &str {
+        &self.settings.replica
+    }
+
+    /// How long a claim holds without being renewed.
+    pub fn lease(&self) -> Duration {
+        self.settings.lease
+    }
+
+    /// Says whether several replicas may write.
+    pub fn is_shared(&self) -> bool {
+        matches!(self.settings.dsn, Dsn::Postgres(_))
+    }
+
+    /// Opens a way to read beside the writer.
+    pub fn reader(&self) -> Reader {
+        Reader::new(self.settings.clone())
+    }
+
+    async fn connect(&self) -> Result<Conn, Trouble> {
+        connect(&self.settings, false).await
+    }
+
+    /// Runs something on the connection; whatever goes wrong, the connection goes with it.
+    async fn on<T>(
+        &mut self,
+        patience: Duration,
+        work: impl AsyncFnOnce(&mut Conn, &StoreSettings) -> Result<T, Trouble>,
+    ) -> Result<T, Trouble> {
+        let conn = self.conn.take();
+        let all = async {
+            let mut conn = match conn {
+                Some(conn) => conn,
+                None => self.connect().await?,
+            };
+            let done = work(&mut conn, &self.settings).await?;
+            Ok::<_, Trouble>((conn, done))
+        };
+        let (conn, done) = timeout(patience, all).await.map_err(|_| Trouble::Slow(patience))??;
+        self.conn = Some(conn);
+        Ok(done)
+    }
+
+    /// Does everything that there is to do, in one transaction.
+    ///
+    /// # Errors
+    /// Where the store failed: then nothing of it is done, or, where only the answer was lost, all of
+    /// it; to do it again is harmless.
+    pub async fn turn(
+        &mut self,
+        work: &Work,
+        terms: &(dyn Fn(i64) -> Option<Terms> + Sync),
+    ) -> Result<Turned, Trouble> {
+        self.on(PATIENCE, async |conn, settings| turn::turn(conn, settings, work, terms).await).await
+    }
+}
+
+async fn connect(settings: &StoreSettings, read_only: bool) -> Result<Conn, Trouble> {
+    match &settings.dsn {
+        Dsn::Sqlite(path) => Conn::sqlite(path, read_only).await,
+        Dsn::Postgres(server) => Conn::postgres(server, settings.password.as_ref()).await,
+        Dsn::MySql(_) => Err(Trouble::odd("the ledger is kept in SQLite or PostgreSQL")),
+    }
+}
+
+/// Takes the file for ourselves, as long as we live: the kernel gives it back when we do not.
+fn lock(path: &Path) -> Result<File, Trouble> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let lock_path = PathBuf::from(name);
+    let failed = |error| Trouble::File { path: lock_path.display().to_string(), error };
+    let file = File::create(&lock_path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => Err(Trouble::Taken(path.display().to_string())),
+        Err(std::fs::TryLockError::Error(error)) => Err(failed(error)),
+    }
+}
+
+/// A draw for one of many things: the same bits, mixed with its place.
+fn draw(seed: u64, place: usize) -> Draw {
+    let place = u64::try_from(place).unwrap_or(0).wrapping_add(1);
+    let mixed = seed ^ place.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    Draw::new((mixed ^ (mixed >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 20)
+}
+
+/// The row of a key that is confirmed: it stands for those that are not read.
+fn confirmed(kind: Kind, at: DateTime<Utc>) -> Row {
+    use crate::domain::life::{Recorded, Ruling, State};
+    let recorded = Recorded { said: Said::Confirmed, at, tried: at };
+    Row {
+        kind,
+        start: at,
+        end: at,
+        due: at,
+        deadline_nominal: at,
+        deadline: at,
+        state: State::Recorded(recorded),
+        epoch: 0,
+        vain: 0,
+        ruling: Ruling::Standing,
+    }
+}

@@ -1,0 +1,340 @@
+//! One connection to the store, whichever it is: statements with numbered parameters, rows of whole
+//! numbers and texts.
+//!
+//! The store is ours and its shape is plain, so that one text of SQL serves both engines. A
+//! connection on which anything failed is thrown away.
+
+use std::path::Path;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use secrecy::SecretString;
+use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteRow};
+use sqlx::{Column, ConnectOptions, Row, TypeInfo, ValueRef};
+
+use crate::dial;
+use crate::dsn::Server;
+use crate::ledger::Trouble;
+
+/// A connection.
+pub(super) enum Conn {
+    /// To a file.
+    Sqlite(SqliteConnection),
+    /// To a server.
+    Postgres(PgConnection),
+}
+
+/// A value for a parameter.
+#[derive(Debug, Clone)]
+pub(super) enum Arg {
+    Int(i64),
+    MaybeInt(Option<i64>),
+    Text(String),
+    MaybeText(Option<String>),
+    /// Only for servers.
+    Ints(Vec<i64>),
+}
+
+impl From<i64> for Arg {
+    fn from(value: i64) -> Self {
+        Self::Int(value)
+    }
+}
+
+impl From<Option<i64>> for Arg {
+    fn from(value: Option<i64>) -> Self {
+        Self::MaybeInt(value)
+    }
+}
+
+impl From<&str> for Arg {
+    fn from(value: &str) -> Self {
+        Self::Text(value.to_owned())
+    }
+}
+
+impl From<String> for Arg {
+    fn from(value: String) -> Self {
+        Self::Text(value)
+    }
+}
+
+impl From<Option<String>> for Arg {
+    fn from(value: Option<String>) -> Self {
+        Self::MaybeText(value)
+    }
+}
+
+impl From<DateTime<Utc>> for Arg {
+    fn from(value: DateTime<Utc>) -> Self {
+        Self::Int(micros(value))
+    }
+}
+
+impl From<Option<DateTime<Utc>>> for Arg {
+    fn from(value: Option<DateTime<Utc>>) -> Self {
+        Self::MaybeInt(value.map(micros))
+    }
+}
+
+impl From<bool> for Arg {
+    fn from(value: bool) -> Self {
+        Self::Int(i64::from(value))
+    }
+}
+
+/// An instant as it is stored: microseconds since 1970.
+pub(super) fn micros(at: DateTime<Utc>) -> i64 {
+    at.timestamp_micros()
+}
+
+/// An instant that was stored.
+pub(super) fn instant(micros: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp_micros(micros).unwrap_or(DateTime::UNIX_EPOCH)
+}
+
+macro_rules! args {
+    ($($arg:expr),* $(,)?) => { vec![$(crate::ledger::conn::Arg::from($arg)),*] };
+}
+pub(super) use args;
+
+/// A row that came.
+#[derive(Debug, Clone)]
+pub(super) struct Record(Vec<Cell>);
+
+#[derive(Debug, Clone)]
+enum Cell {
+    Null,
+    Int(i64),
+    Text(String),
+}
+
+impl Record {
+    /// A whole number that must be there.
+    pub(super) fn int(&self, place: usize) -> Result<i64, Trouble> {
+        self.maybe_int(place)?.ok_or_else(|| Trouble::odd("a number is missing"))
+    }
+
+    /// A whole number, where there is one.
+    pub(super) fn maybe_int(&self, place: usize) -> Result<Option<i64>, Trouble> {
+        match self.0.get(place) {
+            Some(Cell::Int(value)) => Ok(Some(*value)),
+            Some(Cell::Null) => Ok(None),
+            Some(Cell::Text(_)) | None => Err(Trouble::odd("a number is none")),
+        }
+    }
+
+    /// An instant that must be there.
+    pub(super) fn at(&self, place: usize) -> Result<DateTime<Utc>, Trouble> {
+        self.int(place).map(instant)
+    }
+
+    /// An instant, where there is one.
+    pub(super) fn maybe_at(&self, place: usize) -> Result<Option<DateTime<Utc>>, Trouble> {
+        Ok(self.maybe_int(place)?.map(instant))
+    }
+
+    /// A count that must be there.
+    pub(super) fn count(&self, place: usize) -> Result<u64, Trouble> {
+        u64::try_from(self.int(place)?).map_err(|_| Trouble::odd("a count is negative"))
+    }
+
+    /// A text that must be there.
+    pub(super) fn text(&self, place: usize) -> Result<&str, Trouble> {
+        self.maybe_text(place)?.ok_or_else(|| Trouble::odd("a text is missing"))
+    }
+
+    /// A text, where there is one.
+    pub(super) fn maybe_text(&self, place: usize) -> Result<Option<&str>, Trouble> {
+        match self.0.get(place) {
+            Some(Cell::Text(text)) => Ok(Some(text)),
+            Some(Cell::Null) => Ok(None),
+            Some(Cell::Int(_)) | None => Err(Trouble::odd("a text is none")),
+        }
+    }
+}
+
+macro_rules! bound {
+    ($sql:expr, $args:expr, $ints:expr) => {{
+        let mut query = sqlx::query($sql);
+        for arg in $args {
+            query = match arg {
+                Arg::Int(value) => query.bind(value),
+                Arg::MaybeInt(value) => query.bind(value),
+                Arg::Text(value) => query.bind(value),
+                Arg::MaybeText(value) => query.bind(value),
+                Arg::Ints(values) => $ints(query, values),
+            };
+        }
+        query
+    }};
+}
+
+macro_rules! record {
+    ($row:expr) => {{
+        let row = $row;
+        let cells = row.columns().iter().map(|column| {
+            let place = column.ordinal();
+            let value = row.try_get_raw(place)?;
+            if value.is_null() {
+                return Ok(Cell::Null);
+            }
+            let is_text = matches!(value.type_info().name(), "TEXT" | "VARCHAR" | "NAME");
+            if is_text {
+                row.try_get_unchecked::<String, _>(place).map(Cell::Text)
+            } else {
+                row.try_get_unchecked::<i64, _>(place).map(Cell::Int)
+            }
+        });
+        cells.collect::<Result<Vec<Cell>, sqlx::Error>>().map(Record)
+    }};
+}
+
+impl Conn {
+    /// Opens a file, and makes it where there is none.
+    pub(super) async fn sqlite(path: &Path, read_only: bool) -> Result<Self, Trouble> {
+        let mut options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(!read_only)
+            .read_only(read_only)
+            .busy_timeout(Duration::from_secs(5))
+            .disable_statement_logging();
+        if !read_only {
+            // Every commit reaches the disk: what was recorded stays recorded.
+            options = options
+                .journal_mode(SqliteJournalMode::Wal)
+                .synchronous(sqlx::sqlite::SqliteSynchronous::Full);
+        }
+        Ok(Self::Sqlite(options.connect().await?))
+    }
+
+    /// Opens a session at a server.
+    pub(super) async fn postgres(
+        server: &Server,
+        password: Option<&SecretString>,
+    ) -> Result<Self, Trouble> {
+        // Nothing of ours takes long: what does is stuck, and somebody else may wait for its locks.
+        const LIMITS: &str = "SET statement_timeout = '8s'; SET lock_timeout = '2s'; \
+                              SET idle_in_transaction_session_timeout = '10s'; SET jit = off; \
+                              SET TimeZone = 'UTC'";
+        let options = dial::postgres(server, password).application_name("allswell/ledger");
+        let mut conn = options.connect().await?;
+        sqlx::raw_sql(LIMITS).execute(&mut conn).await?;
+        Ok(Self::Postgres(conn))
+    }
+
+    /// Runs a statement and says how many rows it touched.
+    pub(super) async fn run(&mut self, sql: &'static str, args: Vec<Arg>) -> Result<u64, Trouble> {
+        match self {
+            Self::Sqlite(conn) => {
+                let query = bound!(sql, args, |query, _| query);
+                Ok(query.execute(conn).await?.rows_affected())
+            }
+            Self::Postgres(conn) => {
+                let query = bound!(sql, args, sqlx::query::Query::bind);
+                Ok(query.execute(conn).await?.rows_affected())
+            }
+        }
+    }
+
+    /// Runs statements without parameters or rows.
+    pub(super) async fn batch(&mut self, sql: &'static str) -> Result<(), Trouble> {
+        match self {
+            Self::Sqlite(conn) => drop(sqlx::raw_sql(sql).execute(conn).await?),
+            Self::Postgres(conn) => drop(sqlx::raw_sql(sql).execute(conn).await?),
+        }
+        Ok(())
+    }
+
+    /// Returns all rows of a query.
+    pub(super) async fn all(
+        &mut self,
+        sql: &'static str,
+        args: Vec<Arg>,
+    ) -> Result<Vec<Record>, Trouble> {
+        let records: Result<Vec<Record>, sqlx::Error> = match self {
+            Self::Sqlite(conn) => {
+                let rows = bound!(sql, args, |query, _| query).fetch_all(conn).await?;
+                rows.iter().map(|row: &SqliteRow| record!(row)).collect()
+            }
+            Self::Postgres(conn) => {
+                let rows = bound!(sql, args, sqlx::query::Query::bind).fetch_all(conn).await?;
+                rows.iter().map(|row: &PgRow| record!(row)).collect()
+            }
+        };
+        Ok(records?)
+    }
+
+    /// Returns the first row of a query, where there is one.
+    pub(super) async fn first(
+        &mut self,
+        sql: &'static str,
+        args: Vec<Arg>,
+    ) -> Result<Option<Record>, Trouble> {
+        Ok(self.all(sql, args).await?.into_iter().next())
+    }
+
+    /// Opens a transaction that will write.
+    pub(super) async fn begin(&mut self) -> Result<(), Trouble> {
+        match self {
+            Self::Sqlite(_) => self.batch("BEGIN IMMEDIATE").await,
+            Self::Postgres(_) => self.batch("BEGIN").await,
+        }
+    }
+
+    /// Ends a transaction: all of it is there from now on.
+    pub(super) async fn commit(&mut self) -> Result<(), Trouble> {
+        self.batch("COMMIT").await
+    }
+
+    /// Reads the store's clock; a file has none, and takes the one given.
+    pub(super) async fn now(&mut self, host: DateTime<Utc>) -> Result<DateTime<Utc>, Trouble> {
+        const NOW: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
+        match self {
+            Self::Sqlite(_) => Ok(host),
+            Self::Postgres(_) => match self.first(NOW, Vec::new()).await? {
+                Some(row) => row.at(0),
+                None => Err(Trouble::odd("the store has no clock")),
+            },
+        }
+    }
+
+    /// Locks series, so that nobody else writes about them until the transaction ends; returns those
+    /// that are locked now. A file has one writer, who holds everything.
+    pub(super) async fn lock(
+        &mut self,
+        mut series: Vec<i64>,
+        wait: Wait,
+    ) -> Result<Vec<i64>, Trouble> {
+        const WAITING: &str =
+            "SELECT id FROM series WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE";
+        const PASSING: &str =
+            "SELECT id FROM series WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED";
+        series.sort_unstable();
+        series.dedup();
+        if series.is_empty() || matches!(self, Self::Sqlite(_)) {
+            return Ok(series);
+        }
+        let sql = match wait {
+            Wait::ForThem => WAITING,
+            Wait::Never => PASSING,
+        };
+        let rows = self.all(sql, vec![Arg::Ints(series)]).await?;
+        rows.iter().map(|row| row.int(0)).collect()
+    }
+
+    /// Says whether several replicas may write.
+    pub(super) fn is_server(&self) -> bool {
+        matches!(self, Self::Postgres(_))
+    }
+}
+
+/// What to do where somebody else holds a lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wait {
+    /// Wait, always in the order of ids.
+    ForThem,
+    /// Pass by: whoever holds it does the work.
+    Never,
+}

@@ -1,0 +1,346 @@
+//! A row of the ledger, as it is stored: the pure row, and what stands beside it.
+
+use chrono::{DateTime, Utc};
+
+use crate::domain::life::{Kind, Recorded, Row, Ruling, Said, State};
+use crate::domain::verdict::Cause;
+use crate::ledger::conn::{Arg, Conn, Record, args};
+use crate::ledger::{RowKey, Terms, Trouble};
+
+/// A row of the ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The series, by its number in the store.
+    pub series: i64,
+    /// What is decided about it.
+    pub row: Row,
+    /// The beginning of the period that it is, or lies in.
+    pub period_start: DateTime<Utc>,
+    /// The offset from UTC with which it begins, in seconds.
+    pub utc_offset: i32,
+    /// Who attempts it.
+    pub owner: Option<String>,
+    /// How much was looked at.
+    pub evidence: Option<u64>,
+    /// The finding, or the note of what went wrong.
+    pub note: Option<String>,
+    /// The waiver that vouches for it.
+    pub waiver: Option<i64>,
+    /// Which source it asks.
+    pub source: String,
+    /// How urgent it is: the smaller, the more.
+    pub priority: i64,
+    /// The generation under which it was written last.
+    pub generation: i64,
+    /// The release of the zone rules by which it was cut.
+    pub tz_release: String,
+    /// How many attempts there were.
+    pub attempts: u64,
+    /// Whether somebody asked for an attempt.
+    pub asked: bool,
+    /// By when it is to be proved again, because its check means something else since.
+    pub reproof_by: Option<DateTime<Utc>>,
+}
+
+/// The columns of a row, in the order in which they are read.
+macro_rules! columns {
+    () => {
+        "series, kind, start_at, end_at, period_start, utc_offset, due, deadline_nominal, \
+         deadline, state, not_before, lease_until, owner, epoch, vain, waits_for, said, cause, \
+         recorded_at, tried_at, evidence, note, ruling, waiver, waived_until, source, priority, \
+         generation, tz_release, attempts, asked, reproof_by"
+    };
+}
+pub(super) use columns;
+
+pub(super) fn kind_word(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Window => "window",
+        Kind::Slot => "slot",
+    }
+}
+
+pub(super) fn said_word(said: Said) -> &'static str {
+    match said {
+        Said::Confirmed => "confirmed",
+        Said::Violated => "violated",
+        Said::Unconfirmed(_) => "unconfirmed",
+    }
+}
+
+pub(super) fn cause_of(said: Said) -> Option<Cause> {
+    match said {
+        Said::Confirmed | Said::Violated => None,
+        Said::Unconfirmed(cause) => Some(cause),
+    }
+}
+
+pub(super) fn read_kind(word: &str) -> Result<Kind, Trouble> {
+    match word {
+        "window" => Ok(Kind::Window),
+        "slot" => Ok(Kind::Slot),
+        _ => Err(Trouble::odd("a row of an unknown kind")),
+    }
+}
+
+fn read_cause(word: &str) -> Result<Cause, Trouble> {
+    let cause = Cause::ALL.iter().find(|cause| cause.as_str() == word);
+    cause.copied().ok_or_else(|| Trouble::odd("an unknown cause"))
+}
+
+pub(super) fn read_said(said: &str, cause: Option<&str>) -> Result<Said, Trouble> {
+    match (said, cause) {
+        ("confirmed", _) => Ok(Said::Confirmed),
+        ("violated", _) => Ok(Said::Violated),
+        ("unconfirmed", Some(cause)) => read_cause(cause).map(Said::Unconfirmed),
+        _ => Err(Trouble::odd("an unknown verdict")),
+    }
+}
+
+/// The words of a ruling, and until when it holds.
+fn ruling_words(ruling: Ruling) -> (&'static str, Option<DateTime<Utc>>) {
+    match ruling {
+        Ruling::Standing => ("standing", None),
+        Ruling::Excused => ("excused", None),
+        Ruling::Waived { until } => ("waived", until),
+        Ruling::Superseded { replaced: false } => ("superseded", None),
+        Ruling::Superseded { replaced: true } => ("replaced", None),
+        Ruling::Removed => ("removed", None),
+    }
+}
+
+impl Entry {
+    /// Its name.
+    pub fn key(&self) -> RowKey {
+        let Row { kind, start, end, .. } = self.row;
+        RowKey { series: self.series, kind, start, end }
+    }
+
+    pub(super) fn read(record: &Record) -> Result<Self, Trouble> {
+        let kind = read_kind(record.text(1)?)?;
+        let said = record.maybe_text(16)?;
+        let recorded = match said {
+            None => None,
+            Some(said) => Some(Recorded {
+                said: read_said(said, record.maybe_text(17)?)?,
+                at: record.at(18)?,
+                tried: record.at(19)?,
+            }),
+        };
+        let last = record.maybe_text(15)?.map(read_cause).transpose()?;
+        let state = match (record.text(9)?, recorded) {
+            ("waiting", None) => State::Waiting { not_before: record.at(10)?, last },
+            ("running", before) => State::Running { lease_until: record.at(11)?, before, last },
+            ("recorded", Some(recorded)) => State::Recorded(recorded),
+            _ => return Err(Trouble::odd("a row in an unknown state")),
+        };
+        let ruling = match record.text(22)? {
+            "standing" => Ruling::Standing,
+            "excused" => Ruling::Excused,
+            "waived" => Ruling::Waived { until: record.maybe_at(24)? },
+            "superseded" => Ruling::Superseded { replaced: false },
+            "replaced" => Ruling::Superseded { replaced: true },
+            "removed" => Ruling::Removed,
+            _ => return Err(Trouble::odd("an unknown ruling")),
+        };
+        let small = |place| -> Result<i32, Trouble> {
+            i32::try_from(record.int(place)?).map_err(|_| Trouble::odd("a number is too large"))
+        };
+        Ok(Self {
+            series: record.int(0)?,
+            row: Row {
+                kind,
+                start: record.at(2)?,
+                end: record.at(3)?,
+                due: record.at(6)?,
+                deadline_nominal: record.at(7)?,
+                deadline: record.at(8)?,
+                state,
+                epoch: record.count(13)?,
+                vain: u32::try_from(record.count(14)?).unwrap_or(u32::MAX),
+                ruling,
+            },
+            period_start: record.at(4)?,
+            utc_offset: small(5)?,
+            owner: record.maybe_text(12)?.map(str::to_owned),
+            evidence: record.maybe_int(20)?.and_then(|n| u64::try_from(n).ok()),
+            note: record.maybe_text(21)?.map(str::to_owned),
+            waiver: record.maybe_int(23)?,
+            source: record.text(25)?.to_owned(),
+            priority: record.int(26)?,
+            generation: record.int(27)?,
+            tz_release: record.text(28)?.to_owned(),
+            attempts: record.count(29)?,
+            asked: record.int(30)? != 0,
+            reproof_by: record.maybe_at(31)?,
+        })
+    }
+
+    /// The values of all columns but the key, then the key.
+    fn values(&self, times: &Times) -> Vec<Arg> {
+        let Row { due, deadline_nominal, deadline, epoch, vain, ruling, .. } = self.row;
+        let (state, not_before, lease_until, last) = match self.row.state {
+            State::Waiting { not_before, last } => ("waiting", Some(not_before), None, last),
+            State::Running { lease_until, last, .. } => ("running", None, Some(lease_until), last),
+            State::Recorded(_) => ("recorded", None, None, None),
+        };
+        let recorded = self.row.recorded();
+        let (ruling, waived_until) = ruling_words(ruling);
+        let mut values = args![
+            self.period_start,
+            i64::from(self.utc_offset),
+            due,
+            deadline_nominal,
+            deadline,
+            state,
+            not_before,
+            lease_until,
+            self.owner.clone(),
+            stored(epoch),
+            i64::from(vain),
+            last.map(|cause| cause.as_str().to_owned()),
+            recorded.map(|r| said_word(r.said).to_owned()),
+            recorded.and_then(|r| cause_of(r.said)).map(|cause| cause.as_str().to_owned()),
+            recorded.map(|r| r.at),
+            recorded.map(|r| r.tried),
+            self.evidence.map(stored),
+            self.note.clone(),
+            ruling,
+            self.waiver,
+            waived_until,
+            self.source.clone(),
+            self.priority,
+            self.generation,
+            self.tz_release.clone(),
+            stored(self.attempts),
+            times.wake_at,
+            times.lapse_at,
+            times.live,
+            self.asked,
+            self.reproof_by,
+        ];
+        values.extend(self.key().args());
+        values
+    }
+
+    /// Writes a row that is there.
+    pub(super) async fn write(&self, conn: &mut Conn, times: &Times) -> Result<(), Trouble> {
+        const WRITE: &str = "UPDATE entries SET period_start = $1, utc_offset = $2, due = $3, \
+            deadline_nominal = $4, deadline = $5, state = $6, not_before = $7, lease_until = $8, \
+            owner = $9, epoch = $10, vain = $11, waits_for = $12, said = $13, cause = $14, \
+            recorded_at = $15, tried_at = $16, evidence = $17, note = $18, ruling = $19, \
+            waiver = $20, waived_until = $21, source = $22, priority = $23, generation = $24, \
+            tz_release = $25, attempts = $26, wake_at = $27, lapse_at = $28, live = $29, \
+            asked = $30, reproof_by = $31 \
+            WHERE series = $32 AND kind = $33 AND start_at = $34 AND end_at = $35";
+        match conn.run(WRITE, self.values(times)).await? {
+            1 => Ok(()),
+            _ => Err(Trouble::odd("a row vanished while it was written")),
+        }
+    }
+
+    /// Adds a row, unless it is there; says whether it was not.
+    pub(super) async fn add(&self, conn: &mut Conn, times: &Times) -> Result<bool, Trouble> {
+        const ADD: &str = "INSERT INTO entries (period_start, utc_offset, due, deadline_nominal, \
+            deadline, state, not_before, lease_until, owner, epoch, vain, waits_for, said, cause, \
+            recorded_at, tried_at, evidence, note, ruling, waiver, waived_until, source, \
+            priority, generation, tz_release, attempts, wake_at, lapse_at, live, asked, \
+            reproof_by, series, kind, start_at, end_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, \
+            $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, \
+            $26, $27, $28, $29, $30, $31, $32, $33, $34, $35) ON CONFLICT DO NOTHING";
+        Ok(conn.run(ADD, self.values(times)).await? > 0)
+    }
+
+    /// Reads one row.
+    pub(super) async fn find(conn: &mut Conn, key: RowKey) -> Result<Option<Self>, Trouble> {
+        const FIND: &str = concat!(
+            "SELECT ",
+            columns!(),
+            " FROM entries WHERE series = $1 AND kind = $2 AND start_at = $3 AND end_at = $4"
+        );
+        conn.first(FIND, key.args()).await?.as_ref().map(Self::read).transpose()
+    }
+}
+
+impl RowKey {
+    pub(super) fn args(self) -> Vec<Arg> {
+        args![self.series, kind_word(self.kind), self.start, self.end]
+    }
+
+    pub(super) fn read(record: &Record, place: usize) -> Result<Self, Trouble> {
+        Ok(Self {
+            series: record.int(place)?,
+            kind: read_kind(record.text(place + 1)?)?,
+            start: record.at(place + 2)?,
+            end: record.at(place + 3)?,
+        })
+    }
+}
+
+/// A count as it is stored.
+pub(super) fn stored(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// When a row is to be looked at again by us, and by time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Times {
+    /// When it may be claimed.
+    pub(super) wake_at: Option<DateTime<Utc>>,
+    /// When time moves it on.
+    pub(super) lapse_at: Option<DateTime<Utc>>,
+    /// Whether it can still matter to what is said of its series.
+    pub(super) live: bool,
+}
+
+/// Whether a slot is the last one of its series.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Newest {
+    /// It is, or is a window, of which each counts.
+    Yes,
+    /// A later slot looks at the same present.
+    No,
+}
+
+impl Times {
+    pub(super) fn of(entry: &Entry, terms: &Terms, newest: Newest, now: DateTime<Utc>) -> Self {
+        let row = &entry.row;
+        let wake_at = match row.state {
+            State::Waiting { not_before, .. } => Some(not_before),
+            State::Running { .. } => None,
+            State::Recorded(_) if entry.asked => Some(now),
+            State::Recorded(_) if row.kind == Kind::Slot && newest == Newest::No => None,
+            // What is wrong with the present is asked anew by the next slot.
+            State::Recorded(r) if row.kind == Kind::Slot && r.said == Said::Violated => None,
+            State::Recorded(_) => row.wake_at(terms.next_due, terms.age),
+        };
+        let unrecorded = row.recorded().is_none().then_some(row.deadline);
+        let lapse_at = match row.state {
+            State::Waiting { .. } => unrecorded,
+            State::Running { lease_until, .. } => {
+                Some(unrecorded.map_or(lease_until, |deadline| deadline.min(lease_until)))
+            }
+            State::Recorded(_) => match row.ruling {
+                Ruling::Waived { until } => until.filter(|until| *until > now),
+                Ruling::Standing
+                | Ruling::Excused
+                | Ruling::Superseded { .. }
+                | Ruling::Removed => None,
+            },
+        };
+        let settled = match row.ruling {
+            Ruling::Standing | Ruling::Superseded { replaced: false } => false,
+            Ruling::Waived { until } => until.is_none(),
+            Ruling::Excused | Ruling::Superseded { replaced: true } | Ruling::Removed => {
+                row.is_settled(now)
+            }
+        };
+        let live = match row.state {
+            State::Waiting { .. } | State::Running { .. } => true,
+            State::Recorded(r) => {
+                entry.reproof_by.is_some() || (r.said != Said::Confirmed && !settled)
+            }
+        };
+        Self { wake_at, lapse_at, live }
+    }
+}

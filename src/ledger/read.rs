@@ -1,0 +1,240 @@
+//! Reading the record beside its writer: history and events, a page at a time.
+
+use std::fmt;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use tokio::sync::Mutex;
+use tokio::time::timeout;
+
+use crate::domain::life::Ruling;
+use crate::domain::standing::Alarm;
+use crate::ledger::conn::{Conn, args, micros};
+use crate::ledger::entry::{Entry, columns};
+use crate::ledger::tally::is_open;
+use crate::ledger::{StoreSettings, Trouble, connect};
+
+/// How long somebody waits for a page.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A row of the record, as people ask for it.
+#[derive(Debug, Clone)]
+pub struct History {
+    /// The zone of its series, where the check fans out.
+    pub tz: Option<String>,
+    /// The row.
+    pub entry: Entry,
+    /// Whether it is bad by now.
+    pub open: Option<Alarm>,
+    /// Who vouches for it and why, where somebody does.
+    pub waiver: Option<WaivedBy>,
+}
+
+/// Who vouches for a row.
+#[derive(Debug, Clone)]
+pub struct WaivedBy {
+    /// Who.
+    pub by: String,
+    /// Why.
+    pub because: String,
+    /// Until when.
+    pub until: Option<DateTime<Utc>>,
+}
+
+/// Something that was remembered.
+#[derive(Debug, Clone)]
+pub struct Listed {
+    /// Its number: later ones are larger.
+    pub id: i64,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// What kind of thing.
+    pub kind: String,
+    /// The check, where it is about one.
+    pub check: Option<String>,
+    /// The zone, where it is about one.
+    pub tz: Option<String>,
+    /// The bounds of the row, where it is about one.
+    pub bounds: Option<(DateTime<Utc>, DateTime<Utc>)>,
+    /// What was before.
+    pub was: Option<String>,
+    /// What is now.
+    pub becomes: Option<String>,
+    /// What a person should know.
+    pub note: Option<String>,
+    /// Who wrote it.
+    pub replica: String,
+}
+
+/// A page, and where the next one begins.
+#[derive(Debug, Clone)]
+pub struct Page<T> {
+    /// What is on it.
+    pub items: Vec<T>,
+    /// What to ask for next; nothing where this is the last.
+    pub next: Option<String>,
+}
+
+/// Which rows of a check are asked for.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted {
+    /// Only of this zone.
+    pub tz: Option<String>,
+    /// Only those that are open.
+    pub open: bool,
+    /// Only those that begin at or after this instant.
+    pub from: Option<DateTime<Utc>>,
+    /// Only those that begin before this instant.
+    pub to: Option<DateTime<Utc>>,
+    /// Where the page begins, as the page before said.
+    pub page: Option<String>,
+}
+
+/// A way to read beside the writer.
+pub struct Reader {
+    settings: StoreSettings,
+    conn: Mutex<Option<Conn>>,
+}
+
+impl fmt::Debug for Reader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reader").finish_non_exhaustive()
+    }
+}
+
+impl Reader {
+    pub(super) fn new(settings: StoreSettings) -> Self {
+        Self { settings, conn: Mutex::new(None) }
+    }
+
+    async fn on<T>(
+        &self,
+        work: impl AsyncFnOnce(&mut Conn) -> Result<T, Trouble>,
+    ) -> Result<T, Trouble> {
+        let all = async {
+            let mut kept = self.conn.lock().await;
+            let mut conn = match kept.take() {
+                Some(conn) => conn,
+                None => connect(&self.settings, true).await?,
+            };
+            let done = work(&mut conn).await?;
+            *kept = Some(conn);
+            Ok::<_, Trouble>(done)
+        };
+        timeout(PATIENCE, all).await.map_err(|_| Trouble::Slow(PATIENCE))?
+    }
+
+    /// Returns rows of a check, latest first.
+    ///
+    /// # Errors
+    /// Where the store failed.
+    pub async fn windows(
+        &self,
+        check: &str,
+        wanted: &Wanted,
+        now: DateTime<Utc>,
+        most: u16,
+    ) -> Result<Page<History>, Trouble> {
+        const ROWS: &str = concat!(
+            "SELECT ",
+            columns!(),
+            ", tz, by_whom, because, until_at FROM (SELECT e.*, s.tz AS tz, w.by_whom AS by_whom, \
+             w.because AS because, w.until_at AS until_at FROM entries e \
+             JOIN series s ON s.id = e.series LEFT JOIN waivers w ON w.id = e.waiver \
+             WHERE s.check_id = $1 AND ($2 = 0 OR s.tz = $3) AND ($4 = 0 OR e.live = 1) \
+             AND e.start_at >= $5 AND e.start_at < $6 AND (e.start_at < $7 \
+             OR (e.start_at = $7 AND (e.end_at < $8 OR (e.end_at = $8 AND e.series < $9))))) AS rows_of \
+             ORDER BY start_at DESC, end_at DESC, series DESC LIMIT $10"
+        );
+        let page = wanted.page.as_deref().and_then(place).unwrap_or([i64::MAX; 3]);
+        let tz = wanted.tz.clone().unwrap_or_default();
+        let values = args![
+            check,
+            i64::from(wanted.tz.is_some()),
+            tz,
+            i64::from(wanted.open),
+            wanted.from.map_or(i64::MIN, micros),
+            wanted.to.map_or(i64::MAX, micros),
+            page[0],
+            page[1],
+            page[2],
+            i64::from(most),
+        ];
+        let rows = self.on(async |conn| conn.all(ROWS, values).await).await?;
+        let mut items = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let entry = Entry::read(row)?;
+            let by = row.maybe_text(33)?.map(str::to_owned);
+            let waived = matches!(entry.row.ruling, Ruling::Waived { .. });
+            let waiver = match by.filter(|_| waived) {
+                Some(by) => Some(WaivedBy {
+                    by,
+                    because: row.text(34)?.to_owned(),
+                    until: row.maybe_at(35)?,
+                }),
+                None => None,
+            };
+            let tz = Some(row.text(32)?.to_owned()).filter(|tz| !tz.is_empty());
+            let open = is_open(&entry.row, now);
+            items.push(History { tz, entry, open, waiver });
+        }
+        let full = items.len() >= usize::from(most);
+        let next = items.last().filter(|_| full).map(|last| {
+            let row = &last.entry.row;
+            format!("{}.{}.{}", micros(row.start), micros(row.end), last.entry.series)
+        });
+        if wanted.open {
+            items.retain(|item| item.open.is_some());
+        }
+        Ok(Page { items, next })
+    }
+
+    /// Returns events, latest first.
+    ///
+    /// # Errors
+    /// Where the store failed.
+    pub async fn events(
+        &self,
+        check: Option<&str>,
+        page: Option<&str>,
+        most: u16,
+    ) -> Result<Page<Listed>, Trouble> {
+        const EVENTS: &str = "SELECT id, at, kind, check_id, tz, start_at, end_at, was, becomes, \
+            note, replica FROM events WHERE id < $1 AND ($2 = 0 OR check_id = $3) \
+            ORDER BY id DESC LIMIT $4";
+        let before = page.and_then(|page| page.parse::<i64>().ok()).unwrap_or(i64::MAX);
+        let of_check = i64::from(check.is_some());
+        let values = args![before, of_check, check.unwrap_or_default(), i64::from(most)];
+        let rows = self.on(async |conn| conn.all(EVENTS, values).await).await?;
+        let mut items = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let owned = |place| Ok::<_, Trouble>(row.maybe_text(place)?.map(str::to_owned));
+            items.push(Listed {
+                id: row.int(0)?,
+                at: row.at(1)?,
+                kind: row.text(2)?.to_owned(),
+                check: owned(3)?,
+                tz: owned(4)?,
+                bounds: row.maybe_at(5)?.zip(row.maybe_at(6)?),
+                was: owned(7)?.filter(|text| !text.is_empty()),
+                becomes: owned(8)?,
+                note: owned(9)?,
+                replica: row.text(10)?.to_owned(),
+            });
+        }
+        let full = items.len() >= usize::from(most);
+        let next = items.last().filter(|_| full).map(|last| last.id.to_string());
+        Ok(Page { items, next })
+    }
+}
+
+/// Reads where a page begins.
+fn place(page: &str) -> Option<[i64; 3]> {
+    let numbers: Vec<i64> = page.split('.').filter_map(|n| n.parse().ok()).collect();
+    numbers.try_into().ok()
+}
+
+/// Says whether somebody wrote a page that there can be.
+pub fn is_page(page: &str) -> bool {
+    place(page).is_some() || page.parse::<i64>().is_ok()
+}

@@ -1,0 +1,114 @@
+//! What goes, and when: in small batches, so that nobody waits for it.
+//!
+//! Confirmed slots in a row become one range after a week; what is older than the retention goes.
+//! What is open or waived never does.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::domain::agenda::delta;
+use crate::ledger::conn::{Conn, Wait, args, micros};
+use crate::ledger::{PATIENCE, Store, Trouble};
+
+/// After how long confirmed slots become ranges.
+const FOLD_AFTER: TimeDelta = TimeDelta::days(7);
+/// How many rows are looked at, or dropped, at once.
+const BATCH: i64 = 500;
+
+/// What one batch did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Tidied {
+    /// Rows that were dropped or folded.
+    pub rows: u64,
+    /// Whether there is more of the same series.
+    pub more: bool,
+}
+
+impl Store {
+    /// Folds and drops what is old of one series.
+    ///
+    /// # Errors
+    /// Where the store failed.
+    pub async fn tidy(&mut self, series: i64, host_now: DateTime<Utc>) -> Result<Tidied, Trouble> {
+        const OLD: &str = "DELETE FROM entries WHERE (series, kind, start_at, end_at) IN \
+            (SELECT series, kind, start_at, end_at FROM entries WHERE series = $1 \
+            AND end_at < $2 AND live = 0 AND state = 'recorded' AND waiver IS NULL LIMIT $3)";
+        const ATTEMPTS: &str = "DELETE FROM attempts WHERE (series, kind, start_at, end_at, epoch) \
+            IN (SELECT series, kind, start_at, end_at, epoch FROM attempts WHERE series = $1 \
+            AND end_at < $2 AND ended_at < $2 LIMIT $3)";
+        self.on(PATIENCE, async |conn, settings| {
+            conn.begin().await?;
+            let now = conn.now(host_now).await?;
+            let mut tidied = Tidied::default();
+            if !conn.lock(vec![series], Wait::Never).await?.is_empty() {
+                let oldest = now - delta(settings.retention);
+                let (rows, more) = fold(conn, series, now - FOLD_AFTER).await?;
+                tidied.rows += rows;
+                let dropped = conn.run(OLD, args![series, oldest, BATCH]).await?;
+                let attempts = conn.run(ATTEMPTS, args![series, oldest, BATCH]).await?;
+                tidied.rows += dropped + attempts;
+                let batch = BATCH.unsigned_abs();
+                tidied.more = more || dropped >= batch || attempts >= batch;
+            }
+            conn.commit().await?;
+            Ok(tidied)
+        })
+        .await
+    }
+
+    /// Drops events that are older than the retention.
+    ///
+    /// # Errors
+    /// Where the store failed.
+    pub async fn tidy_events(&mut self, now: DateTime<Utc>) -> Result<u64, Trouble> {
+        const OLD: &str = "DELETE FROM events WHERE id IN \
+            (SELECT id FROM events WHERE at < $1 ORDER BY id LIMIT $2)";
+        self.on(PATIENCE, async |conn, settings| {
+            conn.run(OLD, args![now - delta(settings.retention), BATCH]).await
+        })
+        .await
+    }
+}
+
+/// Makes ranges of confirmed slots; returns how many rows went into them, and whether there are more.
+async fn fold(
+    conn: &mut Conn,
+    series: i64,
+    before: DateTime<Utc>,
+) -> Result<(u64, bool), Trouble> {
+    const OLD: &str = "SELECT start_at, end_at, said, live, ruling FROM entries \
+        WHERE series = $1 AND kind = 'slot' AND end_at < $2 ORDER BY start_at LIMIT $3";
+    // The range takes the first row's place, and reaches to the end of the last.
+    const GROW: &str = "UPDATE entries SET end_at = $1, attempts = (SELECT SUM(attempts) FROM \
+        entries WHERE series = $2 AND kind = 'slot' AND start_at >= $3 AND end_at <= $1) \
+        WHERE series = $2 AND kind = 'slot' AND start_at = $3 AND end_at = $4";
+    const SWALLOW: &str = "DELETE FROM entries WHERE series = $1 AND kind = 'slot' \
+        AND start_at > $2 AND end_at <= $3";
+    const ATTEMPTS: &str = "DELETE FROM attempts WHERE series = $1 AND kind = 'slot' \
+        AND start_at >= $2 AND end_at <= $3";
+    let rows = conn.all(OLD, args![series, micros(before), BATCH * 2]).await?;
+    let mut runs: Vec<Vec<(i64, i64)>> = vec![Vec::new()];
+    for row in &rows {
+        let plain = row.maybe_text(2)? == Some("confirmed")
+            && row.int(3)? == 0
+            && row.text(4)? == "standing";
+        if plain {
+            let bounds = (row.int(0)?, row.int(1)?);
+            if let Some(run) = runs.last_mut() {
+                run.push(bounds);
+            }
+        } else {
+            runs.push(Vec::new());
+        }
+    }
+    let mut folded = 0;
+    for run in runs {
+        let ([(start, first_end), _, ..], Some((_, end))) = (run.as_slice(), run.last()) else {
+            continue;
+        };
+        let attempts = args![*end, series, *start, *first_end];
+        conn.run(GROW, attempts).await?;
+        folded += conn.run(SWALLOW, args![series, *start, *end]).await?;
+        conn.run(ATTEMPTS, args![series, *start, *end]).await?;
+    }
+    Ok((folded, rows.len() >= usize::try_from(BATCH * 2).unwrap_or(usize::MAX)))
+}

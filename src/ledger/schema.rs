@@ -1,0 +1,142 @@
+//! The shape of the store, and how it grows.
+//!
+//! A migration only ever expands: it adds tables, columns with defaults, indexes. What a release does
+//! not need any more goes one release later, so that two releases run side by side. The store says
+//! which version it has, and which is the oldest that may still write.
+
+use crate::ledger::Trouble;
+use crate::ledger::conn::{Conn, args};
+
+/// The version that this program writes.
+pub const VERSION: i64 = 1;
+/// The oldest version that may go on beside it.
+const OLDEST: i64 = 1;
+
+macro_rules! first {
+    ($id:literal) => {
+        concat!(
+            "CREATE TABLE IF NOT EXISTS generations (id ", $id, ", digest TEXT NOT NULL, ",
+            "text TEXT NOT NULL, tz_release TEXT NOT NULL, loaded_at BIGINT NOT NULL, ",
+            "loaded_by TEXT NOT NULL, active BIGINT NOT NULL DEFAULT 0);\n",
+            "CREATE UNIQUE INDEX IF NOT EXISTS generations_active ON generations (active) ",
+            "WHERE active = 1;\n",
+            "CREATE TABLE IF NOT EXISTS series (id ", $id, ", check_id TEXT NOT NULL, ",
+            "tz TEXT NOT NULL, role TEXT NOT NULL, meaning TEXT NOT NULL, ",
+            "presentation TEXT NOT NULL, ",
+            "tz_release TEXT NOT NULL, since BIGINT NOT NULL, watermark BIGINT, ",
+            "retired_at BIGINT, violated_since BIGINT, unconfirmed_since BIGINT, ",
+            "lease_until BIGINT, confirmed_at BIGINT, confirmed_slot BIGINT, ",
+            "open_violated BIGINT NOT NULL DEFAULT 0, open_unconfirmed BIGINT NOT NULL DEFAULT 0, ",
+            "waived BIGINT NOT NULL DEFAULT 0, last_at BIGINT, last_said TEXT, ",
+            "last_cause TEXT, last_evidence BIGINT, last_bad_rows BIGINT, last_took_us BIGINT, ",
+            "last_note TEXT, confirmed_total BIGINT NOT NULL DEFAULT 0, ",
+            "violated_total BIGINT NOT NULL DEFAULT 0, ",
+            "unconfirmed_total BIGINT NOT NULL DEFAULT 0, changed_at BIGINT NOT NULL, ",
+            "UNIQUE (check_id, tz));\n",
+            "CREATE INDEX IF NOT EXISTS series_changed ON series (changed_at);\n",
+            "CREATE TABLE IF NOT EXISTS entries (series BIGINT NOT NULL, kind TEXT NOT NULL, ",
+            "start_at BIGINT NOT NULL, end_at BIGINT NOT NULL, period_start BIGINT NOT NULL, ",
+            "utc_offset BIGINT NOT NULL, due BIGINT NOT NULL, deadline_nominal BIGINT NOT NULL, ",
+            "deadline BIGINT NOT NULL, state TEXT NOT NULL, not_before BIGINT, ",
+            "lease_until BIGINT, owner TEXT, epoch BIGINT NOT NULL, vain BIGINT NOT NULL, ",
+            "waits_for TEXT, said TEXT, cause TEXT, recorded_at BIGINT, tried_at BIGINT, ",
+            "evidence BIGINT, note TEXT, ruling TEXT NOT NULL, waiver BIGINT, ",
+            "waived_until BIGINT, source TEXT NOT NULL, priority BIGINT NOT NULL, ",
+            "generation BIGINT NOT NULL, tz_release TEXT NOT NULL, ",
+            "attempts BIGINT NOT NULL, wake_at BIGINT, lapse_at BIGINT, live BIGINT NOT NULL, ",
+            "asked BIGINT NOT NULL, reproof_by BIGINT, PRIMARY KEY (series, kind, start_at, end_at));\n",
+            "CREATE INDEX IF NOT EXISTS entries_ready ON entries (source, wake_at) ",
+            "WHERE wake_at IS NOT NULL;\n",
+            "CREATE INDEX IF NOT EXISTS entries_lapse ON entries (lapse_at) ",
+            "WHERE lapse_at IS NOT NULL;\n",
+            "CREATE INDEX IF NOT EXISTS entries_live ON entries (series, start_at) ",
+            "WHERE live = 1;\n",
+            "CREATE INDEX IF NOT EXISTS entries_owner ON entries (owner) ",
+            "WHERE owner IS NOT NULL;\n",
+            "CREATE TABLE IF NOT EXISTS successors (series BIGINT NOT NULL, ",
+            "old_start BIGINT NOT NULL, old_end BIGINT NOT NULL, start_at BIGINT NOT NULL, ",
+            "end_at BIGINT NOT NULL, PRIMARY KEY (series, old_start, old_end, start_at, end_at));\n",
+            "CREATE TABLE IF NOT EXISTS attempts (series BIGINT NOT NULL, kind TEXT NOT NULL, ",
+            "start_at BIGINT NOT NULL, end_at BIGINT NOT NULL, epoch BIGINT NOT NULL, ",
+            "owner TEXT NOT NULL, began_at BIGINT NOT NULL, ended_at BIGINT NOT NULL, ",
+            "took_us BIGINT NOT NULL, said TEXT NOT NULL, cause TEXT, evidence BIGINT, note TEXT, ",
+            "generation BIGINT NOT NULL, outcome TEXT NOT NULL, ",
+            "PRIMARY KEY (series, kind, start_at, end_at, epoch));\n",
+            "CREATE INDEX IF NOT EXISTS attempts_ended ON attempts (ended_at);\n",
+            "CREATE TABLE IF NOT EXISTS events (id ", $id, ", at BIGINT NOT NULL, ",
+            "kind TEXT NOT NULL, check_id TEXT, tz TEXT, start_at BIGINT, end_at BIGINT, ",
+            "was TEXT, becomes TEXT, note TEXT, replica TEXT NOT NULL);\n",
+            "CREATE INDEX IF NOT EXISTS events_at ON events (at);\n",
+            "CREATE TABLE IF NOT EXISTS waivers (id ", $id, ", at BIGINT NOT NULL, ",
+            "by_whom TEXT NOT NULL, because TEXT NOT NULL, until_at BIGINT, ",
+            "selection TEXT NOT NULL, entries BIGINT NOT NULL);\n",
+            "CREATE TABLE IF NOT EXISTS replicas (id TEXT PRIMARY KEY, started_at BIGINT NOT NULL, ",
+            "seen_at BIGINT NOT NULL, version TEXT NOT NULL, generation BIGINT NOT NULL, ",
+            "tz_release TEXT NOT NULL);\n",
+        )
+    };
+}
+
+/// Brings the store to this version; one migration at a time, each whole or not at all.
+pub(super) async fn migrate(conn: &mut Conn) -> Result<(), Trouble> {
+    const META: &str = "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL)";
+    const LOCK: &str = "LOCK TABLE meta IN ACCESS EXCLUSIVE MODE";
+    const SQLITE: &str = first!("INTEGER PRIMARY KEY");
+    const POSTGRES: &str = first!("BIGINT GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY");
+    if version(conn).await?.is_some_and(|(version, _)| version == VERSION) {
+        return Ok(());
+    }
+    conn.batch(META).await?;
+    conn.begin().await?;
+    if conn.is_server() {
+        // Two replicas that start at once must not both make the tables.
+        conn.batch(LOCK).await?;
+    }
+    let found = version(conn).await?;
+    check(found)?;
+    if found.is_none_or(|(version, _)| version < 1) {
+        conn.batch(if conn.is_server() { POSTGRES } else { SQLITE }).await?;
+    }
+    if found.is_none_or(|(version, _)| version < VERSION) {
+        put(conn, "version", &VERSION.to_string()).await?;
+        put(conn, "oldest", &OLDEST.to_string()).await?;
+    }
+    conn.commit().await
+}
+
+/// Reads the store's version and the oldest that may write; nothing where it is empty.
+pub(super) async fn version(conn: &mut Conn) -> Result<Option<(i64, i64)>, Trouble> {
+    const SQLITE: &str = "SELECT name FROM sqlite_schema WHERE name = 'meta'";
+    const POSTGRES: &str = "SELECT to_regclass('meta')::text";
+    let sql = if conn.is_server() { POSTGRES } else { SQLITE };
+    let there = conn.first(sql, Vec::new()).await?;
+    if !there.is_some_and(|row| row.maybe_text(0).is_ok_and(|name| name.is_some())) {
+        return Ok(None);
+    }
+    let mut number = async |key: &str| {
+        let value = get(conn, key).await?;
+        Ok::<_, Trouble>(value.and_then(|value| value.parse::<i64>().ok()))
+    };
+    Ok(number("version").await?.zip(number("oldest").await?))
+}
+
+/// Refuses a store that a later release made, unless that one says that we may go on.
+pub(super) fn check(found: Option<(i64, i64)>) -> Result<(), Trouble> {
+    match found {
+        Some((version, oldest)) if oldest > VERSION => Err(Trouble::Version { version, ours: VERSION }),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Reads one of the store's own words.
+pub(super) async fn get(conn: &mut Conn, key: &str) -> Result<Option<String>, Trouble> {
+    let row = conn.first("SELECT value FROM meta WHERE key = $1", args![key]).await?;
+    row.map(|row| row.text(0).map(str::to_owned)).transpose()
+}
+
+/// Writes one of the store's own words.
+pub(super) async fn put(conn: &mut Conn, key: &str, value: &str) -> Result<(), Trouble> {
+    const PUT: &str = "INSERT INTO meta (key, value) VALUES ($1, $2) \
+                       ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+    conn.run(PUT, args![key, value]).await.map(drop)
+}

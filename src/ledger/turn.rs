@@ -1,0 +1,417 @@
+//! One transaction of the engine: what ended is recorded, what time ran out for lapses, what became
+//! due is written down, who is ready is claimed.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+
+use crate::domain::life::{Kind, Said, State};
+use crate::domain::standing::{Alarm, Notice};
+use crate::domain::verdict::Cause;
+use crate::ledger::conn::{Conn, Wait, args};
+use crate::ledger::entry::{Entry, Newest, Times, cause_of, kind_word, said_word, stored};
+use crate::ledger::tally::{attempted, close_slots, is_open, weigh};
+use crate::ledger::{
+    Candidate, Ended, Happened, RowKey, StoreSettings, Terms, Told, Trouble, Turned, Work, claim,
+    draw, generation, promise,
+};
+
+/// How many rows lapse in one transaction.
+const LAPSES: i64 = 200;
+/// How many candidates of one source are read at once.
+const CANDIDATES: i64 = 256;
+
+/// A transaction that is under way.
+pub(super) struct Turning<'a> {
+    pub(super) conn: &'a mut Conn,
+    pub(super) settings: &'a StoreSettings,
+    pub(super) work: &'a Work,
+    pub(super) terms: &'a (dyn Fn(i64) -> Option<Terms> + Sync),
+    pub(super) now: DateTime<Utc>,
+    /// Series whose rows changed.
+    pub(super) touched: BTreeSet<i64>,
+    pub(super) done: Turned,
+}
+
+pub(super) async fn turn(
+    conn: &mut Conn,
+    settings: &StoreSettings,
+    work: &Work,
+    terms: &(dyn Fn(i64) -> Option<Terms> + Sync),
+) -> Result<Turned, Trouble> {
+    conn.begin().await?;
+    let now = conn.now(work.host_now).await?;
+    let mut turning = Turning::new(conn, settings, work, terms, now);
+    turning.read_active().await?;
+    turning.record_all().await?;
+    turning.lapse().await?;
+    generation::settle_lists(&mut turning).await?;
+    promise::keep_all(&mut turning).await?;
+    claim::hold_all(&mut turning).await?;
+    turning.weigh_all().await?;
+    claim::claim_all(&mut turning).await?;
+    turning.refill().await?;
+    for happened in &work.events {
+        event(turning.conn, settings, now, happened, None).await?;
+    }
+    if work.renew {
+        turning.renew().await?;
+    }
+    let done = turning.done;
+    conn.commit().await?;
+    Ok(done)
+}
+
+impl<'a> Turning<'a> {
+    pub(super) fn new(
+        conn: &'a mut Conn,
+        settings: &'a StoreSettings,
+        work: &'a Work,
+        terms: &'a (dyn Fn(i64) -> Option<Terms> + Sync),
+        now: DateTime<Utc>,
+    ) -> Self {
+        let done = Turned { now, ..Turned::default() };
+        Self { conn, settings, work, terms, now, touched: BTreeSet::new(), done }
+    }
+
+    pub(super) fn terms_of(&self, series: i64) -> Terms {
+        // A series that is gone is due no more, and nothing of it is tried on.
+        (self.terms)(series).unwrap_or(Terms {
+            after: 1,
+            next_due: None,
+            next_deadline: self.now,
+            age: chrono::TimeDelta::zero(),
+        })
+    }
+
+    async fn read_active(&mut self) -> Result<(), Trouble> {
+        const ACTIVE: &str = "SELECT id FROM generations WHERE active = 1";
+        let active = self.conn.first(ACTIVE, Vec::new()).await?;
+        self.done.active = active.map_or(Ok(0), |row| row.int(0))?;
+        Ok(())
+    }
+
+    /// Records what attempts said.
+    async fn record_all(&mut self) -> Result<(), Trouble> {
+        let series = self.work.ended.iter().map(|ended| ended.key.series).collect();
+        self.conn.lock(series, Wait::ForThem).await?;
+        let mut order: Vec<usize> = (0..self.work.ended.len()).collect();
+        order.sort_by_key(|place| self.work.ended[*place].key);
+        for place in order {
+            self.record(place).await?;
+        }
+        Ok(())
+    }
+
+    async fn record(&mut self, place: usize) -> Result<(), Trouble> {
+        let ended = &self.work.ended[place];
+        let Some(entry) = Entry::find(self.conn, ended.key).await? else {
+            return self.fence(ended).await;
+        };
+        let Ok(row) = entry.row.ended(ended.epoch, ended.said, self.now) else {
+            return self.fence(ended).await;
+        };
+        let row = row.scattered(self.now, draw(self.work.seed, place));
+        let before = entry.row;
+        let mut after = Entry { row, owner: None, asked: false, ..entry };
+        after.attempts += 1;
+        after.generation = ended.generation;
+        let is_said = row.recorded().is_none_or(|recorded| recorded.said == ended.said);
+        if is_said {
+            (after.evidence, after.note) = (ended.evidence, ended.note.clone());
+        }
+        if ended.said.is_fact() {
+            after.reproof_by = None;
+        }
+        let outcome = match row.state {
+            State::Waiting { .. } => "waiting",
+            State::Running { .. } | State::Recorded(_) if is_said => "recorded",
+            State::Running { .. } | State::Recorded(_) => "kept",
+        };
+        self.write(&after).await?;
+        self.attempt(ended, outcome).await?;
+        attempted(self.conn, ended, self.now).await?;
+        if ended.said == Said::Confirmed && ended.key.kind == Kind::Slot {
+            close_slots(self.conn, ended.key.series, ended.key.start).await?;
+        }
+        if ended.said == Said::Confirmed && ended.key.kind == Kind::Window {
+            super::ruling::replace(self, ended.key).await?;
+        }
+        let said = match ended.said {
+            Said::Confirmed => 0,
+            Said::Violated => 1,
+            Said::Unconfirmed(_) => 2,
+        };
+        self.done.recorded[said] += 1;
+        self.opened(ended.key, is_open(&before, self.now), is_open(&row, self.now), &after).await
+    }
+
+    /// Takes note of an attempt whose row went on without it.
+    async fn fence(&mut self, ended: &Ended) -> Result<(), Trouble> {
+        const KNOWN: &str = "SELECT owner FROM attempts WHERE series = $1 AND kind = $2 \
+            AND start_at = $3 AND end_at = $4 AND epoch = $5";
+        let mut name = ended.key.args();
+        name.push(stored(ended.epoch).into());
+        if self.conn.first(KNOWN, name).await?.is_some() {
+            // It is recorded; only the answer to that was lost.
+            return Ok(());
+        }
+        self.done.fenced += 1;
+        self.attempt(ended, "fenced").await
+    }
+
+    async fn attempt(&mut self, ended: &Ended, outcome: &str) -> Result<(), Trouble> {
+        const ADD: &str = "INSERT INTO attempts (series, kind, start_at, end_at, epoch, owner, \
+            began_at, ended_at, took_us, said, cause, evidence, note, generation, outcome) \
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
+        let mut values = ended.key.args();
+        values.extend(args![
+            stored(ended.epoch),
+            self.settings.replica.as_str(),
+            ended.began,
+            self.now,
+            i64::try_from(ended.took.as_micros()).unwrap_or(i64::MAX),
+            said_word(ended.said),
+            cause_of(ended.said).map(|cause| cause.as_str().to_owned()),
+            ended.evidence.map(stored),
+            ended.note.clone(),
+            ended.generation,
+            outcome,
+        ]);
+        self.conn.run(ADD, values).await.map(drop)
+    }
+
+    /// Lets time pass for rows whose deadline, lease or waiver ran out.
+    async fn lapse(&mut self) -> Result<(), Trouble> {
+        const LATE: &str = "SELECT series, kind, start_at, end_at FROM entries \
+            WHERE lapse_at <= $1 ORDER BY lapse_at LIMIT $2";
+        let late = self.conn.all(LATE, args![self.now, LAPSES]).await?;
+        self.done.more_lapses = late.len() >= usize::try_from(LAPSES).unwrap_or(usize::MAX);
+        let keys = late.iter().map(|record| RowKey::read(record, 0));
+        let mut keys = keys.collect::<Result<Vec<_>, _>>()?;
+        keys.sort();
+        let series = keys.iter().map(|key| key.series).collect();
+        let ours: BTreeSet<i64> =
+            self.conn.lock(series, Wait::Never).await?.into_iter().collect();
+        for key in keys.into_iter().filter(|key| ours.contains(&key.series)) {
+            let Some(entry) = Entry::find(self.conn, key).await? else { continue };
+            let before = entry.row;
+            let unseen = matches!(before.state, State::Waiting { last: None, .. });
+            // Nothing kept us from looking but other work.
+            let shed = unseen && before.due >= self.work.watching_since && before.deadline <= self.now;
+            let row = if shed { before.put_off(Cause::Shed, before.deadline) } else { before };
+            let row = row.at(self.now);
+            let abandoned = matches!(before.state, State::Running { lease_until, .. } if lease_until <= self.now);
+            let mut after = Entry { row, ..entry };
+            if abandoned {
+                after.attempts += 1;
+                let owner = after.owner.take().unwrap_or_default();
+                let note = "its claim ran out: whoever held it died or stalled".to_owned();
+                self.tell(key, "claim", &owner, "abandoned", note).await?;
+            }
+            if before.recorded().is_none() && row.recorded().is_some() {
+                self.done.lapsed += 1;
+                if after.note.is_none() && shed {
+                    after.note = Some("there was more to look at than could be in time".into());
+                }
+            }
+            self.write(&after).await?;
+            // A waiver that ran out leaves the same row open again.
+            let was = if let State::Recorded(_) = before.state { None } else { is_open(&before, self.now) };
+            self.opened(key, was, is_open(&row, self.now), &after).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes a row, with what follows from it.
+    pub(super) async fn write(&mut self, entry: &Entry) -> Result<(), Trouble> {
+        let newest = self.newest(entry).await?;
+        let times = Times::of(entry, &self.terms_of(entry.series), newest, self.now);
+        self.touched.insert(entry.series);
+        entry.write(self.conn, &times).await
+    }
+
+    async fn newest(&mut self, entry: &Entry) -> Result<Newest, Trouble> {
+        const LATER: &str = "SELECT start_at FROM entries WHERE series = $1 AND kind = 'slot' \
+            AND start_at > $2 LIMIT 1";
+        let matters = match (entry.row.kind, entry.row.state) {
+            (Kind::Slot, State::Recorded(recorded)) => recorded.said != Said::Confirmed,
+            (Kind::Slot | Kind::Window, _) => false,
+        };
+        if !matters {
+            return Ok(Newest::Yes);
+        }
+        let later = self.conn.first(LATER, args![entry.series, entry.row.start]).await?;
+        Ok(if later.is_some() { Newest::No } else { Newest::Yes })
+    }
+
+    /// Remembers that a row became bad, or is not bad any more.
+    pub(super) async fn opened(
+        &mut self,
+        key: RowKey,
+        was: Option<Alarm>,
+        is: Option<Alarm>,
+        entry: &Entry,
+    ) -> Result<(), Trouble> {
+        if was == is {
+            return Ok(());
+        }
+        let note = match is {
+            Some(_) => {
+                let cause = entry.row.recorded().and_then(|recorded| cause_of(recorded.said));
+                let cause = cause.map(|cause| cause.to_string());
+                [cause, entry.note.clone()].into_iter().flatten().collect::<Vec<_>>().join(": ")
+            }
+            None => String::new(),
+        };
+        let word = |alarm| match alarm {
+            Some(Alarm::Violated) => "violated",
+            Some(Alarm::Unconfirmed) => "unconfirmed",
+            None => "closed",
+        };
+        self.tell(key, kind_word(key.kind), word(was), word(is), note).await
+    }
+
+    async fn tell(
+        &mut self,
+        key: RowKey,
+        kind: &'static str,
+        was: &str,
+        becomes: &str,
+        note: String,
+    ) -> Result<(), Trouble> {
+        let (check, tz) = names(self.conn, key.series).await?;
+        let (was, becomes) = (was.to_owned(), becomes.to_owned());
+        let happened = Happened { kind, check: Some(check), tz, was, becomes, note };
+        event(self.conn, self.settings, self.now, &happened, Some((key.start, key.end))).await
+    }
+
+    /// Weighs every series whose rows changed.
+    pub(super) async fn weigh_all(&mut self) -> Result<(), Trouble> {
+        for series in std::mem::take(&mut self.touched) {
+            let terms = (self.terms)(series);
+            let told = &mut self.done.told;
+            let from = told.len();
+            let record = weigh(self.conn, series, terms.as_ref(), self.now, told).await?;
+            let told: Vec<Told> = self.done.told[from..].to_vec();
+            for Told { notice, .. } in told {
+                standing_event(self.conn, self.settings, self.now, series, notice).await?;
+            }
+            self.done.series.extend(record);
+        }
+        Ok(())
+    }
+
+    /// Reads who may be claimed.
+    async fn refill(&mut self) -> Result<(), Trouble> {
+        const READY: &str = "SELECT priority, deadline, series, kind, start_at, end_at, vain, said \
+            FROM entries WHERE source = $1 AND wake_at <= $2 \
+            ORDER BY priority, deadline, series, start_at LIMIT $3";
+        for source in &self.work.refill {
+            let args = args![source.as_str(), self.now, CANDIDATES];
+            let ready = self.conn.all(READY, args).await?;
+            let candidates = ready.iter().map(|record| {
+                Ok::<_, Trouble>(Candidate {
+                    priority: record.int(0)?,
+                    deadline: record.at(1)?,
+                    key: RowKey::read(record, 2)?,
+                    retry: record.int(6)? > 0 && record.maybe_text(7)?.is_none(),
+                })
+            });
+            let candidates = candidates.collect::<Result<Vec<_>, _>>()?;
+            self.done.candidates.push((source.clone(), candidates));
+        }
+        Ok(())
+    }
+
+    /// Renews our claims, and says that we are here.
+    async fn renew(&mut self) -> Result<(), Trouble> {
+        const CLAIMS: &str = "UPDATE entries SET lease_until = $1, lapse_at = \
+            CASE WHEN said IS NULL AND deadline < $1 THEN deadline ELSE $1 END \
+            WHERE owner = $2 AND state = 'running'";
+        const HERE: &str = "INSERT INTO replicas (id, started_at, seen_at, version, generation, \
+            tz_release) VALUES ($1, $2, $2, $3, $4, $5) ON CONFLICT (id) DO UPDATE SET \
+            seen_at = excluded.seen_at, generation = excluded.generation";
+        // Who has not been here for so long left no claim behind that is not taken over.
+        const GONE: &str = "DELETE FROM replicas WHERE seen_at < $1";
+        const NEWEST: &str = "SELECT MAX(tz_release) FROM replicas WHERE seen_at >= $1";
+        let until = self.now + lease(self.settings);
+        let replica = self.settings.replica.as_str();
+        self.conn.run(CLAIMS, args![until, replica]).await?;
+        let work = self.work;
+        let version = env!("CARGO_PKG_VERSION");
+        let values = args![replica, self.now, version, work.generation, work.tz_release.as_str()];
+        self.conn.run(HERE, values).await?;
+        self.conn.run(GONE, args![self.now - chrono::TimeDelta::days(1)]).await?;
+        let recent = self.now - lease(self.settings) * 2;
+        let newest = self.conn.first(NEWEST, args![recent]).await?;
+        self.done.tz_release =
+            newest.map(|row| row.maybe_text(0).map(|t| t.map(str::to_owned))).transpose()?.flatten();
+        Ok(())
+    }
+}
+
+/// How long a claim holds.
+pub(super) fn lease(settings: &StoreSettings) -> chrono::TimeDelta {
+    crate::domain::agenda::delta(settings.lease)
+}
+
+/// The check of a series, and its zone.
+pub(super) async fn names(
+    conn: &mut Conn,
+    series: i64,
+) -> Result<(String, Option<String>), Trouble> {
+    const NAMES: &str = "SELECT check_id, tz FROM series WHERE id = $1";
+    let Some(row) = conn.first(NAMES, args![series]).await? else {
+        return Err(Trouble::odd("a row of no series"));
+    };
+    let tz = Some(row.text(1)?.to_owned()).filter(|tz| !tz.is_empty());
+    Ok((row.text(0)?.to_owned(), tz))
+}
+
+/// Remembers that somebody is told something, or that it is over.
+pub(super) async fn standing_event(
+    conn: &mut Conn,
+    settings: &StoreSettings,
+    now: DateTime<Utc>,
+    series: i64,
+    notice: Notice,
+) -> Result<(), Trouble> {
+    let (check, tz) = names(conn, series).await?;
+    let word = |alarm| match alarm {
+        Alarm::Violated => "violated",
+        Alarm::Unconfirmed => "unconfirmed",
+    };
+    let (was, becomes) = match notice {
+        Notice::Firing(alarm) => ("calm".to_owned(), format!("firing {}", word(alarm))),
+        Notice::Resolved(alarm) => (format!("firing {}", word(alarm)), "resolved".to_owned()),
+    };
+    let note = String::new();
+    let happened = Happened { kind: "standing", check: Some(check), tz, was, becomes, note };
+    event(conn, settings, now, &happened, None).await
+}
+
+/// Remembers something.
+pub(super) async fn event(
+    conn: &mut Conn,
+    settings: &StoreSettings,
+    now: DateTime<Utc>,
+    happened: &Happened,
+    bounds: Option<(DateTime<Utc>, DateTime<Utc>)>,
+) -> Result<(), Trouble> {
+    const ADD: &str = "INSERT INTO events (at, kind, check_id, tz, start_at, end_at, was, becomes, \
+        note, replica) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+    let values = args![
+        now,
+        happened.kind,
+        happened.check.clone(),
+        happened.tz.clone(),
+        bounds.map(|(start, _)| start),
+        bounds.map(|(_, end)| end),
+        happened.was.clone(),
+        happened.becomes.clone(),
+        Some(happened.note.clone()).filter(|note| !note.is_empty()),
+        settings.replica.as_str(),
+    ];
+    conn.run(ADD, values).await.map(drop)
+}

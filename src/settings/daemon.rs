@@ -1,0 +1,201 @@
+//! What only the daemon needs: its record, its door, its patience.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use crate::domain::duration;
+use crate::domain::sql::Engine;
+use crate::dsn::Dsn;
+use crate::manifest::{Document, Map, Place};
+use crate::secret::Reference;
+use crate::settings::optional;
+
+const LEDGER_KEYS: [&str; 4] = ["url", "password", "retention", "lease"];
+const WEB_KEYS: [&str; 6] =
+    ["listen", "public_url", "config_file", "viewer_token", "operator_token", "lifecycle"];
+/// Where the record is where nothing is written.
+const LEDGER_FILE: &str = "allswell.db";
+/// Where the daemon listens where nothing is written: on this machine only.
+const LISTEN: &str = "127.0.0.1:9847";
+
+/// Where the daemon keeps its record.
+#[derive(Debug, Clone)]
+pub struct LedgerEntry {
+    /// Its address: SQLite or PostgreSQL.
+    pub dsn: Dsn,
+    password: Option<Reference>,
+    /// How long recorded windows stay.
+    pub retention: Duration,
+    /// How long a claim holds without being renewed.
+    pub lease: Duration,
+}
+
+impl LedgerEntry {
+    /// Reads the password.
+    ///
+    /// # Errors
+    /// Where it was looked for and not found.
+    pub fn password(&self) -> Result<Option<SecretString>, String> {
+        let password = self.password.as_ref().map(Reference::read).transpose();
+        password.map_err(|e| format!("password of `ledger`: {e}"))
+    }
+}
+
+/// Where the daemon listens, and to whom.
+#[derive(Debug, Clone)]
+pub struct WebEntry {
+    /// The address.
+    pub listen: SocketAddr,
+    /// How people reach it: for links.
+    pub public_url: Option<String>,
+    /// A file in the form of Prometheus' `web.config`: TLS, users, headers.
+    pub config_file: Option<PathBuf>,
+    viewer_token: Option<Reference>,
+    operator_token: Option<Reference>,
+    /// Whether `POST /-/reload` does something.
+    pub lifecycle: bool,
+}
+
+impl WebEntry {
+    /// Reads who may look, and who may act: the tokens of viewers and of operators.
+    ///
+    /// # Errors
+    /// Where one was looked for and not found.
+    pub fn tokens(&self) -> Result<(Option<SecretString>, Option<SecretString>), String> {
+        let read = |name: &str, reference: &Option<Reference>| {
+            let token = reference.as_ref().map(Reference::read).transpose();
+            token.map_err(|e| format!("`{name}` of `web`: {e}"))
+        };
+        let viewer = read("viewer_token", &self.viewer_token)?;
+        Ok((viewer, read("operator_token", &self.operator_token)?))
+    }
+}
+
+/// How long attempts may take to end when the daemon is told to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Grace(Duration);
+
+impl Default for Grace {
+    fn default() -> Self {
+        Self(Duration::from_secs(20))
+    }
+}
+
+impl Grace {
+    /// Takes a duration up to ten minutes.
+    ///
+    /// # Errors
+    /// The rule that is broken, as a sentence.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        within(text, Duration::ZERO, Duration::from_secs(600)).map(Self)
+    }
+
+    /// The duration.
+    pub fn get(self) -> Duration {
+        self.0
+    }
+}
+
+fn within(text: &str, shortest: Duration, longest: Duration) -> Result<Duration, String> {
+    let duration = duration::parse(text)?;
+    if duration < shortest || duration > longest {
+        let (from, to) = (duration::show(shortest), duration::show(longest));
+        return Err(format!("this is {from} to {to}"));
+    }
+    Ok(duration)
+}
+
+/// Reads `ledger`.
+pub(super) fn ledger(
+    doc: &mut Document<'_>,
+    root: &Map<'_>,
+    folder: &Path,
+) -> Option<LedgerEntry> {
+    const DAY: u64 = 86_400;
+    let mut entry = LedgerEntry {
+        dsn: Dsn::Sqlite(folder.join(LEDGER_FILE)),
+        password: None,
+        retention: Duration::from_secs(400 * DAY),
+        lease: Duration::from_secs(30),
+    };
+    let place = Place::Key(&Place::Root, "ledger");
+    let Some(node) = root.get("ledger") else { return Some(entry) };
+    let map = doc.map(node, place, &LEDGER_KEYS)?;
+    let key = |key| Place::Key(&place, key);
+    let dsn = optional(&map, "url", |node| {
+        doc.parsed(node, key("url"), |text| match Dsn::parse(text, folder)? {
+            dsn if dsn.engine() == Engine::MySql => {
+                Err("the ledger is kept in SQLite or PostgreSQL".to_owned())
+            }
+            dsn => Ok(dsn),
+        })
+    });
+    let password = optional(&map, "password", |node| {
+        let reference = doc.parsed(node, key("password"), Reference::parse)?;
+        Some(reference.under(folder))
+    });
+    let retention = optional(&map, "retention", |node| {
+        let (least, most) = (Duration::from_secs(36 * DAY), Duration::from_secs(3_660 * DAY));
+        doc.parsed(node, key("retention"), |text| within(text, least, most))
+    });
+    let lease = optional(&map, "lease", |node| {
+        let (least, most) = (Duration::from_secs(1), Duration::from_secs(600));
+        doc.parsed(node, key("lease"), |text| within(text, least, most))
+    });
+    entry.dsn = dsn?.unwrap_or(entry.dsn);
+    entry.password = password?;
+    entry.retention = retention?.unwrap_or(entry.retention);
+    entry.lease = lease?.unwrap_or(entry.lease);
+    Some(entry)
+}
+
+/// Reads `web`.
+pub(super) fn web(doc: &mut Document<'_>, root: &Map<'_>, folder: &Path) -> Option<WebEntry> {
+    let listen = LISTEN.parse().expect("the default is an address");
+    let mut entry = WebEntry {
+        listen,
+        public_url: None,
+        config_file: None,
+        viewer_token: None,
+        operator_token: None,
+        lifecycle: false,
+    };
+    let place = Place::Key(&Place::Root, "web");
+    let Some(node) = root.get("web") else { return Some(entry) };
+    let map = doc.map(node, place, &WEB_KEYS)?;
+    let key = |key| Place::Key(&place, key);
+    let listen = optional(&map, "listen", |node| {
+        let rule = "an address to listen on is written like 127.0.0.1:9847 or [::1]:9847";
+        doc.parsed(node, key("listen"), |text| text.parse::<SocketAddr>().map_err(|_| rule))
+    });
+    let public_url = optional(&map, "public_url", |node| {
+        doc.parsed(node, key("public_url"), |text| match url::Url::parse(text) {
+            Ok(url) if matches!(url.scheme(), "http" | "https") && url.host().is_some() => {
+                Ok(text.trim_end_matches('/').to_owned())
+            }
+            Ok(_) | Err(_) => Err("this is an http:// or https:// URL"),
+        })
+    });
+    let config_file = optional(&map, "config_file", |node| {
+        doc.text(node, key("config_file")).map(|path| folder.join(path))
+    });
+    let mut token = |name| {
+        optional(&map, name, |node| {
+            let reference = doc.parsed(node, Place::Key(&place, name), Reference::parse)?;
+            Some(reference.under(folder))
+        })
+    };
+    let (viewer, operator) = (token("viewer_token"), token("operator_token"));
+    let lifecycle = optional(&map, "lifecycle", |node| {
+        doc.word(node, key("lifecycle"), &[("true", true), ("false", false)])
+    });
+    entry.listen = listen?.unwrap_or(entry.listen);
+    entry.public_url = public_url?;
+    entry.config_file = config_file?;
+    (entry.viewer_token, entry.operator_token) = (viewer?, operator?);
+    entry.lifecycle = lifecycle?.unwrap_or(false);
+    Some(entry)
+}
