@@ -1,5 +1,15 @@
-//! From checks to verdicts: attempts, and a round of them.
+//! From checks to verdicts: attempts, a round of them, and the watch that never ends.
 
 pub mod attempt;
 pub mod round;
 pub mod zone_list;
+
+pub mod gate;
+pub mod load;
+mod meaning;
+pub mod order;
+pub mod ports;
+pub mod roster;
+pub mod snapshot;
+mod under_way;
+pub mod watch;

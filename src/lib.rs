@@ -9,6 +9,7 @@ pub mod bounded;
 pub mod clock;
 pub mod dial;
 pub mod dsn;
+pub mod http;
 pub mod secret;
 pub mod zones;
 
@@ -18,6 +19,10 @@ pub mod source;
 
 pub mod engine;
 
+pub mod web;
+
 pub mod settings;
+
+pub mod daemon;
 
 pub mod cli;

@@ -19,7 +19,7 @@ mod watch;
 use std::fmt;
 use std::time::Duration;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
 
@@ -50,10 +50,27 @@ pub struct SourceSettings {
     pub allow_superuser: bool,
 }
 
+impl SourceSettings {
+    /// Says whether they open the same database in the same way.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let password = |settings: &Self| {
+            settings.password.as_ref().map(|password| password.expose_secret().to_owned())
+        };
+        self.name == other.name
+            && self.dsn == other.dsn
+            && self.connections == other.connections
+            && self.timeout == other.timeout
+            && self.instants == other.instants
+            && self.allow_superuser == other.allow_superuser
+            && password(self) == password(other)
+    }
+}
+
 /// A watched database. Nothing is connected until the first question.
 pub struct Source {
     name: SourceName,
     timeout: Duration,
+    connections: u16,
     slots: Semaphore,
     keeper: Keeper,
 }
@@ -86,7 +103,9 @@ impl Source {
             ))),
             Dsn::Sqlite(path) => Keeper::Sqlite(sqlite::Sqlite::new(path, instants)),
         };
-        Self { name, timeout, slots: Semaphore::new(usize::from(connections.max(1))), keeper }
+        let connections = connections.max(1);
+        let slots = Semaphore::new(usize::from(connections));
+        Self { name, timeout, connections, slots, keeper }
     }
 
     /// The name in the settings.
@@ -97,6 +116,22 @@ impl Source {
     /// How long a statement may run where the check does not say.
     pub fn timeout(&self) -> Duration {
         self.timeout
+    }
+
+    /// How many connections may be open at once.
+    pub fn connections(&self) -> usize {
+        usize::from(self.connections)
+    }
+
+    /// Asks whether the database answers at all.
+    ///
+    /// Do not drop the future: cancel `stop`, and it ends within seconds.
+    ///
+    /// # Errors
+    /// Why it does not.
+    pub async fn probe(&self, stop: &CancellationToken) -> Result<(), Doubt> {
+        let slot = self.slot(stop).await?;
+        self.observe(&slot, &Ask::probe(self.engine()), stop).await.map(drop)
     }
 
     /// The dialect that is spoken here.

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::domain::agenda::delta;
 use crate::domain::check::{Check, Keys};
 use crate::domain::evidence::{Measure, Scope};
 use crate::domain::judge::{Judgement, judge};
@@ -86,7 +88,9 @@ pub async fn attempt(
     sources: &Sources,
     stop: &CancellationToken,
 ) -> Attempted {
-    let mut asking = Asking { check, sources, stop, took: Duration::ZERO };
+    let not_before = look.window().zip(check.window.as_ref());
+    let not_before = not_before.map(|(window, rule)| window.span.end + delta(rule.settle));
+    let mut asking = Asking { check, sources, stop, not_before, took: Duration::ZERO };
     match asking.observe(look).await {
         Ok(seen) => Attempted { judgement: judge(check, &seen), took: asking.took },
         Err(doubt) => Attempted::doubtful(doubt, asking.took),
@@ -98,6 +102,8 @@ pub(super) struct Asking<'a> {
     pub(super) check: &'a Check,
     pub(super) sources: &'a Sources,
     pub(super) stop: &'a CancellationToken,
+    /// When what is asked about is over and settled.
+    pub(super) not_before: Option<DateTime<Utc>>,
     pub(super) took: Duration,
 }
 
@@ -152,7 +158,8 @@ impl Asking<'_> {
             Doubt::new(Cause::Connect, format!("the settings have no source `{name}`"))
         })?;
         let timeout = self.check.timeout.unwrap_or_else(|| source.timeout());
-        let ask = Ask { check: self.check.id.clone(), timeout, questions };
+        let check = self.check.id.clone();
+        let ask = Ask { check, timeout, not_before: self.not_before, questions };
         let slot = source.slot(self.stop).await?;
         let started = Instant::now();
         let replies = source.observe(&slot, &ask, self.stop).await;

@@ -26,6 +26,8 @@ const SHOWN: usize = 5;
 pub struct Listed {
     /// Every zone that there is, each once, as the data spells it.
     pub zones: Vec<ZoneName>,
+    /// Whether those are all: a zone that is not among them has vanished.
+    pub whole: bool,
     /// The judgement of the list.
     pub attempted: Attempted,
 }
@@ -40,7 +42,7 @@ pub async fn list(
     sources: &Sources,
     stop: &CancellationToken,
 ) -> Listed {
-    let mut asking = Asking { check, sources, stop, took: Duration::ZERO };
+    let mut asking = Asking { check, sources, stop, not_before: None, took: Duration::ZERO };
     let name = ColumnName::parse("zone").expect("a short word is a column's name");
     let question = Question {
         part: Part::Zones,
@@ -53,10 +55,12 @@ pub async fn list(
     match read {
         Ok(read) => {
             let (zones, judgement) = judge(&read, |name| zones.rules(name).is_some());
-            Listed { zones, attempted: Attempted { judgement, took: asking.took } }
+            // An empty list says nothing, also not that everybody is gone.
+            let whole = !read.is_cut() && !zones.is_empty();
+            Listed { zones, whole, attempted: Attempted { judgement, took: asking.took } }
         }
         Err(doubt) => {
-            Listed { zones: Vec::new(), attempted: Attempted::doubtful(doubt, asking.took) }
+            Listed { zones: Vec::new(), whole: false, attempted: Attempted::doubtful(doubt, asking.took) }
         }
     }
 }

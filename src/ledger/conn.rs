@@ -241,8 +241,12 @@ impl Conn {
     /// Runs statements without parameters or rows.
     pub(super) async fn batch(&mut self, sql: &'static str) -> Result<(), Trouble> {
         match self {
-            Self::Sqlite(conn) => drop(sqlx::raw_sql(sql).execute(conn).await?),
-            Self::Postgres(conn) => drop(sqlx::raw_sql(sql).execute(conn).await?),
+            Self::Sqlite(conn) => {
+                sqlx::raw_sql(sql).execute(conn).await?;
+            }
+            Self::Postgres(conn) => {
+                sqlx::raw_sql(sql).execute(conn).await?;
+            }
         }
         Ok(())
     }

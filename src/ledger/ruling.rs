@@ -17,12 +17,8 @@ const TOUCHED: i64 = 10_000;
 /// Which rows are meant.
 #[derive(Debug, Clone)]
 pub struct Selected {
-    /// Of which series.
-    pub series: Vec<i64>,
-    /// Those that begin at or after this instant.
-    pub from: DateTime<Utc>,
-    /// Those that begin before this instant.
-    pub to: DateTime<Utc>,
+    /// Of which series, and those of its rows that begin at or after an instant, and before another.
+    pub rows: Vec<(i64, DateTime<Utc>, DateTime<Utc>)>,
     /// The selection in words, for the record.
     pub words: String,
 }
@@ -201,12 +197,13 @@ async fn rule_on(
     conn.begin().await?;
     let now = conn.now(work.host_now).await?;
     let mut turning = Turning::new(conn, settings, work, terms, now);
-    turning.conn.lock(selected.series.clone(), Wait::ForThem).await?;
+    let series = selected.rows.iter().map(|(series, ..)| *series).collect();
+    turning.conn.lock(series, Wait::ForThem).await?;
     let mut entries = Vec::new();
-    for series in &selected.series {
+    for (series, from, to) in &selected.rows {
         let sql = if open_only { LIVE } else { ALL };
         let left = TOUCHED - i64::try_from(entries.len()).unwrap_or(TOUCHED);
-        let rows = turning.conn.all(sql, args![*series, selected.from, selected.to, left]).await?;
+        let rows = turning.conn.all(sql, args![*series, *from, *to, left]).await?;
         for row in &rows {
             entries.push(Entry::read(row)?);
         }
@@ -296,7 +293,7 @@ async fn supersede(
                 let (at, tried) = (turning.now, turning.now);
                 State::Recorded(crate::domain::life::Recorded { said, at, tried })
             }
-            state => state,
+            state @ (State::Waiting { .. } | State::Running { .. } | State::Recorded(_)) => state,
         };
         let row = crate::domain::life::Row { state, ruling, epoch: entry.row.epoch + 1, ..entry.row };
         turning.write(&Entry { row, owner: None, ..entry }).await?;

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+
 use crate::domain::name::{CheckId, ColumnName};
 use crate::domain::observation::Rows;
 use crate::domain::parameter::Bounds;
-use crate::domain::sql::Query;
+use crate::domain::sql::{Binding, Engine, Query};
 use crate::domain::value::Value;
-use crate::domain::verdict::Doubt;
+use crate::domain::verdict::{Cause, Doubt};
 
 /// All questions of one attempt to one source; they are answered in one snapshot.
 #[derive(Debug, Clone)]
@@ -16,8 +18,35 @@ pub struct Ask {
     pub check: CheckId,
     /// How long each statement may run.
     pub timeout: Duration,
+    /// By the database's own clock it is not asked before this instant, where it has a clock: what it
+    /// is asked about is not over.
+    pub not_before: Option<DateTime<Utc>>,
     /// The questions.
     pub questions: Vec<Question>,
+}
+
+impl Ask {
+    /// The smallest question that there is.
+    pub(super) fn probe(engine: Engine) -> Self {
+        const TIMEOUT: Duration = Duration::from_secs(5);
+        let query = Query::parse("select 1", engine, Binding::Nothing).expect("the smallest query reads");
+        let question =
+            Question { part: Part::Body, query, bounds: None, wanted: Wanted::OneValue };
+        let check = CheckId::parse("probe").expect("a short word is an id");
+        Self { check, timeout: TIMEOUT, not_before: None, questions: vec![question] }
+    }
+
+    /// Holds the database's clock against what is asked.
+    pub(super) fn is_over(&self, theirs: Option<DateTime<Utc>>) -> Result<(), Doubt> {
+        match (self.not_before, theirs) {
+            (Some(from), Some(theirs)) if theirs < from => {
+                let shown = theirs.format("%Y-%m-%dT%H:%M:%SZ");
+                let note = format!("by the database's clock it is {shown}, and the window is not over");
+                Err(Doubt::new(Cause::Clock, note))
+            }
+            (Some(_) | None, _) => Ok(()),
+        }
+    }
 }
 
 /// Which part of a check a question is.

@@ -9,6 +9,7 @@ mod trouble;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt;
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlSslMode};
@@ -40,7 +41,16 @@ struct Session {
     conn: MySqlConnection,
     /// What the server calls this connection.
     id: u64,
+    /// What time it is there.
+    clock: Option<DateTime<Utc>>,
     flavour: Flavour,
+}
+
+/// What the server says of itself.
+struct Greeting {
+    id: u64,
+    version: String,
+    clock: Option<DateTime<Utc>>,
 }
 
 /// The two servers name the limit on a statement's time differently.
@@ -65,6 +75,7 @@ impl MySql {
         stop: &CancellationToken,
     ) -> Result<Vec<Reply>, Doubt> {
         let mut session = self.open(stop).await?;
+        ask.is_over(session.clock)?;
         let begin = preamble(session.flavour, ask);
         short(run(&mut session.conn, begin), stop, |e| trouble::doubt(e, &Phase::Ours)).await?;
         let mut replies = Vec::with_capacity(ask.questions.len());
@@ -102,7 +113,7 @@ impl MySql {
             opening(self.options.connect(), stop, |e| trouble::doubt(e, &Phase::Connecting))
                 .await?;
         let greeting = greet(&mut conn);
-        let (id, version) = short(greeting, stop, |e| trouble::doubt(e, &Phase::Ours)).await?;
+        let Greeting { id, version, clock } = short(greeting, stop, |e| trouble::doubt(e, &Phase::Ours)).await?;
         let known = self.inspected.lock().ok().and_then(|known| known.clone());
         let verdict = match known {
             Some(verdict) => verdict,
@@ -118,7 +129,7 @@ impl MySql {
         };
         verdict?;
         let maria = version.to_ascii_lowercase().contains("mariadb");
-        Ok(Session { conn, id, flavour: if maria { Flavour::MariaDb } else { Flavour::MySql } })
+        Ok(Session { conn, id, clock, flavour: if maria { Flavour::MariaDb } else { Flavour::MySql } })
     }
 
     fn judge_role(&self, powers: &[String]) -> Result<(), Doubt> {
@@ -176,12 +187,15 @@ fn options(server: &Server, password: Option<&SecretString>) -> MySqlConnectOpti
     options.disable_statement_logging()
 }
 
-async fn greet(conn: &mut MySqlConnection) -> Result<(u64, String), sqlx::Error> {
-    const GREETING: &str = "SELECT CAST(CONNECTION_ID() AS CHAR), VERSION()";
+async fn greet(conn: &mut MySqlConnection) -> Result<Greeting, sqlx::Error> {
+    const GREETING: &str = "SELECT CAST(CONNECTION_ID() AS CHAR), VERSION(), \
+        CAST(FLOOR(UNIX_TIMESTAMP(NOW(6)) * 1000000) AS CHAR)";
     let row = sqlx::raw_sql(GREETING).fetch_one(conn).await?;
     let id: &str = row.try_get_unchecked(0)?;
     let version: String = row.try_get_unchecked(1)?;
-    Ok((id.parse().unwrap_or(0), version))
+    let micros: &str = row.try_get_unchecked(2)?;
+    let clock = micros.parse().ok().and_then(DateTime::from_timestamp_micros);
+    Ok(Greeting { id: id.parse().unwrap_or(0), version, clock })
 }
 
 /// Asks what the user could do beyond reading, its roles included.

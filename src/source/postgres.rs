@@ -16,6 +16,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt;
 use secrecy::SecretString;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
@@ -220,7 +221,12 @@ impl Postgres {
             }
             Failure::Real(trouble::doubt(e, Phase::Ours))
         });
-        let identity = begun.await?;
+        let (identity, clock) = begun.await?;
+        if let Err(doubt) = ask.is_over(clock) {
+            let undone = run(conn, "ROLLBACK".to_owned());
+            short::<_, _, Failure>(undone, stop, |e| trouble::doubt(e, Phase::Ours).into()).await?;
+            return Err(Failure::Real(doubt));
+        }
         let mut replies = Vec::with_capacity(ask.questions.len());
         for (place, question) in ask.questions.iter().enumerate() {
             if place > 0 {
@@ -284,7 +290,10 @@ fn preamble(conn: &PgConnection, ask: &Ask, name: &str) -> String {
         let all_ms = ask.timeout.as_millis() * questions + (SHORT * 3).as_millis();
         let _ = write!(sql, "; SET LOCAL transaction_timeout = {all_ms}");
     }
-    sql.push_str("; SELECT pg_catalog.pg_backend_pid()::text, pg_catalog.now()::text");
+    sql.push_str(
+        "; SELECT pg_catalog.pg_backend_pid()::text, pg_catalog.now()::text, \
+         (extract(epoch FROM pg_catalog.clock_timestamp()) * 1000000)::bigint::text",
+    );
     sql
 }
 
@@ -311,11 +320,16 @@ fn guards(conn: &PgConnection, ask: &Ask, name: &str) -> String {
     sql
 }
 
-/// Opens the transaction and returns who we are in it.
+/// Opens the transaction and returns who we are in it, and what time it is there.
 #[expect(clippy::disallowed_methods, reason = "source/ is where SQL from outside is run")]
-async fn begin(conn: &mut PgConnection, sql: String) -> Result<Identity, sqlx::Error> {
+async fn begin(
+    conn: &mut PgConnection,
+    sql: String,
+) -> Result<(Identity, Option<DateTime<Utc>>), sqlx::Error> {
     let row = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_one(conn).await?;
-    Ok(Identity { pid: row.try_get(0)?, began: row.try_get(1)? })
+    let micros: &str = row.try_get(2)?;
+    let clock = micros.parse().ok().and_then(DateTime::from_timestamp_micros);
+    Ok((Identity { pid: row.try_get(0)?, began: row.try_get(1)? }, clock))
 }
 
 #[expect(clippy::disallowed_methods, reason = "source/ is where SQL from outside is run")]

@@ -1,0 +1,246 @@
+//! The daemon: settings, then everything opened and bound, then watching, then an end in order.
+//!
+//! The engine has a thread of its own; the door, reloads and the watchdog have another: whoever
+//! crowds the door holds up no check.
+
+mod files;
+mod loader;
+mod log;
+mod systemd;
+
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde_json::json;
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::daemon::loader::Loader;
+use crate::daemon::log::Log;
+use crate::domain::fault::Fault;
+use crate::domain::succession::Removals;
+use crate::engine::load::NotLoaded;
+use crate::engine::order::{Load, orders};
+use crate::engine::ports::Watched;
+use crate::engine::watch::Engine;
+use crate::ledger::{Store, StoreSettings, Trouble};
+use crate::settings::Settings;
+use crate::web::{self, Access, Door, Listener, WebConfig};
+use crate::zones::Zones;
+
+pub use log::begin as begin_log;
+
+/// How the daemon is started.
+#[derive(Debug, Clone)]
+pub struct Start {
+    /// The settings file.
+    pub config: PathBuf,
+    /// Files and folders of checks, instead of those that the settings name.
+    pub paths: Vec<PathBuf>,
+    /// Whether somebody vouches for what the first catalogue removes.
+    pub removals: Removals,
+    /// Where the host's zone rules are, where the environment says so.
+    pub tzdir: Option<PathBuf>,
+}
+
+/// Why the daemon did not start.
+#[derive(Debug)]
+pub enum NotStarted {
+    /// What was given is not valid.
+    Invalid(Vec<Fault>),
+    /// What was given is not valid as a whole.
+    Refused(String),
+    /// Something could not be opened.
+    Io(String),
+}
+
+impl From<Trouble> for NotStarted {
+    fn from(trouble: Trouble) -> Self {
+        Self::Io(format!("the ledger: {trouble}"))
+    }
+}
+
+impl fmt::Display for NotStarted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Invalid(faults) => {
+                faults.iter().try_for_each(|fault| writeln!(f, "{fault}\n"))
+            }
+            Self::Refused(why) | Self::Io(why) => f.write_str(why),
+        }
+    }
+}
+
+/// What is open before anything runs.
+struct Opened {
+    listener: Listener,
+    web: WebConfig,
+    access: Access,
+    store: Store,
+    loader: Loader,
+    settings: Settings,
+}
+
+/// Runs the daemon until a signal ends it. `announce` gets one line, once everything runs.
+///
+/// # Errors
+/// Where it could not start: then nothing ran.
+pub fn serve(start: Start, announce: impl FnOnce(&str)) -> Result<(), NotStarted> {
+    let io = |what: &str, e: &dyn fmt::Display| NotStarted::Io(format!("{what}: {e}"));
+    let street = Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let street = street.map_err(|e| io("threads", &e))?;
+    let inside = Builder::new_current_thread().enable_all().build();
+    let inside = inside.map_err(|e| io("threads", &e))?;
+    let removals = start.removals;
+    let opened = open(start, &street, &inside)?;
+    let Opened { listener, web, access, store, mut loader, settings } = opened;
+    let address = listener.address().map_err(|e| io("the door", &e))?;
+    let reader = store.reader();
+    let (orders, mut inbox) = orders::<Watched>();
+    let (stop, hurry) = (CancellationToken::new(), CancellationToken::new());
+    let first = loader.read(removals, "start");
+    let (reading, queries) = loader.current();
+    let (mut engine, pictures) = Engine::new(store, queries, Log, reading, Clock::host());
+    inside.block_on(begin(&mut engine, first))?;
+    let (reloads, wishes) = mpsc::channel(1);
+    let door = Door {
+        pictures: pictures.clone(),
+        reader,
+        orders: orders.clone(),
+        reloads,
+        access,
+        lifecycle: settings.web.lifecycle,
+        headers: web.headers,
+    };
+    let ready = json!({
+        "format": 1,
+        "listen": address.to_string(),
+        "replica": engine.replica(),
+        "pid": std::process::id(),
+    });
+    // The door stays open while attempts end, so that people see what happens.
+    let closing = CancellationToken::new();
+    let handles = [
+        street.spawn(ends(web::serve(door, listener, closing.clone()), stop.clone())),
+        street.spawn(ends(loader.run(orders, wishes, stop.clone()), stop.clone())),
+        street.spawn(ends(systemd::watchdog(pictures, stop.clone()), stop.clone())),
+        street.spawn(signals(stop.clone(), hurry.clone())),
+    ];
+    announce(&ready.to_string());
+    systemd::ready();
+    inside.block_on(engine.run(&mut inbox, &stop, &hurry, settings.grace.get()));
+    closing.cancel();
+    hurry.cancel();
+    for handle in handles {
+        // One that panicked has said so; the end goes on.
+        drop(street.block_on(handle));
+    }
+    tracing::info!("stopped");
+    street.shutdown_background();
+    inside.shutdown_background();
+    Ok(())
+}
+
+/// Opens and binds everything that the daemon needs.
+fn open(start: Start, street: &Runtime, inside: &Runtime) -> Result<Opened, NotStarted> {
+    let settings = Settings::read(&start.config).map_err(NotStarted::Invalid)?;
+    let web = match &settings.web.config_file {
+        Some(path) => web::read_config(path).map_err(NotStarted::Invalid)?,
+        None => WebConfig::default(),
+    };
+    let (viewer, operator) = settings.web.tokens().map_err(NotStarted::Refused)?;
+    let access = Access::new(viewer, operator, web.users.clone());
+    let ledger = &settings.ledger;
+    let store = StoreSettings {
+        dsn: ledger.dsn.clone(),
+        password: ledger.password().map_err(NotStarted::Refused)?,
+        lease: ledger.lease,
+        retention: ledger.retention,
+        replica: replica(),
+    };
+    let zones = Arc::new(Zones::open(start.tzdir.as_deref()));
+    let loader =
+        Loader::new(start.config, start.paths, &settings, zones).map_err(NotStarted::Refused)?;
+    let listen = settings.web.listen;
+    let listener = street.block_on(web::bind(listen, web.tls.clone()));
+    let listener = listener.map_err(|e| {
+        NotStarted::Io(format!("cannot listen on {listen}: {e}; `web: {{listen: …}}` says where"))
+    })?;
+    let store = inside.block_on(Store::open(store))?;
+    Ok(Opened { listener, web, access, store, loader, settings })
+}
+
+/// Begins with what is stored, then with what the files say; a bad catalogue leaves the stored one.
+async fn begin(
+    engine: &mut Engine<Watched, Log>,
+    first: Result<Load<Watched>, Vec<Fault>>,
+) -> Result<(), NotStarted> {
+    engine.resume().await?;
+    match first {
+        Err(faults) if engine.is_loaded() => {
+            let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+            engine.refuse(format!("the catalogue cannot be read:\n{}", faults.join("\n")));
+        }
+        Err(faults) => return Err(NotStarted::Invalid(faults)),
+        Ok(load) => match engine.load(load).await {
+            Ok(_) => {}
+            // The alarm was raised; what is stored goes on.
+            Err(_) if engine.is_loaded() => {}
+            Err(NotLoaded::Faulty(faults)) => return Err(NotStarted::Invalid(faults)),
+            Err(NotLoaded::Store(trouble)) => return Err(trouble.into()),
+            Err(error @ (NotLoaded::Refused(_) | NotLoaded::Contended)) => {
+                return Err(NotStarted::Refused(error.to_string()));
+            }
+        },
+    }
+    Ok(())
+}
+
+/// A part that ends by itself is a fault, and stops the rest.
+async fn ends(part: impl Future<Output = ()>, stop: CancellationToken) {
+    part.await;
+    if !stop.is_cancelled() {
+        tracing::error!("a part of the daemon ended by itself: stopping");
+        stop.cancel();
+    }
+}
+
+/// SIGTERM and Ctrl-C: once to stop in order, twice to stop at once.
+async fn signals(stop: CancellationToken, hurry: CancellationToken) {
+    let (Ok(mut int), Ok(mut term)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        tracing::error!("signals cannot be heard: stopping");
+        stop.cancel();
+        return;
+    };
+    loop {
+        tokio::select! {
+            _ = int.recv() => {}
+            _ = term.recv() => {}
+            () = hurry.cancelled() => return,
+        }
+        if stop.is_cancelled() {
+            tracing::warn!("stopping at once: what runs is cancelled at the servers");
+            hurry.cancel();
+        } else {
+            systemd::stopping();
+            tracing::info!("stopping: what runs may end; a second signal stops it");
+            stop.cancel();
+        }
+    }
+}
+
+/// A name that no other start has.
+fn replica() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let host = host.trim();
+    let host = if host.is_empty() { "replica" } else { host };
+    let nonce = RandomState::new().hash_one(std::process::id()) & 0xffff_ffff;
+    format!("{host}-{}-{nonce:08x}", std::process::id())
+}

@@ -1,0 +1,184 @@
+//! Loading catalogues: at start, on SIGHUP, when files change, and when an operator asks by HTTP. All
+//! of it is read before the engine hears of it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use crate::daemon::files::fingerprint;
+use crate::daemon::systemd;
+use crate::domain::fault::Fault;
+use crate::domain::succession::Removals;
+use crate::engine::attempt::Sources;
+use crate::engine::load::Reading;
+use crate::engine::order::{Load, Orders};
+use crate::engine::ports::Watched;
+use crate::manifest;
+use crate::settings::Settings;
+use crate::source::{Source, SourceSettings};
+use crate::web::ReloadWish;
+use crate::zones::Zones;
+
+/// How often files are looked at.
+const LOOK_EACH: Duration = Duration::from_secs(1);
+
+/// Whoever reads settings and checks.
+pub(super) struct Loader {
+    config: PathBuf,
+    paths: Vec<PathBuf>,
+    zones: Arc<Zones>,
+    sources: Vec<(SourceSettings, Arc<Source>)>,
+    reading: Arc<Reading>,
+    queries: Arc<Watched>,
+    /// The settings and the paths that were read last.
+    watched: Vec<PathBuf>,
+    seen: u64,
+}
+
+impl Loader {
+    /// Prepares to load what settings name.
+    ///
+    /// # Errors
+    /// Where a password was looked for and not found.
+    pub(super) fn new(
+        config: PathBuf,
+        paths: Vec<PathBuf>,
+        settings: &Settings,
+        zones: Arc<Zones>,
+    ) -> Result<Self, String> {
+        let reading = Arc::new(reading(settings, &zones));
+        let sources = sources(settings, &[])?;
+        let queries = Arc::new(watched(&sources, &zones));
+        let watched = vec![config.clone()];
+        Ok(Self { config, paths, zones, sources, reading, queries, watched, seen: 0 })
+    }
+
+    /// What catalogues are read with, and who is asked.
+    pub(super) fn current(&self) -> (Arc<Reading>, Arc<Watched>) {
+        (Arc::clone(&self.reading), Arc::clone(&self.queries))
+    }
+
+    /// Reads settings and checks.
+    ///
+    /// # Errors
+    /// All faults of what could not be read; the checks themselves are parsed by the engine.
+    pub(super) fn read(&mut self, removals: Removals, by: &str) -> Result<Load<Watched>, Vec<Fault>> {
+        let settings = Settings::read(&self.config)?;
+        let whole = |why: String| vec![Fault::of_file(self.config.display().to_string(), why, "")];
+        let sources = sources(&settings, &self.sources).map_err(whole)?;
+        let paths = if self.paths.is_empty() { settings.checks.clone() } else { self.paths.clone() };
+        self.watched = std::iter::once(self.config.clone()).chain(paths.iter().cloned()).collect();
+        self.seen = fingerprint(&self.watched);
+        let texts = manifest::texts(&paths)?;
+        let changed = sources.len() != self.sources.len()
+            || sources.iter().zip(&self.sources).any(|((_, a), (_, b))| !Arc::ptr_eq(a, b));
+        self.reading = Arc::new(reading(&settings, &self.zones));
+        if changed {
+            self.queries = Arc::new(watched(&sources, &self.zones));
+            self.sources = sources;
+        }
+        let (reading, queries) = self.current();
+        Ok(Load { texts, reading, queries, removals, by: by.to_owned() })
+    }
+
+    /// Loads whenever there is a reason to, until it is told to stop.
+    pub(super) async fn run(
+        mut self,
+        orders: Orders<Watched>,
+        mut wishes: mpsc::Receiver<ReloadWish>,
+        stop: CancellationToken,
+    ) {
+        let Ok(mut hup) = signal(SignalKind::hangup()) else { return };
+        let mut unsettled = None;
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                _ = hup.recv() => {
+                    tracing::info!("SIGHUP: the catalogue is loaded anew");
+                    drop(self.reload(&orders, "SIGHUP").await);
+                }
+                Some(wish) = wishes.recv() => {
+                    let done = self.reload(&orders, "HTTP").await;
+                    // Whoever wished it may be gone: it is done all the same.
+                    drop(wish.send(done));
+                }
+                () = sleep(LOOK_EACH) => {
+                    let paths = self.watched.clone();
+                    let look = tokio::task::spawn_blocking(move || fingerprint(&paths));
+                    let Ok(now) = look.await else { continue };
+                    if now == self.seen {
+                        unsettled = None;
+                    } else if unsettled == Some(now) {
+                        unsettled = None;
+                        drop(self.reload(&orders, "changed files").await);
+                    } else {
+                        unsettled = Some(now);
+                    }
+                }
+            }
+        }
+    }
+
+    async fn reload(&mut self, orders: &Orders<Watched>, by: &str) -> Result<String, String> {
+        systemd::reloading();
+        let loaded = self.load(orders, by).await;
+        systemd::ready();
+        loaded
+    }
+
+    async fn load(&mut self, orders: &Orders<Watched>, by: &str) -> Result<String, String> {
+        let gone = |_| "the engine takes no orders".to_owned();
+        match self.read(Removals::AsDeclared, by) {
+            Ok(load) => match orders.load(load).await.map_err(gone)? {
+                Ok(loaded) => Ok(format!(
+                    "generation {} with {} checks is active",
+                    loaded.generation, loaded.checks
+                )),
+                Err(error) => Err(error.to_string()),
+            },
+            Err(faults) => {
+                let shown: Vec<String> = faults.iter().map(ToString::to_string).collect();
+                let why = format!("the catalogue cannot be read:\n{}", shown.join("\n"));
+                orders.unreadable(why.clone()).await.map_err(gone)?;
+                Err(why)
+            }
+        }
+    }
+}
+
+fn reading(settings: &Settings, zones: &Arc<Zones>) -> Reading {
+    Reading {
+        engines: settings.engines(),
+        without_instants: settings.without_instants(),
+        zones: Arc::clone(zones),
+    }
+}
+
+/// Opens the sources of the settings; those that did not change are kept, with their connections.
+fn sources(
+    settings: &Settings,
+    known: &[(SourceSettings, Arc<Source>)],
+) -> Result<Vec<(SourceSettings, Arc<Source>)>, String> {
+    let open = |entry: &crate::settings::SourceEntry| {
+        let opened = entry.open()?;
+        let same = known.iter().find(|(settings, _)| settings.is_same(&opened));
+        let source = match same {
+            Some((_, source)) => Arc::clone(source),
+            None => Arc::new(Source::new(opened.clone())),
+        };
+        Ok((opened, source))
+    };
+    settings.sources.iter().map(open).collect()
+}
+
+fn watched(sources: &[(SourceSettings, Arc<Source>)], zones: &Arc<Zones>) -> Watched {
+    let sources: Sources =
+        sources.iter().map(|(settings, source)| (settings.name.clone(), Arc::clone(source))).collect();
+    Watched::new(sources, Arc::clone(zones))
+}

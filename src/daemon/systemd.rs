@@ -1,0 +1,52 @@
+//! What systemd is told (`sd_notify(3)`): ready, reloading, stopping, and that the engine moves.
+//! Without systemd nobody is told, and nothing is different.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sd_notify::{NotifyState, notify, watchdog_enabled};
+use tokio::sync::watch;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use crate::engine::snapshot::{FRESH, Snapshot};
+
+fn tell(state: &[NotifyState<'_>]) {
+    if let Err(error) = notify(state) {
+        tracing::warn!(%error, "systemd could not be told");
+    }
+}
+
+pub(super) fn ready() {
+    tell(&[NotifyState::Ready]);
+}
+
+pub(super) fn stopping() {
+    tell(&[NotifyState::Stopping]);
+}
+
+/// Says that a reload began; [`ready`] says that it is over.
+pub(super) fn reloading() {
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => tell(&[NotifyState::Reloading, now]),
+        Err(_) => tell(&[NotifyState::Reloading]),
+    }
+}
+
+/// Feeds the watchdog as long as the engine moves: one that is stuck is ended and started anew.
+pub(super) async fn watchdog(pictures: watch::Receiver<Arc<Snapshot>>, stop: CancellationToken) {
+    let Some(limit) = watchdog_enabled() else {
+        stop.cancelled().await;
+        return;
+    };
+    let each = (limit / 3).max(Duration::from_millis(100));
+    loop {
+        if pictures.borrow().taken.elapsed() < FRESH.min(limit) {
+            tell(&[NotifyState::Watchdog]);
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = sleep(each) => {}
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! The gate of one source: how many attempts it takes at once, who is next, and whether it is left
+//! alone for a while. No source's gate knows of another's.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Utc};
+
+use crate::domain::breaker::Breaker;
+use crate::domain::budget::Budget;
+use crate::domain::verdict::Cause;
+use crate::ledger::Candidate;
+
+/// How many rows wait in memory; the others wait in the ledger.
+const QUEUE: usize = 1_024;
+/// With how few in the queue the ledger is asked for more.
+const FEW: usize = 64;
+
+/// The gate of one source.
+#[derive(Debug)]
+pub struct Gate {
+    /// How many attempts it takes at once.
+    pub places: usize,
+    /// How many are under way.
+    pub running: usize,
+    /// Whether it is left alone.
+    pub breaker: Breaker,
+    /// What is left for retries.
+    pub budget: Budget,
+    /// Attempts that said nothing, by cause.
+    pub unconfirmed: BTreeMap<Cause, u64>,
+    /// How many attempts ended.
+    pub attempts: u64,
+    queue: BTreeSet<Candidate>,
+    /// Whether the ledger had more than it gave.
+    more: bool,
+    refilled_at: Option<DateTime<Utc>>,
+}
+
+impl Gate {
+    /// Opens a gate.
+    pub fn new(places: usize, now: DateTime<Utc>) -> Self {
+        Self {
+            places,
+            running: 0,
+            breaker: Breaker::default(),
+            budget: Budget::new(now),
+            unconfirmed: BTreeMap::new(),
+            attempts: 0,
+            queue: BTreeSet::new(),
+            more: false,
+            refilled_at: None,
+        }
+    }
+
+    /// How many more attempts it takes now.
+    pub fn free(&self) -> usize {
+        if self.breaker.is_closed() { self.places.saturating_sub(self.running) } else { 0 }
+    }
+
+    /// How many wait.
+    pub fn waiting(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Queues a row; who is least urgent stays in the ledger.
+    pub fn push(&mut self, candidate: Candidate) {
+        self.queue.insert(candidate);
+        if self.queue.len() > QUEUE {
+            self.queue.pop_last();
+            self.more = true;
+        }
+    }
+
+    /// Takes the most urgent row.
+    pub fn pop(&mut self) -> Option<Candidate> {
+        self.queue.pop_first()
+    }
+
+    /// Says whether the ledger is to be asked who is ready: each second, and whenever the queue runs
+    /// dry while there is more.
+    pub fn wants_more(&self, now: DateTime<Utc>) -> bool {
+        const EACH: chrono::TimeDelta = chrono::TimeDelta::seconds(1);
+        let due = self.refilled_at.is_none_or(|at| now - at >= EACH || now < at);
+        self.queue.len() < FEW && (due || self.more)
+    }
+
+    /// Has the ledger asked at the next turn.
+    pub fn ask_again(&mut self) {
+        self.refilled_at = None;
+    }
+
+    /// Queues what the ledger gave.
+    pub fn refill(&mut self, candidates: Vec<Candidate>, most: usize, now: DateTime<Utc>) {
+        self.refilled_at = Some(now);
+        self.more = candidates.len() >= most;
+        for candidate in candidates {
+            self.push(candidate);
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! Loading a catalogue: all of it is read first; what it removes is weighed; then it is made the
+//! active one for every replica, or nothing changes.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::domain::catalogue::Catalogue;
+use crate::domain::fault::Fault;
+use crate::domain::name::SourceName;
+use crate::domain::succession::Refusal;
+use crate::ledger::Trouble;
+use crate::manifest::{self, Engines, Text, World};
+use crate::zones::Zones;
+
+/// What catalogues are read with.
+#[derive(Debug)]
+pub struct Reading {
+    /// The sources, with the dialect that each speaks.
+    pub engines: Engines,
+    /// Those of which it is not known how they store instants.
+    pub without_instants: Vec<SourceName>,
+    /// The rules of zones.
+    pub zones: Arc<Zones>,
+}
+
+impl Reading {
+    /// Parses a catalogue.
+    ///
+    /// # Errors
+    /// All its faults.
+    pub fn parse(&self, texts: &[Text]) -> Result<Catalogue, Vec<Fault>> {
+        let Self { engines, without_instants, zones } = self;
+        manifest::parse(texts, World { engines, without_instants, zones })
+    }
+
+    /// The release of the zone rules, where they say it.
+    pub fn tz_release(&self) -> String {
+        self.zones.chosen().release.as_ref().map(ToString::to_string).unwrap_or_default()
+    }
+}
+
+/// A catalogue that is active.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Loaded {
+    /// Its generation.
+    pub generation: i64,
+    /// How many checks it has.
+    pub checks: usize,
+    /// Whether it was not the active one before.
+    pub changed: bool,
+}
+
+/// Why a catalogue is not the active one.
+#[derive(Debug, thiserror::Error)]
+pub enum NotLoaded {
+    /// It has faults.
+    #[error("the catalogue has faults:\n{}", Shown(.0))]
+    Faulty(Vec<Fault>),
+    /// It takes too much away.
+    #[error("the catalogue was not taken: {0}")]
+    Refused(Refusal),
+    /// The store failed.
+    #[error("the catalogue could not be stored: {0}")]
+    Store(#[from] Trouble),
+    /// Another replica was faster, again and again.
+    #[error("another replica loads catalogues at the same time; try again")]
+    Contended,
+}
+
+/// How many faults are shown in one message.
+const SHOWN: usize = 5;
+
+struct Shown<'a>(&'a [Fault]);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for fault in self.0.iter().take(SHOWN) {
+            writeln!(f, "{fault}")?;
+        }
+        match self.0.len().saturating_sub(SHOWN) {
+            0 => Ok(()),
+            more => write!(f, "and {more} more; `allswell validate` shows all"),
+        }
+    }
+}
+
+/// Writes files of checks as one text that the store keeps.
+pub(super) fn to_text(texts: &[Text]) -> String {
+    let mut all = String::new();
+    for Text { file, text } in texts {
+        // A length before each part: nothing in a file can look like the next one's beginning.
+        all.push_str(&format!("{} {}\n{file}\n{text}\n", file.len(), text.len()));
+    }
+    all
+}
+
+/// Reads what [`to_text`] wrote.
+pub(super) fn from_text(all: &str) -> Option<Vec<Text>> {
+    let (mut rest, mut texts) = (all, Vec::new());
+    while !rest.is_empty() {
+        let (lengths, after) = rest.split_once('\n')?;
+        let (file_length, text_length) = lengths.split_once(' ')?;
+        let (file, after) = after.split_at_checked(file_length.parse().ok()?)?;
+        let after = after.strip_prefix('\n')?;
+        let (text, after) = after.split_at_checked(text_length.parse().ok()?)?;
+        rest = after.strip_prefix('\n')?;
+        texts.push(Text { file: file.to_owned(), text: text.to_owned() });
+    }
+    Some(texts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_stored_reads_back() {
+        let text = |file: &str, text: &str| Text { file: file.into(), text: text.into() };
+        let texts = [text("a b.yaml", "3 4\nx\ny\n"), text("", ""), text("é", "ü\n\n")];
+        let back = from_text(&to_text(&texts)).unwrap();
+        let pairs = |texts: &[Text]| -> Vec<(String, String)> {
+            texts.iter().map(|t| (t.file.clone(), t.text.clone())).collect()
+        };
+        assert_eq!(pairs(&back), pairs(&texts));
+        for broken in ["x", "1 1\nab", "9 1\na\nb\n", "1 1\na\nb"] {
+            assert!(from_text(broken).is_none(), "{broken}");
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! What the engine is told to do, beside what its calendar says.
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::domain::succession::Removals;
+use crate::engine::load::{Loaded, NotLoaded, Reading};
+use crate::ledger::{Selected, Trouble, Waiver};
+use crate::manifest::Text;
+
+/// How many orders wait at once.
+const ORDERS: usize = 64;
+
+/// What became of an order that touches rows.
+pub type Touched = Result<u64, Trouble>;
+
+/// An order, with a way to say what became of it.
+#[derive(Debug)]
+pub enum Order<Q> {
+    /// Load a catalogue, and ask these databases.
+    Load(Box<Load<Q>>, oneshot::Sender<Result<Loaded, NotLoaded>>),
+    /// Take note that the catalogue could not even be read.
+    Unreadable(String),
+    /// Try rows again.
+    Rerun(Selected, String, oneshot::Sender<Touched>),
+    /// Vouch for rows.
+    Waive(Selected, Waiver, oneshot::Sender<Touched>),
+}
+
+/// A catalogue that is to be loaded.
+#[derive(Debug)]
+pub struct Load<Q> {
+    /// Its files.
+    pub texts: Vec<Text>,
+    /// What they are read with.
+    pub reading: Arc<Reading>,
+    /// Who is asked from now on.
+    pub queries: Arc<Q>,
+    /// Whether somebody vouches for what goes.
+    pub removals: Removals,
+    /// Who loads it.
+    pub by: String,
+}
+
+/// A way to order.
+#[derive(Debug)]
+pub struct Orders<Q>(mpsc::Sender<Order<Q>>);
+
+impl<Q> Clone for Orders<Q> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+/// Why an order came to nothing.
+#[derive(Debug, thiserror::Error)]
+#[error("the engine does not take orders: it is busy or stopping")]
+pub struct NotTaken;
+
+/// Makes a way to order, and its other end.
+pub fn orders<Q>() -> (Orders<Q>, mpsc::Receiver<Order<Q>>) {
+    let (sender, inbox) = mpsc::channel(ORDERS);
+    (Orders(sender), inbox)
+}
+
+impl<Q> Orders<Q> {
+    /// Has a catalogue loaded.
+    ///
+    /// # Errors
+    /// Where the engine takes no orders.
+    pub async fn load(&self, load: Load<Q>) -> Result<Result<Loaded, NotLoaded>, NotTaken> {
+        self.give(|reply| Order::Load(Box::new(load), reply)).await
+    }
+
+    /// Takes note that a catalogue could not even be read.
+    ///
+    /// # Errors
+    /// Where the engine takes no orders.
+    pub async fn unreadable(&self, why: String) -> Result<(), NotTaken> {
+        self.0.send(Order::Unreadable(why)).await.map_err(|_| NotTaken)
+    }
+
+    /// Has rows tried again.
+    ///
+    /// # Errors
+    /// Where the engine takes no orders.
+    pub async fn rerun(&self, selected: Selected, by: String) -> Result<Touched, NotTaken> {
+        self.give(|reply| Order::Rerun(selected, by, reply)).await
+    }
+
+    /// Vouches for rows.
+    ///
+    /// # Errors
+    /// Where the engine takes no orders.
+    pub async fn waive(&self, selected: Selected, waiver: Waiver) -> Result<Touched, NotTaken> {
+        self.give(|reply| Order::Waive(selected, waiver, reply)).await
+    }
+
+    async fn give<T>(
+        &self,
+        order: impl FnOnce(oneshot::Sender<T>) -> Order<Q>,
+    ) -> Result<T, NotTaken> {
+        let (reply, answer) = oneshot::channel();
+        self.0.try_send(order(reply)).map_err(|_| NotTaken)?;
+        answer.await.map_err(|_| NotTaken)
+    }
+}

@@ -1,0 +1,86 @@
+//! What the engine calls, so that it can be watched at work without databases.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::check::Check;
+use crate::domain::name::SourceName;
+use crate::domain::standing::Notice;
+use crate::domain::verdict::Doubt;
+use crate::domain::window::ZonesFrom;
+use crate::engine::attempt::{Attempted, Look, Sources, attempt};
+use crate::engine::zone_list::{Listed, list};
+use crate::ledger::SeriesRecord;
+use crate::zones::Zones;
+
+/// What is asked of watched databases. Futures are never dropped: `stop` ends them.
+pub trait Queries: Send + Sync + 'static {
+    /// How many attempts a source takes at once; nothing where there is no such source.
+    fn places(&self, source: &SourceName) -> Option<usize>;
+
+    /// Makes one attempt.
+    fn attempt(
+        &self,
+        check: Arc<Check>,
+        look: Look,
+        stop: CancellationToken,
+    ) -> impl Future<Output = Attempted> + Send;
+
+    /// Reads a list of zones.
+    fn list(
+        &self,
+        check: Arc<Check>,
+        from: ZonesFrom,
+        stop: CancellationToken,
+    ) -> impl Future<Output = Listed> + Send;
+
+    /// Asks whether a source answers at all.
+    fn probe(
+        &self,
+        source: SourceName,
+        stop: CancellationToken,
+    ) -> impl Future<Output = Result<(), Doubt>> + Send;
+}
+
+/// Whoever is told what stands.
+pub trait Notices: Send + 'static {
+    /// Takes note of a standing that changed, with what the ledger says of the series.
+    fn tell(&mut self, check: &Check, series: &SeriesRecord, notice: Notice);
+}
+
+/// The watched databases themselves.
+#[derive(Debug)]
+pub struct Watched {
+    sources: Sources,
+    zones: Arc<Zones>,
+}
+
+impl Watched {
+    /// Watches these databases.
+    pub fn new(sources: Sources, zones: Arc<Zones>) -> Self {
+        Self { sources, zones }
+    }
+}
+
+impl Queries for Watched {
+    fn places(&self, source: &SourceName) -> Option<usize> {
+        self.sources.get(source).map(|source| source.connections())
+    }
+
+    async fn attempt(&self, check: Arc<Check>, look: Look, stop: CancellationToken) -> Attempted {
+        attempt(&check, &look, &self.sources, &stop).await
+    }
+
+    async fn list(&self, check: Arc<Check>, from: ZonesFrom, stop: CancellationToken) -> Listed {
+        list(&check, &from, &self.zones, &self.sources, &stop).await
+    }
+
+    async fn probe(&self, source: SourceName, stop: CancellationToken) -> Result<(), Doubt> {
+        match self.sources.get(&source) {
+            Some(source) => source.probe(&stop).await,
+            None => Ok(()),
+        }
+    }
+}

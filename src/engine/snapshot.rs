@@ -1,0 +1,236 @@
+//! What the engine shows of itself: a picture that readers keep as long as they like.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use tokio::time::Instant;
+
+use crate::domain::breaker::Breaker;
+use crate::domain::check::Check;
+use crate::domain::name::SourceName;
+use crate::domain::series::Zone;
+use crate::domain::standing::Lease;
+use crate::domain::verdict::Cause;
+use crate::ledger::SeriesRecord;
+
+/// How old a picture may be before it says nothing any more.
+pub const FRESH: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// A series and its check.
+#[derive(Debug, Clone)]
+pub struct SeriesHealth {
+    /// What the ledger says of it.
+    pub record: Arc<SeriesRecord>,
+    /// Its check.
+    pub check: Arc<Check>,
+    /// Where its windows are.
+    pub home: Zone,
+    /// When it is due next.
+    pub next_due: Option<DateTime<Utc>>,
+    /// By when the next result is due.
+    pub next_deadline: DateTime<Utc>,
+    /// Until when it is paused, where it is.
+    pub paused_until: Option<DateTime<Utc>>,
+}
+
+/// A source as the engine sees it.
+#[derive(Debug, Clone)]
+pub struct SourceHealth {
+    /// Whether it is left alone.
+    pub breaker: Breaker,
+    /// How many attempts it takes at once.
+    pub places: usize,
+    /// How many are under way.
+    pub running: usize,
+    /// How many wait for it in memory.
+    pub waiting: usize,
+    /// How many attempts ended.
+    pub attempts: u64,
+    /// Attempts that said nothing, by cause.
+    pub unconfirmed: BTreeMap<Cause, u64>,
+}
+
+/// Whether the ledger can be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LedgerHealth {
+    /// It can.
+    Up,
+    /// It cannot.
+    Down {
+        /// Since when, by our clock.
+        since: DateTime<Utc>,
+        /// Why.
+        why: String,
+    },
+}
+
+/// What became of the last catalogue that somebody wanted to load.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum LastLoad {
+    /// Nobody wanted to.
+    #[default]
+    Never,
+    /// It is the active one.
+    Good {
+        /// When.
+        at: DateTime<Utc>,
+    },
+    /// It is not: what was active goes on.
+    Bad {
+        /// When.
+        at: DateTime<Utc>,
+        /// Why.
+        why: String,
+    },
+}
+
+/// Counts since the start.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Counts {
+    /// Attempts that were recorded, by what they said.
+    pub recorded: [u64; 3],
+    /// Writes that were fenced off.
+    pub fenced: u64,
+    /// Rows that were recorded because time ran out.
+    pub lapsed: u64,
+    /// Transactions of the ledger.
+    pub turns: u64,
+    /// Those that failed.
+    pub failed_turns: u64,
+    /// How late attempts began, in microseconds, summed up.
+    pub lag_us: u64,
+    /// How many attempts began.
+    pub began: u64,
+    /// How late the latest attempt began, in microseconds.
+    pub last_lag_us: u64,
+    /// Upper bounds of lag that attempts stayed within.
+    pub lag_buckets: [u64; LAG_BOUNDS_MS.len()],
+    /// Times that the host's clock and the store's were more than half a minute apart.
+    pub clock_steps: u64,
+}
+
+/// The bounds of [`Counts::lag_buckets`], in milliseconds.
+pub const LAG_BOUNDS_MS: [u64; 8] = [10, 50, 100, 250, 500, 1_000, 5_000, 30_000];
+
+/// The engine at one moment.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// The ledger's clock.
+    pub as_of: DateTime<Utc>,
+    /// The same by a clock that nobody sets.
+    pub taken: Instant,
+    /// Whether the ledger can be written.
+    pub ledger: LedgerHealth,
+    /// The generation that runs here; nothing before the first is loaded.
+    pub generation: Option<GenerationHealth>,
+    /// What became of the last catalogue.
+    pub last_load: LastLoad,
+    /// Why this replica does not look, where it does not.
+    pub idle: Option<String>,
+    /// Whether it was told to stop.
+    pub stopping: bool,
+    /// The sources.
+    pub sources: BTreeMap<SourceName, SourceHealth>,
+    /// Every series, in the order of the store.
+    pub series: Vec<Arc<SeriesHealth>>,
+    /// Counts since the start.
+    pub counts: Counts,
+}
+
+/// The generation that runs here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GenerationHealth {
+    /// Its number in the store.
+    pub id: i64,
+    /// The digest of its text.
+    pub digest: String,
+    /// How many checks it has.
+    pub checks: usize,
+    /// When it was loaded first.
+    pub loaded_at: DateTime<Utc>,
+    /// By whom.
+    pub loaded_by: String,
+}
+
+impl Snapshot {
+    /// Before anything is known.
+    pub fn empty(now: DateTime<Utc>) -> Self {
+        Self {
+            as_of: now,
+            taken: Instant::now(),
+            ledger: LedgerHealth::Up,
+            generation: None,
+            last_load: LastLoad::Never,
+            idle: Some("it has not begun".into()),
+            stopping: false,
+            sources: BTreeMap::new(),
+            series: Vec::new(),
+            counts: Counts::default(),
+        }
+    }
+
+    /// The ledger's clock now.
+    pub fn now(&self) -> DateTime<Utc> {
+        let passed = chrono::TimeDelta::from_std(self.taken.elapsed()).unwrap_or_default();
+        self.as_of + passed
+    }
+
+    /// Why nothing may be called healthy by this picture, where that is so.
+    pub fn blind(&self) -> Option<String> {
+        let age = self.taken.elapsed();
+        if age > FRESH {
+            return Some(format!("the engine has not answered for {} s", age.as_secs()));
+        }
+        match &self.ledger {
+            LedgerHealth::Down { since, why } => {
+                return Some(format!("the ledger is down since {since:.0?}: {why}"));
+            }
+            LedgerHealth::Up => {}
+        }
+        if self.generation.is_none() {
+            return Some("no catalogue is loaded".into());
+        }
+        None
+    }
+
+    /// Why this replica is not ready to look, where it is not.
+    pub fn unready(&self) -> Option<String> {
+        if self.stopping {
+            return Some("it was told to stop".into());
+        }
+        self.blind().or_else(|| self.idle.clone())
+    }
+}
+
+impl SeriesHealth {
+    /// Says whether its proofs speak for it at an instant.
+    pub fn is_healthy(&self, now: DateTime<Utc>) -> bool {
+        match self.record.lease {
+            Lease::Never => false,
+            Lease::Until(until) => now < until,
+        }
+    }
+
+    /// The word for how it is: one of five.
+    pub fn state(&self, now: DateTime<Utc>) -> &'static str {
+        let record = &self.record;
+        if record.open_violated > 0 {
+            "violated"
+        } else if self.paused_until.is_some() {
+            "paused"
+        } else if record.lease == Lease::Never && record.open_unconfirmed == 0 {
+            "new"
+        } else if record.open_unconfirmed > 0 || !self.is_healthy(now) {
+            "unconfirmed"
+        } else {
+            "confirmed"
+        }
+    }
+
+    /// Says whether it ended, and nothing of it is open.
+    pub fn is_over(&self) -> bool {
+        self.record.retired_at.is_some()
+            && self.record.open_violated + self.record.open_unconfirmed == 0
+    }
+}

@@ -1,0 +1,262 @@
+//! Attempts that are under way: each in a task of its own, so that a panic costs that attempt alone.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::domain::life::Said;
+use crate::domain::name::{CheckId, SourceName};
+use crate::domain::series::Series;
+use crate::domain::verdict::{Cause, Contradiction, Doubt, Finding, Verdict};
+use crate::domain::window::{Split, Window, ZonesFrom};
+use crate::domain::zone::Offset;
+use crate::engine::attempt::{Attempted, Look};
+use crate::engine::ports::Queries;
+use crate::engine::roster::Member;
+use crate::ledger::{Ended, Entry, RowKey};
+
+/// The longest note that is kept of an attempt, in bytes.
+const NOTE_MAX: usize = 2_000;
+
+/// What a task brought.
+#[derive(Debug)]
+pub(super) enum Brought {
+    /// An attempt.
+    Attempt(Attempted, DateTime<Utc>),
+    /// A list of zones, whether those are all, and its judgement.
+    List(Vec<String>, bool, Attempted, DateTime<Utc>),
+    /// Whether a source answers.
+    Probe(Result<(), Doubt>),
+}
+
+/// What a task is about.
+#[derive(Debug, Clone)]
+pub(super) enum About {
+    /// A row.
+    Row {
+        key: RowKey,
+        epoch: u64,
+        generation: i64,
+        check: CheckId,
+        source: SourceName,
+        /// Whether it asks no other source, so that what it meets is that source's.
+        alone: bool,
+        began: DateTime<Utc>,
+    },
+    /// A source.
+    Source(SourceName),
+}
+
+/// Tasks that are under way.
+#[derive(Debug)]
+pub(super) struct UnderWay<Q> {
+    tasks: JoinSet<Brought>,
+    about: BTreeMap<Id, About>,
+    busy: BTreeSet<i64>,
+    pub(super) queries: Arc<Q>,
+    clock: Clock,
+    stop: CancellationToken,
+}
+
+impl<Q: Queries> UnderWay<Q> {
+    pub(super) fn new(queries: Arc<Q>, clock: Clock) -> Self {
+        Self {
+            tasks: JoinSet::new(),
+            about: BTreeMap::new(),
+            busy: BTreeSet::new(),
+            queries,
+            clock,
+            stop: CancellationToken::new(),
+        }
+    }
+
+    /// Says whether nothing is under way.
+    pub(super) fn is_empty(&self) -> bool {
+        self.tasks.is_empty()
+    }
+
+    /// Says whether a row of a series is under way here.
+    pub(super) fn is_busy(&self, series: i64) -> bool {
+        self.busy.contains(&series)
+    }
+
+    /// Tells everything under way to stop.
+    pub(super) fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// Attempts a row that is ours.
+    pub(super) fn attempt(&mut self, entry: &Entry, member: &Member, generation: i64) {
+        let check = Arc::clone(&member.series.check);
+        let began = self.clock.now();
+        let source = match &member.list {
+            Some(list) => list.source.clone(),
+            None => check.source.clone(),
+        };
+        let about = About::Row {
+            key: entry.key(),
+            epoch: entry.row.epoch,
+            generation,
+            check: check.id.clone(),
+            source,
+            alone: member.sources().len() == 1,
+            began,
+        };
+        let (queries, stop) = (Arc::clone(&self.queries), self.stop.clone());
+        let task = match &member.list {
+            Some(from) => {
+                let from: ZonesFrom = from.clone();
+                self.tasks.spawn(async move {
+                    let listed = queries.list(check, from, stop).await;
+                    let zones = listed.zones.iter().map(ToString::to_string).collect();
+                    Brought::List(zones, listed.whole, listed.attempted, began)
+                })
+            }
+            None => {
+                let look = look(entry, &member.series);
+                self.tasks.spawn(async move {
+                    let attempted = match look {
+                        Ok(look) => queries.attempt(check, look, stop).await,
+                        Err(doubt) => Attempted::doubtful(doubt, Duration::ZERO),
+                    };
+                    Brought::Attempt(attempted, began)
+                })
+            }
+        };
+        self.busy.insert(entry.series);
+        self.about.insert(task.id(), about);
+    }
+
+    /// Asks whether a source answers.
+    pub(super) fn probe(&mut self, source: &SourceName) {
+        let (queries, stop) = (Arc::clone(&self.queries), self.stop.clone());
+        let name = source.clone();
+        let task = self.tasks.spawn(async move { Brought::Probe(queries.probe(name, stop).await) });
+        self.about.insert(task.id(), About::Source(source.clone()));
+    }
+
+    /// Waits for something to end; never ends while nothing is under way.
+    pub(super) async fn next(&mut self) -> Option<(About, Brought)> {
+        loop {
+            let Some(done) = self.tasks.join_next_with_id().await else {
+                return std::future::pending().await;
+            };
+            if let Some(done) = self.settle(done) {
+                return Some(done);
+            }
+        }
+    }
+
+    /// Takes what has ended by now.
+    pub(super) fn ready(&mut self) -> Vec<(About, Brought)> {
+        let mut ready = Vec::new();
+        while let Some(done) = self.tasks.try_join_next_with_id() {
+            ready.extend(self.settle(done));
+        }
+        ready
+    }
+
+    fn settle(&mut self, done: Result<(Id, Brought), JoinError>) -> Option<(About, Brought)> {
+        let (id, brought) = match done {
+            Ok((id, brought)) => (id, Some(brought)),
+            Err(error) => (error.id(), None),
+        };
+        let about = self.about.remove(&id)?;
+        if let About::Row { key, .. } = &about {
+            self.busy.remove(&key.series);
+        }
+        let brought = brought.unwrap_or_else(|| panicked(&about));
+        Some((about, brought))
+    }
+}
+
+/// What stands for a task that panicked.
+fn panicked(about: &About) -> Brought {
+    let note = "allswell itself failed on this check; please report it";
+    let doubt = Doubt::new(Cause::Interrupted, note);
+    match about {
+        About::Row { began, .. } => {
+            Brought::Attempt(Attempted::doubtful(doubt, Duration::ZERO), *began)
+        }
+        About::Source(_) => Brought::Probe(Err(doubt)),
+    }
+}
+
+/// What an attempt at a row looks at.
+fn look(entry: &Entry, series: &Series) -> Result<Look, Doubt> {
+    use crate::domain::life::Kind;
+    let rule = series.window();
+    match (entry.row.kind, rule) {
+        (Kind::Slot, _) => Ok(Look::Present),
+        (Kind::Window, Some(rule)) => {
+            let rules = &series.home.rules;
+            let (start, end) = (entry.row.start, entry.row.end);
+            let mut span = rule.frame.span_at(rules, entry.period_start);
+            if rule.split == Split::Whole || end > span.end {
+                // Rules may have changed since: what was recorded is what is looked at.
+                (span.start, span.end) = (start, end);
+            }
+            let utc_offset = Offset::of_secs(entry.utc_offset);
+            Ok(Look::at(series, Window { start, end, utc_offset, span }))
+        }
+        (Kind::Window, None) => {
+            Err(Doubt::new(Cause::Refused, "its check has no windows any more"))
+        }
+    }
+}
+
+/// What is recorded of an attempt.
+pub(super) fn ended(
+    (key, epoch, generation): (RowKey, u64, i64),
+    attempted: &Attempted,
+    began: DateTime<Utc>,
+) -> Ended {
+    let verdict = &attempted.judgement.verdict;
+    let (note, bad_rows) = match verdict {
+        Verdict::Confirmed => (None, Some(0)),
+        Verdict::Violated(finding) => (Some(shown(finding)), Some(bad_rows(finding))),
+        Verdict::Unconfirmed(doubt) => (Some(doubt.note.clone()), None),
+    };
+    let note = note.map(|mut note| {
+        note.truncate(note.floor_char_boundary(NOTE_MAX));
+        note
+    });
+    Ended {
+        key,
+        epoch,
+        generation,
+        said: Said::from(verdict),
+        evidence: attempted.judgement.evidence,
+        bad_rows,
+        note,
+        began,
+        took: attempted.took,
+    }
+}
+
+fn shown(finding: &Finding) -> String {
+    let mut text = finding.to_string();
+    for row in &finding.rows {
+        text.push_str("; ");
+        text.push_str(row);
+    }
+    text
+}
+
+/// On how many rows something is wrong, at least.
+fn bad_rows(finding: &Finding) -> u64 {
+    let of = |contradiction: &Contradiction| match contradiction {
+        Contradiction::Rows { seen, .. } => *seen,
+        Contradiction::Values { rows, .. } | Contradiction::NamelessKeys { rows } => *rows,
+        Contradiction::MissingKeys { missing, .. } => *missing,
+        Contradiction::Zones { nameless, unknown, .. } => {
+            nameless + u64::try_from(unknown.len()).unwrap_or(0)
+        }
+    };
+    finding.contradictions.iter().map(of).max().unwrap_or(0)
+}

@@ -1,0 +1,612 @@
+//! The watch: one loop that looks at the calendar, asks the databases, and writes down what they say.
+//!
+//! It decides nothing by itself: what is due the roster says, who may ask the gates say, what moves a
+//! row the ledger's rules say. Each turn is one transaction; what it could not write it writes in the
+//! next one.
+
+mod catalogue;
+mod picture;
+
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::domain::backoff::{Draw, doubled};
+use crate::domain::breaker::Breaker;
+use crate::domain::name::SourceName;
+use crate::domain::verdict::{Cause, Verdict};
+use crate::engine::gate::Gate;
+use crate::engine::load::Reading;
+use crate::engine::order::Order;
+use crate::engine::ports::{Notices, Queries};
+use crate::engine::roster::Roster;
+use crate::engine::snapshot::{Counts, GenerationHealth, LastLoad, LedgerHealth, Snapshot};
+use crate::engine::under_way::{About, Brought, UnderWay, ended};
+use crate::ledger::{
+    Candidate, Ended, Happened, Hold, Listing, Offer, Promise, RowKey, Store, Trouble, Turned, Work,
+};
+
+/// How many series are promised in one turn.
+const PROMISES: usize = 100;
+/// How many rows the ledger gives at once when it is asked who is ready.
+const REFILL: usize = 256;
+/// How long the engine sleeps at most: clocks are set, and other replicas write.
+const NAP: Duration = Duration::from_millis(1_000);
+/// How far the host's clock may be from the store's before that is told.
+const CLOCKS_APART: TimeDelta = TimeDelta::seconds(30);
+/// How long the ledger is left alone after it failed: at first, and at most.
+const AGAIN: (TimeDelta, TimeDelta) = (TimeDelta::milliseconds(100), TimeDelta::seconds(2));
+/// How often old rows are folded and dropped.
+const TIDY_EACH: Duration = Duration::from_secs(2);
+/// How often what other replicas wrote is read.
+const SYNC_EACH: Duration = Duration::from_secs(2);
+/// How far back it is read: transactions end later than they say.
+const SYNC_BACK: TimeDelta = TimeDelta::seconds(20);
+
+/// The engine.
+#[derive(Debug)]
+pub struct Engine<Q: Queries, N: Notices> {
+    store: Store,
+    notices: N,
+    clock: Clock,
+    /// How far the store's clock is ahead of the host's.
+    skew: TimeDelta,
+    reading: Arc<Reading>,
+    roster: Roster,
+    gates: BTreeMap<SourceName, Gate>,
+    under_way: UnderWay<Q>,
+    generation: Option<GenerationHealth>,
+    last_load: LastLoad,
+    /// What is to be written in the next turn.
+    ended: Vec<Ended>,
+    listings: Vec<Listing>,
+    events: Vec<Happened>,
+    ledger: LedgerHealth,
+    failures: u32,
+    again_at: Option<Instant>,
+    watching_since: DateTime<Utc>,
+    renew_at: Instant,
+    tidy_at: Instant,
+    sync_at: Instant,
+    tidied: i64,
+    newest_rules: Option<String>,
+    stopping: bool,
+    counts: Counts,
+    pictures: watch::Sender<Arc<Snapshot>>,
+    shown_at: Option<Instant>,
+    random: RandomState,
+    drawn: u64,
+}
+
+impl<Q: Queries, N: Notices> Engine<Q, N> {
+    /// Prepares to watch; nothing is due before a catalogue is loaded.
+    pub fn new(
+        store: Store,
+        queries: Arc<Q>,
+        notices: N,
+        reading: Arc<Reading>,
+        clock: Clock,
+    ) -> (Self, watch::Receiver<Arc<Snapshot>>) {
+        let now = clock.now();
+        let (pictures, readers) = watch::channel(Arc::new(Snapshot::empty(now)));
+        let started = Instant::now();
+        let engine = Self {
+            store,
+            notices,
+            under_way: UnderWay::new(queries, clock.clone()),
+            clock,
+            skew: TimeDelta::zero(),
+            reading,
+            roster: Roster::default(),
+            gates: BTreeMap::new(),
+            generation: None,
+            last_load: LastLoad::Never,
+            ended: Vec::new(),
+            listings: Vec::new(),
+            events: Vec::new(),
+            ledger: LedgerHealth::Up,
+            failures: 0,
+            again_at: None,
+            watching_since: now,
+            renew_at: started,
+            tidy_at: started + TIDY_EACH,
+            sync_at: started + SYNC_EACH,
+            tidied: 0,
+            newest_rules: None,
+            stopping: false,
+            counts: Counts::default(),
+            pictures,
+            shown_at: None,
+            random: RandomState::new(),
+            drawn: 0,
+        };
+        (engine, readers)
+    }
+
+    /// Who writes the record.
+    pub fn replica(&self) -> &str {
+        self.store.replica()
+    }
+
+    /// The ledger's clock.
+    fn now(&self) -> DateTime<Utc> {
+        self.clock.now() + self.skew
+    }
+
+    fn bits(&mut self) -> u64 {
+        self.drawn += 1;
+        self.random.hash_one(self.drawn)
+    }
+
+    /// Watches until it is told to stop; then lets what is under way end, and writes it down.
+    ///
+    /// `hurry` ends what is under way at once.
+    pub async fn run(
+        &mut self,
+        orders: &mut mpsc::Receiver<Order<Q>>,
+        stop: &CancellationToken,
+        hurry: &CancellationToken,
+        grace: Duration,
+    ) {
+        while !stop.is_cancelled() {
+            self.turn().await;
+            self.house_keeping().await;
+            self.show();
+            let wake = self.wake();
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                Some(done) = self.under_way.next() => self.take(done),
+                Some(order) = orders.recv() => self.obey(order).await,
+                () = sleep_until(wake) => {}
+            }
+            for done in self.under_way.ready() {
+                self.take(done);
+            }
+        }
+        self.drain(hurry, grace).await;
+    }
+
+    async fn drain(&mut self, hurry: &CancellationToken, grace: Duration) {
+        self.stopping = true;
+        self.shown_at = None;
+        self.show();
+        let mut until = Instant::now() + grace;
+        let mut told = false;
+        while !self.under_way.is_empty() {
+            // What is told to stop does so within seconds.
+            let hurried = hurry.is_cancelled() || Instant::now() >= until;
+            if hurried && !told {
+                self.under_way.stop();
+                told = true;
+                until = Instant::now() + Duration::from_secs(8);
+            } else if hurried && Instant::now() >= until {
+                break;
+            }
+            tokio::select! {
+                biased;
+                Some(done) = self.under_way.next() => self.take(done),
+                () = hurry.cancelled(), if !told => {}
+                () = sleep_until(until.min(Instant::now() + NAP)) => {}
+            }
+            // Claims go on being renewed, and what ended is written at once.
+            self.turn().await;
+        }
+        let until = Instant::now() + Duration::from_secs(5);
+        while !(self.ended.is_empty() && self.events.is_empty()) && Instant::now() < until {
+            self.again_at = None;
+            self.turn().await;
+            let pause = Instant::now() + Duration::from_millis(200);
+            if !self.ended.is_empty() {
+                sleep_until(pause).await;
+            }
+        }
+        self.shown_at = None;
+        self.show();
+    }
+
+    /// When there is something to do next.
+    fn wake(&self) -> Instant {
+        let now = Instant::now();
+        if let Some(again) = self.again_at {
+            return again.min(now + NAP);
+        }
+        let unwritten = !(self.ended.is_empty() && self.listings.is_empty());
+        let waiting = self.gates.values().any(|gate| gate.free() > 0 && gate.waiting() > 0);
+        if unwritten || waiting {
+            return now;
+        }
+        let probes = self.gates.values().filter_map(|gate| gate.breaker.held_until());
+        let due = self.roster.wake_at().filter(|_| self.may_promise());
+        let next = probes.chain(due).min().map(|at| (at - self.now()).to_std().unwrap_or_default());
+        now + next.map_or(NAP, |pause| pause.min(NAP))
+    }
+
+    /// Does everything that there is to do by now, as one transaction of the ledger.
+    ///
+    /// Returns whether the ledger took it.
+    pub async fn turn(&mut self) -> bool {
+        if self.again_at.is_some_and(|at| Instant::now() < at) {
+            return false;
+        }
+        let now = self.now();
+        self.probe(now);
+        let work = self.work(now);
+        let roster = &self.roster;
+        let terms = |series: i64| roster.get(series).map(|member| member.terms);
+        let began = self.clock.now();
+        self.counts.turns += 1;
+        match self.store.turn(&work, &terms).await {
+            Ok(turned) => {
+                self.up(began, turned.now);
+                self.apply(work, turned).await;
+                true
+            }
+            Err(trouble) => {
+                self.down(work, &trouble);
+                false
+            }
+        }
+    }
+
+    fn may_promise(&self) -> bool {
+        !self.stopping && self.old_rules().is_none()
+    }
+
+    /// Why this replica computes no dues: another one knows newer rules of zones.
+    fn old_rules(&self) -> Option<String> {
+        let ours = self.reading.tz_release();
+        let newest = self.newest_rules.as_ref().filter(|newest| **newest > ours)?;
+        Some(format!(
+            "its zone rules ({ours}) are older than those of another replica ({newest}): update it"
+        ))
+    }
+
+    /// Puts together what the next transaction does.
+    fn work(&mut self, now: DateTime<Utc>) -> Work {
+        let promises =
+            if self.may_promise() { self.roster.due(now, PROMISES) } else { Vec::new() };
+        for promise in &promises {
+            self.queue_promised(promise, now);
+        }
+        let (mut offers, mut holds, mut refill) = (Vec::new(), Vec::new(), Vec::new());
+        if self.generation.is_some() && !self.stopping {
+            let names: Vec<SourceName> = self.gates.keys().cloned().collect();
+            for name in names {
+                let (offer, held) = self.offer(&name, now);
+                offers.extend(offer);
+                holds.extend(held);
+                if self.gates.get(&name).is_some_and(|gate| gate.wants_more(now)) {
+                    refill.push(name.as_str().to_owned());
+                }
+            }
+        }
+        let renew = Instant::now() >= self.renew_at;
+        Work {
+            host_now: self.clock.now(),
+            watching_since: self.watching_since,
+            generation: self.generation.as_ref().map_or(0, |generation| generation.id),
+            tz_release: self.reading.tz_release(),
+            ended: std::mem::take(&mut self.ended),
+            promises,
+            offers,
+            holds,
+            refill,
+            renew,
+            listings: std::mem::take(&mut self.listings),
+            events: std::mem::take(&mut self.events),
+            seed: self.bits(),
+        }
+    }
+
+    /// What is promised now may be claimed in the same transaction.
+    fn queue_promised(&mut self, promise: &Promise, now: DateTime<Utc>) {
+        use crate::domain::agenda::{Fate, Target};
+        use crate::domain::life::Kind;
+        let name = SourceName::parse(&promise.source);
+        let Some(gate) = name.ok().and_then(|name| self.gates.get_mut(&name)) else { return };
+        if promise.held_until.is_some_and(|until| until > now) {
+            return;
+        }
+        for owed in promise.batch.owed.iter().filter(|owed| owed.fate == Fate::Wait) {
+            let (kind, start, end) = match owed.due.target {
+                Target::Window(window) => (Kind::Window, window.start, window.end),
+                Target::Slot(at) => (Kind::Slot, at, at),
+            };
+            let key = RowKey { series: promise.series, kind, start, end };
+            let deadline = owed.deadline;
+            gate.push(Candidate { priority: promise.priority, deadline, key, retry: false });
+        }
+    }
+
+    /// Who may take the free places of a source; and who of its queue has to wait for somebody else.
+    fn offer(&mut self, name: &SourceName, now: DateTime<Utc>) -> (Option<Offer>, Vec<Hold>) {
+        let open: BTreeMap<SourceName, DateTime<Utc>> = self
+            .gates
+            .iter()
+            .filter_map(|(name, gate)| Some((name.clone(), gate.breaker.held_until()?)))
+            .collect();
+        let Some(gate) = self.gates.get_mut(name) else { return (None, Vec::new()) };
+        let (mut candidates, mut holds) = (Vec::new(), Vec::new());
+        let closed = gate.breaker.is_closed();
+        let places = gate.free();
+        while closed && candidates.len() < places || !closed && holds.len() < REFILL {
+            let Some(candidate) = gate.pop() else { break };
+            let Some(member) = self.roster.get(candidate.key.series) else { continue };
+            let key = candidate.key;
+            let held = member.sources().iter().filter_map(|s| open.get(*s)).max().copied();
+            if let Some(until) = held {
+                holds.push(Hold { key, cause: Cause::BreakerOpen, until });
+            } else if let Some(until) = member.series.paused_until(now) {
+                holds.push(Hold { key, cause: Cause::Paused, until });
+            } else if self.under_way.is_busy(key.series)
+                || candidates.iter().any(|c: &Candidate| c.key.series == key.series)
+                || candidate.retry && !gate.budget.spend(now)
+            {
+                // It is found again when it can be looked at.
+            } else {
+                candidates.push(candidate);
+            }
+        }
+        let offer = (!candidates.is_empty()).then_some(Offer { places, candidates });
+        (offer, holds)
+    }
+
+    /// Asks sources that are left alone whether they answer, one question at a time.
+    fn probe(&mut self, now: DateTime<Utc>) {
+        if self.stopping {
+            return;
+        }
+        for (name, gate) in &mut self.gates {
+            if gate.breaker.take_probe(now) {
+                self.under_way.probe(name);
+            }
+        }
+    }
+
+    /// Takes note of what a task brought.
+    fn take(&mut self, (about, brought): (About, Brought)) {
+        let now = self.now();
+        let draw = Draw::new(self.bits());
+        match (about, brought) {
+            (About::Source(name), brought) => {
+                let worked = matches!(brought, Brought::Probe(Ok(())));
+                self.breaker(&name, |breaker| breaker.probed(worked, now, draw));
+            }
+            (About::Row { key, epoch, generation, check, source, alone, .. }, brought) => {
+                let (attempted, began) = match brought {
+                    Brought::Attempt(attempted, began) => (attempted, began),
+                    Brought::List(zones, whole, attempted, began) => {
+                        self.list(&check, zones, whole);
+                        (attempted, began)
+                    }
+                    Brought::Probe(_) => return,
+                };
+                let trouble = match &attempted.judgement.verdict {
+                    Verdict::Unconfirmed(doubt) => Some(doubt.cause),
+                    Verdict::Confirmed | Verdict::Violated(_) => None,
+                };
+                if let Some(gate) = self.gates.get_mut(&source) {
+                    gate.running = gate.running.saturating_sub(1);
+                    gate.attempts += 1;
+                    gate.budget.earn();
+                    if let Some(cause) = trouble {
+                        *gate.unconfirmed.entry(cause).or_default() += 1;
+                    }
+                }
+                // Who asks two databases does not say which of them it was.
+                if alone || trouble.is_none() {
+                    self.breaker(&source, |breaker| breaker.after(trouble, &check, now, draw));
+                }
+                self.ended.push(ended((key, epoch, generation), &attempted, began));
+            }
+        }
+    }
+
+    fn list(&mut self, check: &crate::domain::name::CheckId, zones: Vec<String>, whole: bool) {
+        let Some(traits) = self.roster.traits(check).cloned() else { return };
+        if !zones.is_empty() {
+            self.listings.push(Listing { check: check.clone(), zones, whole, traits });
+        }
+    }
+
+    /// Moves a breaker, and remembers where it opens or closes.
+    fn breaker(&mut self, name: &SourceName, next: impl FnOnce(Breaker) -> Breaker) {
+        let Some(gate) = self.gates.get_mut(name) else { return };
+        let before = gate.breaker.is_closed();
+        gate.breaker = next(std::mem::take(&mut gate.breaker));
+        let after = gate.breaker.is_closed();
+        if before != after {
+            let word = |closed: bool| if closed { "closed" } else { "open" };
+            let note = if after {
+                format!("source `{name}` answers again")
+            } else {
+                format!("source `{name}` failed again and again; it is probed")
+            };
+            if after {
+                tracing::info!(source = %name, "{note}");
+            } else {
+                tracing::warn!(source = %name, "{note}");
+            }
+            self.events.push(Happened {
+                kind: "breaker",
+                check: None,
+                tz: None,
+                was: word(before).to_owned(),
+                becomes: word(after).to_owned(),
+                note,
+            });
+        }
+    }
+
+    /// The ledger took a turn.
+    fn up(&mut self, host: DateTime<Utc>, store: DateTime<Utc>) {
+        let before = self.skew;
+        self.skew = if self.store.is_shared() { store - host } else { TimeDelta::zero() };
+        let apart = (self.skew - before).abs() > CLOCKS_APART;
+        if apart && self.counts.turns > 1 {
+            self.counts.clock_steps += 1;
+            tracing::warn!(apart_s = self.skew.num_seconds(), "the host's clock was set");
+        }
+        if let LedgerHealth::Down { since, .. } = &self.ledger {
+            tracing::info!("the ledger is back, after {} s", (host - *since).num_seconds());
+            self.ledger = LedgerHealth::Up;
+            // Until now nothing could be looked at: what is late is missed, not shed.
+            self.watching_since = store;
+            self.shown_at = None;
+        }
+        self.failures = 0;
+        self.again_at = None;
+    }
+
+    /// The ledger failed: what was to be written is written when it is back.
+    fn down(&mut self, work: Work, trouble: &Trouble) {
+        let Work { ended, listings, events, .. } = work;
+        self.ended.splice(0..0, ended);
+        self.listings.splice(0..0, listings);
+        self.events.splice(0..0, events);
+        self.counts.failed_turns += 1;
+        self.failures = self.failures.saturating_add(1);
+        if self.ledger == LedgerHealth::Up {
+            tracing::error!(%trouble, "the ledger failed: nothing is called healthy until it is back");
+        }
+        let since = match self.ledger {
+            LedgerHealth::Up => self.clock.now(),
+            LedgerHealth::Down { since, .. } => since,
+        };
+        self.ledger = LedgerHealth::Down { since, why: trouble.to_string() };
+        let pause = doubled(AGAIN.0, AGAIN.1, self.failures);
+        let pause = Draw::new(self.bits()).of(pause).to_std().unwrap_or_default();
+        self.again_at = Some(Instant::now() + pause.max(Duration::from_millis(20)));
+        self.shown_at = None;
+    }
+
+    /// Takes over what the ledger did.
+    async fn apply(&mut self, work: Work, turned: Turned) {
+        let now = turned.now;
+        if work.renew {
+            self.renew_at = Instant::now() + self.store.lease() / 3;
+            self.newest_rules = turned.tz_release;
+        }
+        for promise in &work.promises {
+            if turned.contended.contains(&promise.series) {
+                self.roster.put_off(promise.series, now + TimeDelta::milliseconds(100));
+            } else {
+                self.roster.kept(promise, now);
+            }
+        }
+        for record in turned.series {
+            self.roster.admit(record, &self.reading.zones, now);
+        }
+        for told in &turned.told {
+            if let Some(member) = self.roster.get(told.series) {
+                self.notices.tell(&member.series.check, &member.record, told.notice);
+            }
+        }
+        for (count, more) in self.counts.recorded.iter_mut().zip(turned.recorded) {
+            *count += more;
+        }
+        self.counts.fenced += turned.fenced;
+        self.counts.lapsed += turned.lapsed;
+        let generation = self.generation.as_ref().map_or(0, |generation| generation.id);
+        for claim in turned.claims {
+            let row = &claim.entry.row;
+            let lag = (now - row.due).num_microseconds().unwrap_or(0).max(0).unsigned_abs();
+            if row.vain == 0 && row.recorded().is_none() {
+                self.counts.began(lag);
+            }
+            self.begin(&claim.entry, generation);
+        }
+        for (source, candidates) in turned.candidates {
+            let name = SourceName::parse(&source).ok();
+            if let Some(gate) = name.and_then(|name| self.gates.get_mut(&name)) {
+                gate.refill(candidates, REFILL, now);
+            }
+        }
+        if turned.active != generation && turned.active != 0 {
+            self.follow().await;
+        }
+    }
+
+    fn begin(&mut self, entry: &crate::ledger::Entry, generation: i64) {
+        let Some(member) = self.roster.get(entry.series) else { return };
+        let source = SourceName::parse(&entry.source);
+        if let Some(gate) = source.ok().and_then(|name| self.gates.get_mut(&name)) {
+            gate.running += 1;
+        }
+        self.under_way.attempt(entry, member, generation);
+    }
+
+    /// What is done now and then, one small thing at a time.
+    async fn house_keeping(&mut self) {
+        let now = Instant::now();
+        if self.ledger != LedgerHealth::Up {
+            return;
+        }
+        if self.store.is_shared() && now >= self.sync_at {
+            self.sync_at = now + SYNC_EACH;
+            match self.store.changed_since(self.now() - SYNC_BACK).await {
+                Ok(records) => {
+                    for record in records {
+                        let known = self.roster.get(record.id).map(|member| &*member.record);
+                        if known != Some(&record) {
+                            self.roster.admit(record, &self.reading.zones, self.now());
+                        }
+                    }
+                }
+                Err(trouble) => tracing::warn!(%trouble, "what other replicas wrote was not read"),
+            }
+        }
+        if now >= self.tidy_at {
+            self.tidy_at = now + TIDY_EACH;
+            self.tidy().await;
+        }
+    }
+
+    async fn tidy(&mut self) {
+        let next = self.roster.members().map(|m| m.record.id).find(|id| *id > self.tidied);
+        let Some(series) = next else {
+            self.tidied = 0;
+            drop(self.store.tidy_events(self.now()).await);
+            return;
+        };
+        let until = Instant::now() + Duration::from_secs(5);
+        match timeout_at(until, self.store.tidy(series, self.clock.now())).await {
+            Ok(Ok(tidied)) if tidied.more => {}
+            Ok(Ok(_)) | Err(_) => self.tidied = series,
+            Ok(Err(trouble)) => {
+                self.tidied = series;
+                tracing::warn!(%trouble, "old rows were not folded");
+            }
+        }
+    }
+
+    /// Says whether everything due by now is recorded, and nothing is under way: for those who move
+    /// the clock by hand.
+    pub fn is_idle(&self) -> bool {
+        let due = self.roster.wake_at().is_some_and(|at| at <= self.now());
+        let waiting = self.gates.values().any(|gate| gate.waiting() > 0);
+        !due && !waiting && self.under_way.is_empty() && self.ended.is_empty()
+    }
+
+    /// When something is due next.
+    pub fn next_due(&self) -> Option<DateTime<Utc>> {
+        self.roster.wake_at()
+    }
+
+    /// Waits for everything under way to end.
+    pub async fn settle(&mut self) {
+        while !self.under_way.is_empty() {
+            if let Some(done) = self.under_way.next().await {
+                self.take(done);
+            }
+        }
+    }
+}

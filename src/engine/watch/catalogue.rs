@@ -1,0 +1,322 @@
+//! Orders, and catalogues: the one that is active is the one that is watched, on every replica.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::domain::catalogue::Catalogue;
+use crate::domain::name::CheckId;
+use crate::domain::standing::Standing;
+use crate::domain::succession::{Running, Succession, succession};
+use crate::engine::gate::Gate;
+use crate::engine::load::{Loaded, NotLoaded, from_text, to_text};
+use crate::engine::meaning::{catalogue_digest, traits};
+use crate::engine::order::{Load, Order, Touched};
+use crate::engine::ports::{Notices, Queries};
+use crate::engine::roster::{Roster, planned};
+use crate::engine::snapshot::{GenerationHealth, LastLoad};
+use crate::engine::watch::Engine;
+use crate::ledger::{Activation, Generation, Selected, SeriesRecord, Trouble, Turned, Waiver, Work};
+use crate::manifest::Text;
+
+/// How often a catalogue is tried again when another replica was faster.
+const TRIES: u32 = 5;
+
+impl<Q: Queries, N: Notices> Engine<Q, N> {
+    pub(super) async fn obey(&mut self, order: Order<Q>) {
+        // Who asked may be gone: the order holds all the same.
+        match order {
+            Order::Load(load, reply) => drop(reply.send(self.load(*load).await)),
+            Order::Unreadable(why) => self.refuse(why),
+            Order::Rerun(selected, by, reply) => drop(reply.send(self.rerun(&selected, &by).await)),
+            Order::Waive(selected, waiver, reply) => {
+                drop(reply.send(self.waive(&selected, &waiver).await));
+            }
+        }
+        self.shown_at = None;
+    }
+
+    /// Begins with the generation that is active in the store, if there is one that reads here.
+    ///
+    /// # Errors
+    /// Where the store failed.
+    pub async fn resume(&mut self) -> Result<(), Trouble> {
+        if let Some(active) = self.store.active().await? {
+            self.adopt(active).await?;
+        }
+        Ok(())
+    }
+
+    /// Says whether there is a catalogue to watch.
+    pub fn is_loaded(&self) -> bool {
+        self.generation.is_some()
+    }
+
+    /// Loads a catalogue and makes it the active one.
+    ///
+    /// # Errors
+    /// Why it is not; then what was active goes on.
+    pub async fn load(&mut self, load: Load<Q>) -> Result<Loaded, NotLoaded> {
+        let loaded = self.try_load(load).await;
+        match &loaded {
+            Ok(loaded) => {
+                self.last_load = LastLoad::Good { at: self.now() };
+                if loaded.changed {
+                    tracing::info!(
+                        generation = loaded.generation,
+                        checks = loaded.checks,
+                        "the catalogue is loaded"
+                    );
+                }
+            }
+            Err(error) => self.refuse(error.to_string()),
+        }
+        loaded
+    }
+
+    /// Takes note that a catalogue is not taken; what was active goes on.
+    pub fn refuse(&mut self, why: String) {
+        tracing::error!("{}", why.trim_end());
+        let event = crate::ledger::Happened {
+            kind: "generation",
+            check: None,
+            tz: None,
+            was: self.generation.as_ref().map(|g| g.id.to_string()).unwrap_or_default(),
+            becomes: "refused".into(),
+            note: why.chars().take(2_000).collect(),
+        };
+        // A file that is looked at every few seconds says the same each time.
+        let same = matches!(&self.last_load, LastLoad::Bad { why: before, .. } if *before == why);
+        if !same {
+            self.events.push(event);
+        }
+        self.last_load = LastLoad::Bad { at: self.now(), why };
+    }
+
+    async fn try_load(&mut self, load: Load<Q>) -> Result<Loaded, NotLoaded> {
+        let Load { texts, reading, queries, removals, by } = load;
+        let digest = catalogue_digest(&texts, &reading.engines);
+        let parse = {
+            let (reading, texts) = (Arc::clone(&reading), texts.clone());
+            tokio::task::spawn_blocking(move || reading.parse(&texts))
+        };
+        let catalogue = parse.await.map_err(|_| NotLoaded::Faulty(Vec::new()))?;
+        let catalogue = catalogue.map_err(NotLoaded::Faulty)?;
+        for _ in 0..TRIES {
+            let active = self.store.active().await?;
+            if active.as_ref().is_some_and(|active| active.digest == digest) {
+                let changed = self.generation.as_ref().is_none_or(|g| g.digest != digest);
+                self.queries(&reading, &queries);
+                let active = active.map_or(0, |active| active.id);
+                if changed {
+                    self.take_over(&catalogue, active).await?;
+                }
+                let checks = catalogue.checks().len();
+                return Ok(Loaded { generation: active, checks, changed });
+            }
+            let records = self.store.series().await?;
+            let running = self.running(&records, &catalogue);
+            let succession = succession(&running, &catalogue, removals).map_err(NotLoaded::Refused)?;
+            let traits_of = |check: &Arc<crate::domain::check::Check>| {
+                (check.id.clone(), traits(check, &reading.engines))
+            };
+            let activation = Activation {
+                expected: active.as_ref().map(|active| active.id),
+                digest: digest.clone(),
+                text: to_text(&texts),
+                tz_release: reading.tz_release(),
+                loaded_by: by.clone(),
+                series: planned(&catalogue, &reading.zones),
+                checks: catalogue.checks().iter().map(traits_of).collect(),
+                succession,
+            };
+            if let Some(id) = self.store.activate(&activation, self.clock.now()).await? {
+                self.queries(&reading, &queries);
+                self.tell_resolved(&records, &activation.succession);
+                self.take_over(&catalogue, id).await?;
+                let checks = catalogue.checks().len();
+                return Ok(Loaded { generation: id, checks, changed: true });
+            }
+        }
+        Err(NotLoaded::Contended)
+    }
+
+    /// The checks that run, as the ledger knows them.
+    fn running(&self, records: &[SeriesRecord], next: &Catalogue) -> Vec<Running> {
+        let mut running: BTreeMap<CheckId, Running> = BTreeMap::new();
+        let windowed: BTreeMap<&CheckId, bool> =
+            self.roster.checks().map(|check| (&check.id, check.window.is_some())).collect();
+        let planned: BTreeMap<&CheckId, bool> =
+            next.checks().iter().map(|check| (&check.id, check.window.is_some())).collect();
+        for record in records.iter().filter(|r| r.retired_at.is_none() || r.open_violated > 0) {
+            let firing = |standing| matches!(standing, Standing::Firing { .. });
+            let fires =
+                firing(record.standings.violated) || firing(record.standings.unconfirmed);
+            // What does not read here any more is taken to look as the next one does.
+            let id = &record.check;
+            let windowed = windowed.get(id).or_else(|| planned.get(id)).copied().unwrap_or(false);
+            let check = running.entry(id.clone()).or_insert_with(|| Running {
+                id: id.clone(),
+                firing: false,
+                windowed,
+            });
+            check.firing |= fires;
+        }
+        running.into_values().collect()
+    }
+
+    /// Whoever was told that a check fires is told that it is gone.
+    fn tell_resolved(&mut self, records: &[SeriesRecord], succession: &Succession) {
+        use crate::domain::standing::{Alarm, Notice};
+        let gone = |id: &CheckId| {
+            succession.gone.iter().any(|(gone, _)| gone == id) || succession.turned.contains(id)
+        };
+        for record in records.iter().filter(|record| gone(&record.check)) {
+            let check = self.roster.checks().find(|check| check.id == record.check);
+            let Some(check) = check.cloned() else { continue };
+            let standings = record.standings;
+            for (standing, alarm) in [
+                (standings.violated, Alarm::Violated),
+                (standings.unconfirmed, Alarm::Unconfirmed),
+            ] {
+                if let Standing::Firing { .. } = standing {
+                    self.notices.tell(&check, record, Notice::Resolved(alarm));
+                }
+            }
+        }
+    }
+
+    /// Asks these databases from now on.
+    fn queries(&mut self, reading: &Arc<crate::engine::load::Reading>, queries: &Arc<Q>) {
+        self.reading = Arc::clone(reading);
+        self.under_way.queries = Arc::clone(queries);
+        let now = self.now();
+        let places = |name: &crate::domain::name::SourceName| queries.places(name);
+        self.gates.retain(|name, _| places(name).is_some());
+        for name in reading.engines.keys() {
+            let Some(places) = places(name) else { continue };
+            let gate = self.gates.entry(name.clone()).or_insert_with(|| Gate::new(places, now));
+            gate.places = places;
+        }
+    }
+
+    /// Watches the series of a generation that is active by now.
+    async fn take_over(&mut self, catalogue: &Catalogue, id: i64) -> Result<(), Trouble> {
+        let records = self.store.series().await?;
+        let active = self.store.active().await?.filter(|active| active.id == id);
+        let now = self.now();
+        let Self { reading, .. } = self;
+        self.roster = Roster::new(catalogue, &reading.engines, records, &reading.zones, now);
+        self.generation = active.map(|active| GenerationHealth {
+            id,
+            digest: active.digest,
+            checks: catalogue.checks().len(),
+            loaded_at: active.loaded_at,
+            loaded_by: active.loaded_by,
+        });
+        self.recut().await
+    }
+
+    /// Follows another replica to the generation that it made active.
+    pub(super) async fn follow(&mut self) {
+        let followed = match self.store.active().await {
+            Ok(Some(active)) => self.adopt(active).await,
+            Ok(None) => Ok(()),
+            Err(trouble) => Err(trouble),
+        };
+        if let Err(trouble) = followed {
+            tracing::warn!(%trouble, "the active catalogue was not read");
+        }
+    }
+
+    async fn adopt(&mut self, active: Generation) -> Result<(), Trouble> {
+        let id = active.id;
+        let texts: Vec<Text> = from_text(&active.text).unwrap_or_default();
+        match self.reading.parse(&texts) {
+            Ok(catalogue) => {
+                let (reading, queries) =
+                    (Arc::clone(&self.reading), Arc::clone(&self.under_way.queries));
+                self.queries(&reading, &queries);
+                self.take_over(&catalogue, id).await?;
+                tracing::info!(generation = id, "the active catalogue is watched");
+            }
+            Err(faults) => {
+                let first = faults.first().map(ToString::to_string).unwrap_or_default();
+                let why = format!("generation {id} is active and does not read here: {first}");
+                // Nothing of an older one is looked at: replicas run the active one only.
+                self.roster = Roster::default();
+                self.generation = None;
+                self.refuse(why);
+            }
+        }
+        Ok(())
+    }
+
+    /// Holds the record against newer rules of zones, series by series.
+    async fn recut(&mut self) -> Result<(), Trouble> {
+        let release = self.reading.tz_release();
+        let older: Vec<i64> = self
+            .roster
+            .members()
+            .filter(|member| member.record.tz_release < release)
+            .map(|member| member.record.id)
+            .collect();
+        for id in &older {
+            let Some(member) = self.roster.get(*id) else { continue };
+            let (Some(watermark), Some(_)) = (member.record.watermark, member.series.window()) else {
+                continue;
+            };
+            let now = self.now();
+            let oldest = now - member.terms.age;
+            let recorded = self.store.bounds(*id, oldest).await?;
+            let Some(what) = member.series.superseded(&recorded, watermark, now) else { continue };
+            let promise = self.roster.promise_of(*id, &what.new, now);
+            let work = Work { promises: promise.into_iter().collect(), ..self.bare_work() };
+            let terms = |series: i64| self.roster.get(series).map(|member| member.terms);
+            let turned = self.store.supersede(*id, &what, &work, &terms).await?;
+            tracing::info!(series = id, "new rules of its zone moved windows of a series");
+            self.take_touched(turned);
+        }
+        if older.is_empty() { Ok(()) } else { self.store.cut_by(older, &release).await }
+    }
+
+    fn bare_work(&self) -> Work {
+        Work {
+            host_now: self.clock.now(),
+            watching_since: self.watching_since,
+            generation: self.generation.as_ref().map_or(0, |generation| generation.id),
+            tz_release: self.reading.tz_release(),
+            ..Work::default()
+        }
+    }
+
+    async fn rerun(&mut self, selected: &Selected, by: &str) -> Touched {
+        let work = self.bare_work();
+        let terms = |series: i64| self.roster.get(series).map(|member| member.terms);
+        let (count, turned) = self.store.rerun(selected, by, &work, &terms).await?;
+        self.take_touched(turned);
+        Ok(count)
+    }
+
+    async fn waive(&mut self, selected: &Selected, waiver: &Waiver) -> Touched {
+        let work = self.bare_work();
+        let terms = |series: i64| self.roster.get(series).map(|member| member.terms);
+        let (count, turned) = self.store.waive(selected, waiver, &work, &terms).await?;
+        self.take_touched(turned);
+        Ok(count)
+    }
+
+    fn take_touched(&mut self, turned: Turned) {
+        let now = turned.now;
+        for record in turned.series {
+            self.roster.admit(record, &self.reading.zones, now);
+        }
+        for told in &turned.told {
+            if let Some(member) = self.roster.get(told.series) {
+                self.notices.tell(&member.series.check, &member.record, told.notice);
+            }
+        }
+        for gate in self.gates.values_mut() {
+            gate.ask_again();
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Showing what is: a picture of the engine, not more often than people can look.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::engine::ports::{Notices, Queries};
+use crate::engine::snapshot::{Counts, LAG_BOUNDS_MS, SeriesHealth, Snapshot, SourceHealth};
+use crate::engine::watch::Engine;
+
+/// How often a picture is taken.
+const EACH: Duration = Duration::from_millis(500);
+
+impl<Q: Queries, N: Notices> Engine<Q, N> {
+    /// Shows what is, unless it was shown a moment ago.
+    pub(super) fn show(&mut self) {
+        let now = Instant::now();
+        if self.shown_at.is_some_and(|at| now - at < EACH) {
+            return;
+        }
+        self.shown_at = Some(now);
+        let as_of = self.now();
+        let before = self.pictures.borrow().clone();
+        let mut known = before.series.iter().peekable();
+        let series = self.roster.members().map(|member| {
+            let id = member.record.id;
+            while known.next_if(|old| old.record.id < id).is_some() {}
+            let paused_until = member.series.paused_until(as_of);
+            // What did not change is shared with the picture before.
+            let same = known.peek().filter(|old| {
+                Arc::ptr_eq(&old.record, &member.record)
+                    && Arc::ptr_eq(&old.check, &member.series.check)
+                    && old.next_due == member.terms.next_due
+                    && old.paused_until == paused_until
+            });
+            match same {
+                Some(same) => Arc::clone(same),
+                None => Arc::new(SeriesHealth {
+                    record: Arc::clone(&member.record),
+                    check: Arc::clone(&member.series.check),
+                    home: member.series.home.clone(),
+                    next_due: member.terms.next_due,
+                    next_deadline: member.terms.next_deadline,
+                    paused_until,
+                }),
+            }
+        });
+        let series = series.collect();
+        let sources = self.gates.iter().map(|(name, gate)| {
+            let health = SourceHealth {
+                breaker: gate.breaker.clone(),
+                places: gate.places,
+                running: gate.running,
+                waiting: gate.waiting(),
+                attempts: gate.attempts,
+                unconfirmed: gate.unconfirmed.clone(),
+            };
+            (name.clone(), health)
+        });
+        let snapshot = Snapshot {
+            as_of,
+            taken: now,
+            ledger: self.ledger.clone(),
+            generation: self.generation.clone(),
+            last_load: self.last_load.clone(),
+            idle: self.old_rules(),
+            stopping: self.stopping,
+            sources: sources.collect(),
+            series,
+            counts: self.counts,
+        };
+        self.pictures.send_replace(Arc::new(snapshot));
+    }
+}
+
+impl Counts {
+    /// Takes note of how late an attempt began.
+    pub(super) fn began(&mut self, lag_us: u64) {
+        self.began += 1;
+        self.lag_us = self.lag_us.saturating_add(lag_us);
+        self.last_lag_us = lag_us;
+        for (bucket, bound) in self.lag_buckets.iter_mut().zip(LAG_BOUNDS_MS) {
+            if lag_us <= bound * 1_000 {
+                *bucket += 1;
+            }
+        }
+    }
+}

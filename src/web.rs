@@ -1,0 +1,150 @@
+//! The daemon's door: health, API and metrics, and the few things that an operator may order.
+//!
+//! What is shown comes from the engine's picture and from the ledger's reader; what is ordered goes
+//! to the engine. It listens on this machine only, unless the settings say otherwise.
+
+mod access;
+mod act;
+mod api;
+mod config;
+mod health;
+mod listen;
+mod metrics;
+mod problem;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::engine::order::Orders;
+use crate::engine::ports::Watched;
+use crate::engine::snapshot::Snapshot;
+use crate::ledger::Reader;
+use crate::web::problem::Problem;
+
+pub use access::Access;
+pub use config::{WebConfig, read as read_config};
+pub use listen::{Listener, bind};
+
+/// How long an answer may take.
+const ANSWER: Duration = Duration::from_secs(20);
+/// How many answers that ask the ledger are made at once; health and metrics are not counted.
+const AT_ONCE: usize = 16;
+
+/// Somebody's wish that the catalogue is loaded anew, and where he hears of it.
+pub type ReloadWish = oneshot::Sender<Result<String, String>>;
+
+/// What the door knows.
+#[derive(Debug)]
+pub struct Door {
+    /// The engine's picture.
+    pub pictures: watch::Receiver<Arc<Snapshot>>,
+    /// The ledger's reader.
+    pub reader: Reader,
+    /// The way to order.
+    pub orders: Orders<Watched>,
+    /// The way to have the catalogue loaded anew.
+    pub reloads: mpsc::Sender<ReloadWish>,
+    /// Who may look, and who may act.
+    pub access: Access,
+    /// Whether `POST /-/reload` does something.
+    pub lifecycle: bool,
+    /// Headers that the operator wants on each answer.
+    pub headers: Vec<(header::HeaderName, HeaderValue)>,
+}
+
+/// What handlers share.
+#[derive(Debug)]
+struct Shared {
+    door: Door,
+    busy: Semaphore,
+}
+
+impl Shared {
+    fn picture(&self) -> Arc<Snapshot> {
+        self.door.pictures.borrow().clone()
+    }
+}
+
+type Here = State<Arc<Shared>>;
+
+/// Serves until it is told to stop; then what is under way ends.
+pub fn serve(
+    door: Door,
+    listener: Listener,
+    stop: CancellationToken,
+) -> impl Future<Output = ()> + Send {
+    let shared = Arc::new(Shared { door, busy: Semaphore::new(AT_ONCE) });
+    listen::serve(router(shared), listener, stop)
+}
+
+fn router(shared: Arc<Shared>) -> Router {
+    let api = Router::new()
+        .route("/api/v1/status", get(api::status))
+        .route("/api/v1/checks", get(api::checks))
+        .route("/api/v1/checks/{id}/windows", get(api::windows))
+        .route("/api/v1/events", get(api::events))
+        .route("/api/v1/rerun", post(act::rerun))
+        .route("/api/v1/waive", post(act::waive))
+        .route_layer(middleware::from_fn_with_state(Arc::clone(&shared), limited));
+    let guarded = Router::new()
+        .merge(api)
+        .route("/allswell", get(health::allswell))
+        .route("/metrics", get(metrics::metrics))
+        .route("/-/reload", post(act::reload))
+        .route("/", get(health::index))
+        .route_layer(middleware::from_fn_with_state(Arc::clone(&shared), access::guard));
+    Router::new()
+        .merge(guarded)
+        .route("/-/healthy", get(health::healthy))
+        .route("/-/ready", get(health::ready))
+        .fallback(async || Problem::new(StatusCode::NOT_FOUND, "there is nothing at this path"))
+        .method_not_allowed_fallback(async || {
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this path has no such method")
+        })
+        .layer(middleware::from_fn_with_state(Arc::clone(&shared), finished))
+        .with_state(shared)
+}
+
+/// Refuses at once what would only wait.
+async fn limited(State(shared): Here, request: Request, next: Next) -> Response {
+    match shared.busy.try_acquire() {
+        Ok(_place) => next.run(request).await,
+        Err(_) => {
+            let detail = "too many answers are being made; try again in a moment";
+            let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail);
+            ([(header::RETRY_AFTER, "1")], problem).into_response()
+        }
+    }
+}
+
+/// Ends each answer in time, with the headers that keep browsers from making something of it.
+async fn finished(State(shared): Here, request: Request, next: Next) -> Response {
+    let mut response = match timeout(ANSWER, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => Problem::new(StatusCode::GATEWAY_TIMEOUT, "the answer took too long")
+            .into_response(),
+    };
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+        (header::CACHE_CONTROL, "no-store"),
+    ] {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    for (name, value) in &shared.door.headers {
+        headers.insert(name.clone(), value.clone());
+    }
+    response
+}

@@ -1,0 +1,191 @@
+//! Who may look, and who may act. Tokens carry roles; users of a `web.config` file may look.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, Mutex};
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+use tokio::sync::Semaphore;
+
+use crate::web::Here;
+use crate::web::problem::Problem;
+
+/// How many passwords that fit are remembered: each costs a good part of a second to try.
+const REMEMBERED: usize = 64;
+
+/// What somebody may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum RoleHeld {
+    /// Look.
+    Viewer,
+    /// Look and act.
+    Operator,
+}
+
+/// Who may look, and who may act.
+pub struct Access {
+    viewer: Option<SecretString>,
+    operator: Option<SecretString>,
+    /// Users with the hashes of their passwords.
+    users: Vec<(String, String)>,
+    /// A hash that no password has: an unknown user takes as long as a known one.
+    nobody: String,
+    fits: Mutex<BTreeSet<u64>>,
+    keyed: RandomState,
+    one_at_a_time: Semaphore,
+}
+
+impl fmt::Debug for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Access").finish_non_exhaustive()
+    }
+}
+
+impl Access {
+    /// Lets in who has one of these tokens, or is one of these users. Where there is no viewer's token
+    /// and no user, everybody who reaches the door may look.
+    pub fn new(
+        viewer: Option<SecretString>,
+        operator: Option<SecretString>,
+        users: Vec<(String, String)>,
+    ) -> Self {
+        let nobody = users.first().map_or_else(String::new, |(_, hash)| hash.clone());
+        Self {
+            viewer,
+            operator,
+            users,
+            nobody,
+            fits: Mutex::new(BTreeSet::new()),
+            keyed: RandomState::new(),
+            one_at_a_time: Semaphore::new(1),
+        }
+    }
+
+    /// Says what somebody may do; nothing where he is nobody.
+    async fn role(self: &Self, headers: &HeaderMap) -> Option<RoleHeld> {
+        let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let Some(given) = given else {
+            let open = self.viewer.is_none() && self.users.is_empty();
+            return open.then_some(RoleHeld::Viewer);
+        };
+        let (scheme, secret) = given.split_once(' ')?;
+        if scheme.eq_ignore_ascii_case("bearer") {
+            return self.role_of_token(secret.trim());
+        }
+        let fits = scheme.eq_ignore_ascii_case("basic") && self.is_user(secret.trim()).await;
+        fits.then_some(RoleHeld::Viewer)
+    }
+
+    fn role_of_token(&self, token: &str) -> Option<RoleHeld> {
+        let is = |known: &Option<SecretString>| {
+            let Some(known) = known else { return false };
+            // Of digests, so that not even the length is told.
+            let (a, b) = (Sha256::digest(known.expose_secret()), Sha256::digest(token));
+            bool::from(a.ct_eq(&b))
+        };
+        if is(&self.operator) {
+            Some(RoleHeld::Operator)
+        } else {
+            is(&self.viewer).then_some(RoleHeld::Viewer)
+        }
+    }
+
+    async fn is_user(&self, secret: &str) -> bool {
+        let Some((name, password)) = basic(secret) else { return false };
+        let known = self.users.iter().find(|(user, _)| *user == name);
+        let hash = known.map_or_else(|| self.nobody.clone(), |(_, hash)| hash.clone());
+        if hash.is_empty() {
+            return false;
+        }
+        let seal = self.keyed.hash_one((&name, &password, &hash));
+        if known.is_some() && self.fits.lock().is_ok_and(|fits| fits.contains(&seal)) {
+            return true;
+        }
+        let Ok(_turn) = self.one_at_a_time.acquire().await else { return false };
+        let tried = tokio::task::spawn_blocking(move || bcrypt::verify(password, &hash));
+        let fits = matches!(tried.await, Ok(Ok(true))) && known.is_some();
+        if let Ok(mut remembered) = self.fits.lock().map_err(drop)
+            && fits
+        {
+            if remembered.len() >= REMEMBERED {
+                remembered.clear();
+            }
+            remembered.insert(seal);
+        }
+        fits
+    }
+}
+
+/// Reads `user:password` in base64 (RFC 7617).
+fn basic(secret: &str) -> Option<(String, String)> {
+    let mut bytes = Vec::with_capacity(secret.len());
+    let (mut bits, mut held) = (0_u32, 0_u32);
+    for byte in secret.trim_end_matches('=').bytes() {
+        let value = match byte {
+            b'A'..=b'Z' => byte - b'A',
+            b'a'..=b'z' => byte - b'a' + 26,
+            b'0'..=b'9' => byte - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
+            _ => return None,
+        };
+        bits = (bits << 6) | u32::from(value);
+        held += 6;
+        if held >= 8 {
+            held -= 8;
+            bytes.push(u8::try_from((bits >> held) & 0xff).ok()?);
+            bits &= (1 << held) - 1;
+        }
+    }
+    let text = String::from_utf8(bytes).ok()?;
+    let (name, password) = text.split_once(':')?;
+    Some((name.to_owned(), password.to_owned()))
+}
+
+/// Lets in who may look, and says to handlers what he may do.
+pub(super) async fn guard(State(shared): Here, mut request: Request, next: Next) -> Response {
+    let Some(role) = shared.door.access.role(request.headers()).await else {
+        let detail = "this needs a token, or a user of the web.config file";
+        let problem = Problem::new(StatusCode::UNAUTHORIZED, detail);
+        let challenge = "Basic realm=\"allswell\", charset=\"UTF-8\"";
+        return ([(header::WWW_AUTHENTICATE, challenge)], problem).into_response();
+    };
+    request.extensions_mut().insert(role);
+    drop(Arc::clone(&shared));
+    next.run(request).await
+}
+
+/// Refuses who may only look.
+pub(super) fn operator(role: RoleHeld, access: &Access) -> Result<(), Problem> {
+    if role == RoleHeld::Operator {
+        return Ok(());
+    }
+    let detail = if access.operator.is_none() {
+        "nobody may act here: the settings name no `operator_token` under `web`"
+    } else {
+        "this needs the operator's token, as `Authorization: Bearer …`"
+    };
+    Err(Problem::new(StatusCode::FORBIDDEN, detail))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn users_and_passwords_are_read_from_base64() {
+        let pair = |user: &str, password: &str| Some((user.to_owned(), password.to_owned()));
+        assert_eq!(basic("QWxhZGRpbjpvcGVuIHNlc2FtZQ=="), pair("Aladdin", "open sesame"));
+        assert_eq!(basic("YTo="), pair("a", ""));
+        for bad in ["", "YQ==", "%%%", "QWxhZGRpbjpvcGVuIHNlc2FtZQ==\n:", "/////w=="] {
+            assert_eq!(basic(bad), None, "{bad}");
+        }
+    }
+}

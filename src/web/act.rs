@@ -1,0 +1,194 @@
+//! What an operator may order: try again, vouch for, load anew.
+
+use std::sync::Arc;
+
+use axum::body::to_bytes;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+
+use crate::domain::nearest::suggestion;
+use crate::engine::order::{NotTaken, Touched};
+use crate::engine::snapshot::{SeriesHealth, Snapshot};
+use crate::ledger::{Selected, Waiver};
+use crate::manifest;
+use crate::web::Here;
+use crate::web::access::{RoleHeld, operator};
+use crate::web::problem::{Json, Problem};
+
+/// How large an order may be, in bytes.
+const BODY_MAX: usize = 64 * 1024;
+
+/// The words of an order, read strictly.
+struct Words(serde_json::Map<String, Value>);
+
+impl Words {
+    async fn read(request: Request, known: &[&str]) -> Result<Self, Problem> {
+        let too_large = |_| Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "an order is 64 KiB at most");
+        let body = to_bytes(request.into_body(), BODY_MAX).await.map_err(too_large)?;
+        let value: Value = serde_json::from_slice(&body)
+            .map_err(|error| Problem::bad(format!("this is not JSON: {error}")))?;
+        let Value::Object(map) = value else {
+            return Err(Problem::bad("an order is one JSON object"));
+        };
+        if let Some(unknown) = map.keys().find(|key| !known.contains(&key.as_str())) {
+            let hint = suggestion(unknown, known).unwrap_or_default();
+            return Err(Problem::bad(format!("`{unknown}` is not known here; {hint}")));
+        }
+        Ok(Self(map))
+    }
+
+    fn text(&self, key: &str) -> Result<Option<&str>, Problem> {
+        match self.0.get(key) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) if !text.trim().is_empty() => Ok(Some(text.trim())),
+            Some(_) => Err(Problem::bad(format!("`{key}` is a text that is not empty"))),
+        }
+    }
+
+    fn needed(&self, key: &str) -> Result<&str, Problem> {
+        self.text(key)?.ok_or_else(|| Problem::bad(format!("`{key}` is missing")))
+    }
+
+    fn list(&self, key: &str) -> Result<Vec<&str>, Problem> {
+        let rule = || Problem::bad(format!("`{key}` is a list of texts"));
+        match self.0.get(key) {
+            None | Some(Value::Null) => Ok(Vec::new()),
+            Some(Value::Array(items)) => {
+                items.iter().map(|item| item.as_str().ok_or_else(rule)).collect()
+            }
+            Some(_) => Err(rule()),
+        }
+    }
+
+    /// Which rows are meant: of which series, and from when to when. Dates are those of each series'
+    /// own zone; the last one is in it.
+    fn selected(&self, picture: &Snapshot) -> Result<Selected, Problem> {
+        let (check, owner) = (self.text("check")?, self.text("owner")?);
+        let zones = self.list("zones")?;
+        if check.is_none() && owner.is_none() {
+            return Err(Problem::bad("name a `check` or an `owner`: nothing is ordered for everybody"));
+        }
+        let ids: Vec<&str> = picture.series.iter().map(|s| s.check.id.as_str()).collect();
+        if let Some(unknown) = check.filter(|check| !ids.contains(check)) {
+            let hint = suggestion(unknown, &ids).unwrap_or_default();
+            return Err(Problem::new(
+                StatusCode::NOT_FOUND,
+                format!("no check is called `{unknown}`; {hint}"),
+            ));
+        }
+        let (from, to) = (self.text("from")?, self.text("to")?);
+        let fits = |series: &&Arc<SeriesHealth>| {
+            let zone = series.record.tz.as_deref().unwrap_or("");
+            check.is_none_or(|check| series.check.id.as_str() == check)
+                && owner.is_none_or(|owner| series.check.owner.as_str() == owner)
+                && (zones.is_empty() || zones.contains(&zone))
+        };
+        let rows = picture.series.iter().filter(fits).map(|series| {
+            let from = from.map_or(Ok(DateTime::UNIX_EPOCH), |text| bound(text, series, Side::From))?;
+            let to = to.map_or(Ok(far()), |text| bound(text, series, Side::To))?;
+            Ok((series.record.id, from, to))
+        });
+        let rows = rows.collect::<Result<Vec<_>, Problem>>()?;
+        if rows.is_empty() {
+            return Err(Problem::new(StatusCode::NOT_FOUND, "nothing fits all of that at once"));
+        }
+        let shown = |name: &str, value: Option<&str>| value.map(|value| format!("{name} {value}"));
+        let zones = (!zones.is_empty()).then(|| format!("zones {}", zones.join(", ")));
+        let words = [shown("check", check), shown("owner", owner), zones, shown("from", from), shown("to", to)];
+        let words = words.into_iter().flatten().collect::<Vec<_>>().join(", ");
+        Ok(Selected { rows, words })
+    }
+}
+
+fn far() -> DateTime<Utc> {
+    DateTime::from_timestamp(4_102_444_800, 0).unwrap_or(DateTime::<Utc>::MAX_UTC)
+}
+
+/// Which end of a range a word is.
+#[derive(Clone, Copy)]
+enum Side {
+    From,
+    To,
+}
+
+/// Reads an instant, or a date in the zone of a series.
+fn bound(text: &str, series: &SeriesHealth, side: Side) -> Result<DateTime<Utc>, Problem> {
+    let wrong = |rule: String| Problem::bad(format!("`{text}`: {rule}"));
+    if text.len() != 10 {
+        return manifest::instant(text).map_err(|rule| wrong(rule.to_string()));
+    }
+    let date = manifest::date(text).map_err(|rule| wrong(rule.to_string()))?;
+    let date = match side {
+        Side::From => Some(date),
+        Side::To => date.succ_opt(),
+    };
+    let date = date.ok_or_else(|| wrong("there is no such date".into()))?;
+    Ok(series.home.rules.day_start(date))
+}
+
+fn answer(touched: Result<Touched, NotTaken>, words: String) -> Result<Json, Problem> {
+    let unavailable = |why: String| Problem::new(StatusCode::SERVICE_UNAVAILABLE, why);
+    match touched {
+        Ok(Ok(rows)) => {
+            Ok(Json(StatusCode::OK, json!({"format": 1, "rows": rows, "selection": words})))
+        }
+        Ok(Err(trouble)) => Err(unavailable(format!("nothing was written: {trouble}"))),
+        Err(error) => Err(unavailable(error.to_string())),
+    }
+}
+
+/// Tries rows again.
+pub(super) async fn rerun(State(shared): Here, request: Request) -> Result<Json, Problem> {
+    let role = *request.extensions().get::<RoleHeld>().unwrap_or(&RoleHeld::Viewer);
+    operator(role, &shared.door.access)?;
+    let words = Words::read(request, &["check", "owner", "zones", "from", "to", "by"]).await?;
+    let selected = words.selected(&shared.picture())?;
+    let by = words.text("by")?.unwrap_or("operator").to_owned();
+    let shown = selected.words.clone();
+    answer(shared.door.orders.rerun(selected, by).await, shown)
+}
+
+/// Vouches for rows that are open.
+pub(super) async fn waive(State(shared): Here, request: Request) -> Result<Json, Problem> {
+    let role = *request.extensions().get::<RoleHeld>().unwrap_or(&RoleHeld::Viewer);
+    operator(role, &shared.door.access)?;
+    let known = ["check", "owner", "zones", "from", "to", "by", "because", "until"];
+    let words = Words::read(request, &known).await?;
+    let picture = shared.picture();
+    let selected = words.selected(&picture)?;
+    let until = words.text("until")?.map(|text| {
+        manifest::instant(text).map_err(|rule| Problem::bad(format!("`until`: {rule}")))
+    });
+    let until = until.transpose()?;
+    if until.is_some_and(|until| until <= picture.now()) {
+        return Err(Problem::bad("`until` is over already"));
+    }
+    let waiver = Waiver {
+        by: words.needed("by")?.to_owned(),
+        because: words.needed("because")?.to_owned(),
+        until,
+    };
+    let shown = selected.words.clone();
+    answer(shared.door.orders.waive(selected, waiver).await, shown)
+}
+
+/// Has the catalogue loaded anew.
+pub(super) async fn reload(State(shared): Here, request: Request) -> Result<Json, Problem> {
+    let role = *request.extensions().get::<RoleHeld>().unwrap_or(&RoleHeld::Viewer);
+    if !shared.door.lifecycle {
+        let detail = "reload by HTTP is off: write `lifecycle: true` under `web`, or send SIGHUP";
+        return Err(Problem::new(StatusCode::FORBIDDEN, detail));
+    }
+    operator(role, &shared.door.access)?;
+    let (reply, answer) = oneshot::channel();
+    let busy = |_| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "a reload is under way");
+    shared.door.reloads.try_send(reply).map_err(busy)?;
+    match answer.await {
+        Ok(Ok(done)) => Ok(Json(StatusCode::OK, json!({"format": 1, "loaded": done}))),
+        Ok(Err(why)) => Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, why)),
+        Err(_) => Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the daemon is stopping")),
+    }
+}

@@ -1,0 +1,366 @@
+//! The API: the engine's picture and the ledger's rows, as JSON with a format number.
+
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde_json::{Value, json};
+
+use crate::domain::breaker::Breaker;
+use crate::domain::life::{Kind, Row, Ruling, Said, State as RowState};
+use crate::domain::nearest::suggestion;
+use crate::domain::standing::{Lease, Standing};
+use crate::engine::snapshot::{LastLoad, LedgerHealth, SeriesHealth, Snapshot, SourceHealth};
+use crate::ledger::{History, Listed, Trouble, Wanted, is_page};
+use crate::manifest;
+use crate::web::Here;
+use crate::web::problem::{Json, Problem};
+
+/// How many items a page has where nobody asks for another number, and at most.
+const PAGE: (u16, u16) = (100, 1_000);
+
+/// An instant for programs (RFC 3339).
+pub(super) fn instant(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::AutoSi, true)
+}
+
+/// Which series are asked for, and which page.
+#[derive(Debug, Default)]
+pub(super) struct Filter {
+    pub(super) check: Option<String>,
+    owner: Option<String>,
+    state: Option<String>,
+    tz: Option<String>,
+    open: bool,
+    from: Option<DateTime<Utc>>,
+    to: Option<DateTime<Utc>>,
+    page: Option<String>,
+    limit: u16,
+}
+
+impl Filter {
+    /// Reads the words of a query; what is misspelt is refused, so that nothing is shown that was not
+    /// asked for.
+    pub(super) fn read(query: &[(String, String)], known: &[&str]) -> Result<Self, Problem> {
+        let mut filter = Self { limit: PAGE.0, ..Self::default() };
+        for (key, value) in query {
+            if !known.contains(&key.as_str()) {
+                let hint = suggestion(key, known).unwrap_or_default();
+                return Err(Problem::bad(format!("`{}` is not known here; {hint}", short(key))));
+            }
+            let text = Some(value.clone());
+            match key.as_str() {
+                "check" => filter.check = text,
+                "owner" => filter.owner = text,
+                "state" => filter.state = text,
+                "tz" => filter.tz = text,
+                "open" => filter.open = value == "true",
+                "from" => filter.from = Some(read_instant(value)?),
+                "to" => filter.to = Some(read_instant(value)?),
+                "page" if is_page(value) => filter.page = text,
+                "limit" => {
+                    let limit = value.parse().ok().filter(|n| (1..=PAGE.1).contains(n));
+                    let rule = || Problem::bad(format!("`limit` is 1 to {}", PAGE.1));
+                    filter.limit = limit.ok_or_else(rule)?;
+                }
+                _ => return Err(Problem::bad(format!("`{key}` is not what a page before said"))),
+            }
+        }
+        Ok(filter)
+    }
+
+    pub(super) fn fits(&self, series: &SeriesHealth) -> bool {
+        let is = |wanted: &Option<String>, value: &str| wanted.as_ref().is_none_or(|w| w == value);
+        is(&self.check, series.check.id.as_str()) && is(&self.owner, series.check.owner.as_str())
+    }
+}
+
+fn short(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(40).collect()
+}
+
+fn read_instant(text: &str) -> Result<DateTime<Utc>, Problem> {
+    manifest::instant(text).map_err(|rule| Problem::bad(format!("`{}`: {rule}", short(text))))
+}
+
+/// Names a series, with how it is and since when.
+pub(super) fn named(series: &SeriesHealth, now: DateTime<Utc>) -> Value {
+    let record = &series.record;
+    let until = match record.lease {
+        Lease::Never => None,
+        Lease::Until(until) => Some(instant(until)),
+    };
+    json!({
+        "check": series.check.id.as_str(),
+        "tz": record.tz,
+        "owner": series.check.owner.as_str(),
+        "severity": series.check.severity.as_str(),
+        "state": series.state(now),
+        "confirmed_until": until,
+        "open": {"violated": record.open_violated, "unconfirmed": record.open_unconfirmed},
+        "waived": record.waived,
+        "paused_until": series.paused_until.map(instant),
+        "note": record.last.as_ref().and_then(|last| last.note.clone()),
+    })
+}
+
+/// A series as a whole.
+fn series_json(series: &SeriesHealth, now: DateTime<Utc>) -> Value {
+    let record = &series.record;
+    let firing = |standing| match standing {
+        Standing::Calm => None,
+        Standing::Firing { since } => Some(instant(since)),
+    };
+    let mut value = named(series, now);
+    let more = json!({
+        "id": record.id,
+        "source": series.check.source.as_str(),
+        "why": series.check.why,
+        "runbook": series.check.runbook,
+        "confirmed_at": record.confirmed_at.map(instant),
+        "next_due": series.next_due.map(instant),
+        "next_deadline": instant(series.next_deadline),
+        "ended_at": record.retired_at.map(instant),
+        "firing": {
+            "violated": firing(record.standings.violated),
+            "unconfirmed": firing(record.standings.unconfirmed),
+        },
+        "last": record.last.as_ref().map(|last| json!({
+            "at": instant(last.at),
+            "verdict": said(last.said).0,
+            "cause": said(last.said).1,
+            "evidence": last.evidence,
+            "note": last.note,
+            "took_ms": u64::try_from(last.took.as_millis()).unwrap_or(u64::MAX),
+        })),
+        "attempts": {
+            "confirmed": record.totals[0],
+            "violated": record.totals[1],
+            "unconfirmed": record.totals[2],
+        },
+    });
+    if let (Value::Object(value), Value::Object(more)) = (&mut value, more) {
+        value.extend(more);
+    }
+    value
+}
+
+fn said(said: Said) -> (&'static str, Option<&'static str>) {
+    match said {
+        Said::Confirmed => ("confirmed", None),
+        Said::Violated => ("violated", None),
+        Said::Unconfirmed(cause) => ("unconfirmed", Some(cause.as_str())),
+    }
+}
+
+/// The daemon as a whole.
+pub(super) async fn status(State(shared): Here) -> Json {
+    let picture = shared.picture();
+    let now = picture.now();
+    let count = |state: &str| {
+        let live = picture.series.iter().filter(|series| !series.is_over());
+        live.filter(|series| series.state(now) == state).count()
+    };
+    let sources: serde_json::Map<String, Value> =
+        picture.sources.iter().map(|(name, s)| (name.to_string(), source_json(s))).collect();
+    let summary = json!({
+        "series": picture.series.iter().filter(|series| !series.is_over()).count(),
+        "healthy": picture.series.iter().filter(|s| !s.is_over() && s.is_healthy(now)).count(),
+        "confirmed": count("confirmed"),
+        "violated": count("violated"),
+        "unconfirmed": count("unconfirmed"),
+        "new": count("new"),
+        "paused": count("paused"),
+    });
+    Json(StatusCode::OK, json!({
+        "format": 1,
+        "version": env!("CARGO_PKG_VERSION"),
+        "as_of": instant(picture.as_of),
+        "ready": picture.unready().is_none(),
+        "not_ready": picture.unready(),
+        "ledger": ledger_json(&picture),
+        "generation": picture.generation.as_ref().map(|generation| json!({
+            "id": generation.id,
+            "digest": generation.digest,
+            "checks": generation.checks,
+            "loaded_at": instant(generation.loaded_at),
+            "loaded_by": generation.loaded_by,
+        })),
+        "last_load": load_json(&picture.last_load),
+        "sources": sources,
+        "summary": summary,
+    }))
+}
+
+fn ledger_json(picture: &Snapshot) -> Value {
+    match &picture.ledger {
+        LedgerHealth::Up => json!({"up": true, "down_since": null, "why": null}),
+        LedgerHealth::Down { since, why } => {
+            json!({"up": false, "down_since": instant(*since), "why": why})
+        }
+    }
+}
+
+fn load_json(load: &LastLoad) -> Value {
+    match load {
+        LastLoad::Never => json!({"good": null, "at": null, "why": null}),
+        LastLoad::Good { at } => json!({"good": true, "at": instant(*at), "why": null}),
+        LastLoad::Bad { at, why } => json!({"good": false, "at": instant(*at), "why": why}),
+    }
+}
+
+fn source_json(source: &SourceHealth) -> Value {
+    let (breaker, since) = match &source.breaker {
+        Breaker::Closed { .. } => ("closed", None),
+        Breaker::Open { since, .. } => ("open", Some(instant(*since))),
+    };
+    let causes = source.unconfirmed.iter().map(|(cause, n)| (cause.to_string(), json!(n)));
+    json!({
+        "breaker": breaker,
+        "open_since": since,
+        "places": source.places,
+        "running": source.running,
+        "waiting": source.waiting,
+        "attempts": source.attempts,
+        "unconfirmed": causes.collect::<serde_json::Map<String, Value>>(),
+    })
+}
+
+/// Every series, a page at a time.
+pub(super) async fn checks(
+    State(shared): Here,
+    Query(query): Query<Vec<(String, String)>>,
+) -> Result<Json, Problem> {
+    let known = ["check", "owner", "state", "page", "limit"];
+    let filter = Filter::read(&query, &known)?;
+    let picture = shared.picture();
+    let now = picture.now();
+    let after = filter.page.as_deref().and_then(|page| page.parse::<i64>().ok()).unwrap_or(0);
+    let mut fitting = picture
+        .series
+        .iter()
+        .filter(|series| series.record.id > after && !series.is_over() && filter.fits(series))
+        .filter(|series| filter.state.as_deref().is_none_or(|state| state == series.state(now)));
+    let page: Vec<_> = fitting.by_ref().take(usize::from(filter.limit)).collect();
+    let more = fitting.next().is_some();
+    let next = page.last().filter(|_| more).map(|last| last.record.id.to_string());
+    let checks: Vec<Value> = page.iter().map(|series| series_json(series, now)).collect();
+    let blind = picture.blind();
+    let answer = json!({"format": 1, "as_of": instant(picture.as_of), "blind": blind,
+        "checks": checks, "next": next});
+    Ok(Json(StatusCode::OK, answer))
+}
+
+fn unreadable(trouble: &Trouble) -> Problem {
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, format!("the ledger was not read: {trouble}"))
+}
+
+/// The record of a check, latest first, a page at a time.
+pub(super) async fn windows(
+    State(shared): Here,
+    Path(check): Path<String>,
+    Query(query): Query<Vec<(String, String)>>,
+) -> Result<Json, Problem> {
+    let known = ["tz", "open", "from", "to", "page", "limit"];
+    let filter = Filter::read(&query, &known)?;
+    let picture = shared.picture();
+    let wanted = Wanted {
+        tz: filter.tz,
+        open: filter.open,
+        from: filter.from,
+        to: filter.to,
+        page: filter.page,
+    };
+    let reader = &shared.door.reader;
+    let page = reader.windows(&check, &wanted, picture.now(), filter.limit).await;
+    let page = page.map_err(|trouble| unreadable(&trouble))?;
+    let known = picture.series.iter().any(|series| series.check.id.as_str() == check);
+    if page.items.is_empty() && !known {
+        let ids: Vec<&str> = picture.series.iter().map(|s| s.check.id.as_str()).collect();
+        let hint = suggestion(&check, &ids).unwrap_or_default();
+        let detail = format!("no check is called `{}`; {hint}", short(&check));
+        return Err(Problem::new(StatusCode::NOT_FOUND, detail));
+    }
+    let windows: Vec<Value> = page.items.iter().map(window_json).collect();
+    let answer = json!({"format": 1, "check": check, "windows": windows, "next": page.next});
+    Ok(Json(StatusCode::OK, answer))
+}
+
+fn window_json(history: &History) -> Value {
+    let entry = &history.entry;
+    let Row { kind, start, end, due, deadline, state, .. } = entry.row;
+    let recorded = entry.row.recorded();
+    let (state, waits_for) = match state {
+        RowState::Waiting { last, .. } => ("waiting", last),
+        RowState::Running { last, .. } => ("running", last),
+        RowState::Recorded(_) => ("recorded", None),
+    };
+    let (verdict, cause) = recorded.map_or((None, None), |r| {
+        let (verdict, cause) = said(r.said);
+        (Some(verdict), cause)
+    });
+    json!({
+        "tz": history.tz,
+        "kind": match kind { Kind::Window => "window", Kind::Slot => "slot" },
+        "start": instant(start),
+        "end": instant(end),
+        "utc_offset": entry.utc_offset,
+        "due": instant(due),
+        "deadline": instant(deadline),
+        "state": state,
+        "verdict": verdict,
+        "cause": cause.or(waits_for.map(crate::domain::verdict::Cause::as_str)),
+        "evidence": entry.evidence,
+        "attempts": entry.attempts,
+        "recorded_at": recorded.map(|r| instant(r.at)),
+        "tried_at": recorded.map(|r| instant(r.tried)),
+        "open": history.open.is_some(),
+        "ruling": ruling(entry.row.ruling),
+        "waiver": history.waiver.as_ref().map(|waiver| json!({
+            "by": waiver.by,
+            "because": waiver.because,
+            "until": waiver.until.map(instant),
+        })),
+        "note": entry.note,
+        "generation": entry.generation,
+    })
+}
+
+fn ruling(ruling: Ruling) -> Option<&'static str> {
+    match ruling {
+        Ruling::Standing => None,
+        Ruling::Excused => Some("excused"),
+        Ruling::Waived { .. } => Some("waived"),
+        Ruling::Superseded { replaced: false } => Some("superseded"),
+        Ruling::Superseded { replaced: true } => Some("replaced"),
+        Ruling::Removed => Some("removed"),
+    }
+}
+
+/// What happened, latest first, a page at a time.
+pub(super) async fn events(
+    State(shared): Here,
+    Query(query): Query<Vec<(String, String)>>,
+) -> Result<Json, Problem> {
+    let filter = Filter::read(&query, &["check", "page", "limit"])?;
+    let reader = &shared.door.reader;
+    let page = reader.events(filter.check.as_deref(), filter.page.as_deref(), filter.limit).await;
+    let page = page.map_err(|trouble| unreadable(&trouble))?;
+    let events: Vec<Value> = page.items.iter().map(event_json).collect();
+    Ok(Json(StatusCode::OK, json!({"format": 1, "events": events, "next": page.next})))
+}
+
+fn event_json(event: &Listed) -> Value {
+    json!({
+        "id": event.id,
+        "at": instant(event.at),
+        "kind": event.kind,
+        "check": event.check,
+        "tz": event.tz,
+        "start": event.bounds.map(|(start, _)| instant(start)),
+        "end": event.bounds.map(|(_, end)| instant(end)),
+        "was": event.was,
+        "becomes": event.becomes,
+        "note": event.note,
+        "replica": event.replica,
+    })
+}

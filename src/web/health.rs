@@ -1,0 +1,94 @@
+//! Is it alive, is it ready, is all well?
+
+use std::sync::Arc;
+
+use axum::extract::{Query, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+use crate::domain::check::Severity;
+use crate::engine::snapshot::{SeriesHealth, Snapshot};
+use crate::web::Here;
+use crate::web::api::{Filter, instant, named};
+use crate::web::problem::{Json, Problem};
+
+/// What there is, for somebody who came by browser or curl.
+pub(super) async fn index() -> &'static str {
+    "allswell\n\n\
+     /allswell                        is all well? (?owner=, ?check=)\n\
+     /api/v1/status                   the daemon\n\
+     /api/v1/checks                   every series (?check=, ?owner=, ?state=)\n\
+     /api/v1/checks/{id}/windows      its record (?tz=, ?open=true)\n\
+     /api/v1/events                   what happened (?check=)\n\
+     /metrics                         for Prometheus\n\
+     /-/healthy, /-/ready             for whoever runs it\n"
+}
+
+/// The process answers.
+pub(super) async fn healthy() -> &'static str {
+    "alive\n"
+}
+
+/// It looks, and can write down what it sees.
+pub(super) async fn ready(State(shared): Here) -> Response {
+    match shared.picture().unready() {
+        None => "ready\n".into_response(),
+        Some(why) => {
+            let kind = [(header::CONTENT_TYPE, "text/plain; charset=utf-8")];
+            (StatusCode::SERVICE_UNAVAILABLE, kind, format!("not ready: {why}\n")).into_response()
+        }
+    }
+}
+
+/// All is well only where something is proved: every critical series, or what is asked for, is inside
+/// its lease of health.
+pub(super) async fn allswell(
+    State(shared): Here,
+    Query(filter): Query<Vec<(String, String)>>,
+) -> Result<Json, Problem> {
+    let filter = Filter::read(&filter, &["check", "owner"])?;
+    let picture = shared.picture();
+    if let Some(why) = picture.blind() {
+        let answer = json!({"format": 1, "well": false, "as_of": instant(picture.as_of),
+            "blind": why, "series": 0, "unwell": [], "paused": [], "waived": []});
+        return Ok(Json(StatusCode::SERVICE_UNAVAILABLE, answer));
+    }
+    let any_severity = filter.check.is_some();
+    let selected: Vec<&Arc<SeriesHealth>> = picture
+        .series
+        .iter()
+        .filter(|series| !series.is_over() && filter.fits(series))
+        .filter(|series| any_severity || series.check.severity == Severity::Critical)
+        .collect();
+    if selected.is_empty() {
+        let detail = if any_severity {
+            "there is no such check: nothing is proved"
+        } else {
+            "no critical check is in the selection: nothing is proved"
+        };
+        return Err(Problem::new(StatusCode::NOT_FOUND, detail));
+    }
+    let answer = verdict(&picture, &selected);
+    let well = answer["well"] == Value::Bool(true);
+    let status = if well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    Ok(Json(status, answer))
+}
+
+fn verdict(picture: &Snapshot, selected: &[&Arc<SeriesHealth>]) -> Value {
+    let now = picture.now();
+    let list = |fits: &dyn Fn(&SeriesHealth) -> bool| -> Vec<Value> {
+        selected.iter().filter(|series| fits(series)).map(|series| named(series, now)).collect()
+    };
+    let unwell = list(&|series| !series.is_healthy(now));
+    json!({
+        "format": 1,
+        "well": unwell.is_empty(),
+        "as_of": instant(picture.as_of),
+        "blind": null,
+        "series": selected.len(),
+        "unwell": unwell,
+        "paused": list(&|series| series.paused_until.is_some()),
+        "waived": list(&|series| series.record.waived > 0),
+    })
+}

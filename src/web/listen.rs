@@ -1,0 +1,192 @@
+//! Our own accept loop: slow headers, many idle connections and large requests cost little, and
+//! whoever asks something is served.
+//!
+//! axum's own loop installs no timer, so that hyper's limit on headers does nothing
+//! (`facts/resilience.md` 4.1).
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+/// How many connections are open at once. When there is one more, the one that has been idle longest
+/// is closed for it.
+const CONNECTIONS: usize = 512;
+/// How long a client may take for its headers, also between two requests, and for TLS.
+const HEADERS: Duration = Duration::from_secs(10);
+/// How large the head of a request may be, in bytes.
+const HEAD_MAX: usize = 16 * 1024;
+/// How many headers a request may have.
+const HEADERS_MAX: usize = 64;
+/// How long what is under way may take when the daemon stops.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// A bound socket, with how connections on it are encrypted.
+#[derive(Debug)]
+pub struct Listener {
+    socket: TcpListener,
+    tls: Option<Arc<ServerConfig>>,
+}
+
+impl Listener {
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// Where the socket does not say.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+}
+
+/// Binds a socket; nothing is served yet.
+///
+/// # Errors
+/// Where the address is taken, or not ours.
+pub async fn bind(address: SocketAddr, tls: Option<Arc<ServerConfig>>) -> io::Result<Listener> {
+    Ok(Listener { socket: TcpListener::bind(address).await?, tls })
+}
+
+/// A connection, as far as others have to know of it.
+#[derive(Debug, Clone)]
+struct Guest {
+    busy: Arc<AtomicBool>,
+    leave: CancellationToken,
+}
+
+/// Who is connected, oldest first.
+#[derive(Debug, Default)]
+struct Guests(Mutex<BTreeMap<u64, Guest>>);
+
+impl Guests {
+    /// Lets one in, and somebody idle out where there is no room.
+    fn enter(&self, number: u64) -> Option<Guest> {
+        let mut guests = self.0.lock().ok()?;
+        if guests.len() >= CONNECTIONS {
+            let idle = guests.iter().find(|(_, guest)| !guest.busy.load(Ordering::Relaxed));
+            let idle = idle.map(|(number, _)| *number)?;
+            if let Some(guest) = guests.remove(&idle) {
+                guest.leave.cancel();
+            }
+        }
+        let guest =
+            Guest { busy: Arc::new(AtomicBool::new(false)), leave: CancellationToken::new() };
+        guests.insert(number, guest.clone());
+        Some(guest)
+    }
+
+    fn left(&self, number: u64) {
+        if let Ok(mut guests) = self.0.lock() {
+            guests.remove(&number);
+        }
+    }
+}
+
+pub(super) fn serve(
+    router: Router,
+    listener: Listener,
+    stop: CancellationToken,
+) -> impl Future<Output = ()> + Send {
+    let Listener { socket, tls } = listener;
+    let acceptor = tls.map(TlsAcceptor::from);
+    async move {
+        let guests = Arc::new(Guests::default());
+        let mut connections = JoinSet::new();
+        let mut number = 0;
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                Some(_) = connections.join_next() => {}
+                accepted = socket.accept() => match accepted {
+                    Ok((stream, _)) => {
+                        number += 1;
+                        // Where everybody is busy, nobody more comes in.
+                        let Some(guest) = guests.enter(number) else { continue };
+                        let (guests, router) = (Arc::clone(&guests), router.clone());
+                        let (acceptor, stop) = (acceptor.clone(), stop.clone());
+                        connections.spawn(async move {
+                            host(stream, acceptor, router, &guest, &stop).await;
+                            guests.left(number);
+                        });
+                    }
+                    // No descriptors left, or a client that went away: both pass.
+                    Err(_) => sleep(Duration::from_millis(50)).await,
+                },
+            }
+        }
+        drop(socket);
+        let all = async { while connections.join_next().await.is_some() {} };
+        drop(timeout(FAREWELL, all).await);
+    }
+}
+
+async fn host(
+    stream: TcpStream,
+    acceptor: Option<TlsAcceptor>,
+    router: Router,
+    guest: &Guest,
+    stop: &CancellationToken,
+) {
+    drop(stream.set_nodelay(true));
+    match acceptor {
+        None => converse(stream, router, guest, stop).await,
+        Some(acceptor) => {
+            let shaken = tokio::select! {
+                () = guest.leave.cancelled() => return,
+                shaken = timeout(HEADERS, acceptor.accept(stream)) => shaken,
+            };
+            if let Ok(Ok(stream)) = shaken {
+                converse(stream, router, guest, stop).await;
+            }
+        }
+    }
+}
+
+async fn converse<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    stream: S,
+    router: Router,
+    guest: &Guest,
+    stop: &CancellationToken,
+) {
+    let busy = Arc::clone(&guest.busy);
+    let service = service_fn(move |request: hyper::Request<Incoming>| {
+        let (router, busy) = (router.clone(), Arc::clone(&busy));
+        async move {
+            busy.store(true, Ordering::Relaxed);
+            let answer = router.oneshot(request).await;
+            busy.store(false, Ordering::Relaxed);
+            answer
+        }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADERS)
+        .max_buf_size(HEAD_MAX)
+        .max_headers(HEADERS_MAX)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = std::pin::pin!(connection);
+    // What a client does wrong is the client's: there is nobody to tell.
+    tokio::select! {
+        _ = &mut connection => return,
+        () = guest.leave.cancelled() => return,
+        () = stop.cancelled() => connection.as_mut().graceful_shutdown(),
+    }
+    drop(connection.await);
+}

@@ -1,0 +1,160 @@
+//! The daemon's own health for Prometheus: instants rather than ages, counts since the start.
+
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, Utc};
+use prometheus::proto::{Bucket, Histogram, Metric, MetricFamily, MetricType};
+use prometheus::{Encoder, Gauge, GaugeVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
+
+use crate::domain::breaker::Breaker;
+use crate::engine::snapshot::{Counts, LAG_BOUNDS_MS, LastLoad, LedgerHealth, Snapshot};
+use crate::web::Here;
+use crate::web::problem::Problem;
+
+/// Answers a scrape.
+pub(super) async fn metrics(State(shared): Here) -> Response {
+    let picture = shared.picture();
+    match text(&picture) {
+        Ok(text) => {
+            let kind = "text/plain; version=0.0.4; charset=utf-8";
+            ([(header::CONTENT_TYPE, kind)], text).into_response()
+        }
+        Err(error) => {
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response()
+        }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "an instant in seconds is far below 2^52")]
+fn seconds(at: DateTime<Utc>) -> f64 {
+    at.timestamp_millis() as f64 / 1_000.0
+}
+
+/// Writes the picture in Prometheus' text form.
+fn text(picture: &Snapshot) -> Result<String, prometheus::Error> {
+    let registry = Registry::new_custom(Some("allswell".into()), None)?;
+    let gauge = |name: &str, help: &str, value: f64| -> Result<(), prometheus::Error> {
+        let gauge = Gauge::new(name, help)?;
+        gauge.set(value);
+        registry.register(Box::new(gauge))
+    };
+    let counter = |name: &str, help: &str, value: u64| -> Result<(), prometheus::Error> {
+        let counter = IntCounter::new(name, help)?;
+        counter.inc_by(value);
+        registry.register(Box::new(counter))
+    };
+    let yes = |yes: bool| if yes { 1.0 } else { 0.0 };
+    let build = GaugeVec::new(Opts::new("build_info", "The program that runs."), &["version"])?;
+    build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1.0);
+    registry.register(Box::new(build))?;
+    gauge("ready", "Whether it looks, and can write down what it sees.", yes(picture.unready().is_none()))?;
+    gauge(
+        "engine_seen_timestamp_seconds",
+        "When the engine last showed what it does.",
+        seconds(picture.as_of),
+    )?;
+    let up = picture.ledger == LedgerHealth::Up;
+    gauge("ledger_up", "Whether the ledger can be written.", yes(up))?;
+    let series = || picture.series.iter().filter(|series| !series.is_over());
+    let count = |count: usize| u32::try_from(count).map_or(f64::MAX, f64::from);
+    let checks = picture.generation.as_ref().map_or(0, |generation| generation.checks);
+    gauge("checks_loaded", "Checks of the generation that runs here.", count(checks))?;
+    gauge("series", "Series that are watched.", count(series().count()))?;
+    let now = picture.now();
+    let healthy = series().filter(|series| series.is_healthy(now)).count();
+    gauge("series_healthy", "Series whose proofs speak for them now.", count(healthy))?;
+    loads(picture, &gauge)?;
+    counts(&picture.counts, &registry, &counter)?;
+    sources(picture, &registry)?;
+    let mut families = registry.gather();
+    families.push(lag(&picture.counts));
+    let mut text = Vec::new();
+    TextEncoder::new().encode(&families, &mut text)?;
+    String::from_utf8(text).map_err(|_| prometheus::Error::Msg("metrics are not UTF-8".into()))
+}
+
+fn loads(
+    picture: &Snapshot,
+    gauge: &dyn Fn(&str, &str, f64) -> Result<(), prometheus::Error>,
+) -> Result<(), prometheus::Error> {
+    let (good, at) = match &picture.last_load {
+        LastLoad::Never => return Ok(()),
+        LastLoad::Good { at } => (1.0, *at),
+        LastLoad::Bad { at, .. } => (0.0, *at),
+    };
+    let help = "Whether the catalogue that was to be loaded last is the active one.";
+    gauge("config_last_reload_successful", help, good)?;
+    let help = "When a catalogue was to be loaded last.";
+    gauge("config_last_reload_timestamp_seconds", help, seconds(at))
+}
+
+fn counts(
+    counts: &Counts,
+    registry: &Registry,
+    counter: &dyn Fn(&str, &str, u64) -> Result<(), prometheus::Error>,
+) -> Result<(), prometheus::Error> {
+    let help = "Attempts that were recorded, by what they said.";
+    let attempts = IntCounterVec::new(Opts::new("attempts_total", help), &["verdict"])?;
+    for (verdict, count) in ["confirmed", "violated", "unconfirmed"].iter().zip(counts.recorded) {
+        attempts.with_label_values(&[*verdict]).inc_by(count);
+    }
+    registry.register(Box::new(attempts))?;
+    counter("fenced_total", "Writes by a stalled claim that were fenced off.", counts.fenced)?;
+    counter("lapsed_total", "Windows and slots recorded because time ran out.", counts.lapsed)?;
+    counter("ledger_transactions_total", "Transactions of the ledger.", counts.turns)?;
+    let help = "Transactions of the ledger that failed.";
+    counter("ledger_transactions_failed_total", help, counts.failed_turns)?;
+    let help = "Times that the host's clock was found set.";
+    counter("clock_steps_total", help, counts.clock_steps)
+}
+
+fn sources(picture: &Snapshot, registry: &Registry) -> Result<(), prometheus::Error> {
+    let gauges = |name: &str, help: &str| IntGaugeVec::new(Opts::new(name, help), &["source"]);
+    let up = gauges("source_up", "Whether the source is not left alone for failing.")?;
+    let running = gauges("source_running", "Attempts that are under way.")?;
+    let waiting = gauges("source_waiting", "Rows that wait for a place, in memory.")?;
+    let open = gauges("source_breaker_state", "0 where attempts are let through, 1 where not.")?;
+    let help = "Attempts that said nothing about the data, by cause.";
+    let causes = Opts::new("source_unconfirmed_total", help);
+    let causes = IntCounterVec::new(causes, &["source", "cause"])?;
+    let of = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+    for (name, source) in &picture.sources {
+        let name = [name.as_str()];
+        let closed = matches!(source.breaker, Breaker::Closed { .. });
+        up.with_label_values(&name).set(i64::from(closed));
+        open.with_label_values(&name).set(i64::from(!closed));
+        running.with_label_values(&name).set(of(source.running));
+        waiting.with_label_values(&name).set(of(source.waiting));
+        for (cause, count) in &source.unconfirmed {
+            causes.with_label_values(&[name[0], cause.as_str()]).inc_by(*count);
+        }
+    }
+    for gauge in [up, running, waiting, open] {
+        registry.register(Box::new(gauge))?;
+    }
+    registry.register(Box::new(causes))
+}
+
+/// How late first attempts began.
+#[expect(clippy::cast_precision_loss, reason = "microseconds of lag add up to far below 2^52")]
+fn lag(counts: &Counts) -> MetricFamily {
+    let mut histogram = Histogram::default();
+    histogram.set_sample_count(counts.began);
+    histogram.set_sample_sum(counts.lag_us as f64 / 1e6);
+    let buckets = LAG_BOUNDS_MS.iter().zip(counts.lag_buckets).map(|(bound, count)| {
+        let mut bucket = Bucket::default();
+        bucket.set_upper_bound(*bound as f64 / 1e3);
+        bucket.set_cumulative_count(count);
+        bucket
+    });
+    histogram.set_bucket(buckets.collect());
+    let mut metric = Metric::default();
+    metric.set_histogram(histogram);
+    let mut family = MetricFamily::default();
+    family.set_name("allswell_scheduler_lag_seconds".into());
+    family.set_help("How long after their due first attempts began.".into());
+    family.set_field_type(MetricType::HISTOGRAM);
+    family.set_metric(vec![metric]);
+    family
+}

@@ -1,0 +1,47 @@
+//! Errors for programs (RFC 9457), and answers in JSON.
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+/// Why something was not done.
+#[derive(Debug)]
+pub(super) struct Problem {
+    status: StatusCode,
+    detail: String,
+}
+
+impl Problem {
+    pub(super) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+        Self { status, detail: detail.into() }
+    }
+
+    /// What was given is not valid.
+    pub(super) fn bad(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, detail)
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let body = json!({
+            "type": "about:blank",
+            "title": self.status.canonical_reason().unwrap_or("error"),
+            "status": self.status.as_u16(),
+            "detail": self.detail,
+        });
+        let kind = HeaderValue::from_static("application/problem+json");
+        (self.status, [(header::CONTENT_TYPE, kind)], body.to_string()).into_response()
+    }
+}
+
+/// An answer in JSON.
+#[derive(Debug)]
+pub(super) struct Json(pub(super) StatusCode, pub(super) Value);
+
+impl IntoResponse for Json {
+    fn into_response(self) -> Response {
+        let kind = HeaderValue::from_static("application/json");
+        (self.0, [(header::CONTENT_TYPE, kind)], format!("{}\n", self.1)).into_response()
+    }
+}
