@@ -4,10 +4,15 @@ mod args;
 mod demo;
 mod environment;
 mod exit;
+mod history;
 mod next;
+mod order;
 mod paint;
+mod remote;
 mod report;
 mod run;
+mod serve;
+mod status;
 mod stop;
 mod validate;
 mod windows;
@@ -43,6 +48,11 @@ pub fn main() -> ExitCode {
         Verb::Demo(args) => demo::demo(&args),
         Verb::Next(args) => next::next(&args),
         Verb::Zones(args) => zones::zones(&args),
+        Verb::Serve(args) => serve::serve(&args),
+        Verb::Status(args) => status::status(&args),
+        Verb::History(args) => history::history(&args),
+        Verb::Rerun(args) => order::rerun(&args),
+        Verb::Waive(args) => order::waive(&args),
         Verb::Schema => print(&format!("{:#}\n", schema())),
     };
     exit.into()

@@ -31,6 +31,16 @@ pub(super) enum Verb {
     Next(NextArgs),
     /// Say which rules of time zones are used, and who computes with others
     Zones(ZonesArgs),
+    /// Watch: look at everything when it is due, and keep a record of it
+    Serve(ServeArgs),
+    /// Say how a daemon and its series are
+    Status(StatusArgs),
+    /// Show the record of a check
+    History(HistoryArgs),
+    /// Have recorded windows tried again
+    Rerun(RerunArgs),
+    /// Vouch for open windows, with a reason
+    Waive(WaiveArgs),
     /// Print the JSON Schema of the language, for editors
     Schema,
 }
@@ -40,6 +50,119 @@ pub(super) struct DemoArgs {
     /// Where to make it
     #[arg(long, value_name = "DIR", default_value = "allswell-demo")]
     pub(super) folder: PathBuf,
+    /// Watch it as a daemon, until Ctrl-C
+    #[arg(long)]
+    pub(super) serve: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct ServeArgs {
+    #[command(flatten)]
+    pub(super) from: From,
+    /// Take the first catalogue even if it removes much, or what is firing
+    #[arg(long)]
+    pub(super) accept_removals: bool,
+}
+
+/// Which daemon is asked, and as whom.
+#[derive(Debug, clap::Args)]
+pub(super) struct Remote {
+    /// The daemon [default: `$ALLSWELL_URL`, else http://127.0.0.1:9847]
+    #[arg(long, value_name = "URL")]
+    pub(super) url: Option<String>,
+    /// A file with the token [default: `$ALLSWELL_TOKEN` is the token]
+    #[arg(long, value_name = "FILE")]
+    pub(super) token_file: Option<PathBuf>,
+    /// The certificate of the authority that signed the daemon's
+    #[arg(long, value_name = "FILE")]
+    pub(super) cacert: Option<PathBuf>,
+    /// How to say it
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub(super) output: Output,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct StatusArgs {
+    #[command(flatten)]
+    pub(super) remote: Remote,
+    /// Only the check of this id
+    #[arg(long, value_name = "ID")]
+    pub(super) check: Option<String>,
+    /// Only the checks of this owner
+    #[arg(long, value_name = "OWNER")]
+    pub(super) owner: Option<String>,
+    /// Show every series, not only those that are not confirmed
+    #[arg(long)]
+    pub(super) all: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct HistoryArgs {
+    /// The check
+    #[arg(value_name = "CHECK")]
+    pub(super) check: String,
+    #[command(flatten)]
+    pub(super) remote: Remote,
+    /// Only in this zone
+    #[arg(long, value_name = "ZONE")]
+    pub(super) zone: Option<String>,
+    /// Only what is open
+    #[arg(long)]
+    pub(super) open: bool,
+    /// Only what begins at or after this instant; a date is its beginning in UTC
+    #[arg(long, value_name = "INSTANT", value_parser = instant_or_date)]
+    pub(super) from: Option<DateTime<Utc>>,
+    /// Only what begins before this instant; a date is its beginning in UTC
+    #[arg(long, value_name = "INSTANT", value_parser = instant_or_date)]
+    pub(super) to: Option<DateTime<Utc>>,
+    /// How many rows at most, latest first
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub(super) limit: usize,
+}
+
+/// Which windows are meant. Dates are those of each series' own zone.
+#[derive(Debug, clap::Args)]
+pub(super) struct Rows {
+    /// Of this check
+    #[arg(value_name = "CHECK", required_unless_present = "owner")]
+    pub(super) check: Option<String>,
+    /// Of all checks of this owner
+    #[arg(long, value_name = "OWNER", conflicts_with = "check")]
+    pub(super) owner: Option<String>,
+    /// Only in this zone; may be repeated
+    #[arg(long, value_name = "ZONE")]
+    pub(super) zone: Vec<String>,
+    /// From this date or instant on [default: all]
+    #[arg(long, value_name = "DATE")]
+    pub(super) from: Option<String>,
+    /// Up to this date, which is in it, or instant, which is not [default: all]
+    #[arg(long, value_name = "DATE")]
+    pub(super) to: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct RerunArgs {
+    #[command(flatten)]
+    pub(super) rows: Rows,
+    #[command(flatten)]
+    pub(super) remote: Remote,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct WaiveArgs {
+    #[command(flatten)]
+    pub(super) rows: Rows,
+    /// Why somebody vouches for them
+    #[arg(long, value_name = "WHY")]
+    pub(super) because: String,
+    /// Who vouches [default: `$USER`]
+    #[arg(long, value_name = "NAME")]
+    pub(super) by: Option<String>,
+    /// Until when; then they are open again [default: for good]
+    #[arg(long, value_name = "INSTANT", value_parser = instant_or_date)]
+    pub(super) until: Option<DateTime<Utc>>,
+    #[command(flatten)]
+    pub(super) remote: Remote,
 }
 
 #[derive(Debug, clap::Args)]

@@ -20,16 +20,21 @@ pub(super) struct Loaded {
     pub(super) zones: Zones,
 }
 
+/// Where the settings are.
+pub(super) fn config(from: &From) -> PathBuf {
+    let ambient = || std::env::var_os("ALLSWELL_CONFIG").filter(|p| !p.is_empty());
+    let named = from.config.clone().or_else(|| ambient().map(PathBuf::from));
+    named.unwrap_or_else(|| PathBuf::from("allswell.yaml"))
+}
+
+/// Where the host's zone rules are, where the environment says so.
+pub(super) fn tzdir() -> Option<PathBuf> {
+    std::env::var_os("TZDIR").filter(|p| !p.is_empty()).map(PathBuf::from)
+}
+
 /// Reads settings and checks.
 pub(super) fn load(from: &From) -> Result<Loaded, Vec<Fault>> {
-    let path = from
-        .config
-        .clone()
-        .or_else(|| {
-            std::env::var_os("ALLSWELL_CONFIG").filter(|p| !p.is_empty()).map(PathBuf::from)
-        })
-        .unwrap_or_else(|| PathBuf::from("allswell.yaml"));
-    let settings = Settings::read(&path)?;
+    let settings = Settings::read(&config(from))?;
     let paths = if from.paths.is_empty() { settings.checks.clone() } else { from.paths.clone() };
     load_with(settings, &paths)
 }
@@ -45,8 +50,7 @@ pub(super) fn load_with(settings: Settings, paths: &[PathBuf]) -> Result<Loaded,
 
 /// Opens the zones: the host's folder is named by `TZDIR`, as for everybody else on it.
 pub(super) fn zones() -> Zones {
-    let folder = std::env::var_os("TZDIR").filter(|p| !p.is_empty()).map(PathBuf::from);
-    Zones::open(folder.as_deref())
+    Zones::open(tzdir().as_deref())
 }
 
 /// Tells what is accepted and had better be written otherwise.

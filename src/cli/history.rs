@@ -1,0 +1,93 @@
+//! `history`: the record of a check.
+
+use std::fmt::Write as _;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::{Value, json};
+
+use crate::cli::args::{HistoryArgs, Output};
+use crate::cli::exit::Exit;
+use crate::cli::print;
+use crate::cli::remote::{Daemon, number, text};
+
+pub(super) fn history(args: &HistoryArgs) -> Exit {
+    match shown(args) {
+        Ok(text) => print(&text),
+        Err(exit) => exit,
+    }
+}
+
+fn shown(args: &HistoryArgs) -> Result<String, Exit> {
+    let daemon = Daemon::new(&args.remote)?;
+    let at = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Secs, true);
+    let mut query = Vec::new();
+    query.extend(args.zone.clone().map(|zone| ("tz", zone)));
+    query.extend(args.open.then(|| ("open", "true".to_owned())));
+    query.extend(args.from.map(|from| ("from", at(from))));
+    query.extend(args.to.map(|to| ("to", at(to))));
+    let id = utf8_percent_encode(&args.check, NON_ALPHANUMERIC);
+    let path = format!("/api/v1/checks/{id}/windows");
+    let mut windows = daemon.list(&path, "windows", &query, args.limit.max(1))?;
+    windows.truncate(args.limit);
+    Ok(match args.remote.output {
+        Output::Json => format!("{:#}\n", json!({"format": 1, "windows": windows})),
+        Output::Text => report(&windows),
+    })
+}
+
+fn report(windows: &[Value]) -> String {
+    let mut out = String::new();
+    if windows.is_empty() {
+        out.push_str("nothing is recorded there\n");
+    }
+    for window in windows {
+        let short = |key| {
+            let at = text(window, key);
+            at.get(..19).unwrap_or(at).to_owned()
+        };
+        let (start, end) = (short("start"), short("end"));
+        let bounds = if start == end { start } else { format!("{start} – {end}") };
+        let state = match text(window, "verdict") {
+            "" => text(window, "state"),
+            verdict => verdict,
+        };
+        let mut words = vec![format!("{state:<11}"), bounds];
+        let tz = text(window, "tz");
+        if !tz.is_empty() {
+            words.push(tz.to_owned());
+        }
+        let cause = text(window, "cause");
+        if !cause.is_empty() {
+            words.push(format!("({cause})"));
+        }
+        if let Some(evidence) = window.get("evidence").and_then(Value::as_u64) {
+            words.push(format!("looked at {evidence}"));
+        }
+        let attempts = number(window, "attempts");
+        if attempts > 1 {
+            words.push(format!("{attempts} attempts"));
+        }
+        if window["open"] == Value::Bool(true) {
+            words.push("OPEN".into());
+        }
+        let ruling = text(window, "ruling");
+        if !ruling.is_empty() {
+            words.push(ruling.to_owned());
+        }
+        let _ = writeln!(out, "{}", words.join("  "));
+        let note = text(window, "note");
+        if !note.is_empty() && state != "confirmed" {
+            let _ = writeln!(out, "             {note}");
+        }
+        if let Some(waiver) = window.get("waiver").filter(|waiver| !waiver.is_null()) {
+            let until = match text(waiver, "until") {
+                "" => String::new(),
+                until => format!(", until {until}"),
+            };
+            let (by, because) = (text(waiver, "by"), text(waiver, "because"));
+            let _ = writeln!(out, "             waived by {by}{until}: {because}");
+        }
+    }
+    out
+}

@@ -1,0 +1,72 @@
+//! `rerun` and `waive`: what an operator orders.
+
+use secrecy::ExposeSecret as _;
+use serde_json::{Value, json};
+
+use crate::cli::args::{Output, Remote, RerunArgs, Rows, WaiveArgs};
+use crate::cli::exit::Exit;
+use crate::cli::remote::{Daemon, number, text};
+use crate::cli::{complain, print};
+use crate::secret::Reference;
+
+/// Who gives the order, where nobody says.
+fn whoever() -> Option<String> {
+    let user = Reference::Env("USER".to_owned()).read().ok()?;
+    Some(user.expose_secret().to_owned())
+}
+
+fn body(rows: &Rows) -> Value {
+    json!({
+        "check": rows.check,
+        "owner": rows.owner,
+        "zones": rows.zone,
+        "from": rows.from,
+        "to": rows.to,
+    })
+}
+
+pub(super) fn rerun(args: &RerunArgs) -> Exit {
+    let mut body = body(&args.rows);
+    body["by"] = json!(whoever().unwrap_or_else(|| "somebody".into()));
+    let said = |rows| match rows {
+        0 => "nothing is recorded there: nothing is tried again".to_owned(),
+        1 => "1 row is tried again as soon as there is a place for it".to_owned(),
+        rows => format!("{rows} rows are tried again as soon as there is a place for them"),
+    };
+    order(&args.remote, "/api/v1/rerun", &body, said)
+}
+
+pub(super) fn waive(args: &WaiveArgs) -> Exit {
+    let Some(by) = args.by.clone().or_else(whoever) else {
+        complain("allswell: say who vouches, with `--by`");
+        return Exit::Invalid;
+    };
+    let mut body = body(&args.rows);
+    body["by"] = json!(by);
+    body["because"] = json!(args.because);
+    body["until"] = json!(args.until.map(|until| until.to_rfc3339()));
+    let said = |rows| match rows {
+        0 => "nothing is open there: nothing was waived".to_owned(),
+        1 => "1 open row is waived".to_owned(),
+        rows => format!("{rows} open rows are waived"),
+    };
+    order(&args.remote, "/api/v1/waive", &body, said)
+}
+
+fn order(remote: &Remote, path: &str, body: &Value, said: impl FnOnce(u64) -> String) -> Exit {
+    let daemon = match Daemon::new(remote) {
+        Ok(daemon) => daemon,
+        Err(exit) => return exit,
+    };
+    let answer = match daemon.post(path, body) {
+        Ok(answer) => answer,
+        Err(exit) => return exit,
+    };
+    let rows = number(&answer, "rows");
+    let exit = if rows == 0 { Exit::Invalid } else { Exit::Confirmed };
+    let shown = match remote.output {
+        Output::Json => format!("{answer:#}\n"),
+        Output::Text => format!("{} ({})\n", said(rows), text(&answer, "selection")),
+    };
+    exit.after(print(&shown))
+}

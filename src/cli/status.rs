@@ -1,0 +1,135 @@
+//! `status`: how a daemon and its series are.
+
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+
+use crate::cli::args::{Output, StatusArgs};
+use crate::cli::exit::Exit;
+use crate::cli::print;
+use crate::cli::remote::{Daemon, number, text};
+
+pub(super) fn status(args: &StatusArgs) -> Exit {
+    match shown(args) {
+        Ok((text, exit)) => exit.after(print(&text)),
+        Err(exit) => exit,
+    }
+}
+
+fn shown(args: &StatusArgs) -> Result<(String, Exit), Exit> {
+    let daemon = Daemon::new(&args.remote)?;
+    let status = daemon.get("/api/v1/status", &[])?;
+    let mut query = Vec::new();
+    query.extend(args.check.clone().map(|check| ("check", check)));
+    query.extend(args.owner.clone().map(|owner| ("owner", owner)));
+    let checks = daemon.list("/api/v1/checks", "checks", &query, usize::MAX)?;
+    let exit = exit(&status, &checks);
+    let text = match args.remote.output {
+        Output::Json => {
+            let value = json!({"format": 1, "status": status, "checks": checks});
+            format!("{value:#}\n")
+        }
+        Output::Text => report(&status, &checks, args.all),
+    };
+    Ok((text, exit))
+}
+
+/// Only what is proved ends with 0, and nothing is where nothing can be written.
+fn exit(status: &Value, checks: &[Value]) -> Exit {
+    let any = |wanted: &[&str]| checks.iter().any(|check| wanted.contains(&text(check, "state")));
+    if any(&["violated"]) {
+        Exit::Violated
+    } else if checks.is_empty()
+        || any(&["unconfirmed", "new", "paused"])
+        || status["ledger"]["up"] != Value::Bool(true)
+    {
+        Exit::Unconfirmed
+    } else {
+        Exit::Confirmed
+    }
+}
+
+fn report(status: &Value, checks: &[Value], all: bool) -> String {
+    let mut out = String::new();
+    let ready = match status.get("not_ready").and_then(Value::as_str) {
+        None => "ready".to_owned(),
+        Some(why) => format!("NOT READY: {why}"),
+    };
+    let _ = writeln!(out, "allswell {}, {ready}", text(status, "version"));
+    if let Some(generation) = status.get("generation").filter(|g| !g.is_null()) {
+        let _ = writeln!(
+            out,
+            "generation {} with {} checks, loaded {} ({})",
+            number(generation, "id"),
+            number(generation, "checks"),
+            text(generation, "loaded_at"),
+            text(generation, "loaded_by"),
+        );
+    }
+    let load = &status["last_load"];
+    if load["good"] == Value::Bool(false) {
+        let _ = writeln!(
+            out,
+            "THE LAST CATALOGUE WAS NOT TAKEN ({}): {}",
+            text(load, "at"),
+            text(load, "why").trim_end()
+        );
+    }
+    if let Some(Value::Object(sources)) = status.get("sources") {
+        for (name, source) in sources.iter().filter(|(_, s)| text(s, "breaker") == "open") {
+            let since = text(source, "open_since");
+            let _ = writeln!(out, "SOURCE {name} fails since {since}, and is probed");
+        }
+    }
+    let count = |state: &str| checks.iter().filter(|check| text(check, "state") == state).count();
+    let words = ["confirmed", "violated", "unconfirmed", "new", "paused"];
+    let counts: Vec<String> = words
+        .iter()
+        .map(|word| (word, count(word)))
+        .filter(|(_, count)| *count > 0)
+        .map(|(word, count)| format!("{count} {word}"))
+        .collect();
+    let series = if checks.len() == 1 { "series" } else { "series" };
+    let _ = writeln!(out, "{} {series}: {}\n", checks.len(), counts.join(", "));
+    let rows: Vec<&Value> =
+        checks.iter().filter(|check| all || text(check, "state") != "confirmed").collect();
+    table(&mut out, &rows);
+    out
+}
+
+fn table(out: &mut String, rows: &[&Value]) {
+    if rows.is_empty() {
+        return;
+    }
+    let named = |row: &Value| match text(row, "tz") {
+        "" => text(row, "check").to_owned(),
+        tz => format!("{} {tz}", text(row, "check")),
+    };
+    let width = rows.iter().map(|row| named(row).len()).max().unwrap_or(0).max(5);
+    let _ = writeln!(
+        out,
+        "{:<11}  {:<width$}  {:>9}  {:<20}  {:<20}",
+        "STATE", "CHECK", "OPEN", "CONFIRMED UNTIL", "NEXT DUE"
+    );
+    for row in rows {
+        let open = &row["open"];
+        let open = number(open, "violated") + number(open, "unconfirmed");
+        let or_dash = |key: &str| match text(row, key) {
+            "" => "-".to_owned(),
+            // Seconds are enough for people.
+            at => format!("{}Z", at.get(..19).unwrap_or(at)),
+        };
+        let _ = writeln!(
+            out,
+            "{:<11}  {:<width$}  {open:>9}  {:<20}  {:<20}",
+            text(row, "state"),
+            named(row),
+            or_dash("confirmed_until"),
+            or_dash("next_due"),
+        );
+        let note = text(row, "note");
+        if !note.is_empty() {
+            let _ = writeln!(out, "             {note}");
+        }
+    }
+}
