@@ -166,12 +166,12 @@ fn open(start: Start, street: &Runtime, inside: &Runtime) -> Result<Opened, NotS
     let zones = Arc::new(Zones::open(start.tzdir.as_deref()));
     let loader =
         Loader::new(start.config, start.paths, &settings, zones).map_err(NotStarted::Refused)?;
+    let store = inside.block_on(Store::open(store))?;
     let listen = settings.web.listen;
     let listener = street.block_on(web::bind(listen, web.tls.clone()));
     let listener = listener.map_err(|e| {
         NotStarted::Io(format!("cannot listen on {listen}: {e}; `web: {{listen: …}}` says where"))
     })?;
-    let store = inside.block_on(Store::open(store))?;
     Ok(Opened { listener, web, access, store, loader, settings })
 }
 

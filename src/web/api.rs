@@ -1,5 +1,6 @@
 //! The API: the engine's picture and the ledger's rows, as JSON with a format number.
 
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -257,9 +258,10 @@ fn unreadable(trouble: &Trouble) -> Problem {
 /// The record of a check, latest first, a page at a time.
 pub(super) async fn windows(
     State(shared): Here,
-    Path(check): Path<String>,
+    check: Result<Path<String>, PathRejection>,
     Query(query): Query<Vec<(String, String)>>,
 ) -> Result<Json, Problem> {
+    let Path(check) = check.map_err(|_| Problem::bad("the path is not UTF-8"))?;
     let known = ["tz", "open", "from", "to", "page", "limit"];
     let filter = Filter::read(&query, &known)?;
     let picture = shared.picture();

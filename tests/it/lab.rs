@@ -204,6 +204,12 @@ pub(crate) fn source_at(url: &str, connections: u16) -> Source {
 }
 
 impl Other {
+    /// Opens a file.
+    pub(crate) async fn sqlite(path: &Path) -> Self {
+        let options = SqliteConnectOptions::new().filename(path);
+        Self::Sqlite(options.busy_timeout(Duration::from_secs(10)).connect().await.unwrap())
+    }
+
     /// Runs statements without looking at their results.
     pub(crate) async fn run(&mut self, sql: &str) -> Result<(), sqlx::Error> {
         let sql = sqlx::raw_sql(AssertSqlSafe(sql.to_owned()));

@@ -8,13 +8,16 @@
 )]
 
 mod dice;
+mod hand;
 mod lab;
 mod servers;
 mod tzif;
+mod watchman;
 
 mod bounds;
 mod calendar;
 mod cli;
+mod crash;
 mod cutoff;
 mod electricity;
 mod guards;
@@ -27,4 +30,5 @@ mod timetable;
 mod totals;
 mod types;
 mod windows;
+mod year;
 mod zones;

@@ -69,7 +69,31 @@ impl Process {
         signal_tree(self.0.id(), signal);
     }
 
-    fn is_running(&mut self) -> bool {
+    /// Starts a program that dies with us, as who we are.
+    pub(crate) fn start(program: &Path, prepare: impl FnOnce(&mut Command)) -> Self {
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", "--"]).arg(program).stdin(Stdio::null());
+        prepare(&mut command);
+        Self::spawn(command)
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// Waits for its end, and says how it ended; nothing where it does not end in time.
+    pub(crate) fn wait(&mut self, within: Duration) -> Option<std::process::ExitStatus> {
+        let started = Instant::now();
+        while started.elapsed() < within {
+            if let Ok(Some(status)) = self.0.try_wait() {
+                return Some(status);
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        None
+    }
+
+    pub(crate) fn is_running(&mut self) -> bool {
         matches!(self.0.try_wait(), Ok(None))
     }
 }

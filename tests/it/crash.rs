@@ -1,0 +1,319 @@
+//! Daemons are killed and frozen in the middle of attempts: every window is recorded once all the
+//! same, and every write by one that stalled is fenced off.
+//!
+//! A short plan runs with the other tests; `tests/crash` runs a long one.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::{Duration, Instant};
+
+use crate::dice::Dice;
+use crate::lab::{Database, Other};
+use crate::servers::Postgres;
+use crate::watchman::{Site, Watchman};
+
+/// How long a claim holds: the shortest that a frozen daemon has to outlast.
+const LEASE: Duration = Duration::from_secs(2);
+
+/// What is done to daemons.
+struct Plan {
+    replicas: usize,
+    kills: usize,
+    freezes: usize,
+    /// How many rows there are at least before it ends.
+    rows: i64,
+    snapshots: usize,
+}
+
+impl Plan {
+    /// The plan of the script, where it runs; else a short one.
+    fn of(replicas: usize) -> Self {
+        match std::env::var("ALLSWELL_CRASH") {
+            Ok(hits) => {
+                let hits = hits.parse().unwrap();
+                Self { replicas, kills: hits, freezes: hits, rows: 50_000, snapshots: 60 }
+            }
+            Err(_) => Self { replicas, kills: 10, freezes: 8, rows: 200, snapshots: 20 },
+        }
+    }
+}
+
+/// Zones over which the grid fans out: the number of series is what matters.
+const ZONES: [&str; 8] = [
+    "UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe",
+    "Pacific/Chatham", "Africa/Casablanca", "America/St_Johns",
+];
+
+fn checks(snapshots: usize) -> String {
+    // Each attempt computes for some milliseconds, so that there is something to hit.
+    const WORK: &str = "with recursive c(i) as (select 1 union all select i + 1 from c where i < 4000) ";
+    let mut yaml = "version: 1\nowner: tests\ndefaults: {source: data, schedule: {every: 1s}, \
+                    result_by: 20s}\nchecks:\n"
+        .to_owned();
+    for number in 0..snapshots {
+        // Some of them are wrong for a few seconds of each half minute.
+        let least = if number % 5 == 0 {
+            "case when cast(strftime('%s', 'now') as integer) % 30 < 4 then 0 else 1 end"
+        } else {
+            "1"
+        };
+        let _ = write!(
+            yaml,
+            "  - id: snapshot-{number}\n    why: because\n    sql: |\n      {WORK}select {least} as n, \
+             (select count(*) from c) as work\n    expect: {{values: {{n: {{min: 1}}}}}}\n"
+        );
+    }
+    for number in 0..3 {
+        let _ = write!(
+            yaml,
+            "  - id: grid-{number}\n    why: because\n    schedule: {{every: 1s}}\n    window: {{period: 1m, \
+             zones: [{}]}}\n    sql: |\n      {WORK}select count(*) as n from c where \
+             :window_start < :window_end and :zone <> ''\n    expect: {{values: {{n: {{min: 1}}}}}}\n",
+            ZONES.join(", ")
+        );
+    }
+    yaml
+}
+
+/// The store, as somebody else sees it.
+struct Store(Database, tokio::runtime::Runtime);
+
+impl Store {
+    fn texts(&self, sql: &str) -> Vec<String> {
+        self.1.block_on(async {
+            let mut other = match &self.0 {
+                Database::Sqlite { path, .. } => Other::sqlite(path).await,
+                Database::Postgres { .. } | Database::MariaDb { .. } => self.0.owner().await,
+            };
+            let texts = other.try_texts(sql).await.unwrap_or_default();
+            other.close().await;
+            texts
+        })
+    }
+
+    fn number(&self, sql: &str) -> i64 {
+        self.texts(sql).first().and_then(|text| text.parse().ok()).unwrap_or(0)
+    }
+
+    fn running(&self, replica: &str) -> i64 {
+        self.number(&format!(
+            "select cast(count(*) as text) from entries where state = 'running' and owner = '{replica}'"
+        ))
+    }
+}
+
+fn play(database: Database, plan: &Plan, seed: u64) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let url = database.url();
+    let password = match &database {
+        Database::Sqlite { .. } => "",
+        Database::Postgres { .. } | Database::MariaDb { .. } => ", password: \"${file:watch}\"",
+    };
+    let store = Store(database, runtime);
+    let settings = format!(
+        "sources: {{data: {{url: \"sqlite:data.db\", instants: sql, connections: 4}}}}\n\
+         ledger: {{url: \"{url}\"{password}, lease: {}s}}\ngrace: 5s\n",
+        LEASE.as_secs()
+    );
+    let site = Site::new(&settings, &checks(plan.snapshots));
+    store.1.block_on(async {
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(site.path().join("data.db"));
+        use sqlx::ConnectOptions as _;
+        drop(options.create_if_missing(true).connect().await.unwrap());
+    });
+    let mut daemons: Vec<Watchman> = (0..plan.replicas).map(|_| site.start()).collect();
+    let mut dice = Dice(seed);
+    let (mut kills, mut freezes) = (0, 0);
+    while kills < plan.kills || freezes < plan.freezes {
+        let place = dice.below(daemons.len());
+        let kill = kills < plan.kills && (freezes >= plan.freezes || dice.below(2) == 0);
+        wait_until_running(&store, &daemons[place]);
+        if kill {
+            daemons[place].signal("KILL");
+            daemons[place].process.wait(Duration::from_secs(5)).unwrap();
+            kills += usize::from(store.running(&daemons[place].replica) > 0);
+            std::thread::sleep(Duration::from_millis(u64::try_from(dice.below(300)).unwrap()));
+            daemons[place] = site.start();
+        } else {
+            daemons[place].signal("STOP");
+            // A statement of the ledger that was under way may be open: it is not looked at for long.
+            let hit = store.running(&daemons[place].replica) > 0;
+            let longer = Duration::from_millis(u64::try_from(dice.below(1_500)).unwrap());
+            std::thread::sleep(LEASE + Duration::from_millis(200) + longer);
+            daemons[place].signal("CONT");
+            freezes += usize::from(hit);
+        }
+    }
+    let count = "select cast(count(*) as text) from entries";
+    let started = Instant::now();
+    while store.number(count) < plan.rows {
+        assert!(started.elapsed() < Duration::from_secs(3_600), "rows: {}", store.number(count));
+        std::thread::sleep(Duration::from_secs(1));
+    }
+    come_to_rest(&store, &mut daemons);
+    for daemon in daemons {
+        assert!(daemon.stop().success());
+    }
+    println!("{}", verify(&store, plan, kills, freezes));
+}
+
+fn wait_until_running(store: &Store, daemon: &Watchman) {
+    let started = Instant::now();
+    while store.running(&daemon.replica) == 0 {
+        assert!(started.elapsed() < Duration::from_secs(60), "idle: {}", daemon.log());
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Waits until what became due while daemons were dead is recorded, and the last claims ran out.
+fn come_to_rest(store: &Store, daemons: &mut [Watchman]) {
+    let late = "select cast(count(*) as text) from entries where state <> 'recorded' and due < \
+                (select max(due) from entries) - 8000000";
+    for daemon in daemons.iter_mut() {
+        daemon.until(Duration::from_secs(120), |_| match store.number(late) {
+            0 => Ok(()),
+            late => Err(late),
+        });
+    }
+}
+
+/// Holds the ledger against what an enumerator of its own expects.
+fn verify(store: &Store, plan: &Plan, kills: usize, freezes: usize) -> String {
+    const SECOND: i64 = 1_000_000;
+    let rows = store.texts(
+        "select s.check_id || '|' || s.tz || '|' || e.kind || '|' || e.start_at || '|' || e.end_at \
+         || '|' || coalesce(e.said, '') || '|' || coalesce(s.watermark, 0) || '|' || e.epoch \
+         from entries e join series s on s.id = e.series order by s.id, e.start_at, e.end_at",
+    );
+    let mut series: BTreeMap<(String, String), (i64, Vec<(i64, i64)>)> = BTreeMap::new();
+    for row in &rows {
+        let parts: Vec<&str> = row.split('|').collect();
+        let number = |i: usize| parts[i].parse::<i64>().unwrap();
+        let key = (parts[0].to_owned(), parts[1].to_owned());
+        series.entry(key).or_insert_with(|| (number(6), Vec::new())).1.push((number(3), number(4)));
+    }
+    assert_eq!(series.len(), plan.snapshots + 3 * ZONES.len());
+    let mut expected = 0;
+    for ((check, tz), (watermark, rows)) in &series {
+        if check.starts_with("snapshot") {
+            // The first is a look at the moment of loading; then each whole second, looked at or in a
+            // range that says that nobody looked.
+            let (first, _) = rows[0];
+            let mut next = first.div_euclid(SECOND) * SECOND + SECOND;
+            for (start, end) in &rows[1..] {
+                assert_eq!(*start, next, "{check}: a second is lost or doubled");
+                next = end + SECOND;
+                expected += (end - start) / SECOND + 1;
+            }
+            assert_eq!(next, watermark.div_euclid(SECOND) * SECOND + SECOND, "{check}: the end");
+        } else {
+            // Minutes, end to end.
+            for pair in rows.windows(2) {
+                assert_eq!(pair[0].1, pair[1].0, "{check} {tz}: a window is lost or doubled");
+            }
+            assert!(rows.iter().all(|(start, end)| end - start == 60 * SECOND));
+            expected += i64::try_from(rows.len()).unwrap();
+        }
+    }
+    let unrecorded = store.texts(
+        "select cast(count(*) as text) from entries where state <> 'recorded' \
+         and due < (select max(due) from entries) - 30000000",
+    );
+    assert_eq!(unrecorded, ["0"], "something is not recorded");
+    // Of each row exactly one attempt was the first to be recorded; an epoch is given once.
+    let twice = store.number(
+        "select cast(count(*) as text) from (select series, kind, start_at, end_at, epoch \
+         from attempts group by series, kind, start_at, end_at, epoch having count(*) > 1) as t",
+    );
+    assert_eq!(twice, 0, "an epoch was used twice");
+    let backwards = store.number(
+        "select cast(count(*) as text) from attempts a join attempts b on a.series = b.series and \
+         a.kind = b.kind and a.start_at = b.start_at and a.end_at = b.end_at and a.epoch < b.epoch \
+         where a.began_at > b.began_at + 50000 and a.outcome <> 'fenced'",
+    );
+    assert_eq!(backwards, 0, "a later claim was made earlier");
+    let beyond = store.number(
+        "select cast(count(*) as text) from attempts a join entries e on a.series = e.series and \
+         a.kind = e.kind and a.start_at = e.start_at and a.end_at = e.end_at where a.epoch > e.epoch",
+    );
+    assert_eq!(beyond, 0, "an attempt has a claim that nobody gave");
+    let unproved = store.number(
+        "select cast(count(*) as text) from entries e where e.said in ('confirmed', 'violated') \
+         and not exists (select 1 from attempts a where a.series = e.series and a.kind = e.kind \
+         and a.start_at = e.start_at and a.end_at = e.end_at and a.outcome = 'recorded' \
+         and a.said = e.said)",
+    );
+    assert_eq!(unproved, 0, "a fact without an attempt that brought it");
+    let facts_twice = store.number(
+        "select cast(count(*) as text) from (select series, kind, start_at, end_at from attempts \
+         where outcome = 'recorded' and said = 'confirmed' group by series, kind, start_at, end_at \
+         having count(*) > 1) as t",
+    );
+    assert_eq!(facts_twice, 0, "a confirmed row was recorded twice");
+    standings(store);
+    let count = |sql: &str| store.number(&format!("select cast(count(*) as text) from {sql}"));
+    format!(
+        "{} rows for {expected} expected, {kills} kills and {freezes} freezes in attempts, \
+         {} claims taken over, {} stale writes fenced off, {} missed ranges",
+        rows.len(),
+        count("events where kind = 'claim'"),
+        count("attempts where outcome = 'fenced'"),
+        count("entries where cause = 'missed'"),
+    )
+}
+
+/// What stands is what a replay of the rows says; and what was told begins and ends in turn.
+fn standings(store: &Store) {
+    let firing = store.texts(
+        "select check_id || '|' || tz || '|' || (case when violated_since is null then 0 else 1 end) \
+         || '|' || (case when unconfirmed_since is null then 0 else 1 end) || '|' || id \
+         from series order by id",
+    );
+    for row in firing {
+        let parts: Vec<&str> = row.split('|').collect();
+        let rows = store.texts(&format!(
+            "select said || '|' || kind from entries where series = {} and state = 'recorded' \
+             order by start_at, end_at",
+            parts[4]
+        ));
+        // A slot is closed by a later confirmed one; a window by its own proof alone.
+        let (mut violated, mut unconfirmed) = (false, false);
+        for row in &rows {
+            match row.as_str() {
+                "confirmed|slot" => (violated, unconfirmed) = (false, false),
+                "violated|slot" | "violated|window" => violated = true,
+                "unconfirmed|slot" | "unconfirmed|window" => unconfirmed = true,
+                _ => {}
+            }
+        }
+        let told = (parts[2] == "1", parts[3] == "1");
+        assert_eq!(told, (violated, unconfirmed), "{row}");
+        let events = store.texts(&format!(
+            "select becomes || ' ' || was from events where kind = 'standing' and check_id = '{}' \
+             and tz {} order by id",
+            parts[0],
+            if parts[1].is_empty() { "is null".to_owned() } else { format!("= '{}'", parts[1]) }
+        ));
+        for alarm in ["violated", "unconfirmed"] {
+            let of_it: Vec<bool> = events
+                .iter()
+                .filter(|event| event.contains(&format!("firing {alarm}")))
+                .map(|event| event.starts_with("firing"))
+                .collect();
+            let in_turn = of_it.iter().enumerate().all(|(i, fires)| *fires == (i % 2 == 0));
+            assert!(in_turn, "{row}: {alarm}: {of_it:?}");
+        }
+    }
+}
+
+#[test]
+fn every_window_is_recorded_once_in_a_file_whatever_is_killed_or_frozen() {
+    play(Database::sqlite(), &Plan::of(1), 7);
+}
+
+#[test]
+fn every_window_is_recorded_once_on_a_server_whichever_of_three_is_killed_or_frozen() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let database = runtime.block_on(Database::postgres(Postgres::shared()));
+    play(database, &Plan::of(3), 11);
+}

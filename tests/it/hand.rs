@@ -1,0 +1,156 @@
+//! An engine whose clock is moved by hand, over databases that say what a function says.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use allswell::clock::Clock;
+use allswell::domain::check::Check;
+use allswell::domain::judge::Judgement;
+use allswell::domain::name::SourceName;
+use allswell::domain::standing::Notice;
+use allswell::domain::succession::Removals;
+use allswell::domain::sql::Engine as Dialect;
+use allswell::domain::verdict::{Cause, Doubt, Verdict};
+use allswell::domain::window::ZonesFrom;
+use allswell::engine::attempt::{Attempted, Look};
+use allswell::engine::load::Reading;
+use allswell::engine::order::Load;
+use allswell::engine::ports::{Notices, Queries};
+use allswell::engine::watch::Engine;
+use allswell::engine::zone_list::Listed;
+use allswell::ledger::{SeriesRecord, Store, StoreSettings};
+use allswell::manifest::Text;
+use allswell::zones::Zones;
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio_util::sync::CancellationToken;
+
+/// A clock that is moved by hand.
+#[derive(Clone, Default)]
+pub(crate) struct Hand(Arc<AtomicI64>);
+
+impl Hand {
+    pub(crate) fn at(now: DateTime<Utc>) -> Self {
+        Self(Arc::new(AtomicI64::new(now.timestamp_micros())))
+    }
+
+    pub(crate) fn set(&self, now: DateTime<Utc>) {
+        self.0.store(now.timestamp_micros(), Ordering::SeqCst);
+    }
+
+    pub(crate) fn now(&self) -> DateTime<Utc> {
+        DateTime::from_timestamp_micros(self.0.load(Ordering::SeqCst)).unwrap()
+    }
+
+    pub(crate) fn clock(&self) -> Clock {
+        let hand = self.clone();
+        Clock::of(move || hand.now())
+    }
+}
+
+/// A database that says what a function says, at once.
+pub(crate) struct Oracle(pub(crate) Box<dyn Fn(&Check, &Look) -> Verdict + Send + Sync>);
+
+impl Oracle {
+    pub(crate) fn confirms() -> Self {
+        Self(Box::new(|_, _| Verdict::Confirmed))
+    }
+}
+
+impl Queries for Oracle {
+    fn places(&self, _: &SourceName) -> Option<usize> {
+        Some(8)
+    }
+
+    async fn attempt(&self, check: Arc<Check>, look: Look, _: CancellationToken) -> Attempted {
+        let verdict = (self.0)(&check, &look);
+        let judgement = Judgement { verdict, evidence: Some(1) };
+        Attempted { judgement, took: Duration::from_millis(1) }
+    }
+
+    async fn list(&self, _: Arc<Check>, _: ZonesFrom, _: CancellationToken) -> Listed {
+        let doubt = Doubt::new(Cause::NoEvidence, "no list here");
+        let attempted = Attempted::doubtful(doubt, Duration::ZERO);
+        Listed { zones: Vec::new(), whole: false, attempted }
+    }
+
+    async fn probe(&self, _: SourceName, _: CancellationToken) -> Result<(), Doubt> {
+        Ok(())
+    }
+}
+
+/// Nobody is told.
+#[derive(Debug)]
+pub(crate) struct Nobody;
+
+impl Notices for Nobody {
+    fn tell(&mut self, _: &Check, _: &SeriesRecord, _: Notice) {}
+}
+
+pub(crate) fn reading() -> Arc<Reading> {
+    Arc::new(Reading {
+        engines: [(SourceName::parse("db").unwrap(), Dialect::Sqlite)].into(),
+        without_instants: Vec::new(),
+        zones: Arc::new(Zones::bundled()),
+    })
+}
+
+pub(crate) fn store_settings(path: &Path, replica: &str) -> StoreSettings {
+    StoreSettings {
+        dsn: allswell::dsn::Dsn::Sqlite(path.to_owned()),
+        password: None,
+        lease: Duration::from_secs(30),
+        retention: Duration::from_secs(400 * 86_400),
+        replica: replica.to_owned(),
+    }
+}
+
+/// An engine over a ledger in a file, with a clock that is moved by hand.
+pub(crate) async fn engine(
+    path: &Path,
+    hand: &Hand,
+    oracle: Oracle,
+    yaml: &str,
+) -> Engine<Oracle, Nobody> {
+    let store = Store::open(store_settings(path, "hand")).await.unwrap();
+    let queries = Arc::new(oracle);
+    let (mut engine, _) =
+        Engine::new(store, Arc::clone(&queries), Nobody, reading(), hand.clock());
+    engine.resume().await.unwrap();
+    load(&mut engine, &queries, yaml).await;
+    engine
+}
+
+pub(crate) async fn load(engine: &mut Engine<Oracle, Nobody>, queries: &Arc<Oracle>, yaml: &str) {
+    let texts = vec![Text { file: "checks.yaml".into(), text: yaml.to_owned() }];
+    let queries = Arc::clone(queries);
+    let removals = Removals::AsDeclared;
+    let load = Load { texts, reading: reading(), queries, removals, by: "test".into() };
+    engine.load(load).await.unwrap();
+}
+
+/// Lets the engine do everything that there is to do by now, and what it moved apart a little later.
+pub(crate) async fn work_off(engine: &mut Engine<Oracle, Nobody>, hand: &Hand) {
+    for later in [0, 31] {
+        hand.set(hand.now() + TimeDelta::seconds(later));
+        for round in 0.. {
+            assert!(round < 10_000, "it never comes to rest");
+            assert!(engine.turn().await);
+            engine.settle().await;
+            if engine.is_idle() {
+                break;
+            }
+        }
+    }
+}
+
+/// Watches until an instant, jumping from due to due.
+pub(crate) async fn watch_until(engine: &mut Engine<Oracle, Nobody>, hand: &Hand, end: DateTime<Utc>) {
+    work_off(engine, hand).await;
+    while let Some(next) = engine.next_due().filter(|next| *next <= end) {
+        hand.set(next.max(hand.now()));
+        work_off(engine, hand).await;
+    }
+    hand.set(end);
+}
