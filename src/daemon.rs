@@ -68,9 +68,7 @@ impl From<Trouble> for NotStarted {
 impl fmt::Display for NotStarted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Invalid(faults) => {
-                faults.iter().try_for_each(|fault| writeln!(f, "{fault}\n"))
-            }
+            Self::Invalid(faults) => faults.iter().try_for_each(|fault| writeln!(f, "{fault}\n")),
             Self::Refused(why) | Self::Io(why) => f.write_str(why),
         }
     }

@@ -8,6 +8,7 @@ mod claim;
 mod conn;
 mod entry;
 mod generation;
+mod moving;
 mod promise;
 mod read;
 mod retention;
@@ -15,6 +16,7 @@ mod ruling;
 mod schema;
 mod tally;
 mod turn;
+mod work;
 
 use std::fmt;
 use std::fs::File;
@@ -25,12 +27,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::SecretString;
 use tokio::time::timeout;
 
-use crate::domain::agenda;
 use crate::domain::backoff::Draw;
 use crate::domain::life::{Kind, Row, Said};
 use crate::domain::name::CheckId;
-use crate::domain::standing::{Lease, Notice, Standings};
-use crate::domain::verdict::Cause;
+use crate::domain::standing::{Lease, Standings};
 use crate::dsn::Dsn;
 use crate::ledger::conn::Conn;
 
@@ -40,6 +40,7 @@ pub use read::{History, Listed, Page, Reader, WaivedBy, Wanted, is_page};
 pub use retention::Tidied;
 pub use ruling::{Selected, Waiver};
 pub use schema::VERSION;
+pub use work::{Candidate, Claim, Ended, Happened, Hold, Offer, Promise, Told, Turned, Work};
 
 /// How long one transaction may take as a whole; the server's own limits are shorter.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -59,7 +60,9 @@ pub enum Trouble {
     #[error("another daemon keeps its record in {0}: stop it, or name another file under `ledger`")]
     Taken(String),
     /// The store was made by a later release.
-    #[error("the store has version {version}, and this program knows {ours}: use the newer program")]
+    #[error(
+        "the store has version {version}, and this program knows {ours}: use the newer program"
+    )]
     Version {
         /// The store's.
         version: i64,
@@ -192,178 +195,6 @@ pub struct Terms {
     pub age: TimeDelta,
 }
 
-/// An attempt that ended.
-#[derive(Debug, Clone)]
-pub struct Ended {
-    /// Which row.
-    pub key: RowKey,
-    /// Under which claim.
-    pub epoch: u64,
-    /// Under which generation.
-    pub generation: i64,
-    /// What it said.
-    pub said: Said,
-    /// How much was looked at.
-    pub evidence: Option<u64>,
-    /// How many rows were wrong, where that is known.
-    pub bad_rows: Option<u64>,
-    /// The finding, or the note of what went wrong.
-    pub note: Option<String>,
-    /// When it began.
-    pub began: DateTime<Utc>,
-    /// How long the sources were asked.
-    pub took: Duration,
-}
-
-/// What became due for a series.
-#[derive(Debug, Clone)]
-pub struct Promise {
-    /// The series.
-    pub series: i64,
-    /// Where its record ended when this was computed.
-    pub from: Option<DateTime<Utc>>,
-    /// What is owed.
-    pub batch: agenda::Batch,
-    /// Not before this instant, where its owner lets it wait.
-    pub held_until: Option<DateTime<Utc>>,
-    /// How far attempts are moved, so that not all begin at once.
-    pub splay: TimeDelta,
-    /// Which source it asks.
-    pub source: String,
-    /// How urgent it is: the smaller, the more.
-    pub priority: i64,
-    /// How long its absence is no alarm: for slots that nobody looked at.
-    pub patience: TimeDelta,
-}
-
-/// A row that may be claimed.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Candidate {
-    /// How urgent it is.
-    pub priority: i64,
-    /// By when its absence is an alarm.
-    pub deadline: DateTime<Utc>,
-    /// Which row.
-    pub key: RowKey,
-    /// Whether it was tried in vain before.
-    pub retry: bool,
-}
-
-/// Free places at a source, and who may take them, in order.
-#[derive(Debug, Clone)]
-pub struct Offer {
-    /// How many places.
-    pub places: usize,
-    /// Who.
-    pub candidates: Vec<Candidate>,
-}
-
-/// Rows that are held back.
-#[derive(Debug, Clone)]
-pub struct Hold {
-    /// Which row.
-    pub key: RowKey,
-    /// Why.
-    pub cause: Cause,
-    /// Until when.
-    pub until: DateTime<Utc>,
-}
-
-/// Everything that one transaction does.
-#[derive(Debug, Default)]
-pub struct Work {
-    /// The host's clock: the store's, where it has none.
-    pub host_now: DateTime<Utc>,
-    /// Since when nothing stopped us from looking: what is late since then was shed.
-    pub watching_since: DateTime<Utc>,
-    /// The generation that we run.
-    pub generation: i64,
-    /// The release of our zone rules.
-    pub tz_release: String,
-    /// Attempts that ended.
-    pub ended: Vec<Ended>,
-    /// What became due.
-    pub promises: Vec<Promise>,
-    /// Free places.
-    pub offers: Vec<Offer>,
-    /// Who is held back.
-    pub holds: Vec<Hold>,
-    /// Sources of which more candidates are wanted.
-    pub refill: Vec<String>,
-    /// Whether our claims and our presence are to be renewed.
-    pub renew: bool,
-    /// Zones that were found for checks that fan out over a list.
-    pub listings: Vec<Listing>,
-    /// What happened to breakers and the like: kind, subject, before, after.
-    pub events: Vec<Happened>,
-    /// Random bits.
-    pub seed: u64,
-}
-
-/// Something that is to be remembered.
-#[derive(Debug, Clone)]
-pub struct Happened {
-    /// What kind of thing.
-    pub kind: &'static str,
-    /// Whom it is about, where that is a series' check.
-    pub check: Option<String>,
-    /// Its zone.
-    pub tz: Option<String>,
-    /// What was before.
-    pub was: String,
-    /// What is now.
-    pub becomes: String,
-    /// What a person should know.
-    pub note: String,
-}
-
-/// A row that is ours to attempt.
-#[derive(Debug, Clone)]
-pub struct Claim {
-    /// The row.
-    pub entry: Entry,
-    /// Until when nobody else takes it.
-    pub lease_until: DateTime<Utc>,
-}
-
-/// A standing that changed.
-#[derive(Debug, Clone)]
-pub struct Told {
-    /// Whose.
-    pub series: i64,
-    /// What is to be said.
-    pub notice: Notice,
-}
-
-/// What a transaction did.
-#[derive(Debug, Default)]
-pub struct Turned {
-    /// The store's clock.
-    pub now: DateTime<Utc>,
-    /// The generation that is active.
-    pub active: i64,
-    /// Rows that are ours now.
-    pub claims: Vec<Claim>,
-    /// Rows that may be claimed, of each source that asked.
-    pub candidates: Vec<(String, Vec<Candidate>)>,
-    /// Series as they are now.
-    pub series: Vec<SeriesRecord>,
-    /// Standings that changed.
-    pub told: Vec<Told>,
-    /// How many attempts were recorded, by what they said.
-    pub recorded: [u64; 3],
-    /// How many writes were fenced off.
-    pub fenced: u64,
-    /// How many rows were recorded because time ran out.
-    pub lapsed: u64,
-    /// Whether there is more that time ran out for.
-    pub more_lapses: bool,
-    /// Series of which somebody else wrote meanwhile: what became due is to be computed anew.
-    pub contended: Vec<i64>,
-    /// The newest release of zone rules among those who write.
-    pub tz_release: Option<String>,
-}
-
 /// The store, held by one writer.
 pub struct Store {
     settings: StoreSettings,
@@ -402,8 +233,11 @@ impl Store {
             schema::migrate(&mut conn).await?;
             // Who had the file before us is gone, and his claims with him.
             if let Conn::Sqlite(_) = &conn {
-                conn.run("UPDATE entries SET lease_until = 0, lapse_at = 0 WHERE owner IS NOT NULL", Vec::new())
-                    .await?;
+                conn.run(
+                    "UPDATE entries SET lease_until = 0, lapse_at = 0 WHERE owner IS NOT NULL",
+                    Vec::new(),
+                )
+                .await?;
             }
             Ok(())
         };
@@ -466,7 +300,8 @@ impl Store {
         work: &Work,
         terms: &(dyn Fn(i64) -> Option<Terms> + Sync),
     ) -> Result<Turned, Trouble> {
-        self.on(PATIENCE, async |conn, settings| turn::turn(conn, settings, work, terms).await).await
+        self.on(PATIENCE, async |conn, settings| turn::turn(conn, settings, work, terms).await)
+            .await
     }
 }
 

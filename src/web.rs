@@ -132,8 +132,9 @@ async fn limited(State(shared): Here, request: Request, next: Next) -> Response 
 async fn finished(State(shared): Here, request: Request, next: Next) -> Response {
     let mut response = match timeout(ANSWER, next.run(request)).await {
         Ok(response) => response,
-        Err(_) => Problem::new(StatusCode::GATEWAY_TIMEOUT, "the answer took too long")
-            .into_response(),
+        Err(_) => {
+            Problem::new(StatusCode::GATEWAY_TIMEOUT, "the answer took too long").into_response()
+        }
     };
     let headers = response.headers_mut();
     for (name, value) in [

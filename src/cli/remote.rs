@@ -93,7 +93,9 @@ fn settle(answer: Result<Answer, NoAnswer>) -> Result<Value, Exit> {
             Err(if status >= 500 { Exit::Io } else { Exit::Invalid })
         }
         Err(error) => {
-            complain(&format!("allswell: {error}\nis `allswell serve` running, and is `--url` right?"));
+            complain(&format!(
+                "allswell: {error}\nis `allswell serve` running, and is `--url` right?"
+            ));
             Err(Exit::Io)
         }
     }

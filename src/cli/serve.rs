@@ -10,8 +10,7 @@ use crate::daemon::{self, NotStarted, Start};
 use crate::domain::succession::Removals;
 
 pub(super) fn serve(args: &ServeArgs) -> Exit {
-    let removals =
-        if args.accept_removals { Removals::Accepted } else { Removals::AsDeclared };
+    let removals = if args.accept_removals { Removals::Accepted } else { Removals::AsDeclared };
     watch(config(&args.from), args.from.paths.clone(), removals)
 }
 

@@ -89,8 +89,7 @@ fn report(status: &Value, checks: &[Value], all: bool) -> String {
         .filter(|(_, count)| *count > 0)
         .map(|(word, count)| format!("{count} {word}"))
         .collect();
-    let series = if checks.len() == 1 { "series" } else { "series" };
-    let _ = writeln!(out, "{} {series}: {}\n", checks.len(), counts.join(", "));
+    let _ = writeln!(out, "{} series: {}\n", checks.len(), counts.join(", "));
     let rows: Vec<&Value> =
         checks.iter().filter(|check| all || text(check, "state") != "confirmed").collect();
     table(&mut out, &rows);

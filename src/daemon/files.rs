@@ -1,7 +1,7 @@
 //! Watching files: what they are now, in one number that changes with them.
 //!
 //! They are looked at, not listened to: notices of the kernel miss network file systems, and the link
-//! that Kubernetes moves when a ConfigMap changes. Two equal looks in a row say that whoever writes
+//! that Kubernetes moves when a `ConfigMap` changes. Two equal looks in a row say that whoever writes
 //! has finished.
 
 use std::collections::hash_map::DefaultHasher;
@@ -37,7 +37,9 @@ fn add(path: &Path, depth: usize, hasher: &mut DefaultHasher) {
         let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
         paths.sort();
         let hidden = |path: &&PathBuf| {
-            path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with('.'))
+            path.file_name()
+                .and_then(|name| name.to_str())
+                .is_some_and(|name| name.starts_with('.'))
         };
         for path in paths.iter().filter(|path| !hidden(path)) {
             add(path, depth + 1, hasher);

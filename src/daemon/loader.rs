@@ -67,11 +67,16 @@ impl Loader {
     ///
     /// # Errors
     /// All faults of what could not be read; the checks themselves are parsed by the engine.
-    pub(super) fn read(&mut self, removals: Removals, by: &str) -> Result<Load<Watched>, Vec<Fault>> {
+    pub(super) fn read(
+        &mut self,
+        removals: Removals,
+        by: &str,
+    ) -> Result<Load<Watched>, Vec<Fault>> {
         let settings = Settings::read(&self.config)?;
         let whole = |why: String| vec![Fault::of_file(self.config.display().to_string(), why, "")];
         let sources = sources(&settings, &self.sources).map_err(whole)?;
-        let paths = if self.paths.is_empty() { settings.checks.clone() } else { self.paths.clone() };
+        let paths =
+            if self.paths.is_empty() { settings.checks.clone() } else { self.paths.clone() };
         self.watched = std::iter::once(self.config.clone()).chain(paths.iter().cloned()).collect();
         self.seen = fingerprint(&self.watched);
         let texts = manifest::texts(&paths)?;
@@ -178,7 +183,9 @@ fn sources(
 }
 
 fn watched(sources: &[(SourceSettings, Arc<Source>)], zones: &Arc<Zones>) -> Watched {
-    let sources: Sources =
-        sources.iter().map(|(settings, source)| (settings.name.clone(), Arc::clone(source))).collect();
+    let sources: Sources = sources
+        .iter()
+        .map(|(settings, source)| (settings.name.clone(), Arc::clone(source)))
+        .collect();
     Watched::new(sources, Arc::clone(zones))
 }

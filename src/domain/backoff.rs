@@ -50,7 +50,8 @@ mod tests {
 
     #[test]
     fn pauses_double_up_to_the_longest() {
-        let pause = |vain| doubled(TimeDelta::seconds(1), TimeDelta::seconds(60), vain).num_seconds();
+        let pause =
+            |vain| doubled(TimeDelta::seconds(1), TimeDelta::seconds(60), vain).num_seconds();
         assert_eq!([0, 1, 2, 3, 7, 400].map(pause), [1, 1, 2, 4, 60, 60]);
     }
 }

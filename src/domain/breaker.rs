@@ -90,7 +90,13 @@ impl Breaker {
 
     /// Takes note of an attempt: `None` where the source answered, whatever it said.
     #[must_use]
-    pub fn after(self, trouble: Option<Cause>, check: &CheckId, now: DateTime<Utc>, draw: Draw) -> Self {
+    pub fn after(
+        self,
+        trouble: Option<Cause>,
+        check: &CheckId,
+        now: DateTime<Utc>,
+        draw: Draw,
+    ) -> Self {
         let Self::Closed { failures, slow } = self else {
             // Attempts that began before it opened say nothing new.
             return self;
@@ -104,7 +110,13 @@ impl Breaker {
         if failures < FAILURES {
             return Self::Closed { failures, slow };
         }
-        Self::Open { since: now, probe_at: now + pause(0, draw), failed: 0, good: 0, probing: false }
+        Self::Open {
+            since: now,
+            probe_at: now + pause(0, draw),
+            failed: 0,
+            good: 0,
+            probing: false,
+        }
     }
 
     /// Says whether a probe is to be made now, and takes it for made.

@@ -312,6 +312,7 @@ mod tests {
             (column("n"), Limit::new(&parts).unwrap())
         });
         Check {
+            was: None,
             id: CheckId::parse("it").unwrap(),
             why: "because".into(),
             owner: Owner::parse("tests").unwrap(),

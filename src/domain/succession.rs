@@ -118,8 +118,7 @@ pub fn succession(
     if gone.len() > FEW && gone.len() * PART > running.len() {
         return Err(Refusal::TooMany { gone, running: running.len() });
     }
-    succession.renamed =
-        renamed.into_iter().map(|(was, id)| (was.clone(), id.clone())).collect();
+    succession.renamed = renamed.into_iter().map(|(was, id)| (was.clone(), id.clone())).collect();
     Ok(succession)
 }
 

@@ -21,7 +21,7 @@ pub enum Order<Q> {
     /// Load a catalogue, and ask these databases.
     Load(Box<Load<Q>>, oneshot::Sender<Result<Loaded, NotLoaded>>),
     /// Take note that the catalogue could not even be read.
-    Unreadable(String),
+    Unreadable(String, oneshot::Sender<()>),
     /// Try rows again.
     Rerun(Selected, String, oneshot::Sender<Touched>),
     /// Vouch for rows.
@@ -78,7 +78,7 @@ impl<Q> Orders<Q> {
     /// # Errors
     /// Where the engine takes no orders.
     pub async fn unreadable(&self, why: String) -> Result<(), NotTaken> {
-        self.0.send(Order::Unreadable(why)).await.map_err(|_| NotTaken)
+        self.give(|reply| Order::Unreadable(why, reply)).await
     }
 
     /// Has rows tried again.

@@ -54,7 +54,8 @@ fn list_series(check: &Arc<Check>) -> Series {
         Schedule::WindowEnd => Schedule::Every(Every::HOURLY),
         schedule @ (Schedule::Every(_) | Schedule::Cron(_)) => schedule.clone(),
     };
-    let check = Check { window: None, schedule, result_by: None, except: None, ..(**check).clone() };
+    let check =
+        Check { window: None, schedule, result_by: None, except: None, ..(**check).clone() };
     Series { check: Arc::new(check), home: Zone::utc(), clock: Zone::utc() }
 }
 

@@ -5,7 +5,9 @@
 //! next one.
 
 mod catalogue;
+mod outcome;
 mod picture;
+mod upkeep;
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
@@ -14,23 +16,21 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::domain::backoff::{Draw, doubled};
-use crate::domain::breaker::Breaker;
 use crate::domain::name::SourceName;
-use crate::domain::verdict::{Cause, Verdict};
+use crate::domain::verdict::Cause;
 use crate::engine::gate::Gate;
 use crate::engine::load::Reading;
 use crate::engine::order::Order;
 use crate::engine::ports::{Notices, Queries};
 use crate::engine::roster::Roster;
 use crate::engine::snapshot::{Counts, GenerationHealth, LastLoad, LedgerHealth, Snapshot};
-use crate::engine::under_way::{About, Brought, UnderWay, ended};
+use crate::engine::under_way::UnderWay;
 use crate::ledger::{
-    Candidate, Ended, Happened, Hold, Listing, Offer, Promise, RowKey, Store, Trouble, Turned, Work,
+    Candidate, Ended, Happened, Hold, Listing, Offer, Promise, RowKey, Store, Work,
 };
 
 /// How many series are promised in one turn.
@@ -271,8 +271,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
 
     /// Puts together what the next transaction does.
     fn work(&mut self, now: DateTime<Utc>) -> Work {
-        let promises =
-            if self.may_promise() { self.roster.due(now, PROMISES) } else { Vec::new() };
+        let promises = if self.may_promise() { self.roster.due(now, PROMISES) } else { Vec::new() };
         for promise in &promises {
             self.queue_promised(promise, now);
         }
@@ -367,223 +366,6 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         for (name, gate) in &mut self.gates {
             if gate.breaker.take_probe(now) {
                 self.under_way.probe(name);
-            }
-        }
-    }
-
-    /// Takes note of what a task brought.
-    fn take(&mut self, (about, brought): (About, Brought)) {
-        let now = self.now();
-        let draw = Draw::new(self.bits());
-        match (about, brought) {
-            (About::Source(name), brought) => {
-                let worked = matches!(brought, Brought::Probe(Ok(())));
-                self.breaker(&name, |breaker| breaker.probed(worked, now, draw));
-            }
-            (About::Row { key, epoch, generation, check, source, alone, .. }, brought) => {
-                let (attempted, began) = match brought {
-                    Brought::Attempt(attempted, began) => (attempted, began),
-                    Brought::List(zones, whole, attempted, began) => {
-                        self.list(&check, zones, whole);
-                        (attempted, began)
-                    }
-                    Brought::Probe(_) => return,
-                };
-                let trouble = match &attempted.judgement.verdict {
-                    Verdict::Unconfirmed(doubt) => Some(doubt.cause),
-                    Verdict::Confirmed | Verdict::Violated(_) => None,
-                };
-                if let Some(gate) = self.gates.get_mut(&source) {
-                    gate.running = gate.running.saturating_sub(1);
-                    gate.attempts += 1;
-                    gate.budget.earn();
-                    if let Some(cause) = trouble {
-                        *gate.unconfirmed.entry(cause).or_default() += 1;
-                    }
-                }
-                // Who asks two databases does not say which of them it was.
-                if alone || trouble.is_none() {
-                    self.breaker(&source, |breaker| breaker.after(trouble, &check, now, draw));
-                }
-                self.ended.push(ended((key, epoch, generation), &attempted, began));
-            }
-        }
-    }
-
-    fn list(&mut self, check: &crate::domain::name::CheckId, zones: Vec<String>, whole: bool) {
-        let Some(traits) = self.roster.traits(check).cloned() else { return };
-        if !zones.is_empty() {
-            self.listings.push(Listing { check: check.clone(), zones, whole, traits });
-        }
-    }
-
-    /// Moves a breaker, and remembers where it opens or closes.
-    fn breaker(&mut self, name: &SourceName, next: impl FnOnce(Breaker) -> Breaker) {
-        let Some(gate) = self.gates.get_mut(name) else { return };
-        let before = gate.breaker.is_closed();
-        gate.breaker = next(std::mem::take(&mut gate.breaker));
-        let after = gate.breaker.is_closed();
-        if before != after {
-            let word = |closed: bool| if closed { "closed" } else { "open" };
-            let note = if after {
-                format!("source `{name}` answers again")
-            } else {
-                format!("source `{name}` failed again and again; it is probed")
-            };
-            if after {
-                tracing::info!(source = %name, "{note}");
-            } else {
-                tracing::warn!(source = %name, "{note}");
-            }
-            self.events.push(Happened {
-                kind: "breaker",
-                check: None,
-                tz: None,
-                was: word(before).to_owned(),
-                becomes: word(after).to_owned(),
-                note,
-            });
-        }
-    }
-
-    /// The ledger took a turn.
-    fn up(&mut self, host: DateTime<Utc>, store: DateTime<Utc>) {
-        let before = self.skew;
-        self.skew = if self.store.is_shared() { store - host } else { TimeDelta::zero() };
-        let apart = (self.skew - before).abs() > CLOCKS_APART;
-        if apart && self.counts.turns > 1 {
-            self.counts.clock_steps += 1;
-            tracing::warn!(apart_s = self.skew.num_seconds(), "the host's clock was set");
-        }
-        if let LedgerHealth::Down { since, .. } = &self.ledger {
-            tracing::info!("the ledger is back, after {} s", (host - *since).num_seconds());
-            self.ledger = LedgerHealth::Up;
-            // Until now nothing could be looked at: what is late is missed, not shed.
-            self.watching_since = store;
-            self.shown_at = None;
-        }
-        self.failures = 0;
-        self.again_at = None;
-    }
-
-    /// The ledger failed: what was to be written is written when it is back.
-    fn down(&mut self, work: Work, trouble: &Trouble) {
-        let Work { ended, listings, events, .. } = work;
-        self.ended.splice(0..0, ended);
-        self.listings.splice(0..0, listings);
-        self.events.splice(0..0, events);
-        self.counts.failed_turns += 1;
-        self.failures = self.failures.saturating_add(1);
-        if self.ledger == LedgerHealth::Up {
-            tracing::error!(%trouble, "the ledger failed: nothing is called healthy until it is back");
-        }
-        let since = match self.ledger {
-            LedgerHealth::Up => self.clock.now(),
-            LedgerHealth::Down { since, .. } => since,
-        };
-        self.ledger = LedgerHealth::Down { since, why: trouble.to_string() };
-        let pause = doubled(AGAIN.0, AGAIN.1, self.failures);
-        let pause = Draw::new(self.bits()).of(pause).to_std().unwrap_or_default();
-        self.again_at = Some(Instant::now() + pause.max(Duration::from_millis(20)));
-        self.shown_at = None;
-    }
-
-    /// Takes over what the ledger did.
-    async fn apply(&mut self, work: Work, turned: Turned) {
-        let now = turned.now;
-        if work.renew {
-            self.renew_at = Instant::now() + self.store.lease() / 3;
-            self.newest_rules = turned.tz_release;
-        }
-        for promise in &work.promises {
-            if turned.contended.contains(&promise.series) {
-                self.roster.put_off(promise.series, now + TimeDelta::milliseconds(100));
-            } else {
-                self.roster.kept(promise, now);
-            }
-        }
-        for record in turned.series {
-            self.roster.admit(record, &self.reading.zones, now);
-        }
-        for told in &turned.told {
-            if let Some(member) = self.roster.get(told.series) {
-                self.notices.tell(&member.series.check, &member.record, told.notice);
-            }
-        }
-        for (count, more) in self.counts.recorded.iter_mut().zip(turned.recorded) {
-            *count += more;
-        }
-        self.counts.fenced += turned.fenced;
-        self.counts.lapsed += turned.lapsed;
-        let generation = self.generation.as_ref().map_or(0, |generation| generation.id);
-        for claim in turned.claims {
-            let row = &claim.entry.row;
-            let lag = (now - row.due).num_microseconds().unwrap_or(0).max(0).unsigned_abs();
-            if row.vain == 0 && row.recorded().is_none() {
-                self.counts.began(lag);
-            }
-            self.begin(&claim.entry, generation);
-        }
-        for (source, candidates) in turned.candidates {
-            let name = SourceName::parse(&source).ok();
-            if let Some(gate) = name.and_then(|name| self.gates.get_mut(&name)) {
-                gate.refill(candidates, REFILL, now);
-            }
-        }
-        if turned.active != generation && turned.active != 0 {
-            self.follow().await;
-        }
-    }
-
-    fn begin(&mut self, entry: &crate::ledger::Entry, generation: i64) {
-        let Some(member) = self.roster.get(entry.series) else { return };
-        let source = SourceName::parse(&entry.source);
-        if let Some(gate) = source.ok().and_then(|name| self.gates.get_mut(&name)) {
-            gate.running += 1;
-        }
-        self.under_way.attempt(entry, member, generation);
-    }
-
-    /// What is done now and then, one small thing at a time.
-    async fn house_keeping(&mut self) {
-        let now = Instant::now();
-        if self.ledger != LedgerHealth::Up {
-            return;
-        }
-        if self.store.is_shared() && now >= self.sync_at {
-            self.sync_at = now + SYNC_EACH;
-            match self.store.changed_since(self.now() - SYNC_BACK).await {
-                Ok(records) => {
-                    for record in records {
-                        let known = self.roster.get(record.id).map(|member| &*member.record);
-                        if known != Some(&record) {
-                            self.roster.admit(record, &self.reading.zones, self.now());
-                        }
-                    }
-                }
-                Err(trouble) => tracing::warn!(%trouble, "what other replicas wrote was not read"),
-            }
-        }
-        if now >= self.tidy_at {
-            self.tidy_at = now + TIDY_EACH;
-            self.tidy().await;
-        }
-    }
-
-    async fn tidy(&mut self) {
-        let next = self.roster.members().map(|m| m.record.id).find(|id| *id > self.tidied);
-        let Some(series) = next else {
-            self.tidied = 0;
-            drop(self.store.tidy_events(self.now()).await);
-            return;
-        };
-        let until = Instant::now() + Duration::from_secs(5);
-        match timeout_at(until, self.store.tidy(series, self.clock.now())).await {
-            Ok(Ok(tidied)) if tidied.more => {}
-            Ok(Ok(_)) | Err(_) => self.tidied = series,
-            Ok(Err(trouble)) => {
-                self.tidied = series;
-                tracing::warn!(%trouble, "old rows were not folded");
             }
         }
     }

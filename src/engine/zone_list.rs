@@ -59,9 +59,11 @@ pub async fn list(
             let whole = !read.is_cut() && !zones.is_empty();
             Listed { zones, whole, attempted: Attempted { judgement, took: asking.took } }
         }
-        Err(doubt) => {
-            Listed { zones: Vec::new(), whole: false, attempted: Attempted::doubtful(doubt, asking.took) }
-        }
+        Err(doubt) => Listed {
+            zones: Vec::new(),
+            whole: false,
+            attempted: Attempted::doubtful(doubt, asking.took),
+        },
     }
 }
 

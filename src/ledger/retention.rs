@@ -70,11 +70,7 @@ impl Store {
 }
 
 /// Makes ranges of confirmed slots; returns how many rows went into them, and whether there are more.
-async fn fold(
-    conn: &mut Conn,
-    series: i64,
-    before: DateTime<Utc>,
-) -> Result<(u64, bool), Trouble> {
+async fn fold(conn: &mut Conn, series: i64, before: DateTime<Utc>) -> Result<(u64, bool), Trouble> {
     const OLD: &str = "SELECT start_at, end_at, said, live, ruling FROM entries \
         WHERE series = $1 AND kind = 'slot' AND end_at < $2 ORDER BY start_at LIMIT $3";
     // The range takes the first row's place, and reaches to the end of the last.

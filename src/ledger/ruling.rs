@@ -2,8 +2,9 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::domain::life::{Ruling, Said, State};
+use crate::domain::life::{Kind, Recorded, Row, Ruling, Said, State};
 use crate::domain::supersession::{Bounds, Supersession};
+use crate::domain::verdict::Cause;
 use crate::ledger::conn::{Conn, Wait, args};
 use crate::ledger::entry::{Entry, columns, stored};
 use crate::ledger::turn::{Turning, event};
@@ -59,7 +60,7 @@ impl Store {
             for entry in open {
                 let was = super::tally::is_open(&entry.row, turning.now);
                 let ruling = Ruling::Waived { until: waiver.until };
-                let row = crate::domain::life::Row { ruling, ..entry.row };
+                let row = Row { ruling, ..entry.row };
                 let entry = Entry { row, waiver: Some(id), ..entry };
                 turning.write(&entry).await?;
                 turning.opened(entry.key(), was, None, &entry).await?;
@@ -92,7 +93,7 @@ impl Store {
                     State::Recorded(_) => entry.row,
                     State::Waiting { last, .. } => {
                         let state = State::Waiting { not_before: turning.now, last };
-                        crate::domain::life::Row { state, ..entry.row }
+                        Row { state, ..entry.row }
                     }
                 };
                 turning.write(&Entry { row, asked: true, ..entry }).await?;
@@ -119,7 +120,11 @@ impl Store {
     ///
     /// # Errors
     /// Where the store failed.
-    pub async fn bounds(&mut self, series: i64, since: DateTime<Utc>) -> Result<Vec<Bounds>, Trouble> {
+    pub async fn bounds(
+        &mut self,
+        series: i64,
+        since: DateTime<Utc>,
+    ) -> Result<Vec<Bounds>, Trouble> {
         const BOUNDS: &str = "SELECT start_at, end_at FROM entries WHERE series = $1 \
             AND kind = 'window' AND end_at > $2 AND ruling NOT IN ('superseded', 'replaced') \
             ORDER BY start_at";
@@ -265,7 +270,7 @@ pub(super) async fn replace(turning: &mut Turning<'_>, key: RowKey) -> Result<()
         if let Some(entry) = old {
             let was = super::tally::is_open(&entry.row, turning.now);
             let ruling = Ruling::Superseded { replaced: true };
-            let row = crate::domain::life::Row { ruling, ..entry.row };
+            let row = Row { ruling, ..entry.row };
             let entry = Entry { row, ..entry };
             turning.write(&entry).await?;
             turning.opened(entry.key(), was, None, &entry).await?;
@@ -282,20 +287,20 @@ async fn supersede(
     const ADD: &str = "INSERT INTO successors (series, old_start, old_end, start_at, end_at) \
         VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING";
     for ((start, end), by) in &what.old {
-        let key = RowKey { series, kind: crate::domain::life::Kind::Window, start: *start, end: *end };
+        let key = RowKey { series, kind: Kind::Window, start: *start, end: *end };
         let Some(entry) = Entry::find(turning.conn, key).await? else { continue };
         let confirmed = entry.row.recorded().is_some_and(|r| r.said == Said::Confirmed);
         let ruling = Ruling::Superseded { replaced: confirmed };
         // Who waited is not looked at any more: the windows that stand for it are.
         let state = match entry.row.state {
             State::Waiting { .. } | State::Running { .. } if entry.row.recorded().is_none() => {
-                let said = Said::Unconfirmed(crate::domain::verdict::Cause::Missed);
+                let said = Said::Unconfirmed(Cause::Missed);
                 let (at, tried) = (turning.now, turning.now);
-                State::Recorded(crate::domain::life::Recorded { said, at, tried })
+                State::Recorded(Recorded { said, at, tried })
             }
             state @ (State::Waiting { .. } | State::Running { .. } | State::Recorded(_)) => state,
         };
-        let row = crate::domain::life::Row { state, ruling, epoch: entry.row.epoch + 1, ..entry.row };
+        let row = Row { state, ruling, epoch: entry.row.epoch + 1, ..entry.row };
         turning.write(&Entry { row, owner: None, ..entry }).await?;
         for window in by {
             turning.conn.run(ADD, args![series, *start, *end, window.start, window.end]).await?;

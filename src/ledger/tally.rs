@@ -74,7 +74,11 @@ impl SeriesRecord {
 }
 
 /// Takes note of an attempt at a series.
-pub(super) async fn attempted(conn: &mut Conn, ended: &Ended, at: DateTime<Utc>) -> Result<(), Trouble> {
+pub(super) async fn attempted(
+    conn: &mut Conn,
+    ended: &Ended,
+    at: DateTime<Utc>,
+) -> Result<(), Trouble> {
     const NOTE: &str = "UPDATE series SET last_at = $1, last_said = $2, last_cause = $3, \
         last_evidence = $4, last_bad_rows = $5, last_took_us = $6, last_note = $7, \
         confirmed_total = confirmed_total + $8, violated_total = violated_total + $9, \
@@ -104,7 +108,11 @@ pub(super) async fn attempted(conn: &mut Conn, ended: &Ended, at: DateTime<Utc>)
 }
 
 /// Closes the slots that a later confirmed one makes good.
-pub(super) async fn close_slots(conn: &mut Conn, series: i64, before: DateTime<Utc>) -> Result<(), Trouble> {
+pub(super) async fn close_slots(
+    conn: &mut Conn,
+    series: i64,
+    before: DateTime<Utc>,
+) -> Result<(), Trouble> {
     const CLOSE: &str = "UPDATE entries SET live = 0, wake_at = NULL WHERE series = $1 \
         AND live = 1 AND kind = 'slot' AND start_at < $2 AND state = 'recorded'";
     conn.run(CLOSE, args![series, before]).await.map(drop)

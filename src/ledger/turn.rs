@@ -13,7 +13,7 @@ use crate::ledger::entry::{Entry, Newest, Times, cause_of, kind_word, said_word,
 use crate::ledger::tally::{attempted, close_slots, is_open, weigh};
 use crate::ledger::{
     Candidate, Ended, Happened, RowKey, StoreSettings, Terms, Told, Trouble, Turned, Work, claim,
-    draw, generation, promise,
+    draw, moving, promise,
 };
 
 /// How many rows lapse in one transaction.
@@ -45,7 +45,7 @@ pub(super) async fn turn(
     turning.read_active().await?;
     turning.record_all().await?;
     turning.lapse().await?;
-    generation::settle_lists(&mut turning).await?;
+    moving::settle_lists(&mut turning).await?;
     promise::keep_all(&mut turning).await?;
     claim::hold_all(&mut turning).await?;
     turning.weigh_all().await?;
@@ -191,14 +191,14 @@ impl<'a> Turning<'a> {
         let mut keys = keys.collect::<Result<Vec<_>, _>>()?;
         keys.sort();
         let series = keys.iter().map(|key| key.series).collect();
-        let ours: BTreeSet<i64> =
-            self.conn.lock(series, Wait::Never).await?.into_iter().collect();
+        let ours: BTreeSet<i64> = self.conn.lock(series, Wait::Never).await?.into_iter().collect();
         for key in keys.into_iter().filter(|key| ours.contains(&key.series)) {
             let Some(entry) = Entry::find(self.conn, key).await? else { continue };
             let before = entry.row;
             let unseen = matches!(before.state, State::Waiting { last: None, .. });
             // Nothing kept us from looking but other work.
-            let shed = unseen && before.due >= self.work.watching_since && before.deadline <= self.now;
+            let shed =
+                unseen && before.due >= self.work.watching_since && before.deadline <= self.now;
             let row = if shed { before.put_off(Cause::Shed, before.deadline) } else { before };
             let row = row.at(self.now);
             let abandoned = matches!(before.state, State::Running { lease_until, .. } if lease_until <= self.now);
@@ -217,7 +217,11 @@ impl<'a> Turning<'a> {
             }
             self.write(&after).await?;
             // A waiver that ran out leaves the same row open again.
-            let was = if let State::Recorded(_) = before.state { None } else { is_open(&before, self.now) };
+            let was = if let State::Recorded(_) = before.state {
+                None
+            } else {
+                is_open(&before, self.now)
+            };
             self.opened(key, was, is_open(&row, self.now), &after).await?;
         }
         Ok(())
@@ -345,8 +349,10 @@ impl<'a> Turning<'a> {
         self.conn.run(GONE, args![self.now - chrono::TimeDelta::days(1)]).await?;
         let recent = self.now - lease(self.settings) * 2;
         let newest = self.conn.first(NEWEST, args![recent]).await?;
-        self.done.tz_release =
-            newest.map(|row| row.maybe_text(0).map(|t| t.map(str::to_owned))).transpose()?.flatten();
+        self.done.tz_release = newest
+            .map(|row| row.maybe_text(0).map(|t| t.map(str::to_owned)))
+            .transpose()?
+            .flatten();
         Ok(())
     }
 }

@@ -462,9 +462,7 @@ fn elsewhere(key: &str) -> Option<&'static str> {
         }
         "period" | "zones" | "zones_from" | "split" | "settle" => Some("it stands under `window`"),
         "every" | "cron" | "gap" | "fold" => Some("it stands under `schedule`"),
-        "reconcile" | "alertmanagers" | "heartbeat" => {
-            Some("this is not built yet")
-        }
+        "reconcile" | "alertmanagers" | "heartbeat" => Some("this is not built yet"),
         _ => None,
     }
 }

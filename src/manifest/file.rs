@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::domain::catalogue::Removed;
 use crate::domain::check::{Check, MaxRows, Severity};
 use crate::domain::duration;
 use crate::domain::fault::Fault;
@@ -13,14 +12,13 @@ use crate::domain::sql::{Binding, Engine, Query};
 use crate::manifest::calendar;
 use crate::manifest::document::{Document, Map, Place};
 use crate::manifest::expectation;
+use crate::manifest::identity::{TakenOut, removed, was};
 use crate::manifest::timing::Needs;
 use crate::manifest::yaml::Node;
 use crate::manifest::{Text, World};
 
 /// The keys of a file.
 pub(super) const FILE_KEYS: [&str; 5] = ["version", "owner", "defaults", "checks", "removed"];
-/// The keys of an entry under `removed`.
-pub(super) const REMOVED_KEYS: [&str; 2] = ["id", "because"];
 /// The keys of `defaults`.
 pub(super) const DEFAULTS_KEYS: [&str; 11] = [
     "source",
@@ -76,15 +74,6 @@ pub(super) struct Declared {
     pub(super) column: u64,
     /// Where its earlier id stands.
     pub(super) was_at: (u64, u64),
-}
-
-/// A check that its owner took out, with the place of its id.
-#[derive(Debug)]
-pub(super) struct TakenOut {
-    pub(super) removed: Removed,
-    pub(super) file: String,
-    pub(super) line: u64,
-    pub(super) column: u64,
 }
 
 /// What was read of a file.
@@ -167,30 +156,6 @@ fn read(doc: &mut Document<'_>, world: &World<'_>) -> (Vec<Declared>, Vec<TakenO
     (declared, removed)
 }
 
-/// Reads the checks that were taken out.
-fn removed(doc: &mut Document<'_>, node: &Node) -> Vec<TakenOut> {
-    let place = Place::Key(&Place::Root, "removed");
-    let Some(items) = doc.list(node, place) else { return Vec::new() };
-    let mut removed = Vec::new();
-    for (i, item) in items.iter().enumerate() {
-        let place = Place::Item(&place, i);
-        let Some(map) = doc.map(item, place, &REMOVED_KEYS) else { continue };
-        let id_node = required(doc, &map, place, "id");
-        let id = id_node.and_then(|n| doc.parsed(n, Place::Key(&place, "id"), CheckId::parse));
-        let because = required(doc, &map, place, "because")
-            .and_then(|n| doc.text(n, Place::Key(&place, "because")).map(|t| t.trim().to_owned()));
-        if let (Some(node), Some(id), Some(because)) = (id_node, id, because) {
-            removed.push(TakenOut {
-                removed: Removed { id, because },
-                file: doc.file().to_owned(),
-                line: node.line,
-                column: node.column,
-            });
-        }
-    }
-    removed
-}
-
 fn version(doc: &mut Document<'_>, map: &Map<'_>) {
     let place = Place::Key(&Place::Root, "version");
     match map.get("version") {
@@ -247,8 +212,7 @@ fn check(
         .and_then(|n| doc.text(n, Place::Key(&place, "why")).map(|t| t.trim().to_owned()));
     let severity = at("severity").and_then(|(n, p)| doc.word(n, p, &SEVERITIES));
     let owner = owner(doc, &map, place, defaults);
-    let mut all_labels = defaults.labels.clone();
-    all_labels.extend(at("labels").map(|(n, p)| labels(doc, n, p)).unwrap_or_default());
+    let own_labels = at("labels").map(|(n, p)| labels(doc, n, p)).unwrap_or_default();
     let runbook = at("runbook").and_then(|(n, p)| doc.parsed(n, p, http_url));
     let own_timeout = at("timeout").and_then(|(n, p)| doc.parsed(n, p, timeout));
     let max_rows = at("max_rows").map_or(Some(MaxRows::default()), |(n, p)| max_rows(doc, n, p));
@@ -290,7 +254,7 @@ fn check(
             why: why?,
             owner: owner?,
             severity: severity.or(defaults.severity).unwrap_or(Severity::Warning),
-            labels: all_labels,
+            labels: defaults.labels.clone().into_iter().chain(own_labels).collect(),
             runbook: runbook.or_else(|| defaults.runbook.clone()),
             source,
             query: query?,
@@ -310,22 +274,6 @@ fn check(
             line: id_node?.line,
         },
     })
-}
-
-/// Reads the earlier id of a check.
-fn was(
-    doc: &mut Document<'_>,
-    node: &Node,
-    place: Place<'_>,
-    id: Option<&CheckId>,
-) -> Option<CheckId> {
-    let was = doc.parsed(node, place, CheckId::parse)?;
-    if Some(&was) == id {
-        let hint = "remove it, or write the id that it had before".to_owned();
-        doc.fault(node, place, "this is its id still", Some(hint));
-        return None;
-    }
-    Some(was)
 }
 
 /// Reads who answers for a check, itself or by its file.

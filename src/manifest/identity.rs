@@ -5,7 +5,62 @@ use std::collections::BTreeMap;
 use crate::domain::catalogue::Removed;
 use crate::domain::check::Check;
 use crate::domain::fault::Fault;
-use crate::manifest::file::{Declared, TakenOut};
+use crate::domain::name::CheckId;
+use crate::manifest::document::{Document, Place};
+use crate::manifest::file::{Declared, required};
+use crate::manifest::yaml::Node;
+
+/// The keys of an entry under `removed`.
+pub(super) const REMOVED_KEYS: [&str; 2] = ["id", "because"];
+
+/// A check that its owner took out, with the place of its id.
+#[derive(Debug)]
+pub(super) struct TakenOut {
+    pub(super) removed: Removed,
+    pub(super) file: String,
+    pub(super) line: u64,
+    pub(super) column: u64,
+}
+
+/// Reads the checks that were taken out.
+pub(super) fn removed(doc: &mut Document<'_>, node: &Node) -> Vec<TakenOut> {
+    let place = Place::Key(&Place::Root, "removed");
+    let Some(items) = doc.list(node, place) else { return Vec::new() };
+    let mut removed = Vec::new();
+    for (i, item) in items.iter().enumerate() {
+        let place = Place::Item(&place, i);
+        let Some(map) = doc.map(item, place, &REMOVED_KEYS) else { continue };
+        let id_node = required(doc, &map, place, "id");
+        let id = id_node.and_then(|n| doc.parsed(n, Place::Key(&place, "id"), CheckId::parse));
+        let because = required(doc, &map, place, "because")
+            .and_then(|n| doc.text(n, Place::Key(&place, "because")).map(|t| t.trim().to_owned()));
+        if let (Some(node), Some(id), Some(because)) = (id_node, id, because) {
+            removed.push(TakenOut {
+                removed: Removed { id, because },
+                file: doc.file().to_owned(),
+                line: node.line,
+                column: node.column,
+            });
+        }
+    }
+    removed
+}
+
+/// Reads the earlier id of a check.
+pub(super) fn was(
+    doc: &mut Document<'_>,
+    node: &Node,
+    place: Place<'_>,
+    id: Option<&CheckId>,
+) -> Option<CheckId> {
+    let was = doc.parsed(node, place, CheckId::parse)?;
+    if Some(&was) == id {
+        let hint = "remove it, or write the id that it had before".to_owned();
+        doc.fault(node, place, "this is its id still", Some(hint));
+        return None;
+    }
+    Some(was)
+}
 
 /// Keeps the checks whose identity is sound, and those that are gone, and records the others.
 pub(super) fn settle(
@@ -48,7 +103,8 @@ pub(super) fn settle(
         } else if let Some(heir) = heirs.get(id) {
             Some(format!("`{id}` is removed here, and `{heir}` goes on with its history"))
         } else {
-            gone.insert(id.to_owned(), place).map(|before| format!("`{id}` is removed already: {before}"))
+            gone.insert(id.to_owned(), place)
+                .map(|before| format!("`{id}` is removed already: {before}"))
         };
         match trouble {
             Some(message) => {

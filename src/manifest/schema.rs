@@ -10,7 +10,8 @@ use crate::domain::timetable::{Fold, Gap};
 use crate::manifest::expectation::{
     EVIDENCE_KEYS, EXPECT_KEYS, FROM_KEYS, KEYS_KEYS, LIMIT_KEYS, ROW_LIMIT_KEYS, SAMPLES_KEYS,
 };
-use crate::manifest::file::{CHECK_KEYS, DEFAULTS_KEYS, FILE_KEYS, REMOVED_KEYS, SEVERITIES};
+use crate::manifest::file::{CHECK_KEYS, DEFAULTS_KEYS, FILE_KEYS, SEVERITIES};
+use crate::manifest::identity::REMOVED_KEYS;
 use crate::manifest::timing::{
     AFTER_MAX, ALERT_KEYS, CATCH_UP_KEYS, EXCEPT_KEYS, PAUSE_KEYS, SCHEDULE_KEYS, SPLITS,
     WINDOW_KEYS,

@@ -109,11 +109,7 @@ fn within(text: &str, shortest: Duration, longest: Duration) -> Result<Duration,
 }
 
 /// Reads `ledger`.
-pub(super) fn ledger(
-    doc: &mut Document<'_>,
-    root: &Map<'_>,
-    folder: &Path,
-) -> Option<LedgerEntry> {
+pub(super) fn ledger(doc: &mut Document<'_>, root: &Map<'_>, folder: &Path) -> Option<LedgerEntry> {
     const DAY: u64 = 86_400;
     let mut entry = LedgerEntry {
         dsn: Dsn::Sqlite(folder.join(LEDGER_FILE)),

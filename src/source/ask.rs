@@ -29,9 +29,9 @@ impl Ask {
     /// The smallest question that there is.
     pub(super) fn probe(engine: Engine) -> Self {
         const TIMEOUT: Duration = Duration::from_secs(5);
-        let query = Query::parse("select 1", engine, Binding::Nothing).expect("the smallest query reads");
-        let question =
-            Question { part: Part::Body, query, bounds: None, wanted: Wanted::OneValue };
+        let query =
+            Query::parse("select 1", engine, Binding::Nothing).expect("the smallest query reads");
+        let question = Question { part: Part::Body, query, bounds: None, wanted: Wanted::OneValue };
         let check = CheckId::parse("probe").expect("a short word is an id");
         Self { check, timeout: TIMEOUT, not_before: None, questions: vec![question] }
     }
@@ -41,7 +41,8 @@ impl Ask {
         match (self.not_before, theirs) {
             (Some(from), Some(theirs)) if theirs < from => {
                 let shown = theirs.format("%Y-%m-%dT%H:%M:%SZ");
-                let note = format!("by the database's clock it is {shown}, and the window is not over");
+                let note =
+                    format!("by the database's clock it is {shown}, and the window is not over");
                 Err(Doubt::new(Cause::Clock, note))
             }
             (Some(_) | None, _) => Ok(()),

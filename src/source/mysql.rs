@@ -113,7 +113,8 @@ impl MySql {
             opening(self.options.connect(), stop, |e| trouble::doubt(e, &Phase::Connecting))
                 .await?;
         let greeting = greet(&mut conn);
-        let Greeting { id, version, clock } = short(greeting, stop, |e| trouble::doubt(e, &Phase::Ours)).await?;
+        let Greeting { id, version, clock } =
+            short(greeting, stop, |e| trouble::doubt(e, &Phase::Ours)).await?;
         let known = self.inspected.lock().ok().and_then(|known| known.clone());
         let verdict = match known {
             Some(verdict) => verdict,
@@ -129,7 +130,12 @@ impl MySql {
         };
         verdict?;
         let maria = version.to_ascii_lowercase().contains("mariadb");
-        Ok(Session { conn, id, clock, flavour: if maria { Flavour::MariaDb } else { Flavour::MySql } })
+        Ok(Session {
+            conn,
+            id,
+            clock,
+            flavour: if maria { Flavour::MariaDb } else { Flavour::MySql },
+        })
     }
 
     fn judge_role(&self, powers: &[String]) -> Result<(), Doubt> {

@@ -24,9 +24,9 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::dial;
 use crate::domain::parameter::Bound;
 use crate::domain::verdict::{Cause, Doubt};
-use crate::dial;
 use crate::dsn::Server;
 use crate::source::ask::{Ask, Question, Reply};
 use crate::source::bind::{Prepared, Style, bind_typed};

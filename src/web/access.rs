@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -69,7 +69,7 @@ impl Access {
     }
 
     /// Says what somebody may do; nothing where he is nobody.
-    async fn role(self: &Self, headers: &HeaderMap) -> Option<RoleHeld> {
+    async fn role(&self, headers: &HeaderMap) -> Option<RoleHeld> {
         let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         let Some(given) = given else {
             let open = self.viewer.is_none() && self.users.is_empty();
@@ -158,7 +158,6 @@ pub(super) async fn guard(State(shared): Here, mut request: Request, next: Next)
         return ([(header::WWW_AUTHENTICATE, challenge)], problem).into_response();
     };
     request.extensions_mut().insert(role);
-    drop(Arc::clone(&shared));
     next.run(request).await
 }
 

@@ -26,7 +26,8 @@ struct Words(serde_json::Map<String, Value>);
 
 impl Words {
     async fn read(request: Request, known: &[&str]) -> Result<Self, Problem> {
-        let too_large = |_| Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "an order is 64 KiB at most");
+        let too_large =
+            |_| Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "an order is 64 KiB at most");
         let body = to_bytes(request.into_body(), BODY_MAX).await.map_err(too_large)?;
         let value: Value = serde_json::from_slice(&body)
             .map_err(|error| Problem::bad(format!("this is not JSON: {error}")))?;
@@ -69,7 +70,9 @@ impl Words {
         let (check, owner) = (self.text("check")?, self.text("owner")?);
         let zones = self.list("zones")?;
         if check.is_none() && owner.is_none() {
-            return Err(Problem::bad("name a `check` or an `owner`: nothing is ordered for everybody"));
+            return Err(Problem::bad(
+                "name a `check` or an `owner`: nothing is ordered for everybody",
+            ));
         }
         let ids: Vec<&str> = picture.series.iter().map(|s| s.check.id.as_str()).collect();
         if let Some(unknown) = check.filter(|check| !ids.contains(check)) {
@@ -87,7 +90,8 @@ impl Words {
                 && (zones.is_empty() || zones.contains(&zone))
         };
         let rows = picture.series.iter().filter(fits).map(|series| {
-            let from = from.map_or(Ok(DateTime::UNIX_EPOCH), |text| bound(text, series, Side::From))?;
+            let from =
+                from.map_or(Ok(DateTime::UNIX_EPOCH), |text| bound(text, series, Side::From))?;
             let to = to.map_or(Ok(far()), |text| bound(text, series, Side::To))?;
             Ok((series.record.id, from, to))
         });
@@ -97,7 +101,13 @@ impl Words {
         }
         let shown = |name: &str, value: Option<&str>| value.map(|value| format!("{name} {value}"));
         let zones = (!zones.is_empty()).then(|| format!("zones {}", zones.join(", ")));
-        let words = [shown("check", check), shown("owner", owner), zones, shown("from", from), shown("to", to)];
+        let words = [
+            shown("check", check),
+            shown("owner", owner),
+            zones,
+            shown("from", from),
+            shown("to", to),
+        ];
         let words = words.into_iter().flatten().collect::<Vec<_>>().join(", ");
         Ok(Selected { rows, words })
     }
@@ -129,7 +139,7 @@ fn bound(text: &str, series: &SeriesHealth, side: Side) -> Result<DateTime<Utc>,
     Ok(series.home.rules.day_start(date))
 }
 
-fn answer(touched: Result<Touched, NotTaken>, words: String) -> Result<Json, Problem> {
+fn answer(touched: Result<Touched, NotTaken>, words: &str) -> Result<Json, Problem> {
     let unavailable = |why: String| Problem::new(StatusCode::SERVICE_UNAVAILABLE, why);
     match touched {
         Ok(Ok(rows)) => {
@@ -148,7 +158,7 @@ pub(super) async fn rerun(State(shared): Here, request: Request) -> Result<Json,
     let selected = words.selected(&shared.picture())?;
     let by = words.text("by")?.unwrap_or("operator").to_owned();
     let shown = selected.words.clone();
-    answer(shared.door.orders.rerun(selected, by).await, shown)
+    answer(shared.door.orders.rerun(selected, by).await, &shown)
 }
 
 /// Vouches for rows that are open.
@@ -172,7 +182,7 @@ pub(super) async fn waive(State(shared): Here, request: Request) -> Result<Json,
         until,
     };
     let shown = selected.words.clone();
-    answer(shared.door.orders.waive(selected, waiver).await, shown)
+    answer(shared.door.orders.waive(selected, waiver).await, &shown)
 }
 
 /// Has the catalogue loaded anew.

@@ -172,24 +172,27 @@ pub(super) async fn status(State(shared): Here) -> Json {
         "new": count("new"),
         "paused": count("paused"),
     });
-    Json(StatusCode::OK, json!({
-        "format": 1,
-        "version": env!("CARGO_PKG_VERSION"),
-        "as_of": instant(picture.as_of),
-        "ready": picture.unready().is_none(),
-        "not_ready": picture.unready(),
-        "ledger": ledger_json(&picture),
-        "generation": picture.generation.as_ref().map(|generation| json!({
-            "id": generation.id,
-            "digest": generation.digest,
-            "checks": generation.checks,
-            "loaded_at": instant(generation.loaded_at),
-            "loaded_by": generation.loaded_by,
-        })),
-        "last_load": load_json(&picture.last_load),
-        "sources": sources,
-        "summary": summary,
-    }))
+    Json(
+        StatusCode::OK,
+        json!({
+            "format": 1,
+            "version": env!("CARGO_PKG_VERSION"),
+            "as_of": instant(picture.as_of),
+            "ready": picture.unready().is_none(),
+            "not_ready": picture.unready(),
+            "ledger": ledger_json(&picture),
+            "generation": picture.generation.as_ref().map(|generation| json!({
+                "id": generation.id,
+                "digest": generation.digest,
+                "checks": generation.checks,
+                "loaded_at": instant(generation.loaded_at),
+                "loaded_by": generation.loaded_by,
+            })),
+            "last_load": load_json(&picture.last_load),
+            "sources": sources,
+            "summary": summary,
+        }),
+    )
 }
 
 fn ledger_json(picture: &Snapshot) -> Value {

@@ -116,10 +116,8 @@ fn headers(doc: &mut Document<'_>, node: &Node) -> Option<Vec<(HeaderName, Heade
 fn tls(doc: &mut Document<'_>, node: &Node, folder: &Path) -> Option<Arc<ServerConfig>> {
     let place = Place::Key(&Place::Root, "tls_server_config");
     let map = doc.map(node, place, &TLS_KEYS)?;
-    let words = [
-        ("NoClientCert", ClientAuth::None),
-        ("RequireAndVerifyClientCert", ClientAuth::Require),
-    ];
+    let words =
+        [("NoClientCert", ClientAuth::None), ("RequireAndVerifyClientCert", ClientAuth::Require)];
     let auth = match map.get("client_auth_type") {
         Some(node) => doc.word(node, Place::Key(&place, "client_auth_type"), &words)?,
         None => ClientAuth::None,
@@ -173,10 +171,15 @@ fn server(
     let certificates = |path: &Path| -> Result<Vec<CertificateDer<'static>>, String> {
         let all = CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
         let all: Vec<_> = all.map_err(|e| format!("{}: {e}", path.display()))?;
-        if all.is_empty() { Err(format!("{} holds no certificate", path.display())) } else { Ok(all) }
+        if all.is_empty() {
+            Err(format!("{} holds no certificate", path.display()))
+        } else {
+            Ok(all)
+        }
     };
     let chain = certificates(cert)?;
-    let private = PrivateKeyDer::from_pem_file(key).map_err(|e| format!("{}: {e}", key.display()))?;
+    let private =
+        PrivateKeyDer::from_pem_file(key).map_err(|e| format!("{}: {e}", key.display()))?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let versions: &[&rustls::SupportedProtocolVersion] =
         if old { rustls::ALL_VERSIONS } else { &[&rustls::version::TLS13] };

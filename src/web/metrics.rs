@@ -5,7 +5,9 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use prometheus::proto::{Bucket, Histogram, Metric, MetricFamily, MetricType};
-use prometheus::{Encoder, Gauge, GaugeVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
+use prometheus::{
+    Encoder, Gauge, GaugeVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
+};
 
 use crate::domain::breaker::Breaker;
 use crate::engine::snapshot::{Counts, LAG_BOUNDS_MS, LastLoad, LedgerHealth, Snapshot};
@@ -48,7 +50,11 @@ fn text(picture: &Snapshot) -> Result<String, prometheus::Error> {
     let build = GaugeVec::new(Opts::new("build_info", "The program that runs."), &["version"])?;
     build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1.0);
     registry.register(Box::new(build))?;
-    gauge("ready", "Whether it looks, and can write down what it sees.", yes(picture.unready().is_none()))?;
+    gauge(
+        "ready",
+        "Whether it looks, and can write down what it sees.",
+        yes(picture.unready().is_none()),
+    )?;
     gauge(
         "engine_seen_timestamp_seconds",
         "When the engine last showed what it does.",

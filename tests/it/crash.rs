@@ -40,13 +40,20 @@ impl Plan {
 
 /// Zones over which the grid fans out: the number of series is what matters.
 const ZONES: [&str; 8] = [
-    "UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe",
-    "Pacific/Chatham", "Africa/Casablanca", "America/St_Johns",
+    "UTC",
+    "Europe/Berlin",
+    "America/New_York",
+    "Asia/Kolkata",
+    "Australia/Lord_Howe",
+    "Pacific/Chatham",
+    "Africa/Casablanca",
+    "America/St_Johns",
 ];
 
 fn checks(snapshots: usize) -> String {
     // Each attempt computes for some milliseconds, so that there is something to hit.
-    const WORK: &str = "with recursive c(i) as (select 1 union all select i + 1 from c where i < 4000) ";
+    const WORK: &str =
+        "with recursive c(i) as (select 1 union all select i + 1 from c where i < 4000) ";
     let mut yaml = "version: 1\nowner: tests\ndefaults: {source: data, schedule: {every: 1s}, \
                     result_by: 20s}\nchecks:\n"
         .to_owned();
@@ -117,7 +124,8 @@ fn play(database: Database, plan: &Plan, seed: u64) {
     );
     let site = Site::new(&settings, &checks(plan.snapshots));
     store.1.block_on(async {
-        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(site.path().join("data.db"));
+        let options =
+            sqlx::sqlite::SqliteConnectOptions::new().filename(site.path().join("data.db"));
         use sqlx::ConnectOptions as _;
         drop(options.create_if_missing(true).connect().await.unwrap());
     });

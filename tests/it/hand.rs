@@ -9,9 +9,9 @@ use allswell::clock::Clock;
 use allswell::domain::check::Check;
 use allswell::domain::judge::Judgement;
 use allswell::domain::name::SourceName;
+use allswell::domain::sql::Engine as Dialect;
 use allswell::domain::standing::Notice;
 use allswell::domain::succession::Removals;
-use allswell::domain::sql::Engine as Dialect;
 use allswell::domain::verdict::{Cause, Doubt, Verdict};
 use allswell::domain::window::ZonesFrom;
 use allswell::engine::attempt::{Attempted, Look};
@@ -50,7 +50,9 @@ impl Hand {
 }
 
 /// A database that says what a function says, at once.
-pub(crate) struct Oracle(pub(crate) Box<dyn Fn(&Check, &Look) -> Verdict + Send + Sync>);
+pub(crate) struct Oracle(Box<Answer>);
+
+type Answer = dyn Fn(&Check, &Look) -> Verdict + Send + Sync;
 
 impl Oracle {
     pub(crate) fn confirms() -> Self {
@@ -115,8 +117,7 @@ pub(crate) async fn engine(
 ) -> Engine<Oracle, Nobody> {
     let store = Store::open(store_settings(path, "hand")).await.unwrap();
     let queries = Arc::new(oracle);
-    let (mut engine, _) =
-        Engine::new(store, Arc::clone(&queries), Nobody, reading(), hand.clock());
+    let (mut engine, _) = Engine::new(store, Arc::clone(&queries), Nobody, reading(), hand.clock());
     engine.resume().await.unwrap();
     load(&mut engine, &queries, yaml).await;
     engine
@@ -146,7 +147,11 @@ pub(crate) async fn work_off(engine: &mut Engine<Oracle, Nobody>, hand: &Hand) {
 }
 
 /// Watches until an instant, jumping from due to due.
-pub(crate) async fn watch_until(engine: &mut Engine<Oracle, Nobody>, hand: &Hand, end: DateTime<Utc>) {
+pub(crate) async fn watch_until(
+    engine: &mut Engine<Oracle, Nobody>,
+    hand: &Hand,
+    end: DateTime<Utc>,
+) {
     work_off(engine, hand).await;
     while let Some(next) = engine.next_due().filter(|next| *next <= end) {
         hand.set(next.max(hand.now()));

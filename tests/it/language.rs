@@ -186,7 +186,22 @@ fn settings_are_as_strict_and_repeat_nothing_of_the_file() {
         ("sources: {'postgres://u:hunter2@h/d'}", "1 to 63"),
         ("sources: {db: {url: 'sqlite:x.db', hunter2, hunter2}}", "twice"),
         ("sources: {db: {url: 'postgres://a@h/d#hunter2'}}", "ignored"),
-        ("ledger: {url: hunter2}\nsources: {db: {url: 'sqlite:x.db'}}", "not known here"),
+        ("ledger: {url: hunter2}\nsources: {db: {url: 'sqlite:x.db'}}", "not an address"),
+        (
+            "ledger: {url: 'mysql://a@h/d'}\nsources: {db: {url: 'sqlite:x.db'}}",
+            "SQLite or PostgreSQL",
+        ),
+        ("ledger: {password: hunter2}\nsources: {db: {url: 'sqlite:x.db'}}", "as a reference"),
+        ("ledger: {retention: 3d}\nsources: {db: {url: 'sqlite:x.db'}}", "36d to 3660d"),
+        ("ledger: {lease: 10ms}\nsources: {db: {url: 'sqlite:x.db'}}", "1s to 10m"),
+        ("ledger: {}\nsources: {db: {url: 'sqlite:x.db'}}", "empty"),
+        ("web: {listen: hunter2}\nsources: {db: {url: 'sqlite:x.db'}}", "127.0.0.1:9847"),
+        ("web: {operator_token: hunter2}\nsources: {db: {url: 'sqlite:x.db'}}", "as a reference"),
+        ("web: {lisen: x}\nsources: {db: {url: 'sqlite:x.db'}}", "did you mean `listen`"),
+        ("web: {public_url: 'ftp://hunter2'}\nsources: {db: {url: 'sqlite:x.db'}}", "https://"),
+        ("web: {lifecycle: hunter2}\nsources: {db: {url: 'sqlite:x.db'}}", "`true` or `false`"),
+        ("grace: 2d\nsources: {db: {url: 'sqlite:x.db'}}", "0ms to 10m"),
+        ("heartbeat: {url: hunter2}\nsources: {db: {url: 'sqlite:x.db'}}", "not known here"),
     ];
     for (text, wanted) in cases {
         let text = Text { file: "allswell.yaml".into(), text: text.into() };

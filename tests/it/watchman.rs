@@ -39,7 +39,8 @@ impl Site {
     }
 
     pub(crate) fn settings(&self, settings: &str) {
-        let web = "web: {listen: \"127.0.0.1:0\", operator_token: \"${file:token}\", lifecycle: true}\n";
+        let web =
+            "web: {listen: \"127.0.0.1:0\", operator_token: \"${file:token}\", lifecycle: true}\n";
         let web = if settings.contains("web:") { "" } else { web };
         fs::write(self.path().join("allswell.yaml"), format!("{web}{settings}")).unwrap();
     }

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use tokio::sync::oneshot;
+
 use crate::domain::catalogue::Catalogue;
 use crate::domain::name::CheckId;
 use crate::domain::standing::Standing;
@@ -15,7 +17,9 @@ use crate::engine::ports::{Notices, Queries};
 use crate::engine::roster::{Roster, planned};
 use crate::engine::snapshot::{GenerationHealth, LastLoad};
 use crate::engine::watch::Engine;
-use crate::ledger::{Activation, Generation, Selected, SeriesRecord, Trouble, Turned, Waiver, Work};
+use crate::ledger::{
+    Activation, Generation, Selected, SeriesRecord, Trouble, Turned, Waiver, Work,
+};
 use crate::manifest::Text;
 
 /// How often a catalogue is tried again when another replica was faster.
@@ -23,16 +27,32 @@ const TRIES: u32 = 5;
 
 impl<Q: Queries, N: Notices> Engine<Q, N> {
     pub(super) async fn obey(&mut self, order: Order<Q>) {
-        // Who asked may be gone: the order holds all the same.
         match order {
-            Order::Load(load, reply) => drop(reply.send(self.load(*load).await)),
-            Order::Unreadable(why) => self.refuse(why),
-            Order::Rerun(selected, by, reply) => drop(reply.send(self.rerun(&selected, &by).await)),
+            Order::Load(load, reply) => {
+                let loaded = self.load(*load).await;
+                self.answer(reply, loaded);
+            }
+            Order::Unreadable(why, reply) => {
+                self.refuse(why);
+                self.answer(reply, ());
+            }
+            Order::Rerun(selected, by, reply) => {
+                let touched = self.rerun(&selected, &by).await;
+                self.answer(reply, touched);
+            }
             Order::Waive(selected, waiver, reply) => {
-                drop(reply.send(self.waive(&selected, &waiver).await));
+                let touched = self.waive(&selected, &waiver).await;
+                self.answer(reply, touched);
             }
         }
+    }
+
+    /// Answers who asked, once everybody can see what was done.
+    fn answer<T>(&mut self, reply: oneshot::Sender<T>, answer: T) {
         self.shown_at = None;
+        self.show();
+        // Who asked may be gone: the order holds all the same.
+        drop(reply.send(answer));
     }
 
     /// Begins with the generation that is active in the store, if there is one that reads here.
@@ -115,7 +135,8 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             }
             let records = self.store.series().await?;
             let running = self.running(&records, &catalogue);
-            let succession = succession(&running, &catalogue, removals).map_err(NotLoaded::Refused)?;
+            let succession =
+                succession(&running, &catalogue, removals).map_err(NotLoaded::Refused)?;
             let traits_of = |check: &Arc<crate::domain::check::Check>| {
                 (check.id.clone(), traits(check, &reading.engines))
             };
@@ -149,8 +170,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             next.checks().iter().map(|check| (&check.id, check.window.is_some())).collect();
         for record in records.iter().filter(|r| r.retired_at.is_none() || r.open_violated > 0) {
             let firing = |standing| matches!(standing, Standing::Firing { .. });
-            let fires =
-                firing(record.standings.violated) || firing(record.standings.unconfirmed);
+            let fires = firing(record.standings.violated) || firing(record.standings.unconfirmed);
             // What does not read here any more is taken to look as the next one does.
             let id = &record.check;
             let windowed = windowed.get(id).or_else(|| planned.get(id)).copied().unwrap_or(false);
@@ -174,10 +194,9 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             let check = self.roster.checks().find(|check| check.id == record.check);
             let Some(check) = check.cloned() else { continue };
             let standings = record.standings;
-            for (standing, alarm) in [
-                (standings.violated, Alarm::Violated),
-                (standings.unconfirmed, Alarm::Unconfirmed),
-            ] {
+            for (standing, alarm) in
+                [(standings.violated, Alarm::Violated), (standings.unconfirmed, Alarm::Unconfirmed)]
+            {
                 if let Standing::Firing { .. } = standing {
                     self.notices.tell(&check, record, Notice::Resolved(alarm));
                 }
@@ -262,7 +281,8 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             .collect();
         for id in &older {
             let Some(member) = self.roster.get(*id) else { continue };
-            let (Some(watermark), Some(_)) = (member.record.watermark, member.series.window()) else {
+            let (Some(watermark), Some(_)) = (member.record.watermark, member.series.window())
+            else {
                 continue;
             };
             let now = self.now();

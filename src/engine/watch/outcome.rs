@@ -1,0 +1,191 @@
+//! What comes of things: of an attempt, of a probe, of a turn of the ledger.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio::time::Instant;
+
+use crate::domain::backoff::{Draw, doubled};
+use crate::domain::breaker::Breaker;
+use crate::domain::name::{CheckId, SourceName};
+use crate::domain::verdict::Verdict;
+use crate::engine::ports::{Notices, Queries};
+use crate::engine::snapshot::LedgerHealth;
+use crate::engine::under_way::{About, Brought, ended};
+use crate::engine::watch::{AGAIN, CLOCKS_APART, Engine, REFILL};
+use crate::ledger::{Entry, Happened, Listing, Trouble, Turned, Work};
+
+impl<Q: Queries, N: Notices> Engine<Q, N> {
+    /// Takes note of what a task brought.
+    pub(super) fn take(&mut self, (about, brought): (About, Brought)) {
+        let now = self.now();
+        let draw = Draw::new(self.bits());
+        match (about, brought) {
+            (About::Source(name), brought) => {
+                let worked = matches!(brought, Brought::Probe(Ok(())));
+                self.breaker(&name, |breaker| breaker.probed(worked, now, draw));
+            }
+            (About::Row { key, epoch, generation, check, source, alone, .. }, brought) => {
+                let (attempted, began) = match brought {
+                    Brought::Attempt(attempted, began) => (attempted, began),
+                    Brought::List(zones, whole, attempted, began) => {
+                        self.list(&check, zones, whole);
+                        (attempted, began)
+                    }
+                    Brought::Probe(_) => return,
+                };
+                let trouble = match &attempted.judgement.verdict {
+                    Verdict::Unconfirmed(doubt) => Some(doubt.cause),
+                    Verdict::Confirmed | Verdict::Violated(_) => None,
+                };
+                if let Some(gate) = self.gates.get_mut(&source) {
+                    gate.running = gate.running.saturating_sub(1);
+                    gate.attempts += 1;
+                    gate.budget.earn();
+                    if let Some(cause) = trouble {
+                        *gate.unconfirmed.entry(cause).or_default() += 1;
+                    }
+                }
+                // Who asks two databases does not say which of them it was.
+                if alone || trouble.is_none() {
+                    self.breaker(&source, |breaker| breaker.after(trouble, &check, now, draw));
+                }
+                self.ended.push(ended((key, epoch, generation), &attempted, began));
+            }
+        }
+    }
+
+    fn list(&mut self, check: &CheckId, zones: Vec<String>, whole: bool) {
+        let Some(traits) = self.roster.traits(check).cloned() else { return };
+        if !zones.is_empty() {
+            self.listings.push(Listing { check: check.clone(), zones, whole, traits });
+        }
+    }
+
+    /// Moves a breaker, and remembers where it opens or closes.
+    fn breaker(&mut self, name: &SourceName, next: impl FnOnce(Breaker) -> Breaker) {
+        let Some(gate) = self.gates.get_mut(name) else { return };
+        let before = gate.breaker.is_closed();
+        gate.breaker = next(std::mem::take(&mut gate.breaker));
+        let after = gate.breaker.is_closed();
+        if before != after {
+            let word = |closed: bool| if closed { "closed" } else { "open" };
+            let note = if after {
+                format!("source `{name}` answers again")
+            } else {
+                format!("source `{name}` failed again and again; it is probed")
+            };
+            if after {
+                tracing::info!(source = %name, "{note}");
+            } else {
+                tracing::warn!(source = %name, "{note}");
+            }
+            self.events.push(Happened {
+                kind: "breaker",
+                check: None,
+                tz: None,
+                was: word(before).to_owned(),
+                becomes: word(after).to_owned(),
+                note,
+            });
+        }
+    }
+
+    /// The ledger took a turn.
+    pub(super) fn up(&mut self, host: DateTime<Utc>, store: DateTime<Utc>) {
+        let before = self.skew;
+        self.skew = if self.store.is_shared() { store - host } else { TimeDelta::zero() };
+        let apart = (self.skew - before).abs() > CLOCKS_APART;
+        if apart && self.counts.turns > 1 {
+            self.counts.clock_steps += 1;
+            tracing::warn!(apart_s = self.skew.num_seconds(), "the host's clock was set");
+        }
+        if let LedgerHealth::Down { since, .. } = &self.ledger {
+            tracing::info!("the ledger is back, after {} s", (host - *since).num_seconds());
+            self.ledger = LedgerHealth::Up;
+            // Until now nothing could be looked at: what is late is missed, not shed.
+            self.watching_since = store;
+            self.shown_at = None;
+        }
+        self.failures = 0;
+        self.again_at = None;
+    }
+
+    /// The ledger failed: what was to be written is written when it is back.
+    pub(super) fn down(&mut self, work: Work, trouble: &Trouble) {
+        let Work { ended, listings, events, .. } = work;
+        self.ended.splice(0..0, ended);
+        self.listings.splice(0..0, listings);
+        self.events.splice(0..0, events);
+        self.counts.failed_turns += 1;
+        self.failures = self.failures.saturating_add(1);
+        if self.ledger == LedgerHealth::Up {
+            tracing::error!(%trouble, "the ledger failed: nothing is called healthy until it is back");
+        }
+        let since = match self.ledger {
+            LedgerHealth::Up => self.clock.now(),
+            LedgerHealth::Down { since, .. } => since,
+        };
+        self.ledger = LedgerHealth::Down { since, why: trouble.to_string() };
+        let pause = doubled(AGAIN.0, AGAIN.1, self.failures);
+        let pause = Draw::new(self.bits()).of(pause).to_std().unwrap_or_default();
+        self.again_at = Some(Instant::now() + pause.max(Duration::from_millis(20)));
+        self.shown_at = None;
+    }
+
+    /// Takes over what the ledger did.
+    pub(super) async fn apply(&mut self, work: Work, turned: Turned) {
+        let now = turned.now;
+        if work.renew {
+            self.renew_at = Instant::now() + self.store.lease() / 3;
+            self.newest_rules = turned.tz_release;
+        }
+        for promise in &work.promises {
+            if turned.contended.contains(&promise.series) {
+                self.roster.put_off(promise.series, now + TimeDelta::milliseconds(100));
+            } else {
+                self.roster.kept(promise, now);
+            }
+        }
+        for record in turned.series {
+            self.roster.admit(record, &self.reading.zones, now);
+        }
+        for told in &turned.told {
+            if let Some(member) = self.roster.get(told.series) {
+                self.notices.tell(&member.series.check, &member.record, told.notice);
+            }
+        }
+        for (count, more) in self.counts.recorded.iter_mut().zip(turned.recorded) {
+            *count += more;
+        }
+        self.counts.fenced += turned.fenced;
+        self.counts.lapsed += turned.lapsed;
+        let generation = self.generation.as_ref().map_or(0, |generation| generation.id);
+        for claim in turned.claims {
+            let row = &claim.entry.row;
+            let lag = (now - row.due).num_microseconds().unwrap_or(0).max(0).unsigned_abs();
+            if row.vain == 0 && row.recorded().is_none() {
+                self.counts.began(lag);
+            }
+            self.begin(&claim.entry, generation);
+        }
+        for (source, candidates) in turned.candidates {
+            let name = SourceName::parse(&source).ok();
+            if let Some(gate) = name.and_then(|name| self.gates.get_mut(&name)) {
+                gate.refill(candidates, REFILL, now);
+            }
+        }
+        if turned.active != generation && turned.active != 0 {
+            self.follow().await;
+        }
+    }
+
+    fn begin(&mut self, entry: &Entry, generation: i64) {
+        let Some(member) = self.roster.get(entry.series) else { return };
+        let source = SourceName::parse(&entry.source);
+        if let Some(gate) = source.ok().and_then(|name| self.gates.get_mut(&name)) {
+            gate.running += 1;
+        }
+        self.under_way.attempt(entry, member, generation);
+    }
+}

@@ -1,0 +1,320 @@
+//! Series on their way from one generation to the next: new ones begin, renamed ones go on, those
+//! that mean something else are proved again, those that are gone take their rows along.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::domain::life::{Recorded, Row, Ruling, Said, State};
+use crate::domain::name::CheckId;
+use crate::domain::succession::Succession;
+use crate::domain::verdict::Cause;
+use crate::ledger::conn::{Conn, args};
+use crate::ledger::entry::{Entry, Newest, Times, columns};
+use crate::ledger::tally::{series_columns, weigh};
+use crate::ledger::turn::{Turning, event, standing_event};
+use crate::ledger::{
+    Activation, Happened, Role, SeriesRecord, StoreSettings, Terms, Told, Traits, Trouble,
+};
+
+/// Series that are on their way from one generation to the next.
+pub(super) struct Moving<'a> {
+    pub(super) conn: &'a mut Conn,
+    pub(super) settings: &'a StoreSettings,
+    pub(super) now: DateTime<Utc>,
+}
+
+/// A series as it stands before the move.
+struct Known {
+    id: i64,
+    role: String,
+    meaning: String,
+    presentation: String,
+    retired: bool,
+}
+
+impl Moving<'_> {
+    pub(super) async fn tell(
+        &mut self,
+        kind: &'static str,
+        check: Option<&str>,
+        tz: Option<&str>,
+        was: &str,
+        becomes: &str,
+        note: String,
+    ) -> Result<(), Trouble> {
+        let (was, becomes) = (was.to_owned(), becomes.to_owned());
+        let (check, tz) = (check.map(str::to_owned), tz.map(str::to_owned));
+        let happened = Happened { kind, check, tz, was, becomes, note };
+        event(self.conn, self.settings, self.now, &happened, None).await
+    }
+
+    pub(super) async fn store(&mut self, activation: &Activation) -> Result<i64, Trouble> {
+        const AGAIN: &str = "UPDATE generations SET active = 1 WHERE id = \
+            (SELECT MAX(id) FROM generations WHERE digest = $1) RETURNING id";
+        const ADD: &str = "INSERT INTO generations (digest, text, tz_release, loaded_at, \
+            loaded_by, active) VALUES ($1, $2, $3, $4, $5, 1) RETURNING id";
+        let digest = activation.digest.as_str();
+        if let Some(row) = self.conn.first(AGAIN, args![digest]).await? {
+            return row.int(0);
+        }
+        let (text, tz) = (activation.text.as_str(), activation.tz_release.as_str());
+        let values = args![digest, text, tz, self.now, activation.loaded_by.as_str()];
+        let row = self.conn.first(ADD, values).await?;
+        row.ok_or_else(|| Trouble::odd("a generation was not stored"))?.int(0)
+    }
+
+    /// Renames, removes and turns checks.
+    pub(super) async fn succeed(&mut self, succession: &Succession) -> Result<(), Trouble> {
+        const RENAME: &str = "UPDATE series SET check_id = $1, changed_at = $2 WHERE check_id = $3";
+        const OF_CHECK: &str = "SELECT id FROM series WHERE check_id = $1 AND retired_at IS NULL";
+        const ANEW: &str = "UPDATE series SET watermark = NULL, since = $1, confirmed_at = NULL, \
+            confirmed_slot = NULL, lease_until = NULL, changed_at = $1 WHERE id = $2";
+        for (was, id) in &succession.renamed {
+            self.conn.run(RENAME, args![id.as_str(), self.now, was.as_str()]).await?;
+            self.tell("check", Some(id.as_str()), None, was.as_str(), id.as_str(), String::new())
+                .await?;
+        }
+        let gone = succession.gone.iter().map(|(id, because)| (id, because.clone(), true));
+        let turned = succession.turned.iter().map(|id| (id, None, false));
+        for (id, because, is_gone) in gone.chain(turned) {
+            for row in self.conn.all(OF_CHECK, args![id.as_str()]).await? {
+                let series = row.int(0)?;
+                self.remove_rows(series).await?;
+                if is_gone {
+                    self.retire(series).await?;
+                } else {
+                    self.conn.run(ANEW, args![self.now, series]).await?;
+                }
+            }
+            let becomes = if is_gone { "removed" } else { "turned" };
+            let note = because.unwrap_or_default();
+            self.tell("check", Some(id.as_str()), None, "running", becomes, note).await?;
+        }
+        Ok(())
+    }
+
+    /// Closes what is open of a series whose check is gone: somebody accepted that.
+    async fn remove_rows(&mut self, series: i64) -> Result<(), Trouble> {
+        const LIVE: &str =
+            concat!("SELECT ", columns!(), " FROM entries WHERE series = $1 AND live = 1");
+        for record in self.conn.all(LIVE, args![series]).await? {
+            let entry = Entry::read(&record)?;
+            let said = Said::Unconfirmed(Cause::Missed);
+            let missed = Recorded { said, at: self.now, tried: self.now };
+            let recorded = entry.row.recorded().unwrap_or(missed);
+            let (state, ruling) = (State::Recorded(recorded), Ruling::Removed);
+            let row = Row { state, ruling, epoch: entry.row.epoch + 1, ..entry.row };
+            let entry = Entry { row, owner: None, asked: false, reproof_by: None, ..entry };
+            let times = Times { wake_at: None, lapse_at: None, live: false };
+            entry.write(self.conn, &times).await?;
+        }
+        let mut told: Vec<Told> = Vec::new();
+        weigh(self.conn, series, None, self.now, &mut told).await?;
+        for told in told {
+            standing_event(self.conn, self.settings, self.now, series, told.notice).await?;
+        }
+        Ok(())
+    }
+
+    async fn retire(&mut self, series: i64) -> Result<(), Trouble> {
+        const RETIRE: &str = "UPDATE series SET retired_at = $1, changed_at = $1 WHERE id = $2";
+        self.conn.run(RETIRE, args![self.now, series]).await.map(drop)
+    }
+
+    async fn known(
+        &mut self,
+        check: Option<&str>,
+    ) -> Result<BTreeMap<(String, String), Known>, Trouble> {
+        const ALL: &str =
+            "SELECT check_id, tz, id, role, meaning, presentation, retired_at FROM series";
+        const ONE: &str = "SELECT check_id, tz, id, role, meaning, presentation, retired_at \
+                           FROM series WHERE check_id = $1";
+        let rows = match check {
+            Some(check) => self.conn.all(ONE, args![check]).await?,
+            None => self.conn.all(ALL, Vec::new()).await?,
+        };
+        let known = rows.iter().map(|row| {
+            let known = Known {
+                id: row.int(2)?,
+                role: row.text(3)?.to_owned(),
+                meaning: row.text(4)?.to_owned(),
+                presentation: row.text(5)?.to_owned(),
+                retired: row.maybe_int(6)?.is_some(),
+            };
+            Ok(((row.text(0)?.to_owned(), row.text(1)?.to_owned()), known))
+        });
+        known.collect()
+    }
+
+    /// Brings the series of the store to those that are declared.
+    pub(super) async fn settle(&mut self, activation: &Activation) -> Result<(), Trouble> {
+        let known = self.known(None).await?;
+        let mut wanted: BTreeSet<(String, String)> = BTreeSet::new();
+        for planned in &activation.series {
+            let name = (planned.check.as_str().to_owned(), planned.tz.clone().unwrap_or_default());
+            if let Some(traits) = activation.checks.get(&planned.check) {
+                let tz_release = &activation.tz_release;
+                self.want(known.get(&name), &name, planned.role, traits, tz_release).await?;
+            }
+            wanted.insert(name);
+        }
+        for ((check, tz), known) in known.iter().filter(|(name, _)| !wanted.contains(name)) {
+            let traits = CheckId::parse(check).ok().and_then(|id| activation.checks.get(&id));
+            match traits {
+                // Its list will say whether it is still there.
+                Some(traits) if traits.listed && !tz.is_empty() => {
+                    if !known.retired {
+                        self.refresh(known, traits).await?;
+                    }
+                }
+                Some(_) if !known.retired => {
+                    self.retire(known.id).await?;
+                    let note =
+                        "its check names it no more; what is open of it stays open".to_owned();
+                    self.tell("series", Some(check), Some(tz), "running", "vanished", note).await?;
+                }
+                Some(_) | None => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes sure that a series is there, and means what it should.
+    async fn want(
+        &mut self,
+        known: Option<&Known>,
+        (check, tz): &(String, String),
+        role: Role,
+        traits: &Traits,
+        tz_release: &str,
+    ) -> Result<(), Trouble> {
+        const ADD: &str = "INSERT INTO series (check_id, tz, role, meaning, presentation, \
+            tz_release, since, changed_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $7)";
+        const REVIVE: &str = "UPDATE series SET retired_at = NULL, watermark = NULL, since = $1, \
+            changed_at = $1, tz_release = $2 WHERE id = $3";
+        const ROLE: &str = "UPDATE series SET role = $1, watermark = NULL WHERE id = $2";
+        let role = if role == Role::List { "list" } else { "data" };
+        let Some(known) = known else {
+            let (meaning, presentation) = (traits.meaning.as_str(), traits.presentation.as_str());
+            let values = args![
+                check.as_str(),
+                tz.as_str(),
+                role,
+                meaning,
+                presentation,
+                tz_release,
+                self.now,
+            ];
+            self.conn.run(ADD, values).await?;
+            return Ok(());
+        };
+        if known.retired {
+            self.conn.run(REVIVE, args![self.now, tz_release, known.id]).await?;
+        }
+        if known.role != role {
+            self.conn.run(ROLE, args![role, known.id]).await?;
+        }
+        self.refresh(known, traits).await
+    }
+
+    /// Has a series proved again where it means something else, and asked anew where it is asked
+    /// otherwise.
+    async fn refresh(&mut self, known: &Known, traits: &Traits) -> Result<(), Trouble> {
+        const NAME: &str = "UPDATE series SET meaning = $1, presentation = $2, changed_at = $3 \
+            WHERE id = $4";
+        const ASK: &str = "UPDATE entries SET source = $1, priority = $2 WHERE series = $3 \
+            AND live = 1";
+        const RESUME: &str = "UPDATE entries SET not_before = $1, wake_at = $1 WHERE series = $2 \
+            AND live = 1 AND state = 'waiting' AND waits_for = 'paused'";
+        if known.meaning == traits.meaning && known.presentation == traits.presentation {
+            return Ok(());
+        }
+        let (meaning, presentation) = (traits.meaning.as_str(), traits.presentation.as_str());
+        self.conn.run(NAME, args![meaning, presentation, self.now, known.id]).await?;
+        let values = args![traits.source.as_str(), traits.priority, known.id];
+        self.conn.run(ASK, values).await?;
+        self.conn.run(RESUME, args![self.now, known.id]).await?;
+        if known.meaning != traits.meaning {
+            self.prove_again(known.id, traits.patience).await?;
+        }
+        Ok(())
+    }
+
+    /// What is open is tried at once, and so is the last row that is not; until that is proved under
+    /// the new meaning, the old proof speaks for no longer than a new one may take.
+    async fn prove_again(&mut self, series: i64, patience: TimeDelta) -> Result<(), Trouble> {
+        const RUNNING: &str = concat!(
+            "SELECT ",
+            columns!(),
+            " FROM entries WHERE series = $1 AND live = 1 AND state = 'running'"
+        );
+        const OPEN: &str = "UPDATE entries SET asked = 1, wake_at = $1 WHERE series = $2 \
+            AND live = 1 AND state = 'recorded'";
+        const LAST: &str = "UPDATE entries SET asked = 1, wake_at = $1, live = 1, reproof_by = $2 \
+            WHERE series = $3 AND state = 'recorded' AND start_at = (SELECT MAX(start_at) \
+            FROM entries WHERE series = $3 AND state = 'recorded')";
+        const CAP: &str = "UPDATE series SET lease_until = CASE WHEN lease_until > $1 THEN $1 \
+            ELSE lease_until END WHERE id = $2";
+        for record in self.conn.all(RUNNING, args![series]).await? {
+            // Whoever attempts it asks what is not asked any more: he is fenced off.
+            let entry = Entry::read(&record)?;
+            let row = &entry.row;
+            let state = match row.recorded() {
+                Some(before) => State::Recorded(before),
+                None => State::Waiting { not_before: self.now, last: Some(Cause::Interrupted) },
+            };
+            let row = Row { state, epoch: row.epoch + 1, ..*row };
+            let entry = Entry { row, owner: None, asked: true, ..entry };
+            let terms =
+                Terms { after: 1, next_due: None, next_deadline: self.now, age: TimeDelta::zero() };
+            let times = Times::of(&entry, &terms, Newest::Yes, self.now);
+            entry.write(self.conn, &times).await?;
+        }
+        let until = self.now + patience;
+        self.conn.run(OPEN, args![self.now, series]).await?;
+        self.conn.run(LAST, args![self.now, until, series]).await?;
+        self.conn.run(CAP, args![until, series]).await?;
+        Ok(())
+    }
+}
+
+/// Brings the series of checks that fan out over lists to what the lists say.
+pub(super) async fn settle_lists(turning: &mut Turning<'_>) -> Result<(), Trouble> {
+    let Turning { conn, settings, work, now, .. } = turning;
+    let mut moving = Moving { conn, settings, now: *now };
+    let mut changed: Vec<String> = Vec::new();
+    for listing in &work.listings {
+        let check = listing.check.as_str();
+        let known = moving.known(Some(check)).await?;
+        let zones: BTreeSet<&str> = listing.zones.iter().map(String::as_str).collect();
+        for zone in &zones {
+            let name = (check.to_owned(), (*zone).to_owned());
+            let there = known.get(&name);
+            if there.is_none_or(|known| known.retired) {
+                moving.want(there, &name, Role::Data, &listing.traits, &work.tz_release).await?;
+                let note = "its list names it".to_owned();
+                moving.tell("series", Some(check), Some(zone), "", "appeared", note).await?;
+                changed.push(check.to_owned());
+            }
+        }
+        let vanished = known.iter().filter(|((_, tz), known)| {
+            listing.whole && !known.retired && !tz.is_empty() && !zones.contains(tz.as_str())
+        });
+        for ((_, tz), known) in vanished {
+            moving.retire(known.id).await?;
+            let note = "its list names it no more; what was due by now is looked at".to_owned();
+            moving.tell("series", Some(check), Some(tz), "running", "vanished", note).await?;
+            changed.push(check.to_owned());
+        }
+    }
+    const OF_CHECK: &str =
+        concat!("SELECT ", series_columns!(), " FROM series WHERE check_id = $1");
+    changed.dedup();
+    for check in changed {
+        for record in turning.conn.all(OF_CHECK, args![check]).await? {
+            turning.done.series.push(SeriesRecord::read(&record)?);
+        }
+    }
+    Ok(())
+}

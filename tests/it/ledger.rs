@@ -1,0 +1,557 @@
+//! The ledger, held to the same promises on SQLite and on PostgreSQL.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use allswell::clock;
+use allswell::domain::agenda::{Batch, Due, Fate, Owed, Target};
+use allswell::domain::life::{Kind, Said};
+use allswell::domain::name::CheckId;
+use allswell::domain::sql::Engine;
+use allswell::domain::standing::{Lease, Notice, Standing};
+use allswell::domain::succession::Succession;
+use allswell::domain::verdict::Cause;
+use allswell::domain::window::{Span, Window};
+use allswell::domain::zone::Offset;
+use allswell::dsn::Dsn;
+use allswell::ledger::{
+    Activation, Candidate, Claim, Ended, Offer, Planned, Promise, Role, RowKey, Selected,
+    SeriesRecord, Store, StoreSettings, Terms, Traits, Trouble, Turned, Waiver, Wanted, Work,
+};
+use chrono::{DateTime, TimeDelta, Utc};
+use secrecy::SecretString;
+
+use crate::lab::{Database, Other};
+
+const ENGINES: [Engine; 2] = [Engine::Sqlite, Engine::Postgres];
+const SECOND: TimeDelta = TimeDelta::seconds(1);
+
+fn settings(database: &Database, replica: &str) -> StoreSettings {
+    let dsn = Dsn::parse(&database.url(), std::path::Path::new("/")).unwrap();
+    StoreSettings {
+        password: (dsn.engine() != Engine::Sqlite).then(|| SecretString::from("watch")),
+        dsn,
+        lease: Duration::from_secs(5),
+        retention: Duration::from_secs(400 * 86_400),
+        replica: replica.into(),
+    }
+}
+
+fn id(text: &str) -> CheckId {
+    CheckId::parse(text).unwrap()
+}
+
+fn traits(meaning: &str) -> Traits {
+    Traits {
+        meaning: meaning.into(),
+        presentation: "p".into(),
+        source: "db".into(),
+        priority: 1,
+        patience: TimeDelta::minutes(10),
+        listed: false,
+    }
+}
+
+/// A store, and what the engine would know beside it.
+struct Bench {
+    store: Store,
+    database: Database,
+    generation: Option<i64>,
+    terms: Terms,
+}
+
+impl Bench {
+    async fn new(engine: Engine) -> Self {
+        let database = Database::new(engine).await;
+        let store = Store::open(settings(&database, "one")).await.unwrap();
+        let terms = Terms {
+            after: 1,
+            next_due: None,
+            next_deadline: clock::now() + TimeDelta::hours(1),
+            age: TimeDelta::days(35),
+        };
+        Self { store, database, generation: None, terms }
+    }
+
+    async fn activate(&mut self, digest: &str, checks: &[(&str, &str)], succession: Succession) {
+        let planned =
+            |check: &&(&str, &str)| Planned { check: id(check.0), tz: None, role: Role::Data };
+        let activation = Activation {
+            expected: self.generation,
+            digest: digest.into(),
+            text: String::new(),
+            tz_release: "2026a".into(),
+            loaded_by: "test".into(),
+            series: checks.iter().map(|c| planned(&c)).collect(),
+            checks: checks.iter().map(|(c, m)| (id(c), traits(m))).collect::<BTreeMap<_, _>>(),
+            succession,
+        };
+        self.generation = self.store.activate(&activation, clock::now()).await.unwrap();
+        assert!(self.generation.is_some());
+    }
+
+    async fn record(&mut self, check: &str) -> SeriesRecord {
+        let all = self.store.series().await.unwrap();
+        all.into_iter().find(|record| record.check == id(check)).unwrap()
+    }
+
+    async fn turn(&mut self, work: Work) -> Turned {
+        let terms = self.terms;
+        self.store.turn(&work, &|_| Some(terms)).await.unwrap()
+    }
+
+    /// Promises a window that ended `ago`, and has until `patience` after now.
+    async fn promise(
+        &mut self,
+        check: &str,
+        kind: Kind,
+        ago: TimeDelta,
+        patience: TimeDelta,
+    ) -> RowKey {
+        let record = self.record(check).await;
+        let now = clock::now();
+        let end = now - ago;
+        let start = if kind == Kind::Window { end - TimeDelta::hours(1) } else { end };
+        let span = Span { start, end, date: start.date_naive() };
+        let target = match kind {
+            Kind::Window => Target::Window(Window { start, end, utc_offset: Offset::ZERO, span }),
+            Kind::Slot => Target::Slot(end),
+        };
+        let due = Due { at: end, target, slot: None };
+        let deadline = now + patience;
+        let owed = Owed { due, deadline_nominal: end + patience, deadline, fate: Fate::Wait };
+        let turned = self.turn(promised(&record, vec![owed], now)).await;
+        assert!(turned.contended.is_empty(), "{check}");
+        let micros =
+            |at: DateTime<Utc>| DateTime::from_timestamp_micros(at.timestamp_micros()).unwrap();
+        RowKey { series: record.id, kind, start: micros(start), end: micros(end) }
+    }
+
+    async fn claim(&mut self, key: RowKey) -> Option<Claim> {
+        let turned = self.turn(offered(key)).await;
+        turned.claims.into_iter().next()
+    }
+
+    /// Claims a row and records what was said.
+    async fn say(&mut self, key: RowKey, said: Said) -> Turned {
+        let claim = self.claim(key).await.expect("it can be claimed");
+        self.turn(ended(key, claim.entry.row.epoch, said)).await
+    }
+
+    async fn rows(&self, check: &str) -> Vec<String> {
+        let wanted = Wanted::default();
+        let page = self.store.reader().windows(check, &wanted, clock::now(), 100).await.unwrap();
+        let shown = page.items.iter().map(|item| {
+            let recorded = item.entry.row.recorded().map(|r| format!("{:?}", r.said));
+            format!("{} open:{}", recorded.unwrap_or("-".into()), item.open.is_some())
+        });
+        shown.collect()
+    }
+
+    async fn owner(&self) -> Other {
+        match &self.database {
+            Database::Sqlite { path, .. } => Other::sqlite(path).await,
+            Database::Postgres { .. } | Database::MariaDb { .. } => self.database.owner().await,
+        }
+    }
+}
+
+fn promised(record: &SeriesRecord, owed: Vec<Owed>, now: DateTime<Utc>) -> Work {
+    let batch =
+        Batch { owed, events: Vec::new(), missed_slots: None, watermark: now, complete: true };
+    let promise = Promise {
+        series: record.id,
+        from: record.watermark,
+        batch,
+        held_until: None,
+        splay: TimeDelta::zero(),
+        source: "db".into(),
+        priority: 1,
+        patience: TimeDelta::hours(1),
+    };
+    Work { promises: vec![promise], ..work() }
+}
+
+fn work() -> Work {
+    Work { host_now: clock::now(), tz_release: "2026a".into(), ..Work::default() }
+}
+
+fn offered(key: RowKey) -> Work {
+    let candidate = Candidate { priority: 1, deadline: clock::now(), key, retry: false };
+    Work { offers: vec![Offer { places: 1, candidates: vec![candidate] }], ..work() }
+}
+
+fn ended(key: RowKey, epoch: u64, said: Said) -> Work {
+    let ended = Ended {
+        key,
+        epoch,
+        generation: 1,
+        said,
+        evidence: Some(3),
+        bad_rows: None,
+        note: Some("noted".into()),
+        began: clock::now(),
+        took: Duration::from_millis(2),
+    };
+    Work { ended: vec![ended], ..work() }
+}
+
+fn selected(key: RowKey) -> Selected {
+    let (from, to) = (DateTime::UNIX_EPOCH, key.end + TimeDelta::days(1));
+    Selected { rows: vec![(key.series, from, to)], words: "all".into() }
+}
+
+#[tokio::test]
+async fn what_is_due_is_promised_once() {
+    for engine in ENGINES {
+        let mut bench = Bench::new(engine).await;
+        bench.activate("a", &[("it", "m")], Succession::default()).await;
+        let before = bench.record("it").await;
+        bench.promise("it", Kind::Window, SECOND, TimeDelta::hours(1)).await;
+        // Somebody who did not see that promises the same again.
+        let turned = bench.turn(promised(&before, Vec::new(), clock::now())).await;
+        assert_eq!(turned.contended, [before.id], "{engine:?}");
+        assert_eq!(bench.rows("it").await.len(), 1);
+        // Nothing is due by the store's clock that the host's is ahead of.
+        if engine == Engine::Postgres {
+            let record = bench.record("it").await;
+            let ahead = clock::now() + TimeDelta::hours(1);
+            let turned = bench.turn(promised(&record, Vec::new(), ahead)).await;
+            assert_eq!(turned.contended, [before.id]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_claim_is_given_to_one_and_a_stale_write_is_fenced_off() {
+    for engine in ENGINES {
+        let mut bench = Bench::new(engine).await;
+        bench.activate("a", &[("it", "m")], Succession::default()).await;
+        let key = bench.promise("it", Kind::Window, SECOND, TimeDelta::hours(1)).await;
+        let first = bench.claim(key).await.unwrap();
+        assert!(bench.claim(key).await.is_none(), "{engine:?}: it is claimed");
+        // Whoever claimed it stalls until his lease is over.
+        let mut owner = bench.owner().await;
+        owner.run("update entries set lease_until = 1, lapse_at = 1").await.unwrap();
+        owner.close().await;
+        bench.turn(work()).await;
+        let second = bench.claim(key).await.unwrap();
+        assert!(second.entry.row.epoch > first.entry.row.epoch);
+        let turned = bench.turn(ended(key, first.entry.row.epoch, Said::Violated)).await;
+        assert_eq!((turned.fenced, turned.recorded), (1, [0, 0, 0]), "{engine:?}");
+        let turned = bench.turn(ended(key, second.entry.row.epoch, Said::Confirmed)).await;
+        assert_eq!((turned.fenced, turned.recorded), (0, [1, 0, 0]), "{engine:?}");
+        // The answer to that was lost, and it is said again.
+        let turned = bench.turn(ended(key, second.entry.row.epoch, Said::Confirmed)).await;
+        assert_eq!((turned.fenced, turned.recorded), (0, [0, 0, 0]), "{engine:?}");
+        assert_eq!(bench.rows("it").await, ["Confirmed open:false"]);
+    }
+}
+
+#[tokio::test]
+async fn two_rows_of_one_series_are_not_attempted_at_once() {
+    for engine in ENGINES {
+        let mut bench = Bench::new(engine).await;
+        bench.activate("a", &[("it", "m")], Succession::default()).await;
+        let first =
+            bench.promise("it", Kind::Window, TimeDelta::hours(2), TimeDelta::hours(1)).await;
+        let second = bench.promise("it", Kind::Window, SECOND, TimeDelta::hours(1)).await;
+        assert!(bench.claim(first).await.is_some());
+        assert!(bench.claim(second).await.is_none(), "{engine:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_bad_window_fires_until_it_is_proved_itself() {
+    for engine in ENGINES {
+        let mut bench = Bench::new(engine).await;
+        bench.activate("a", &[("it", "m")], Succession::default()).await;
+        let bad = bench.promise("it", Kind::Window, TimeDelta::hours(2), TimeDelta::hours(1)).await;
+        let turned = bench.say(bad, Said::Violated).await;
+        assert!(matches!(turned.told[0].notice, Notice::Firing(_)), "{engine:?}");
+        let good = bench.promise("it", Kind::Window, SECOND, TimeDelta::hours(1)).await;
+        assert!(bench.say(good, Said::Confirmed).await.told.is_empty());
+        // A failed attempt takes nothing back either.
+        bench.store.rerun(&selected(bad), "me", &work(), &|_| None).await.unwrap();
+        let turned = bench.say(bad, Said::Unconfirmed(Cause::Connect)).await;
+        assert!(turned.told.is_empty(), "{engine:?}");
+        let record = bench.record("it").await;
+        assert!(matches!(record.standings.violated, Standing::Firing { .. }));
+        assert_eq!((record.open_violated, record.open_unconfirmed), (1, 0));
+        assert!(matches!(record.lease, Lease::Until(until) if until <= clock::now()));
+        bench.store.rerun(&selected(bad), "me", &work(), &|_| None).await.unwrap();
+        let turned = bench.say(bad, Said::Confirmed).await;
+        assert!(matches!(turned.told[0].notice, Notice::Resolved(_)), "{engine:?}");
+        assert_eq!(bench.record("it").await.open_violated, 0);
+    }
+}
+
+#[tokio::test]
+async fn what_nobody_looked_at_is_recorded_when_its_time_is_over() {
+    for engine in ENGINES {
+        let mut bench = Bench::new(engine).await;
+        bench.activate("a", &[("it", "m")], Succession::default()).await;
+        bench.promise("it", Kind::Window, SECOND, -TimeDelta::milliseconds(1)).await;
+        let watching = Work { watching_since: clock::now() + TimeDelta::hours(1), ..work() };
+        let turned = bench.turn(watching).await;
+        assert_eq!(turned.lapsed, 1, "{engine:?}");
+        assert_eq!(bench.rows("it").await, ["Unconfirmed(Missed) open:true"]);
+        // Where nothing kept us from looking but other work, that is said.
+        bench.promise("it", Kind::Slot, SECOND, -TimeDelta::milliseconds(1)).await;
+        let watching = Work { watching_since: clock::now() - TimeDelta::hours(1), ..work() };
+        bench.turn(watching).await;
+        let rows = bench.rows("it").await;
+        assert!(rows.contains(&"Unconfirmed(Shed) open:true".into()), "{engine:?}: {rows:?}");
+        assert_eq!(bench.record("it").await.open_unconfirmed, 2);
+    }
+}
+
+#[tokio::test]
+async fn a_later_slot_makes_earlier_ones_good_and_a_later_window_does_not() {
+    for engine in ENGINES {
+        for (kind, open) in [(Kind::Slot, 0), (Kind::Window, 1)] {
+            let mut bench = Bench::new(engine).await;
+            bench.activate("a", &[("it", "m")], Succession::default()).await;
+            let early = bench.promise("it", kind, TimeDelta::hours(2), TimeDelta::hours(3)).await;
+            bench.say(early, Said::Violated).await;
+            let late = bench.promise("it", kind, SECOND, TimeDelta::hours(1)).await;
+            bench.say(late, Said::Confirmed).await;
+            assert_eq!(bench.record("it").await.open_violated, open, "{engine:?} {kind:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_waiver_closes_what_is_open_until_it_ends() {
+    for engine in ENGINES {
+        let mut bench = Bench::new(engine).await;
+        bench.activate("a", &[("it", "m")], Succession::default()).await;
+        let bad = bench.promise("it", Kind::Window, SECOND, TimeDelta::hours(1)).await;
+        bench.say(bad, Said::Violated).await;
+        let until = Some(clock::now() + TimeDelta::milliseconds(600));
+        let waiver = Waiver { by: "me".into(), because: "known".into(), until };
+        let (rows, turned) =
+            bench.store.waive(&selected(bad), &waiver, &work(), &|_| None).await.unwrap();
+        assert_eq!(rows, 1);
+        assert!(matches!(turned.told[0].notice, Notice::Resolved(_)), "{engine:?}");
+        assert_eq!(bench.record("it").await.waived, 1);
+        let fired = async |bench: &mut Bench| {
+            let turned = bench.turn(work()).await;
+            turned.told.iter().any(|told| matches!(told.notice, Notice::Firing(_)))
+        };
+        let started = clock::now();
+        while !fired(&mut bench).await {
+            assert!(clock::now() - started < TimeDelta::seconds(10), "{engine:?}: it stays waived");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert!(clock::now() >= until.unwrap(), "{engine:?}: it ended early");
+    }
+}
+
+#[tokio::test]
+async fn a_renamed_check_goes_on_and_a_removed_one_takes_its_alarm_along() {
+    for engine in ENGINES {
+        let mut bench = Bench::new(engine).await;
+        bench.activate("a", &[("old", "m"), ("gone", "m")], Succession::default()).await;
+        for check in ["old", "gone"] {
+            let key = bench.promise(check, Kind::Window, SECOND, TimeDelta::hours(1)).await;
+            bench.say(key, Said::Violated).await;
+        }
+        let before = bench.record("old").await;
+        let succession = Succession {
+            renamed: vec![(id("old"), id("new"))],
+            gone: vec![(id("gone"), Some("nobody needs it".into()))],
+            turned: Vec::new(),
+        };
+        bench.activate("b", &[("new", "m")], succession).await;
+        let after = bench.record("new").await;
+        assert_eq!((after.id, after.standings), (before.id, before.standings), "{engine:?}");
+        let gone = bench.record("gone").await;
+        assert!(gone.retired_at.is_some());
+        assert_eq!(
+            (gone.standings.violated, gone.open_violated),
+            (Standing::Calm, 0),
+            "{engine:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_new_meaning_is_proved_again_and_fences_off_the_old_one() {
+    for engine in ENGINES {
+        let mut bench = Bench::new(engine).await;
+        bench.activate("a", &[("it", "m")], Succession::default()).await;
+        let key = bench.promise("it", Kind::Window, SECOND, TimeDelta::hours(1)).await;
+        bench.say(key, Said::Confirmed).await;
+        let running =
+            bench.promise("it", Kind::Window, TimeDelta::zero(), TimeDelta::hours(1)).await;
+        let old = bench.claim(running).await.unwrap();
+        let before = bench.record("it").await.lease;
+        bench.activate("b", &[("it", "another")], Succession::default()).await;
+        let turned = bench.turn(ended(running, old.entry.row.epoch, Said::Confirmed)).await;
+        assert_eq!(turned.fenced, 1, "{engine:?}: what was asked before says nothing now");
+        let capped = bench.record("it").await.lease;
+        assert!(capped < before, "{engine:?}: {capped:?} {before:?}");
+        assert!(bench.claim(key).await.is_some(), "{engine:?}: the last proof is looked at again");
+        // The same catalogue again changes nothing.
+        let rows = bench.rows("it").await;
+        bench.activate("c", &[("it", "another")], Succession::default()).await;
+        assert_eq!(bench.rows("it").await, rows);
+    }
+}
+
+#[tokio::test]
+async fn of_two_who_activate_at_once_one_does() {
+    let mut bench = Bench::new(Engine::Postgres).await;
+    bench.activate("a", &[("it", "m")], Succession::default()).await;
+    let mut others = Vec::new();
+    for name in ["two", "three", "four"] {
+        others.push(Store::open(settings(&bench.database, name)).await.unwrap());
+    }
+    let expected = bench.generation;
+    let tries = others.iter_mut().zip(["x", "y", "z"]).map(|(store, digest)| async move {
+        let activation = Activation {
+            expected,
+            digest: digest.into(),
+            text: String::new(),
+            tz_release: "2026a".into(),
+            loaded_by: "test".into(),
+            series: Vec::new(),
+            checks: BTreeMap::new(),
+            succession: Succession::default(),
+        };
+        store.activate(&activation, clock::now()).await.unwrap().is_some()
+    });
+    let done = futures_util::future::join_all(tries).await;
+    assert_eq!(done.iter().filter(|done| **done).count(), 1, "{done:?}");
+}
+
+#[tokio::test]
+async fn confirmed_slots_become_ranges_and_what_is_open_or_waived_stays() {
+    for engine in ENGINES {
+        let mut bench = Bench::new(engine).await;
+        bench.activate("a", &[("it", "m")], Succession::default()).await;
+        let days = |days: i64| TimeDelta::days(days);
+        let confirmed = Said::Confirmed;
+        for (kind, ago, said) in [
+            (Kind::Window, days(500), confirmed),
+            (Kind::Window, days(499), Said::Violated),
+            (Kind::Slot, days(20), confirmed),
+            (Kind::Slot, days(19), confirmed),
+            (Kind::Slot, days(18), confirmed),
+            (Kind::Slot, days(17), Said::Violated),
+            (Kind::Slot, days(16), confirmed),
+            (Kind::Slot, days(1), confirmed),
+        ] {
+            let key = bench.promise("it", kind, ago, days(600)).await;
+            bench.say(key, said).await;
+        }
+        let series = bench.record("it").await.id;
+        let tidied = bench.store.tidy(series, clock::now()).await.unwrap();
+        assert!(tidied.rows > 0 && !tidied.more, "{engine:?}");
+        let mut rows = bench.rows("it").await;
+        rows.sort();
+        let confirmed = rows.iter().filter(|row| row.starts_with("Confirmed")).count();
+        // One range of three, the slot after the violated one, yesterday's.
+        assert_eq!((rows.len(), confirmed), (5, 3), "{engine:?}: {rows:?}");
+        assert!(rows.contains(&"Violated open:true".into()), "{engine:?}: {rows:?}");
+        assert_eq!(bench.store.tidy(series, clock::now()).await.unwrap().rows, 0, "{engine:?}");
+    }
+}
+
+#[tokio::test]
+async fn pages_of_history_show_each_row_once() {
+    for engine in ENGINES {
+        let mut bench = Bench::new(engine).await;
+        bench.activate("a", &[("it", "m")], Succession::default()).await;
+        for minutes in (1..=10).rev() {
+            bench.promise("it", Kind::Slot, TimeDelta::minutes(minutes), TimeDelta::hours(1)).await;
+        }
+        let reader = bench.store.reader();
+        let (mut seen, mut wanted) = (Vec::new(), Wanted::default());
+        loop {
+            let page = reader.windows("it", &wanted, clock::now(), 3).await.unwrap();
+            seen.extend(page.items.iter().map(|item| item.entry.row.start));
+            match page.next {
+                Some(next) => wanted.page = Some(next),
+                None => break,
+            }
+        }
+        assert_eq!(seen.len(), 10, "{engine:?}");
+        assert!(seen.windows(2).all(|pair| pair[0] > pair[1]), "{engine:?}: latest first");
+        let (mut ids, mut page) = (Vec::new(), None);
+        loop {
+            let events = reader.events(None, page.as_deref(), 2).await.unwrap();
+            ids.extend(events.items.iter().map(|event| event.id));
+            match events.next {
+                Some(next) => page = Some(next),
+                None => break,
+            }
+        }
+        assert!(ids.windows(2).all(|pair| pair[0] > pair[1]));
+    }
+}
+
+#[tokio::test]
+async fn a_store_of_a_later_release_is_refused_unless_it_says_otherwise() {
+    for engine in ENGINES {
+        for (oldest, opens) in [(allswell::ledger::VERSION, true), (99, false)] {
+            let bench = Bench::new(engine).await;
+            let mut owner = bench.owner().await;
+            owner.run("update meta set value = '99' where key = 'version'").await.unwrap();
+            let sql = format!("update meta set value = '{oldest}' where key = 'oldest'");
+            owner.run(&sql).await.unwrap();
+            owner.close().await;
+            let Bench { store, database, .. } = bench;
+            drop(store);
+            let again = Store::open(settings(&database, "two")).await;
+            assert_eq!(again.is_ok(), opens, "{engine:?}");
+            if let Err(trouble) = again {
+                assert!(matches!(trouble, Trouble::Version { version: 99, .. }), "{trouble}");
+            } else {
+                // What a later release wrote is not written back.
+                let mut owner = match &database {
+                    Database::Sqlite { path, .. } => Other::sqlite(path).await,
+                    Database::Postgres { .. } | Database::MariaDb { .. } => database.owner().await,
+                };
+                let version = owner.texts("select value from meta where key = 'version'").await;
+                assert_eq!(version, ["99"], "{engine:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn replicas_that_start_at_once_make_the_store_once() {
+    let database = Database::new(Engine::Postgres).await;
+    let names = ["a", "b", "c", "d", "e", "f"];
+    let opened = names.map(|name| Store::open(settings(&database, name)));
+    for store in futures_util::future::join_all(opened).await {
+        store.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_file_has_one_owner_and_is_free_when_he_is_gone() {
+    let database = Database::sqlite();
+    let first = Store::open(settings(&database, "one")).await.unwrap();
+    let second = Store::open(settings(&database, "two")).await;
+    assert!(matches!(second, Err(Trouble::Taken(_))));
+    drop(first);
+    Store::open(settings(&database, "two")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_not_begun_with() {
+    let database = Database::sqlite();
+    let Database::Sqlite { path, .. } = &database else { unreachable!() };
+    drop(Store::open(settings(&database, "one")).await.unwrap());
+    let mut owner = Other::sqlite(path).await;
+    owner.run("pragma wal_checkpoint(truncate)").await.unwrap();
+    owner.close().await;
+    let mut bytes = std::fs::read(path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle..].fill(0x5a);
+    std::fs::write(path, bytes).unwrap();
+    assert!(Store::open(settings(&database, "two")).await.is_err());
+}

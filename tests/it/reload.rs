@@ -1,0 +1,280 @@
+//! Configuration as a deployment: a catalogue is taken whole or not at all, and what runs goes on.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::lab::Other;
+use crate::watchman::{Site, Watchman};
+
+const SETTINGS: &str = "sources: {db: {url: \"sqlite:data.db\", instants: sql}, lite: {url: \"sqlite:data.db\", instants: sql}}\n";
+
+fn check(id: &str, sql: &str) -> String {
+    format!(
+        "  - id: {id}\n    why: because\n    sql: {sql}\n    expect: {{values: {{n: {{min: 1}}}}}}\n"
+    )
+}
+
+/// Checks that look each second, the first `bad` of which are violated.
+fn checks(ids: &[String], bad: usize, label: usize) -> String {
+    let mut yaml = format!(
+        "version: 1\nowner: tests\ndefaults: {{source: db, schedule: {{every: 1s}}, labels: {{round: {label}}}}}\nchecks:\n"
+    );
+    for (place, id) in ids.iter().enumerate() {
+        let _ = write!(
+            yaml,
+            "{}",
+            check(id, if place < bad { "select 0 as n" } else { "select 1 as n" })
+        );
+    }
+    yaml
+}
+
+fn ids(count: usize) -> Vec<String> {
+    (0..count).map(|number| format!("check-{number}")).collect()
+}
+
+fn site(checks: &str) -> Site {
+    let site = Site::new(SETTINGS, checks);
+    fs::write(site.path().join("data.db"), "").unwrap();
+    site
+}
+
+fn reload(daemon: &Watchman) -> (u16, String) {
+    daemon.post("/-/reload", "")
+}
+
+fn generation(daemon: &Watchman) -> i64 {
+    let seen = |daemon: &Watchman| daemon.json("/api/v1/status")["generation"]["id"].as_i64();
+    seen(daemon).unwrap_or(0)
+}
+
+#[test]
+fn a_thousand_reloads_under_load_lose_nothing() {
+    let ids = ids(20);
+    let site = site(&checks(&ids, 0, 0));
+    let daemon = site.start();
+    let mut last = 1;
+    for round in 1..=1_000 {
+        site.checks("checks.yaml", &checks(&ids, 0, round));
+        let (status, body) = reload(&daemon);
+        assert_eq!(status, 200, "{round}: {body}");
+        last = generation(&daemon).max(last);
+    }
+    assert!(last >= 900, "generations: {last}");
+    // The last slots that began before now are recorded.
+    daemon.until(Duration::from_secs(20), |daemon| {
+        let series = daemon.json("/api/v1/checks?limit=1000");
+        let states = series["checks"].as_array().unwrap();
+        let behind = states.iter().filter(|s| s["state"] != "confirmed").count();
+        if states.len() == 20 && behind == 0 { Ok(()) } else { Err(behind) }
+    });
+    assert!(daemon.stop().success());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let rows = runtime.block_on(async {
+        let mut ledger = Other::sqlite(&site.path().join("allswell.db")).await;
+        ledger
+            .texts(
+                "select s.check_id || '|' || e.start_at || '|' || e.end_at || '|' || e.state || '|' || coalesce(e.said, '') from entries e \
+                 join series s on s.id = e.series order by e.series, e.start_at",
+            )
+            .await
+    });
+    let mut before: Option<(String, i64)> = None;
+    for row in &rows {
+        let parts: Vec<&str> = row.split('|').collect();
+        let (start, end): (i64, i64) = (parts[1].parse().unwrap(), parts[2].parse().unwrap());
+        if let Some((check, last)) = before.as_ref().filter(|(check, _)| check == parts[0]) {
+            // From second to second, without a hole, and nothing that was missed.
+            let next = last.div_euclid(1_000_000) * 1_000_000 + 1_000_000;
+            assert_eq!(start, next, "{check}: a slot is lost or doubled");
+        }
+        assert_eq!(start, end, "{row}: missed");
+        before = Some((parts[0].to_owned(), end));
+    }
+    let confirmed = rows.iter().filter(|row| row.ends_with("|recorded|confirmed")).count();
+    assert!(rows.len() - confirmed <= 20, "{confirmed} of {}", rows.len());
+}
+
+/// Waits until a check fires.
+fn fires(daemon: &Watchman, check: &str) {
+    daemon.until(Duration::from_secs(20), |daemon| {
+        let series = daemon.series(check);
+        match series.first().map(|s| s["firing"]["violated"].clone()) {
+            Some(Value::String(_)) => Ok(()),
+            other => Err(other),
+        }
+    });
+}
+
+/// What a refused catalogue leaves: the same generation, an alarm that says what and why.
+fn refused(daemon: &Watchman, what: &str, why: &str, generation_before: i64) {
+    let (status, body) = reload(daemon);
+    assert_eq!(status, 422, "{what}: {body}");
+    assert!(body.contains(why), "{what}: {body}");
+    let seen = daemon.json("/api/v1/status");
+    assert_eq!(seen["generation"]["id"].as_i64(), Some(generation_before), "{what}");
+    assert_eq!(seen["last_load"]["good"], Value::Bool(false), "{what}");
+    assert!(!seen["last_load"]["why"].as_str().unwrap().is_empty(), "{what}");
+    let (_, metrics) = daemon.get("/metrics");
+    assert!(metrics.contains("allswell_config_last_reload_successful 0"), "{what}");
+    let (_, ready) = daemon.get("/-/ready");
+    assert!(ready.starts_with("ready"), "{what}: what runs goes on: {ready}");
+}
+
+#[test]
+fn broken_and_dangerous_catalogues_leave_the_stored_one_running() {
+    let all = ids(10);
+    let good = checks(&all, 1, 0);
+    let site = site(&good);
+    let daemon = site.start();
+    fires(&daemon, "check-0");
+    let first = generation(&daemon);
+    // Whatever a file of checks can have wrong.
+    let mut broken = 0;
+    for entry in fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/bad")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        // Every fifth is enough here: `language` looks at each.
+        broken += 1;
+        if broken % 5 != 0 {
+            continue;
+        }
+        fs::copy(&path, site.path().join("checks/bad.yaml")).unwrap();
+        refused(&daemon, &name, "bad.yaml", first);
+        fs::remove_file(site.path().join("checks/bad.yaml")).unwrap();
+    }
+    assert!(broken >= 200);
+    // A file that is half written.
+    site.checks("checks.yaml", &good[..good.len() / 2 + 7]);
+    refused(&daemon, "half a file", "checks.yaml", first);
+    // The same ids twice, in another file.
+    site.checks("checks.yaml", &good);
+    site.checks("again.yaml", &good);
+    refused(&daemon, "duplicates", "is taken", first);
+    fs::remove_file(site.path().join("checks/again.yaml")).unwrap();
+    // A link to nowhere, as when a volume is not mounted yet.
+    std::os::unix::fs::symlink("/nowhere", site.path().join("checks/link.yaml")).unwrap();
+    refused(&daemon, "a link to nowhere", "cannot be", first);
+    fs::remove_file(site.path().join("checks/link.yaml")).unwrap();
+    // Nothing there at all.
+    fs::rename(site.path().join("checks"), site.path().join("elsewhere")).unwrap();
+    refused(&daemon, "no folder", "cannot be read", first);
+    fs::create_dir(site.path().join("checks")).unwrap();
+    refused(&daemon, "an empty mount", "not one *.yaml", first);
+    fs::remove_dir(site.path().join("checks")).unwrap();
+    fs::rename(site.path().join("elsewhere"), site.path().join("checks")).unwrap();
+    // Half of the checks gone; the firing one gone; all of them renamed.
+    site.checks("checks.yaml", &checks(&all[..5], 1, 1));
+    refused(&daemon, "mass removal", "removes 5 of 10", first);
+    site.checks("checks.yaml", &checks(&all[1..], 0, 1));
+    refused(&daemon, "a firing check removed", "firing (check-0)", first);
+    let renamed: Vec<String> = (0..10).map(|n| format!("other-{n}")).collect();
+    site.checks("checks.yaml", &checks(&renamed, 1, 1));
+    refused(&daemon, "all ids renamed", "none of the 10 checks", first);
+    // Settings that cannot be read.
+    let settings = fs::read_to_string(site.path().join("allswell.yaml")).unwrap();
+    fs::write(site.path().join("allswell.yaml"), "sources: {db: {}}").unwrap();
+    refused(&daemon, "broken settings", "`url` is missing", first);
+    fs::write(site.path().join("allswell.yaml"), settings).unwrap();
+    // What was firing fires still, through all of it.
+    fires(&daemon, "check-0");
+    site.checks("checks.yaml", &good);
+    assert_eq!(reload(&daemon).0, 200);
+    assert_eq!(daemon.json("/api/v1/status")["last_load"]["good"], Value::Bool(true));
+}
+
+#[test]
+fn what_is_declared_as_removed_goes_and_resolves_and_what_is_renamed_keeps_its_history() {
+    let all = ids(6);
+    let site = site(&checks(&all, 2, 0));
+    let daemon = site.start();
+    fires(&daemon, "check-0");
+    fires(&daemon, "check-1");
+    let mut kept = checks(&all[2..], 0, 1);
+    kept.push_str(
+        &check("check-one", "select 0 as n").replace("    why", "    was: check-1\n    why"),
+    );
+    kept.push_str("removed: [{id: check-0, because: nobody needs it}]\n");
+    site.checks("checks.yaml", &kept);
+    assert_eq!(reload(&daemon), (200, reload(&daemon).1));
+    assert!(daemon.series("check-0").is_empty());
+    let renamed = daemon.series("check-one");
+    assert!(renamed[0]["firing"]["violated"].is_string(), "{renamed:?}");
+    let (_, events) = daemon.get("/api/v1/events?check=check-0&limit=5");
+    assert!(events.contains("nobody needs it") && events.contains("resolved"), "{events}");
+    let history = daemon.json("/api/v1/checks/check-one/windows?limit=1000");
+    assert!(history["windows"].as_array().unwrap().len() >= 2);
+    // Once it is renamed, the entry may stay.
+    site.checks("checks.yaml", &kept.replace("round: 1", "round: 2"));
+    assert_eq!(reload(&daemon).0, 200);
+}
+
+#[test]
+fn files_that_change_are_loaded_however_they_are_written() {
+    let site = site(&checks(&ids(3), 0, 0));
+    let daemon = site.start();
+    let mut last = generation(&daemon);
+    let mut changed = |what: &str| {
+        daemon.until(Duration::from_secs(15), |daemon| {
+            let now = generation(daemon);
+            if now > last { Ok(()) } else { Err((what.to_owned(), now)) }
+        });
+        last = generation(&daemon);
+    };
+    // In place, as `git pull` and simple editors do; by rename, as others do.
+    fs::write(site.path().join("checks/checks.yaml"), checks(&ids(3), 0, 1)).unwrap();
+    changed("in place");
+    site.checks("checks.yaml", &checks(&ids(3), 0, 2));
+    changed("by rename");
+    // A link to a folder that another link leads to, as Kubernetes mounts a ConfigMap.
+    for (version, round) in [("..v1", 3), ("..v2", 4)] {
+        let folder = site.path().join("mount").join(version);
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("checks.yaml"), checks(&ids(3), 0, round)).unwrap();
+    }
+    let mount = site.path().join("mount");
+    std::os::unix::fs::symlink("..v1", mount.join("..data")).unwrap();
+    std::os::unix::fs::symlink("..data/checks.yaml", mount.join("checks.yaml")).unwrap();
+    site.settings(&format!("checks: [mount/]\n{SETTINGS}"));
+    changed("another folder");
+    std::os::unix::fs::symlink("..v2", mount.join("..data_tmp")).unwrap();
+    fs::rename(mount.join("..data_tmp"), mount.join("..data")).unwrap();
+    changed("the link that Kubernetes moves");
+    fs::write(mount.join("..v2/checks.yaml"), checks(&ids(3), 0, 5)).unwrap();
+    daemon.signal("HUP");
+    changed("SIGHUP");
+}
+
+#[test]
+fn a_bad_catalogue_at_start_leaves_the_stored_one_running_and_without_one_nothing_runs() {
+    let good = checks(&ids(5), 0, 0);
+    let site = site("version: 1\nowner: t\nchecks: []\n");
+    let mut daemon = site.spawn(&[], &[]);
+    let ended = daemon.process.wait(Duration::from_secs(20)).unwrap();
+    assert_eq!(ended.code(), Some(64), "{}", daemon.log());
+    assert!(daemon.log().contains("the list is empty"), "{}", daemon.log());
+    site.checks("checks.yaml", &good);
+    let daemon = site.start();
+    daemon.until(Duration::from_secs(10), |d| match d.series("check-0").len() {
+        1 => Ok(()),
+        n => Err(n),
+    });
+    assert!(daemon.stop().success());
+    for (bad, why) in [
+        ("version: 1\nowner: t\nchekcs: []\n".to_owned(), "chekcs"),
+        (checks(&["other".to_owned()], 0, 0), "none of the 5 checks"),
+    ] {
+        site.checks("checks.yaml", &bad);
+        let daemon = site.start();
+        let seen = daemon.json("/api/v1/status");
+        assert_eq!(seen["generation"]["checks"], 5, "{why}");
+        assert!(seen["last_load"]["why"].as_str().unwrap().contains(why), "{seen}");
+        assert!(daemon.stop().success());
+    }
+    // Somebody's word lets it through.
+    let daemon = site.start_with(&["--accept-removals"], &[]);
+    assert_eq!(daemon.json("/api/v1/status")["generation"]["checks"], 1);
+}
