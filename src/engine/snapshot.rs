@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::Instant;
 
 use crate::domain::breaker::Breaker;
@@ -172,7 +172,7 @@ impl Snapshot {
 
     /// The ledger's clock now.
     pub fn now(&self) -> DateTime<Utc> {
-        let passed = chrono::TimeDelta::from_std(self.taken.elapsed()).unwrap_or_default();
+        let passed = TimeDelta::from_std(self.taken.elapsed()).unwrap_or_default();
         self.as_of + passed
     }
 
@@ -204,11 +204,14 @@ impl Snapshot {
 }
 
 impl SeriesHealth {
-    /// Says whether its proofs speak for it at an instant.
+    /// Says whether its proofs speak for it at an instant. Proofs from the future do not: the clock
+    /// was set back since, and nothing is looked at until it comes there again.
     pub fn is_healthy(&self, now: DateTime<Utc>) -> bool {
+        const SLACK: TimeDelta = TimeDelta::seconds(60);
+        let from_the_future = self.record.confirmed_at.is_some_and(|at| at > now + SLACK);
         match self.record.lease {
             Lease::Never => false,
-            Lease::Until(until) => now < until,
+            Lease::Until(until) => now < until && !from_the_future,
         }
     }
 

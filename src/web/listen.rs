@@ -26,9 +26,9 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-/// How many connections are open at once. When there is one more, the one that has been idle longest
-/// is closed for it.
-const CONNECTIONS: usize = 512;
+/// How many connections are open at once, at most: fewer where descriptors are few, because the
+/// databases need some too. When there is one more, the one that has been idle longest is closed for it.
+const CONNECTIONS: usize = 1_024;
 /// How long a client may take for its headers, also between two requests, and for TLS.
 const HEADERS: Duration = Duration::from_secs(10);
 /// How large the head of a request may be, in bytes.
@@ -71,14 +71,17 @@ struct Guest {
 }
 
 /// Who is connected, oldest first.
-#[derive(Debug, Default)]
-struct Guests(Mutex<BTreeMap<u64, Guest>>);
+#[derive(Debug)]
+struct Guests {
+    most: usize,
+    all: Mutex<BTreeMap<u64, Guest>>,
+}
 
 impl Guests {
     /// Lets one in, and somebody idle out where there is no room.
     fn enter(&self, number: u64) -> Option<Guest> {
-        let mut guests = self.0.lock().ok()?;
-        if guests.len() >= CONNECTIONS {
+        let mut guests = self.all.lock().ok()?;
+        if guests.len() >= self.most {
             let idle = guests.iter().find(|(_, guest)| !guest.busy.load(Ordering::Relaxed));
             let idle = idle.map(|(number, _)| *number)?;
             if let Some(guest) = guests.remove(&idle) {
@@ -92,10 +95,26 @@ impl Guests {
     }
 
     fn left(&self, number: u64) {
-        if let Ok(mut guests) = self.0.lock() {
+        if let Ok(mut guests) = self.all.lock() {
             guests.remove(&number);
         }
     }
+}
+
+/// Takes as many descriptors as we may have, and says how many those are.
+fn descriptors() -> usize {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    /// More than anything here needs.
+    const PLENTY: u64 = 65_536;
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = limit.maximum.unwrap_or(PLENTY).min(PLENTY);
+    let raised = Rlimit { current: Some(wanted), maximum: limit.maximum };
+    let current = match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => wanted,
+        // What there is has to do.
+        Err(_) => limit.current.unwrap_or(PLENTY),
+    };
+    usize::try_from(current).unwrap_or(usize::MAX)
 }
 
 pub(super) fn serve(
@@ -106,7 +125,8 @@ pub(super) fn serve(
     let Listener { socket, tls } = listener;
     let acceptor = tls.map(TlsAcceptor::from);
     async move {
-        let guests = Arc::new(Guests::default());
+        let most = CONNECTIONS.min(descriptors() / 2).max(16);
+        let guests = Arc::new(Guests { most, all: Mutex::new(BTreeMap::new()) });
         let mut connections = JoinSet::new();
         let mut number = 0;
         loop {

@@ -28,6 +28,7 @@ mod ledger;
 mod life;
 mod reload;
 mod silent_green;
+mod store_gone;
 mod tidy;
 mod timetable;
 mod totals;

@@ -297,6 +297,11 @@ impl Postgres {
         self.process = Some(process);
     }
 
+    /// Kills the server.
+    pub(crate) fn kill(&mut self) {
+        self.process = None;
+    }
+
     /// Stops or continues the server and every one of its sessions.
     pub(crate) fn signal(&self, signal: &str) {
         self.process.as_ref().unwrap().signal(signal);

@@ -66,13 +66,28 @@ impl Site {
 
     /// Starts a daemon, whatever becomes of it.
     pub(crate) fn spawn(&self, args: &[&str], env: &[(&str, &str)]) -> Watchman {
+        self.spawn_by(Path::new(env!("CARGO_BIN_EXE_allswell")), &[], args, env)
+    }
+
+    /// Starts a daemon by way of another program.
+    pub(crate) fn spawn_by(
+        &self,
+        program: &Path,
+        before: &[&str],
+        args: &[&str],
+        env: &[(&str, &str)],
+    ) -> Watchman {
         static NUMBER: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let out = self.path().join(format!("out-{number}"));
         let err = self.path().join(format!("err-{number}"));
-        let program = Path::new(env!("CARGO_BIN_EXE_allswell"));
         let process = Process::start(program, |command| {
-            command.arg("serve").arg("--config").arg(self.path().join("allswell.yaml")).args(args);
+            command
+                .args(before)
+                .arg("serve")
+                .arg("--config")
+                .arg(self.path().join("allswell.yaml"))
+                .args(args);
             command.envs(env.iter().copied());
             command.stdout(fs::File::create(&out).unwrap());
             command.stderr(fs::File::create(&err).unwrap());
@@ -92,7 +107,7 @@ pub(crate) struct Watchman {
 }
 
 impl Watchman {
-    fn wait_until_ready(&mut self) {
+    pub(crate) fn wait_until_ready(&mut self) {
         let started = Instant::now();
         loop {
             let out = fs::read_to_string(&self.out).unwrap_or_default();
@@ -183,9 +198,57 @@ impl Watchman {
         }
     }
 
+    /// Waits until so many series are confirmed, no other is anything else, and all can be written.
+    pub(crate) fn until_confirmed(&self, series: usize, within: Duration) {
+        self.until(within, |daemon| {
+            let all = daemon.json("/api/v1/checks?limit=1000");
+            let all = all["checks"].as_array().unwrap();
+            let bad: Vec<_> = all.iter().filter(|s| s["state"] != "confirmed").collect();
+            let shown = bad.first().map(ToString::to_string);
+            let ready = daemon.get("/-/ready").0 == 200;
+            if ready && bad.is_empty() && all.len() == series {
+                Ok(())
+            } else {
+                Err((all.len(), shown))
+            }
+        });
+    }
+
     /// The series of a check, or an empty list.
     pub(crate) fn series(&self, check: &str) -> Vec<Value> {
         let mut answer = self.json(&format!("/api/v1/checks?check={check}&limit=1000"));
         answer["checks"].as_array_mut().map(std::mem::take).unwrap_or_default()
+    }
+}
+
+/// The rows of a ledger, by check and zone: start, end, and what was said, in the order of time.
+pub(crate) type Rows = std::collections::BTreeMap<(String, String), Vec<(i64, i64, String)>>;
+
+/// One second, as the ledger counts.
+pub(crate) const SECOND: i64 = 1_000_000;
+
+/// Reads every row of a ledger.
+pub(crate) async fn rows(ledger: &mut crate::lab::Other) -> Rows {
+    let sql = "select s.check_id || '|' || s.tz || '|' || e.start_at || '|' || e.end_at || '|' || \
+               coalesce(e.said, e.state) || coalesce(' ' || e.cause, '') from entries e \
+               join series s on s.id = e.series order by s.id, e.start_at, e.end_at";
+    let mut rows = Rows::new();
+    for row in ledger.texts(sql).await {
+        let parts: Vec<&str> = row.split('|').collect();
+        let number = |i: usize| parts[i].parse::<i64>().unwrap();
+        let key = (parts[0].to_owned(), parts[1].to_owned());
+        rows.entry(key).or_default().push((number(2), number(3), parts[4].to_owned()));
+    }
+    rows
+}
+
+/// Each whole second since the first look is there once: looked at, or in a range that says that
+/// nobody looked.
+pub(crate) fn assert_each_second(check: &str, rows: &[(i64, i64, String)]) {
+    let (first, ..) = rows[0];
+    let mut next = first.div_euclid(SECOND) * SECOND + SECOND;
+    for (start, end, said) in &rows[1..] {
+        assert_eq!(*start, next, "{check}: a second is lost or doubled before {start} ({said})");
+        next = end + SECOND;
     }
 }
