@@ -53,7 +53,7 @@ const ZONES: [&str; 8] = [
 fn checks(snapshots: usize) -> String {
     // Each attempt computes for some milliseconds, so that there is something to hit.
     const WORK: &str =
-        "with recursive c(i) as (select 1 union all select i + 1 from c where i < 4000) ";
+        "with recursive c(i) as (select 1 union all select i + 1 from c where i < 20000) ";
     let mut yaml = "version: 1\nowner: tests\ndefaults: {source: data, schedule: {every: 1s}, \
                     result_by: 20s}\nchecks:\n"
         .to_owned();

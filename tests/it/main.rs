@@ -33,6 +33,7 @@ mod tidy;
 mod timetable;
 mod totals;
 mod types;
+mod weather;
 mod windows;
 mod year;
 mod zones;
