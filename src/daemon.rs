@@ -46,6 +46,8 @@ pub struct Start {
     pub removals: Removals,
     /// Where the host's zone rules are, where the environment says so.
     pub tzdir: Option<PathBuf>,
+    /// What time it is: the host's clock, but for a demo of another year.
+    pub clock: Clock,
 }
 
 /// Why the daemon did not start.
@@ -94,7 +96,7 @@ pub fn serve(start: Start, announce: impl FnOnce(&str)) -> Result<(), NotStarted
     let street = street.map_err(|e| io("threads", &e))?;
     let inside = Builder::new_current_thread().enable_all().build();
     let inside = inside.map_err(|e| io("threads", &e))?;
-    let removals = start.removals;
+    let (removals, clock) = (start.removals, start.clock.clone());
     let opened = open(start, &street, &inside)?;
     let Opened { listener, web, access, store, mut loader, settings } = opened;
     let address = listener.address().map_err(|e| io("the door", &e))?;
@@ -103,7 +105,7 @@ pub fn serve(start: Start, announce: impl FnOnce(&str)) -> Result<(), NotStarted
     let (stop, hurry) = (CancellationToken::new(), CancellationToken::new());
     let first = loader.read(removals, "start");
     let (reading, queries) = loader.current();
-    let (mut engine, pictures) = Engine::new(store, queries, Log, reading, Clock::host());
+    let (mut engine, pictures) = Engine::new(store, queries, Log, reading, clock);
     inside.block_on(begin(&mut engine, first))?;
     let (reloads, wishes) = mpsc::channel(1);
     let door = Door {

@@ -7,16 +7,21 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use chrono::{DateTime, Utc};
+
 use crate::cli::args::{DemoArgs, Output};
 use crate::cli::exit::Exit;
 use crate::cli::paint::Paint;
 use crate::cli::report::Style;
 use crate::cli::run::{addresses, look};
-use crate::cli::validate::{Loaded, load_with, refuse, zones};
+use crate::cli::serve::watch;
+use crate::cli::validate::{Loaded, load_with, refuse, tzdir, zones};
 use crate::cli::windows::{self, Wanted};
 use crate::cli::{complain, print, report};
-use crate::clock;
+use crate::clock::{self, Clock};
+use crate::daemon::Start;
 use crate::domain::fault::Fault;
+use crate::domain::succession::Removals;
 use crate::engine::round::Outcome;
 use crate::settings::Settings;
 
@@ -28,6 +33,9 @@ const CHECKS: [(&str, &str); 2] = [
 
 /// The local dates that the demo looks at.
 const DATES: &str = "2025-01-01..2026-01-01";
+
+/// When the demo's daemon begins to watch.
+const WATCHED_FROM: &str = "2025-11-03T12:00:00Z";
 
 const SETTINGS: &str = "\
 # Where the checks are, and which databases they may ask.
@@ -69,6 +77,9 @@ pub(super) fn demo(args: &DemoArgs) -> Exit {
             return Exit::Io;
         }
     };
+    if args.serve {
+        return serve(folder);
+    }
     let (settings, outcomes) = match check(folder) {
         Ok(checked) => checked,
         Err(exit) => return exit,
@@ -103,6 +114,31 @@ pub(super) fn demo(args: &DemoArgs) -> Exit {
     let all_three = [Exit::Confirmed, Exit::Violated, Exit::Unconfirmed].into_iter().all(seen);
     let exit = if made && all_three { Exit::Confirmed } else { Exit::of(&outcomes) };
     exit.after(print(&text))
+}
+
+/// Watches the company as a daemon that lives in the demo's year: on the day after clocks changed in
+/// America, when the defect begins to show.
+fn serve(folder: &Path) -> Exit {
+    let then: DateTime<Utc> = WATCHED_FROM.parse().expect("the demo's day is an instant");
+    let ago = clock::now() - then;
+    let config = folder.join("allswell.yaml");
+    let program = std::env::args().next().unwrap_or_else(|| "allswell".into());
+    complain(&format!(
+        "A daemon on {then}, over the company in {}. Look at it from another terminal:\n  \
+         {program} status\n  \
+         {program} history each-local-day-is-invoiced-as-used --zone America/New_York\n  \
+         curl http://127.0.0.1:9847/allswell\n\
+         Ctrl-C stops it; its record is {}.\n",
+        folder.display(),
+        folder.join("allswell.db").display(),
+    ));
+    watch(Start {
+        config,
+        paths: Vec::new(),
+        removals: Removals::AsDeclared,
+        tzdir: tzdir(),
+        clock: Clock::of(move || clock::now() - ago),
+    })
 }
 
 /// Makes the folder, unless somebody already plays with it; `None` where it is somebody's own.

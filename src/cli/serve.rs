@@ -1,23 +1,27 @@
 //! `serve`: the daemon.
 
-use std::path::PathBuf;
-
 use crate::cli::args::{Output, ServeArgs};
 use crate::cli::exit::Exit;
 use crate::cli::validate::{config, refuse, tzdir};
 use crate::cli::{complain, print};
+use crate::clock::Clock;
 use crate::daemon::{self, NotStarted, Start};
 use crate::domain::succession::Removals;
 
 pub(super) fn serve(args: &ServeArgs) -> Exit {
     let removals = if args.accept_removals { Removals::Accepted } else { Removals::AsDeclared };
-    watch(config(&args.from), args.from.paths.clone(), removals)
+    watch(Start {
+        config: config(&args.from),
+        paths: args.from.paths.clone(),
+        removals,
+        tzdir: tzdir(),
+        clock: Clock::host(),
+    })
 }
 
 /// Watches until a signal ends it.
-pub(super) fn watch(config: PathBuf, paths: Vec<PathBuf>, removals: Removals) -> Exit {
+pub(super) fn watch(start: Start) -> Exit {
     daemon::begin_log();
-    let start = Start { config, paths, removals, tzdir: tzdir() };
     let announce = |line: &str| {
         // Whoever starts us may read this line, or not.
         let _ = print(&format!("{line}\n"));

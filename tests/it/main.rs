@@ -17,6 +17,7 @@ mod watchman;
 mod bounds;
 mod calendar;
 mod cli;
+mod clocks;
 mod crash;
 mod cutoff;
 mod door;
