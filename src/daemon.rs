@@ -107,6 +107,8 @@ pub fn serve(start: Start, announce: impl FnOnce(&str)) -> Result<(), NotStarted
     let (reading, queries) = loader.current();
     let (mut engine, pictures) = Engine::new(store, queries, Log, reading, clock);
     inside.block_on(begin(&mut engine, first))?;
+    // Whoever comes to the door now sees what is loaded.
+    engine.show();
     let (reloads, wishes) = mpsc::channel(1);
     let door = Door {
         pictures: pictures.clone(),

@@ -27,6 +27,7 @@ mod hostile;
 mod language;
 mod ledger;
 mod life;
+mod load;
 mod reload;
 mod silent_green;
 mod store_gone;

@@ -14,7 +14,7 @@ const EACH: Duration = Duration::from_millis(500);
 
 impl<Q: Queries, N: Notices> Engine<Q, N> {
     /// Shows what is, unless it was shown a moment ago.
-    pub(super) fn show(&mut self) {
+    pub fn show(&mut self) {
         let now = Instant::now();
         if self.shown_at.is_some_and(|at| now - at < EACH) {
             return;

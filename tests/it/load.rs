@@ -1,0 +1,147 @@
+//! Load: ten thousand checks a minute against a PostgreSQL on the same cores; a hundred thousand
+//! series that are hardly ever due.
+//!
+//! A minute of it runs with the other tests, in a debug build; `tests/load` runs ten minutes of a
+//! release build, and the curve.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::time::{Duration, Instant};
+
+use crate::lab::{Database, Other};
+use crate::servers::Postgres;
+use crate::watchman::{SECOND, Site, Watchman};
+
+/// How much is asked.
+struct Load {
+    checks: usize,
+    every: &'static str,
+    minutes: u32,
+}
+
+/// What was measured.
+struct Measured {
+    attempts: usize,
+    lag_p50_ms: i64,
+    lag_p99_ms: i64,
+    lag_max_ms: i64,
+    missed: usize,
+    rss_mib: u64,
+    cpu_percent: f64,
+}
+
+fn memory_mib(daemon: &Watchman) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", daemon.process.id())).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
+}
+
+/// Seconds of computing so far, of all threads.
+fn cpu_secs(daemon: &Watchman) -> f64 {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", daemon.process.id())).unwrap();
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    let ticks: f64 = fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap();
+    ticks / 100.0
+}
+
+fn measure(load: &Load) -> Measured {
+    let server = Postgres::start();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let database = runtime.block_on(Database::postgres(&server));
+    runtime.block_on(async {
+        let table = "create table orders (id integer primary key, total numeric(12, 2)); \
+                     insert into orders select n, n / 7.0 from generate_series(1, 500) as n";
+        database.owner().await.run(table).await.unwrap();
+    });
+    let mut yaml = format!(
+        "version: 1\nowner: load\ndefaults: {{source: db, schedule: {{every: {}}}}}\nchecks:\n",
+        load.every
+    );
+    for number in 0..load.checks {
+        let _ = write!(
+            yaml,
+            "  - id: check-{number}\n    why: Orders are worth something.\n    sql: |\n      select min(total) as least, count(*) as n from orders where id > {}\n    \
+             expect: {{values: {{least: {{min: 0}}, n: {{min: 1}}}}}}\n",
+            number % 400
+        );
+    }
+    let settings = format!(
+        "sources: {{db: {{url: \"{}\", password: \"${{file:watch}}\", connections: 8}}}}\n",
+        database.url()
+    );
+    let site = Site::new(&settings, &yaml);
+    let daemon = site.start();
+    // Each new series looks at once: that is another load, and over before this one is measured.
+    daemon.until(Duration::from_secs(900), |daemon| {
+        let summary = daemon.json("/api/v1/status")["summary"].clone();
+        let new =
+            summary["series"].as_u64().unwrap_or(0) - summary["confirmed"].as_u64().unwrap_or(0);
+        if new == 0 && summary["series"] == load.checks { Ok(()) } else { Err(summary) }
+    });
+    let (began, cpu_before) = (Instant::now(), cpu_secs(&daemon));
+    let from = allswell::clock::now().timestamp_micros() + 2 * SECOND;
+    std::thread::sleep(Duration::from_secs(u64::from(load.minutes) * 60 + 2));
+    let to = allswell::clock::now().timestamp_micros() - 2 * SECOND;
+    let cpu = (cpu_secs(&daemon) - cpu_before) / began.elapsed().as_secs_f64() * 100.0;
+    let rss_mib = memory_mib(&daemon);
+    assert!(daemon.stop().success());
+    let (lags, missed) = runtime.block_on(async {
+        let mut ledger = Other::sqlite(&site.path().join("allswell.db")).await;
+        let lags = ledger
+            .texts(&format!(
+                "select cast(a.began_at - e.due as text) from entries e join attempts a on \
+                 a.series = e.series and a.kind = e.kind and a.start_at = e.start_at and \
+                 a.end_at = e.end_at and a.epoch = 1 where e.due between {from} and {to}"
+            ))
+            .await;
+        let missed = ledger
+            .texts(&format!(
+                "select cast(count(*) as text) from entries where due between {from} and {to} \
+                 and coalesce(said, '') <> 'confirmed'"
+            ))
+            .await;
+        (lags, missed[0].parse().unwrap())
+    });
+    let mut lags: Vec<i64> = lags.iter().map(|lag| lag.parse::<i64>().unwrap() / 1_000).collect();
+    lags.sort_unstable();
+    let at = |part: usize| lags.get(lags.len() * part / 1_000).copied().unwrap_or(0);
+    Measured {
+        attempts: lags.len(),
+        lag_p50_ms: at(500),
+        lag_p99_ms: at(990),
+        lag_max_ms: lags.last().copied().unwrap_or(0),
+        missed,
+        rss_mib,
+        cpu_percent: cpu,
+    }
+}
+
+fn show(load: &Load, measured: &Measured) {
+    let Measured { attempts, lag_p50_ms, lag_p99_ms, lag_max_ms, missed, rss_mib, cpu_percent } =
+        measured;
+    println!(
+        "{} checks every {}, {} min: {attempts} attempts, lag p50 {lag_p50_ms} ms, p99 {lag_p99_ms} ms, \
+         max {lag_max_ms} ms, {missed} not confirmed, at most {rss_mib} MiB, {cpu_percent:.1} % of a core",
+        load.checks, load.every, load.minutes
+    );
+}
+
+#[test]
+fn many_checks_a_minute_are_looked_at_in_time() {
+    let whole = std::env::var("ALLSWELL_LOAD").is_ok();
+    let (checks, minutes) = if whole { (10_000, 10) } else { (10_000, 1) };
+    let load = Load { checks, every: "1m", minutes };
+    let measured = measure(&load);
+    show(&load, &measured);
+    let expected = load.checks * usize::try_from(load.minutes).unwrap();
+    assert!(measured.attempts >= expected * 9 / 10, "{} attempts", measured.attempts);
+    assert_eq!(measured.missed, 0);
+    assert!(measured.lag_p99_ms < 1_000, "p99 is {} ms", measured.lag_p99_ms);
+    assert!(measured.rss_mib < 256, "{} MiB", measured.rss_mib);
+    if whole {
+        for checks in [1_000, 10_000, 100_000] {
+            let load = Load { checks, every: "1d", minutes: 2 };
+            show(&load, &measure(&load));
+        }
+    }
+}
