@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::dice::Dice;
 use crate::lab::{Database, Other};
 use crate::servers::Postgres;
-use crate::watchman::{Site, Watchman};
+use crate::watchman::{SECOND, Site, Watchman, assert_each_second, rows};
 
 /// How long a claim holds: the shortest that a frozen daemon has to outlast.
 const LEASE: Duration = Duration::from_secs(2);
@@ -86,12 +86,16 @@ fn checks(snapshots: usize) -> String {
 struct Store(Database, tokio::runtime::Runtime);
 
 impl Store {
+    async fn other(&self) -> Other {
+        match &self.0 {
+            Database::Sqlite { path, .. } => Other::sqlite(path).await,
+            Database::Postgres { .. } | Database::MariaDb { .. } => self.0.owner().await,
+        }
+    }
+
     fn texts(&self, sql: &str) -> Vec<String> {
         self.1.block_on(async {
-            let mut other = match &self.0 {
-                Database::Sqlite { path, .. } => Other::sqlite(path).await,
-                Database::Postgres { .. } | Database::MariaDb { .. } => self.0.owner().await,
-            };
+            let mut other = self.other().await;
             let texts = other.try_texts(sql).await.unwrap_or_default();
             other.close().await;
             texts
@@ -185,44 +189,8 @@ fn come_to_rest(store: &Store, daemons: &mut [Watchman]) {
     }
 }
 
-/// Holds the ledger against what an enumerator of its own expects.
-fn verify(store: &Store, plan: &Plan, kills: usize, freezes: usize) -> String {
-    const SECOND: i64 = 1_000_000;
-    let rows = store.texts(
-        "select s.check_id || '|' || s.tz || '|' || e.kind || '|' || e.start_at || '|' || e.end_at \
-         || '|' || coalesce(e.said, '') || '|' || coalesce(s.watermark, 0) || '|' || e.epoch \
-         from entries e join series s on s.id = e.series order by s.id, e.start_at, e.end_at",
-    );
-    let mut series: BTreeMap<(String, String), (i64, Vec<(i64, i64)>)> = BTreeMap::new();
-    for row in &rows {
-        let parts: Vec<&str> = row.split('|').collect();
-        let number = |i: usize| parts[i].parse::<i64>().unwrap();
-        let key = (parts[0].to_owned(), parts[1].to_owned());
-        series.entry(key).or_insert_with(|| (number(6), Vec::new())).1.push((number(3), number(4)));
-    }
-    assert_eq!(series.len(), plan.snapshots + 3 * ZONES.len());
-    let mut expected = 0;
-    for ((check, tz), (watermark, rows)) in &series {
-        if check.starts_with("snapshot") {
-            // The first is a look at the moment of loading; then each whole second, looked at or in a
-            // range that says that nobody looked.
-            let (first, _) = rows[0];
-            let mut next = first.div_euclid(SECOND) * SECOND + SECOND;
-            for (start, end) in &rows[1..] {
-                assert_eq!(*start, next, "{check}: a second is lost or doubled");
-                next = end + SECOND;
-                expected += (end - start) / SECOND + 1;
-            }
-            assert_eq!(next, watermark.div_euclid(SECOND) * SECOND + SECOND, "{check}: the end");
-        } else {
-            // Minutes, end to end.
-            for pair in rows.windows(2) {
-                assert_eq!(pair[0].1, pair[1].0, "{check} {tz}: a window is lost or doubled");
-            }
-            assert!(rows.iter().all(|(start, end)| end - start == 60 * SECOND));
-            expected += i64::try_from(rows.len()).unwrap();
-        }
-    }
+/// Each row is recorded, by one attempt, and no claim was given twice.
+fn once(store: &Store) {
     let unrecorded = store.texts(
         "select cast(count(*) as text) from entries where state <> 'recorded' \
          and due < (select max(due) from entries) - 30000000",
@@ -258,12 +226,57 @@ fn verify(store: &Store, plan: &Plan, kills: usize, freezes: usize) -> String {
          having count(*) > 1) as t",
     );
     assert_eq!(facts_twice, 0, "a confirmed row was recorded twice");
+}
+
+/// Holds the rows against what an enumerator of its own expects; returns how many there are, and how
+/// many were expected.
+fn covered(store: &Store, plan: &Plan) -> (usize, i64) {
+    let rows = store.1.block_on(async {
+        let mut other = store.other().await;
+        let rows = rows(&mut other).await;
+        other.close().await;
+        rows
+    });
+    let watermarks: BTreeMap<(String, String), i64> = store
+        .texts("select check_id || '|' || tz || '|' || watermark from series")
+        .iter()
+        .map(|row| {
+            let parts: Vec<&str> = row.split('|').collect();
+            ((parts[0].to_owned(), parts[1].to_owned()), parts[2].parse().unwrap())
+        })
+        .collect();
+    assert_eq!(rows.len(), plan.snapshots + 3 * ZONES.len());
+    let mut expected = 0;
+    for (key, rows) in &rows {
+        let (check, tz) = key;
+        let (first, last) = (rows[0].0, rows[rows.len() - 1].1);
+        if check.starts_with("snapshot") {
+            // The first is a look at the moment of loading; then each whole second.
+            assert_each_second(check, rows);
+            let end = watermarks[key].div_euclid(SECOND) * SECOND;
+            assert_eq!(last, end, "{check}: the end");
+            expected += (end - first).div_euclid(SECOND) + 1;
+        } else {
+            // Minutes, end to end.
+            for pair in rows.windows(2) {
+                assert_eq!(pair[0].1, pair[1].0, "{check} {tz}: a window is lost or doubled");
+            }
+            assert!(rows.iter().all(|(start, end, _)| end - start == 60 * SECOND));
+            expected += (last - first) / (60 * SECOND);
+        }
+    }
+    (rows.values().map(Vec::len).sum(), expected)
+}
+
+/// Holds the record as a whole against what it promises.
+fn verify(store: &Store, plan: &Plan, kills: usize, freezes: usize) -> String {
+    let (rows, expected) = covered(store, plan);
+    once(store);
     standings(store);
     let count = |sql: &str| store.number(&format!("select cast(count(*) as text) from {sql}"));
     format!(
-        "{} rows for {expected} expected, {kills} kills and {freezes} freezes in attempts, \
+        "{rows} rows for {expected} expected, {kills} kills and {freezes} freezes in attempts, \
          {} claims taken over, {} stale writes fenced off, {} missed ranges",
-        rows.len(),
         count("events where kind = 'claim'"),
         count("attempts where outcome = 'fenced'"),
         count("entries where cause = 'missed'"),

@@ -188,11 +188,19 @@ fn verdicts_and_breaker_tell_the_truth_in_all_weathers_and_nobody_else_waits() {
     }
     weather.clears("flapping");
 
+    opened_and_closed(&daemon);
+    assert!(daemon.stop().success());
+    near_is_in_time(&runtime, &site);
+}
+
+fn opened_and_closed(daemon: &Watchman) {
     let events = daemon.json("/api/v1/events?limit=1000");
     let opened = events["events"].as_array().unwrap().iter();
     let opened = opened.filter(|e| e["kind"] == "breaker" && e["becomes"] == "open").count();
     assert!(opened >= 3, "the breaker opened {opened} times");
-    assert!(daemon.stop().success());
+}
+
+fn near_is_in_time(runtime: &tokio::runtime::Runtime, site: &Site) {
     let lags = runtime.block_on(async {
         let mut ledger = Other::sqlite(&site.path().join("allswell.db")).await;
         ledger
