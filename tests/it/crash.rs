@@ -17,6 +17,8 @@ const LEASE: Duration = Duration::from_secs(2);
 
 /// What is done to daemons.
 struct Plan {
+    /// How many ledgers there are, each with daemons of its own.
+    sites: usize,
     replicas: usize,
     kills: usize,
     freezes: usize,
@@ -30,10 +32,10 @@ impl Plan {
     fn of(replicas: usize) -> Self {
         match std::env::var("ALLSWELL_CRASH") {
             Ok(hits) => {
-                let hits = hits.parse().unwrap();
-                Self { replicas, kills: hits, freezes: hits, rows: 50_000, snapshots: 60 }
+                let hits = hits.parse::<usize>().unwrap().div_ceil(4);
+                Self { sites: 4, replicas, kills: hits, freezes: hits, rows: 12_500, snapshots: 60 }
             }
-            Err(_) => Self { replicas, kills: 10, freezes: 8, rows: 200, snapshots: 20 },
+            Err(_) => Self { sites: 1, replicas, kills: 10, freezes: 8, rows: 200, snapshots: 20 },
         }
     }
 }
@@ -51,9 +53,14 @@ const ZONES: [&str; 8] = [
 ];
 
 fn checks(snapshots: usize) -> String {
-    // Each attempt computes for some milliseconds, so that there is something to hit.
-    const WORK: &str =
-        "with recursive c(i) as (select 1 union all select i + 1 from c where i < 20000) ";
+    // Each attempt computes for some milliseconds, and a few for longer, so that there is something to
+    // hit.
+    let work = |number: usize| {
+        let steps = if number % 20 == 7 { 400_000 } else { 10_000 };
+        format!(
+            "with recursive c(i) as (select 1 union all select i + 1 from c where i < {steps}) "
+        )
+    };
     let mut yaml = "version: 1\nowner: tests\ndefaults: {source: data, schedule: {every: 1s}, \
                     result_by: 20s}\nchecks:\n"
         .to_owned();
@@ -66,17 +73,19 @@ fn checks(snapshots: usize) -> String {
         };
         let _ = write!(
             yaml,
-            "  - id: snapshot-{number}\n    why: because\n    sql: |\n      {WORK}select {least} as n, \
-             (select count(*) from c) as work\n    expect: {{values: {{n: {{min: 1}}}}}}\n"
+            "  - id: snapshot-{number}\n    why: because\n    sql: |\n      {}select {least} as n, \
+             (select count(*) from c) as work\n    expect: {{values: {{n: {{min: 1}}}}}}\n",
+            work(number)
         );
     }
     for number in 0..3 {
         let _ = write!(
             yaml,
             "  - id: grid-{number}\n    why: because\n    schedule: {{every: 1s}}\n    window: {{period: 1m, \
-             zones: [{}]}}\n    sql: |\n      {WORK}select count(*) as n from c where \
+             zones: [{}]}}\n    sql: |\n      {}select count(*) as n from c where \
              :window_start < :window_end and :zone <> ''\n    expect: {{values: {{n: {{min: 1}}}}}}\n",
-            ZONES.join(", ")
+            ZONES.join(", "),
+            work(0)
         );
     }
     yaml
@@ -327,14 +336,23 @@ fn standings(store: &Store) {
     }
 }
 
+/// Plays at every site of a plan at once.
+fn play_all(plan: &Plan, database: impl Fn() -> Database) {
+    std::thread::scope(|scope| {
+        for seed in 1..=plan.sites {
+            let database = database();
+            scope.spawn(move || play(database, plan, u64::try_from(seed).unwrap() * 7));
+        }
+    });
+}
+
 #[test]
 fn every_window_is_recorded_once_in_a_file_whatever_is_killed_or_frozen() {
-    play(Database::sqlite(), &Plan::of(1), 7);
+    play_all(&Plan::of(1), Database::sqlite);
 }
 
 #[test]
 fn every_window_is_recorded_once_on_a_server_whichever_of_three_is_killed_or_frozen() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let database = runtime.block_on(Database::postgres(Postgres::shared()));
-    play(database, &Plan::of(3), 11);
+    play_all(&Plan::of(3), || runtime.block_on(Database::postgres(Postgres::shared())));
 }
