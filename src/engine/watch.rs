@@ -43,6 +43,8 @@ const NAP: Duration = Duration::from_millis(1_000);
 const CLOCKS_APART: TimeDelta = TimeDelta::seconds(30);
 /// How long the ledger is left alone after it failed: at first, and at most.
 const AGAIN: (TimeDelta, TimeDelta) = (TimeDelta::milliseconds(100), TimeDelta::seconds(2));
+/// How long a retry waits for which there is no budget.
+const UNFUNDED: TimeDelta = TimeDelta::seconds(15);
 /// How often old rows are folded and dropped.
 const TIDY_EACH: Duration = Duration::from_secs(2);
 /// How often what other replicas wrote is read.
@@ -342,14 +344,16 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             let key = candidate.key;
             let held = member.sources().iter().filter_map(|s| open.get(*s)).max().copied();
             if let Some(until) = held {
-                holds.push(Hold { key, cause: Cause::BreakerOpen, until });
+                holds.push(Hold { key, cause: Some(Cause::BreakerOpen), until });
             } else if let Some(until) = member.series.paused_until(now) {
-                holds.push(Hold { key, cause: Cause::Paused, until });
+                holds.push(Hold { key, cause: Some(Cause::Paused), until });
             } else if self.under_way.is_busy(key.series)
                 || candidates.iter().any(|c: &Candidate| c.key.series == key.series)
-                || candidate.retry && !gate.budget.spend(now)
             {
-                // It is found again when it can be looked at.
+                gate.park(candidate);
+            } else if candidate.retry && !gate.budget.spend(now) {
+                // Out of the way, so that others are seen behind it.
+                holds.push(Hold { key, cause: None, until: now + UNFUNDED });
             } else {
                 candidates.push(candidate);
             }

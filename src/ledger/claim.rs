@@ -70,8 +70,9 @@ pub(super) async fn hold_all(turning: &mut Turning<'_>) -> Result<(), Trouble> {
     for hold in holds.iter().filter(|hold| free.binary_search(&hold.key.series).is_ok()) {
         let Some(entry) = Entry::find(turning.conn, hold.key).await? else { continue };
         match entry.row.state {
-            State::Waiting { not_before, .. } if not_before < hold.until => {
-                let row = entry.row.put_off(hold.cause, hold.until);
+            State::Waiting { not_before, last } if not_before < hold.until => {
+                let Some(cause) = hold.cause.or(last) else { continue };
+                let row = entry.row.put_off(cause, hold.until);
                 turning.write(&Entry { row, ..entry }).await?;
             }
             State::Recorded(_) => {

@@ -81,8 +81,8 @@ pub struct Offer {
 pub struct Hold {
     /// Which row.
     pub key: RowKey,
-    /// Why.
-    pub cause: Cause,
+    /// Why; where nothing is said, for what it waits already.
+    pub cause: Option<Cause>,
     /// Until when.
     pub until: DateTime<Utc>,
 }

@@ -1,8 +1,8 @@
 //! An engine whose clock is moved by hand, over databases that say what a function says.
 
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use allswell::clock::Clock;
@@ -14,6 +14,7 @@ use allswell::domain::standing::Notice;
 use allswell::domain::succession::Removals;
 use allswell::domain::verdict::{Cause, Doubt, Verdict};
 use allswell::domain::window::ZonesFrom;
+use allswell::domain::zone::ZoneName;
 use allswell::engine::attempt::{Attempted, Look};
 use allswell::engine::load::Reading;
 use allswell::engine::order::Load;
@@ -50,44 +51,85 @@ impl Hand {
 }
 
 /// A database that says what a function says, at once.
-pub(crate) struct Oracle(Box<Answer>);
+pub(crate) struct Oracle {
+    answer: Box<Answer>,
+    /// What the list of zones holds; nothing where it cannot be read.
+    pub(crate) zones: Mutex<Option<Vec<&'static str>>>,
+    /// Whether it answers probes.
+    pub(crate) alive: AtomicBool,
+    pub(crate) places: usize,
+    /// Who was attempted, in order.
+    pub(crate) seen: Mutex<Vec<String>>,
+    pub(crate) probes: AtomicUsize,
+}
 
 type Answer = dyn Fn(&Check, &Look) -> Verdict + Send + Sync;
 
 impl Oracle {
+    pub(crate) fn new(answer: impl Fn(&Check, &Look) -> Verdict + Send + Sync + 'static) -> Self {
+        Self {
+            answer: Box::new(answer),
+            zones: Mutex::new(None),
+            alive: AtomicBool::new(true),
+            places: 8,
+            seen: Mutex::new(Vec::new()),
+            probes: AtomicUsize::new(0),
+        }
+    }
+
     pub(crate) fn confirms() -> Self {
-        Self(Box::new(|_, _| Verdict::Confirmed))
+        Self::new(|_, _| Verdict::Confirmed)
+    }
+
+    pub(crate) fn seen(&self) -> Vec<String> {
+        self.seen.lock().unwrap().clone()
     }
 }
 
 impl Queries for Oracle {
     fn places(&self, _: &SourceName) -> Option<usize> {
-        Some(8)
+        Some(self.places)
     }
 
     async fn attempt(&self, check: Arc<Check>, look: Look, _: CancellationToken) -> Attempted {
-        let verdict = (self.0)(&check, &look);
+        self.seen.lock().unwrap().push(check.id.to_string());
+        let verdict = (self.answer)(&check, &look);
         let judgement = Judgement { verdict, evidence: Some(1) };
         Attempted { judgement, took: Duration::from_millis(1) }
     }
 
     async fn list(&self, _: Arc<Check>, _: ZonesFrom, _: CancellationToken) -> Listed {
-        let doubt = Doubt::new(Cause::NoEvidence, "no list here");
-        let attempted = Attempted::doubtful(doubt, Duration::ZERO);
-        Listed { zones: Vec::new(), whole: false, attempted }
+        let Some(zones) = self.zones.lock().unwrap().clone() else {
+            let doubt = Doubt::new(Cause::Connect, "no list here");
+            let attempted = Attempted::doubtful(doubt, Duration::ZERO);
+            return Listed { zones: Vec::new(), whole: false, attempted };
+        };
+        let judgement = Judgement { verdict: Verdict::Confirmed, evidence: Some(1) };
+        Listed {
+            zones: zones.into_iter().map(|zone| ZoneName::parse(zone).unwrap()).collect(),
+            whole: true,
+            attempted: Attempted { judgement, took: Duration::ZERO },
+        }
     }
 
     async fn probe(&self, _: SourceName, _: CancellationToken) -> Result<(), Doubt> {
-        Ok(())
+        self.probes.fetch_add(1, Ordering::SeqCst);
+        match self.alive.load(Ordering::SeqCst) {
+            true => Ok(()),
+            false => Err(Doubt::new(Cause::Connect, "nobody is there")),
+        }
     }
 }
 
-/// Nobody is told.
-#[derive(Debug)]
-pub(crate) struct Nobody;
+/// Whoever is told keeps it in mind.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Told(pub(crate) Arc<Mutex<Vec<String>>>);
 
-impl Notices for Nobody {
-    fn tell(&mut self, _: &Check, _: &SeriesRecord, _: Notice) {}
+impl Notices for Told {
+    fn tell(&mut self, check: &Check, series: &SeriesRecord, notice: Notice) {
+        let tz = series.tz.as_deref().unwrap_or("");
+        self.0.lock().unwrap().push(format!("{} {tz} {notice:?}", check.id));
+    }
 }
 
 pub(crate) fn reading() -> Arc<Reading> {
@@ -114,16 +156,27 @@ pub(crate) async fn engine(
     hand: &Hand,
     oracle: Oracle,
     yaml: &str,
-) -> Engine<Oracle, Nobody> {
+) -> Engine<Oracle, Told> {
+    engine_of(path, hand, &Arc::new(oracle), &Told::default(), yaml).await
+}
+
+/// The same, with an oracle and a listener that are looked at later.
+pub(crate) async fn engine_of(
+    path: &Path,
+    hand: &Hand,
+    oracle: &Arc<Oracle>,
+    told: &Told,
+    yaml: &str,
+) -> Engine<Oracle, Told> {
     let store = Store::open(store_settings(path, "hand")).await.unwrap();
-    let queries = Arc::new(oracle);
-    let (mut engine, _) = Engine::new(store, Arc::clone(&queries), Nobody, reading(), hand.clock());
+    let queries = Arc::clone(oracle);
+    let (mut engine, _) = Engine::new(store, queries, told.clone(), reading(), hand.clock());
     engine.resume().await.unwrap();
-    load(&mut engine, &queries, yaml).await;
+    load(&mut engine, oracle, yaml).await;
     engine
 }
 
-pub(crate) async fn load(engine: &mut Engine<Oracle, Nobody>, queries: &Arc<Oracle>, yaml: &str) {
+pub(crate) async fn load(engine: &mut Engine<Oracle, Told>, queries: &Arc<Oracle>, yaml: &str) {
     let texts = vec![Text { file: "checks.yaml".into(), text: yaml.to_owned() }];
     let queries = Arc::clone(queries);
     let removals = Removals::AsDeclared;
@@ -132,7 +185,7 @@ pub(crate) async fn load(engine: &mut Engine<Oracle, Nobody>, queries: &Arc<Orac
 }
 
 /// Lets the engine do everything that there is to do by now, and what it moved apart a little later.
-pub(crate) async fn work_off(engine: &mut Engine<Oracle, Nobody>, hand: &Hand) {
+pub(crate) async fn work_off(engine: &mut Engine<Oracle, Told>, hand: &Hand) {
     for later in [0, 31] {
         hand.set(hand.now() + TimeDelta::seconds(later));
         for round in 0.. {
@@ -148,7 +201,7 @@ pub(crate) async fn work_off(engine: &mut Engine<Oracle, Nobody>, hand: &Hand) {
 
 /// Watches until an instant, jumping from due to due.
 pub(crate) async fn watch_until(
-    engine: &mut Engine<Oracle, Nobody>,
+    engine: &mut Engine<Oracle, Told>,
     hand: &Hand,
     end: DateTime<Utc>,
 ) {

@@ -22,6 +22,7 @@ mod crash;
 mod cutoff;
 mod door;
 mod electricity;
+mod engine;
 mod guards;
 mod hostile;
 mod language;

@@ -40,6 +40,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
                 };
                 if let Some(gate) = self.gates.get_mut(&source) {
                     gate.running = gate.running.saturating_sub(1);
+                    gate.unpark(key.series);
                     gate.attempts += 1;
                     gate.budget.earn();
                     if let Some(cause) = trouble {

@@ -1,0 +1,294 @@
+//! The engine under a clock that is moved by hand: what it does when things go wrong.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use allswell::domain::verdict::{Cause, Contradiction, Doubt, Finding, Verdict};
+use allswell::engine::watch::Engine;
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::hand::{Hand, Oracle, Told, engine_of, load, work_off};
+use crate::lab::Other;
+use crate::servers::Folder;
+
+fn violated() -> Verdict {
+    let contradictions = vec![Contradiction::Rows { expected: "0".into(), seen: 1 }];
+    Verdict::Violated(Finding { contradictions, cut: false, rows: Vec::new() })
+}
+
+fn silent(cause: Cause) -> Verdict {
+    Verdict::Unconfirmed(Doubt::new(cause, "because"))
+}
+
+fn yaml(checks: &[(&str, &str)]) -> String {
+    let mut yaml = "version: 1\nowner: tests\ndefaults: {source: db}\nchecks:\n".to_owned();
+    for (id, more) in checks {
+        let sql = if more.contains("zones_from") {
+            "select 1 as n where :window_start < :window_end and :zone <> ''"
+        } else if more.contains("window:") {
+            "select 1 as n where :window_start < :window_end"
+        } else {
+            "select 1 as n"
+        };
+        yaml.push_str(&format!(
+            "  - id: {id}\n    why: because\n    sql: {sql}\n    {more}\n    expect: {{values: {{n: {{min: 1}}}}}}\n"
+        ));
+    }
+    yaml
+}
+
+struct Stage {
+    folder: Folder,
+    hand: Hand,
+    oracle: Arc<Oracle>,
+    told: Told,
+}
+
+impl Stage {
+    fn new(oracle: Oracle) -> Self {
+        let hand = Hand::at("2026-03-10T12:00:30Z".parse().unwrap());
+        let (oracle, told) = (Arc::new(oracle), Told::default());
+        Self { folder: Folder::new("stage"), hand, oracle, told }
+    }
+
+    fn path(&self) -> std::path::PathBuf {
+        self.folder.path().join("ledger.db")
+    }
+
+    async fn start(&self, yaml: &str) -> Engine<Oracle, Told> {
+        engine_of(&self.path(), &self.hand, &self.oracle, &self.told, yaml).await
+    }
+
+    fn told(&self) -> Vec<String> {
+        self.told.0.lock().unwrap().clone()
+    }
+}
+
+/// Lets time pass in steps, looking at each.
+async fn pass(engine: &mut Engine<Oracle, Told>, hand: &Hand, time: TimeDelta, step: TimeDelta) {
+    let end = hand.now() + time;
+    while hand.now() < end {
+        hand.set((hand.now() + step).min(end));
+        for _ in 0..4 {
+            assert!(engine.turn().await);
+            engine.settle().await;
+        }
+    }
+}
+
+async fn texts(path: &Path, sql: &str) -> Vec<String> {
+    let mut ledger = Other::sqlite(path).await;
+    let texts = ledger.texts(sql).await;
+    ledger.close().await;
+    texts
+}
+
+const SAID: &str = "select s.check_id || ' ' || coalesce(e.said, e.state) || coalesce(' ' || e.cause, '') \
+    || ' ' || e.attempts from entries e join series s on s.id = e.series order by s.check_id, e.start_at";
+
+#[tokio::test]
+async fn a_panic_costs_the_attempt_in_which_it_happens() {
+    let stage = Stage::new(Oracle::new(|check, _| {
+        assert!(check.id.as_str() != "bad", "a panic on purpose");
+        Verdict::Confirmed
+    }));
+    let checks = yaml(&[("bad", "schedule: {every: 1h}"), ("good", "schedule: {every: 1h}")]);
+    let mut engine = stage.start(&checks).await;
+    pass(&mut engine, &stage.hand, TimeDelta::minutes(1), TimeDelta::seconds(10)).await;
+    let said = texts(&stage.path(), SAID).await;
+    assert!(said[0].starts_with("bad waiting"), "{said:?}");
+    assert_eq!(said[1], "good confirmed 1");
+    let notes = texts(&stage.path(), "select note from attempts where said = 'unconfirmed'").await;
+    assert!(notes.iter().all(|note| note.contains("allswell itself failed")), "{notes:?}");
+}
+
+#[tokio::test]
+async fn critical_checks_go_first_then_by_deadline() {
+    let mut oracle = Oracle::confirms();
+    oracle.places = 1;
+    let stage = Stage::new(oracle);
+    let checks = yaml(&[
+        ("info", "severity: info"),
+        ("warning-later", "result_by: 50m"),
+        ("warning", "result_by: 5m"),
+        ("critical", "severity: critical"),
+    ]);
+    let mut engine = stage.start(&checks).await;
+    pass(&mut engine, &stage.hand, TimeDelta::seconds(5), TimeDelta::seconds(1)).await;
+    assert_eq!(stage.oracle.seen(), ["critical", "warning", "warning-later", "info"]);
+}
+
+#[tokio::test]
+async fn trouble_that_passes_is_tried_again_before_anybody_is_told() {
+    let tries = AtomicUsize::new(0);
+    let stage = Stage::new(Oracle::new(move |_, _| match tries.fetch_add(1, Ordering::SeqCst) {
+        0 | 1 => silent(Cause::Busy),
+        _ => Verdict::Confirmed,
+    }));
+    let mut engine = stage.start(&yaml(&[("it", "schedule: {every: 1h}")])).await;
+    pass(&mut engine, &stage.hand, TimeDelta::minutes(3), TimeDelta::seconds(1)).await;
+    assert_eq!(texts(&stage.path(), SAID).await, ["it confirmed 3"]);
+    assert!(stage.told().is_empty());
+}
+
+#[tokio::test]
+async fn a_source_that_fails_is_left_alone_and_its_checks_become_an_alarm() {
+    let stage = Stage::new(Oracle::new(|_, _| silent(Cause::Connect)));
+    stage.oracle.alive.store(false, Ordering::SeqCst);
+    let ids: Vec<String> = (0..20).map(|n| format!("it-{n}")).collect();
+    let checks: Vec<(&str, &str)> = ids.iter().map(|id| (id.as_str(), "result_by: 5m")).collect();
+    let mut engine = stage.start(&yaml(&checks)).await;
+    pass(&mut engine, &stage.hand, TimeDelta::minutes(4), TimeDelta::seconds(5)).await;
+    let attempts = stage.oracle.seen().len();
+    let probes = stage.oracle.probes.load(Ordering::SeqCst);
+    assert!(attempts <= 5 + 8, "{attempts} attempts at a source that is down");
+    assert!((5..=20).contains(&probes), "{probes} probes in four minutes");
+    assert!(stage.told().is_empty(), "nobody is told before the deadline: {:?}", stage.told());
+    pass(&mut engine, &stage.hand, TimeDelta::minutes(2), TimeDelta::seconds(5)).await;
+    assert_eq!(stage.told().len(), 20, "{:?}", stage.told());
+    let causes = texts(&stage.path(), "select distinct cause from entries order by 1").await;
+    assert!(causes.contains(&"breaker_open".into()), "{causes:?}");
+    // It is back: two good probes, and everything is looked at, though late.
+    stage.oracle.alive.store(true, Ordering::SeqCst);
+    let before = stage.oracle.seen().len();
+    pass(&mut engine, &stage.hand, TimeDelta::minutes(1), TimeDelta::seconds(1)).await;
+    assert!(stage.oracle.seen().len() > before);
+}
+
+#[tokio::test]
+async fn what_there_was_no_time_for_is_shed_by_name() {
+    let mut oracle = Oracle::confirms();
+    oracle.places = 1;
+    let stage = Stage::new(oracle);
+    let ids: Vec<String> = (0..30).map(|n| format!("it-{n}")).collect();
+    let checks: Vec<(&str, &str)> = ids.iter().map(|id| (id.as_str(), "result_by: 10s")).collect();
+    let mut engine = stage.start(&yaml(&checks)).await;
+    // Ten attempts, and then it is too late for the others.
+    for _ in 0..10 {
+        assert!(engine.turn().await);
+        engine.settle().await;
+    }
+    pass(&mut engine, &stage.hand, TimeDelta::seconds(11), TimeDelta::seconds(11)).await;
+    let shed =
+        texts(&stage.path(), "select count(*) || '' from entries where cause = 'shed'").await;
+    let shed: usize = shed[0].parse().unwrap();
+    assert!(shed >= 15, "{shed} shed");
+    let missed =
+        texts(&stage.path(), "select count(*) || '' from entries where cause = 'missed'").await;
+    assert_eq!(missed, ["0"]);
+}
+
+#[tokio::test]
+async fn after_an_outage_windows_are_caught_up_as_their_check_says() {
+    let daily = |policy: &str| {
+        format!("window: {{period: day, zone: UTC}}\n    catch_up: {{policy: {policy}}}")
+    };
+    let (all, latest, none) = (daily("all"), daily("latest"), daily("none"));
+    let checks = yaml(&[
+        ("all", &all),
+        ("latest", &latest),
+        ("none", &none),
+        ("slot", "schedule: {every: 1h}"),
+    ]);
+    let stage = Stage::new(Oracle::confirms());
+    let mut engine = stage.start(&checks).await;
+    work_off(&mut engine, &stage.hand).await;
+    drop(engine);
+    // Five days in which nobody looks.
+    let later: DateTime<Utc> = "2026-03-15T18:00:00Z".parse().unwrap();
+    stage.hand.set(later);
+    let mut engine = stage.start(&checks).await;
+    work_off(&mut engine, &stage.hand).await;
+    let said = texts(&stage.path(), SAID).await;
+    let count = |check: &str, what: &str| {
+        said.iter().filter(|row| row.starts_with(&format!("{check} {what}"))).count()
+    };
+    assert_eq!((count("all", "confirmed"), count("all", "unconfirmed")), (6, 0), "{said:?}");
+    assert_eq!((count("latest", "confirmed"), count("latest", "unconfirmed missed")), (2, 4));
+    assert_eq!((count("none", "confirmed"), count("none", "unconfirmed missed")), (1, 5));
+    // What is not to be caught up is no alarm; a hole in the present is closed by the next look.
+    assert_eq!(count("slot", "unconfirmed missed"), 1);
+    let open =
+        texts(&stage.path(), "select sum(open_violated + open_unconfirmed) || '' from series")
+            .await;
+    assert_eq!(open, ["0"], "{said:?}");
+}
+
+#[tokio::test]
+async fn zones_appear_and_vanish_with_their_list_and_a_list_that_fails_changes_nothing() {
+    let stage = Stage::new(Oracle::confirms());
+    let set = |zones: Option<Vec<&'static str>>| *stage.oracle.zones.lock().unwrap() = zones;
+    set(Some(vec!["Europe/Berlin", "Asia/Tokyo"]));
+    let window = "window: {period: day, zones_from: {sql: select zone from zones}}";
+    let mut engine = stage.start(&yaml(&[("it", window)])).await;
+    let hour = TimeDelta::hours(1);
+    pass(&mut engine, &stage.hand, TimeDelta::minutes(5), TimeDelta::seconds(30)).await;
+    let zones = "select tz || coalesce(' gone', '') from series where tz <> '' and retired_at is not null \
+                 union all select tz from series where tz <> '' and retired_at is null order by 1";
+    assert_eq!(texts(&stage.path(), zones).await, ["Asia/Tokyo", "Europe/Berlin"]);
+    // It cannot be read: those that are known are looked at all the same.
+    set(None);
+    pass(&mut engine, &stage.hand, TimeDelta::hours(26), TimeDelta::minutes(10)).await;
+    assert_eq!(texts(&stage.path(), zones).await, ["Asia/Tokyo", "Europe/Berlin"]);
+    let days = "select tz || ' ' || count(*) from entries e join series s on s.id = e.series \
+                where e.kind = 'window' and e.said = 'confirmed' group by tz order by tz";
+    assert_eq!(texts(&stage.path(), days).await, ["Asia/Tokyo 2", "Europe/Berlin 2"]);
+    assert!(
+        stage.told().iter().any(|told| told.starts_with("it  Firing(Unconfirmed)")),
+        "{:?}",
+        stage.told()
+    );
+    // One goes, one comes.
+    set(Some(vec!["Asia/Tokyo", "America/New_York"]));
+    pass(&mut engine, &stage.hand, hour * 2, TimeDelta::minutes(5)).await;
+    let now = texts(&stage.path(), zones).await;
+    assert_eq!(now, ["America/New_York", "Asia/Tokyo", "Europe/Berlin gone"]);
+    pass(&mut engine, &stage.hand, TimeDelta::hours(48), TimeDelta::minutes(20)).await;
+    let berlin = texts(&stage.path(), days).await;
+    assert!(berlin.contains(&"Europe/Berlin 2".into()), "nothing more is due there: {berlin:?}");
+}
+
+#[tokio::test]
+async fn a_pause_holds_windows_back_and_its_end_catches_them_up() {
+    let stage = Stage::new(Oracle::confirms());
+    let daily = "window: {period: day, zone: UTC}";
+    let paused =
+        "window: {period: day, zone: UTC}\n    pause: {until: 2026-03-13, because: migration}";
+    let mut engine = stage.start(&yaml(&[("it", daily)])).await;
+    work_off(&mut engine, &stage.hand).await;
+    load(&mut engine, &stage.oracle, &yaml(&[("it", paused)])).await;
+    pass(&mut engine, &stage.hand, TimeDelta::hours(48), TimeDelta::minutes(30)).await;
+    assert_eq!(stage.oracle.seen().len(), 1, "it was looked at before the pause, and not in it");
+    pass(&mut engine, &stage.hand, TimeDelta::hours(24), TimeDelta::minutes(30)).await;
+    let confirmed = "select count(*) || '' from entries where said = 'confirmed'";
+    assert_eq!(texts(&stage.path(), confirmed).await, ["4"]);
+    assert!(stage.told().is_empty(), "{:?}", stage.told());
+}
+
+#[tokio::test]
+async fn an_open_window_is_tried_again_at_later_dues_and_resolves_by_its_own_proof() {
+    let good_from = Arc::new(std::sync::Mutex::new(None::<DateTime<Utc>>));
+    let (mended, hand) =
+        (Arc::clone(&good_from), Hand::at("2026-03-10T12:00:30Z".parse().unwrap()));
+    let clock = hand.clone();
+    let first: DateTime<Utc> = "2026-03-09T00:00:00Z".parse().unwrap();
+    let oracle = Oracle::new(move |_, look| {
+        let bad = look.window().is_some_and(|window| window.start == first);
+        let mended = mended.lock().unwrap().is_some_and(|at| clock.now() >= at);
+        if bad && !mended { violated() } else { Verdict::Confirmed }
+    });
+    let stage = Stage {
+        folder: Folder::new("stage"),
+        hand,
+        oracle: Arc::new(oracle),
+        told: Told::default(),
+    };
+    let mut engine = stage.start(&yaml(&[("it", "window: {period: day, zone: UTC}")])).await;
+    pass(&mut engine, &stage.hand, TimeDelta::hours(60), TimeDelta::minutes(30)).await;
+    // Two good days later it fires still.
+    assert_eq!(stage.told(), ["it  Firing(Violated)"]);
+    *good_from.lock().unwrap() = Some(stage.hand.now());
+    pass(&mut engine, &stage.hand, TimeDelta::hours(26), TimeDelta::minutes(30)).await;
+    assert_eq!(stage.told(), ["it  Firing(Violated)", "it  Resolved(Violated)"]);
+}
