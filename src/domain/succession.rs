@@ -151,3 +151,47 @@ impl fmt::Display for Refusal {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::catalogue::Removed;
+
+    fn id(text: &str) -> CheckId {
+        CheckId::parse(text).unwrap()
+    }
+
+    /// Weighs a catalogue that declares nothing and removes these by name.
+    fn weigh(running: &str, removed: &[&str], removals: Removals) -> Result<usize, String> {
+        // Upper case fires.
+        let running: Vec<Running> = running
+            .chars()
+            .map(|c| Running {
+                id: id(&c.to_ascii_lowercase().to_string()),
+                firing: c.is_ascii_uppercase(),
+                windowed: false,
+            })
+            .collect();
+        let removed = removed
+            .iter()
+            .map(|word| Removed { id: id(word), because: "because".into() })
+            .collect();
+        let next = Catalogue::new(Vec::new(), removed, Vec::new());
+        succession(&running, &next, removals)
+            .map(|succession| succession.gone.len())
+            .map_err(|refusal| refusal.to_string())
+    }
+
+    #[test]
+    fn what_takes_everything_or_what_fires_needs_a_word() {
+        let declared = Removals::AsDeclared;
+        assert_eq!(weigh("", &[], declared), Ok(0));
+        assert!(weigh("a", &[], declared).unwrap_err().contains("none of the 1"));
+        assert_eq!(weigh("a", &[], Removals::Accepted), Ok(1));
+        assert_eq!(weigh("a", &["a"], declared), Ok(1));
+        assert!(weigh("aB", &["a"], declared).unwrap_err().contains("firing (b)"));
+        assert_eq!(weigh("aB", &["a", "b"], declared), Ok(2));
+        assert!(weigh("abcdef", &["a"], declared).unwrap_err().contains("removes 5 of 6"));
+        assert_eq!(weigh("abcd", &["a"], declared), Ok(4), "three may go without a word");
+    }
+}

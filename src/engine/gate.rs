@@ -31,10 +31,6 @@ pub struct Gate {
     /// How many attempts ended.
     pub attempts: u64,
     queue: BTreeSet<Candidate>,
-    /// Rows that wait for another one of their series, which is attempted now.
-    parked: BTreeMap<i64, BTreeSet<Candidate>>,
-    /// How many those are.
-    parked_count: usize,
     /// Whether the ledger had more than it gave.
     more: bool,
     refilled_at: Option<DateTime<Utc>>,
@@ -51,8 +47,6 @@ impl Gate {
             unconfirmed: BTreeMap::new(),
             attempts: 0,
             queue: BTreeSet::new(),
-            parked: BTreeMap::new(),
-            parked_count: 0,
             more: false,
             refilled_at: None,
         }
@@ -82,24 +76,6 @@ impl Gate {
         self.queue.pop_first()
     }
 
-    /// Puts a row aside until the attempt at its series ends; beyond a number it stays in the ledger.
-    pub fn park(&mut self, candidate: Candidate) {
-        if self.parked_count >= QUEUE {
-            self.more = true;
-        } else if self.parked.entry(candidate.key.series).or_default().insert(candidate) {
-            self.parked_count += 1;
-        }
-    }
-
-    /// Queues what waited for a series.
-    pub fn unpark(&mut self, series: i64) {
-        let parked = self.parked.remove(&series).unwrap_or_default();
-        self.parked_count -= parked.len();
-        for candidate in parked {
-            self.push(candidate);
-        }
-    }
-
     /// Says whether the ledger is to be asked who is ready: each second, and whenever the queue runs
     /// dry while there is more.
     pub fn wants_more(&self, now: DateTime<Utc>) -> bool {
@@ -116,8 +92,6 @@ impl Gate {
     /// Queues what the ledger gave.
     pub fn refill(&mut self, candidates: Vec<Candidate>, most: usize, now: DateTime<Utc>) {
         self.refilled_at = Some(now);
-        // Whoever is parked and ready is among those that came, or among those behind them.
-        (self.parked, self.parked_count) = (BTreeMap::new(), 0);
         self.more = candidates.len() >= most;
         for candidate in candidates {
             self.push(candidate);

@@ -316,7 +316,9 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         if promise.held_until.is_some_and(|until| until > now) {
             return;
         }
-        for owed in promise.batch.owed.iter().filter(|owed| owed.fate == Fate::Wait) {
+        // One row of a series at a time.
+        let first = promise.batch.owed.iter().find(|owed| owed.fate == Fate::Wait);
+        if let Some(owed) = first {
             let (kind, start, end) = match owed.due.target {
                 Target::Window(window) => (Kind::Window, window.start, window.end),
                 Target::Slot(at) => (Kind::Slot, at, at),
@@ -350,7 +352,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             } else if self.under_way.is_busy(key.series)
                 || candidates.iter().any(|c: &Candidate| c.key.series == key.series)
             {
-                gate.park(candidate);
+                // When the attempt at its series ends, the ledger names the next row.
             } else if candidate.retry && !gate.budget.spend(now) {
                 // Out of the way, so that others are seen behind it.
                 holds.push(Hold { key, cause: None, until: now + UNFUNDED });

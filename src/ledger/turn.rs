@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use crate::domain::life::{Kind, Said, State};
 use crate::domain::standing::{Alarm, Notice};
 use crate::domain::verdict::Cause;
-use crate::ledger::conn::{Conn, Wait, args};
+use crate::ledger::conn::{Conn, Record, Wait, args};
 use crate::ledger::entry::{Entry, Newest, Times, cause_of, kind_word, said_word, stored};
 use crate::ledger::tally::{attempted, close_slots, is_open, weigh};
 use crate::ledger::{
@@ -306,23 +306,28 @@ impl<'a> Turning<'a> {
         Ok(())
     }
 
-    /// Reads who may be claimed.
+    /// Reads who may be claimed: of each series that nobody attempts the first row that is ready.
     async fn refill(&mut self) -> Result<(), Trouble> {
-        const READY: &str = "SELECT priority, deadline, series, kind, start_at, end_at, vain, said \
-            FROM entries WHERE source = $1 AND wake_at <= $2 \
-            ORDER BY priority, deadline, series, start_at LIMIT $3";
+        const READY: &str = "SELECT e.priority, e.deadline, e.series, e.kind, e.start_at, e.end_at, \
+            e.vain, e.said FROM entries e WHERE e.source = $1 AND e.wake_at <= $2 AND NOT EXISTS \
+            (SELECT 1 FROM entries o WHERE o.series = e.series AND o.live = 1 \
+            AND (o.state = 'running' OR (o.wake_at <= $2 AND o.start_at < e.start_at))) \
+            ORDER BY e.priority, e.deadline, e.series, e.start_at LIMIT $3";
+        const NEXT: &str = "SELECT priority, deadline, series, kind, start_at, end_at, vain, said, \
+            source FROM entries WHERE series = $1 AND live = 1 AND wake_at <= $2 \
+            ORDER BY start_at LIMIT 1";
+        let windows = self.work.ended.iter().filter(|ended| ended.key.kind == Kind::Window);
+        let series: BTreeSet<i64> = windows.map(|ended| ended.key.series).collect();
+        for series in series {
+            if let Some(record) = self.conn.first(NEXT, args![series, self.now]).await? {
+                let candidate = Candidate::read(&record)?;
+                self.done.next.push((record.text(8)?.to_owned(), candidate));
+            }
+        }
         for source in &self.work.refill {
             let args = args![source.as_str(), self.now, CANDIDATES];
             let ready = self.conn.all(READY, args).await?;
-            let candidates = ready.iter().map(|record| {
-                Ok::<_, Trouble>(Candidate {
-                    priority: record.int(0)?,
-                    deadline: record.at(1)?,
-                    key: RowKey::read(record, 2)?,
-                    retry: record.int(6)? > 0 && record.maybe_text(7)?.is_none(),
-                })
-            });
-            let candidates = candidates.collect::<Result<Vec<_>, _>>()?;
+            let candidates = ready.iter().map(Candidate::read).collect::<Result<Vec<_>, _>>()?;
             self.done.candidates.push((source.clone(), candidates));
         }
         Ok(())
@@ -354,6 +359,17 @@ impl<'a> Turning<'a> {
             .transpose()?
             .flatten();
         Ok(())
+    }
+}
+
+impl Candidate {
+    fn read(record: &Record) -> Result<Self, Trouble> {
+        Ok(Self {
+            priority: record.int(0)?,
+            deadline: record.at(1)?,
+            key: RowKey::read(record, 2)?,
+            retry: record.int(6)? > 0 && record.maybe_text(7)?.is_none(),
+        })
     }
 }
 

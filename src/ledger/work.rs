@@ -162,7 +162,9 @@ pub struct Turned {
     pub active: i64,
     /// Rows that are ours now.
     pub claims: Vec<Claim>,
-    /// Rows that may be claimed, of each source that asked.
+    /// The next rows of series of which an attempt ended, with their sources.
+    pub next: Vec<(String, Candidate)>,
+    /// Rows that may be claimed, of each source that asked: one of each series.
     pub candidates: Vec<(String, Vec<Candidate>)>,
     /// Series as they are now.
     pub series: Vec<SeriesRecord>,

@@ -35,6 +35,7 @@ mod tidy;
 mod timetable;
 mod totals;
 mod types;
+mod verbs;
 mod volume;
 mod weather;
 mod windows;

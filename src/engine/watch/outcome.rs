@@ -40,7 +40,6 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
                 };
                 if let Some(gate) = self.gates.get_mut(&source) {
                     gate.running = gate.running.saturating_sub(1);
-                    gate.unpark(key.series);
                     gate.attempts += 1;
                     gate.budget.earn();
                     if let Some(cause) = trouble {
@@ -169,6 +168,12 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
                 self.counts.began(lag);
             }
             self.begin(&claim.entry, generation);
+        }
+        for (source, candidate) in turned.next {
+            let name = SourceName::parse(&source).ok();
+            if let Some(gate) = name.and_then(|name| self.gates.get_mut(&name)) {
+                gate.push(candidate);
+            }
         }
         for (source, candidates) in turned.candidates {
             let name = SourceName::parse(&source).ok();

@@ -1,0 +1,194 @@
+//! The verbs that talk to a daemon, systemd's protocol, and replicas that run one catalogue.
+
+use std::fs;
+use std::os::unix::net::UnixDatagram;
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::lab::Database;
+use crate::servers::Postgres;
+use crate::watchman::{Site, Watchman};
+
+const CHECKS: &str = "version: 1\nowner: tests\ndefaults: {source: db}\nchecks:\n  - id: good\n    why: because\n    sql: select 1 as n\n    \
+    expect: {values: {n: {min: 1}}}\n  - id: bad\n    why: because\n    window: {period: day, zones: [Europe/Berlin, Asia/Tokyo]}\n    \
+    sql: select 0 as n where :window_start < :window_end and :zone <> ''\n    expect: {values: {n: {min: 1}}}\n";
+
+fn site(settings: &str) -> Site {
+    let sources = "sources: {db: {url: \"sqlite:data.db\", instants: sql}}\n";
+    let site = Site::new(&format!("{settings}{sources}"), CHECKS);
+    fs::write(site.path().join("data.db"), "").unwrap();
+    site
+}
+
+fn allswell(site: &Site, daemon: &Watchman, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_allswell"))
+        .args(args)
+        .args(["--url", &format!("http://{}", daemon.address)])
+        .arg("--token-file")
+        .arg(site.path().join("token"))
+        .output()
+        .unwrap()
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+#[test]
+fn status_history_rerun_and_waive_say_what_they_did() {
+    let site = site("");
+    let daemon = site.start();
+    daemon.until(Duration::from_secs(20), |daemon| {
+        let bad = daemon.series("bad");
+        let firing = bad.iter().filter(|s| s["firing"]["violated"].is_string()).count();
+        if firing == 2 { Ok(()) } else { Err(bad) }
+    });
+    let run = |args: &[&str]| {
+        let output = allswell(&site, &daemon, args);
+        (output.status.code().unwrap(), text(&output))
+    };
+    let (code, said) = run(&["status"]);
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("3 series: 1 confirmed, 2 violated"), "{said}");
+    assert!(said.contains("bad Asia/Tokyo") && !said.contains("good "), "{said}");
+    let (code, said) = run(&["status", "--check", "good", "--all"]);
+    assert!(code == 0 && said.contains("good"), "{said}");
+    let (_, said) = run(&["status", "--output", "json"]);
+    let json: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!((json["format"].as_u64(), json["checks"].as_array().unwrap().len()), (Some(1), 3));
+    let (code, said) = run(&["history", "bad", "--zone", "Europe/Berlin", "--open"]);
+    assert!(code == 0 && said.starts_with("violated") && said.contains("OPEN"), "{said}");
+    let (_, said) = run(&["history", "bad", "--output", "json"]);
+    let json: Value = serde_json::from_str(&said).unwrap();
+    for key in [
+        "tz",
+        "kind",
+        "start",
+        "end",
+        "due",
+        "state",
+        "verdict",
+        "cause",
+        "evidence",
+        "attempts",
+        "recorded_at",
+        "waiver",
+    ] {
+        assert!(json["windows"][0].get(key).is_some(), "{key}");
+    }
+    let (code, said) = run(&["history", "bda"]);
+    assert!(code == 64 && said.contains("did you mean `bad`"), "{said}");
+    let (code, said) = run(&["rerun", "bad", "--zone", "Asia/Tokyo"]);
+    assert!(code == 0 && said.contains("1 row is tried again"), "{said}");
+    let (code, said) =
+        run(&["waive", "bad", "--because", "known", "--by", "ana", "--zone", "Asia/Tokyo"]);
+    assert!(code == 0 && said.contains("1 open row is waived"), "{said}");
+    daemon.until(Duration::from_secs(10), |daemon| {
+        let tokyo = daemon.series("bad").into_iter().find(|s| s["tz"] == "Asia/Tokyo").unwrap();
+        if tokyo["firing"]["violated"].is_null() && tokyo["waived"] == 1 {
+            Ok(())
+        } else {
+            Err(tokyo)
+        }
+    });
+    let (_, said) = run(&["history", "bad", "--zone", "Asia/Tokyo"]);
+    assert!(said.contains("waived by ana: known"), "{said}");
+    let (code, said) = run(&["waive", "good", "--because", "nothing", "--by", "ana"]);
+    assert!(code == 64 && said.contains("nothing was waived"), "{said}");
+    let (code, said) =
+        run(&["waive", "bad", "--because", "x", "--by", "ana", "--from", "2026-02-30"]);
+    assert!(code == 64 && said.contains("2026-02-30"), "{said}");
+    daemon.signal("KILL");
+    let (code, said) = run(&["status"]);
+    assert!(code == 74 && said.contains("is `allswell serve` running"), "{said}");
+}
+
+#[test]
+fn a_second_daemon_on_one_file_is_refused_with_a_reason() {
+    let site = site("");
+    let daemon = site.start();
+    let mut second = site.spawn(&[], &[]);
+    let ended = second.process.wait(Duration::from_secs(20)).unwrap();
+    assert_eq!(ended.code(), Some(74));
+    assert!(second.log().contains("another daemon keeps its record"), "{}", second.log());
+    assert!(daemon.stop().success());
+}
+
+#[test]
+fn systemd_hears_of_each_step() {
+    let site = site("");
+    let path = site.path().join("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let heard = |word: &str| {
+        let mut buffer = [0; 512];
+        loop {
+            let read = socket.recv(&mut buffer).unwrap_or_else(|e| panic!("{word}: {e}"));
+            if String::from_utf8_lossy(&buffer[..read]).contains(word) {
+                return;
+            }
+        }
+    };
+    let env = [("NOTIFY_SOCKET", path.to_str().unwrap()), ("WATCHDOG_USEC", "1000000")];
+    let daemon = site.start_with(&[], &env);
+    heard("READY=1");
+    heard("WATCHDOG=1");
+    daemon.signal("HUP");
+    heard("RELOADING=1");
+    heard("READY=1");
+    daemon.signal("TERM");
+    heard("STOPPING=1");
+}
+
+#[test]
+fn replicas_run_the_catalogue_that_one_of_them_loads() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let database = runtime.block_on(Database::postgres(Postgres::shared()));
+    let ledger =
+        format!("ledger: {{url: \"{}\", password: \"${{file:watch}}\"}}\n", database.url());
+    let (one, two) = (site(&ledger), site(&ledger));
+    let first = one.start();
+    let second = two.start();
+    let more = CHECKS.to_owned()
+        + "  - id: third\n    why: because\n    sql: select 1 as n\n    expect: {values: {n: {min: 1}}}\n";
+    one.checks("checks.yaml", &more);
+    assert_eq!(first.post("/-/reload", "").0, 200);
+    second.until(
+        Duration::from_secs(20),
+        |second| match second.json("/api/v1/status")["generation"]["checks"].as_u64() {
+            Some(3) => Ok(()),
+            other => Err(other),
+        },
+    );
+    // Both tell the same truth.
+    second.until(Duration::from_secs(20), |second| {
+        let seen = [&first, second].map(|daemon| {
+            daemon.series("third").first().map_or(Value::Null, |s| s["confirmed_at"].clone())
+        });
+        if seen[0].is_string() && seen[0] == seen[1] { Ok(()) } else { Err(seen) }
+    });
+    // What one claims the other does not attempt.
+    assert!(first.stop().success());
+    assert!(second.stop().success());
+    let attempts = "select cast(count(*) as text) from attempts where outcome = 'fenced'";
+    let fenced = runtime.block_on(async { database.owner().await.texts(attempts).await });
+    assert_eq!(fenced, ["0"]);
+}
+
+#[test]
+fn a_password_of_the_ledger_is_repeated_nowhere() {
+    const CANARY: &str = "canary-7f3a";
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let database = runtime.block_on(Database::postgres(Postgres::shared()));
+    let ledger =
+        format!("ledger: {{url: \"{}\", password: \"${{file:wrong}}\"}}\n", database.url());
+    let site = site(&ledger);
+    fs::write(site.path().join("wrong"), CANARY).unwrap();
+    let mut daemon = site.spawn(&[], &[]);
+    let ended = daemon.process.wait(Duration::from_secs(20)).unwrap();
+    assert_eq!(ended.code(), Some(74));
+    let log = daemon.log();
+    assert!(log.contains("the ledger") && !log.contains(CANARY), "{log}");
+}
