@@ -12,11 +12,13 @@ use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::json;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
@@ -34,6 +36,9 @@ use crate::web::{self, Access, Door, Listener, WebConfig};
 use crate::zones::Zones;
 
 pub use log::begin as begin_log;
+
+/// How long each part may take to end.
+const FAREWELL: Duration = Duration::from_secs(10);
 
 /// How the daemon is started.
 #[derive(Debug, Clone)]
@@ -106,7 +111,9 @@ pub fn serve(start: Start, announce: impl FnOnce(&str)) -> Result<(), NotStarted
     let first = loader.read(removals, "start");
     let (reading, queries) = loader.current();
     let (mut engine, pictures) = Engine::new(store, queries, Log, reading, clock);
-    inside.block_on(begin(&mut engine, first))?;
+    if inside.block_on(begin(&mut engine, first))? == Begun::TryAgain {
+        loader.try_again();
+    }
     // Whoever comes to the door now sees what is loaded.
     engine.show();
     let (reloads, wishes) = mpsc::channel(1);
@@ -136,11 +143,13 @@ pub fn serve(start: Start, announce: impl FnOnce(&str)) -> Result<(), NotStarted
     announce(&ready.to_string());
     systemd::ready();
     inside.block_on(engine.run(&mut inbox, &stop, &hurry, settings.grace.get()));
+    // Orders that nobody obeys any more are answered by that.
+    drop(inbox);
     closing.cancel();
     hurry.cancel();
     for handle in handles {
-        // One that panicked has said so; the end goes on.
-        drop(street.block_on(handle));
+        // One that panicked has said so, one that hangs is left behind; the end goes on.
+        drop(street.block_on(async { timeout(FAREWELL, handle).await }));
     }
     tracing::info!("stopped");
     street.shutdown_background();
@@ -177,11 +186,20 @@ fn open(start: Start, street: &Runtime, inside: &Runtime) -> Result<Opened, NotS
     Ok(Opened { listener, web, access, store, loader, settings })
 }
 
+/// Whether the files are to be looked at again, though they did not change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Begun {
+    /// They are not.
+    AsItIs,
+    /// They are: what went wrong may pass.
+    TryAgain,
+}
+
 /// Begins with what is stored, then with what the files say; a bad catalogue leaves the stored one.
 async fn begin(
     engine: &mut Engine<Watched, Log>,
     first: Result<Load<Watched>, Vec<Fault>>,
-) -> Result<(), NotStarted> {
+) -> Result<Begun, NotStarted> {
     engine.resume().await?;
     match first {
         Err(faults) if engine.is_loaded() => {
@@ -192,7 +210,9 @@ async fn begin(
         Ok(load) => match engine.load(load).await {
             Ok(_) => {}
             // The alarm was raised; what is stored goes on.
-            Err(_) if engine.is_loaded() => {}
+            Err(error) if engine.is_loaded() => {
+                return Ok(if error.may_pass() { Begun::TryAgain } else { Begun::AsItIs });
+            }
             Err(NotLoaded::Faulty(faults)) => return Err(NotStarted::Invalid(faults)),
             Err(NotLoaded::Store(trouble)) => return Err(trouble.into()),
             Err(error @ (NotLoaded::Refused(_) | NotLoaded::Contended)) => {
@@ -200,7 +220,7 @@ async fn begin(
             }
         },
     }
-    Ok(())
+    Ok(Begun::AsItIs)
 }
 
 /// A part that ends by itself is a fault, and stops the rest.

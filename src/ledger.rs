@@ -8,6 +8,7 @@ mod claim;
 mod conn;
 mod entry;
 mod generation;
+mod held;
 mod moving;
 mod promise;
 mod read;
@@ -19,8 +20,6 @@ mod turn;
 mod work;
 
 use std::fmt;
-use std::fs::File;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -33,6 +32,7 @@ use crate::domain::name::CheckId;
 use crate::domain::standing::{Lease, Standings};
 use crate::dsn::Dsn;
 use crate::ledger::conn::Conn;
+use crate::ledger::held::Held;
 
 pub use entry::Entry;
 pub use generation::{Activation, Generation, Listing, Planned, Traits};
@@ -80,6 +80,9 @@ pub enum Trouble {
         /// Why.
         error: std::io::Error,
     },
+    /// Another file has its name now.
+    #[error("{0} is another file than the one that was opened: start the daemon anew")]
+    Replaced(String),
     /// What is stored is not what was written.
     #[error("the store holds something odd: {0}")]
     Odd(&'static str),
@@ -199,8 +202,8 @@ pub struct Terms {
 pub struct Store {
     settings: StoreSettings,
     conn: Option<Conn>,
-    /// Held as long as the file is ours.
-    _lock: Option<File>,
+    /// The file, where it is one.
+    file: Option<Held>,
 }
 
 impl fmt::Debug for Store {
@@ -215,33 +218,35 @@ impl Store {
     /// # Errors
     /// Where it cannot be reached, is damaged, somebody else's, or from a later release.
     pub async fn open(settings: StoreSettings) -> Result<Self, Trouble> {
-        let lock = match &settings.dsn {
-            Dsn::Sqlite(path) => Some(lock(path)?),
+        const ABANDONED: &str =
+            "UPDATE entries SET lease_until = 0, lapse_at = 0 WHERE owner IS NOT NULL";
+        let file = match &settings.dsn {
+            Dsn::Sqlite(path) => Some(Held::take(path)?),
             Dsn::Postgres(_) | Dsn::MySql(_) => None,
         };
-        let mut store = Self { settings, conn: None, _lock: lock };
+        let mut store = Self { settings, conn: None, file };
         let mut conn = store.connect().await?;
-        let opened = async {
-            if let Conn::Sqlite(_) = &conn {
-                let found = conn.first("PRAGMA quick_check(1)", Vec::new()).await?;
-                let found = found.map_or(Ok(String::new()), |r| r.text(0).map(str::to_owned))?;
-                if found != "ok" {
-                    return Err(Trouble::Damaged(found));
-                }
+        if let Conn::Sqlite(_) = &conn {
+            // However long that takes: a large file is read as a whole.
+            let found = conn.first("PRAGMA quick_check(1)", Vec::new()).await?;
+            let found = found.map_or(Ok(String::new()), |r| r.text(0).map(str::to_owned))?;
+            if found != "ok" {
+                return Err(Trouble::Damaged(found));
             }
+        }
+        let opened = async {
             schema::check(schema::version(&mut conn).await?)?;
             schema::migrate(&mut conn).await?;
             // Who had the file before us is gone, and his claims with him.
             if let Conn::Sqlite(_) = &conn {
-                conn.run(
-                    "UPDATE entries SET lease_until = 0, lapse_at = 0 WHERE owner IS NOT NULL",
-                    Vec::new(),
-                )
-                .await?;
+                conn.run(ABANDONED, Vec::new()).await?;
             }
-            Ok(())
+            Ok::<_, Trouble>(())
         };
         timeout(LONG, opened).await.map_err(|_| Trouble::Slow(LONG))??;
+        if let Some(file) = &mut store.file {
+            file.is_still_there()?;
+        }
         store.conn = Some(conn);
         Ok(store)
     }
@@ -300,6 +305,9 @@ impl Store {
         work: &Work,
         terms: &(dyn Fn(i64) -> Option<Terms> + Sync),
     ) -> Result<Turned, Trouble> {
+        if let Some(file) = self.file.as_mut().filter(|_| work.renew.is_some()) {
+            file.is_still_there()?;
+        }
         self.on(PATIENCE, async |conn, settings| turn::turn(conn, settings, work, terms).await)
             .await
     }
@@ -310,20 +318,6 @@ async fn connect(settings: &StoreSettings, read_only: bool) -> Result<Conn, Trou
         Dsn::Sqlite(path) => Conn::sqlite(path, read_only).await,
         Dsn::Postgres(server) => Conn::postgres(server, settings.password.as_ref()).await,
         Dsn::MySql(_) => Err(Trouble::odd("the ledger is kept in SQLite or PostgreSQL")),
-    }
-}
-
-/// Takes the file for ourselves, as long as we live: the kernel gives it back when we do not.
-fn lock(path: &Path) -> Result<File, Trouble> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".lock");
-    let lock_path = PathBuf::from(name);
-    let failed = |error| Trouble::File { path: lock_path.display().to_string(), error };
-    let file = File::create(&lock_path).map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(std::fs::TryLockError::WouldBlock) => Err(Trouble::Taken(path.display().to_string())),
-        Err(std::fs::TryLockError::Error(error)) => Err(failed(error)),
     }
 }
 

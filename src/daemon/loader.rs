@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::daemon::files::fingerprint;
@@ -16,7 +16,7 @@ use crate::domain::fault::Fault;
 use crate::domain::succession::Removals;
 use crate::engine::attempt::Sources;
 use crate::engine::load::Reading;
-use crate::engine::order::{Load, Orders};
+use crate::engine::order::{Load, NotTaken, Orders};
 use crate::engine::ports::Watched;
 use crate::manifest;
 use crate::settings::Settings;
@@ -24,6 +24,8 @@ use crate::source::{Source, SourceSettings};
 use crate::web::ReloadWish;
 use crate::zones::Zones;
 
+/// How long it takes until files are loaded again that were not at fault.
+const AGAIN: Duration = Duration::from_secs(5);
 /// How often files are looked at.
 const LOOK_EACH: Duration = Duration::from_secs(1);
 
@@ -38,6 +40,14 @@ pub(super) struct Loader {
     /// The settings and the paths that were read last.
     watched: Vec<PathBuf>,
     seen: u64,
+    /// When the same files are loaded again, because what went wrong may pass.
+    again_at: Option<Instant>,
+}
+
+/// Why a catalogue was not loaded, and whether that may pass.
+struct Failed {
+    why: String,
+    may_pass: bool,
 }
 
 impl Loader {
@@ -55,12 +65,27 @@ impl Loader {
         let sources = sources(settings, &[])?;
         let queries = Arc::new(watched(&sources, &zones));
         let watched = vec![config.clone()];
-        Ok(Self { config, paths, zones, sources, reading, queries, watched, seen: 0 })
+        Ok(Self {
+            config,
+            paths,
+            zones,
+            sources,
+            reading,
+            queries,
+            watched,
+            seen: 0,
+            again_at: None,
+        })
     }
 
     /// What catalogues are read with, and who is asked.
     pub(super) fn current(&self) -> (Arc<Reading>, Arc<Watched>) {
         (Arc::clone(&self.reading), Arc::clone(&self.queries))
+    }
+
+    /// Has the same files loaded again soon.
+    pub(super) fn try_again(&mut self) {
+        self.again_at = Some(Instant::now() + AGAIN);
     }
 
     /// Reads settings and checks.
@@ -72,6 +97,8 @@ impl Loader {
         removals: Removals,
         by: &str,
     ) -> Result<Load<Watched>, Vec<Fault>> {
+        // What cannot be read is seen too: it is not read again before it changes.
+        self.seen = fingerprint(&self.watched);
         let settings = Settings::read(&self.config)?;
         let whole = |why: String| vec![Fault::of_file(self.config.display().to_string(), why, "")];
         let sources = sources(&settings, &self.sources).map_err(whole)?;
@@ -114,6 +141,10 @@ impl Loader {
                     drop(wish.send(done));
                 }
                 () = sleep(LOOK_EACH) => {
+                    if self.again_at.is_some_and(|at| Instant::now() >= at) {
+                        drop(self.reload(&orders, "another try").await);
+                        continue;
+                    }
                     let paths = self.watched.clone();
                     let look = tokio::task::spawn_blocking(move || fingerprint(&paths));
                     let Ok(now) = look.await else { continue };
@@ -134,24 +165,30 @@ impl Loader {
         systemd::reloading();
         let loaded = self.load(orders, by).await;
         systemd::ready();
-        loaded
+        self.again_at = None;
+        loaded.map_err(|failed| {
+            if failed.may_pass {
+                self.try_again();
+            }
+            failed.why
+        })
     }
 
-    async fn load(&mut self, orders: &Orders<Watched>, by: &str) -> Result<String, String> {
-        let gone = |_| "the engine takes no orders".to_owned();
+    async fn load(&mut self, orders: &Orders<Watched>, by: &str) -> Result<String, Failed> {
+        let gone = |error: NotTaken| Failed { why: error.to_string(), may_pass: true };
         match self.read(Removals::AsDeclared, by) {
             Ok(load) => match orders.load(load).await.map_err(gone)? {
                 Ok(loaded) => Ok(format!(
                     "generation {} with {} checks is active",
                     loaded.generation, loaded.checks
                 )),
-                Err(error) => Err(error.to_string()),
+                Err(error) => Err(Failed { why: error.to_string(), may_pass: error.may_pass() }),
             },
             Err(faults) => {
                 let shown: Vec<String> = faults.iter().map(ToString::to_string).collect();
                 let why = format!("the catalogue cannot be read:\n{}", shown.join("\n"));
                 orders.unreadable(why.clone()).await.map_err(gone)?;
-                Err(why)
+                Err(Failed { why, may_pass: false })
             }
         }
     }

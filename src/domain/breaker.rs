@@ -17,6 +17,8 @@ pub const GOOD_PROBES: u32 = 2;
 /// The pause before the first probe, and the longest between two: a source that is back is in use
 /// again within a minute.
 const PAUSE: (TimeDelta, TimeDelta) = (TimeDelta::seconds(2), TimeDelta::seconds(30));
+/// How long a probe is waited for before anybody looks again.
+const PROBED: TimeDelta = TimeDelta::seconds(1);
 /// The pause between two good probes.
 const NEXT_PROBE: TimeDelta = TimeDelta::milliseconds(250);
 
@@ -122,9 +124,10 @@ impl Breaker {
     /// Says whether a probe is to be made now, and takes it for made.
     pub fn take_probe(&mut self, now: DateTime<Utc>) -> bool {
         match self {
-            Self::Open { probe_at, probing, .. } if !*probing && *probe_at <= now => {
-                *probing = true;
-                true
+            Self::Open { probe_at, probing, .. } if *probe_at <= now => {
+                // Whoever waits for it looks again a little later.
+                *probe_at = now + PROBED;
+                !std::mem::replace(probing, true)
             }
             Self::Open { .. } | Self::Closed { .. } => false,
         }

@@ -65,6 +65,21 @@ pub fn bad(rows: &[Row], now: DateTime<Utc>) -> Vec<Option<Alarm>> {
 }
 
 impl Standings {
+    /// What is to be said to somebody who knows only an earlier standing.
+    pub fn since(self, before: Self) -> Vec<Notice> {
+        let pairs = [
+            (Alarm::Violated, before.violated, self.violated),
+            (Alarm::Unconfirmed, before.unconfirmed, self.unconfirmed),
+        ];
+        let notice = |(alarm, before, now)| match (before, now) {
+            (Standing::Calm, Standing::Firing { .. }) => Some(Notice::Firing(alarm)),
+            (Standing::Firing { .. }, Standing::Calm) => Some(Notice::Resolved(alarm)),
+            (Standing::Calm, Standing::Calm)
+            | (Standing::Firing { .. }, Standing::Firing { .. }) => None,
+        };
+        pairs.into_iter().filter_map(notice).collect()
+    }
+
     /// Says what is to be said now that the series has these rows, in the order of time.
     ///
     /// What begins comes before what ends: from unconfirmed to violated, somebody is told without a

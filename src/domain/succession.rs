@@ -8,7 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::domain::catalogue::Catalogue;
+use crate::domain::check::Check;
 use crate::domain::name::CheckId;
+use crate::domain::window::ZoneChoice;
+use crate::domain::zone::ZoneName;
 
 /// A check that runs now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,8 +20,33 @@ pub struct Running {
     pub id: CheckId,
     /// Whether it fires.
     pub firing: bool,
-    /// Whether it looks at windows.
-    pub windowed: bool,
+    /// What it looks at.
+    pub shape: Shape,
+}
+
+/// What a check looks at: rows of one shape say nothing for another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Shape {
+    /// The present.
+    Snapshot,
+    /// Windows of a grid over UTC.
+    Grid,
+    /// Windows of one zone.
+    Zone(ZoneName),
+    /// Windows of several zones, each a series of its own.
+    Zones,
+}
+
+impl Shape {
+    /// What a check looks at.
+    pub fn of(check: &Check) -> Self {
+        match check.window.as_ref().map(|window| &window.zones) {
+            None => Self::Snapshot,
+            Some(ZoneChoice::Nowhere) => Self::Grid,
+            Some(ZoneChoice::One(zone)) => Self::Zone(zone.clone()),
+            Some(ZoneChoice::Each(_) | ZoneChoice::From(_)) => Self::Zones,
+        }
+    }
 }
 
 /// Whether somebody vouches for what goes.
@@ -37,8 +65,8 @@ pub struct Succession {
     pub renamed: Vec<(CheckId, CheckId)>,
     /// Checks that go, each with the reason where one is declared.
     pub gone: Vec<(CheckId, Option<String>)>,
-    /// Checks of the same id that looked at windows and do not any more, or the other way round: what
-    /// is recorded of them ends too.
+    /// Checks of the same id that look at something else, like windows of another zone: what is
+    /// recorded of them ends too.
     pub turned: Vec<CheckId>,
 }
 
@@ -75,8 +103,8 @@ pub fn succession(
     next: &Catalogue,
     removals: Removals,
 ) -> Result<Succession, Refusal> {
-    let declared: BTreeMap<&CheckId, bool> =
-        next.checks().iter().map(|check| (&check.id, check.window.is_some())).collect();
+    let declared: BTreeMap<&CheckId, Shape> =
+        next.checks().iter().map(|check| (&check.id, Shape::of(check))).collect();
     let reasons: BTreeMap<&CheckId, &str> =
         next.removed().iter().map(|removed| (&removed.id, removed.because.as_str())).collect();
     let known: BTreeSet<&CheckId> = running.iter().map(|check| &check.id).collect();
@@ -91,7 +119,7 @@ pub fn succession(
         let reason = reasons.get(&check.id).map(|reason| (*reason).to_owned());
         let accepted = reason.is_some() || removals == Removals::Accepted;
         match declared.get(id) {
-            Some(windowed) if *windowed == check.windowed => {}
+            Some(shape) if *shape == check.shape => {}
             Some(_) => {
                 succession.turned.push(id.clone());
                 if check.firing && !accepted {
@@ -169,7 +197,7 @@ mod tests {
             .map(|c| Running {
                 id: id(&c.to_ascii_lowercase().to_string()),
                 firing: c.is_ascii_uppercase(),
-                windowed: false,
+                shape: Shape::Snapshot,
             })
             .collect();
         let removed = removed

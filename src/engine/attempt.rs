@@ -69,13 +69,15 @@ pub struct Attempted {
     pub judgement: Judgement,
     /// How long the sources were asked; waiting for a free connection is not in it.
     pub took: Duration,
+    /// The source that brought nothing, where one did not.
+    pub blamed: Option<SourceName>,
 }
 
 impl Attempted {
     /// An attempt that brought nothing.
     pub fn doubtful(doubt: Doubt, took: Duration) -> Self {
         let verdict = Verdict::Unconfirmed(doubt);
-        Self { judgement: Judgement { verdict, evidence: None }, took }
+        Self { judgement: Judgement { verdict, evidence: None }, took, blamed: None }
     }
 }
 
@@ -90,10 +92,17 @@ pub async fn attempt(
 ) -> Attempted {
     let not_before = look.window().zip(check.window.as_ref());
     let not_before = not_before.map(|(window, rule)| window.span.end + delta(rule.settle));
-    let mut asking = Asking { check, sources, stop, not_before, took: Duration::ZERO };
+    let mut asking =
+        Asking { check, sources, stop, not_before, took: Duration::ZERO, blamed: None };
     match asking.observe(look).await {
-        Ok(seen) => Attempted { judgement: judge(check, &seen), took: asking.took },
-        Err(doubt) => Attempted::doubtful(doubt, asking.took),
+        Ok(seen) => {
+            let (judgement, took) = (judge(check, &seen), asking.took);
+            Attempted { judgement, took, blamed: None }
+        }
+        Err(doubt) => {
+            let blamed = asking.blamed.take();
+            Attempted { blamed, ..Attempted::doubtful(doubt, asking.took) }
+        }
     }
 }
 
@@ -105,6 +114,7 @@ pub(super) struct Asking<'a> {
     /// When what is asked about is over and settled.
     pub(super) not_before: Option<DateTime<Utc>>,
     pub(super) took: Duration,
+    pub(super) blamed: Option<SourceName>,
 }
 
 impl Asking<'_> {
@@ -164,6 +174,9 @@ impl Asking<'_> {
         let started = Instant::now();
         let replies = source.observe(&slot, &ask, self.stop).await;
         self.took += started.elapsed();
+        if replies.is_err() {
+            self.blamed = Some(name.clone());
+        }
         replies
     }
 }

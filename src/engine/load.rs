@@ -67,6 +67,16 @@ pub enum NotLoaded {
     Contended,
 }
 
+impl NotLoaded {
+    /// Says whether the same catalogue may be taken when it is tried again.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Store(_) | Self::Contended => true,
+            Self::Faulty(_) | Self::Refused(_) => false,
+        }
+    }
+}
+
 /// How many faults are shown in one message.
 const SHOWN: usize = 5;
 

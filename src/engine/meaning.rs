@@ -23,7 +23,10 @@ pub(super) fn traits(check: &Check, engines: &Engines) -> Traits {
         source: check.source.as_str().to_owned(),
         priority: priority(check.severity),
         patience: check.result_by.map_or(PATIENCE, delta),
-        listed: matches!(check.window.as_ref().map(|w| &w.zones), Some(ZoneChoice::From(_))),
+        list_source: match check.window.as_ref().map(|window| &window.zones) {
+            Some(ZoneChoice::From(from)) => Some(from.source.as_str().to_owned()),
+            Some(ZoneChoice::Nowhere | ZoneChoice::One(_) | ZoneChoice::Each(_)) | None => None,
+        },
     }
 }
 
@@ -58,7 +61,6 @@ fn meaning(check: &Check, engines: &Engines) -> String {
 /// The digest of how and when it is asked, and how it is shown.
 fn presentation(check: &Check) -> String {
     let Check { owner, severity, labels, runbook, source, schedule, pause, alert, .. } = check;
-    let _ = &check.timeout;
     digest(&format!(
         "{owner};{severity};{labels:?};{runbook:?};{source};{schedule:?};{pause:?};{alert:?}"
     ))

@@ -194,6 +194,19 @@ impl Snapshot {
         None
     }
 
+    /// Says whether a series is healthy: nothing is while nobody sees.
+    pub fn is_healthy(&self, series: &SeriesHealth) -> bool {
+        self.blind().is_none() && series.is_healthy(self.now())
+    }
+
+    /// The word for how a series is: nothing is confirmed while nobody sees.
+    pub fn state(&self, series: &SeriesHealth) -> &'static str {
+        match series.state(self.now()) {
+            "confirmed" if self.blind().is_some() => "unconfirmed",
+            state => state,
+        }
+    }
+
     /// Why this replica is not ready to look, where it is not.
     pub fn unready(&self) -> Option<String> {
         if self.stopping {
@@ -206,7 +219,7 @@ impl Snapshot {
 impl SeriesHealth {
     /// Says whether its proofs speak for it at an instant. Proofs from the future do not: the clock
     /// was set back since, and nothing is looked at until it comes there again.
-    pub fn is_healthy(&self, now: DateTime<Utc>) -> bool {
+    fn is_healthy(&self, now: DateTime<Utc>) -> bool {
         const SLACK: TimeDelta = TimeDelta::seconds(60);
         let from_the_future = self.record.confirmed_at.is_some_and(|at| at > now + SLACK);
         match self.record.lease {
@@ -216,7 +229,7 @@ impl SeriesHealth {
     }
 
     /// The word for how it is: one of five.
-    pub fn state(&self, now: DateTime<Utc>) -> &'static str {
+    fn state(&self, now: DateTime<Utc>) -> &'static str {
         let record = &self.record;
         if record.open_violated > 0 {
             "violated"

@@ -43,9 +43,8 @@ pub(super) enum About {
         epoch: u64,
         generation: i64,
         check: CheckId,
-        source: SourceName,
-        /// Whether it asks no other source, so that what it meets is that source's.
-        alone: bool,
+        /// Whom it asks, its own source first: it has a place at each.
+        sources: Vec<SourceName>,
         began: DateTime<Utc>,
     },
     /// A source.
@@ -85,6 +84,15 @@ impl<Q: Queries> UnderWay<Q> {
         self.busy.contains(&series)
     }
 
+    /// The claims that are under way.
+    pub(super) fn claims(&self) -> Vec<(RowKey, u64)> {
+        let claim = |about: &About| match about {
+            About::Row { key, epoch, .. } => Some((*key, *epoch)),
+            About::Source(_) => None,
+        };
+        self.about.values().filter_map(claim).collect()
+    }
+
     /// Tells everything under way to stop.
     pub(super) fn stop(&self) {
         self.stop.cancel();
@@ -94,22 +102,19 @@ impl<Q: Queries> UnderWay<Q> {
     pub(super) fn attempt(&mut self, entry: &Entry, member: &Member, generation: i64) {
         let check = Arc::clone(&member.series.check);
         let began = self.clock.now();
-        let source = match &member.list {
-            Some(list) => list.source.clone(),
-            None => check.source.clone(),
-        };
         let about = About::Row {
             key: entry.key(),
             epoch: entry.row.epoch,
             generation,
             check: check.id.clone(),
-            source,
-            alone: member.sources().len() == 1,
+            sources: member.sources().into_iter().cloned().collect(),
             began,
         };
         let (queries, stop) = (Arc::clone(&self.queries), self.stop.clone());
+        let is_slot = entry.row.kind == crate::domain::life::Kind::Slot;
         let task = match &member.list {
-            Some(from) => {
+            // A list is looked at as it is now; a window of it is nobody's any more.
+            Some(from) if is_slot => {
                 let from: ZonesFrom = from.clone();
                 self.tasks.spawn(async move {
                     let listed = queries.list(check, from, stop).await;
@@ -117,7 +122,7 @@ impl<Q: Queries> UnderWay<Q> {
                     Brought::List(zones, listed.whole, listed.attempted, began)
                 })
             }
-            None => {
+            Some(_) | None => {
                 let look = look(entry, &member.series);
                 self.tasks.spawn(async move {
                     let attempted = match look {

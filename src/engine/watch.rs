@@ -43,6 +43,8 @@ const NAP: Duration = Duration::from_millis(1_000);
 const CLOCKS_APART: TimeDelta = TimeDelta::seconds(30);
 /// How long the ledger is left alone after it failed: at first, and at most.
 const AGAIN: (TimeDelta, TimeDelta) = (TimeDelta::milliseconds(100), TimeDelta::seconds(2));
+/// How long a row waits that finds no place at another source that it asks too.
+const ELSEWHERE: TimeDelta = TimeDelta::seconds(1);
 /// How long a retry waits for which there is no budget.
 const UNFUNDED: TimeDelta = TimeDelta::seconds(15);
 /// How often old rows are folded and dropped.
@@ -77,8 +79,15 @@ pub struct Engine<Q: Queries, N: Notices> {
     renew_at: Instant,
     tidy_at: Instant,
     sync_at: Instant,
-    tidied: i64,
+    /// The series whose old rows were folded last, and where there is more of it.
+    tidied: (i64, Option<DateTime<Utc>>),
     newest_rules: Option<String>,
+    /// Whether standings may have changed without anybody being told.
+    tell_anew: bool,
+    /// Whether time ran out for more rows than one turn takes.
+    more_lapses: bool,
+    /// A generation that is active and does not read here.
+    unreadable: Option<i64>,
     stopping: bool,
     counts: Counts,
     pictures: watch::Sender<Arc<Snapshot>>,
@@ -120,8 +129,11 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             renew_at: started,
             tidy_at: started + TIDY_EACH,
             sync_at: started + SYNC_EACH,
-            tidied: 0,
+            tidied: (0, None),
             newest_rules: None,
+            tell_anew: false,
+            more_lapses: false,
+            unreadable: None,
             stopping: false,
             counts: Counts::default(),
             pictures,
@@ -222,7 +234,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         }
         let unwritten = !(self.ended.is_empty() && self.listings.is_empty());
         let waiting = self.gates.values().any(|gate| gate.free() > 0 && gate.waiting() > 0);
-        if unwritten || waiting {
+        if unwritten || waiting || self.more_lapses {
             return now;
         }
         let probes = self.gates.values().filter_map(|gate| gate.breaker.held_until());
@@ -289,7 +301,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
                 }
             }
         }
-        let renew = Instant::now() >= self.renew_at;
+        let renew = (Instant::now() >= self.renew_at).then(|| self.under_way.claims());
         Work {
             host_now: self.clock.now(),
             watching_since: self.watching_since,
@@ -336,6 +348,12 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             .iter()
             .filter_map(|(name, gate)| Some((name.clone(), gate.breaker.held_until()?)))
             .collect();
+        let full: Vec<SourceName> = self
+            .gates
+            .iter()
+            .filter(|(other, gate)| *other != name && gate.free() == 0)
+            .map(|(name, _)| name.clone())
+            .collect();
         let Some(gate) = self.gates.get_mut(name) else { return (None, Vec::new()) };
         let (mut candidates, mut holds) = (Vec::new(), Vec::new());
         let closed = gate.breaker.is_closed();
@@ -349,6 +367,9 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
                 holds.push(Hold { key, cause: Some(Cause::BreakerOpen), until });
             } else if let Some(until) = member.series.paused_until(now) {
                 holds.push(Hold { key, cause: Some(Cause::Paused), until });
+            } else if member.sources().iter().any(|source| full.contains(source)) {
+                // It would only hold a place here while it waits for one there.
+                holds.push(Hold { key, cause: Some(Cause::Shed), until: now + ELSEWHERE });
             } else if self.under_way.is_busy(key.series)
                 || candidates.iter().any(|c: &Candidate| c.key.series == key.series)
             {

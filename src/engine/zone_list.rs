@@ -42,7 +42,8 @@ pub async fn list(
     sources: &Sources,
     stop: &CancellationToken,
 ) -> Listed {
-    let mut asking = Asking { check, sources, stop, not_before: None, took: Duration::ZERO };
+    let mut asking =
+        Asking { check, sources, stop, not_before: None, took: Duration::ZERO, blamed: None };
     let name = ColumnName::parse("zone").expect("a short word is a column's name");
     let question = Question {
         part: Part::Zones,
@@ -57,7 +58,11 @@ pub async fn list(
             let (zones, judgement) = judge(&read, |name| zones.rules(name).is_some());
             // An empty list says nothing, also not that everybody is gone.
             let whole = !read.is_cut() && !zones.is_empty();
-            Listed { zones, whole, attempted: Attempted { judgement, took: asking.took } }
+            Listed {
+                zones,
+                whole,
+                attempted: Attempted { judgement, took: asking.took, blamed: None },
+            }
         }
         Err(doubt) => Listed {
             zones: Vec::new(),

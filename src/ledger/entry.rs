@@ -1,7 +1,8 @@
 //! A row of the ledger, as it is stored: the pure row, and what stands beside it.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
+use crate::domain::backoff::doubled;
 use crate::domain::life::{Kind, Recorded, Row, Ruling, Said, State};
 use crate::domain::verdict::Cause;
 use crate::ledger::conn::{Arg, Conn, Record, args};
@@ -282,6 +283,11 @@ pub(super) fn stored(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
+/// How long a proof under a new meaning waits after an attempt in vain.
+fn pause_between_proofs(vain: u32) -> TimeDelta {
+    doubled(TimeDelta::seconds(5), TimeDelta::minutes(10), vain)
+}
+
 /// When a row is to be looked at again by us, and by time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Times {
@@ -308,7 +314,12 @@ impl Times {
         let wake_at = match row.state {
             State::Waiting { not_before, .. } => Some(not_before),
             State::Running { .. } => None,
+            // A range of slots is a hole, or a row of proofs: nobody can look there any more.
+            State::Recorded(_) if row.kind == Kind::Slot && row.start != row.end => None,
             State::Recorded(_) if entry.asked => Some(now),
+            State::Recorded(r) if entry.reproof_by.is_some() && r.said == Said::Confirmed => {
+                Some(r.tried + pause_between_proofs(row.vain))
+            }
             State::Recorded(_) if row.kind == Kind::Slot && newest == Newest::No => None,
             // What is wrong with the present is asked anew by the next slot.
             State::Recorded(r) if row.kind == Kind::Slot && r.said == Said::Violated => None,
@@ -320,13 +331,20 @@ impl Times {
             State::Running { lease_until, .. } => {
                 Some(unrecorded.map_or(lease_until, |deadline| deadline.min(lease_until)))
             }
-            State::Recorded(_) => match row.ruling {
-                Ruling::Waived { until } => until.filter(|until| *until > now),
-                Ruling::Standing
-                | Ruling::Excused
-                | Ruling::Superseded { .. }
-                | Ruling::Removed => None,
-            },
+            State::Recorded(recorded) => {
+                let waived_until = match row.ruling {
+                    Ruling::Waived { until } => until,
+                    Ruling::Standing
+                    | Ruling::Excused
+                    | Ruling::Superseded { .. }
+                    | Ruling::Removed => None,
+                };
+                // What says nothing is open only from its deadline on.
+                let silent = cause_of(recorded.said).is_some();
+                let opens = silent.then_some(row.deadline);
+                let ends = [waived_until, opens].into_iter().flatten().filter(|at| *at > now);
+                ends.chain(entry.reproof_by).min()
+            }
         };
         let settled = match row.ruling {
             Ruling::Standing | Ruling::Superseded { replaced: false } => false,

@@ -9,10 +9,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::domain::name::CheckId;
 use crate::domain::succession::Succession;
-use crate::ledger::conn::{Conn, args};
+use crate::ledger::conn::{Conn, Wait, args};
 use crate::ledger::moving::Moving;
 use crate::ledger::tally::series_columns;
-use crate::ledger::{LONG, PATIENCE, Role, SeriesRecord, Store, StoreSettings, Trouble};
+use crate::ledger::{LONG, PATIENCE, Role, RowKey, SeriesRecord, Store, StoreSettings, Trouble};
 
 /// A catalogue as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,12 +49,12 @@ pub struct Traits {
     pub presentation: String,
     /// Which source it asks.
     pub source: String,
+    /// Which source its list of zones asks, where it has one.
+    pub list_source: Option<String>,
     /// How urgent it is: the smaller, the more.
     pub priority: i64,
     /// How long a proof under a new meaning may take.
     pub patience: TimeDelta,
-    /// Whether a query names its zones.
-    pub listed: bool,
 }
 
 /// A catalogue that is to be active, and what that does.
@@ -83,6 +83,8 @@ pub struct Activation {
 pub struct Listing {
     /// Whose list.
     pub check: CheckId,
+    /// The look at it that brought them, which counts only if it is recorded.
+    pub key: RowKey,
     /// The zones, each once.
     pub zones: Vec<String>,
     /// Whether those are all: otherwise none is taken for vanished.
@@ -175,6 +177,10 @@ async fn activate(
         conn.batch("ROLLBACK").await?;
         return Ok(None);
     }
+    // Whoever records waits for all of this; nobody waits for half of it.
+    let all = conn.all("SELECT id FROM series ORDER BY id", Vec::new()).await?;
+    let all = all.iter().map(|row| row.int(0)).collect::<Result<Vec<_>, _>>()?;
+    conn.lock(all, Wait::ForThem).await?;
     let mut moving = Moving { conn, settings, now };
     let id = moving.store(activation).await?;
     moving.succeed(&activation.succession).await?;

@@ -67,10 +67,15 @@ impl Moving<'_> {
     /// Renames, removes and turns checks.
     pub(super) async fn succeed(&mut self, succession: &Succession) -> Result<(), Trouble> {
         const RENAME: &str = "UPDATE series SET check_id = $1, changed_at = $2 WHERE check_id = $3";
-        const OF_CHECK: &str = "SELECT id FROM series WHERE check_id = $1 AND retired_at IS NULL";
+        // Those that vanished may have open rows.
+        const OF_CHECK: &str = "SELECT id FROM series WHERE check_id = $1";
+        // An id that was used before: its history stays under another name.
+        const ASIDE: &str = "UPDATE series SET check_id = 'retired-' || CAST(id AS TEXT), \
+            changed_at = $1 WHERE check_id = $2";
         const ANEW: &str = "UPDATE series SET watermark = NULL, since = $1, confirmed_at = NULL, \
             confirmed_slot = NULL, lease_until = NULL, changed_at = $1 WHERE id = $2";
         for (was, id) in &succession.renamed {
+            self.conn.run(ASIDE, args![self.now, id.as_str()]).await?;
             self.conn.run(RENAME, args![id.as_str(), self.now, was.as_str()]).await?;
             self.tell("check", Some(id.as_str()), None, was.as_str(), id.as_str(), String::new())
                 .await?;
@@ -163,12 +168,16 @@ impl Moving<'_> {
             let traits = CheckId::parse(check).ok().and_then(|id| activation.checks.get(&id));
             match traits {
                 // Its list will say whether it is still there.
-                Some(traits) if traits.listed && !tz.is_empty() => {
+                Some(traits) if traits.list_source.is_some() && !tz.is_empty() => {
                     if !known.retired {
                         self.refresh(known, traits).await?;
                     }
                 }
                 Some(_) if !known.retired => {
+                    // A list that is not read any more says nothing that could be open.
+                    if known.role == "list" {
+                        self.remove_rows(known.id).await?;
+                    }
                     self.retire(known.id).await?;
                     let note =
                         "its check names it no more; what is open of it stays open".to_owned();
@@ -191,7 +200,7 @@ impl Moving<'_> {
     ) -> Result<(), Trouble> {
         const ADD: &str = "INSERT INTO series (check_id, tz, role, meaning, presentation, \
             tz_release, since, changed_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $7)";
-        const REVIVE: &str = "UPDATE series SET retired_at = NULL, watermark = NULL, since = $1, \
+        const REVIVE: &str = "UPDATE series SET retired_at = NULL, since = $1, \
             changed_at = $1, tz_release = $2 WHERE id = $3";
         const ROLE: &str = "UPDATE series SET role = $1, watermark = NULL WHERE id = $2";
         let role = if role == Role::List { "list" } else { "data" };
@@ -232,13 +241,16 @@ impl Moving<'_> {
         }
         let (meaning, presentation) = (traits.meaning.as_str(), traits.presentation.as_str());
         self.conn.run(NAME, args![meaning, presentation, self.now, known.id]).await?;
-        let values = args![traits.source.as_str(), traits.priority, known.id];
-        self.conn.run(ASK, values).await?;
         self.conn.run(RESUME, args![self.now, known.id]).await?;
         if known.meaning != traits.meaning {
             self.prove_again(known.id, traits.patience).await?;
         }
-        Ok(())
+        // Last, so that what is to be proved again is asked of the right source too.
+        let source = match &traits.list_source {
+            Some(source) if known.role == "list" => source.as_str(),
+            Some(_) | None => traits.source.as_str(),
+        };
+        self.conn.run(ASK, args![source, traits.priority, known.id]).await.map(drop)
     }
 
     /// What is open is tried at once, and so is the last row that is not; until that is proved under
@@ -251,7 +263,8 @@ impl Moving<'_> {
         );
         const OPEN: &str = "UPDATE entries SET asked = 1, wake_at = $1 WHERE series = $2 \
             AND live = 1 AND state = 'recorded'";
-        const LAST: &str = "UPDATE entries SET asked = 1, wake_at = $1, live = 1, reproof_by = $2 \
+        const LAST: &str = "UPDATE entries SET asked = 1, wake_at = $1, live = 1, reproof_by = $2, \
+            lapse_at = $2 \
             WHERE series = $3 AND state = 'recorded' AND start_at = (SELECT MAX(start_at) \
             FROM entries WHERE series = $3 AND state = 'recorded')";
         const CAP: &str = "UPDATE series SET lease_until = CASE WHEN lease_until > $1 THEN $1 \
@@ -281,10 +294,11 @@ impl Moving<'_> {
 
 /// Brings the series of checks that fan out over lists to what the lists say.
 pub(super) async fn settle_lists(turning: &mut Turning<'_>) -> Result<(), Trouble> {
-    let Turning { conn, settings, work, now, .. } = turning;
+    let Turning { conn, settings, work, now, accepted, .. } = turning;
     let mut moving = Moving { conn, settings, now: *now };
     let mut changed: Vec<String> = Vec::new();
-    for listing in &work.listings {
+    // Whoever was fenced off read a list that may be an old one.
+    for listing in work.listings.iter().filter(|listing| accepted.contains(&listing.key)) {
         let check = listing.check.as_str();
         let known = moving.known(Some(check)).await?;
         let zones: BTreeSet<&str> = listing.zones.iter().map(String::as_str).collect();

@@ -161,7 +161,7 @@ fn missed(
         end: last,
         due: first,
         deadline_nominal: first + promise.patience,
-        deadline: (last + promise.patience).min(now),
+        deadline: last + promise.patience,
         state,
         epoch: 0,
         vain: 0,

@@ -19,16 +19,21 @@ const BATCH: i64 = 500;
 pub struct Tidied {
     /// Rows that were dropped or folded.
     pub rows: u64,
-    /// Whether there is more of the same series.
-    pub more: bool,
+    /// From where on there is more of the same series; nothing where it is done.
+    pub next: Option<DateTime<Utc>>,
 }
 
 impl Store {
-    /// Folds and drops what is old of one series.
+    /// Folds and drops what is old of one series, from an instant on.
     ///
     /// # Errors
     /// Where the store failed.
-    pub async fn tidy(&mut self, series: i64, host_now: DateTime<Utc>) -> Result<Tidied, Trouble> {
+    pub async fn tidy(
+        &mut self,
+        series: i64,
+        from: DateTime<Utc>,
+        host_now: DateTime<Utc>,
+    ) -> Result<Tidied, Trouble> {
         const OLD: &str = "DELETE FROM entries WHERE (series, kind, start_at, end_at) IN \
             (SELECT series, kind, start_at, end_at FROM entries WHERE series = $1 \
             AND end_at < $2 AND live = 0 AND state = 'recorded' AND waiver IS NULL LIMIT $3)";
@@ -41,13 +46,13 @@ impl Store {
             let mut tidied = Tidied::default();
             if !conn.lock(vec![series], Wait::Never).await?.is_empty() {
                 let oldest = now - delta(settings.retention);
-                let (rows, more) = fold(conn, series, now - FOLD_AFTER).await?;
+                let (rows, next) = fold(conn, series, from, now - FOLD_AFTER).await?;
                 tidied.rows += rows;
                 let dropped = conn.run(OLD, args![series, oldest, BATCH]).await?;
                 let attempts = conn.run(ATTEMPTS, args![series, oldest, BATCH]).await?;
                 tidied.rows += dropped + attempts;
-                let batch = BATCH.unsigned_abs();
-                tidied.more = more || dropped >= batch || attempts >= batch;
+                let full = dropped.max(attempts) >= BATCH.unsigned_abs();
+                tidied.next = next.or(full.then_some(from));
             }
             conn.commit().await?;
             Ok(tidied)
@@ -55,24 +60,34 @@ impl Store {
         .await
     }
 
-    /// Drops events that are older than the retention.
+    /// Drops events, and catalogues that are not active, that are older than the retention.
     ///
     /// # Errors
     /// Where the store failed.
     pub async fn tidy_events(&mut self, now: DateTime<Utc>) -> Result<u64, Trouble> {
         const OLD: &str = "DELETE FROM events WHERE id IN \
             (SELECT id FROM events WHERE at < $1 ORDER BY id LIMIT $2)";
+        const GENERATIONS: &str = "DELETE FROM generations WHERE id IN (SELECT id FROM generations \
+            WHERE active = 0 AND loaded_at < $1 ORDER BY id LIMIT $2)";
         self.on(PATIENCE, async |conn, settings| {
-            conn.run(OLD, args![now - delta(settings.retention), BATCH]).await
+            let oldest = now - delta(settings.retention);
+            conn.run(GENERATIONS, args![oldest, BATCH]).await?;
+            conn.run(OLD, args![oldest, BATCH]).await
         })
         .await
     }
 }
 
-/// Makes ranges of confirmed slots; returns how many rows went into them, and whether there are more.
-async fn fold(conn: &mut Conn, series: i64, before: DateTime<Utc>) -> Result<(u64, bool), Trouble> {
+/// Makes ranges of confirmed slots; returns how many rows went into them, and where there are more.
+async fn fold(
+    conn: &mut Conn,
+    series: i64,
+    from: DateTime<Utc>,
+    before: DateTime<Utc>,
+) -> Result<(u64, Option<DateTime<Utc>>), Trouble> {
     const OLD: &str = "SELECT start_at, end_at, said, live, ruling FROM entries \
-        WHERE series = $1 AND kind = 'slot' AND end_at < $2 ORDER BY start_at LIMIT $3";
+        WHERE series = $1 AND kind = 'slot' AND end_at < $2 AND start_at >= $4 \
+        ORDER BY start_at LIMIT $3";
     // The range takes the first row's place, and reaches to the end of the last.
     const GROW: &str = "UPDATE entries SET end_at = $1, attempts = (SELECT SUM(attempts) FROM \
         entries WHERE series = $2 AND kind = 'slot' AND start_at >= $3 AND end_at <= $1) \
@@ -81,7 +96,7 @@ async fn fold(conn: &mut Conn, series: i64, before: DateTime<Utc>) -> Result<(u6
         AND start_at > $2 AND end_at <= $3";
     const ATTEMPTS: &str = "DELETE FROM attempts WHERE series = $1 AND kind = 'slot' \
         AND start_at >= $2 AND end_at <= $3";
-    let rows = conn.all(OLD, args![series, micros(before), BATCH * 2]).await?;
+    let rows = conn.all(OLD, args![series, micros(before), BATCH * 2, from]).await?;
     let mut runs: Vec<Vec<(i64, i64)>> = vec![Vec::new()];
     for row in &rows {
         let plain = row.maybe_text(2)? == Some("confirmed")
@@ -106,5 +121,11 @@ async fn fold(conn: &mut Conn, series: i64, before: DateTime<Utc>) -> Result<(u6
         folded += conn.run(SWALLOW, args![series, *start, *end]).await?;
         conn.run(ATTEMPTS, args![series, *start, *end]).await?;
     }
-    Ok((folded, rows.len() >= usize::try_from(BATCH * 2).unwrap_or(usize::MAX)))
+    let full = rows.len() >= usize::try_from(BATCH * 2).unwrap_or(usize::MAX);
+    // The last of them may begin a range that goes on: it is in the next batch too.
+    let next = match rows.last().filter(|_| full) {
+        Some(last) => Some(last.at(0)?),
+        None => None,
+    };
+    Ok((folded, next))
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 
-use crate::domain::life::{Kind, Said, State};
+use crate::domain::life::{Kind, Recorded, Row, Said, State};
 use crate::domain::standing::{Alarm, Notice};
 use crate::domain::verdict::Cause;
 use crate::ledger::conn::{Conn, Record, Wait, args};
@@ -30,6 +30,8 @@ pub(super) struct Turning<'a> {
     pub(super) now: DateTime<Utc>,
     /// Series whose rows changed.
     pub(super) touched: BTreeSet<i64>,
+    /// Rows of which an attempt was recorded, and not fenced off.
+    pub(super) accepted: BTreeSet<RowKey>,
     pub(super) done: Turned,
 }
 
@@ -54,8 +56,8 @@ pub(super) async fn turn(
     for happened in &work.events {
         event(turning.conn, settings, now, happened, None).await?;
     }
-    if work.renew {
-        turning.renew().await?;
+    if let Some(claims) = &work.renew {
+        turning.renew(claims).await?;
     }
     let done = turning.done;
     conn.commit().await?;
@@ -71,7 +73,16 @@ impl<'a> Turning<'a> {
         now: DateTime<Utc>,
     ) -> Self {
         let done = Turned { now, ..Turned::default() };
-        Self { conn, settings, work, terms, now, touched: BTreeSet::new(), done }
+        Self {
+            conn,
+            settings,
+            work,
+            terms,
+            now,
+            touched: BTreeSet::new(),
+            accepted: BTreeSet::new(),
+            done,
+        }
     }
 
     pub(super) fn terms_of(&self, series: i64) -> Terms {
@@ -130,6 +141,7 @@ impl<'a> Turning<'a> {
         };
         self.write(&after).await?;
         self.attempt(ended, outcome).await?;
+        self.accepted.insert(ended.key);
         attempted(self.conn, ended, self.now).await?;
         if ended.said == Said::Confirmed && ended.key.kind == Kind::Slot {
             close_slots(self.conn, ended.key.series, ended.key.start).await?;
@@ -189,6 +201,8 @@ impl<'a> Turning<'a> {
         self.done.more_lapses = late.len() >= usize::try_from(LAPSES).unwrap_or(usize::MAX);
         let keys = late.iter().map(|record| RowKey::read(record, 0));
         let mut keys = keys.collect::<Result<Vec<_>, _>>()?;
+        // Of whom we know nothing, somebody else takes care.
+        keys.retain(|key| (self.terms)(key.series).is_some());
         keys.sort();
         let series = keys.iter().map(|key| key.series).collect();
         let ours: BTreeSet<i64> = self.conn.lock(series, Wait::Never).await?.into_iter().collect();
@@ -201,8 +215,15 @@ impl<'a> Turning<'a> {
                 unseen && before.due >= self.work.watching_since && before.deadline <= self.now;
             let row = if shed { before.put_off(Cause::Shed, before.deadline) } else { before };
             let row = row.at(self.now);
+            let unproved = entry.reproof_by.is_some_and(|by| by <= self.now);
+            let row = if unproved { forgotten(row, self.now) } else { row };
             let abandoned = matches!(before.state, State::Running { lease_until, .. } if lease_until <= self.now);
             let mut after = Entry { row, ..entry };
+            if unproved && !matches!(row.state, State::Running { .. }) {
+                after.reproof_by = None;
+                after.note =
+                    Some("its check means something else since, and was not proved".into());
+            }
             if abandoned {
                 after.attempts += 1;
                 let owner = after.owner.take().unwrap_or_default();
@@ -216,7 +237,7 @@ impl<'a> Turning<'a> {
                 }
             }
             self.write(&after).await?;
-            // A waiver that ran out leaves the same row open again.
+            // What was recorded before becomes open by time alone.
             let was = if let State::Recorded(_) = before.state {
                 None
             } else {
@@ -293,10 +314,10 @@ impl<'a> Turning<'a> {
     /// Weighs every series whose rows changed.
     pub(super) async fn weigh_all(&mut self) -> Result<(), Trouble> {
         for series in std::mem::take(&mut self.touched) {
-            let terms = (self.terms)(series);
+            let Some(terms) = (self.terms)(series) else { continue };
             let told = &mut self.done.told;
             let from = told.len();
-            let record = weigh(self.conn, series, terms.as_ref(), self.now, told).await?;
+            let record = weigh(self.conn, series, Some(&terms), self.now, told).await?;
             let told: Vec<Told> = self.done.told[from..].to_vec();
             for Told { notice, .. } in told {
                 standing_event(self.conn, self.settings, self.now, series, notice).await?;
@@ -334,10 +355,11 @@ impl<'a> Turning<'a> {
     }
 
     /// Renews our claims, and says that we are here.
-    async fn renew(&mut self) -> Result<(), Trouble> {
+    async fn renew(&mut self, claims: &[(RowKey, u64)]) -> Result<(), Trouble> {
         const CLAIMS: &str = "UPDATE entries SET lease_until = $1, lapse_at = \
-            CASE WHEN said IS NULL AND deadline < $1 THEN deadline ELSE $1 END \
-            WHERE owner = $2 AND state = 'running'";
+            CASE WHEN said IS NULL AND deadline < $1 AND deadline > $7 THEN deadline ELSE $1 END \
+            WHERE series = $2 AND kind = $3 AND start_at = $4 AND end_at = $5 AND epoch = $6 \
+            AND state = 'running' AND lease_until > $7";
         const HERE: &str = "INSERT INTO replicas (id, started_at, seen_at, version, generation, \
             tz_release) VALUES ($1, $2, $2, $3, $4, $5) ON CONFLICT (id) DO UPDATE SET \
             seen_at = excluded.seen_at, generation = excluded.generation";
@@ -346,7 +368,12 @@ impl<'a> Turning<'a> {
         const NEWEST: &str = "SELECT MAX(tz_release) FROM replicas WHERE seen_at >= $1";
         let until = self.now + lease(self.settings);
         let replica = self.settings.replica.as_str();
-        self.conn.run(CLAIMS, args![until, replica]).await?;
+        for (key, epoch) in claims {
+            let mut values = args![until];
+            values.extend(key.args());
+            values.extend(args![stored(*epoch), self.now]);
+            self.conn.run(CLAIMS, values).await?;
+        }
         let work = self.work;
         let version = env!("CARGO_PKG_VERSION");
         let values = args![replica, self.now, version, work.generation, work.tz_release.as_str()];
@@ -359,6 +386,18 @@ impl<'a> Turning<'a> {
             .transpose()?
             .flatten();
         Ok(())
+    }
+}
+
+/// A proof of what the check meant before, which nobody has proved since.
+fn forgotten(row: Row, now: DateTime<Utc>) -> Row {
+    match row.state {
+        State::Recorded(recorded) if recorded.said == Said::Confirmed => {
+            let said = Said::Unconfirmed(Cause::Missed);
+            let recorded = Recorded { said, at: now, tried: recorded.tried };
+            Row { state: State::Recorded(recorded), ..row }
+        }
+        State::Recorded(_) | State::Waiting { .. } | State::Running { .. } => row,
     }
 }
 

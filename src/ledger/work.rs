@@ -108,8 +108,9 @@ pub struct Work {
     pub holds: Vec<Hold>,
     /// Sources of which more candidates are wanted.
     pub refill: Vec<String>,
-    /// Whether our claims and our presence are to be renewed.
-    pub renew: bool,
+    /// Where it is time for that: our presence is renewed, and our claims of these rows. A claim of
+    /// which nobody here knows runs out.
+    pub renew: Option<Vec<(RowKey, u64)>>,
     /// Zones that were found for checks that fan out over a list.
     pub listings: Vec<Listing>,
     /// What happened to breakers and the like: kind, subject, before, after.

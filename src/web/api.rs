@@ -19,6 +19,9 @@ use crate::web::problem::{Json, Problem};
 /// How many items a page has where nobody asks for another number, and at most.
 const PAGE: (u16, u16) = (100, 1_000);
 
+/// The words for how a series is.
+const STATES: [&str; 5] = ["confirmed", "violated", "unconfirmed", "new", "paused"];
+
 /// An instant for programs (RFC 3339).
 pub(super) fn instant(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::AutoSi, true)
@@ -52,9 +55,9 @@ impl Filter {
             match key.as_str() {
                 "check" => filter.check = text,
                 "owner" => filter.owner = text,
-                "state" => filter.state = text,
+                "state" => filter.state = Some(word(key, value, &STATES)?),
                 "tz" => filter.tz = text,
-                "open" => filter.open = value == "true",
+                "open" => filter.open = word(key, value, &["true", "false"])? == "true",
                 "from" => filter.from = Some(read_instant(value)?),
                 "to" => filter.to = Some(read_instant(value)?),
                 "page" if is_page(value) => filter.page = text,
@@ -75,6 +78,15 @@ impl Filter {
     }
 }
 
+/// Takes one of a few words.
+fn word(key: &str, value: &str, words: &[&str]) -> Result<String, Problem> {
+    if words.contains(&value) {
+        return Ok(value.to_owned());
+    }
+    let hint = suggestion(value, words).unwrap_or_default();
+    Err(Problem::bad(format!("`{}` is not a value of `{key}`; {hint}", short(value))))
+}
+
 fn short(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(40).collect()
 }
@@ -84,7 +96,7 @@ fn read_instant(text: &str) -> Result<DateTime<Utc>, Problem> {
 }
 
 /// Names a series, with how it is and since when.
-pub(super) fn named(series: &SeriesHealth, now: DateTime<Utc>) -> Value {
+pub(super) fn named(picture: &Snapshot, series: &SeriesHealth) -> Value {
     let record = &series.record;
     let until = match record.lease {
         Lease::Never => None,
@@ -95,7 +107,7 @@ pub(super) fn named(series: &SeriesHealth, now: DateTime<Utc>) -> Value {
         "tz": record.tz,
         "owner": series.check.owner.as_str(),
         "severity": series.check.severity.as_str(),
-        "state": series.state(now),
+        "state": picture.state(series),
         "confirmed_until": until,
         "open": {"violated": record.open_violated, "unconfirmed": record.open_unconfirmed},
         "waived": record.waived,
@@ -105,13 +117,13 @@ pub(super) fn named(series: &SeriesHealth, now: DateTime<Utc>) -> Value {
 }
 
 /// A series as a whole.
-fn series_json(series: &SeriesHealth, now: DateTime<Utc>) -> Value {
+fn series_json(picture: &Snapshot, series: &SeriesHealth) -> Value {
     let record = &series.record;
     let firing = |standing| match standing {
         Standing::Calm => None,
         Standing::Firing { since } => Some(instant(since)),
     };
-    let mut value = named(series, now);
+    let mut value = named(picture, series);
     let more = json!({
         "id": record.id,
         "source": series.check.source.as_str(),
@@ -156,16 +168,15 @@ fn said(said: Said) -> (&'static str, Option<&'static str>) {
 /// The daemon as a whole.
 pub(super) async fn status(State(shared): Here) -> Json {
     let picture = shared.picture();
-    let now = picture.now();
     let count = |state: &str| {
         let live = picture.series.iter().filter(|series| !series.is_over());
-        live.filter(|series| series.state(now) == state).count()
+        live.filter(|series| picture.state(series) == state).count()
     };
     let sources: serde_json::Map<String, Value> =
         picture.sources.iter().map(|(name, s)| (name.to_string(), source_json(s))).collect();
     let summary = json!({
         "series": picture.series.iter().filter(|series| !series.is_over()).count(),
-        "healthy": picture.series.iter().filter(|s| !s.is_over() && s.is_healthy(now)).count(),
+        "healthy": picture.series.iter().filter(|s| !s.is_over() && picture.is_healthy(s)).count(),
         "confirmed": count("confirmed"),
         "violated": count("violated"),
         "unconfirmed": count("unconfirmed"),
@@ -237,17 +248,18 @@ pub(super) async fn checks(
     let known = ["check", "owner", "state", "page", "limit"];
     let filter = Filter::read(&query, &known)?;
     let picture = shared.picture();
-    let now = picture.now();
     let after = filter.page.as_deref().and_then(|page| page.parse::<i64>().ok()).unwrap_or(0);
     let mut fitting = picture
         .series
         .iter()
         .filter(|series| series.record.id > after && !series.is_over() && filter.fits(series))
-        .filter(|series| filter.state.as_deref().is_none_or(|state| state == series.state(now)));
+        .filter(|series| {
+            filter.state.as_deref().is_none_or(|state| state == picture.state(series))
+        });
     let page: Vec<_> = fitting.by_ref().take(usize::from(filter.limit)).collect();
     let more = fitting.next().is_some();
     let next = page.last().filter(|_| more).map(|last| last.record.id.to_string());
-    let checks: Vec<Value> = page.iter().map(|series| series_json(series, now)).collect();
+    let checks: Vec<Value> = page.iter().map(|series| series_json(&picture, series)).collect();
     let blind = picture.blind();
     let answer = json!({"format": 1, "as_of": instant(picture.as_of), "blind": blind,
         "checks": checks, "next": next});

@@ -76,11 +76,10 @@ pub(super) async fn allswell(
 }
 
 fn verdict(picture: &Snapshot, selected: &[&Arc<SeriesHealth>]) -> Value {
-    let now = picture.now();
     let list = |fits: &dyn Fn(&SeriesHealth) -> bool| -> Vec<Value> {
-        selected.iter().filter(|series| fits(series)).map(|series| named(series, now)).collect()
+        selected.iter().filter(|series| fits(series)).map(|series| named(picture, series)).collect()
     };
-    let unwell = list(&|series| !series.is_healthy(now));
+    let unwell = list(&|series| !picture.is_healthy(series));
     json!({
         "format": 1,
         "well": unwell.is_empty(),

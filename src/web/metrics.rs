@@ -67,8 +67,7 @@ fn text(picture: &Snapshot) -> Result<String, prometheus::Error> {
     let checks = picture.generation.as_ref().map_or(0, |generation| generation.checks);
     gauge("checks_loaded", "Checks of the generation that runs here.", count(checks))?;
     gauge("series", "Series that are watched.", count(series().count()))?;
-    let now = picture.now();
-    let healthy = series().filter(|series| series.is_healthy(now)).count();
+    let healthy = series().filter(|series| picture.is_healthy(series)).count();
     gauge("series_healthy", "Series whose proofs speak for them now.", count(healthy))?;
     loads(picture, &gauge)?;
     counts(&picture.counts, &registry, &counter)?;

@@ -95,7 +95,7 @@ impl Queries for Oracle {
         self.seen.lock().unwrap().push(check.id.to_string());
         let verdict = (self.answer)(&check, &look);
         let judgement = Judgement { verdict, evidence: Some(1) };
-        Attempted { judgement, took: Duration::from_millis(1) }
+        Attempted { judgement, took: Duration::from_millis(1), blamed: None }
     }
 
     async fn list(&self, _: Arc<Check>, _: ZonesFrom, _: CancellationToken) -> Listed {
@@ -108,7 +108,7 @@ impl Queries for Oracle {
         Listed {
             zones: zones.into_iter().map(|zone| ZoneName::parse(zone).unwrap()).collect(),
             whole: true,
-            attempted: Attempted { judgement, took: Duration::ZERO },
+            attempted: Attempted { judgement, took: Duration::ZERO, blamed: None },
         }
     }
 

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use crate::domain::catalogue::Catalogue;
+use crate::domain::check::Check;
 use crate::domain::name::CheckId;
 use crate::domain::standing::Standing;
-use crate::domain::succession::{Running, Succession, succession};
+use crate::domain::succession::{Running, Shape, Succession, succession};
 use crate::engine::gate::Gate;
 use crate::engine::load::{Loaded, NotLoaded, from_text, to_text};
 use crate::engine::meaning::{catalogue_digest, traits};
@@ -137,9 +138,8 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             let running = self.running(&records, &catalogue);
             let succession =
                 succession(&running, &catalogue, removals).map_err(NotLoaded::Refused)?;
-            let traits_of = |check: &Arc<crate::domain::check::Check>| {
-                (check.id.clone(), traits(check, &reading.engines))
-            };
+            let traits_of =
+                |check: &Arc<Check>| (check.id.clone(), traits(check, &reading.engines));
             let activation = Activation {
                 expected: active.as_ref().map(|active| active.id),
                 digest: digest.clone(),
@@ -164,20 +164,22 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
     /// The checks that run, as the ledger knows them.
     fn running(&self, records: &[SeriesRecord], next: &Catalogue) -> Vec<Running> {
         let mut running: BTreeMap<CheckId, Running> = BTreeMap::new();
-        let windowed: BTreeMap<&CheckId, bool> =
-            self.roster.checks().map(|check| (&check.id, check.window.is_some())).collect();
-        let planned: BTreeMap<&CheckId, bool> =
-            next.checks().iter().map(|check| (&check.id, check.window.is_some())).collect();
+        let shapes = |checks: &mut dyn Iterator<Item = &Arc<Check>>| -> BTreeMap<CheckId, Shape> {
+            checks.map(|check| (check.id.clone(), Shape::of(check))).collect()
+        };
+        let known = shapes(&mut self.roster.checks());
+        let planned = shapes(&mut next.checks().iter());
         for record in records.iter().filter(|r| r.retired_at.is_none() || r.open_violated > 0) {
             let firing = |standing| matches!(standing, Standing::Firing { .. });
             let fires = firing(record.standings.violated) || firing(record.standings.unconfirmed);
             // What does not read here any more is taken to look as the next one does.
             let id = &record.check;
-            let windowed = windowed.get(id).or_else(|| planned.get(id)).copied().unwrap_or(false);
+            let shape = known.get(id).or_else(|| planned.get(id)).cloned();
+            let shape = shape.unwrap_or(Shape::Snapshot);
             let check = running.entry(id.clone()).or_insert_with(|| Running {
                 id: id.clone(),
                 firing: false,
-                windowed,
+                shape,
             });
             check.firing |= fires;
         }
@@ -207,6 +209,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
     /// Asks these databases from now on.
     fn queries(&mut self, reading: &Arc<crate::engine::load::Reading>, queries: &Arc<Q>) {
         self.reading = Arc::clone(reading);
+        self.unreadable = None;
         self.under_way.queries = Arc::clone(queries);
         let now = self.now();
         let places = |name: &crate::domain::name::SourceName| queries.places(name);
@@ -236,7 +239,10 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
     }
 
     /// Follows another replica to the generation that it made active.
-    pub(super) async fn follow(&mut self) {
+    pub(super) async fn follow(&mut self, active: i64) {
+        if self.unreadable == Some(active) {
+            return;
+        }
         let followed = match self.store.active().await {
             Ok(Some(active)) => self.adopt(active).await,
             Ok(None) => Ok(()),
@@ -261,6 +267,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             Err(faults) => {
                 let first = faults.first().map(ToString::to_string).unwrap_or_default();
                 let why = format!("generation {id} is active and does not read here: {first}");
+                self.unreadable = Some(id);
                 // Nothing of an older one is looked at: replicas run the active one only.
                 self.roster = Roster::default();
                 self.generation = None;

@@ -9,11 +9,12 @@ use crate::domain::backoff::{Draw, doubled};
 use crate::domain::breaker::Breaker;
 use crate::domain::name::{CheckId, SourceName};
 use crate::domain::verdict::Verdict;
+use crate::engine::attempt::Attempted;
 use crate::engine::ports::{Notices, Queries};
 use crate::engine::snapshot::LedgerHealth;
 use crate::engine::under_way::{About, Brought, ended};
 use crate::engine::watch::{AGAIN, CLOCKS_APART, Engine, REFILL};
-use crate::ledger::{Entry, Happened, Listing, Trouble, Turned, Work};
+use crate::ledger::{Entry, Happened, Listing, RowKey, Trouble, Turned, Work};
 
 impl<Q: Queries, N: Notices> Engine<Q, N> {
     /// Takes note of what a task brought.
@@ -25,40 +26,56 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
                 let worked = matches!(brought, Brought::Probe(Ok(())));
                 self.breaker(&name, |breaker| breaker.probed(worked, now, draw));
             }
-            (About::Row { key, epoch, generation, check, source, alone, .. }, brought) => {
+            (About::Row { key, epoch, generation, check, sources, .. }, brought) => {
                 let (attempted, began) = match brought {
                     Brought::Attempt(attempted, began) => (attempted, began),
                     Brought::List(zones, whole, attempted, began) => {
-                        self.list(&check, zones, whole);
+                        self.list(key, &check, zones, whole);
                         (attempted, began)
                     }
                     Brought::Probe(_) => return,
                 };
-                let trouble = match &attempted.judgement.verdict {
-                    Verdict::Unconfirmed(doubt) => Some(doubt.cause),
-                    Verdict::Confirmed | Verdict::Violated(_) => None,
-                };
-                if let Some(gate) = self.gates.get_mut(&source) {
-                    gate.running = gate.running.saturating_sub(1);
-                    gate.attempts += 1;
-                    gate.budget.earn();
-                    if let Some(cause) = trouble {
-                        *gate.unconfirmed.entry(cause).or_default() += 1;
-                    }
-                }
-                // Who asks two databases does not say which of them it was.
-                if alone || trouble.is_none() {
-                    self.breaker(&source, |breaker| breaker.after(trouble, &check, now, draw));
-                }
+                self.leave(&sources, &check, &attempted, now, draw);
                 self.ended.push(ended((key, epoch, generation), &attempted, began));
             }
         }
     }
 
-    fn list(&mut self, check: &CheckId, zones: Vec<String>, whole: bool) {
+    /// Gives the places of an attempt back, and tells each gate how its source did.
+    fn leave(
+        &mut self,
+        sources: &[SourceName],
+        check: &CheckId,
+        attempted: &Attempted,
+        now: DateTime<Utc>,
+        draw: Draw,
+    ) {
+        let trouble = match &attempted.judgement.verdict {
+            Verdict::Unconfirmed(doubt) => Some(doubt.cause),
+            Verdict::Confirmed | Verdict::Violated(_) => None,
+        };
+        let blamed = attempted.blamed.as_ref().or(sources.first());
+        for source in sources {
+            let is_blamed = Some(source) == blamed;
+            if let Some(gate) = self.gates.get_mut(source) {
+                gate.running = gate.running.saturating_sub(1);
+                gate.attempts += 1;
+                gate.budget.earn();
+                if let Some(cause) = trouble.filter(|_| is_blamed) {
+                    *gate.unconfirmed.entry(cause).or_default() += 1;
+                }
+            }
+            // What failed elsewhere says nothing of this one.
+            if trouble.is_none() || is_blamed {
+                self.breaker(source, |breaker| breaker.after(trouble, check, now, draw));
+            }
+        }
+    }
+
+    fn list(&mut self, key: RowKey, check: &CheckId, zones: Vec<String>, whole: bool) {
         let Some(traits) = self.roster.traits(check).cloned() else { return };
         if !zones.is_empty() {
-            self.listings.push(Listing { check: check.clone(), zones, whole, traits });
+            self.listings.push(Listing { check: check.clone(), key, zones, whole, traits });
         }
     }
 
@@ -107,6 +124,10 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             self.watching_since = store;
             self.shown_at = None;
         }
+        if self.failures > 0 {
+            // Of what was done and not answered, somebody has to be told.
+            self.tell_anew = true;
+        }
         self.failures = 0;
         self.again_at = None;
     }
@@ -136,7 +157,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
     /// Takes over what the ledger did.
     pub(super) async fn apply(&mut self, work: Work, turned: Turned) {
         let now = turned.now;
-        if work.renew {
+        if work.renew.is_some() {
             self.renew_at = Instant::now() + self.store.lease() / 3;
             self.newest_rules = turned.tz_release;
         }
@@ -158,6 +179,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         for (count, more) in self.counts.recorded.iter_mut().zip(turned.recorded) {
             *count += more;
         }
+        self.more_lapses = turned.more_lapses;
         self.counts.fenced += turned.fenced;
         self.counts.lapsed += turned.lapsed;
         let generation = self.generation.as_ref().map_or(0, |generation| generation.id);
@@ -182,15 +204,17 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             }
         }
         if turned.active != generation && turned.active != 0 {
-            self.follow().await;
+            self.follow(turned.active).await;
         }
     }
 
     fn begin(&mut self, entry: &Entry, generation: i64) {
+        // A claim of a series that nobody here knows runs out.
         let Some(member) = self.roster.get(entry.series) else { return };
-        let source = SourceName::parse(&entry.source);
-        if let Some(gate) = source.ok().and_then(|name| self.gates.get_mut(&name)) {
-            gate.running += 1;
+        for source in member.sources() {
+            if let Some(gate) = self.gates.get_mut(source) {
+                gate.running += 1;
+            }
         }
         self.under_way.attempt(entry, member, generation);
     }

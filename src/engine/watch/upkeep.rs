@@ -1,13 +1,16 @@
 //! What is done now and then, one small thing at a time: reading what other replicas wrote, folding
 //! and dropping what is old.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::DateTime;
 use tokio::time::{Instant, timeout_at};
 
 use crate::engine::ports::{Notices, Queries};
 use crate::engine::snapshot::LedgerHealth;
 use crate::engine::watch::{Engine, SYNC_BACK, SYNC_EACH, TIDY_EACH};
+use crate::ledger::Trouble;
 
 impl<Q: Queries, N: Notices> Engine<Q, N> {
     /// What is done now and then, one small thing at a time.
@@ -15,6 +18,9 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         let now = Instant::now();
         if self.ledger != LedgerHealth::Up {
             return;
+        }
+        if self.tell_anew {
+            self.tell_anew = self.tell_what_stands().await.is_err();
         }
         if self.store.is_shared() && now >= self.sync_at {
             self.sync_at = now + SYNC_EACH;
@@ -36,21 +42,38 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         }
     }
 
+    /// Holds what the ledger says against what was told, after answers were lost.
+    async fn tell_what_stands(&mut self) -> Result<(), Trouble> {
+        let now = self.now();
+        for record in self.store.series().await? {
+            let Some(member) = self.roster.get(record.id) else { continue };
+            let check = Arc::clone(&member.series.check);
+            for notice in record.standings.since(member.record.standings) {
+                self.notices.tell(&check, &record, notice);
+            }
+            self.roster.admit(record, &self.reading.zones, now);
+        }
+        Ok(())
+    }
+
     async fn tidy(&mut self) {
-        let next = self.roster.members().map(|m| m.record.id).find(|id| *id > self.tidied);
-        let Some(series) = next else {
-            self.tidied = 0;
-            drop(self.store.tidy_events(self.now()).await);
+        drop(self.store.tidy_events(self.now()).await);
+        let (done, from) = self.tidied;
+        let more = from.map(|from| (done, from));
+        let next = more.or_else(|| {
+            let next = self.roster.members().map(|m| m.record.id).find(|id| *id > done);
+            next.map(|id| (id, DateTime::UNIX_EPOCH))
+        });
+        let Some((series, from)) = next else {
+            self.tidied = (0, None);
             return;
         };
+        self.tidied = (series, None);
         let until = Instant::now() + Duration::from_secs(5);
-        match timeout_at(until, self.store.tidy(series, self.clock.now())).await {
-            Ok(Ok(tidied)) if tidied.more => {}
-            Ok(Ok(_)) | Err(_) => self.tidied = series,
-            Ok(Err(trouble)) => {
-                self.tidied = series;
-                tracing::warn!(%trouble, "old rows were not folded");
-            }
+        match timeout_at(until, self.store.tidy(series, from, self.clock.now())).await {
+            Ok(Ok(tidied)) => self.tidied = (series, tidied.next),
+            Ok(Err(trouble)) => tracing::warn!(%trouble, "old rows were not folded"),
+            Err(_) => tracing::warn!("old rows were not folded in time"),
         }
     }
 }

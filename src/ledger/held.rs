@@ -1,0 +1,63 @@
+//! A file that is ours: nobody else writes into it as long as we live, and it stays the file that it
+//! was.
+
+use std::fs::File;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use crate::ledger::Trouble;
+
+/// A file that is ours.
+pub(super) struct Held {
+    /// Held as long as the file is ours.
+    _lock: File,
+    path: PathBuf,
+    /// Which file that was, whatever is called by its name later.
+    inode: Option<(u64, u64)>,
+}
+
+impl Held {
+    /// Takes the file for ourselves, as long as we live: the kernel gives it back when we do not.
+    pub(super) fn take(path: &Path) -> Result<Self, Trouble> {
+        let path = real(path)?;
+        let mut name = path.as_os_str().to_owned();
+        name.push(".lock");
+        let lock_path = PathBuf::from(name);
+        let lock = File::create(&lock_path).map_err(|e| failed(&lock_path, e))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { _lock: lock, path, inode: None }),
+            Err(std::fs::TryLockError::WouldBlock) => {
+                Err(Trouble::Taken(path.display().to_string()))
+            }
+            Err(std::fs::TryLockError::Error(error)) => Err(failed(&lock_path, error)),
+        }
+    }
+
+    /// Makes sure that what is written goes where people look for it.
+    pub(super) fn is_still_there(&mut self) -> Result<(), Trouble> {
+        let meta = std::fs::metadata(&self.path).map_err(|e| failed(&self.path, e))?;
+        let inode = (meta.dev(), meta.ino());
+        if *self.inode.get_or_insert(inode) == inode {
+            Ok(())
+        } else {
+            Err(Trouble::Replaced(self.path.display().to_string()))
+        }
+    }
+}
+
+/// The path without links: a file has one owner by whatever name it is called.
+fn real(path: &Path) -> Result<PathBuf, Trouble> {
+    if let Ok(path) = path.canonicalize() {
+        return Ok(path);
+    }
+    // It is not there yet; its folder is.
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+        return Ok(path.to_owned());
+    };
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    Ok(folder.canonicalize().map_err(|e| failed(folder, e))?.join(name))
+}
+
+fn failed(path: &Path, error: std::io::Error) -> Trouble {
+    Trouble::File { path: path.display().to_string(), error }
+}
