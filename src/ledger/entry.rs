@@ -347,8 +347,10 @@ impl Times {
             }
         };
         let settled = match row.ruling {
-            Ruling::Standing | Ruling::Superseded { replaced: false } => false,
-            Ruling::Waived { until } => until.is_none(),
+            // What somebody vouches for is shown as that.
+            Ruling::Standing | Ruling::Superseded { replaced: false } | Ruling::Waived { .. } => {
+                false
+            }
             Ruling::Excused | Ruling::Superseded { replaced: true } | Ruling::Removed => {
                 row.is_settled(now)
             }

@@ -88,6 +88,10 @@ impl Store {
         let rule = async |turning: &mut Turning<'_>, entries: Vec<Entry>| {
             let mut count = 0;
             for entry in entries {
+                // What is past of the present cannot be looked at.
+                if !turning.is_newest(&entry).await? {
+                    continue;
+                }
                 let row = match entry.row.state {
                     State::Running { .. } => continue,
                     State::Recorded(_) => entry.row,
@@ -197,7 +201,7 @@ async fn rule_on(
         "SELECT ",
         columns!(),
         " FROM entries WHERE series = $1 AND start_at >= $2 AND start_at < $3 \
-         ORDER BY start_at LIMIT $4"
+         ORDER BY start_at DESC LIMIT $4"
     );
     conn.begin().await?;
     let now = conn.now(work.host_now).await?;

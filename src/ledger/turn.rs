@@ -256,9 +256,18 @@ impl<'a> Turning<'a> {
         entry.write(self.conn, &times).await
     }
 
-    async fn newest(&mut self, entry: &Entry) -> Result<Newest, Trouble> {
+    /// Says whether a row may be looked at: a window, or the last slot of its series.
+    pub(super) async fn is_newest(&mut self, entry: &Entry) -> Result<bool, Trouble> {
         const LATER: &str = "SELECT start_at FROM entries WHERE series = $1 AND kind = 'slot' \
             AND start_at > $2 LIMIT 1";
+        if entry.row.kind == Kind::Window {
+            return Ok(true);
+        }
+        let later = self.conn.first(LATER, args![entry.series, entry.row.start]).await?;
+        Ok(later.is_none())
+    }
+
+    async fn newest(&mut self, entry: &Entry) -> Result<Newest, Trouble> {
         let matters = match (entry.row.kind, entry.row.state) {
             (Kind::Slot, State::Recorded(recorded)) => recorded.said != Said::Confirmed,
             (Kind::Slot | Kind::Window, _) => false,
@@ -266,8 +275,7 @@ impl<'a> Turning<'a> {
         if !matters {
             return Ok(Newest::Yes);
         }
-        let later = self.conn.first(LATER, args![entry.series, entry.row.start]).await?;
-        Ok(if later.is_some() { Newest::No } else { Newest::Yes })
+        Ok(if self.is_newest(entry).await? { Newest::Yes } else { Newest::No })
     }
 
     /// Remembers that a row became bad, or is not bad any more.

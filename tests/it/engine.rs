@@ -292,3 +292,144 @@ async fn an_open_window_is_tried_again_at_later_dues_and_resolves_by_its_own_pro
     pass(&mut engine, &stage.hand, TimeDelta::hours(26), TimeDelta::minutes(30)).await;
     assert_eq!(stage.told(), ["it  Firing(Violated)", "it  Resolved(Violated)"]);
 }
+
+#[tokio::test]
+async fn one_series_that_catches_up_holds_up_nobody_and_the_engine_rests() {
+    let mut oracle = Oracle::confirms();
+    oracle.places = 2;
+    let stage = Stage::new(oracle);
+    let checks = yaml(&[
+        ("slow", "severity: critical\n    window: {period: 5m}"),
+        ("other", "window: {period: 1h}"),
+    ]);
+    let mut engine = stage.start(&checks).await;
+    work_off(&mut engine, &stage.hand).await;
+    drop(engine);
+    // Three days later: 864 windows of one, 72 of the other.
+    stage.hand.set("2026-03-13T12:00:30Z".parse().unwrap());
+    let mut engine = stage.start(&checks).await;
+    let before = stage.oracle.seen().len();
+    for _ in 0..120 {
+        assert!(engine.turn().await);
+        engine.settle().await;
+    }
+    let seen = stage.oracle.seen().split_off(before);
+    let other = seen.iter().filter(|check| *check == "other").count();
+    assert!(other > 30, "{other} of {} went to the other one", seen.len());
+    assert!(seen.len() > 150, "only {} attempts in 120 turns", seen.len());
+}
+
+#[tokio::test]
+async fn a_check_that_moves_to_another_source_takes_no_place_along() {
+    // Both are the same oracle; what counts is whose places are taken.
+    let stage = Stage::new(Oracle::confirms());
+    let windows = "window: {period: 1h}";
+    let ids: Vec<String> = (0..12).map(|n| format!("it-{n}")).collect();
+    let checks: Vec<(&str, &str)> = ids.iter().map(|id| (id.as_str(), windows)).collect();
+    let first = yaml(&checks);
+    let mut engine = stage.start(&first).await;
+    work_off(&mut engine, &stage.hand).await;
+    for round in 0..3 {
+        let source = if round % 2 == 0 { "other" } else { "db" };
+        let moved = first.replace("{source: db}", &format!("{{source: {source}}}"));
+        load(&mut engine, &stage.oracle, &moved).await;
+        pass(&mut engine, &stage.hand, TimeDelta::hours(2), TimeDelta::minutes(5)).await;
+    }
+    let late =
+        "select count(*) || '' from entries where said <> 'confirmed' or reproof_by is not null";
+    assert_eq!(texts(&stage.path(), late).await, ["0"]);
+    let sources = texts(
+        &stage.path(),
+        "select distinct source from entries where reproof_by is null \
+        and start_at > (select max(start_at) - 3600000000 from entries)",
+    )
+    .await;
+    assert_eq!(sources, ["other"]);
+}
+
+#[tokio::test]
+async fn windows_of_another_zone_are_not_proved_by_the_old_ones() {
+    let stage = Stage::new(Oracle::new(|_, look| match look {
+        allswell::engine::attempt::Look::Window { bounds, .. }
+            if bounds.zone.as_str() == "America/New_York" =>
+        {
+            violated()
+        }
+        _ => Verdict::Confirmed,
+    }));
+    let berlin = yaml(&[("it", "window: {period: day, zone: Europe/Berlin}")]);
+    let mut engine = stage.start(&berlin).await;
+    work_off(&mut engine, &stage.hand).await;
+    let lease =
+        "select coalesce(lease_until, 0) || '' from series where retired_at is null and tz = ''";
+    assert_ne!(texts(&stage.path(), lease).await, ["0"]);
+    load(&mut engine, &stage.oracle, &berlin.replace("Europe/Berlin", "America/New_York")).await;
+    assert_eq!(texts(&stage.path(), lease).await, ["0"], "nothing is proved of the new zone");
+    work_off(&mut engine, &stage.hand).await;
+    assert_eq!(stage.told(), ["it  Firing(Violated)"]);
+}
+
+#[tokio::test]
+async fn a_list_of_zones_proves_no_window_of_before() {
+    let stage = Stage::new(Oracle::new(|_, _| violated()));
+    *stage.oracle.zones.lock().unwrap() = Some(vec!["Asia/Tokyo"]);
+    let one = yaml(&[("it", "window: {period: day, zone: Europe/Berlin}")]);
+    let mut engine = stage.start(&one).await;
+    work_off(&mut engine, &stage.hand).await;
+    assert_eq!(stage.told(), ["it  Firing(Violated)"]);
+    let many = yaml(&[("it", "window: {period: day, zones_from: {sql: select zone from zones}}")]);
+    // It fires, so that somebody has to say that its windows go.
+    assert!(crate::hand::try_load(&mut engine, &stage.oracle, &many).await.is_err());
+    let declared = many + "removed: [{id: other, because: x}]\n";
+    assert!(crate::hand::try_load(&mut engine, &stage.oracle, &declared).await.is_err());
+    pass(&mut engine, &stage.hand, TimeDelta::hours(3), TimeDelta::minutes(10)).await;
+    assert_eq!(stage.told(), ["it  Firing(Violated)"], "and nothing was resolved");
+}
+
+#[tokio::test]
+async fn a_new_meaning_is_tried_until_it_is_proved_and_is_an_alarm_when_it_is_not() {
+    let calm = Arc::new(std::sync::atomic::AtomicBool::new(true));
+    let answers = Arc::clone(&calm);
+    let stage = Stage::new(Oracle::new(move |_, _| {
+        if answers.load(Ordering::SeqCst) { Verdict::Confirmed } else { silent(Cause::Busy) }
+    }));
+    let daily = yaml(&[("it", "window: {period: day, zone: UTC}\n    result_by: 30m")]);
+    let mut engine = stage.start(&daily).await;
+    work_off(&mut engine, &stage.hand).await;
+    // It means something else, and the first attempts say nothing.
+    calm.store(false, Ordering::SeqCst);
+    load(&mut engine, &stage.oracle, &daily.replace("{min: 1}", "{min: 2}")).await;
+    pass(&mut engine, &stage.hand, TimeDelta::minutes(10), TimeDelta::seconds(20)).await;
+    assert!(stage.oracle.seen().len() > 3, "{} attempts", stage.oracle.seen().len());
+    assert!(stage.told().is_empty());
+    let reproof = "select count(*) || '' from entries where reproof_by is not null";
+    assert_eq!(texts(&stage.path(), reproof).await, ["1"]);
+    pass(&mut engine, &stage.hand, TimeDelta::minutes(30), TimeDelta::minutes(1)).await;
+    assert_eq!(stage.told(), ["it  Firing(Unconfirmed)"]);
+    calm.store(true, Ordering::SeqCst);
+    pass(&mut engine, &stage.hand, TimeDelta::hours(2), TimeDelta::minutes(5)).await;
+    assert_eq!(stage.told(), ["it  Firing(Unconfirmed)", "it  Resolved(Unconfirmed)"]);
+    assert_eq!(texts(&stage.path(), reproof).await, ["0"]);
+}
+
+#[tokio::test]
+async fn a_hole_in_which_nobody_looked_stays_one() {
+    let calm = Arc::new(std::sync::atomic::AtomicBool::new(true));
+    let answers = Arc::clone(&calm);
+    let stage = Stage::new(Oracle::new(move |_, _| {
+        if answers.load(Ordering::SeqCst) { Verdict::Confirmed } else { violated() }
+    }));
+    let checks = yaml(&[("it", "schedule: {every: 1h}")]);
+    let mut engine = stage.start(&checks).await;
+    work_off(&mut engine, &stage.hand).await;
+    drop(engine);
+    calm.store(false, Ordering::SeqCst);
+    stage.hand.set("2026-03-10T22:30:00Z".parse().unwrap());
+    let mut engine = stage.start(&checks).await;
+    pass(&mut engine, &stage.hand, TimeDelta::minutes(5), TimeDelta::seconds(30)).await;
+    calm.store(true, Ordering::SeqCst);
+    pass(&mut engine, &stage.hand, TimeDelta::minutes(3), TimeDelta::seconds(30)).await;
+    let hole =
+        "select said || ' ' || cause || ' ' || attempts from entries where start_at <> end_at";
+    assert_eq!(texts(&stage.path(), hole).await, ["unconfirmed missed 0"]);
+}

@@ -16,7 +16,7 @@ use allswell::domain::verdict::{Cause, Doubt, Verdict};
 use allswell::domain::window::ZonesFrom;
 use allswell::domain::zone::ZoneName;
 use allswell::engine::attempt::{Attempted, Look};
-use allswell::engine::load::Reading;
+use allswell::engine::load::{Loaded, NotLoaded, Reading};
 use allswell::engine::order::Load;
 use allswell::engine::ports::{Notices, Queries};
 use allswell::engine::watch::Engine;
@@ -134,7 +134,9 @@ impl Notices for Told {
 
 pub(crate) fn reading() -> Arc<Reading> {
     Arc::new(Reading {
-        engines: [(SourceName::parse("db").unwrap(), Dialect::Sqlite)].into(),
+        engines: ["db", "other"]
+            .map(|name| (SourceName::parse(name).unwrap(), Dialect::Sqlite))
+            .into(),
         without_instants: Vec::new(),
         zones: Arc::new(Zones::bundled()),
     })
@@ -177,11 +179,18 @@ pub(crate) async fn engine_of(
 }
 
 pub(crate) async fn load(engine: &mut Engine<Oracle, Told>, queries: &Arc<Oracle>, yaml: &str) {
+    try_load(engine, queries, yaml).await.unwrap();
+}
+
+pub(crate) async fn try_load(
+    engine: &mut Engine<Oracle, Told>,
+    queries: &Arc<Oracle>,
+    yaml: &str,
+) -> Result<Loaded, NotLoaded> {
     let texts = vec![Text { file: "checks.yaml".into(), text: yaml.to_owned() }];
     let queries = Arc::clone(queries);
     let removals = Removals::AsDeclared;
-    let load = Load { texts, reading: reading(), queries, removals, by: "test".into() };
-    engine.load(load).await.unwrap();
+    engine.load(Load { texts, reading: reading(), queries, removals, by: "test".into() }).await
 }
 
 /// Lets the engine do everything that there is to do by now, and what it moved apart a little later.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use allswell::clock;
 use allswell::domain::agenda::{Batch, Due, Fate, Owed, Target};
-use allswell::domain::life::{Kind, Said};
+use allswell::domain::life::{Kind, Said, State};
 use allswell::domain::name::CheckId;
 use allswell::domain::sql::Engine;
 use allswell::domain::standing::{Lease, Notice, Standing};
@@ -52,6 +52,16 @@ fn traits(meaning: &str) -> Traits {
     }
 }
 
+/// What the engine would know of each series.
+fn terms() -> Terms {
+    Terms {
+        after: 1,
+        next_due: None,
+        next_deadline: clock::now() + TimeDelta::hours(1),
+        age: TimeDelta::days(35),
+    }
+}
+
 /// A store, and what the engine would know beside it.
 struct Bench {
     store: Store,
@@ -64,13 +74,7 @@ impl Bench {
     async fn new(engine: Engine) -> Self {
         let database = Database::new(engine).await;
         let store = Store::open(settings(&database, "one")).await.unwrap();
-        let terms = Terms {
-            after: 1,
-            next_due: None,
-            next_deadline: clock::now() + TimeDelta::hours(1),
-            age: TimeDelta::days(35),
-        };
-        Self { store, database, generation: None, terms }
+        Self { store, database, generation: None, terms: terms() }
     }
 
     async fn activate(&mut self, digest: &str, checks: &[(&str, &str)], succession: Succession) {
@@ -249,6 +253,38 @@ async fn a_claim_is_given_to_one_and_a_stale_write_is_fenced_off() {
 }
 
 #[tokio::test]
+async fn a_claim_of_which_nobody_knows_runs_out() {
+    for engine in ENGINES {
+        let mut bench = Bench::new(engine).await;
+        bench.activate("a", &[("it", "m")], Succession::default()).await;
+        let key = bench.promise("it", Kind::Window, SECOND, TimeDelta::hours(1)).await;
+        // It was made, and the answer that said so was lost: the daemon goes on renewing its own.
+        assert!(bench.claim(key).await.is_some());
+        let mut owner = bench.owner().await;
+        let soon = (clock::now() + TimeDelta::milliseconds(300)).timestamp_micros();
+        let sql = format!("update entries set lease_until = {soon}, lapse_at = {soon}");
+        owner.run(&sql).await.unwrap();
+        owner.close().await;
+        let started = clock::now();
+        loop {
+            bench.turn(Work { renew: Some(Vec::new()), ..work() }).await;
+            if bench.claim(key).await.is_some() {
+                break;
+            }
+            assert!(clock::now() - started < TimeDelta::seconds(10), "{engine:?}: it never ends");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        // One that is known is renewed.
+        let held = Some(vec![(key, 2)]);
+        bench.turn(Work { renew: held, ..work() }).await;
+        let page = bench.store.reader().windows("it", &Wanted::default(), clock::now(), 1).await;
+        let state = page.unwrap().items[0].entry.row.state;
+        let State::Running { lease_until, .. } = state else { panic!("{engine:?}: {state:?}") };
+        assert!(lease_until > clock::now() + TimeDelta::seconds(4), "{engine:?}");
+    }
+}
+
+#[tokio::test]
 async fn two_rows_of_one_series_are_not_attempted_at_once() {
     for engine in ENGINES {
         let mut bench = Bench::new(engine).await;
@@ -272,14 +308,14 @@ async fn a_bad_window_fires_until_it_is_proved_itself() {
         let good = bench.promise("it", Kind::Window, SECOND, TimeDelta::hours(1)).await;
         assert!(bench.say(good, Said::Confirmed).await.told.is_empty());
         // A failed attempt takes nothing back either.
-        bench.store.rerun(&selected(bad), "me", &work(), &|_| None).await.unwrap();
+        bench.store.rerun(&selected(bad), "me", &work(), &|_| Some(terms())).await.unwrap();
         let turned = bench.say(bad, Said::Unconfirmed(Cause::Connect)).await;
         assert!(turned.told.is_empty(), "{engine:?}");
         let record = bench.record("it").await;
         assert!(matches!(record.standings.violated, Standing::Firing { .. }));
         assert_eq!((record.open_violated, record.open_unconfirmed), (1, 0));
         assert!(matches!(record.lease, Lease::Until(until) if until <= clock::now()));
-        bench.store.rerun(&selected(bad), "me", &work(), &|_| None).await.unwrap();
+        bench.store.rerun(&selected(bad), "me", &work(), &|_| Some(terms())).await.unwrap();
         let turned = bench.say(bad, Said::Confirmed).await;
         assert!(matches!(turned.told[0].notice, Notice::Resolved(_)), "{engine:?}");
         assert_eq!(bench.record("it").await.open_violated, 0);
@@ -331,7 +367,7 @@ async fn a_waiver_closes_what_is_open_until_it_ends() {
         let until = clock::now() + TimeDelta::milliseconds(600);
         let waiver = Waiver { by: "me".into(), because: "known".into(), until: Some(until) };
         let (rows, turned) =
-            bench.store.waive(&selected(bad), &waiver, &work(), &|_| None).await.unwrap();
+            bench.store.waive(&selected(bad), &waiver, &work(), &|_| Some(terms())).await.unwrap();
         assert_eq!(rows, 1);
         assert!(matches!(turned.told[0].notice, Notice::Resolved(_)), "{engine:?}");
         assert_eq!(bench.record("it").await.waived, 1);
