@@ -278,3 +278,82 @@ fn a_bad_catalogue_at_start_leaves_the_stored_one_running_and_without_one_nothin
     let daemon = site.start_with(&["--accept-removals"], &[]);
     assert_eq!(daemon.json("/api/v1/status")["generation"]["checks"], 1);
 }
+
+#[test]
+fn a_stop_waits_for_no_reload_and_a_reload_that_the_ledger_missed_is_tried_again() {
+    let site = site(&checks(&ids(4), 0, 0));
+    let daemon = site.start();
+    let first = generation(&daemon);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let mut other = runtime.block_on(Other::sqlite(&site.path().join("allswell.db")));
+    runtime.block_on(other.run("begin immediate")).unwrap();
+    site.checks("checks.yaml", &checks(&ids(4), 0, 1));
+    daemon.until(Duration::from_secs(40), |daemon| {
+        let load = daemon.json("/api/v1/status")["last_load"].clone();
+        if load["good"] == Value::Bool(false) { Ok(()) } else { Err(load) }
+    });
+    runtime.block_on(other.run("rollback")).unwrap();
+    daemon.until(Duration::from_secs(40), |daemon| {
+        let now = generation(daemon);
+        if now > first { Ok(()) } else { Err(daemon.json("/api/v1/status")["last_load"].clone()) }
+    });
+    // The ledger is held, a reload is on its way, and somebody stops the daemon.
+    runtime.block_on(other.run("begin immediate")).unwrap();
+    daemon.signal("HUP");
+    daemon.until(Duration::from_secs(10), |daemon| {
+        if daemon.log().contains("SIGHUP") { Ok(()) } else { Err(()) }
+    });
+    let mut daemon = daemon;
+    daemon.signal("TERM");
+    let ended = daemon.process.wait(Duration::from_secs(60));
+    assert!(ended.is_some(), "it hangs: {}", daemon.log());
+    runtime.block_on(other.close());
+}
+
+#[test]
+fn an_id_that_was_used_before_can_be_taken_by_a_renamed_check() {
+    let all = ids(6);
+    let site = site(&checks(&all, 0, 0));
+    let daemon = site.start();
+    // It goes, with nobody's objection: one of six that is calm.
+    site.checks("checks.yaml", &checks(&all[1..], 0, 1));
+    assert_eq!(reload(&daemon).0, 200);
+    // Another takes its name.
+    let mut renamed = checks(&all[2..], 0, 2);
+    let heir = check("check-0", "select 1 as n").replace("    why", "    was: check-1\n    why");
+    renamed.push_str(&heir);
+    site.checks("checks.yaml", &renamed);
+    let (status, body) = reload(&daemon);
+    assert_eq!(status, 200, "{body}");
+    assert_eq!(daemon.series("check-0").len(), 1);
+}
+
+#[test]
+fn a_removed_check_takes_its_vanished_zones_along() {
+    let fan = |zones: &str| {
+        format!(
+            "  - id: fan\n    why: because\n    window: {{period: day, zones: [{zones}]}}\n    sql: |\n      \
+             select 0 as n where :window_start < :window_end and :zone <> ''\n    expect: {{values: {{n: {{min: 1}}}}}}\n"
+        )
+    };
+    let others = checks(&ids(5), 0, 0);
+    let site = site(&(others.clone() + &fan("Europe/Berlin, Asia/Tokyo")));
+    let daemon = site.start();
+    fires(&daemon, "fan");
+    site.checks("checks.yaml", &(others.clone() + &fan("Europe/Berlin")));
+    assert_eq!(reload(&daemon).0, 200, "a zone that goes leaves its window open");
+    let open = daemon.series("fan").iter().filter(|s| s["state"] == "violated").count();
+    assert_eq!(open, 2);
+    let (status, body) = {
+        site.checks("checks.yaml", &others);
+        reload(&daemon)
+    };
+    assert!(status == 422 && body.contains("firing (fan)"), "{body}");
+    let removed = others.clone() + "removed: [{id: fan, because: nobody needs it}]\n";
+    site.checks("checks.yaml", &removed);
+    assert_eq!(reload(&daemon).0, 200);
+    // The entry may go, too.
+    site.checks("checks.yaml", &others.replace("round: 0", "round: 7"));
+    let (status, body) = reload(&daemon);
+    assert_eq!(status, 200, "{body}");
+}

@@ -113,6 +113,15 @@ fn a_second_daemon_on_one_file_is_refused_with_a_reason() {
     let ended = second.process.wait(Duration::from_secs(20)).unwrap();
     assert_eq!(ended.code(), Some(74));
     assert!(second.log().contains("another daemon keeps its record"), "{}", second.log());
+    // By whatever name the file is called.
+    std::os::unix::fs::symlink("allswell.db", site.path().join("link.db")).unwrap();
+    let settings = fs::read_to_string(site.path().join("allswell.yaml")).unwrap();
+    let linked = format!("{settings}ledger: {{url: \"sqlite:link.db\"}}\n");
+    fs::write(site.path().join("allswell.yaml"), linked).unwrap();
+    let mut third = site.spawn(&[], &[]);
+    let ended = third.process.wait(Duration::from_secs(20)).unwrap();
+    assert!(third.log().contains("another daemon keeps its record"), "{}", third.log());
+    assert_eq!(ended.code(), Some(74));
     assert!(daemon.stop().success());
 }
 
