@@ -67,7 +67,7 @@ pub(super) struct ServeArgs {
 /// Which daemon is asked, and as whom.
 #[derive(Debug, clap::Args)]
 pub(super) struct Remote {
-    /// The daemon [default: `$ALLSWELL_URL`, else <http://127.0.0.1:9847>]
+    /// The daemon; by default `$ALLSWELL_URL`, else port 9847 of this machine
     #[arg(long, value_name = "URL")]
     pub(super) url: Option<String>,
     /// A file with the token [default: `$ALLSWELL_TOKEN` is the token]
