@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use tokio::runtime::{Builder, Runtime};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -106,6 +106,10 @@ pub fn serve(start: Start, announce: impl FnOnce(&str)) -> Result<(), NotStarted
     let Opened { listener, web, access, store, mut loader, settings } = opened;
     let address = listener.address().map_err(|e| io("the door", &e))?;
     let reader = store.reader();
+    // Before anybody knows that we are there: a signal that nobody hears ends the process.
+    let hears = |kind| street.block_on(async { signal(kind) }).map_err(|e| io("signals", &e));
+    let ends_on = (hears(SignalKind::interrupt())?, hears(SignalKind::terminate())?);
+    let hup = hears(SignalKind::hangup())?;
     let (orders, mut inbox) = orders::<Watched>();
     let (stop, hurry) = (CancellationToken::new(), CancellationToken::new());
     let first = loader.read(removals, "start");
@@ -136,9 +140,9 @@ pub fn serve(start: Start, announce: impl FnOnce(&str)) -> Result<(), NotStarted
     let closing = CancellationToken::new();
     let handles = [
         street.spawn(ends(web::serve(door, listener, closing.clone()), stop.clone())),
-        street.spawn(ends(loader.run(orders, wishes, stop.clone()), stop.clone())),
+        street.spawn(ends(loader.run(orders, wishes, hup, stop.clone()), stop.clone())),
         street.spawn(ends(systemd::watchdog(pictures, stop.clone()), stop.clone())),
-        street.spawn(signals(stop.clone(), hurry.clone())),
+        street.spawn(signals(ends_on, stop.clone(), hurry.clone())),
     ];
     announce(&ready.to_string());
     systemd::ready();
@@ -233,14 +237,11 @@ async fn ends(part: impl Future<Output = ()>, stop: CancellationToken) {
 }
 
 /// SIGTERM and Ctrl-C: once to stop in order, twice to stop at once.
-async fn signals(stop: CancellationToken, hurry: CancellationToken) {
-    let (Ok(mut int), Ok(mut term)) =
-        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        tracing::error!("signals cannot be heard: stopping");
-        stop.cancel();
-        return;
-    };
+async fn signals(
+    (mut int, mut term): (Signal, Signal),
+    stop: CancellationToken,
+    hurry: CancellationToken,
+) {
     loop {
         tokio::select! {
             _ = int.recv() => {}

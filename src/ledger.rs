@@ -9,6 +9,7 @@ mod conn;
 mod entry;
 mod generation;
 mod held;
+mod memory;
 mod moving;
 mod promise;
 mod read;
@@ -80,6 +81,9 @@ pub enum Trouble {
         /// Why.
         error: std::io::Error,
     },
+    /// The file holds somebody's data.
+    #[error("the file holds other tables than a ledger's: name a file of its own under `ledger`")]
+    Foreign,
     /// Another file has its name now.
     #[error("{0} is another file than the one that was opened: start the daemon anew")]
     Replaced(String),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::Signal;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -123,9 +123,9 @@ impl Loader {
         mut self,
         orders: Orders<Watched>,
         mut wishes: mpsc::Receiver<ReloadWish>,
+        mut hup: Signal,
         stop: CancellationToken,
     ) {
-        let Ok(mut hup) = signal(SignalKind::hangup()) else { return };
         let mut unsettled = None;
         loop {
             tokio::select! {

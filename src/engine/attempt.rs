@@ -35,6 +35,8 @@ pub enum Look {
         bounds: Bounds,
         /// What is bound where the whole period is asked.
         period: Bounds,
+        /// By the database's clock it is not asked before this instant, where that is given.
+        not_before: Option<DateTime<Utc>>,
     },
 }
 
@@ -42,7 +44,19 @@ impl Look {
     /// Looks at a window of a series.
     pub fn at(series: &Series, window: Window) -> Self {
         let bounds = |window| Bounds { window, zone: series.home.name.clone() };
-        Self::Window { bounds: bounds(window), period: bounds(window.whole(&series.home.rules)) }
+        let period = bounds(window.whole(&series.home.rules));
+        Self::Window { bounds: bounds(window), period, not_before: None }
+    }
+
+    /// Looks at a window of a series that is over and settled, also by the clock of the database.
+    pub fn when_over(series: &Series, window: Window) -> Self {
+        let settled = series.window().map(|rule| window.span.end + delta(rule.settle));
+        match Self::at(series, window) {
+            Self::Window { bounds, period, .. } => {
+                Self::Window { bounds, period, not_before: settled }
+            }
+            Self::Present => Self::Present,
+        }
     }
 
     /// The window, where it looks at one.
@@ -90,8 +104,10 @@ pub async fn attempt(
     sources: &Sources,
     stop: &CancellationToken,
 ) -> Attempted {
-    let not_before = look.window().zip(check.window.as_ref());
-    let not_before = not_before.map(|(window, rule)| window.span.end + delta(rule.settle));
+    let not_before = match look {
+        Look::Window { not_before, .. } => *not_before,
+        Look::Present => None,
+    };
     let mut asking =
         Asking { check, sources, stop, not_before, took: Duration::ZERO, blamed: None };
     match asking.observe(look).await {

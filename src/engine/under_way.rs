@@ -207,7 +207,7 @@ fn look(entry: &Entry, series: &Series) -> Result<Look, Doubt> {
                 (span.start, span.end) = (start, end);
             }
             let utc_offset = Offset::of_secs(entry.utc_offset);
-            Ok(Look::at(series, Window { start, end, utc_offset, span }))
+            Ok(Look::when_over(series, Window { start, end, utc_offset, span }))
         }
         (Kind::Window, None) => {
             Err(Doubt::new(Cause::Refused, "its check has no windows any more"))

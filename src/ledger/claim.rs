@@ -1,9 +1,6 @@
 //! Who attempts what: a row is claimed with a lease and a new epoch, one row of a series at a time.
 
-use chrono::TimeDelta;
-
 use crate::domain::life::State;
-use crate::domain::verdict::Cause;
 use crate::ledger::conn::{Wait, args};
 use crate::ledger::entry::Entry;
 use crate::ledger::turn::{Turning, lease};
@@ -75,14 +72,7 @@ pub(super) async fn hold_all(turning: &mut Turning<'_>) -> Result<(), Trouble> {
         match entry.row.state {
             State::Waiting { not_before, last } if not_before < hold.until => {
                 let Some(cause) = hold.cause.or(last) else { continue };
-                let mut row = entry.row;
-                if cause == Cause::Paused {
-                    // Its owner lets it wait: it has as long afterwards as it would have had.
-                    let patience = (row.deadline - row.due).max(TimeDelta::zero());
-                    row.deadline = row.deadline.max(hold.until + patience);
-                    row.deadline_nominal = row.deadline_nominal.max(hold.until + patience);
-                }
-                let row = row.put_off(cause, hold.until);
+                let row = entry.row.put_off(cause, hold.until);
                 turning.write(&Entry { row, ..entry }).await?;
             }
             State::Recorded(_) => {

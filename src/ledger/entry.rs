@@ -347,10 +347,8 @@ impl Times {
             }
         };
         let settled = match row.ruling {
-            // What somebody vouches for is shown as that.
-            Ruling::Standing | Ruling::Superseded { replaced: false } | Ruling::Waived { .. } => {
-                false
-            }
+            Ruling::Standing | Ruling::Superseded { replaced: false } => false,
+            Ruling::Waived { until } => until.is_none(),
             Ruling::Excused | Ruling::Superseded { replaced: true } | Ruling::Removed => {
                 row.is_settled(now)
             }

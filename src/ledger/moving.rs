@@ -11,8 +11,9 @@ use crate::domain::succession::Succession;
 use crate::domain::verdict::Cause;
 use crate::ledger::conn::{Conn, args};
 use crate::ledger::entry::{Entry, Newest, Times, columns};
+use crate::ledger::memory::{event, standing_event};
 use crate::ledger::tally::{series_columns, weigh};
-use crate::ledger::turn::{Turning, event, standing_event};
+use crate::ledger::turn::Turning;
 use crate::ledger::{
     Activation, Happened, Role, SeriesRecord, StoreSettings, Terms, Told, Traits, Trouble,
 };
@@ -86,10 +87,10 @@ impl Moving<'_> {
             for row in self.conn.all(OF_CHECK, args![id.as_str()]).await? {
                 let series = row.int(0)?;
                 self.remove_rows(series).await?;
+                // Should it come back, it begins anew.
+                self.conn.run(ANEW, args![self.now, series]).await?;
                 if is_gone {
                     self.retire(series).await?;
-                } else {
-                    self.conn.run(ANEW, args![self.now, series]).await?;
                 }
             }
             let becomes = if is_gone { "removed" } else { "turned" };
@@ -103,6 +104,8 @@ impl Moving<'_> {
     async fn remove_rows(&mut self, series: i64) -> Result<(), Trouble> {
         const LIVE: &str =
             concat!("SELECT ", columns!(), " FROM entries WHERE series = $1 AND live = 1");
+        const QUIET: &str = "UPDATE entries SET wake_at = NULL, lapse_at = NULL WHERE series = $1 \
+            AND (wake_at IS NOT NULL OR lapse_at IS NOT NULL)";
         for record in self.conn.all(LIVE, args![series]).await? {
             let entry = Entry::read(&record)?;
             let said = Said::Unconfirmed(Cause::Missed);
@@ -114,6 +117,7 @@ impl Moving<'_> {
             let times = Times { wake_at: None, lapse_at: None, live: false };
             entry.write(self.conn, &times).await?;
         }
+        self.conn.run(QUIET, args![series]).await?;
         let mut told: Vec<Told> = Vec::new();
         weigh(self.conn, series, None, self.now, &mut told).await?;
         for told in told {
@@ -261,11 +265,14 @@ impl Moving<'_> {
             columns!(),
             " FROM entries WHERE series = $1 AND live = 1 AND state = 'running'"
         );
+        // What is past of the present cannot be looked at: of slots only the last one is.
         const OPEN: &str = "UPDATE entries SET asked = 1, wake_at = $1 WHERE series = $2 \
-            AND live = 1 AND state = 'recorded'";
+            AND live = 1 AND state = 'recorded' AND (kind = 'window' OR (start_at = end_at \
+            AND start_at = (SELECT MAX(start_at) FROM entries WHERE series = $2 AND kind = 'slot')))";
         const LAST: &str = "UPDATE entries SET asked = 1, wake_at = $1, live = 1, reproof_by = $2, \
-            lapse_at = $2 \
-            WHERE series = $3 AND state = 'recorded' AND start_at = (SELECT MAX(start_at) \
+            lapse_at = $2 WHERE series = $3 AND EXISTS (SELECT 1 FROM series s WHERE s.id = $3 \
+            AND s.watermark IS NOT NULL) AND state = 'recorded' AND ruling <> 'removed' \
+            AND (kind = 'window' OR start_at = end_at) AND start_at = (SELECT MAX(start_at) \
             FROM entries WHERE series = $3 AND state = 'recorded')";
         const CAP: &str = "UPDATE series SET lease_until = CASE WHEN lease_until > $1 THEN $1 \
             ELSE lease_until END WHERE id = $2";

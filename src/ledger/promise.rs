@@ -9,7 +9,8 @@ use crate::domain::life::{Kind, Recorded, Row, Ruling, Said, State};
 use crate::domain::verdict::Cause;
 use crate::ledger::conn::{Wait, args};
 use crate::ledger::entry::{Entry, Newest, Times};
-use crate::ledger::turn::{Turning, event, names};
+use crate::ledger::memory::{event, names};
+use crate::ledger::turn::Turning;
 use crate::ledger::{Happened, Promise, SeriesRecord, Trouble, draw};
 
 /// Writes down what became due.
@@ -83,7 +84,18 @@ async fn add(turning: &mut Turning<'_>, entry: &Entry) -> Result<(), Trouble> {
     const OLDER: &str = "UPDATE entries SET wake_at = NULL WHERE series = $1 AND live = 1 \
         AND kind = 'slot' AND start_at < $2 AND state = 'recorded' AND wake_at IS NOT NULL";
     let times = Times::of(entry, &turning.terms_of(entry.series), Newest::Yes, turning.now);
-    let is_new = entry.add(turning.conn, &times).await?;
+    let mut is_new = entry.add(turning.conn, &times).await?;
+    if !is_new {
+        let there = Entry::find(turning.conn, entry.key()).await?;
+        if let Some(there) = there.filter(|there| there.row.ruling == Ruling::Removed) {
+            // Its check was removed, and is there again.
+            let row = Row { epoch: there.row.epoch + 1, ..entry.row };
+            Entry { row, attempts: there.attempts, ..entry.clone() }
+                .write(turning.conn, &times)
+                .await?;
+            is_new = true;
+        }
+    }
     if entry.row.kind == Kind::Slot {
         turning.conn.run(OLDER, args![entry.series, entry.row.start]).await?;
     }

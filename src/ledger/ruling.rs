@@ -7,7 +7,8 @@ use crate::domain::supersession::{Bounds, Supersession};
 use crate::domain::verdict::Cause;
 use crate::ledger::conn::{Conn, Wait, args};
 use crate::ledger::entry::{Entry, columns, stored};
-use crate::ledger::turn::{Turning, event};
+use crate::ledger::memory::event;
+use crate::ledger::turn::Turning;
 use crate::ledger::{
     Happened, LONG, RowKey, SeriesRecord, Store, StoreSettings, Terms, Trouble, Turned, Work,
 };

@@ -113,7 +113,8 @@ pub(super) async fn close_slots(
     series: i64,
     before: DateTime<Utc>,
 ) -> Result<(), Trouble> {
-    const CLOSE: &str = "UPDATE entries SET live = 0, wake_at = NULL WHERE series = $1 \
+    const CLOSE: &str = "UPDATE entries SET live = 0, wake_at = NULL, lapse_at = NULL, \
+        reproof_by = NULL WHERE series = $1 \
         AND live = 1 AND kind = 'slot' AND start_at < $2 AND state = 'recorded'";
     conn.run(CLOSE, args![series, before]).await.map(drop)
 }
@@ -173,6 +174,8 @@ pub(super) async fn weigh(
     now: DateTime<Utc>,
     told: &mut Vec<Told>,
 ) -> Result<Option<SeriesRecord>, Trouble> {
+    const FOR_GOOD: &str = "SELECT COUNT(*) FROM entries WHERE series = $1 \
+        AND waiver IS NOT NULL AND ruling = 'waived' AND live = 0";
     const MARKS: &str = "SELECT confirmed_at, confirmed_slot FROM series WHERE id = $1";
     let Some(mut record) = SeriesRecord::find(conn, series).await? else { return Ok(None) };
     let Some(marks) = conn.first(MARKS, args![series]).await? else { return Ok(None) };
@@ -210,10 +213,14 @@ pub(super) async fn weigh(
     record.open_violated = of(Alarm::Violated);
     record.open_unconfirmed = of(Alarm::Unconfirmed);
     let is_waived = |row: &&Row| matches!(row.ruling, Ruling::Waived { .. }) && row.is_settled(now);
-    record.waived = u64::try_from(rows.iter().filter(is_waived).count()).unwrap_or(u64::MAX);
+    let for_good = conn.first(FOR_GOOD, args![series]).await?;
+    record.waived = u64::try_from(rows.iter().filter(is_waived).count()).unwrap_or(u64::MAX)
+        + for_good.map_or(Ok(0), |row| row.count(0))?;
     let next_deadline = terms.map_or(now, |terms| terms.next_deadline);
     let reproof = entries.iter().filter_map(|entry| entry.reproof_by).min();
     record.lease = match (lease(&rows, next_deadline, now), reproof) {
+        // Among those that were not read may be one that nobody proved.
+        (Lease::Until(until), _) if !whole => Lease::Until(until.min(now)),
         (Lease::Until(until), Some(reproof)) => Lease::Until(until.min(reproof)),
         (lease, _) => lease,
     };

@@ -6,10 +6,11 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 
 use crate::domain::life::{Kind, Recorded, Row, Said, State};
-use crate::domain::standing::{Alarm, Notice};
+use crate::domain::standing::Alarm;
 use crate::domain::verdict::Cause;
 use crate::ledger::conn::{Conn, Record, Wait, args};
 use crate::ledger::entry::{Entry, Newest, Times, cause_of, kind_word, said_word, stored};
+use crate::ledger::memory::{event, names, standing_event};
 use crate::ledger::tally::{attempted, close_slots, is_open, weigh};
 use crate::ledger::{
     Candidate, Ended, Happened, RowKey, StoreSettings, Terms, Told, Trouble, Turned, Work, claim,
@@ -18,6 +19,8 @@ use crate::ledger::{
 
 /// How many rows lapse in one transaction.
 const LAPSES: i64 = 200;
+/// How many times as many are looked through for rows of series that we know.
+const PAGES: i64 = 20;
 /// How many candidates of one source are read at once.
 const CANDIDATES: i64 = 256;
 
@@ -196,13 +199,23 @@ impl<'a> Turning<'a> {
     /// Lets time pass for rows whose deadline, lease or waiver ran out.
     async fn lapse(&mut self) -> Result<(), Trouble> {
         const LATE: &str = "SELECT series, kind, start_at, end_at FROM entries \
-            WHERE lapse_at <= $1 ORDER BY lapse_at LIMIT $2";
-        let late = self.conn.all(LATE, args![self.now, LAPSES]).await?;
-        self.done.more_lapses = late.len() >= usize::try_from(LAPSES).unwrap_or(usize::MAX);
-        let keys = late.iter().map(|record| RowKey::read(record, 0));
-        let mut keys = keys.collect::<Result<Vec<_>, _>>()?;
-        // Of whom we know nothing, somebody else takes care.
-        keys.retain(|key| (self.terms)(key.series).is_some());
+            WHERE lapse_at <= $1 ORDER BY lapse_at LIMIT $2 OFFSET $3";
+        let mut keys = Vec::new();
+        for page in 0..PAGES {
+            let late = self.conn.all(LATE, args![self.now, LAPSES, page * LAPSES]).await?;
+            let full = late.len() >= usize::try_from(LAPSES).unwrap_or(usize::MAX);
+            for record in &late {
+                let key = RowKey::read(record, 0)?;
+                // Of whom we know nothing, somebody else takes care.
+                if (self.terms)(key.series).is_some() {
+                    keys.push(key);
+                }
+            }
+            self.done.more_lapses = full && !keys.is_empty();
+            if !full || !keys.is_empty() {
+                break;
+            }
+        }
         keys.sort();
         let series = keys.iter().map(|key| key.series).collect();
         let ours: BTreeSet<i64> = self.conn.lock(series, Wait::Never).await?.into_iter().collect();
@@ -338,9 +351,11 @@ impl<'a> Turning<'a> {
     /// Reads who may be claimed: of each series that nobody attempts the first row that is ready.
     async fn refill(&mut self) -> Result<(), Trouble> {
         const READY: &str = "SELECT e.priority, e.deadline, e.series, e.kind, e.start_at, e.end_at, \
-            e.vain, e.said FROM entries e WHERE e.source = $1 AND e.wake_at <= $2 AND NOT EXISTS \
-            (SELECT 1 FROM entries o WHERE o.series = e.series AND o.live = 1 \
-            AND (o.state = 'running' OR (o.wake_at <= $2 AND o.start_at < e.start_at))) \
+            e.vain, e.said FROM (SELECT series, MIN(start_at) AS start_at FROM entries \
+            WHERE source = $1 AND wake_at <= $2 GROUP BY series) f JOIN entries e \
+            ON e.series = f.series AND e.start_at = f.start_at AND e.wake_at <= $2 \
+            WHERE NOT EXISTS (SELECT 1 FROM entries o WHERE o.series = e.series AND o.live = 1 \
+            AND o.state = 'running') \
             ORDER BY e.priority, e.deadline, e.series, e.start_at LIMIT $3";
         const NEXT: &str = "SELECT priority, deadline, series, kind, start_at, end_at, vain, said, \
             source FROM entries WHERE series = $1 AND live = 1 AND wake_at <= $2 \
@@ -423,64 +438,4 @@ impl Candidate {
 /// How long a claim holds.
 pub(super) fn lease(settings: &StoreSettings) -> chrono::TimeDelta {
     crate::domain::agenda::delta(settings.lease)
-}
-
-/// The check of a series, and its zone.
-pub(super) async fn names(
-    conn: &mut Conn,
-    series: i64,
-) -> Result<(String, Option<String>), Trouble> {
-    const NAMES: &str = "SELECT check_id, tz FROM series WHERE id = $1";
-    let Some(row) = conn.first(NAMES, args![series]).await? else {
-        return Err(Trouble::odd("a row of no series"));
-    };
-    let tz = Some(row.text(1)?.to_owned()).filter(|tz| !tz.is_empty());
-    Ok((row.text(0)?.to_owned(), tz))
-}
-
-/// Remembers that somebody is told something, or that it is over.
-pub(super) async fn standing_event(
-    conn: &mut Conn,
-    settings: &StoreSettings,
-    now: DateTime<Utc>,
-    series: i64,
-    notice: Notice,
-) -> Result<(), Trouble> {
-    let (check, tz) = names(conn, series).await?;
-    let word = |alarm| match alarm {
-        Alarm::Violated => "violated",
-        Alarm::Unconfirmed => "unconfirmed",
-    };
-    let (was, becomes) = match notice {
-        Notice::Firing(alarm) => ("calm".to_owned(), format!("firing {}", word(alarm))),
-        Notice::Resolved(alarm) => (format!("firing {}", word(alarm)), "resolved".to_owned()),
-    };
-    let note = String::new();
-    let happened = Happened { kind: "standing", check: Some(check), tz, was, becomes, note };
-    event(conn, settings, now, &happened, None).await
-}
-
-/// Remembers something.
-pub(super) async fn event(
-    conn: &mut Conn,
-    settings: &StoreSettings,
-    now: DateTime<Utc>,
-    happened: &Happened,
-    bounds: Option<(DateTime<Utc>, DateTime<Utc>)>,
-) -> Result<(), Trouble> {
-    const ADD: &str = "INSERT INTO events (at, kind, check_id, tz, start_at, end_at, was, becomes, \
-        note, replica) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
-    let values = args![
-        now,
-        happened.kind,
-        happened.check.clone(),
-        happened.tz.clone(),
-        bounds.map(|(start, _)| start),
-        bounds.map(|(_, end)| end),
-        happened.was.clone(),
-        happened.becomes.clone(),
-        Some(happened.note.clone()).filter(|note| !note.is_empty()),
-        settings.replica.as_str(),
-    ];
-    conn.run(ADD, values).await.map(drop)
 }

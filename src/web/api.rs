@@ -46,7 +46,10 @@ impl Filter {
     /// asked for.
     pub(super) fn read(query: &[(String, String)], known: &[&str]) -> Result<Self, Problem> {
         let mut filter = Self { limit: PAGE.0, ..Self::default() };
-        for (key, value) in query {
+        for (place, (key, value)) in query.iter().enumerate() {
+            if query[..place].iter().any(|(before, _)| before == key) {
+                return Err(Problem::bad(format!("`{}` is written twice", short(key))));
+            }
             if !known.contains(&key.as_str()) {
                 let hint = suggestion(key, known).unwrap_or_default();
                 return Err(Problem::bad(format!("`{}` is not known here; {hint}", short(key))));

@@ -20,7 +20,7 @@ fn check(id: &str, sql: &str) -> String {
 /// Checks that look each second, the first `bad` of which are violated.
 fn checks(ids: &[String], bad: usize, label: usize) -> String {
     let mut yaml = format!(
-        "version: 1\nowner: tests\ndefaults: {{source: db, schedule: {{every: 1s}}, labels: {{round: {label}}}}}\nchecks:\n"
+        "version: 1\nowner: tests\ndefaults: {{source: db, schedule: {{every: 1s}}, result_by: 60s, labels: {{round: {label}}}}}\nchecks:\n"
     );
     for (place, id) in ids.iter().enumerate() {
         let _ = write!(

@@ -1,0 +1,67 @@
+//! What is remembered: every transition that a person may ask about.
+
+use chrono::{DateTime, Utc};
+
+use crate::domain::standing::{Alarm, Notice};
+use crate::ledger::conn::{Conn, args};
+use crate::ledger::{Happened, StoreSettings, Trouble};
+
+/// The check of a series, and its zone.
+pub(super) async fn names(
+    conn: &mut Conn,
+    series: i64,
+) -> Result<(String, Option<String>), Trouble> {
+    const NAMES: &str = "SELECT check_id, tz FROM series WHERE id = $1";
+    let Some(row) = conn.first(NAMES, args![series]).await? else {
+        return Err(Trouble::odd("a row of no series"));
+    };
+    let tz = Some(row.text(1)?.to_owned()).filter(|tz| !tz.is_empty());
+    Ok((row.text(0)?.to_owned(), tz))
+}
+
+/// Remembers that somebody is told something, or that it is over.
+pub(super) async fn standing_event(
+    conn: &mut Conn,
+    settings: &StoreSettings,
+    now: DateTime<Utc>,
+    series: i64,
+    notice: Notice,
+) -> Result<(), Trouble> {
+    let (check, tz) = names(conn, series).await?;
+    let word = |alarm| match alarm {
+        Alarm::Violated => "violated",
+        Alarm::Unconfirmed => "unconfirmed",
+    };
+    let (was, becomes) = match notice {
+        Notice::Firing(alarm) => ("calm".to_owned(), format!("firing {}", word(alarm))),
+        Notice::Resolved(alarm) => (format!("firing {}", word(alarm)), "resolved".to_owned()),
+    };
+    let note = String::new();
+    let happened = Happened { kind: "standing", check: Some(check), tz, was, becomes, note };
+    event(conn, settings, now, &happened, None).await
+}
+
+/// Remembers something.
+pub(super) async fn event(
+    conn: &mut Conn,
+    settings: &StoreSettings,
+    now: DateTime<Utc>,
+    happened: &Happened,
+    bounds: Option<(DateTime<Utc>, DateTime<Utc>)>,
+) -> Result<(), Trouble> {
+    const ADD: &str = "INSERT INTO events (at, kind, check_id, tz, start_at, end_at, was, becomes, \
+        note, replica) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+    let values = args![
+        now,
+        happened.kind,
+        happened.check.clone(),
+        happened.tz.clone(),
+        bounds.map(|(start, _)| start),
+        bounds.map(|(_, end)| end),
+        happened.was.clone(),
+        happened.becomes.clone(),
+        Some(happened.note.clone()).filter(|note| !note.is_empty()),
+        settings.replica.as_str(),
+    ];
+    conn.run(ADD, values).await.map(drop)
+}
