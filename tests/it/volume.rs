@@ -51,17 +51,9 @@ fn head(load: &Load) -> String {
     )
 }
 
-fn measure(load: &Load) -> Measured {
-    let server = Postgres::start();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let database = runtime.block_on(Database::postgres(&server));
-    runtime.block_on(async {
-        let table = "create table orders (id integer primary key, total numeric(12, 2)); \
-                     insert into orders select n, n / 7.0 from generate_series(1, 500) as n";
-        database.owner().await.run(table).await.unwrap();
-    });
-    // A file is a mebibyte at most.
-    let files: Vec<String> = (0..load.checks.div_ceil(1_000))
+/// The checks, in files of a thousand: a file is a mebibyte at most.
+fn files(load: &Load) -> Vec<String> {
+    (0..load.checks.div_ceil(1_000))
         .map(|file| {
             let numbers = file * 1_000..load.checks.min((file + 1) * 1_000);
             numbers.fold(head(load), |mut yaml, number| {
@@ -75,7 +67,19 @@ fn measure(load: &Load) -> Measured {
                 yaml
             })
         })
-        .collect();
+        .collect()
+}
+
+fn measure(load: &Load) -> Measured {
+    let server = Postgres::start();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let database = runtime.block_on(Database::postgres(&server));
+    runtime.block_on(async {
+        let table = "create table orders (id integer primary key, total numeric(12, 2)); \
+                     insert into orders select n, n / 7.0 from generate_series(1, 500) as n";
+        database.owner().await.run(table).await.unwrap();
+    });
+    let files = files(load);
     let settings = format!(
         "sources: {{db: {{url: \"{}\", password: \"${{file:watch}}\", connections: 8}}}}\n",
         database.url()
