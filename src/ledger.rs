@@ -45,6 +45,8 @@ pub use work::{Candidate, Claim, Ended, Happened, Hold, Offer, Promise, Told, Tu
 
 /// How long one transaction may take as a whole; the server's own limits are shorter.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// After how long a pause is looked at again.
+const PAUSE_SEEN: TimeDelta = TimeDelta::minutes(1);
 /// How long a catalogue may take to be stored, retention a batch to be dropped.
 const LONG: Duration = Duration::from_secs(120);
 
@@ -198,8 +200,33 @@ pub struct Terms {
     pub next_due: Option<DateTime<Utc>>,
     /// Until when its absence is no alarm.
     pub next_deadline: DateTime<Utc>,
+    /// How long after its due the absence of a result is no alarm.
+    pub patience: TimeDelta,
+    /// Until when it is paused, where it is.
+    pub paused_until: Option<DateTime<Utc>>,
     /// Up to which age anything is tried again.
     pub age: TimeDelta,
+}
+
+impl Terms {
+    /// Those of a series that is gone: it is due no more, and nothing of it is tried on.
+    fn gone(now: DateTime<Utc>) -> Self {
+        Self {
+            after: 1,
+            next_due: None,
+            next_deadline: now,
+            patience: TimeDelta::zero(),
+            paused_until: None,
+            age: TimeDelta::zero(),
+        }
+    }
+
+    /// Until when a row that waits for the end of a pause is left alone; nothing where there is none.
+    /// Now and then it is looked at all the same: pauses are called off.
+    pub fn pause(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let until = self.paused_until.filter(|until| *until > now)?;
+        Some(until.min(now + PAUSE_SEEN))
+    }
 }
 
 /// The store, held by one writer.

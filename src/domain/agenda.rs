@@ -410,7 +410,7 @@ impl Series {
     }
 
     /// When something that was due at an instant may be looked at: after the pause that it fell into.
-    fn held(&self, due: DateTime<Utc>) -> DateTime<Utc> {
+    pub fn held(&self, due: DateTime<Utc>) -> DateTime<Utc> {
         let until = self.check.pause.as_ref().map(|pause| pause.until.instant(&self.home.rules));
         until.map_or(due, |until| until.max(due))
     }

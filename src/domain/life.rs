@@ -77,7 +77,7 @@ pub struct Row {
     pub due: DateTime<Utc>,
     /// By when its absence is an alarm, seen from its due: the lease of health counts from it.
     pub deadline_nominal: DateTime<Utc>,
-    /// The same, seen from when it was written down. It never moves.
+    /// The same, seen from when it was written down. Nothing moves it but the end of a pause.
     pub deadline: DateTime<Utc>,
     /// How far it has come.
     pub state: State,
@@ -232,15 +232,37 @@ impl Row {
     }
 
     /// Holds it back until an instant, where it waits: what is held back goes on to its deadline, and
-    /// says then what it waited for.
+    /// says then what it waited for. A pause is its owner's word: no deadline ends it.
     #[must_use]
     pub fn put_off(self, cause: Cause, until: DateTime<Utc>) -> Self {
         match self.state {
             State::Waiting { .. } => {
-                let not_before = until.min(self.deadline);
+                let paused = cause == Cause::Paused;
+                let not_before = if paused { until } else { until.min(self.deadline) };
                 Self { state: State::Waiting { not_before, last: Some(cause) }, ..self }
             }
             State::Running { .. } | State::Recorded(_) => self,
+        }
+    }
+
+    /// Says whether it waits because its check is paused, or was.
+    pub fn is_paused(&self) -> bool {
+        matches!(self.state, State::Waiting { last: Some(Cause::Paused), .. })
+    }
+
+    /// Goes on after a pause, where it waited for the end of one: it has as long from now on as it
+    /// would have had from its due, also where the pause was called off.
+    #[must_use]
+    pub fn resumed(self, now: DateTime<Utc>, patience: TimeDelta) -> Self {
+        if !self.is_paused() {
+            return self;
+        }
+        let deadline = now + patience;
+        Self {
+            state: State::Waiting { not_before: now, last: None },
+            deadline,
+            deadline_nominal: self.deadline_nominal.min(deadline),
+            ..self
         }
     }
 

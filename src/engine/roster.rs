@@ -124,6 +124,8 @@ impl Roster {
                 after: series.check.alert.after.get(),
                 next_due: None,
                 next_deadline: now,
+                patience: TimeDelta::hours(1),
+                paused_until: series.paused_until(now),
                 age: delta(series.check.catch_up.age),
             },
             series,
@@ -248,6 +250,8 @@ impl Member {
         let next = self.series.next_promise(watermark);
         self.terms.next_due = next.map(|(due, _)| due);
         self.terms.next_deadline = next.map_or(now, |(_, deadline)| deadline);
+        let patience = next.map(|(due, deadline)| deadline - self.series.held(due));
+        self.terms.patience = patience.unwrap_or(self.terms.patience);
         let entry = self.series.agenda_after(watermark).next().map(|entry| entry.at());
         // What was due before it ended is looked at, and nothing after.
         let ended = self.record.retired_at;
@@ -275,7 +279,6 @@ impl Member {
             series: id,
             from: self.record.watermark,
             batch,
-            held_until: self.series.paused_until(now),
             splay,
             source: source.as_str().to_owned(),
             priority: crate::engine::meaning::priority(check.severity),

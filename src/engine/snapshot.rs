@@ -217,11 +217,12 @@ impl Snapshot {
 }
 
 impl SeriesHealth {
-    /// Says whether its proofs speak for it at an instant. Proofs from the future do not: the clock
-    /// was set back since, and nothing is looked at until it comes there again.
+    /// Says whether its proofs speak for it at an instant. Those of a record that reaches into the
+    /// future do not: the clock was set back since, and nothing is looked at until it comes there again.
     fn is_healthy(&self, now: DateTime<Utc>) -> bool {
         const SLACK: TimeDelta = TimeDelta::seconds(60);
-        let from_the_future = self.record.confirmed_at.is_some_and(|at| at > now + SLACK);
+        let reaches = self.record.confirmed_at.max(self.record.watermark);
+        let from_the_future = reaches.is_some_and(|at| at > now + SLACK);
         match self.record.lease {
             Lease::Never => false,
             Lease::Until(until) => now < until && !from_the_future,

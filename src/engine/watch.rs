@@ -45,6 +45,8 @@ const CLOCKS_APART: TimeDelta = TimeDelta::seconds(30);
 const AGAIN: (TimeDelta, TimeDelta) = (TimeDelta::milliseconds(100), TimeDelta::seconds(2));
 /// How long a row waits that finds no place at another source that it asks too.
 const ELSEWHERE: TimeDelta = TimeDelta::seconds(1);
+/// How long a place at that source is kept for it: as long as those who have one may take.
+const KEPT: TimeDelta = TimeDelta::seconds(60);
 /// How long a retry waits for which there is no budget.
 const UNFUNDED: TimeDelta = TimeDelta::seconds(15);
 /// How often old rows are folded and dropped.
@@ -53,6 +55,16 @@ const TIDY_EACH: Duration = Duration::from_secs(2);
 const SYNC_EACH: Duration = Duration::from_secs(2);
 /// How far back it is read: transactions end later than they say.
 const SYNC_BACK: TimeDelta = TimeDelta::seconds(20);
+
+/// The next place that becomes free at a source is kept for a series that asks another one too: those
+/// who ask that source alone would always be there first. One at a time, so that no two wait for each
+/// other.
+#[derive(Debug)]
+struct Turnstile {
+    source: SourceName,
+    series: i64,
+    until: DateTime<Utc>,
+}
 
 /// The engine.
 #[derive(Debug)]
@@ -65,6 +77,7 @@ pub struct Engine<Q: Queries, N: Notices> {
     reading: Arc<Reading>,
     roster: Roster,
     gates: BTreeMap<SourceName, Gate>,
+    turnstile: Option<Turnstile>,
     under_way: UnderWay<Q>,
     generation: Option<GenerationHealth>,
     last_load: LastLoad,
@@ -117,6 +130,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             reading,
             roster: Roster::default(),
             gates: BTreeMap::new(),
+            turnstile: None,
             generation: None,
             last_load: LastLoad::Never,
             ended: Vec::new(),
@@ -325,7 +339,8 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         use crate::domain::life::Kind;
         let name = SourceName::parse(&promise.source);
         let Some(gate) = name.ok().and_then(|name| self.gates.get_mut(&name)) else { return };
-        if promise.held_until.is_some_and(|until| until > now) {
+        let terms = self.roster.get(promise.series).map(|member| member.terms);
+        if terms.is_some_and(|terms| terms.pause(now).is_some()) {
             return;
         }
         // One row of a series at a time.
@@ -343,6 +358,8 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
 
     /// Who may take the free places of a source; and who of its queue has to wait for somebody else.
     fn offer(&mut self, name: &SourceName, now: DateTime<Utc>) -> (Option<Offer>, Vec<Hold>) {
+        self.turnstile = self.turnstile.take().filter(|kept| now < kept.until);
+        let kept = self.turnstile.as_ref().is_some_and(|kept| kept.source == *name);
         let open: BTreeMap<SourceName, DateTime<Utc>> = self
             .gates
             .iter()
@@ -357,7 +374,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         let Some(gate) = self.gates.get_mut(name) else { return (None, Vec::new()) };
         let (mut candidates, mut holds) = (Vec::new(), Vec::new());
         let closed = gate.breaker.is_closed();
-        let places = gate.free();
+        let places = gate.free().saturating_sub(usize::from(kept));
         while closed && candidates.len() < places || !closed && holds.len() < REFILL {
             let Some(candidate) = gate.pop() else { break };
             let Some(member) = self.roster.get(candidate.key.series) else { continue };
@@ -365,10 +382,12 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             let held = member.sources().iter().filter_map(|s| open.get(*s)).max().copied();
             if let Some(until) = held {
                 holds.push(Hold { key, cause: Some(Cause::BreakerOpen), until });
-            } else if let Some(until) = member.series.paused_until(now) {
+            } else if let Some(until) = member.terms.pause(now) {
                 holds.push(Hold { key, cause: Some(Cause::Paused), until });
-            } else if member.sources().iter().any(|source| full.contains(source)) {
+            } else if let Some(source) = member.sources().into_iter().find(|s| full.contains(*s)) {
                 // It would only hold a place here while it waits for one there.
+                let (source, series, until) = (source.clone(), key.series, now + KEPT);
+                self.turnstile.get_or_insert(Turnstile { source, series, until });
                 holds.push(Hold { key, cause: Some(Cause::Shed), until: now + ELSEWHERE });
             } else if self.under_way.is_busy(key.series)
                 || candidates.iter().any(|c: &Candidate| c.key.series == key.series)

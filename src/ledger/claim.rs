@@ -33,6 +33,7 @@ async fn claim(turning: &mut Turning<'_>, entry: Entry) -> Result<bool, Trouble>
         AND state = 'running' LIMIT 1";
     const WAKE: &str = "SELECT wake_at FROM entries WHERE series = $1 AND kind = $2 \
         AND start_at = $3 AND end_at = $4 AND wake_at <= $5";
+    let entry = turning.resumed(entry);
     // What is late lapses first, so that what is told of it is weighed.
     if entry.row.recorded().is_none() && entry.row.deadline <= turning.now {
         return Ok(false);
@@ -50,12 +51,7 @@ async fn claim(turning: &mut Turning<'_>, entry: Entry) -> Result<bool, Trouble>
     };
     let owner = Some(turning.settings.replica.clone());
     let entry = Entry { row, owner, ..entry };
-    // A claim changes nothing that is said of the series.
-    let touched = turning.touched.contains(&entry.series);
-    turning.write(&entry).await?;
-    if !touched {
-        turning.touched.remove(&entry.series);
-    }
+    turning.write_quietly(&entry).await?;
     turning.done.claims.push(Claim { entry, lease_until });
     Ok(true)
 }
@@ -69,6 +65,7 @@ pub(super) async fn hold_all(turning: &mut Turning<'_>) -> Result<(), Trouble> {
     let free = turning.conn.lock(series, Wait::Never).await?;
     for hold in holds.iter().filter(|hold| free.binary_search(&hold.key.series).is_ok()) {
         let Some(entry) = Entry::find(turning.conn, hold.key).await? else { continue };
+        let entry = turning.resumed(entry);
         match entry.row.state {
             State::Waiting { not_before, last } if not_before < hold.until => {
                 let Some(cause) = hold.cause.or(last) else { continue };

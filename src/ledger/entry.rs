@@ -327,7 +327,10 @@ impl Times {
         };
         let unrecorded = row.recorded().is_none().then_some(row.deadline);
         let lapse_at = match row.state {
-            State::Waiting { .. } => unrecorded,
+            State::Waiting { .. } => {
+                let pause = terms.pause(now).filter(|_| row.is_paused());
+                pause.or(unrecorded)
+            }
             State::Running { lease_until, .. } => {
                 Some(unrecorded.map_or(lease_until, |deadline| deadline.min(lease_until)))
             }

@@ -286,9 +286,7 @@ impl Moving<'_> {
             };
             let row = Row { state, epoch: row.epoch + 1, ..*row };
             let entry = Entry { row, owner: None, asked: true, ..entry };
-            let terms =
-                Terms { after: 1, next_due: None, next_deadline: self.now, age: TimeDelta::zero() };
-            let times = Times::of(&entry, &terms, Newest::Yes, self.now);
+            let times = Times::of(&entry, &Terms::gone(self.now), Newest::Yes, self.now);
             entry.write(self.conn, &times).await?;
         }
         let until = self.now + patience;

@@ -119,9 +119,10 @@ fn entry(turning: &Turning<'_>, promise: &Promise, owed: &Owed, place: usize) ->
     let missed = Recorded { said: Said::Unconfirmed(Cause::Missed), at: now, tried: now };
     let (state, ruling) = match owed.fate {
         Fate::Wait => {
-            let held = promise.held_until.map_or(owed.due.at, |until| until.max(owed.due.at));
+            let pause = turning.terms_of(promise.series).pause(now);
+            let held = pause.map_or(owed.due.at, |until| until.max(owed.due.at));
             let not_before = held + draw(turning.work.seed, place).of(promise.splay);
-            let last = promise.held_until.map(|_| Cause::Paused);
+            let last = pause.map(|_| Cause::Paused);
             (State::Waiting { not_before, last }, Ruling::Standing)
         }
         Fate::Missed { open: true } => (State::Recorded(missed), Ruling::Standing),

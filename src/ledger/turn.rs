@@ -90,12 +90,7 @@ impl<'a> Turning<'a> {
 
     pub(super) fn terms_of(&self, series: i64) -> Terms {
         // A series that is gone is due no more, and nothing of it is tried on.
-        (self.terms)(series).unwrap_or(Terms {
-            after: 1,
-            next_due: None,
-            next_deadline: self.now,
-            age: chrono::TimeDelta::zero(),
-        })
+        (self.terms)(series).unwrap_or(Terms::gone(self.now))
     }
 
     async fn read_active(&mut self) -> Result<(), Trouble> {
@@ -221,7 +216,13 @@ impl<'a> Turning<'a> {
         let ours: BTreeSet<i64> = self.conn.lock(series, Wait::Never).await?.into_iter().collect();
         for key in keys.into_iter().filter(|key| ours.contains(&key.series)) {
             let Some(entry) = Entry::find(self.conn, key).await? else { continue };
+            let entry = self.resumed(entry);
             let before = entry.row;
+            if let Some(until) = self.pause_of(&entry) {
+                let row = before.put_off(Cause::Paused, until);
+                self.write_quietly(&Entry { row, ..entry }).await?;
+                continue;
+            }
             let unseen = matches!(before.state, State::Waiting { last: None, .. });
             // Nothing kept us from looking but other work.
             let shed =
@@ -267,6 +268,31 @@ impl<'a> Turning<'a> {
         let times = Times::of(entry, &self.terms_of(entry.series), newest, self.now);
         self.touched.insert(entry.series);
         entry.write(self.conn, &times).await
+    }
+
+    /// Writes a row of which nothing changes that is said of its series.
+    pub(super) async fn write_quietly(&mut self, entry: &Entry) -> Result<(), Trouble> {
+        let touched = self.touched.contains(&entry.series);
+        self.write(entry).await?;
+        if !touched {
+            self.touched.remove(&entry.series);
+        }
+        Ok(())
+    }
+
+    /// Until when a row is left alone, because it waits and its check is paused.
+    fn pause_of(&self, entry: &Entry) -> Option<DateTime<Utc>> {
+        let waits = matches!(entry.row.state, State::Waiting { .. });
+        self.terms_of(entry.series).pause(self.now).filter(|_| waits)
+    }
+
+    /// The row, which goes on where it waited for a pause that is over.
+    pub(super) fn resumed(&self, entry: Entry) -> Entry {
+        let terms = self.terms_of(entry.series);
+        if terms.pause(self.now).is_some() {
+            return entry;
+        }
+        Entry { row: entry.row.resumed(self.now, terms.patience), ..entry }
     }
 
     /// Says whether a row may be looked at: a window, or the last slot of its series.

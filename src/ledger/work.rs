@@ -42,8 +42,6 @@ pub struct Promise {
     pub from: Option<DateTime<Utc>>,
     /// What is owed.
     pub batch: agenda::Batch,
-    /// Not before this instant, where its owner lets it wait.
-    pub held_until: Option<DateTime<Utc>>,
     /// How far attempts are moved, so that not all begin at once.
     pub splay: TimeDelta,
     /// Which source it asks.

@@ -21,14 +21,17 @@ use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 /// How many connections are open at once, at most: fewer where descriptors are few, because the
-/// databases need some too. When there is one more, the one that has been idle longest is closed for it.
+/// databases need some too. For one more, the one that has been idle longest is closed.
 const CONNECTIONS: usize = 1_024;
+/// How long whoever comes is left alone before he has to make room for others: as long as it takes him
+/// to say what he wants.
+const WELCOME: Duration = Duration::from_millis(500);
 /// How long a client may take for its headers, also between two requests, and for TLS.
 const HEADERS: Duration = Duration::from_secs(10);
 /// How large the head of a request may be, in bytes.
@@ -66,6 +69,7 @@ pub async fn bind(address: SocketAddr, tls: Option<Arc<ServerConfig>>) -> io::Re
 /// A connection, as far as others have to know of it.
 #[derive(Debug, Clone)]
 struct Guest {
+    came: Instant,
     busy: Arc<AtomicBool>,
     leave: CancellationToken,
 }
@@ -78,19 +82,40 @@ struct Guests {
 }
 
 impl Guests {
-    /// Lets one in, and somebody idle out where there is no room.
-    fn enter(&self, number: u64) -> Option<Guest> {
-        let mut guests = self.all.lock().ok()?;
-        if guests.len() >= self.most {
-            let idle = guests.iter().find(|(_, guest)| !guest.busy.load(Ordering::Relaxed));
-            let idle = idle.map(|(number, _)| *number)?;
-            if let Some(guest) = guests.remove(&idle) {
-                guest.leave.cancel();
-            }
+    /// Waits for room, and asks somebody idle to leave where there is none.
+    async fn make_room(&self) {
+        while let Some(pause) = self.crowded() {
+            sleep(pause).await;
         }
-        let guest =
-            Guest { busy: Arc::new(AtomicBool::new(false)), leave: CancellationToken::new() };
-        guests.insert(number, guest.clone());
+    }
+
+    /// How long to wait until there may be room; nothing where there is.
+    fn crowded(&self) -> Option<Duration> {
+        const ALL_BUSY: Duration = Duration::from_millis(50);
+        let mut guests = self.all.lock().ok()?;
+        if guests.len() < self.most {
+            return None;
+        }
+        let idle = guests.iter().find(|(_, guest)| !guest.busy.load(Ordering::Relaxed));
+        let Some((number, guest)) = idle.map(|(number, guest)| (*number, guest)) else {
+            return Some(ALL_BUSY);
+        };
+        let stays = WELCOME.saturating_sub(guest.came.elapsed());
+        if !stays.is_zero() {
+            return Some(stays.min(ALL_BUSY));
+        }
+        guest.leave.cancel();
+        guests.remove(&number);
+        None
+    }
+
+    fn enter(&self, number: u64) -> Option<Guest> {
+        let guest = Guest {
+            came: Instant::now(),
+            busy: Arc::new(AtomicBool::new(false)),
+            leave: CancellationToken::new(),
+        };
+        self.all.lock().ok()?.insert(number, guest.clone());
         Some(guest)
     }
 
@@ -134,10 +159,10 @@ pub(super) fn serve(
                 biased;
                 () = stop.cancelled() => break,
                 Some(_) = connections.join_next() => {}
-                accepted = socket.accept() => match accepted {
+                // Whoever comes while there is no room waits outside.
+                accepted = async { guests.make_room().await; socket.accept().await } => match accepted {
                     Ok((stream, _)) => {
                         number += 1;
-                        // Where everybody is busy, nobody more comes in.
                         let Some(guest) = guests.enter(number) else { continue };
                         let (guests, router) = (Arc::clone(&guests), router.clone());
                         let (acceptor, stop) = (acceptor.clone(), stop.clone());

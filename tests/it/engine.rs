@@ -268,6 +268,77 @@ async fn a_pause_holds_windows_back_and_its_end_catches_them_up() {
 }
 
 #[tokio::test]
+async fn a_window_that_was_promised_before_a_pause_is_no_alarm_until_it_had_its_time_after_it() {
+    for called_off in [false, true] {
+        let works = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let answers = Arc::clone(&works);
+        let stage = Stage::new(Oracle::new(move |_, _| match answers.load(Ordering::SeqCst) {
+            true => Verdict::Confirmed,
+            false => silent(Cause::Timeout),
+        }));
+        let daily = "result_by: 2h\n    window: {period: day, zone: UTC}";
+        let paused = format!("{daily}\n    pause: {{until: 2026-03-13, because: migration}}");
+        let mut engine = stage.start(&yaml(&[("it", daily)])).await;
+        pass(&mut engine, &stage.hand, TimeDelta::minutes(10), TimeDelta::minutes(1)).await;
+        let tries = stage.oracle.seen().len();
+        assert!(tries > 1);
+        load(&mut engine, &stage.oracle, &yaml(&[("it", &paused)])).await;
+        let rest = TimeDelta::minutes(11 * 60 + 40) + TimeDelta::hours(47);
+        pass(&mut engine, &stage.hand, rest, TimeDelta::minutes(10)).await;
+        assert_eq!(stage.oracle.seen().len(), tries, "it is looked at in its pause");
+        assert!(stage.told().is_empty(), "{:?}", stage.told());
+        if called_off {
+            load(&mut engine, &stage.oracle, &yaml(&[("it", daily)])).await;
+        }
+        // An hour and a half after the pause it still may come, three hours after it is late.
+        let until = if called_off { 90 } else { 60 + 90 + 10 };
+        let step = TimeDelta::minutes(2);
+        pass(&mut engine, &stage.hand, TimeDelta::minutes(until), step).await;
+        assert!(stage.oracle.seen().len() > tries, "{called_off}");
+        assert!(stage.told().is_empty(), "{called_off}: {:?}", stage.told());
+        pass(&mut engine, &stage.hand, TimeDelta::minutes(90), step).await;
+        assert_eq!(stage.told(), ["it  Firing(Unconfirmed)"], "{called_off}");
+        works.store(true, Ordering::SeqCst);
+        pass(&mut engine, &stage.hand, TimeDelta::hours(3), TimeDelta::minutes(5)).await;
+        assert_eq!(stage.told()[1..], ["it  Resolved(Unconfirmed)"], "{called_off}");
+        let rows =
+            "select count(*) || ' ' || count(case when said = 'confirmed' then 1 end) from entries";
+        assert_eq!(texts(&stage.path(), rows).await, ["4 4"], "{called_off}");
+    }
+}
+
+#[tokio::test]
+async fn who_asks_two_sources_is_not_shed_behind_a_queue_of_one() {
+    for phase in 0..3 {
+        let mut oracle = Oracle::confirms();
+        (oracle.places, oracle.elsewhere) = (1, 1);
+        let stage = Stage::new(oracle);
+        let both = "schedule: {every: 1m}\n    result_by: 50s\n    severity: info";
+        let alone = "schedule: {every: 1s}\n    source: other\n    severity: critical";
+        let mut yaml = yaml(&[("both", both), ("alone-1", alone), ("alone-2", alone)]);
+        let expects = "    expect: {values: {n: {min: 1}}}\n";
+        let keys =
+            "    expect: {keys: {columns: [n], from: {source: other, sql: select 1 as n}}}\n";
+        yaml = yaml.replacen(expects, keys, 1);
+        let mut engine = stage.start(&yaml).await;
+        for turn in 0..600 {
+            assert!(engine.turn().await);
+            stage.hand.set(stage.hand.now() + TimeDelta::milliseconds(500));
+            // An attempt takes thirteen seconds, so that a place becomes free when he does not look.
+            if turn % 26 == phase {
+                engine.settle().await;
+            }
+        }
+        let said = "select e.said || coalesce(e.cause, '') || ' ' || ((e.recorded_at - e.due) / 1000000) from entries e join series s on s.id = e.series \
+        where s.check_id = 'both' and e.said is not null";
+        let said = texts(&stage.path(), said).await;
+        let soon =
+            |row: &String| row.strip_prefix("confirmed ").unwrap().parse::<i64>().unwrap() < 20;
+        assert!(said.len() > 4 && said.iter().all(soon), "{phase}: {said:?}");
+    }
+}
+
+#[tokio::test]
 async fn an_open_window_is_tried_again_at_later_dues_and_resolves_by_its_own_proof() {
     let good_from = Arc::new(std::sync::Mutex::new(None::<DateTime<Utc>>));
     let (mended, hand) =

@@ -58,6 +58,8 @@ pub(crate) struct Oracle {
     /// Whether it answers probes.
     pub(crate) alive: AtomicBool,
     pub(crate) places: usize,
+    /// How many attempts the other source takes at once.
+    pub(crate) elsewhere: usize,
     /// Who was attempted, in order.
     pub(crate) seen: Mutex<Vec<String>>,
     pub(crate) probes: AtomicUsize,
@@ -72,6 +74,7 @@ impl Oracle {
             zones: Mutex::new(None),
             alive: AtomicBool::new(true),
             places: 8,
+            elsewhere: 8,
             seen: Mutex::new(Vec::new()),
             probes: AtomicUsize::new(0),
         }
@@ -87,8 +90,8 @@ impl Oracle {
 }
 
 impl Queries for Oracle {
-    fn places(&self, _: &SourceName) -> Option<usize> {
-        Some(self.places)
+    fn places(&self, source: &SourceName) -> Option<usize> {
+        Some(if source.as_str() == "other" { self.elsewhere } else { self.places })
     }
 
     async fn attempt(&self, check: Arc<Check>, look: Look, _: CancellationToken) -> Attempted {
@@ -133,12 +136,17 @@ impl Notices for Told {
 }
 
 pub(crate) fn reading() -> Arc<Reading> {
+    reading_by(Zones::bundled())
+}
+
+/// What catalogues are read with, by these rules of zones.
+pub(crate) fn reading_by(zones: Zones) -> Arc<Reading> {
     Arc::new(Reading {
         engines: ["db", "other"]
             .map(|name| (SourceName::parse(name).unwrap(), Dialect::Sqlite))
             .into(),
         without_instants: Vec::new(),
-        zones: Arc::new(Zones::bundled()),
+        zones: Arc::new(zones),
     })
 }
 

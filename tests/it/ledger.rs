@@ -58,6 +58,8 @@ fn terms() -> Terms {
         after: 1,
         next_due: None,
         next_deadline: clock::now() + TimeDelta::hours(1),
+        patience: TimeDelta::hours(1),
+        paused_until: None,
         age: TimeDelta::days(35),
     }
 }
@@ -167,7 +169,6 @@ fn promised(record: &SeriesRecord, owed: Vec<Owed>, now: DateTime<Utc>) -> Work 
         series: record.id,
         from: record.watermark,
         batch,
-        held_until: None,
         splay: TimeDelta::zero(),
         source: "db".into(),
         priority: 1,

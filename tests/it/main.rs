@@ -28,6 +28,7 @@ mod hostile;
 mod language;
 mod ledger;
 mod life;
+mod new_rules;
 mod reload;
 mod silent_green;
 mod store_gone;

@@ -211,6 +211,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
     fn begin(&mut self, entry: &Entry, generation: i64) {
         // A claim of a series that nobody here knows runs out.
         let Some(member) = self.roster.get(entry.series) else { return };
+        self.turnstile = self.turnstile.take().filter(|kept| kept.series != entry.series);
         for source in member.sources() {
             if let Some(gate) = self.gates.get_mut(source) {
                 gate.running += 1;
