@@ -181,8 +181,18 @@ fn open(start: Start, street: &Runtime, inside: &Runtime) -> Result<Opened, NotS
     let zones = Arc::new(Zones::open(start.tzdir.as_deref()));
     let loader =
         Loader::new(start.config, start.paths, &settings, zones).map_err(NotStarted::Refused)?;
-    let store = inside.block_on(Store::open(store))?;
+    let dsn = store.dsn.to_string();
+    let store = inside.block_on(Store::open(store));
+    let store = store.map_err(|e| NotStarted::Io(format!("the ledger, {dsn}: {e}")))?;
+    if store.is_new() {
+        tracing::info!("the ledger is new: {dsn}");
+    }
     let listen = settings.web.listen;
+    if !listen.ip().is_loopback() && !access.is_asked() {
+        tracing::warn!(
+            "whoever reaches {listen} may look: `web` names neither `viewer_token` nor users"
+        );
+    }
     let listener = street.block_on(web::bind(listen, web.tls.clone()));
     let listener = listener.map_err(|e| {
         NotStarted::Io(format!("cannot listen on {listen}: {e}; `web: {{listen: …}}` says where"))

@@ -233,6 +233,7 @@ impl Terms {
 pub struct Store {
     settings: StoreSettings,
     conn: Option<Conn>,
+    is_new: bool,
     /// The file, where it is one.
     file: Option<Held>,
 }
@@ -255,7 +256,7 @@ impl Store {
             Dsn::Sqlite(path) => Some(Held::take(path)?),
             Dsn::Postgres(_) | Dsn::MySql(_) => None,
         };
-        let mut store = Self { settings, conn: None, file };
+        let mut store = Self { settings, conn: None, is_new: false, file };
         let mut conn = store.connect().await?;
         if let Conn::Sqlite(_) = &conn {
             // However long that takes: a large file is read as a whole.
@@ -266,7 +267,9 @@ impl Store {
             }
         }
         let opened = async {
-            schema::check(schema::version(&mut conn).await?)?;
+            let version = schema::version(&mut conn).await?;
+            store.is_new = version.is_none();
+            schema::check(version)?;
             schema::migrate(&mut conn).await?;
             // Who had the file before us is gone, and his claims with him.
             if let Conn::Sqlite(_) = &conn {
@@ -290,6 +293,11 @@ impl Store {
     /// How long a claim holds without being renewed.
     pub fn lease(&self) -> Duration {
         self.settings.lease
+    }
+
+    /// Says whether it was made just now.
+    pub fn is_new(&self) -> bool {
+        self.is_new
     }
 
     /// Says whether several replicas may write.

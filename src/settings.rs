@@ -86,6 +86,12 @@ impl Settings {
         }
     }
 
+    /// Says whether a running daemon may go on with these settings as they are: what it opens once, at
+    /// its start, is the same.
+    pub fn opens_the_same(&self, other: &Self) -> bool {
+        self.ledger == other.ledger && self.web == other.web && self.grace == other.grace
+    }
+
     /// Names the sources and their dialects, which is all that checks are read with.
     pub fn engines(&self) -> Engines {
         self.sources.iter().map(|s| (s.name.clone(), s.dsn.engine())).collect()
@@ -152,7 +158,24 @@ fn settings(doc: &mut Document<'_>, folder: &Path) -> Option<Settings> {
         doc.parsed(node, Place::Key(&Place::Root, "grace"), Grace::parse)
     });
     let grace = grace?.unwrap_or_default();
-    Some(Settings { checks, sources, ledger: ledger?, web: web?, grace })
+    let ledger = ledger?;
+    if let Some(same) = sources.iter().find(|source| same_file(&source.dsn, &ledger.dsn)) {
+        let message = format!("the ledger is the database of source `{}`", same.name);
+        let hint =
+            "name a file of its own under `ledger`: what is watched is not written to".into();
+        doc.fault(map.get("ledger").unwrap_or(&root), Place::Root, message, Some(hint));
+    }
+    Some(Settings { checks, sources, ledger, web: web?, grace })
+}
+
+/// Says whether two addresses name one file.
+fn same_file(a: &Dsn, b: &Dsn) -> bool {
+    match (a, b) {
+        (Dsn::Sqlite(a), Dsn::Sqlite(b)) => {
+            a == b || matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
+        }
+        _ => false,
+    }
 }
 
 fn source(

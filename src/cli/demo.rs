@@ -4,6 +4,7 @@ mod company;
 
 use std::fmt::Write as _;
 use std::fs;
+use std::hash::{BuildHasher as _, RandomState};
 use std::io;
 use std::path::Path;
 
@@ -37,11 +38,15 @@ const DATES: &str = "2025-01-01..2026-01-01";
 /// When the demo's daemon begins to watch.
 const WATCHED_FROM: &str = "2025-11-03T12:00:00Z";
 
+/// Where the demo keeps the word by which its daemon knows who may act.
+const TOKEN_FILE: &str = "operator-token";
+
 const SETTINGS: &str = "\
 # Where the checks are, and which databases they may ask.
 checks: [checks/]
 sources:
   company: {url: \"sqlite:company.db\", instants: sql, connections: 4}
+web: {operator_token: \"${file:operator-token}\"}
 ";
 
 /// What each check of the demo shows.
@@ -123,22 +128,25 @@ fn serve(folder: &Path) -> Exit {
     let ago = clock::now() - then;
     let config = folder.join("allswell.yaml");
     let program = std::env::args().next().unwrap_or_else(|| "allswell".into());
-    complain(&format!(
-        "A daemon on {then}, over the company in {}. Look at it from another terminal:\n  \
+    let hint = format!(
+        "A daemon on {then}, over the company in {}. Look at it from another terminal, and tell it what to do:\n  \
          {program} status\n  \
          {program} history each-local-day-is-invoiced-as-used --zone America/New_York\n  \
+         {program} rerun --check each-local-day-is-invoiced-as-used --token-file {}\n  \
          curl http://127.0.0.1:9847/allswell\n\
-         Ctrl-C stops it; its record is {}.\n",
+         Ctrl-C stops it; its record is {}.",
         folder.display(),
+        folder.join(TOKEN_FILE).display(),
         folder.join("allswell.db").display(),
-    ));
-    watch(Start {
+    );
+    let start = Start {
         config,
         paths: Vec::new(),
         removals: Removals::AsDeclared,
         tzdir: tzdir(),
         clock: Clock::of(move || clock::now() - ago),
-    })
+    };
+    watch(start, &hint)
 }
 
 /// Makes the folder, unless somebody already plays with it; `None` where it is somebody's own.
@@ -156,6 +164,8 @@ fn prepare(folder: &Path) -> io::Result<Option<bool>> {
         fs::write(folder.join(path), text)?;
     }
     fs::write(folder.join("allswell.yaml"), SETTINGS)?;
+    let token = RandomState::new().hash_one(folder);
+    fs::write(folder.join(TOKEN_FILE), format!("{token:016x}\n"))?;
     // Last, because it says that the folder is ours, and whole.
     fs::write(sign, "made by `allswell demo`\n")?;
     Ok(Some(true))

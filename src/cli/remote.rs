@@ -89,7 +89,11 @@ fn settle(answer: Result<Answer, NoAnswer>) -> Result<Value, Exit> {
         Ok((200..=299, value)) => Ok(value),
         Ok((status, value)) => {
             let detail = value.get("detail").and_then(Value::as_str).unwrap_or("no reason given");
-            complain(&format!("allswell: {detail} (HTTP {status})"));
+            let hint = match status {
+                401 | 403 => "\nthe token comes from `--token-file` or $ALLSWELL_TOKEN",
+                _ => "",
+            };
+            complain(&format!("allswell: {detail} (HTTP {status}){hint}"));
             Err(if status >= 500 { Exit::Io } else { Exit::Invalid })
         }
         Err(error) => {

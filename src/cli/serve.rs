@@ -10,21 +10,25 @@ use crate::domain::succession::Removals;
 
 pub(super) fn serve(args: &ServeArgs) -> Exit {
     let removals = if args.accept_removals { Removals::Accepted } else { Removals::AsDeclared };
-    watch(Start {
+    let start = Start {
         config: config(&args.from),
         paths: args.from.paths.clone(),
         removals,
         tzdir: tzdir(),
         clock: Clock::host(),
-    })
+    };
+    watch(start, "")
 }
 
-/// Watches until a signal ends it.
-pub(super) fn watch(start: Start) -> Exit {
+/// Watches until a signal ends it; says something more once it does.
+pub(super) fn watch(start: Start, hint: &str) -> Exit {
     daemon::begin_log();
     let announce = |line: &str| {
         // Whoever starts us may read this line, or not.
         let _ = print(&format!("{line}\n"));
+        if !hint.is_empty() {
+            complain(hint);
+        }
     };
     match daemon::serve(start, announce) {
         Ok(()) => Exit::Confirmed,

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use crate::cli::args::{Output, StatusArgs};
 use crate::cli::exit::Exit;
-use crate::cli::print;
 use crate::cli::remote::{Daemon, number, text};
+use crate::cli::{complain, print};
 
 pub(super) fn status(args: &StatusArgs) -> Exit {
     match shown(args) {
@@ -23,6 +23,10 @@ fn shown(args: &StatusArgs) -> Result<(String, Exit), Exit> {
     query.extend(args.check.clone().map(|check| ("check", check)));
     query.extend(args.owner.clone().map(|owner| ("owner", owner)));
     let checks = daemon.list("/api/v1/checks", "checks", &query, usize::MAX)?;
+    if checks.is_empty() && !query.is_empty() {
+        complain("allswell: no series is selected: `status --all` lists all");
+        return Err(Exit::Invalid);
+    }
     let exit = exit(&status, &checks);
     let text = match args.remote.output {
         Output::Json => {
@@ -42,6 +46,7 @@ fn exit(status: &Value, checks: &[Value]) -> Exit {
     } else if checks.is_empty()
         || any(&["unconfirmed", "new", "paused"])
         || status["ledger"]["up"] != Value::Bool(true)
+        || status["last_load"]["good"] == Value::Bool(false)
     {
         Exit::Unconfirmed
     } else {
@@ -77,8 +82,8 @@ fn report(status: &Value, checks: &[Value], all: bool) -> String {
     }
     if let Some(Value::Object(sources)) = status.get("sources") {
         for (name, source) in sources.iter().filter(|(_, s)| text(s, "breaker") == "open") {
-            let since = text(source, "open_since");
-            let _ = writeln!(out, "SOURCE {name} fails since {since}, and is probed");
+            let (since, why) = (text(source, "open_since"), text(source, "why"));
+            let _ = writeln!(out, "SOURCE {name} fails since {since}, and is probed: {why}");
         }
     }
     let count = |state: &str| checks.iter().filter(|check| text(check, "state") == state).count();
@@ -91,9 +96,13 @@ fn report(status: &Value, checks: &[Value], all: bool) -> String {
         .collect();
     let _ = writeln!(out, "{} series: {}\n", checks.len(), counts.join(", "));
     let rows: Vec<&Value> =
-        checks.iter().filter(|check| all || text(check, "state") != "confirmed").collect();
+        checks.iter().filter(|c| all || text(c, "state") != "confirmed" || waived(c) > 0).collect();
     table(&mut out, &rows);
     out
+}
+
+fn waived(check: &Value) -> u64 {
+    number(check, "waived")
 }
 
 fn table(out: &mut String, rows: &[&Value]) {
@@ -126,6 +135,9 @@ fn table(out: &mut String, rows: &[&Value]) {
             or_dash("confirmed_until"),
             or_dash("next_due"),
         );
+        if waived(row) > 0 {
+            let _ = writeln!(out, "             waived: {} (nothing proves those)", waived(row));
+        }
         let note = text(row, "note");
         if !note.is_empty() {
             let _ = writeln!(out, "             {note}");

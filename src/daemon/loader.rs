@@ -39,6 +39,9 @@ pub(super) struct Loader {
     queries: Arc<Watched>,
     /// The settings and the paths that were read last.
     watched: Vec<PathBuf>,
+    /// The settings with which the daemon started, and whether people were told that others wait.
+    started: Settings,
+    told_to_restart: bool,
     seen: u64,
     /// When the same files are loaded again, because what went wrong may pass.
     again_at: Option<Instant>,
@@ -73,6 +76,8 @@ impl Loader {
             reading,
             queries,
             watched,
+            started: settings.clone(),
+            told_to_restart: false,
             seen: 0,
             again_at: None,
         })
@@ -100,6 +105,14 @@ impl Loader {
         // What cannot be read is seen too: it is not read again before it changes.
         self.seen = fingerprint(&self.watched);
         let settings = Settings::read(&self.config)?;
+        let same = settings.opens_the_same(&self.started);
+        if !same && !self.told_to_restart {
+            tracing::warn!(
+                "`ledger`, `web` or `grace` of the settings changed: they are read at the start only, \
+                 so start the daemon anew"
+            );
+        }
+        self.told_to_restart = !same;
         let whole = |why: String| vec![Fault::of_file(self.config.display().to_string(), why, "")];
         let sources = sources(&settings, &self.sources).map_err(whole)?;
         let paths =
@@ -179,8 +192,14 @@ impl Loader {
         match self.read(Removals::AsDeclared, by) {
             Ok(load) => match orders.load(load).await.map_err(gone)? {
                 Ok(loaded) => Ok(format!(
-                    "generation {} with {} checks is active",
-                    loaded.generation, loaded.checks
+                    "generation {} with {} checks is active{}",
+                    loaded.generation,
+                    loaded.checks,
+                    if self.told_to_restart {
+                        "; `ledger`, `web` or `grace` changed too, and wait for a new start"
+                    } else {
+                        ""
+                    }
                 )),
                 Err(error) => Err(Failed { why: error.to_string(), may_pass: error.may_pass() }),
             },

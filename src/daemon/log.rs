@@ -3,6 +3,7 @@
 use tracing_subscriber::fmt;
 
 use crate::domain::check::Check;
+use crate::domain::life::Said;
 use crate::domain::standing::{Alarm, Notice};
 use crate::engine::ports::Notices;
 use crate::ledger::SeriesRecord;
@@ -29,10 +30,14 @@ impl Notices for Log {
             Alarm::Unconfirmed => ("unconfirmed", series.open_unconfirmed),
         };
         let (id, owner, severity) = (&check.id, &check.owner, check.severity);
-        let tz = series.tz.as_deref().unwrap_or("");
+        let tz = series.tz.as_deref();
         // What an attempt found may hold values of rows: it is in the record, not here.
+        let cause = series.last.as_ref().and_then(|last| match last.said {
+            Said::Unconfirmed(cause) => Some(cause.as_str()),
+            Said::Confirmed | Said::Violated => None,
+        });
         if fires {
-            tracing::warn!(check = %id, tz, %owner, %severity, open, "{what}: firing");
+            tracing::warn!(check = %id, tz, %owner, %severity, open, cause, "{what}: firing");
         } else {
             tracing::info!(check = %id, tz, %owner, %severity, "{what}: resolved");
         }

@@ -28,6 +28,8 @@ pub struct Gate {
     pub budget: Budget,
     /// Attempts that said nothing, by cause.
     pub unconfirmed: BTreeMap<Cause, u64>,
+    /// What went wrong last.
+    pub trouble: Option<String>,
     /// How many attempts ended.
     pub attempts: u64,
     queue: BTreeSet<Candidate>,
@@ -45,6 +47,7 @@ impl Gate {
             breaker: Breaker::default(),
             budget: Budget::new(now),
             unconfirmed: BTreeMap::new(),
+            trouble: None,
             attempts: 0,
             queue: BTreeSet::new(),
             more: false,

@@ -45,6 +45,8 @@ pub struct SourceHealth {
     pub running: usize,
     /// How many wait for it in memory.
     pub waiting: usize,
+    /// What went wrong there last.
+    pub trouble: Option<String>,
     /// How many attempts ended.
     pub attempts: u64,
     /// Attempts that said nothing, by cause.

@@ -128,22 +128,28 @@ fn entry(turning: &Turning<'_>, promise: &Promise, owed: &Owed, place: usize) ->
         Fate::Missed { open: true } => (State::Recorded(missed), Ruling::Standing),
         Fate::Missed { open: false } => (State::Recorded(missed), Ruling::Excused),
     };
+    let row = Row {
+        kind,
+        start,
+        end,
+        due: owed.due.at,
+        deadline_nominal: owed.deadline_nominal,
+        deadline: owed.deadline,
+        state,
+        epoch: 0,
+        vain: 0,
+        ruling,
+    };
+    Entry { period_start, utc_offset, ..fresh(turning, promise, row) }
+}
+
+/// A row of which nothing is known yet.
+fn fresh(turning: &Turning<'_>, promise: &Promise, row: Row) -> Entry {
     Entry {
         series: promise.series,
-        row: Row {
-            kind,
-            start,
-            end,
-            due: owed.due.at,
-            deadline_nominal: owed.deadline_nominal,
-            deadline: owed.deadline,
-            state,
-            epoch: 0,
-            vain: 0,
-            ruling,
-        },
-        period_start,
-        utc_offset,
+        row,
+        period_start: row.start,
+        utc_offset: 0,
         owner: None,
         evidence: None,
         note: None,
@@ -180,23 +186,8 @@ fn missed(
         vain: 0,
         ruling: Ruling::Standing,
     };
-    Entry {
-        series: promise.series,
-        row,
-        period_start: first,
-        utc_offset: 0,
-        owner: None,
-        evidence: None,
-        note: Some("nobody looked: the daemon did not run, or could not".into()),
-        waiver: None,
-        source: promise.source.clone(),
-        priority: promise.priority,
-        generation: turning.work.generation,
-        tz_release: turning.work.tz_release.clone(),
-        attempts: 0,
-        asked: false,
-        reproof_by: None,
-    }
+    let note = "nobody looked: the daemon did not run, or could not";
+    Entry { note: Some(note.into()), ..fresh(turning, promise, row) }
 }
 
 /// Remembers what is not due, and why.

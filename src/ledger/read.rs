@@ -138,7 +138,7 @@ impl Reader {
         const ROWS: &str = concat!(
             "SELECT ",
             columns!(),
-            ", tz, by_whom, because, until_at FROM (SELECT e.*, s.tz AS tz, w.by_whom AS by_whom, \
+            ", tz, by_whom, because, until_at, live FROM (SELECT e.*, s.tz AS tz, w.by_whom AS by_whom, \
              w.because AS because, w.until_at AS until_at FROM entries e \
              JOIN series s ON s.id = e.series LEFT JOIN waivers w ON w.id = e.waiver \
              WHERE s.check_id = $1 AND ($2 = 0 OR s.tz = $3) AND ($4 = 0 OR e.live = 1) \
@@ -175,7 +175,8 @@ impl Reader {
                 None => None,
             };
             let tz = Some(row.text(32)?.to_owned()).filter(|tz| !tz.is_empty());
-            let open = is_open(&entry.row, now);
+            // A slot that a later one closed is not open any more.
+            let open = is_open(&entry.row, now).filter(|_| row.int(36).is_ok_and(|live| live == 1));
             items.push(History { tz, entry, open, waiver });
         }
         let full = items.len() >= usize::from(most);

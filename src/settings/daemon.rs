@@ -22,7 +22,7 @@ const LEDGER_FILE: &str = "allswell.db";
 const LISTEN: &str = "127.0.0.1:9847";
 
 /// Where the daemon keeps its record.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LedgerEntry {
     /// Its address: SQLite or PostgreSQL.
     pub dsn: Dsn,
@@ -45,7 +45,7 @@ impl LedgerEntry {
 }
 
 /// Where the daemon listens, and to whom.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WebEntry {
     /// The address.
     pub listen: SocketAddr,

@@ -68,12 +68,16 @@ impl Access {
         }
     }
 
+    /// Says whether anybody is asked who he is.
+    pub fn is_asked(&self) -> bool {
+        self.viewer.is_some() || !self.users.is_empty()
+    }
+
     /// Says what somebody may do; nothing where he is nobody.
     async fn role(&self, headers: &HeaderMap) -> Option<RoleHeld> {
         let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         let Some(given) = given else {
-            let open = self.viewer.is_none() && self.users.is_empty();
-            return open.then_some(RoleHeld::Viewer);
+            return (!self.is_asked()).then_some(RoleHeld::Viewer);
         };
         let (scheme, secret) = given.split_once(' ')?;
         if scheme.eq_ignore_ascii_case("bearer") {
@@ -152,7 +156,11 @@ fn basic(secret: &str) -> Option<(String, String)> {
 /// Lets in who may look, and says to handlers what he may do.
 pub(super) async fn guard(State(shared): Here, mut request: Request, next: Next) -> Response {
     let Some(role) = shared.door.access.role(request.headers()).await else {
-        let detail = "this needs a token, or a user of the web.config file";
+        let detail = if request.headers().contains_key(header::AUTHORIZATION) {
+            "the token, or the user and password, are none that the settings name"
+        } else {
+            "this needs a token, or a user of the web.config file"
+        };
         let problem = Problem::new(StatusCode::UNAUTHORIZED, detail);
         let challenge = "Basic realm=\"allswell\", charset=\"UTF-8\"";
         return ([(header::WWW_AUTHENTICATE, challenge)], problem).into_response();

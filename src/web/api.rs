@@ -235,6 +235,7 @@ fn source_json(source: &SourceHealth) -> Value {
     json!({
         "breaker": breaker,
         "open_since": since,
+        "why": source.trouble.as_ref().filter(|_| breaker == "open"),
         "places": source.places,
         "running": source.running,
         "waiting": source.waiting,
@@ -282,7 +283,12 @@ pub(super) async fn windows(
     let Path(check) = check.map_err(|_| Problem::bad("the path is not UTF-8"))?;
     let known = ["tz", "open", "from", "to", "page", "limit"];
     let filter = Filter::read(&query, &known)?;
+    if filter.from.zip(filter.to).is_some_and(|(from, to)| from >= to) {
+        return Err(Problem::bad("`from` is not before `to`"));
+    }
     let picture = shared.picture();
+    let mut zones = picture.series.iter().filter(|s| s.check.id.as_str() == check);
+    let tz = filter.tz.clone();
     let wanted = Wanted {
         tz: filter.tz,
         open: filter.open,
@@ -298,6 +304,12 @@ pub(super) async fn windows(
         let ids: Vec<&str> = picture.series.iter().map(|s| s.check.id.as_str()).collect();
         let hint = suggestion(&check, &ids).unwrap_or_default();
         let detail = format!("no check is called `{}`; {hint}", short(&check));
+        return Err(Problem::new(StatusCode::NOT_FOUND, detail));
+    }
+    if page.items.is_empty()
+        && let Some(tz) = tz.filter(|tz| zones.all(|s| s.record.tz.as_ref() != Some(tz)))
+    {
+        let detail = format!("`{}` is no zone of `{}`", short(&tz), short(&check));
         return Err(Problem::new(StatusCode::NOT_FOUND, detail));
     }
     let windows: Vec<Value> = page.items.iter().map(window_json).collect();

@@ -80,6 +80,9 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         let loaded = self.try_load(load).await;
         match &loaded {
             Ok(loaded) => {
+                if let LastLoad::Bad { .. } = self.last_load {
+                    tracing::info!("the files are in order again");
+                }
                 self.last_load = LastLoad::Good { at: self.now() };
                 if loaded.changed {
                     tracing::info!(

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use crate::domain::backoff::{Draw, doubled};
 use crate::domain::breaker::Breaker;
 use crate::domain::name::{CheckId, SourceName};
-use crate::domain::verdict::Verdict;
+use crate::domain::verdict::{Doubt, Verdict};
 use crate::engine::attempt::Attempted;
 use crate::engine::ports::{Notices, Queries};
 use crate::engine::snapshot::LedgerHealth;
@@ -24,6 +24,11 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         match (about, brought) {
             (About::Source(name), brought) => {
                 let worked = matches!(brought, Brought::Probe(Ok(())));
+                if let (Brought::Probe(Err(doubt)), Some(gate)) =
+                    (&brought, self.gates.get_mut(&name))
+                {
+                    gate.trouble = Some(said(doubt));
+                }
                 self.breaker(&name, |breaker| breaker.probed(worked, now, draw));
             }
             (About::Row { key, epoch, generation, check, sources, .. }, brought) => {
@@ -50,10 +55,11 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         now: DateTime<Utc>,
         draw: Draw,
     ) {
-        let trouble = match &attempted.judgement.verdict {
-            Verdict::Unconfirmed(doubt) => Some(doubt.cause),
+        let doubt = match &attempted.judgement.verdict {
+            Verdict::Unconfirmed(doubt) => Some(doubt),
             Verdict::Confirmed | Verdict::Violated(_) => None,
         };
+        let trouble = doubt.map(|doubt| doubt.cause);
         let blamed = attempted.blamed.as_ref().or(sources.first());
         for source in sources {
             let is_blamed = Some(source) == blamed;
@@ -61,8 +67,9 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
                 gate.running = gate.running.saturating_sub(1);
                 gate.attempts += 1;
                 gate.budget.earn();
-                if let Some(cause) = trouble.filter(|_| is_blamed) {
-                    *gate.unconfirmed.entry(cause).or_default() += 1;
+                if let Some(doubt) = doubt.filter(|_| is_blamed) {
+                    *gate.unconfirmed.entry(doubt.cause).or_default() += 1;
+                    gate.trouble = Some(said(doubt));
                 }
             }
             // What failed elsewhere says nothing of this one.
@@ -90,7 +97,8 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             let note = if after {
                 format!("source `{name}` answers again")
             } else {
-                format!("source `{name}` failed again and again; it is probed")
+                let why = gate.trouble.as_deref().unwrap_or("no reason given");
+                format!("source `{name}` failed again and again, and is probed: {why}")
             };
             if after {
                 tracing::info!(source = %name, "{note}");
@@ -219,4 +227,9 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         }
         self.under_way.attempt(entry, member, generation);
     }
+}
+
+/// What went wrong, in one line.
+fn said(doubt: &Doubt) -> String {
+    format!("{}: {}", doubt.cause, doubt.note)
 }

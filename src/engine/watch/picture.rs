@@ -53,6 +53,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
                 places: gate.places,
                 running: gate.running,
                 waiting: gate.waiting(),
+                trouble: gate.trouble.clone(),
                 attempts: gate.attempts,
                 unconfirmed: gate.unconfirmed.clone(),
             };
