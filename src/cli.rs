@@ -1,6 +1,7 @@
 //! The command line: verbs, their output, exit codes.
 
 mod args;
+mod config;
 mod demo;
 mod environment;
 mod exit;
@@ -53,6 +54,8 @@ pub fn main() -> ExitCode {
         Verb::History(args) => history::history(&args),
         Verb::Rerun(args) => order::rerun(&args),
         Verb::Waive(args) => order::waive(&args),
+        Verb::Rules => config::rules(),
+        Verb::AlertmanagerConfig(args) => config::alertmanager(args),
         Verb::Schema => print(&format!("{:#}\n", schema())),
     };
     exit.into()

@@ -6,7 +6,10 @@
 mod files;
 mod loader;
 mod log;
+mod notifier;
+mod outward;
 mod systemd;
+mod wrong;
 
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
@@ -24,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::daemon::loader::Loader;
 use crate::daemon::log::Log;
+use crate::daemon::outward::Outward;
 use crate::domain::fault::Fault;
 use crate::domain::succession::Removals;
 use crate::engine::load::NotLoaded;
@@ -83,6 +87,7 @@ impl fmt::Display for NotStarted {
 
 /// What is open before anything runs.
 struct Opened {
+    outward: Outward,
     listener: Listener,
     web: WebConfig,
     access: Access,
@@ -103,7 +108,7 @@ pub fn serve(start: Start, announce: impl FnOnce(&str)) -> Result<(), NotStarted
     let inside = inside.map_err(|e| io("threads", &e))?;
     let (removals, clock) = (start.removals, start.clock.clone());
     let opened = open(start, &street, &inside)?;
-    let Opened { listener, web, access, store, mut loader, settings } = opened;
+    let Opened { outward, listener, web, access, store, mut loader, settings } = opened;
     let address = listener.address().map_err(|e| io("the door", &e))?;
     let reader = store.reader();
     // Before anybody knows that we are there: a signal that nobody hears ends the process.
@@ -114,7 +119,8 @@ pub fn serve(start: Start, announce: impl FnOnce(&str)) -> Result<(), NotStarted
     let (stop, hurry) = (CancellationToken::new(), CancellationToken::new());
     let first = loader.read(removals, "start");
     let (reading, queries) = loader.current();
-    let (mut engine, pictures) = Engine::new(store, queries, Log, reading, clock);
+    let log = Log { alertmanagers: outward.paths.alertmanagers.clone() };
+    let (mut engine, pictures) = Engine::new(store, queries, log, reading, clock);
     if inside.block_on(begin(&mut engine, first))? == Begun::TryAgain {
         loader.try_again();
     }
@@ -127,6 +133,8 @@ pub fn serve(start: Start, announce: impl FnOnce(&str)) -> Result<(), NotStarted
         orders: orders.clone(),
         reloads,
         access,
+        paths: outward.paths.clone(),
+        nonces: outward.nonces.clone(),
         lifecycle: settings.web.lifecycle,
         headers: web.headers,
     };
@@ -138,12 +146,17 @@ pub fn serve(start: Start, announce: impl FnOnce(&str)) -> Result<(), NotStarted
     });
     // The door stays open while attempts end, so that people see what happens.
     let closing = CancellationToken::new();
-    let handles = [
+    let labels = loader.labels();
+    let silent = CancellationToken::new();
+    let public_url = settings.web.public_url.clone();
+    let notices = outward.run(pictures.clone(), labels, public_url, silent.clone());
+    let mut handles = vec![
         street.spawn(ends(web::serve(door, listener, closing.clone()), stop.clone())),
         street.spawn(ends(loader.run(orders, wishes, hup, stop.clone()), stop.clone())),
         street.spawn(ends(systemd::watchdog(pictures, stop.clone()), stop.clone())),
         street.spawn(signals(ends_on, stop.clone(), hurry.clone())),
     ];
+    let told = street.spawn(ends(notices, stop.clone()));
     announce(&ready.to_string());
     systemd::ready();
     inside.block_on(engine.run(&mut inbox, &stop, &hurry, settings.grace.get()));
@@ -151,6 +164,9 @@ pub fn serve(start: Start, announce: impl FnOnce(&str)) -> Result<(), NotStarted
     drop(inbox);
     closing.cancel();
     hurry.cancel();
+    // What was recorded last is told before the end.
+    silent.cancel();
+    handles.push(told);
     for handle in handles {
         // One that panicked has said so, one that hangs is left behind; the end goes on.
         drop(street.block_on(async { timeout(FAREWELL, handle).await }));
@@ -171,6 +187,7 @@ fn open(start: Start, street: &Runtime, inside: &Runtime) -> Result<Opened, NotS
     let (viewer, operator) = settings.web.tokens().map_err(NotStarted::Refused)?;
     let access = Access::new(viewer, operator, web.users.clone());
     let ledger = &settings.ledger;
+    let outward = Outward::open(&settings, &start.clock).map_err(NotStarted::Refused)?;
     let store = StoreSettings {
         dsn: ledger.dsn.clone(),
         password: ledger.password().map_err(NotStarted::Refused)?,
@@ -197,7 +214,7 @@ fn open(start: Start, street: &Runtime, inside: &Runtime) -> Result<Opened, NotS
     let listener = listener.map_err(|e| {
         NotStarted::Io(format!("cannot listen on {listen}: {e}; `web: {{listen: …}}` says where"))
     })?;
-    Ok(Opened { listener, web, access, store, loader, settings })
+    Ok(Opened { outward, listener, web, access, store, loader, settings })
 }
 
 /// Whether the files are to be looked at again, though they did not change.

@@ -19,7 +19,9 @@ pub mod zone;
 pub mod agenda;
 pub mod series;
 
+pub mod alert;
 pub mod life;
+pub mod outbox;
 pub mod standing;
 pub mod succession;
 pub mod supersession;

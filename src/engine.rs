@@ -1,5 +1,6 @@
 //! From checks to verdicts: attempts, a round of them, and the watch that never ends.
 
+pub mod alert_path;
 pub mod attempt;
 pub mod round;
 pub mod zone_list;

@@ -1,7 +1,7 @@
 //! The one outgoing HTTP client: every call has its time, its size, and nobody's proxy.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
@@ -15,11 +15,46 @@ const ANSWER: Duration = Duration::from_secs(25);
 /// How large an answer may be, in bytes.
 const BODY_MAX: usize = 64 << 20;
 
+/// How much of an answer is kept that only says why something was refused, in bytes.
+const WORDS_MAX: usize = 1_024;
+
 /// Somebody whom we ask.
 pub struct Peer {
     client: reqwest::Client,
     base: Url,
-    token: Option<SecretString>,
+    auth: Auth,
+}
+
+/// How we say who we are.
+#[derive(Debug, Clone, Default)]
+pub enum Auth {
+    /// We do not.
+    #[default]
+    Nobody,
+    /// By a token (RFC 6750).
+    Bearer(SecretString),
+    /// By a name and a password (RFC 7617).
+    Basic(String, SecretString),
+}
+
+/// How far TLS is not as everywhere.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tls {
+    /// A file with the certificate of one more authority.
+    pub authority: Option<PathBuf>,
+    /// A file with our certificate and its key, where the other side wants one.
+    pub identity: Option<PathBuf>,
+}
+
+/// What came of something that was handed in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    /// The status.
+    pub status: u16,
+    /// What was said, or the beginning of it.
+    pub words: String,
+    /// After how many seconds it may be tried again, where that was said.
+    pub retry_after_secs: Option<u64>,
 }
 
 impl fmt::Debug for Peer {
@@ -55,8 +90,9 @@ impl Peer {
     /// Where the address or the authority's certificate is not sound.
     pub fn new(
         address: &str,
-        token: Option<SecretString>,
-        authority: Option<&Path>,
+        auth: Auth,
+        tls: &Tls,
+        within: Option<Duration>,
     ) -> Result<Self, NoAnswer> {
         let base = Url::parse(address).map_err(|_| NoAnswer::Address)?;
         if !matches!(base.scheme(), "http" | "https") || base.host().is_none() {
@@ -66,18 +102,22 @@ impl Peer {
         drop(rustls::crypto::ring::default_provider().install_default());
         let mut builder = reqwest::Client::builder()
             .connect_timeout(CONNECT)
-            .timeout(ANSWER)
+            .timeout(within.unwrap_or(ANSWER))
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy();
-        if let Some(path) = authority {
-            let failed = |e: String| NoAnswer::Certificate(path.display().to_string(), e);
-            let pem = std::fs::read(path).map_err(|e| failed(e.to_string()))?;
-            let certificate =
-                reqwest::Certificate::from_pem(&pem).map_err(|e| failed(e.to_string()))?;
+        let failed = |path: &Path, e: String| NoAnswer::Certificate(path.display().to_string(), e);
+        let read = |path: &Path| std::fs::read(path).map_err(|e| failed(path, e.to_string()));
+        if let Some(path) = &tls.authority {
+            let certificate = reqwest::Certificate::from_pem(&read(path)?);
+            let certificate = certificate.map_err(|e| failed(path, e.to_string()))?;
             builder = builder.add_root_certificate(certificate);
         }
+        if let Some(path) = &tls.identity {
+            let identity = reqwest::Identity::from_pem(&read(path)?);
+            builder = builder.identity(identity.map_err(|e| failed(path, e.to_string()))?);
+        }
         let silent = |e: reqwest::Error| NoAnswer::Silent(address.to_owned(), told(&e));
-        Ok(Self { client: builder.build().map_err(silent)?, base, token })
+        Ok(Self { client: builder.build().map_err(silent)?, base, auth })
     }
 
     /// Asks for what is at a path.
@@ -101,20 +141,57 @@ impl Peer {
         self.send(request.header("content-type", "application/json")).await
     }
 
+    /// Hands something in at a path, and says what became of it, whatever the answer looks like.
+    ///
+    /// # Errors
+    /// Where there is no answer.
+    pub async fn deliver(&self, path: &str, body: String) -> Result<Receipt, NoAnswer> {
+        let request = self.client.post(self.at(path)).body(body);
+        let request = self.known(request.header("content-type", "application/json"));
+        let silent = |e: reqwest::Error| NoAnswer::Silent(self.name(), told(&e));
+        let mut response = request.send().await.map_err(silent)?;
+        let retry_after = response.headers().get("retry-after");
+        let retry_after = retry_after.and_then(|value| value.to_str().ok()?.trim().parse().ok());
+        let status = response.status().as_u16();
+        let mut words = Vec::new();
+        while let Ok(Some(chunk)) = response.chunk().await {
+            words.extend_from_slice(&chunk);
+            if words.len() >= WORDS_MAX {
+                words.truncate(WORDS_MAX);
+                break;
+            }
+        }
+        let words = String::from_utf8_lossy(&words).into_owned();
+        Ok(Receipt { status, words, retry_after_secs: retry_after })
+    }
+
+    /// Who it is: scheme, host and port, without what may be secret.
+    pub fn name(&self) -> String {
+        self.base.origin().ascii_serialization()
+    }
+
+    fn known(&self, request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
+        match &self.auth {
+            Auth::Nobody => request,
+            Auth::Bearer(token) => request.bearer_auth(token.expose_secret()),
+            Auth::Basic(user, password) => request.basic_auth(user, Some(password.expose_secret())),
+        }
+    }
+
     fn at(&self, path: &str) -> Url {
+        if path.is_empty() {
+            return self.base.clone();
+        }
         let mut url = self.base.clone();
         let base = url.path().trim_end_matches('/').to_owned();
         url.set_path(&format!("{base}{path}"));
         url
     }
 
-    async fn send(&self, mut request: reqwest::RequestBuilder) -> Result<Answer, NoAnswer> {
-        if let Some(token) = &self.token {
-            request = request.bearer_auth(token.expose_secret());
-        }
-        let name = self.base.origin().ascii_serialization();
+    async fn send(&self, request: reqwest::RequestBuilder) -> Result<Answer, NoAnswer> {
+        let name = self.name();
         let silent = |e: reqwest::Error| NoAnswer::Silent(name.clone(), told(&e));
-        let mut response = request.send().await.map_err(silent)?;
+        let mut response = self.known(request).send().await.map_err(silent)?;
         let status = response.status().as_u16();
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(silent)? {

@@ -4,6 +4,7 @@
 //! `domain`; here it is read, moved and written in one transaction, under the lock of its series.
 //! Claims carry an epoch, so that whoever stalled is fenced off when he comes back.
 
+mod alerts;
 mod claim;
 mod conn;
 mod entry;
@@ -35,6 +36,7 @@ use crate::dsn::Dsn;
 use crate::ledger::conn::Conn;
 use crate::ledger::held::Held;
 
+pub use alerts::{AlertChanges, AlertRow, Returned};
 pub use entry::Entry;
 pub use generation::{Activation, Generation, Listing, Planned, Traits};
 pub use read::{History, Listed, Page, Reader, WaivedBy, Wanted, is_page};
@@ -172,6 +174,12 @@ pub struct SeriesRecord {
     pub last: Option<LastAttempt>,
     /// How many attempts said that it is confirmed, violated, unconfirmed.
     pub totals: [u64; 3],
+    /// Its newest violated rows that are open, in words.
+    pub newest_violated: Vec<String>,
+    /// Its newest unconfirmed rows that are open, in words.
+    pub newest_unconfirmed: Vec<String>,
+    /// How many of its windows are open, by offset from UTC in seconds: violated, and unconfirmed.
+    pub by_offset: Vec<(i32, u64, u64)>,
 }
 
 /// What the last attempt at a series said.

@@ -13,9 +13,12 @@ pub mod http;
 pub mod secret;
 pub mod zones;
 
+pub mod alertmanager;
+pub mod heartbeat;
 pub mod ledger;
 pub mod manifest;
 pub mod source;
+pub mod webhook;
 
 pub mod engine;
 

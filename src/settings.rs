@@ -4,6 +4,7 @@
 //! people put passwords by mistake.
 
 mod daemon;
+mod notices;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -18,8 +19,21 @@ use crate::secret::Reference;
 use crate::source::{Instants, SourceSettings};
 
 pub use daemon::{Grace, LedgerEntry, WebEntry};
+pub use notices::{HeartbeatEntry, NoticesEntry, PeerEntry, WatchdogEntry};
 
-const SETTINGS_KEYS: [&str; 5] = ["checks", "sources", "ledger", "web", "grace"];
+const SETTINGS_KEYS: [&str; 11] = [
+    "checks",
+    "sources",
+    "ledger",
+    "web",
+    "grace",
+    "labels",
+    "alertmanagers",
+    "webhooks",
+    "heartbeat",
+    "notices",
+    "watchdog",
+];
 const SOURCE_KEYS: [&str; 6] =
     ["url", "password", "connections", "timeout", "instants", "allow_superuser"];
 const BYTES_MAX: u64 = 1 << 20;
@@ -38,6 +52,8 @@ pub struct Settings {
     pub ledger: LedgerEntry,
     /// Where the daemon listens, and to whom.
     pub web: WebEntry,
+    /// Who is told, and how.
+    pub notices: NoticesEntry,
     /// How long the daemon lets attempts end when it is told to stop.
     pub grace: Grace,
 }
@@ -89,7 +105,10 @@ impl Settings {
     /// Says whether a running daemon may go on with these settings as they are: what it opens once, at
     /// its start, is the same.
     pub fn opens_the_same(&self, other: &Self) -> bool {
-        self.ledger == other.ledger && self.web == other.web && self.grace == other.grace
+        self.ledger == other.ledger
+            && self.web == other.web
+            && self.grace == other.grace
+            && self.notices.opens_the_same(&other.notices)
     }
 
     /// Names the sources and their dialects, which is all that checks are read with.
@@ -154,6 +173,7 @@ fn settings(doc: &mut Document<'_>, folder: &Path) -> Option<Settings> {
     }
     let ledger = daemon::ledger(doc, &map, folder);
     let web = daemon::web(doc, &map, folder);
+    let notices = notices::notices(doc, &map, folder);
     let grace = optional(&map, "grace", |node| {
         doc.parsed(node, Place::Key(&Place::Root, "grace"), Grace::parse)
     });
@@ -165,7 +185,7 @@ fn settings(doc: &mut Document<'_>, folder: &Path) -> Option<Settings> {
             "name a file of its own under `ledger`: what is watched is not written to".into();
         doc.fault(map.get("ledger").unwrap_or(&root), Place::Root, message, Some(hint));
     }
-    Some(Settings { checks, sources, ledger, web: web?, grace })
+    Some(Settings { checks, sources, ledger, web: web?, notices: notices?, grace })
 }
 
 /// Says whether two addresses name one file.

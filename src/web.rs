@@ -11,6 +11,7 @@ mod health;
 mod listen;
 mod metrics;
 mod problem;
+pub mod watchdog;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -26,11 +27,13 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use crate::engine::alert_path::Paths;
 use crate::engine::order::Orders;
 use crate::engine::ports::Watched;
 use crate::engine::snapshot::Snapshot;
 use crate::ledger::Reader;
 use crate::web::problem::Problem;
+use crate::web::watchdog::Nonces;
 
 pub use access::Access;
 pub use config::{WebConfig, read as read_config};
@@ -57,6 +60,10 @@ pub struct Door {
     pub reloads: mpsc::Sender<ReloadWish>,
     /// Who may look, and who may act.
     pub access: Access,
+    /// The ways out.
+    pub paths: Paths,
+    /// How the ways out are proved.
+    pub nonces: Option<Nonces>,
     /// Whether `POST /-/reload` does something.
     pub lifecycle: bool,
     /// Headers that the operator wants on each answer.
@@ -106,6 +113,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .route_layer(middleware::from_fn_with_state(Arc::clone(&shared), access::guard));
     Router::new()
         .merge(guarded)
+        .route("/webhooks/alertmanager", post(watchdog::receive))
         .route("/-/healthy", get(health::healthy))
         .route("/-/ready", get(health::ready))
         .fallback(async || Problem::new(StatusCode::NOT_FOUND, "there is nothing at this path"))

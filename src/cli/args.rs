@@ -41,6 +41,10 @@ pub(super) enum Verb {
     Rerun(RerunArgs),
     /// Vouch for open windows, with a reason
     Waive(WaiveArgs),
+    /// Print the rules by which Prometheus tells what allswell cannot: that it is gone
+    Rules,
+    /// Print what Alertmanager needs to know: a route, a receiver, inhibitions
+    AlertmanagerConfig(ConfigArgs),
     /// Print the JSON Schema of the language, for editors
     Schema,
 }
@@ -62,6 +66,13 @@ pub(super) struct ServeArgs {
     /// Take the first catalogue even if it removes much, or what is firing
     #[arg(long)]
     pub(super) accept_removals: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct ConfigArgs {
+    /// The settings [default: `$ALLSWELL_CONFIG`, else `allswell.yaml`]
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
 }
 
 /// Which daemon is asked, and as whom.

@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::cli::args::Remote;
 use crate::cli::complain;
 use crate::cli::exit::Exit;
-use crate::http::{Answer, NoAnswer, Peer};
+use crate::http::{Answer, Auth, NoAnswer, Peer, Tls};
 use crate::secret::Reference;
 
 /// Where a daemon listens unless somebody says otherwise.
@@ -40,7 +40,9 @@ impl Daemon {
             }
             None => ambient("ALLSWELL_TOKEN"),
         };
-        let peer = Peer::new(url.as_deref().unwrap_or(HERE), token, remote.cacert.as_deref());
+        let tls = Tls { authority: remote.cacert.clone(), identity: None };
+        let auth = token.map_or(Auth::Nobody, Auth::Bearer);
+        let peer = Peer::new(url.as_deref().unwrap_or(HERE), auth, &tls, None);
         let peer = peer.map_err(|error| told(error.to_string(), Exit::Invalid))?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|e| told(format!("cannot start: {e}"), Exit::Io))?;

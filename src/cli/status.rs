@@ -86,6 +86,13 @@ fn report(status: &Value, checks: &[Value], all: bool) -> String {
             let _ = writeln!(out, "SOURCE {name} fails since {since}, and is probed: {why}");
         }
     }
+    for path in status["alert_paths"].as_array().into_iter().flatten() {
+        if !path["broken_since"].is_null() {
+            let (name, since) = (text(path, "alertmanager"), text(path, "broken_since"));
+            let why = text(path, "why");
+            let _ = writeln!(out, "ALERTS DO NOT GET THROUGH {name} since {since}: {why}");
+        }
+    }
     let count = |state: &str| checks.iter().filter(|check| text(check, "state") == state).count();
     let words = ["confirmed", "violated", "unconfirmed", "new", "paused"];
     let counts: Vec<String> = words

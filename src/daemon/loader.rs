@@ -1,12 +1,13 @@
 //! Loading catalogues: at start, on SIGHUP, when files change, and when an operator asks by HTTP. All
 //! of it is read before the engine hears of it.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::Signal;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -41,6 +42,7 @@ pub(super) struct Loader {
     watched: Vec<PathBuf>,
     /// The settings with which the daemon started, and whether people were told that others wait.
     started: Settings,
+    labels: watch::Sender<BTreeMap<String, String>>,
     told_to_restart: bool,
     seen: u64,
     /// When the same files are loaded again, because what went wrong may pass.
@@ -77,6 +79,7 @@ impl Loader {
             queries,
             watched,
             started: settings.clone(),
+            labels: watch::channel(settings.notices.labels.clone()).0,
             told_to_restart: false,
             seen: 0,
             again_at: None,
@@ -86,6 +89,11 @@ impl Loader {
     /// What catalogues are read with, and who is asked.
     pub(super) fn current(&self) -> (Arc<Reading>, Arc<Watched>) {
         (Arc::clone(&self.reading), Arc::clone(&self.queries))
+    }
+
+    /// The installation's labels, as they are read.
+    pub(super) fn labels(&self) -> watch::Receiver<BTreeMap<String, String>> {
+        self.labels.subscribe()
     }
 
     /// Has the same files loaded again soon.
@@ -108,8 +116,8 @@ impl Loader {
         let same = settings.opens_the_same(&self.started);
         if !same && !self.told_to_restart {
             tracing::warn!(
-                "`ledger`, `web` or `grace` of the settings changed: they are read at the start only, \
-                 so start the daemon anew"
+                "settings other than `checks`, `sources` and `labels` changed: they are read at the start \
+                 only, so start the daemon anew"
             );
         }
         self.told_to_restart = !same;
@@ -123,6 +131,7 @@ impl Loader {
         let changed = sources.len() != self.sources.len()
             || sources.iter().zip(&self.sources).any(|((_, a), (_, b))| !Arc::ptr_eq(a, b));
         self.reading = Arc::new(reading(&settings, &self.zones));
+        self.labels.send_replace(settings.notices.labels.clone());
         if changed {
             self.queries = Arc::new(watched(&sources, &self.zones));
             self.sources = sources;
@@ -196,7 +205,7 @@ impl Loader {
                     loaded.generation,
                     loaded.checks,
                     if self.told_to_restart {
-                        "; `ledger`, `web` or `grace` changed too, and wait for a new start"
+                        "; settings changed that wait for a new start"
                     } else {
                         ""
                     }
@@ -217,6 +226,7 @@ fn reading(settings: &Settings, zones: &Arc<Zones>) -> Reading {
     Reading {
         engines: settings.engines(),
         without_instants: settings.without_instants(),
+        labels: settings.notices.labels.clone(),
         zones: Arc::clone(zones),
     }
 }

@@ -1,7 +1,10 @@
 //! The log: what changed, for people. Secrets and values of rows never reach it.
 
+use chrono::{DateTime, Utc};
+use tokio::sync::watch;
 use tracing_subscriber::fmt;
 
+use crate::alertmanager::Health;
 use crate::domain::check::Check;
 use crate::domain::life::Said;
 use crate::domain::standing::{Alarm, Notice};
@@ -15,9 +18,12 @@ pub fn begin() {
     drop(log.with_max_level(tracing::Level::INFO).try_init());
 }
 
-/// Standings that change, written to the log.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Log;
+/// Standings that change, written to the log; and whether everybody knows what ended.
+#[derive(Debug, Clone)]
+pub(super) struct Log {
+    /// The Alertmanagers.
+    pub(super) alertmanagers: Vec<watch::Receiver<Health>>,
+}
 
 impl Notices for Log {
     fn tell(&mut self, check: &Check, series: &SeriesRecord, notice: Notice) {
@@ -41,5 +47,9 @@ impl Notices for Log {
         } else {
             tracing::info!(check = %id, tz, %owner, %severity, "{what}: resolved");
         }
+    }
+
+    fn unsettled(&self) -> Option<DateTime<Utc>> {
+        self.alertmanagers.iter().filter_map(|health| health.borrow().unsettled).min()
     }
 }

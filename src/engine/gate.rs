@@ -2,12 +2,14 @@
 //! alone for a while. No source's gate knows of another's.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
 use crate::domain::breaker::Breaker;
 use crate::domain::budget::Budget;
 use crate::domain::verdict::Cause;
+use crate::engine::snapshot::TOOK_BOUNDS_SECS;
 use crate::ledger::Candidate;
 
 /// How many rows wait in memory; the others wait in the ledger.
@@ -32,6 +34,10 @@ pub struct Gate {
     pub trouble: Option<String>,
     /// How many attempts ended.
     pub attempts: u64,
+    /// How long they asked it, summed up.
+    pub took: Duration,
+    /// How many asked it no longer than each of the bounds that are shown.
+    pub took_buckets: [u64; TOOK_BOUNDS_SECS.len()],
     queue: BTreeSet<Candidate>,
     /// Whether the ledger had more than it gave.
     more: bool,
@@ -49,9 +55,21 @@ impl Gate {
             unconfirmed: BTreeMap::new(),
             trouble: None,
             attempts: 0,
+            took: Duration::ZERO,
+            took_buckets: [0; TOOK_BOUNDS_SECS.len()],
             queue: BTreeSet::new(),
             more: false,
             refilled_at: None,
+        }
+    }
+
+    /// Takes note of an attempt that ended.
+    pub fn ended(&mut self, took: Duration) {
+        self.running = self.running.saturating_sub(1);
+        self.attempts += 1;
+        self.took += took;
+        for (bucket, bound) in self.took_buckets.iter_mut().zip(TOOK_BOUNDS_SECS) {
+            *bucket += u64::from(took.as_secs_f64() <= bound);
         }
     }
 

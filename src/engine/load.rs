@@ -1,6 +1,7 @@
 //! Loading a catalogue: all of it is read first; what it removes is weighed; then it is made the
 //! active one for every replica, or nothing changes.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -19,6 +20,8 @@ pub struct Reading {
     pub engines: Engines,
     /// Those of which it is not known how they store instants.
     pub without_instants: Vec<SourceName>,
+    /// The installation's labels, on each notice.
+    pub labels: BTreeMap<String, String>,
     /// The rules of zones.
     pub zones: Arc<Zones>,
 }
@@ -29,7 +32,7 @@ impl Reading {
     /// # Errors
     /// All its faults.
     pub fn parse(&self, texts: &[Text]) -> Result<Catalogue, Vec<Fault>> {
-        let Self { engines, without_instants, zones } = self;
+        let Self { engines, without_instants, zones, .. } = self;
         manifest::parse(texts, World { engines, without_instants, zones })
     }
 

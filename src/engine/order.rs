@@ -6,7 +6,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::domain::succession::Removals;
 use crate::engine::load::{Loaded, NotLoaded, Reading};
-use crate::ledger::{Selected, Trouble, Waiver};
+use crate::ledger::{Returned, Selected, Trouble, Waiver};
 use crate::manifest::Text;
 
 /// How many orders wait at once.
@@ -24,6 +24,8 @@ pub enum Order<Q> {
     Unreadable(String, oneshot::Sender<()>),
     /// Try rows again.
     Rerun(Selected, String, oneshot::Sender<Touched>),
+    /// Take note that what was sent to an Alertmanager came back.
+    Returned(Returned, oneshot::Sender<Result<(), Trouble>>),
     /// Vouch for rows.
     Waive(Selected, Waiver, oneshot::Sender<Touched>),
 }
@@ -95,6 +97,14 @@ impl<Q> Orders<Q> {
     /// Where the engine takes no orders.
     pub async fn waive(&self, selected: Selected, waiver: Waiver) -> Result<Touched, NotTaken> {
         self.give(|reply| Order::Waive(selected, waiver, reply)).await
+    }
+
+    /// Takes note that what was sent to an Alertmanager came back.
+    ///
+    /// # Errors
+    /// Where the engine takes no orders.
+    pub async fn returned(&self, returned: Returned) -> Result<Result<(), Trouble>, NotTaken> {
+        self.give(|reply| Order::Returned(returned, reply)).await
     }
 
     async fn give<T>(

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::check::Check;
@@ -48,6 +49,9 @@ pub trait Queries: Send + Sync + 'static {
 pub trait Notices: Send + 'static {
     /// Takes note of a standing that changed, with what the ledger says of the series.
     fn tell(&mut self, check: &Check, series: &SeriesRecord, notice: Notice);
+
+    /// The earliest end of an alert of which not everybody outside knows.
+    fn unsettled(&self) -> Option<DateTime<Utc>>;
 }
 
 /// The watched databases themselves.

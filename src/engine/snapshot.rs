@@ -12,7 +12,7 @@ use crate::domain::name::SourceName;
 use crate::domain::series::Zone;
 use crate::domain::standing::Lease;
 use crate::domain::verdict::Cause;
-use crate::ledger::SeriesRecord;
+use crate::ledger::{AlertRow, Returned, SeriesRecord};
 
 /// How old a picture may be before it says nothing any more.
 pub const FRESH: std::time::Duration = std::time::Duration::from_secs(10);
@@ -49,6 +49,10 @@ pub struct SourceHealth {
     pub trouble: Option<String>,
     /// How many attempts ended.
     pub attempts: u64,
+    /// How long they asked it, summed up.
+    pub took: std::time::Duration,
+    /// How many asked it no longer than each of [`TOOK_BOUNDS_SECS`].
+    pub took_buckets: [u64; TOOK_BOUNDS_SECS.len()],
     /// Attempts that said nothing, by cause.
     pub unconfirmed: BTreeMap<Cause, u64>,
 }
@@ -115,6 +119,9 @@ pub struct Counts {
 /// The bounds of [`Counts::lag_buckets`], in milliseconds.
 pub const LAG_BOUNDS_MS: [u64; 8] = [10, 50, 100, 250, 500, 1_000, 5_000, 30_000];
 
+/// The bounds of how long attempts ask a source, in seconds.
+pub const TOOK_BOUNDS_SECS: [f64; 9] = [0.005, 0.025, 0.1, 0.5, 1.0, 5.0, 15.0, 30.0, 60.0];
+
 /// The engine at one moment.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
@@ -130,12 +137,18 @@ pub struct Snapshot {
     pub last_load: LastLoad,
     /// Why this replica does not look, where it does not.
     pub idle: Option<String>,
+    /// The release of the zone rules that are used here.
+    pub tz_release: String,
     /// Whether it was told to stop.
     pub stopping: bool,
     /// The sources.
     pub sources: BTreeMap<SourceName, SourceHealth>,
     /// Every series, in the order of the store.
     pub series: Vec<Arc<SeriesHealth>>,
+    /// The alerts that are written down: those that stand, and those that ended a while ago.
+    pub alerts: Arc<Vec<AlertRow>>,
+    /// When the ways to the Alertmanagers were proved last.
+    pub returned: Arc<Vec<Returned>>,
     /// Counts since the start.
     pub counts: Counts,
 }
@@ -165,9 +178,12 @@ impl Snapshot {
             generation: None,
             last_load: LastLoad::Never,
             idle: Some("it has not begun".into()),
+            tz_release: String::new(),
             stopping: false,
             sources: BTreeMap::new(),
             series: Vec::new(),
+            alerts: Arc::default(),
+            returned: Arc::default(),
             counts: Counts::default(),
         }
     }

@@ -4,6 +4,7 @@
 //! row the ledger's rules say. Each turn is one transaction; what it could not write it writes in the
 //! next one.
 
+mod alerts;
 mod catalogue;
 mod outcome;
 mod picture;
@@ -29,6 +30,7 @@ use crate::engine::ports::{Notices, Queries};
 use crate::engine::roster::Roster;
 use crate::engine::snapshot::{Counts, GenerationHealth, LastLoad, LedgerHealth, Snapshot};
 use crate::engine::under_way::UnderWay;
+use crate::engine::watch::alerts::Alerts;
 use crate::ledger::{
     Candidate, Ended, Happened, Hold, Listing, Offer, Promise, RowKey, Store, Work,
 };
@@ -95,6 +97,7 @@ pub struct Engine<Q: Queries, N: Notices> {
     /// The series whose old rows were folded last, and where there is more of it.
     tidied: (i64, Option<DateTime<Utc>>),
     newest_rules: Option<String>,
+    alerts: Alerts,
     /// Whether standings may have changed without anybody being told.
     tell_anew: bool,
     /// Whether time ran out for more rows than one turn takes.
@@ -145,6 +148,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             sync_at: started + SYNC_EACH,
             tidied: (0, None),
             newest_rules: None,
+            alerts: Alerts::new(started),
             tell_anew: false,
             more_lapses: false,
             unreadable: None,

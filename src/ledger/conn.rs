@@ -296,7 +296,8 @@ impl Conn {
     pub(super) async fn now(&mut self, host: DateTime<Utc>) -> Result<DateTime<Utc>, Trouble> {
         const NOW: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
         match self {
-            Self::Sqlite(_) => Ok(host),
+            // As exact as it is stored: what is read again is what was written.
+            Self::Sqlite(_) => Ok(instant(micros(host))),
             Self::Postgres(_) => match self.first(NOW, Vec::new()).await? {
                 Some(row) => row.at(0),
                 None => Err(Trouble::odd("the store has no clock")),

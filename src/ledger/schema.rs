@@ -8,7 +8,7 @@ use crate::ledger::Trouble;
 use crate::ledger::conn::{Conn, args};
 
 /// The version that this program writes.
-pub const VERSION: i64 = 1;
+pub const VERSION: i64 = 2;
 /// The oldest version that may go on beside it.
 const OLDEST: i64 = 1;
 
@@ -79,6 +79,16 @@ macro_rules! first {
     };
 }
 
+/// What is told outside, and what an alert tells of a series.
+const SECOND: &str = "CREATE TABLE IF NOT EXISTS alerts (fingerprint TEXT NOT NULL, \
+    labels TEXT NOT NULL, series BIGINT NOT NULL, alarm TEXT NOT NULL, starts_at BIGINT NOT NULL, \
+    ended_at BIGINT, PRIMARY KEY (fingerprint, starts_at));\n\
+    CREATE TABLE IF NOT EXISTS watchdogs (alertmanager TEXT PRIMARY KEY, sent_at BIGINT NOT NULL, \
+    received_at BIGINT NOT NULL);\n\
+    ALTER TABLE series ADD COLUMN newest_violated TEXT NOT NULL DEFAULT '';\n\
+    ALTER TABLE series ADD COLUMN newest_unconfirmed TEXT NOT NULL DEFAULT '';\n\
+    ALTER TABLE series ADD COLUMN by_offset TEXT NOT NULL DEFAULT '';\n";
+
 /// Brings the store to this version; one migration at a time, each whole or not at all.
 pub(super) async fn migrate(conn: &mut Conn) -> Result<(), Trouble> {
     const META: &str =
@@ -105,6 +115,9 @@ pub(super) async fn migrate(conn: &mut Conn) -> Result<(), Trouble> {
     check(found)?;
     if found.is_none_or(|(version, _)| version < 1) {
         conn.batch(if conn.is_server() { POSTGRES } else { SQLITE }).await?;
+    }
+    if found.is_none_or(|(version, _)| version < 2) {
+        conn.batch(SECOND).await?;
     }
     if found.is_none_or(|(version, _)| version < VERSION) {
         put(conn, "version", &VERSION.to_string()).await?;

@@ -2,10 +2,13 @@
 //!
 //! Decided in `domain` from the rows that still matter; one confirmed row stands for all that do not.
 
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use crate::domain::alert::cut;
 use crate::domain::life::{Kind, Row, Ruling, Said};
 use crate::domain::name::CheckId;
 use crate::domain::standing::{Alarm, Lease, Notice, Standing, Standings, bad, lease};
@@ -18,11 +21,15 @@ macro_rules! series_columns {
         "id, check_id, tz, role, tz_release, since, watermark, retired_at, violated_since, \
          unconfirmed_since, lease_until, confirmed_at, open_violated, open_unconfirmed, waived, \
          last_at, last_said, last_cause, last_evidence, last_bad_rows, last_took_us, last_note, \
-         confirmed_total, violated_total, unconfirmed_total"
+         confirmed_total, violated_total, unconfirmed_total, newest_violated, newest_unconfirmed, \
+         by_offset"
     };
 }
 pub(super) use series_columns;
 
+/// How many open rows an alert names, and how long it is about each, in bytes.
+const NEWEST: usize = 5;
+const WORDS_MAX: usize = 500;
 /// The most rows of one series that are weighed at once. Where there are more, nothing is resolved.
 const WEIGHED: i64 = 5_000;
 /// Of slots the newest matter, and the oldest: no more in a row are counted than this.
@@ -63,6 +70,9 @@ impl SeriesRecord {
             waived: record.count(14)?,
             last,
             totals: [record.count(22)?, record.count(23)?, record.count(24)?],
+            newest_violated: lines(record.text(25)?),
+            newest_unconfirmed: lines(record.text(26)?),
+            by_offset: record.text(27)?.lines().filter_map(read_offset).collect(),
         })
     }
 
@@ -71,6 +81,58 @@ impl SeriesRecord {
         const FIND: &str = concat!("SELECT ", series_columns!(), " FROM series WHERE id = $1");
         conn.first(FIND, args![id]).await?.as_ref().map(Self::read).transpose()
     }
+}
+
+fn lines(text: &str) -> Vec<String> {
+    text.lines().map(str::to_owned).collect()
+}
+
+fn read_offset(line: &str) -> Option<(i32, u64, u64)> {
+    let mut words = line.split(' ');
+    let mut next = || words.next();
+    Some((next()?.parse().ok()?, next()?.parse().ok()?, next()?.parse().ok()?))
+}
+
+/// A row in words: the civil date that it is called by, its offset, and what was found.
+fn in_words(entry: &Entry) -> String {
+    let secs = entry.utc_offset;
+    let local = entry.row.start + chrono::TimeDelta::seconds(i64::from(secs));
+    let mut words = match entry.row.kind {
+        Kind::Window => {
+            let day = entry.row.end - entry.row.start >= chrono::TimeDelta::hours(20);
+            let civil = if day { local.format("%Y-%m-%d") } else { local.format("%Y-%m-%d %H:%M") };
+            format!("{civil} (UTC{:+03}:{:02})", secs / 3_600, secs.abs() % 3_600 / 60)
+        }
+        Kind::Slot => format!("{}", entry.row.start.format("%Y-%m-%dT%H:%M:%SZ")),
+    };
+    let cause = entry.row.recorded().and_then(|recorded| cause_of(recorded.said));
+    if let Some(cause) = cause {
+        let _ = write!(words, " {cause}");
+    }
+    if let Some(note) = &entry.note {
+        let note: String = note.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let _ = write!(words, ": {note}");
+    }
+    cut(&words, WORDS_MAX)
+}
+
+/// What an alert tells of a series' open rows, and where on the map of offsets they are.
+fn describe(record: &mut SeriesRecord, entries: &[Entry], now: DateTime<Utc>) {
+    let of = |alarm| -> Vec<String> {
+        let open = entries.iter().rev().filter(|entry| is_open(&entry.row, now) == Some(alarm));
+        open.take(NEWEST).map(in_words).collect()
+    };
+    record.newest_violated = of(Alarm::Violated);
+    record.newest_unconfirmed = of(Alarm::Unconfirmed);
+    let mut by_offset: BTreeMap<i32, (u64, u64)> = BTreeMap::new();
+    for entry in entries.iter().filter(|entry| entry.row.kind == Kind::Window) {
+        match is_open(&entry.row, now) {
+            Some(Alarm::Violated) => by_offset.entry(entry.utc_offset).or_default().0 += 1,
+            Some(Alarm::Unconfirmed) => by_offset.entry(entry.utc_offset).or_default().1 += 1,
+            None => {}
+        }
+    }
+    record.by_offset = by_offset.into_iter().map(|(offset, (v, u))| (offset, v, u)).collect();
 }
 
 /// Takes note of an attempt at a series.
@@ -224,14 +286,15 @@ pub(super) async fn weigh(
         (Lease::Until(until), Some(reproof)) => Lease::Until(until.min(reproof)),
         (lease, _) => lease,
     };
+    describe(&mut record, &entries, now);
     write(conn, &record, now).await?;
     Ok(Some(record))
 }
 
 async fn write(conn: &mut Conn, record: &SeriesRecord, now: DateTime<Utc>) -> Result<(), Trouble> {
     const WRITE: &str = "UPDATE series SET violated_since = $1, unconfirmed_since = $2, \
-        lease_until = $3, open_violated = $4, open_unconfirmed = $5, waived = $6, changed_at = $7 \
-        WHERE id = $8";
+        lease_until = $3, open_violated = $4, open_unconfirmed = $5, waived = $6, changed_at = $7, \
+        newest_violated = $8, newest_unconfirmed = $9, by_offset = $10 WHERE id = $11";
     let since = |standing| match standing {
         Standing::Calm => None,
         Standing::Firing { since } => Some(since),
@@ -240,6 +303,8 @@ async fn write(conn: &mut Conn, record: &SeriesRecord, now: DateTime<Utc>) -> Re
         Lease::Never => None,
         Lease::Until(until) => Some(until),
     };
+    let by_offset: Vec<String> =
+        record.by_offset.iter().map(|(offset, v, u)| format!("{offset} {v} {u}")).collect();
     let args = args![
         since(record.standings.violated),
         since(record.standings.unconfirmed),
@@ -248,6 +313,9 @@ async fn write(conn: &mut Conn, record: &SeriesRecord, now: DateTime<Utc>) -> Re
         stored(record.open_unconfirmed),
         stored(record.waived),
         now,
+        record.newest_violated.join("\n"),
+        record.newest_unconfirmed.join("\n"),
+        by_offset.join("\n"),
         record.id,
     ];
     conn.run(WRITE, args).await.map(drop)

@@ -99,7 +99,11 @@ impl Grace {
     }
 }
 
-fn within(text: &str, shortest: Duration, longest: Duration) -> Result<Duration, String> {
+pub(super) fn within(
+    text: &str,
+    shortest: Duration,
+    longest: Duration,
+) -> Result<Duration, String> {
     let duration = duration::parse(text)?;
     if duration < shortest || duration > longest {
         let (from, to) = (duration::show(shortest), duration::show(longest));

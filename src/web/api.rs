@@ -204,6 +204,7 @@ pub(super) async fn status(State(shared): Here) -> Json {
             })),
             "last_load": load_json(&picture.last_load),
             "sources": sources,
+            "alert_paths": crate::web::health::paths(&shared, &picture),
             "summary": summary,
         }),
     )

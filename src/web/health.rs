@@ -8,10 +8,11 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use crate::domain::check::Severity;
+use crate::engine::alert_path::Path;
 use crate::engine::snapshot::{SeriesHealth, Snapshot};
-use crate::web::Here;
 use crate::web::api::{Filter, instant, named};
 use crate::web::problem::{Json, Problem};
+use crate::web::{Here, Shared};
 
 /// What there is, for somebody who came by browser or curl.
 pub(super) async fn index() -> &'static str {
@@ -51,7 +52,8 @@ pub(super) async fn allswell(
     let picture = shared.picture();
     if let Some(why) = picture.blind() {
         let answer = json!({"format": 1, "well": false, "as_of": instant(picture.as_of),
-            "blind": why, "series": 0, "unwell": [], "paused": [], "waived": []});
+            "blind": why, "series": 0, "unwell": [], "paused": [], "waived": [],
+            "alert_paths": paths(&shared, &picture)});
         return Ok(Json(StatusCode::SERVICE_UNAVAILABLE, answer));
     }
     let any_severity = filter.check.is_some();
@@ -69,10 +71,31 @@ pub(super) async fn allswell(
         };
         return Err(Problem::new(StatusCode::NOT_FOUND, detail));
     }
-    let answer = verdict(&picture, &selected);
+    let mut answer = verdict(&picture, &selected);
+    let ways = paths(&shared, &picture);
+    // Where alerts do not get through, nobody would hear that it is not well.
+    let broken = ways.iter().any(|way| !way["broken_since"].is_null());
+    answer["well"] = json!(answer["well"] == Value::Bool(true) && !broken);
+    answer["alert_paths"] = Value::Array(ways);
     let well = answer["well"] == Value::Bool(true);
     let status = if well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     Ok(Json(status, answer))
+}
+
+/// The ways out, and whether they are proved.
+pub(super) fn paths(shared: &Shared, picture: &Snapshot) -> Vec<Value> {
+    let way = |path: Path| {
+        json!({
+            "alertmanager": path.health.name,
+            "version": path.health.version,
+            "reached_at": path.health.reached_at.map(instant),
+            "proved_at": path.proof.map(|(_, received_at)| instant(received_at)),
+            "roundtrip_ms": path.proof.map(|(sent, received)| (received - sent).num_milliseconds()),
+            "broken_since": path.broken.as_ref().map(|(since, _)| instant(*since)),
+            "why": path.broken.map(|(_, why)| why).or(path.health.why),
+        })
+    };
+    shared.door.paths.at(picture, picture.now()).into_iter().map(way).collect()
 }
 
 fn verdict(picture: &Snapshot, selected: &[&Arc<SeriesHealth>]) -> Value {

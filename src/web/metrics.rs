@@ -1,23 +1,33 @@
 //! The daemon's own health for Prometheus: instants rather than ages, counts since the start.
 
+mod outward;
+mod series;
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
-use prometheus::proto::{Bucket, Histogram, Metric, MetricFamily, MetricType};
+use prometheus::proto::{Bucket, Histogram, LabelPair, Metric, MetricFamily, MetricType};
 use prometheus::{
     Encoder, Gauge, GaugeVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
 use crate::domain::breaker::Breaker;
-use crate::engine::snapshot::{Counts, LAG_BOUNDS_MS, LastLoad, LedgerHealth, Snapshot};
+use crate::domain::name::CheckId;
+use crate::engine::alert_path::Paths;
+use crate::engine::snapshot::{
+    Counts, LAG_BOUNDS_MS, LastLoad, LedgerHealth, Snapshot, TOOK_BOUNDS_SECS,
+};
 use crate::web::Here;
 use crate::web::problem::Problem;
 
 /// Answers a scrape.
 pub(super) async fn metrics(State(shared): Here) -> Response {
     let picture = shared.picture();
-    match text(&picture) {
+    match text(&picture, &shared.door.paths) {
         Ok(text) => {
             let kind = "text/plain; version=0.0.4; charset=utf-8";
             ([(header::CONTENT_TYPE, kind)], text).into_response()
@@ -34,7 +44,7 @@ fn seconds(at: DateTime<Utc>) -> f64 {
 }
 
 /// Writes the picture in Prometheus' text form.
-fn text(picture: &Snapshot) -> Result<String, prometheus::Error> {
+fn text(picture: &Snapshot, paths: &Paths) -> Result<String, prometheus::Error> {
     let registry = Registry::new_custom(Some("allswell".into()), None)?;
     let gauge = |name: &str, help: &str, value: f64| -> Result<(), prometheus::Error> {
         let gauge = Gauge::new(name, help)?;
@@ -64,19 +74,61 @@ fn text(picture: &Snapshot) -> Result<String, prometheus::Error> {
     gauge("ledger_up", "Whether the ledger can be written.", yes(up))?;
     let series = || picture.series.iter().filter(|series| !series.is_over());
     let count = |count: usize| u32::try_from(count).map_or(f64::MAX, f64::from);
-    let checks = picture.generation.as_ref().map_or(0, |generation| generation.checks);
-    gauge("checks_loaded", "Checks of the generation that runs here.", count(checks))?;
+    let declared = picture.generation.as_ref().map_or(0, |generation| generation.checks);
+    gauge("checks_declared", "Checks of the catalogue that runs here.", count(declared))?;
+    let checks = Checks::of(picture);
+    gauge("checks_loaded", "Checks of which something is watched.", count(checks.loaded))?;
+    gauge("checks_scheduled", "Checks that are due some time.", count(checks.scheduled))?;
+    let help = "Checks all of whose series are inside their lease of health.";
+    gauge("checks_confirmed", help, count(checks.confirmed))?;
     gauge("series", "Series that are watched.", count(series().count()))?;
     let healthy = series().filter(|series| picture.is_healthy(series)).count();
     gauge("series_healthy", "Series whose proofs speak for them now.", count(healthy))?;
+    let tz = GaugeVec::new(Opts::new("tzdata_info", "The rules of time zones."), &["release"])?;
+    tz.with_label_values(&[picture.tz_release.as_str()]).set(1.0);
+    registry.register(Box::new(tz))?;
+    outward::register(picture, paths, &registry)?;
     loads(picture, &gauge)?;
     counts(&picture.counts, &registry, &counter)?;
     sources(picture, &registry)?;
     let mut families = registry.gather();
     families.push(lag(&picture.counts));
-    let mut text = Vec::new();
-    TextEncoder::new().encode(&families, &mut text)?;
-    String::from_utf8(text).map_err(|_| prometheus::Error::Msg("metrics are not UTF-8".into()))
+    families.extend(durations(picture));
+    let mut own = Vec::new();
+    TextEncoder::new().encode(&families, &mut own)?;
+    let mut text = String::from_utf8(own)
+        .map_err(|_| prometheus::Error::Msg("metrics are not UTF-8".into()))?;
+    series::write(&mut text, picture);
+    let lines = text.lines().filter(|line| !line.starts_with('#')).count() + 1;
+    let name = "allswell_metrics_exposed";
+    let _ = writeln!(
+        text,
+        "# HELP {name} Samples on this page, this one included.\n# TYPE {name} gauge\n{name} {lines}"
+    );
+    Ok(text)
+}
+
+/// How many checks come how far.
+struct Checks {
+    loaded: usize,
+    scheduled: usize,
+    confirmed: usize,
+}
+
+impl Checks {
+    fn of(picture: &Snapshot) -> Self {
+        let mut checks: BTreeMap<&CheckId, (bool, bool)> = BTreeMap::new();
+        for series in picture.series.iter().filter(|series| !series.is_over()) {
+            let check = checks.entry(&series.check.id).or_insert((false, true));
+            check.0 |= series.next_due.is_some();
+            check.1 &= picture.is_healthy(series);
+        }
+        Self {
+            loaded: checks.len(),
+            scheduled: checks.values().filter(|(scheduled, _)| *scheduled).count(),
+            confirmed: checks.values().filter(|(_, confirmed)| *confirmed).count(),
+        }
+    }
 }
 
 fn loads(
@@ -118,6 +170,7 @@ fn sources(picture: &Snapshot, registry: &Registry) -> Result<(), prometheus::Er
     let gauges = |name: &str, help: &str| IntGaugeVec::new(Opts::new(name, help), &["source"]);
     let up = gauges("source_up", "Whether the source is not left alone for failing.")?;
     let running = gauges("source_running", "Attempts that are under way.")?;
+    let places = gauges("source_connections", "Attempts that it takes at once, at most.")?;
     let waiting = gauges("source_waiting", "Rows that wait for a place, in memory.")?;
     let open = gauges("source_breaker_state", "0 where attempts are let through, 1 where not.")?;
     let help = "Attempts that said nothing about the data, by cause.";
@@ -130,15 +183,52 @@ fn sources(picture: &Snapshot, registry: &Registry) -> Result<(), prometheus::Er
         up.with_label_values(&name).set(i64::from(closed));
         open.with_label_values(&name).set(i64::from(!closed));
         running.with_label_values(&name).set(of(source.running));
+        places.with_label_values(&name).set(of(source.places));
         waiting.with_label_values(&name).set(of(source.waiting));
         for (cause, count) in &source.unconfirmed {
             causes.with_label_values(&[name[0], cause.as_str()]).inc_by(*count);
         }
     }
-    for gauge in [up, running, waiting, open] {
+    for gauge in [up, running, places, waiting, open] {
         registry.register(Box::new(gauge))?;
     }
     registry.register(Box::new(causes))
+}
+
+/// How long attempts asked each source.
+fn durations(picture: &Snapshot) -> Option<MetricFamily> {
+    let metrics: Vec<Metric> = picture
+        .sources
+        .iter()
+        .map(|(name, source)| {
+            let mut histogram = Histogram::default();
+            histogram.set_sample_count(source.attempts);
+            histogram.set_sample_sum(source.took.as_secs_f64());
+            let buckets = TOOK_BOUNDS_SECS.iter().zip(source.took_buckets).map(|(bound, count)| {
+                let mut bucket = Bucket::default();
+                bucket.set_upper_bound(*bound);
+                bucket.set_cumulative_count(count);
+                bucket
+            });
+            histogram.set_bucket(buckets.collect());
+            let mut label = LabelPair::default();
+            label.set_name("source".into());
+            label.set_value(name.to_string());
+            let mut metric = Metric::default();
+            metric.set_label(vec![label]);
+            metric.set_histogram(histogram);
+            metric
+        })
+        .collect();
+    if metrics.is_empty() {
+        return None;
+    }
+    let mut family = MetricFamily::default();
+    family.set_name("allswell_source_query_duration_seconds".into());
+    family.set_help("How long attempts asked the source.".into());
+    family.set_field_type(MetricType::HISTOGRAM);
+    family.set_metric(metrics);
+    Some(family)
 }
 
 /// How late first attempts began.

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use allswell::http::Peer;
+use allswell::http::{Auth, Peer, Tls};
 use secrecy::SecretString;
 use serde_json::json;
 
@@ -258,14 +258,16 @@ fn over_tls_the_certificate_is_verified_by_the_verbs() {
     let url = format!("https://{}", daemon.address);
     let authority = site.path().join("ca.pem");
     runtime.block_on(async {
-        let token = || Some(SecretString::from(TOKEN));
-        let known = Peer::new(&url, token(), Some(&authority)).unwrap();
+        let token = || Auth::Bearer(SecretString::from(TOKEN));
+        let tls = Tls { authority: Some(authority), identity: None };
+        let known = Peer::new(&url, token(), &tls, None).unwrap();
         assert_eq!(known.get("/api/v1/status", &[]).await.unwrap().0, 200);
         let (status, body) = known.post("/api/v1/rerun", &json!({"check": "it"})).await.unwrap();
         assert_eq!(status, 200, "{body}");
-        let stranger = Peer::new(&url, token(), None).unwrap();
+        let stranger = Peer::new(&url, token(), &Tls::default(), None).unwrap();
         assert!(stranger.get("/api/v1/status", &[]).await.is_err());
-        let plain = Peer::new(&url.replace("https", "http"), token(), None).unwrap();
+        let url = url.replace("https", "http");
+        let plain = Peer::new(&url, token(), &Tls::default(), None).unwrap();
         assert!(plain.get("/api/v1/status", &[]).await.is_err());
     });
 }

@@ -133,6 +133,10 @@ impl Notices for Told {
         let tz = series.tz.as_deref().unwrap_or("");
         self.0.lock().unwrap().push(format!("{} {tz} {notice:?}", check.id));
     }
+
+    fn unsettled(&self) -> Option<DateTime<Utc>> {
+        None
+    }
 }
 
 pub(crate) fn reading() -> Arc<Reading> {
@@ -146,6 +150,7 @@ pub(crate) fn reading_by(zones: Zones) -> Arc<Reading> {
             .map(|name| (SourceName::parse(name).unwrap(), Dialect::Sqlite))
             .into(),
         without_instants: Vec::new(),
+        labels: std::collections::BTreeMap::new(),
         zones: Arc::new(zones),
     })
 }

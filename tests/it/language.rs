@@ -201,7 +201,27 @@ fn settings_are_as_strict_and_repeat_nothing_of_the_file() {
         ("web: {public_url: 'ftp://hunter2'}\nsources: {db: {url: 'sqlite:x.db'}}", "https://"),
         ("web: {lifecycle: hunter2}\nsources: {db: {url: 'sqlite:x.db'}}", "`true` or `false`"),
         ("grace: 2d\nsources: {db: {url: 'sqlite:x.db'}}", "0ms to 10m"),
-        ("heartbeat: {url: hunter2}\nsources: {db: {url: 'sqlite:x.db'}}", "not known here"),
+        ("heartbeat: {url: hunter2}\nsources: {db: {url: 'sqlite:x.db'}}", "https:// address"),
+        (
+            "hartbeat: {url: hunter2}\nsources: {db: {url: 'sqlite:x.db'}}",
+            "did you mean `heartbeat`",
+        ),
+        (
+            "alertmanagers: [{url: 'http://u:hunter2@h'}]\nsources: {db: {url: 'sqlite:x.db'}}",
+            "`user` and `password` beside it",
+        ),
+        (
+            "alertmanagers: [{url: 'http://h', user: a}]\nsources: {db: {url: 'sqlite:x.db'}}",
+            "go together",
+        ),
+        (
+            "webhooks: [{url: 'http://h', token: hunter2}]\nsources: {db: {url: 'sqlite:x.db'}}",
+            "as a reference",
+        ),
+        ("watchdog: {every: 1s}\nsources: {db: {url: 'sqlite:x.db'}}", "`token` is missing"),
+        ("watchdog: {token: '${env:X}'}\nsources: {db: {url: 'sqlite:x.db'}}", "none is named"),
+        ("notices: {resend: 0s}\nsources: {db: {url: 'sqlite:x.db'}}", "1s to 15m"),
+        ("labels: {alertname: x}\nsources: {db: {url: 'sqlite:x.db'}}", "sets this label itself"),
     ];
     for (text, wanted) in cases {
         let text = Text { file: "allswell.yaml".into(), text: text.into() };

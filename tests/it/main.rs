@@ -7,6 +7,7 @@
     reason = "a test fails by panicking, prepares databases with SQL of its own, and shows counts"
 )]
 
+mod alerting;
 mod dice;
 mod hand;
 mod lab;
@@ -29,6 +30,7 @@ mod language;
 mod ledger;
 mod life;
 mod new_rules;
+mod notices;
 mod reload;
 mod silent_green;
 mod store_gone;

@@ -9,7 +9,7 @@ const FLOORS: [&[&str]; 10] = [
     &["bounded"],
     &["clock", "zones", "secret", "dsn", "http"],
     &["dial"],
-    &["manifest", "source", "ledger"],
+    &["manifest", "source", "ledger", "alertmanager", "webhook", "heartbeat"],
     &["engine"],
     &["web"],
     &["settings"],

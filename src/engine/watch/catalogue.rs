@@ -45,6 +45,10 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
                 let touched = self.waive(&selected, &waiver).await;
                 self.answer(reply, touched);
             }
+            Order::Returned(returned, reply) => {
+                let taken = self.take_returned(returned).await;
+                self.answer(reply, taken);
+            }
         }
     }
 
@@ -61,6 +65,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
     /// # Errors
     /// Where the store failed.
     pub async fn resume(&mut self) -> Result<(), Trouble> {
+        self.resume_alerts().await?;
         if let Some(active) = self.store.active().await? {
             self.adopt(active).await?;
         }
@@ -212,6 +217,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
     /// Asks these databases from now on.
     fn queries(&mut self, reading: &Arc<crate::engine::load::Reading>, queries: &Arc<Q>) {
         self.reading = Arc::clone(reading);
+        self.alerts.changed = true;
         self.unreadable = None;
         self.under_way.queries = Arc::clone(queries);
         let now = self.now();
@@ -230,6 +236,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         let active = self.store.active().await?.filter(|active| active.id == id);
         let now = self.now();
         let Self { reading, .. } = self;
+        self.alerts.changed = true;
         self.roster = Roster::new(catalogue, &reading.engines, records, &reading.zones, now);
         self.generation = active.map(|active| GenerationHealth {
             id,
@@ -340,6 +347,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         for record in turned.series {
             self.roster.admit(record, &self.reading.zones, now);
         }
+        self.alerts.changed |= !turned.told.is_empty();
         for told in &turned.told {
             if let Some(member) = self.roster.get(told.series) {
                 self.notices.tell(&member.series.check, &member.record, told.notice);

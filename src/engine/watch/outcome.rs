@@ -64,8 +64,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         for source in sources {
             let is_blamed = Some(source) == blamed;
             if let Some(gate) = self.gates.get_mut(source) {
-                gate.running = gate.running.saturating_sub(1);
-                gate.attempts += 1;
+                gate.ended(attempted.took);
                 gate.budget.earn();
                 if let Some(doubt) = doubt.filter(|_| is_blamed) {
                     *gate.unconfirmed.entry(doubt.cause).or_default() += 1;
@@ -179,6 +178,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         for record in turned.series {
             self.roster.admit(record, &self.reading.zones, now);
         }
+        self.alerts.changed |= !turned.told.is_empty();
         for told in &turned.told {
             if let Some(member) = self.roster.get(told.series) {
                 self.notices.tell(&member.series.check, &member.record, told.notice);

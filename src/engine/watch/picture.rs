@@ -55,6 +55,8 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
                 waiting: gate.waiting(),
                 trouble: gate.trouble.clone(),
                 attempts: gate.attempts,
+                took: gate.took,
+                took_buckets: gate.took_buckets,
                 unconfirmed: gate.unconfirmed.clone(),
             };
             (name.clone(), health)
@@ -66,9 +68,12 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             generation: self.generation.clone(),
             last_load: self.last_load.clone(),
             idle: self.old_rules(),
+            tz_release: self.reading.tz_release(),
             stopping: self.stopping,
             sources: sources.collect(),
             series,
+            alerts: Arc::clone(&self.alerts.rows),
+            returned: Arc::clone(&self.alerts.returned),
             counts: self.counts,
         };
         self.pictures.send_replace(Arc::new(snapshot));

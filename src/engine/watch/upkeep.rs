@@ -22,13 +22,19 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         if self.tell_anew {
             self.tell_anew = self.tell_what_stands().await.is_err();
         }
+        self.settle_alerts().await;
         if self.store.is_shared() && now >= self.sync_at {
             self.sync_at = now + SYNC_EACH;
+            match self.store.returned().await {
+                Ok(returned) => self.alerts.returned = Arc::new(returned),
+                Err(trouble) => tracing::warn!(%trouble, "proofs of the alert path were not read"),
+            }
             match self.store.changed_since(self.now() - SYNC_BACK).await {
                 Ok(records) => {
                     for record in records {
                         let known = self.roster.get(record.id).map(|member| &*member.record);
                         if known != Some(&record) {
+                            self.alerts.changed = true;
                             self.roster.admit(record, &self.reading.zones, self.now());
                         }
                     }
@@ -53,6 +59,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             }
             self.roster.admit(record, &self.reading.zones, now);
         }
+        self.alerts.changed = true;
         Ok(())
     }
 

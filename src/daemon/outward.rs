@@ -1,0 +1,127 @@
+//! Everybody who is told: opened at the start, run beside the engine, and told the last word at the end.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::alertmanager::Alertmanager;
+use crate::clock::Clock;
+use crate::daemon::notifier::Notifier;
+use crate::domain::outbox::Wanted;
+use crate::engine::alert_path::Paths;
+use crate::engine::snapshot::Snapshot;
+use crate::heartbeat::Heartbeat;
+use crate::http::Peer;
+use crate::settings::{PeerEntry, Settings};
+use crate::web::watchdog::Nonces;
+use crate::webhook::Webhook;
+
+/// Everybody who is told.
+pub(super) struct Outward {
+    pub(super) paths: Paths,
+    pub(super) nonces: Option<Nonces>,
+    every: Duration,
+    alertmanagers: Vec<Alertmanager>,
+    webhooks: Vec<Webhook>,
+    heartbeat: Option<Heartbeat>,
+    clock: Clock,
+}
+
+fn open(entry: &PeerEntry) -> Result<Peer, String> {
+    let (address, auth) = entry.open()?;
+    let peer = Peer::new(&address, auth, &entry.tls, Some(entry.timeout));
+    peer.map_err(|error| format!("`{}`: {error}", entry.name))
+}
+
+impl Outward {
+    /// Prepares to tell everybody whom the settings name.
+    ///
+    /// # Errors
+    /// Where a secret, an address or a certificate is not there.
+    pub(super) fn open(settings: &Settings, clock: &Clock) -> Result<Self, String> {
+        let entry = &settings.notices;
+        let (mut alertmanagers, mut healths) = (Vec::new(), Vec::new());
+        for peer in &entry.alertmanagers {
+            let (alertmanager, health) =
+                Alertmanager::new(open(peer)?, entry.rhythm, clock.clone());
+            alertmanagers.push(alertmanager);
+            healths.push(health);
+        }
+        let (mut webhooks, mut receivers) = (Vec::new(), Vec::new());
+        for peer in &entry.webhooks {
+            let (webhook, health) = Webhook::new(peer.name.clone(), open(peer)?, clock.clone());
+            webhooks.push(webhook);
+            receivers.push(health);
+        }
+        let (mut heartbeat, mut seen) = (None, None);
+        if let Some(entry) = &entry.heartbeat {
+            let (beats, health) = Heartbeat::new(open(&entry.peer)?, entry.every, clock.clone());
+            (heartbeat, seen) = (Some(beats), Some(health));
+        }
+        let mut nonces = None;
+        if let Some(watchdog) = &entry.watchdog {
+            let token = watchdog.token.read().map_err(|e| format!("`token` of `watchdog`: {e}"))?;
+            nonces = Some(Nonces::new(token));
+        }
+        let paths = Paths {
+            alertmanagers: healths,
+            webhooks: receivers,
+            proved_within: entry.watchdog.as_ref().map(|watchdog| watchdog.within),
+            heartbeat: seen,
+            since: clock.now(),
+        };
+        let every = entry.watchdog.as_ref().map_or(Duration::from_secs(60), |w| w.every);
+        let clock = clock.clone();
+        Ok(Self { paths, nonces, every, alertmanagers, webhooks, heartbeat, clock })
+    }
+
+    /// Tells everybody until it is told to stop.
+    pub(super) fn run(
+        self,
+        pictures: watch::Receiver<Arc<Snapshot>>,
+        labels: watch::Receiver<BTreeMap<String, String>>,
+        public_url: Option<String>,
+        stop: CancellationToken,
+    ) -> impl Future<Output = ()> + Send {
+        let Self { paths, nonces, every, alertmanagers, webhooks, heartbeat, clock } = self;
+        let mut receivers = Vec::new();
+        let mut told: Vec<watch::Receiver<Arc<Vec<Wanted>>>> = Vec::new();
+        let names = paths.alertmanagers.iter().map(|health| Some(health.borrow().name.clone()));
+        for name in names.chain(webhooks.iter().map(|_| None)) {
+            let (sender, receiver) = watch::channel(Arc::default());
+            receivers.push((name, sender));
+            told.push(receiver);
+        }
+        let (seen, ways) = (pictures.clone(), paths.clone());
+        let proofs = nonces.map(|nonces| (nonces, every));
+        let notifier = Notifier::new(pictures, paths, clock, labels, public_url, receivers, proofs);
+        async move {
+            let mut parts = JoinSet::new();
+            let mut told = told.into_iter();
+            // They are stopped when the last word is said.
+            let said = CancellationToken::new();
+            for (alertmanager, wanted) in alertmanagers.into_iter().zip(told.by_ref()) {
+                parts.spawn(alertmanager.run(wanted, said.clone()));
+            }
+            for (webhook, wanted) in webhooks.into_iter().zip(told) {
+                parts.spawn(webhook.run(wanted, said.clone()));
+            }
+            if let Some(heartbeat) = heartbeat {
+                let earned = move || ways.earned(&seen.borrow());
+                parts.spawn(heartbeat.run(earned, said.clone()));
+            }
+            // A part that ends by itself ends the others: whoever runs us hears of it.
+            tokio::select! {
+                () = notifier.run(stop.clone()) => {}
+                Some(_) = parts.join_next() => {}
+            }
+            said.cancel();
+            while parts.join_next().await.is_some() {}
+        }
+    }
+}

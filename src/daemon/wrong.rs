@@ -1,0 +1,108 @@
+//! What is wrong with the daemon itself, its sources, and its ways out.
+
+use chrono::{DateTime, Utc};
+
+use crate::domain::breaker::Breaker;
+use crate::engine::alert_path::Paths;
+use crate::engine::snapshot::{FRESH, LastLoad, LedgerHealth, Snapshot};
+
+/// Something that is wrong with the daemon.
+pub(super) struct Wrong {
+    pub(super) name: &'static str,
+    pub(super) severity: &'static str,
+    pub(super) summary: &'static str,
+    pub(super) why: String,
+    pub(super) about: Option<(&'static str, String)>,
+    pub(super) since: Option<DateTime<Utc>>,
+}
+
+impl Wrong {
+    fn critical(name: &'static str, summary: &'static str, why: String) -> Self {
+        Self { name, severity: "critical", summary, why, about: None, since: None }
+    }
+
+    fn warning(name: &'static str, summary: &'static str, why: String) -> Self {
+        Self { severity: "warning", ..Self::critical(name, summary, why) }
+    }
+}
+
+/// Everything that is wrong by now.
+pub(super) fn wrong(picture: &Snapshot, paths: &Paths, now: DateTime<Utc>) -> Vec<Wrong> {
+    let mut wrong = inside(picture);
+    for path in paths.at(picture, now) {
+        let Some((since, why)) = path.broken else { continue };
+        wrong.push(Wrong {
+            since: Some(since),
+            about: Some(("alertmanager", path.health.name.clone())),
+            ..Wrong::critical(
+                "AllswellAlertPathBroken",
+                "alerts do not get through an Alertmanager, or nothing proves that they do",
+                why,
+            )
+        });
+    }
+    if let Some(heartbeat) = &paths.heartbeat {
+        let health = heartbeat.borrow().clone();
+        if let Some(since) = health.failing_since {
+            wrong.push(Wrong {
+                since: Some(since),
+                ..Wrong::warning(
+                    "AllswellHeartbeatFails",
+                    "the heartbeat does not get through",
+                    health.why.unwrap_or_default(),
+                )
+            });
+        }
+    }
+    wrong
+}
+
+/// What is wrong with the engine, the ledger, the catalogue and the sources.
+fn inside(picture: &Snapshot) -> Vec<Wrong> {
+    let mut wrong = Vec::new();
+    if picture.taken.elapsed() > FRESH {
+        wrong.push(Wrong::critical(
+            "AllswellStuck",
+            "allswell does not move: nothing is looked at",
+            format!(
+                "the engine has not answered for {} s",
+                picture.taken.elapsed().as_secs() / 10 * 10
+            ),
+        ));
+    }
+    if let LedgerHealth::Down { why, since } = &picture.ledger {
+        wrong.push(Wrong {
+                since: Some(*since),
+                ..Wrong::critical(
+                    "AllswellLedgerDown",
+                    "allswell cannot write its ledger: nothing is proved, and nothing is called healthy",
+                    why.clone(),
+                )
+            });
+    }
+    if let LastLoad::Bad { why, .. } = &picture.last_load {
+        wrong.push(Wrong::warning(
+            "AllswellCatalogueRefused",
+            "the last catalogue was not taken: the one before goes on",
+            why.clone(),
+        ));
+    }
+    if let Some(why) = &picture.idle {
+        let summary = "allswell does not look at anything";
+        wrong.push(Wrong::critical("AllswellIdle", summary, why.clone()));
+    }
+    for (name, source) in &picture.sources {
+        let Breaker::Open { since, .. } = &source.breaker else { continue };
+        let why = source.trouble.clone().unwrap_or_default();
+        wrong.push(Wrong {
+            since: Some(*since),
+            about: Some(("source", name.to_string())),
+            ..Wrong::critical(
+                "AllswellSourceDown",
+                "a source does not answer: nothing is known of its data",
+                why,
+            )
+        });
+    }
+    wrong
+}

@@ -1,0 +1,216 @@
+//! An alert as it stands outside: whom it is about, and what a person needs to know at night.
+//!
+//! Its labels are its name: two alerts with the same labels are one. What is told of it may change
+//! as often as anybody learns more.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+
+use crate::domain::check::{Check, Severity};
+use crate::domain::standing::Alarm;
+
+/// How much is told of one alert at most, in bytes: receivers cut or refuse what is longer
+/// (`facts/alerting.md` 2.1).
+const TOLD_MAX: usize = 4 * 1024;
+/// How long one line of it may be, in bytes.
+const LINE_MAX: usize = 600;
+
+/// The labels of an alert: none is empty, because an empty label is no label.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Labels(BTreeMap<String, String>);
+
+impl Labels {
+    /// Takes labels; those without a value are left out, and of two with one name the later one holds.
+    pub fn new(labels: impl IntoIterator<Item = (String, String)>) -> Self {
+        Self(labels.into_iter().filter(|(_, value)| !value.is_empty()).collect())
+    }
+
+    /// All of them, by name.
+    pub fn all(&self) -> &BTreeMap<String, String> {
+        &self.0
+    }
+
+    /// One of them; nothing where it is not there.
+    pub fn get(&self, name: &str) -> &str {
+        self.0.get(name).map_or("", String::as_str)
+    }
+
+    /// What Alertmanager calls an alert with these labels: FNV-1a over names and values, each with a
+    /// byte 0xFF after it (`facts/alerting.md` 2.1).
+    pub fn fingerprint(&self) -> Fingerprint {
+        const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
+        const PRIME: u64 = 0x0000_0100_0000_01b3;
+        let end = [0xff];
+        let parts = self.0.iter().flat_map(|(name, value)| [name.as_str(), value.as_str()]);
+        let bytes = parts.flat_map(|part| part.bytes().chain(end));
+        Fingerprint(bytes.fold(OFFSET, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(PRIME)))
+    }
+}
+
+/// What an alert is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Fingerprint(u64);
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+/// An alert that stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Alert {
+    /// Whom it is about.
+    pub labels: Labels,
+    /// What is told of it.
+    pub annotations: BTreeMap<String, String>,
+    /// Since when it stands: the same after any restart.
+    pub starts_at: DateTime<Utc>,
+    /// Where there is more to see.
+    pub link: Option<String>,
+}
+
+impl Alarm {
+    /// What its alert is called.
+    pub fn alertname(self) -> &'static str {
+        match self {
+            Self::Violated => "AllswellViolated",
+            Self::Unconfirmed => "AllswellUnconfirmed",
+        }
+    }
+
+    /// How bad it is for a check.
+    pub fn severity(self, check: &Check) -> Severity {
+        match self {
+            Self::Violated => check.severity,
+            Self::Unconfirmed => check.alert.unconfirmed.unwrap_or(check.severity),
+        }
+    }
+}
+
+/// The labels of the alert about a series. `more` are those of the installation; neither they nor the
+/// team's own change what the alert is about.
+pub fn labels(
+    check: &Check,
+    tz: Option<&str>,
+    alarm: Alarm,
+    more: &BTreeMap<String, String>,
+) -> Labels {
+    let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+    let teams = check.labels.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let other = check.sources().into_iter().find(|source| **source != check.source);
+    let ours = [
+        ("alertname", alarm.alertname()),
+        ("check", check.id.as_str()),
+        ("tz", tz.unwrap_or("")),
+        ("owner", check.owner.as_str()),
+        ("severity", alarm.severity(check).as_str()),
+        ("source", check.source.as_str()),
+        ("other_source", other.map_or("", |source| source.as_str())),
+    ];
+    let more = more.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    Labels::new(more.chain(teams).chain(ours).map(owned))
+}
+
+/// What is known of a series, as far as an alert tells it.
+#[derive(Debug, Clone, Copy)]
+pub struct Known<'a> {
+    /// Since when it stands.
+    pub since: DateTime<Utc>,
+    /// How many of its windows are bad in this way.
+    pub open: u64,
+    /// The newest of them, in words.
+    pub newest: &'a [String],
+    /// What the last attempt said.
+    pub last: Option<&'a str>,
+    /// Until when its proofs speak for it.
+    pub confirmed_until: Option<DateTime<Utc>>,
+}
+
+/// What is told of a series that is not well.
+pub fn annotations(
+    check: &Check,
+    tz: Option<&str>,
+    alarm: Alarm,
+    known: &Known<'_>,
+) -> BTreeMap<String, String> {
+    let Known { since, open, newest, last, confirmed_until } = *known;
+    let at = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Secs, true);
+    let what = if check.window.is_some() { "window" } else { "look" };
+    let s = if open == 1 { "" } else { "s" };
+    let zone = tz.map(|tz| format!(" in {tz}")).unwrap_or_default();
+    let summary = match alarm {
+        Alarm::Violated => format!("{}{zone}: {open} {what}{s} violated", check.id),
+        Alarm::Unconfirmed => {
+            format!("{}{zone}: {open} {what}{s} not proved in time", check.id)
+        }
+    };
+    let mut lines = vec![check.why.trim().to_owned()];
+    lines.push(match alarm {
+        Alarm::Violated => "The data is wrong. Open, newest first:".to_owned(),
+        Alarm::Unconfirmed => {
+            "Nothing is known of the data, and it should be. Open, newest first:".to_owned()
+        }
+    });
+    lines.extend(newest.iter().map(|line| format!("- {line}")));
+    let shown = u64::try_from(newest.len()).unwrap_or(u64::MAX);
+    if open > shown {
+        lines.push(format!("- and {} more", open - shown));
+    }
+    if let Some(last) = last.filter(|_| newest.is_empty()) {
+        lines.push(format!("Last: {last}"));
+    }
+    lines.push(format!("Since {}.", at(since)));
+    lines.push(match confirmed_until {
+        Some(until) => format!("Proofs speak for it until {}.", at(until)),
+        None => "It was never confirmed.".to_owned(),
+    });
+    let mut told = BTreeMap::from([
+        ("summary".to_owned(), cut(&summary, LINE_MAX)),
+        ("since".to_owned(), at(since)),
+        ("windows_open".to_owned(), open.to_string()),
+    ]);
+    if let Some(runbook) = &check.runbook {
+        told.insert("runbook_url".to_owned(), cut(runbook, LINE_MAX));
+    }
+    let used: usize = told.iter().map(|(name, value)| name.len() + value.len()).sum();
+    let lines: Vec<String> = lines.iter().map(|line| cut(line, LINE_MAX)).collect();
+    told.insert("description".to_owned(), cut(&lines.join("\n"), TOLD_MAX - used - 16));
+    told
+}
+
+/// The text, or as much of it as has room.
+pub fn cut(text: &str, most: usize) -> String {
+    if text.len() <= most {
+        return text.to_owned();
+    }
+    let end = text.floor_char_boundary(most.saturating_sub('…'.len_utf8()));
+    format!("{}…", &text[..end])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn labels(pairs: &[(&str, &str)]) -> Labels {
+        Labels::new(pairs.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())))
+    }
+
+    #[test]
+    fn fingerprints_are_those_of_alertmanager() {
+        // From a payload of Alertmanager 0.25.
+        let bad_time = labels(&[("alertname", "BadTime")]);
+        assert_eq!(bad_time.fingerprint().to_string(), "b1600c1a7cfeee9c");
+        assert_eq!(labels(&[("alertname", "BadTime"), ("tz", "")]), bad_time);
+    }
+
+    #[test]
+    fn what_is_told_is_cut_between_characters() {
+        assert_eq!(cut("Zürich", 6), "Z…");
+        assert_eq!(cut("Zürich", 7), "Zürich");
+        assert_eq!(cut("Zürich", 5), "Z…");
+        assert_eq!(cut("Zürich", 1), "…");
+    }
+}

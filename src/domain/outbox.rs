@@ -1,0 +1,222 @@
+//! What one receiver of alerts has to be told: the latest state of each alert, never a queue.
+//!
+//! Nothing is dropped for being old, and memory is bounded by the alerts that there are. Whatever is
+//! not acknowledged is due again; whatever is, after `resend`. An alert that ended is told as ended
+//! until the receiver knows, and for a while after; not before it could be seen to stand, because a
+//! receiver that waits for others of a group would never tell anybody (`facts/alerting.md` 2.1, 2.3).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::domain::alert::{Alert, Fingerprint};
+
+/// How long an end is repeated.
+pub const ENDS_REPEATED: TimeDelta = TimeDelta::minutes(15);
+
+/// When alerts are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rhythm {
+    /// How often an alert that stands is told again.
+    pub resend: TimeDelta,
+    /// How long a receiver knows an alert before it is told that it ended.
+    pub hold: TimeDelta,
+    /// How long an alert stands where nobody tells it again.
+    pub lasts: TimeDelta,
+}
+
+/// An alert that is to stand, or that ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// The alert.
+    pub alert: Arc<Alert>,
+    /// When it ended, where it did.
+    pub ended_at: Option<DateTime<Utc>>,
+    /// How long it stands where nobody tells it again; as long as all others where nothing is said.
+    pub lasts: Option<TimeDelta>,
+}
+
+/// An alert on its way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parcel {
+    /// Its name.
+    pub fingerprint: Fingerprint,
+    /// The alert.
+    pub alert: Arc<Alert>,
+    /// When it ends, or ended.
+    pub ends_at: DateTime<Utc>,
+    /// Whether it stands.
+    pub stands: bool,
+    /// Which state of it that is.
+    version: u64,
+}
+
+#[derive(Debug, Clone)]
+struct Slot {
+    wanted: Wanted,
+    /// Rises with each change.
+    version: u64,
+    /// The state that was acknowledged last.
+    known: u64,
+    /// Since when the receiver knows that it stands.
+    stood_since: Option<DateTime<Utc>>,
+    /// When it was acknowledged last.
+    told_at: Option<DateTime<Utc>>,
+    /// Why it is not sent, where the receiver refuses it.
+    refused: Option<u64>,
+}
+
+/// What one receiver has to be told.
+#[derive(Debug, Clone, Default)]
+pub struct Outbox {
+    slots: BTreeMap<Fingerprint, Slot>,
+}
+
+impl Outbox {
+    /// Takes over what is to stand, and what ended. What stood and is not mentioned any more ended now.
+    pub fn want(&mut self, all: &[Wanted], now: DateTime<Utc>) {
+        let mut mentioned: BTreeMap<Fingerprint, &Wanted> = BTreeMap::new();
+        for wanted in all {
+            let name = wanted.alert.labels.fingerprint();
+            // What stands goes before what ended with the same labels.
+            let other = mentioned.get(&name).is_some_and(|known| known.ended_at.is_none());
+            if !other {
+                mentioned.insert(name, wanted);
+            }
+        }
+        for (name, wanted) in &mentioned {
+            match self.slots.get_mut(name) {
+                Some(slot) if slot.wanted == **wanted => {}
+                Some(slot) => {
+                    let begins_anew = slot.wanted.ended_at.is_some() && wanted.ended_at.is_none();
+                    if begins_anew {
+                        slot.stood_since = None;
+                    }
+                    slot.wanted = (*wanted).clone();
+                    slot.version += 1;
+                }
+                None => {
+                    let slot = Slot {
+                        wanted: (*wanted).clone(),
+                        version: 1,
+                        known: 0,
+                        // Of what ended before we came somebody else told that it stood.
+                        stood_since: wanted.ended_at.map(|_| DateTime::UNIX_EPOCH),
+                        told_at: None,
+                        refused: None,
+                    };
+                    self.slots.insert(*name, slot);
+                }
+            }
+        }
+        for (name, slot) in &mut self.slots {
+            if slot.wanted.ended_at.is_none() && !mentioned.contains_key(name) {
+                slot.wanted.ended_at = Some(now);
+                slot.version += 1;
+            }
+        }
+        self.slots.retain(|name, slot| {
+            let over = slot.wanted.ended_at.is_some_and(|at| at + ENDS_REPEATED < now);
+            let settled = slot.known == slot.version || slot.refused == Some(slot.version);
+            mentioned.contains_key(name) || !over || !settled
+        });
+    }
+
+    /// What is due by now, at most so many.
+    pub fn due(&self, rhythm: &Rhythm, now: DateTime<Utc>, most: usize) -> Vec<Parcel> {
+        let due = self.slots.iter().filter(|(_, slot)| slot.due_at(rhythm, now) <= now);
+        due.take(most).map(|(name, slot)| slot.parcel(*name, rhythm, now)).collect()
+    }
+
+    /// When something is due next; nothing where there is nothing to tell.
+    pub fn wake_at(&self, rhythm: &Rhythm, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        self.slots.values().map(|slot| slot.due_at(rhythm, now)).min()
+    }
+
+    /// Takes note that the receiver took these.
+    pub fn accepted(&mut self, parcels: &[Parcel], now: DateTime<Utc>) {
+        for parcel in parcels {
+            let Some(slot) = self.slots.get_mut(&parcel.fingerprint) else { continue };
+            slot.told_at = Some(now);
+            slot.known = slot.known.max(parcel.version);
+            slot.refused = None;
+            if parcel.stands {
+                slot.stood_since.get_or_insert(now);
+            }
+        }
+    }
+
+    /// Takes note that the receiver refuses one: it is sent again when something of it changes, and
+    /// now and then.
+    pub fn refused(&mut self, parcel: &Parcel, now: DateTime<Utc>) {
+        if let Some(slot) = self.slots.get_mut(&parcel.fingerprint) {
+            slot.refused = Some(parcel.version);
+            slot.told_at = Some(now);
+        }
+    }
+
+    /// The receiver forgot everything, because it was started anew: all of it is due.
+    pub fn forgotten(&mut self) {
+        for slot in self.slots.values_mut() {
+            slot.told_at = None;
+            slot.known = 0;
+            slot.refused = None;
+        }
+    }
+
+    /// The earliest end that the receiver does not know of.
+    pub fn unsettled(&self) -> Option<DateTime<Utc>> {
+        let unknown = self
+            .slots
+            .values()
+            .filter(|slot| slot.known != slot.version && slot.refused != Some(slot.version));
+        unknown.filter_map(|slot| slot.wanted.ended_at).min()
+    }
+
+    /// How many alerts stand, and how many of those the receiver does not know, or refuses.
+    pub fn counts(&self) -> (usize, usize, usize) {
+        let standing = || self.slots.values().filter(|slot| slot.wanted.ended_at.is_none());
+        let unknown = standing().filter(|slot| slot.stood_since.is_none()).count();
+        let refused = self.slots.values().filter(|slot| slot.refused.is_some()).count();
+        (standing().count(), unknown, refused)
+    }
+}
+
+impl Slot {
+    /// Whether it is told as standing: also for a while after it ended, so that it can be seen.
+    fn stands(&self, rhythm: &Rhythm, now: DateTime<Utc>) -> bool {
+        if self.wanted.ended_at.is_none() {
+            return true;
+        }
+        self.stood_since.is_none_or(|since| now < since + rhythm.hold)
+    }
+
+    fn due_at(&self, rhythm: &Rhythm, now: DateTime<Utc>) -> DateTime<Utc> {
+        let Some(told_at) = self.told_at else { return DateTime::UNIX_EPOCH };
+        let again = told_at + rhythm.resend;
+        if self.refused == Some(self.version) || self.known == self.version {
+            return again;
+        }
+        // It ended, and cannot be told so yet.
+        if self.wanted.ended_at.is_some() && self.stands(rhythm, now) {
+            let over = self.stood_since.map(|since| since + rhythm.hold);
+            return over.map_or(DateTime::UNIX_EPOCH, |over| over.min(again));
+        }
+        DateTime::UNIX_EPOCH
+    }
+
+    fn parcel(&self, fingerprint: Fingerprint, rhythm: &Rhythm, now: DateTime<Utc>) -> Parcel {
+        let stands = self.stands(rhythm, now);
+        let lasts = self.wanted.lasts.unwrap_or(rhythm.lasts);
+        let ends_at = match self.wanted.ended_at {
+            // The end is past by the receiver's clock too.
+            Some(at) if !stands => at.min(now),
+            Some(_) | None => now + lasts,
+        };
+        // What is told as standing, though it ended, is not the last word.
+        let early = stands && self.wanted.ended_at.is_some();
+        let version = if early { self.version - 1 } else { self.version };
+        Parcel { fingerprint, alert: Arc::clone(&self.wanted.alert), ends_at, stands, version }
+    }
+}

@@ -1,0 +1,264 @@
+//! What Prometheus hears of each series: instants rather than ages, written straight from the picture.
+//!
+//! No value of a row and no text of an error is a label. A series is there as long as its check is. While
+//! nobody can see or write anything down, no proof speaks for longer than until then.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use chrono::{DateTime, Utc};
+
+use crate::domain::standing::Lease;
+use crate::engine::snapshot::{SeriesHealth, Snapshot};
+
+/// The states of a series.
+const STATES: [&str; 5] = ["confirmed", "violated", "unconfirmed", "new", "paused"];
+
+/// A metric of each series: its name, kind and help, and how it is written.
+struct Family {
+    name: &'static str,
+    kind: &'static str,
+    help: &'static str,
+    write: fn(&mut Out<'_>, &Shown<'_>),
+}
+
+/// A series, with its labels as they are written.
+struct Shown<'a> {
+    series: &'a SeriesHealth,
+    labels: String,
+    state: &'static str,
+    /// Until when its proofs speak for it, as far as anybody sees.
+    until: DateTime<Utc>,
+}
+
+/// The text of one family, while it is written.
+struct Out<'a> {
+    text: &'a mut String,
+    name: &'static str,
+}
+
+impl Out<'_> {
+    fn sample(&mut self, labels: &str, more: &str, value: impl std::fmt::Display) {
+        let comma = if more.is_empty() { "" } else { "," };
+        let _ = writeln!(self.text, "{}{{{labels}{comma}{more}}} {value}", self.name);
+    }
+}
+
+/// A number of seconds, with milliseconds.
+fn seconds(at: DateTime<Utc>) -> String {
+    let millis = at.timestamp_millis();
+    format!("{}.{:03}", millis.div_euclid(1_000), millis.rem_euclid(1_000))
+}
+
+fn maybe(out: &mut Out<'_>, shown: &Shown<'_>, at: Option<DateTime<Utc>>) {
+    if let Some(at) = at {
+        out.sample(&shown.labels, "", seconds(at));
+    }
+}
+
+const FAMILIES: [Family; 13] = [
+    Family {
+        name: "allswell_check_info",
+        kind: "gauge",
+        help: "A check: who answers, how bad a violation is, which database it asks.",
+        write: |out, shown| {
+            let check = &shown.series.check;
+            let more = format!(
+                "owner=\"{}\",severity=\"{}\",source=\"{}\",runbook=\"{}\"",
+                escaped(check.owner.as_str()),
+                check.severity,
+                check.source,
+                escaped(check.runbook.as_deref().unwrap_or(""))
+            );
+            out.sample(&shown.labels, &more, 1);
+        },
+    },
+    Family {
+        name: "allswell_check_confirmed_timestamp_seconds",
+        kind: "gauge",
+        help: "When a window or look of the series was confirmed last.",
+        write: |out, shown| maybe(out, shown, shown.series.record.confirmed_at),
+    },
+    Family {
+        name: "allswell_check_confirmed_until_timestamp_seconds",
+        kind: "gauge",
+        help: "Until when the proofs speak for the series: it is healthy while this is ahead of time(); 0 where it was never confirmed.",
+        write: |out, shown| out.sample(&shown.labels, "", seconds(shown.until)),
+    },
+    Family {
+        name: "allswell_check_state",
+        kind: "gauge",
+        help: "How the series is: 1 for one of five states, 0 for the others.",
+        write: |out, shown| {
+            for state in STATES {
+                let is = u8::from(state == shown.state);
+                out.sample(&shown.labels, &format!("state=\"{state}\""), is);
+            }
+        },
+    },
+    Family {
+        name: "allswell_check_windows_open",
+        kind: "gauge",
+        help: "Windows and looks that are violated, or not proved in time, and not waived.",
+        write: |out, shown| {
+            let record = &shown.series.record;
+            out.sample(&shown.labels, "verdict=\"violated\"", record.open_violated);
+            out.sample(&shown.labels, "verdict=\"unconfirmed\"", record.open_unconfirmed);
+        },
+    },
+    Family {
+        name: "allswell_check_windows_waived",
+        kind: "gauge",
+        help: "Windows and looks for which somebody vouches.",
+        write: |out, shown| out.sample(&shown.labels, "", shown.series.record.waived),
+    },
+    Family {
+        name: "allswell_check_evidence_rows",
+        kind: "gauge",
+        help: "How much the last attempt looked at.",
+        write: |out, shown| {
+            let last = shown.series.record.last.as_ref();
+            if let Some(evidence) = last.and_then(|last| last.evidence) {
+                out.sample(&shown.labels, "", evidence);
+            }
+        },
+    },
+    Family {
+        name: "allswell_check_violating_rows",
+        kind: "gauge",
+        help: "On how many rows the last attempt found something wrong, at least; absent where it said nothing.",
+        write: |out, shown| {
+            let last = shown.series.record.last.as_ref();
+            if let Some(rows) = last.and_then(|last| last.bad_rows) {
+                out.sample(&shown.labels, "", rows);
+            }
+        },
+    },
+    Family {
+        name: "allswell_check_last_attempt_timestamp_seconds",
+        kind: "gauge",
+        help: "When the last attempt ended.",
+        write: |out, shown| maybe(out, shown, shown.series.record.last.as_ref().map(|l| l.at)),
+    },
+    Family {
+        name: "allswell_check_last_duration_seconds",
+        kind: "gauge",
+        help: "How long the last attempt asked its sources.",
+        write: |out, shown| {
+            if let Some(last) = &shown.series.record.last {
+                out.sample(&shown.labels, "", last.took.as_secs_f64());
+            }
+        },
+    },
+    Family {
+        name: "allswell_check_attempts_total",
+        kind: "counter",
+        help: "Attempts, by what they said; counted in the ledger, so that a restart resets nothing.",
+        write: |out, shown| {
+            let words = ["confirmed", "violated", "unconfirmed"];
+            for (word, count) in words.iter().zip(shown.series.record.totals) {
+                out.sample(&shown.labels, &format!("verdict=\"{word}\""), count);
+            }
+        },
+    },
+    Family {
+        name: "allswell_check_next_due_timestamp_seconds",
+        kind: "gauge",
+        help: "When the series is due next.",
+        write: |out, shown| maybe(out, shown, shown.series.next_due),
+    },
+    Family {
+        name: "allswell_check_deadline_timestamp_seconds",
+        kind: "gauge",
+        help: "By when the next result is to be there.",
+        write: |out, shown| maybe(out, shown, Some(shown.series.next_deadline)),
+    },
+];
+
+/// Writes what is known of each series.
+pub(super) fn write(text: &mut String, picture: &Snapshot) {
+    let blind = picture.blind().is_some();
+    let show = |series| shown(picture, series, blind);
+    let all: Vec<Shown<'_>> =
+        picture.series.iter().filter(|s| !s.is_over()).map(|s| show(s)).collect();
+    for Family { name, kind, help, write } in FAMILIES {
+        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+        let mut out = Out { text: &mut *text, name };
+        for shown in &all {
+            write(&mut out, shown);
+        }
+    }
+    by_offset(text, picture);
+}
+
+fn shown<'a>(picture: &Snapshot, series: &'a SeriesHealth, blind: bool) -> Shown<'a> {
+    let record = &series.record;
+    let labels = match &record.tz {
+        Some(tz) => format!("check=\"{}\",tz=\"{}\"", series.check.id, escaped(tz)),
+        None => format!("check=\"{}\",tz=\"\"", series.check.id),
+    };
+    let until = match record.lease {
+        Lease::Never => DateTime::UNIX_EPOCH,
+        Lease::Until(until) if blind || !picture.is_healthy(series) => until.min(picture.as_of),
+        Lease::Until(until) => until,
+    };
+    Shown { series, labels, state: picture.state(series), until }
+}
+
+/// Where on the map of offsets windows are open.
+fn by_offset(text: &mut String, picture: &Snapshot) {
+    const NAME: &str = "allswell_offset_windows_open";
+    let mut open: BTreeMap<(&str, i32), (u64, u64)> = BTreeMap::new();
+    for series in picture.series.iter().filter(|series| !series.is_over()) {
+        for (offset, violated, unconfirmed) in &series.record.by_offset {
+            let count = open.entry((series.check.id.as_str(), *offset)).or_default();
+            count.0 += violated;
+            count.1 += unconfirmed;
+        }
+    }
+    let help = "Windows that are open, by the offset from UTC with which they begin.";
+    let _ = writeln!(text, "# HELP {NAME} {help}\n# TYPE {NAME} gauge");
+    for ((check, offset), (violated, unconfirmed)) in open {
+        let offset = in_hours(offset);
+        for (word, count) in [("violated", violated), ("unconfirmed", unconfirmed)] {
+            let _ = writeln!(
+                text,
+                "{NAME}{{check=\"{check}\",utc_offset=\"{offset}\",verdict=\"{word}\"}} {count}"
+            );
+        }
+    }
+}
+
+/// An offset as people write it: `-05:00`.
+fn in_hours(secs: i32) -> String {
+    let sign = if secs < 0 { '-' } else { '+' };
+    let (hours, minutes) = (secs.abs() / 3_600, secs.abs() % 3_600 / 60);
+    format!("{sign}{hours:02}:{minutes:02}")
+}
+
+/// A label's value as the text form has it.
+pub(super) fn escaped(value: &str) -> String {
+    let mut text = String::with_capacity(value.len());
+    for c in value.chars() {
+        match c {
+            '\\' => text.push_str("\\\\"),
+            '"' => text.push_str("\\\""),
+            '\n' => text.push_str("\\n"),
+            c => text.push(c),
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn offsets_and_values_are_written_as_people_and_prometheus_read_them() {
+        assert_eq!(in_hours(-18_000), "-05:00");
+        assert_eq!(in_hours(20_700), "+05:45");
+        assert_eq!(in_hours(0), "+00:00");
+        assert_eq!(escaped("a\"b\\c\nd"), "a\\\"b\\\\c\\nd");
+    }
+}

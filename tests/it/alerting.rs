@@ -1,0 +1,269 @@
+//! Whoever is told in tests: real Alertmanagers, and receivers that keep what they get.
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::servers::{Folder, Process, free_port, program};
+
+/// Somebody who takes messages, and keeps them.
+pub(crate) struct Receiver {
+    pub(crate) port: u16,
+    taken: Arc<Mutex<Vec<(String, Value)>>>,
+    /// What it answers.
+    pub(crate) status: Arc<AtomicU16>,
+}
+
+impl Receiver {
+    pub(crate) fn start() -> Self {
+        let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = socket.local_addr().unwrap().port();
+        let taken = Arc::new(Mutex::new(Vec::new()));
+        let status = Arc::new(AtomicU16::new(200));
+        let (keep, answer) = (Arc::clone(&taken), Arc::clone(&status));
+        std::thread::spawn(move || {
+            for stream in socket.incoming().flatten() {
+                let (keep, answer) = (Arc::clone(&keep), Arc::clone(&answer));
+                std::thread::spawn(move || serve(stream, &keep, &answer));
+            }
+        });
+        Self { port, taken, status }
+    }
+
+    /// Somebody in front of an Alertmanager, who refuses whatever holds some words.
+    pub(crate) fn poisoned(url: &str, words: &str) -> Self {
+        let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = socket.local_addr().unwrap().port();
+        let (taken, status) = (Arc::default(), Arc::new(AtomicU16::new(200)));
+        let (to, words) = (url.replace("http://", ""), words.to_owned());
+        std::thread::spawn(move || {
+            for stream in socket.incoming().flatten() {
+                let (to, words) = (to.clone(), words.clone());
+                std::thread::spawn(move || refuse(stream, &to, &words));
+            }
+        });
+        Self { port, taken, status }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}/hook", self.port)
+    }
+
+    /// Everything that came: path and body.
+    pub(crate) fn taken(&self) -> Vec<(String, Value)> {
+        self.taken.lock().unwrap().clone()
+    }
+
+    /// The alerts that came, in order: status, alertname, check, and the alert.
+    pub(crate) fn alerts(&self) -> Vec<(String, String, String, Value)> {
+        let text = |value: &Value| value.as_str().unwrap_or("").to_owned();
+        let alert = |alert: &Value| {
+            let labels = &alert["labels"];
+            (
+                text(&alert["status"]),
+                text(&labels["alertname"]),
+                text(&labels["check"]),
+                alert.clone(),
+            )
+        };
+        let taken = self.taken();
+        let all =
+            taken.iter().flat_map(|(_, body)| body["alerts"].as_array().into_iter().flatten());
+        all.map(alert).collect()
+    }
+
+    /// How often an alert came with a status.
+    pub(crate) fn count(&self, status: &str, alertname: &str) -> usize {
+        self.alerts().iter().filter(|(s, name, ..)| s == status && name == alertname).count()
+    }
+
+    /// Waits until an alert came with a status, more often than before.
+    pub(crate) fn until(
+        &self,
+        status: &str,
+        alertname: &str,
+        before: usize,
+        within: Duration,
+    ) -> Value {
+        let started = Instant::now();
+        loop {
+            let alerts = self.alerts();
+            let mut fitting =
+                alerts.iter().filter(|(s, name, ..)| s == status && name == alertname);
+            if let Some((.., alert)) = fitting.nth(before) {
+                return alert.clone();
+            }
+            let seen: Vec<_> = alerts.iter().map(|(s, name, check, _)| (s, name, check)).collect();
+            assert!(
+                started.elapsed() < within,
+                "no {status} {alertname} beside {before}: {seen:?}"
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+/// Passes one request on, unless it holds some words; the connection ends with it.
+fn refuse(mut stream: TcpStream, to: &str, words: &str) {
+    let mut bytes: Vec<u8> = Vec::new();
+    let Some(whole) = request(&mut stream, &mut bytes) else { return };
+    let text = String::from_utf8_lossy(&bytes[..whole]).into_owned();
+    let answer = if text.contains(words) {
+        b"HTTP/1.1 422 it\r\nContent-Length: 2\r\n\r\n{}".to_vec()
+    } else {
+        let mut server = TcpStream::connect(to).unwrap();
+        let closing = text.replacen("\r\n", "\r\nConnection: close\r\n", 1);
+        server.write_all(closing.as_bytes()).unwrap();
+        let mut answer = Vec::new();
+        server.read_to_end(&mut answer).unwrap();
+        answer
+    };
+    drop(stream.write_all(&answer));
+}
+
+/// Reads one request; returns how long it is.
+fn request(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> Option<usize> {
+    loop {
+        if let Some(head) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
+            let text = String::from_utf8_lossy(&bytes[..head]).into_owned();
+            let length = text.lines().find_map(|line| {
+                let (name, value) = line.split_once(':')?;
+                let is = name.eq_ignore_ascii_case("content-length");
+                is.then(|| value.trim().parse::<usize>().ok())?
+            });
+            let whole = head + 4 + length.unwrap_or(0);
+            if bytes.len() >= whole {
+                return Some(whole);
+            }
+        }
+        let mut more = [0; 65_536];
+        match stream.read(&mut more) {
+            Ok(0) | Err(_) => return None,
+            Ok(count) => bytes.extend_from_slice(&more[..count]),
+        }
+    }
+}
+
+/// Answers one request after the other.
+fn serve(mut stream: TcpStream, keep: &Mutex<Vec<(String, Value)>>, answer: &AtomicU16) {
+    let mut bytes: Vec<u8> = Vec::new();
+    while let Some(whole) = request(&mut stream, &mut bytes) {
+        let request: Vec<u8> = bytes.drain(..whole).collect();
+        let text = String::from_utf8_lossy(&request).into_owned();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        let path = head.split(' ').nth(1).unwrap_or("").to_owned();
+        let body = serde_json::from_str(body).unwrap_or_else(|_| Value::String(body.to_owned()));
+        let status = answer.load(Ordering::Relaxed);
+        if status == 200 {
+            keep.lock().unwrap().push((path, body));
+        }
+        let answer = format!("HTTP/1.1 {status} it\r\nContent-Length: 2\r\n\r\n{{}}");
+        if stream.write_all(answer.as_bytes()).is_err() {
+            return;
+        }
+    }
+}
+
+/// An Alertmanager.
+pub(crate) struct Alertmanager {
+    process: Option<Process>,
+    folder: Folder,
+    pub(crate) port: u16,
+}
+
+impl Alertmanager {
+    /// Starts one that sends everything to a receiver, at once; with more routes and receivers.
+    pub(crate) fn start(receiver: &str, routes: &str, receivers: &str) -> Self {
+        let folder = Folder::new("alertmanager");
+        let mut alertmanager = Self { process: None, folder, port: free_port() };
+        alertmanager.configure(receiver, routes, receivers);
+        alertmanager.restart();
+        alertmanager
+    }
+
+    pub(crate) fn configure(&self, receiver: &str, routes: &str, receivers: &str) {
+        let config = format!(
+            "route:\n  receiver: sink\n  group_by: [alertname, check, tz]\n  group_wait: 0s\n  group_interval: 1s\n  \
+             repeat_interval: 1h\n  routes: [{routes}]\nreceivers:\n- name: sink\n  webhook_configs: [{{url: \"{receiver}\"}}]\n{receivers}"
+        );
+        fs::write(self.folder.path().join("config.yml"), config).unwrap();
+    }
+
+    pub(crate) fn restart(&mut self) {
+        let path = program("prometheus-alertmanager", &["/usr/bin"]);
+        let (folder, port) = (self.folder.path().to_owned(), self.port);
+        let process = Process::start(&path, |command| {
+            let at = |name: &str| folder.join(name).display().to_string();
+            command
+                .arg(format!("--config.file={}", at("config.yml")))
+                .arg(format!("--storage.path={}", at("data")))
+                .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+                .arg("--cluster.listen-address=")
+                .stdout(Stdio::null())
+                .stderr(fs::File::create(folder.join("log")).unwrap());
+        });
+        self.process = Some(process);
+        let started = Instant::now();
+        while self.get("/-/ready").is_none() {
+            let log = fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
+            assert!(started.elapsed() < Duration::from_secs(30), "no Alertmanager: {log}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    pub(crate) fn kill(&mut self) {
+        self.process = None;
+    }
+
+    pub(crate) fn signal(&self, signal: &str) {
+        self.process.as_ref().unwrap().signal(signal);
+    }
+
+    pub(crate) fn reload(&self) {
+        self.signal("HUP");
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// The body of an answer with status 200.
+    pub(crate) fn get(&self, path: &str) -> Option<String> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
+        stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        write!(stream, "GET {path} HTTP/1.0\r\nHost: it\r\n\r\n").ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        let (head, body) = answer.split_once("\r\n\r\n")?;
+        head.split(' ').nth(1).is_some_and(|status| status == "200").then(|| body.to_owned())
+    }
+
+    /// The alerts that it knows and that stand: alertname and check.
+    pub(crate) fn standing(&self) -> Vec<(String, String)> {
+        let body = self.get("/api/v2/alerts").unwrap_or_else(|| "[]".into());
+        let all: Value = serde_json::from_str(&body).unwrap_or(Value::Array(Vec::new()));
+        let text = |value: &Value| value.as_str().unwrap_or("").to_owned();
+        let named =
+            |alert: &Value| (text(&alert["labels"]["alertname"]), text(&alert["labels"]["check"]));
+        all.as_array().unwrap().iter().map(named).collect()
+    }
+}
+
+/// Checks a file with one of the tools that come with Alertmanager and Prometheus.
+pub(crate) fn passes(tool: &str, args: &[&str], file: &Path) {
+    let output = std::process::Command::new(program(tool, &["/usr/bin"]))
+        .args(args)
+        .arg(file)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned()
+        + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{tool} {args:?}: {said}");
+}
