@@ -198,12 +198,6 @@ fn open(start: Start, street: &Runtime, inside: &Runtime) -> Result<Opened, NotS
     let zones = Arc::new(Zones::open(start.tzdir.as_deref()));
     let loader =
         Loader::new(start.config, start.paths, &settings, zones).map_err(NotStarted::Refused)?;
-    let dsn = store.dsn.to_string();
-    let store = inside.block_on(Store::open(store));
-    let store = store.map_err(|e| NotStarted::Io(format!("the ledger, {dsn}: {e}")))?;
-    if store.is_new() {
-        tracing::info!("the ledger is new: {dsn}");
-    }
     let listen = settings.web.listen;
     if !listen.ip().is_loopback() && !access.is_asked() {
         tracing::warn!(
@@ -214,6 +208,12 @@ fn open(start: Start, street: &Runtime, inside: &Runtime) -> Result<Opened, NotS
     let listener = listener.map_err(|e| {
         NotStarted::Io(format!("cannot listen on {listen}: {e}; `web: {{listen: …}}` says where"))
     })?;
+    let dsn = store.dsn.to_string();
+    let store = inside.block_on(Store::open(store));
+    let store = store.map_err(|e| NotStarted::Io(format!("the ledger, {dsn}: {e}")))?;
+    if store.is_new() {
+        tracing::warn!("the ledger is new, and nothing is known of before: {dsn}");
+    }
     Ok(Opened { outward, listener, web, access, store, loader, settings })
 }
 

@@ -88,6 +88,11 @@ pub enum Trouble {
     /// The file holds somebody's data.
     #[error("the file holds other tables than a ledger's: name a file of its own under `ledger`")]
     Foreign,
+    /// Its file is not there any more.
+    #[error(
+        "{0} is gone: put it back, or start the daemon anew to begin a record that knows nothing of before"
+    )]
+    Gone(String),
     /// Another file has its name now.
     #[error("{0} is another file than the one that was opened: start the daemon anew")]
     Replaced(String),
@@ -328,6 +333,10 @@ impl Store {
         patience: Duration,
         work: impl AsyncFnOnce(&mut Conn, &StoreSettings) -> Result<T, Trouble>,
     ) -> Result<T, Trouble> {
+        // Whatever is written goes where people look for it.
+        if let Some(file) = &mut self.file {
+            file.is_still_there()?;
+        }
         let conn = self.conn.take();
         let all = async {
             let mut conn = match conn {
@@ -352,9 +361,6 @@ impl Store {
         work: &Work,
         terms: &(dyn Fn(i64) -> Option<Terms> + Sync),
     ) -> Result<Turned, Trouble> {
-        if let Some(file) = self.file.as_mut().filter(|_| work.renew.is_some()) {
-            file.is_still_there()?;
-        }
         self.on(PATIENCE, async |conn, settings| turn::turn(conn, settings, work, terms).await)
             .await
     }

@@ -1,5 +1,6 @@
 //! The arguments.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
@@ -127,8 +128,8 @@ pub(super) struct HistoryArgs {
     #[arg(long, value_name = "INSTANT", value_parser = instant_or_date)]
     pub(super) to: Option<DateTime<Utc>>,
     /// How many rows at most, latest first
-    #[arg(long, value_name = "N", default_value_t = 50)]
-    pub(super) limit: usize,
+    #[arg(long, value_name = "N", default_value = "50")]
+    pub(super) limit: NonZeroUsize,
 }
 
 /// Which windows are meant. Dates are those of each series' own zone.

@@ -132,7 +132,7 @@ fn serve(folder: &Path) -> Exit {
         "A daemon on {then}, over the company in {}. Look at it from another terminal, and tell it what to do:\n  \
          {program} status\n  \
          {program} history each-local-day-is-invoiced-as-used --zone America/New_York\n  \
-         {program} rerun --check each-local-day-is-invoiced-as-used --token-file {}\n  \
+         {program} rerun each-local-day-is-invoiced-as-used --token-file {}\n  \
          curl http://127.0.0.1:9847/allswell\n\
          Ctrl-C stops it; its record is {}.",
         folder.display(),

@@ -13,12 +13,12 @@ use crate::cli::remote::{Daemon, number, text};
 
 pub(super) fn history(args: &HistoryArgs) -> Exit {
     match shown(args) {
-        Ok(text) => print(&text),
+        Ok((text, exit)) => exit.after(print(&text)),
         Err(exit) => exit,
     }
 }
 
-fn shown(args: &HistoryArgs) -> Result<String, Exit> {
+fn shown(args: &HistoryArgs) -> Result<(String, Exit), Exit> {
     let daemon = Daemon::new(&args.remote)?;
     let at = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Secs, true);
     let mut query = Vec::new();
@@ -28,12 +28,14 @@ fn shown(args: &HistoryArgs) -> Result<String, Exit> {
     query.extend(args.to.map(|to| ("to", at(to))));
     let id = utf8_percent_encode(&args.check, NON_ALPHANUMERIC);
     let path = format!("/api/v1/checks/{id}/windows");
-    let mut windows = daemon.list(&path, "windows", &query, args.limit.max(1))?;
-    windows.truncate(args.limit);
-    Ok(match args.remote.output {
+    let mut windows = daemon.list(&path, "windows", &query, args.limit.get())?;
+    windows.truncate(args.limit.get());
+    let exit = if windows.is_empty() { Exit::Invalid } else { Exit::Confirmed };
+    let text = match args.remote.output {
         Output::Json => format!("{:#}\n", json!({"format": 1, "windows": windows})),
         Output::Text => report(&windows),
-    })
+    };
+    Ok((text, exit))
 }
 
 fn report(windows: &[Value]) -> String {

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use crate::cli::args::{Output, StatusArgs};
 use crate::cli::exit::Exit;
+use crate::cli::print;
 use crate::cli::remote::{Daemon, number, text};
-use crate::cli::{complain, print};
 
 pub(super) fn status(args: &StatusArgs) -> Exit {
     match shown(args) {
@@ -23,10 +23,6 @@ fn shown(args: &StatusArgs) -> Result<(String, Exit), Exit> {
     query.extend(args.check.clone().map(|check| ("check", check)));
     query.extend(args.owner.clone().map(|owner| ("owner", owner)));
     let checks = daemon.list("/api/v1/checks", "checks", &query, usize::MAX)?;
-    if checks.is_empty() && !query.is_empty() {
-        complain("allswell: no series is selected: `status --all` lists all");
-        return Err(Exit::Invalid);
-    }
     let exit = exit(&status, &checks);
     let text = match args.remote.output {
         Output::Json => {
@@ -45,6 +41,7 @@ fn exit(status: &Value, checks: &[Value]) -> Exit {
         Exit::Violated
     } else if checks.is_empty()
         || any(&["unconfirmed", "new", "paused"])
+        || checks.iter().any(|check| waived(check) > 0)
         || status["ledger"]["up"] != Value::Bool(true)
         || status["last_load"]["good"] == Value::Bool(false)
     {
@@ -144,6 +141,10 @@ fn table(out: &mut String, rows: &[&Value]) {
         );
         if waived(row) > 0 {
             let _ = writeln!(out, "             waived: {} (nothing proves those)", waived(row));
+        }
+        let (until, because) = (text(row, "paused_until"), text(row, "paused_because"));
+        if !until.is_empty() {
+            let _ = writeln!(out, "             paused until {until}: {because}");
         }
         let note = text(row, "note");
         if !note.is_empty() {

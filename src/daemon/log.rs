@@ -2,7 +2,11 @@
 
 use chrono::{DateTime, Utc};
 use tokio::sync::watch;
-use tracing_subscriber::fmt;
+use tracing::Level;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{fmt, registry};
 
 use crate::alertmanager::Health;
 use crate::domain::check::Check;
@@ -13,9 +17,11 @@ use crate::ledger::SeriesRecord;
 
 /// Begins to write the log, to standard error.
 pub fn begin() {
-    let log = fmt().with_writer(std::io::stderr).with_target(false).with_ansi(false);
+    // Of others nothing: a database's driver logs the words of its server.
+    let ours = Targets::new().with_target("allswell", Level::INFO);
+    let log = fmt::layer().with_writer(std::io::stderr).with_target(false).with_ansi(false);
     // There is one already where the program is embedded.
-    drop(log.with_max_level(tracing::Level::INFO).try_init());
+    drop(registry().with(log.with_filter(ours)).try_init());
 }
 
 /// Standings that change, written to the log; and whether everybody knows what ended.
@@ -45,7 +51,8 @@ impl Notices for Log {
         if fires {
             tracing::warn!(check = %id, tz, %owner, %severity, open, cause, "{what}: firing");
         } else {
-            tracing::info!(check = %id, tz, %owner, %severity, "{what}: resolved");
+            let waived = series.waived;
+            tracing::info!(check = %id, tz, %owner, %severity, waived, "{what}: resolved");
         }
     }
 

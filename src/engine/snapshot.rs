@@ -239,6 +239,10 @@ impl SeriesHealth {
     /// future do not: the clock was set back since, and nothing is looked at until it comes there again.
     fn is_healthy(&self, now: DateTime<Utc>) -> bool {
         const SLACK: TimeDelta = TimeDelta::seconds(60);
+        // While nobody looks, nothing is proved.
+        if self.paused_until.is_some_and(|until| now < until) {
+            return false;
+        }
         let reaches = self.record.confirmed_at.max(self.record.watermark);
         let from_the_future = reaches.is_some_and(|at| at > now + SLACK);
         match self.record.lease {

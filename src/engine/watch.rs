@@ -384,6 +384,11 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             let Some(member) = self.roster.get(candidate.key.series) else { continue };
             let key = candidate.key;
             let held = member.sources().iter().filter_map(|s| open.get(*s)).max().copied();
+            let ours = self.turnstile.as_ref().is_some_and(|kept| kept.series == key.series);
+            if ours && (held.is_some() || member.terms.pause(now).is_some()) {
+                // Nobody keeps a place for whoever may not take it.
+                self.turnstile = None;
+            }
             if let Some(until) = held {
                 holds.push(Hold { key, cause: Some(Cause::BreakerOpen), until });
             } else if let Some(until) = member.terms.pause(now) {

@@ -1,10 +1,15 @@
 //! Who attempts what: a row is claimed with a lease and a new epoch, one row of a series at a time.
 
-use crate::domain::life::State;
-use crate::ledger::conn::{Wait, args};
+use std::collections::BTreeSet;
+
+use crate::domain::life::{Kind, State};
+use crate::ledger::conn::{Record, Wait, args};
 use crate::ledger::entry::Entry;
 use crate::ledger::turn::{Turning, lease};
-use crate::ledger::{Claim, Trouble};
+use crate::ledger::{Candidate, Claim, RowKey, Trouble};
+
+/// How many candidates of one source are read at once.
+const CANDIDATES: i64 = 256;
 
 /// Takes free places for rows that are ready.
 pub(super) async fn claim_all(turning: &mut Turning<'_>) -> Result<(), Trouble> {
@@ -81,4 +86,44 @@ pub(super) async fn hold_all(turning: &mut Turning<'_>) -> Result<(), Trouble> {
         }
     }
     Ok(())
+}
+
+/// Reads who may be claimed: of each series that nobody attempts the first row that is ready.
+pub(super) async fn refill(turning: &mut Turning<'_>) -> Result<(), Trouble> {
+    const READY: &str = "SELECT e.priority, e.deadline, e.series, e.kind, e.start_at, e.end_at, \
+        e.vain, e.said FROM (SELECT series, MIN(start_at) AS start_at FROM entries \
+        WHERE source = $1 AND wake_at <= $2 GROUP BY series) f JOIN entries e \
+        ON e.series = f.series AND e.start_at = f.start_at AND e.wake_at <= $2 \
+        WHERE NOT EXISTS (SELECT 1 FROM entries o WHERE o.series = e.series AND o.live = 1 \
+        AND o.state = 'running') \
+        ORDER BY e.priority, e.deadline, e.series, e.start_at LIMIT $3";
+    const NEXT: &str = "SELECT priority, deadline, series, kind, start_at, end_at, vain, said, \
+        source FROM entries WHERE series = $1 AND live = 1 AND wake_at <= $2 \
+        ORDER BY start_at LIMIT 1";
+    let windows = turning.work.ended.iter().filter(|ended| ended.key.kind == Kind::Window);
+    let series: BTreeSet<i64> = windows.map(|ended| ended.key.series).collect();
+    for series in series {
+        if let Some(record) = turning.conn.first(NEXT, args![series, turning.now]).await? {
+            let candidate = Candidate::read(&record)?;
+            turning.done.next.push((record.text(8)?.to_owned(), candidate));
+        }
+    }
+    for source in &turning.work.refill {
+        let args = args![source.as_str(), turning.now, CANDIDATES];
+        let ready = turning.conn.all(READY, args).await?;
+        let candidates = ready.iter().map(Candidate::read).collect::<Result<Vec<_>, _>>()?;
+        turning.done.candidates.push((source.clone(), candidates));
+    }
+    Ok(())
+}
+
+impl Candidate {
+    fn read(record: &Record) -> Result<Self, Trouble> {
+        Ok(Self {
+            priority: record.int(0)?,
+            deadline: record.at(1)?,
+            key: RowKey::read(record, 2)?,
+            retry: record.int(6)? > 0 && record.maybe_text(7)?.is_none(),
+        })
+    }
 }

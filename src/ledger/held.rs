@@ -35,7 +35,13 @@ impl Held {
 
     /// Makes sure that what is written goes where people look for it.
     pub(super) fn is_still_there(&mut self) -> Result<(), Trouble> {
-        let meta = std::fs::metadata(&self.path).map_err(|e| failed(&self.path, e))?;
+        let meta = std::fs::metadata(&self.path).map_err(|e| {
+            if e.kind() == std::io::ErrorKind::NotFound {
+                Trouble::Gone(self.path.display().to_string())
+            } else {
+                failed(&self.path, e)
+            }
+        })?;
         let inode = (meta.dev(), meta.ino());
         if *self.inode.get_or_insert(inode) == inode {
             Ok(())

@@ -8,22 +8,19 @@ use chrono::{DateTime, Utc};
 use crate::domain::life::{Kind, Recorded, Row, Said, State};
 use crate::domain::standing::Alarm;
 use crate::domain::verdict::Cause;
-use crate::ledger::conn::{Conn, Record, Wait, args};
+use crate::ledger::conn::{Conn, Wait, args};
 use crate::ledger::entry::{Entry, Newest, Times, cause_of, kind_word, said_word, stored};
 use crate::ledger::memory::{event, names, standing_event};
 use crate::ledger::tally::{attempted, close_slots, is_open, weigh};
 use crate::ledger::{
-    Candidate, Ended, Happened, RowKey, StoreSettings, Terms, Told, Trouble, Turned, Work, claim,
-    draw, moving, promise,
+    Ended, Happened, RowKey, StoreSettings, Terms, Told, Trouble, Turned, Work, claim, draw,
+    moving, promise,
 };
 
 /// How many rows lapse in one transaction.
 const LAPSES: i64 = 200;
 /// How many times as many are looked through for rows of series that we know.
 const PAGES: i64 = 20;
-/// How many candidates of one source are read at once.
-const CANDIDATES: i64 = 256;
-
 /// A transaction that is under way.
 pub(super) struct Turning<'a> {
     pub(super) conn: &'a mut Conn,
@@ -51,11 +48,19 @@ pub(super) async fn turn(
     turning.record_all().await?;
     turning.lapse().await?;
     moving::settle_lists(&mut turning).await?;
-    promise::keep_all(&mut turning).await?;
-    claim::hold_all(&mut turning).await?;
+    // Replicas run the active generation only: what an earlier one would ask is not asked any more.
+    let is_ours = work.generation == 0 || turning.done.active == work.generation;
+    if is_ours {
+        promise::keep_all(&mut turning).await?;
+        claim::hold_all(&mut turning).await?;
+    } else {
+        turning.done.contended = work.promises.iter().map(|promise| promise.series).collect();
+    }
     turning.weigh_all().await?;
-    claim::claim_all(&mut turning).await?;
-    turning.refill().await?;
+    if is_ours {
+        claim::claim_all(&mut turning).await?;
+    }
+    claim::refill(&mut turning).await?;
     for happened in &work.events {
         event(turning.conn, settings, now, happened, None).await?;
     }
@@ -93,9 +98,13 @@ impl<'a> Turning<'a> {
         (self.terms)(series).unwrap_or(Terms::gone(self.now))
     }
 
+    /// Reads which generation is active, and keeps it so until we are done. While another one is being
+    /// made active, nothing is known, and nothing is waited for.
     async fn read_active(&mut self) -> Result<(), Trouble> {
-        const ACTIVE: &str = "SELECT id FROM generations WHERE active = 1";
-        let active = self.conn.first(ACTIVE, Vec::new()).await?;
+        const SQLITE: &str = "SELECT id FROM generations WHERE active = 1";
+        const POSTGRES: &str = "SELECT id FROM generations WHERE active = 1 FOR SHARE SKIP LOCKED";
+        let active = if self.conn.is_server() { POSTGRES } else { SQLITE };
+        let active = self.conn.first(active, Vec::new()).await?;
         self.done.active = active.map_or(Ok(0), |row| row.int(0))?;
         Ok(())
     }
@@ -191,8 +200,8 @@ impl<'a> Turning<'a> {
         self.conn.run(ADD, values).await.map(drop)
     }
 
-    /// Lets time pass for rows whose deadline, lease or waiver ran out.
-    async fn lapse(&mut self) -> Result<(), Trouble> {
+    /// The rows for which time ran out, of series that we know and hold now.
+    async fn late(&mut self) -> Result<Vec<RowKey>, Trouble> {
         const LATE: &str = "SELECT series, kind, start_at, end_at FROM entries \
             WHERE lapse_at <= $1 ORDER BY lapse_at LIMIT $2 OFFSET $3";
         let mut keys = Vec::new();
@@ -214,10 +223,25 @@ impl<'a> Turning<'a> {
         keys.sort();
         let series = keys.iter().map(|key| key.series).collect();
         let ours: BTreeSet<i64> = self.conn.lock(series, Wait::Never).await?.into_iter().collect();
-        for key in keys.into_iter().filter(|key| ours.contains(&key.series)) {
+        keys.retain(|key| ours.contains(&key.series));
+        Ok(keys)
+    }
+
+    /// Lets time pass for rows whose deadline, lease or waiver ran out.
+    async fn lapse(&mut self) -> Result<(), Trouble> {
+        for key in self.late().await? {
             let Some(entry) = Entry::find(self.conn, key).await? else { continue };
             let entry = self.resumed(entry);
             let before = entry.row;
+            let terms = self.terms_of(key.series);
+            if entry.reproof_by.is_some() && terms.pause(self.now).is_some() {
+                // Nobody may prove it now: it has its time when he may.
+                let by = before.recorded().map(|_| self.now + terms.patience);
+                if let Some(by) = by {
+                    self.write_quietly(&Entry { reproof_by: Some(by), ..entry }).await?;
+                    continue;
+                }
+            }
             if let Some(until) = self.pause_of(&entry) {
                 let row = before.put_off(Cause::Paused, until);
                 self.write_quietly(&Entry { row, ..entry }).await?;
@@ -374,35 +398,6 @@ impl<'a> Turning<'a> {
         Ok(())
     }
 
-    /// Reads who may be claimed: of each series that nobody attempts the first row that is ready.
-    async fn refill(&mut self) -> Result<(), Trouble> {
-        const READY: &str = "SELECT e.priority, e.deadline, e.series, e.kind, e.start_at, e.end_at, \
-            e.vain, e.said FROM (SELECT series, MIN(start_at) AS start_at FROM entries \
-            WHERE source = $1 AND wake_at <= $2 GROUP BY series) f JOIN entries e \
-            ON e.series = f.series AND e.start_at = f.start_at AND e.wake_at <= $2 \
-            WHERE NOT EXISTS (SELECT 1 FROM entries o WHERE o.series = e.series AND o.live = 1 \
-            AND o.state = 'running') \
-            ORDER BY e.priority, e.deadline, e.series, e.start_at LIMIT $3";
-        const NEXT: &str = "SELECT priority, deadline, series, kind, start_at, end_at, vain, said, \
-            source FROM entries WHERE series = $1 AND live = 1 AND wake_at <= $2 \
-            ORDER BY start_at LIMIT 1";
-        let windows = self.work.ended.iter().filter(|ended| ended.key.kind == Kind::Window);
-        let series: BTreeSet<i64> = windows.map(|ended| ended.key.series).collect();
-        for series in series {
-            if let Some(record) = self.conn.first(NEXT, args![series, self.now]).await? {
-                let candidate = Candidate::read(&record)?;
-                self.done.next.push((record.text(8)?.to_owned(), candidate));
-            }
-        }
-        for source in &self.work.refill {
-            let args = args![source.as_str(), self.now, CANDIDATES];
-            let ready = self.conn.all(READY, args).await?;
-            let candidates = ready.iter().map(Candidate::read).collect::<Result<Vec<_>, _>>()?;
-            self.done.candidates.push((source.clone(), candidates));
-        }
-        Ok(())
-    }
-
     /// Renews our claims, and says that we are here.
     async fn renew(&mut self, claims: &[(RowKey, u64)]) -> Result<(), Trouble> {
         const CLAIMS: &str = "UPDATE entries SET lease_until = $1, lapse_at = \
@@ -447,17 +442,6 @@ fn forgotten(row: Row, now: DateTime<Utc>) -> Row {
             Row { state: State::Recorded(recorded), ..row }
         }
         State::Recorded(_) | State::Waiting { .. } | State::Running { .. } => row,
-    }
-}
-
-impl Candidate {
-    fn read(record: &Record) -> Result<Self, Trouble> {
-        Ok(Self {
-            priority: record.int(0)?,
-            deadline: record.at(1)?,
-            key: RowKey::read(record, 2)?,
-            retry: record.int(6)? > 0 && record.maybe_text(7)?.is_none(),
-        })
     }
 }
 

@@ -19,6 +19,8 @@ use crate::web::problem::Problem;
 
 /// How many passwords that fit are remembered: each costs a good part of a second to try.
 const REMEMBERED: usize = 64;
+/// How many passwords wait to be tried.
+const QUEUED: usize = 8;
 
 /// What somebody may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,6 +42,8 @@ pub struct Access {
     fits: Mutex<BTreeSet<u64>>,
     keyed: RandomState,
     one_at_a_time: Semaphore,
+    /// How many wait for that: whoever comes beyond them is nobody at once.
+    queue: Semaphore,
 }
 
 impl fmt::Debug for Access {
@@ -65,6 +69,7 @@ impl Access {
             fits: Mutex::new(BTreeSet::new()),
             keyed: RandomState::new(),
             one_at_a_time: Semaphore::new(1),
+            queue: Semaphore::new(QUEUED),
         }
     }
 
@@ -112,6 +117,7 @@ impl Access {
         if known.is_some() && self.fits.lock().is_ok_and(|fits| fits.contains(&seal)) {
             return true;
         }
+        let Ok(_place) = self.queue.try_acquire() else { return false };
         let Ok(_turn) = self.one_at_a_time.acquire().await else { return false };
         let tried = tokio::task::spawn_blocking(move || bcrypt::verify(password, &hash));
         let fits = matches!(tried.await, Ok(Ok(true))) && known.is_some();

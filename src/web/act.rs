@@ -1,11 +1,13 @@
 //! What an operator may order: try again, vouch for, load anew.
 
+use std::fmt;
 use std::sync::Arc;
 
 use axum::body::to_bytes;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
@@ -16,12 +18,38 @@ use crate::ledger::{Selected, Waiver};
 use crate::manifest;
 use crate::web::Here;
 use crate::web::access::{RoleHeld, operator};
+use crate::web::api::ids;
 use crate::web::problem::{Json, Problem};
 
 /// How large an order may be, in bytes.
 const BODY_MAX: usize = 64 * 1024;
 
 /// The words of an order, read strictly.
+/// The pairs of an object, those included that come twice.
+struct Pairs(Vec<(String, Value)>);
+
+impl<'de> Deserialize<'de> for Pairs {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Read;
+        impl<'de> Visitor<'de> for Read {
+            type Value = Pairs;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs, A::Error> {
+                let mut pairs = Vec::new();
+                while let Some(pair) = map.next_entry()? {
+                    pairs.push(pair);
+                }
+                Ok(Pairs(pairs))
+            }
+        }
+        deserializer.deserialize_map(Read)
+    }
+}
+
 struct Words(serde_json::Map<String, Value>);
 
 impl Words {
@@ -29,11 +57,14 @@ impl Words {
         let too_large =
             |_| Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "an order is 64 KiB at most");
         let body = to_bytes(request.into_body(), BODY_MAX).await.map_err(too_large)?;
-        let value: Value = serde_json::from_slice(&body)
-            .map_err(|error| Problem::bad(format!("this is not JSON: {error}")))?;
-        let Value::Object(map) = value else {
-            return Err(Problem::bad("an order is one JSON object"));
-        };
+        let Pairs(pairs) = serde_json::from_slice(&body)
+            .map_err(|error| Problem::bad(format!("an order is one JSON object: {error}")))?;
+        let mut map = serde_json::Map::new();
+        for (key, value) in pairs {
+            if map.insert(key.clone(), value).is_some() {
+                return Err(Problem::bad(format!("`{key}` stands twice in the order")));
+            }
+        }
         if let Some(unknown) = map.keys().find(|key| !known.contains(&key.as_str())) {
             let hint = suggestion(unknown, known).unwrap_or_default();
             return Err(Problem::bad(format!("`{unknown}` is not known here; {hint}")));
@@ -74,7 +105,7 @@ impl Words {
                 "name a `check` or an `owner`: nothing is ordered for everybody",
             ));
         }
-        let ids: Vec<&str> = picture.series.iter().map(|s| s.check.id.as_str()).collect();
+        let ids = ids(picture);
         if let Some(unknown) = check.filter(|check| !ids.contains(check)) {
             let hint = suggestion(unknown, &ids).unwrap_or_default();
             return Err(Problem::new(
@@ -83,11 +114,31 @@ impl Words {
             ));
         }
         let (from, to) = (self.text("from")?, self.text("to")?);
-        let fits = |series: &&Arc<SeriesHealth>| {
-            let zone = series.record.tz.as_deref().unwrap_or("");
+        if from.zip(to).is_some_and(|(from, to)| from.get(..10) > to.get(..10)) {
+            return Err(Problem::bad("`from` is after `to`"));
+        }
+        // What cannot be written down is not ordered.
+        if let Some(why) = picture.blind() {
+            return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, why));
+        }
+        let theirs = |series: &SeriesHealth| {
             check.is_none_or(|check| series.check.id.as_str() == check)
                 && owner.is_none_or(|owner| series.check.owner.as_str() == owner)
-                && (zones.is_empty() || zones.contains(&zone))
+        };
+        let known: Vec<&str> = picture
+            .series
+            .iter()
+            .filter(|series| theirs(series))
+            .filter_map(|series| series.record.tz.as_deref())
+            .collect();
+        if let Some(unknown) = zones.iter().find(|zone| !known.contains(zone)) {
+            let hint = suggestion(unknown, &known).unwrap_or_default();
+            let detail = format!("`{unknown}` is no zone of these series; {hint}");
+            return Err(Problem::new(StatusCode::NOT_FOUND, detail));
+        }
+        let fits = |series: &&Arc<SeriesHealth>| {
+            let zone = series.record.tz.as_deref().unwrap_or("");
+            theirs(series) && (zones.is_empty() || zones.contains(&zone))
         };
         let rows = picture.series.iter().filter(fits).map(|series| {
             let from =
@@ -97,7 +148,10 @@ impl Words {
         });
         let rows = rows.collect::<Result<Vec<_>, Problem>>()?;
         if rows.is_empty() {
-            return Err(Problem::new(StatusCode::NOT_FOUND, "nothing fits all of that at once"));
+            return Err(Problem::new(
+                StatusCode::NOT_FOUND,
+                "no series has that check, owner and zone at once",
+            ));
         }
         let shown = |name: &str, value: Option<&str>| value.map(|value| format!("{name} {value}"));
         let zones = (!zones.is_empty()).then(|| format!("zones {}", zones.join(", ")));

@@ -115,8 +115,29 @@ pub(super) fn named(picture: &Snapshot, series: &SeriesHealth) -> Value {
         "open": {"violated": record.open_violated, "unconfirmed": record.open_unconfirmed},
         "waived": record.waived,
         "paused_until": series.paused_until.map(instant),
-        "note": record.last.as_ref().and_then(|last| last.note.clone()),
+        "paused_because": series.check.pause.as_ref().filter(|_| series.paused_until.is_some()).map(|p| p.because.as_str()),
+        "note": reason(picture, series),
     })
+}
+
+/// Why a series is not confirmed: its newest row that is open in that way, else what the last attempt
+/// said.
+fn reason(picture: &Snapshot, series: &SeriesHealth) -> Option<String> {
+    let record = &series.record;
+    let open = match picture.state(series) {
+        "violated" => record.newest_violated.first(),
+        "unconfirmed" => record.newest_unconfirmed.first(),
+        _ => None,
+    };
+    let last = || {
+        let last = record.last.as_ref()?;
+        match (said(last.said).1, &last.note) {
+            (Some(cause), Some(note)) => Some(format!("{cause}: {note}")),
+            (Some(cause), None) => Some(cause.to_owned()),
+            (None, note) => note.clone(),
+        }
+    };
+    open.cloned().or_else(last)
 }
 
 /// A series as a whole.
@@ -262,6 +283,13 @@ pub(super) async fn checks(
             filter.state.as_deref().is_none_or(|state| state == picture.state(series))
         });
     let page: Vec<_> = fitting.by_ref().take(usize::from(filter.limit)).collect();
+    let named = filter.check.is_some() || filter.owner.is_some();
+    if page.is_empty() && named && !picture.series.iter().any(|series| filter.fits(series)) {
+        let hint = filter.check.as_deref().and_then(|check| suggestion(check, &ids(&picture)));
+        let hint = hint.map(|hint| format!("; {hint}")).unwrap_or_default();
+        let detail = format!("no series is selected{hint}");
+        return Err(Problem::new(StatusCode::NOT_FOUND, detail));
+    }
     let more = fitting.next().is_some();
     let next = page.last().filter(|_| more).map(|last| last.record.id.to_string());
     let checks: Vec<Value> = page.iter().map(|series| series_json(&picture, series)).collect();
@@ -269,6 +297,14 @@ pub(super) async fn checks(
     let answer = json!({"format": 1, "as_of": instant(picture.as_of), "blind": blind,
         "checks": checks, "next": next});
     Ok(Json(StatusCode::OK, answer))
+}
+
+/// The checks that are watched, each once.
+pub(super) fn ids(picture: &Snapshot) -> Vec<&str> {
+    let mut ids: Vec<&str> = picture.series.iter().map(|s| s.check.id.as_str()).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ids
 }
 
 fn unreadable(trouble: &Trouble) -> Problem {
@@ -302,7 +338,7 @@ pub(super) async fn windows(
     let page = page.map_err(|trouble| unreadable(&trouble))?;
     let known = picture.series.iter().any(|series| series.check.id.as_str() == check);
     if page.items.is_empty() && !known {
-        let ids: Vec<&str> = picture.series.iter().map(|s| s.check.id.as_str()).collect();
+        let ids = ids(&picture);
         let hint = suggestion(&check, &ids).unwrap_or_default();
         let detail = format!("no check is called `{}`; {hint}", short(&check));
         return Err(Problem::new(StatusCode::NOT_FOUND, detail));

@@ -1,5 +1,6 @@
 //! Whoever is told in tests: real Alertmanagers, and receivers that keep what they get.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -9,14 +10,18 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use crate::servers::{Folder, Process, free_port, program};
 
 /// Somebody who takes messages, and keeps them.
+#[derive(Clone)]
 pub(crate) struct Receiver {
     pub(crate) port: u16,
     taken: Arc<Mutex<Vec<(String, Value)>>>,
+    /// When each of those came.
+    came: Arc<Mutex<Vec<DateTime<Utc>>>>,
     /// What it answers.
     pub(crate) status: Arc<AtomicU16>,
 }
@@ -27,14 +32,15 @@ impl Receiver {
         let port = socket.local_addr().unwrap().port();
         let taken = Arc::new(Mutex::new(Vec::new()));
         let status = Arc::new(AtomicU16::new(200));
-        let (keep, answer) = (Arc::clone(&taken), Arc::clone(&status));
+        let receiver = Self { port, taken, came: Arc::default(), status };
+        let served = receiver.clone();
         std::thread::spawn(move || {
             for stream in socket.incoming().flatten() {
-                let (keep, answer) = (Arc::clone(&keep), Arc::clone(&answer));
-                std::thread::spawn(move || serve(stream, &keep, &answer));
+                let served = served.clone();
+                std::thread::spawn(move || served.serve(stream));
             }
         });
-        Self { port, taken, status }
+        receiver
     }
 
     /// Somebody in front of an Alertmanager, who refuses whatever holds some words.
@@ -49,11 +55,47 @@ impl Receiver {
                 std::thread::spawn(move || refuse(stream, &to, &words));
             }
         });
-        Self { port, taken, status }
+        Self { port, taken, came: Arc::default(), status }
     }
 
     pub(crate) fn url(&self) -> String {
         format!("http://127.0.0.1:{}/hook", self.port)
+    }
+
+    /// Answers one request after the other.
+    fn serve(&self, mut stream: TcpStream) {
+        let mut bytes: Vec<u8> = Vec::new();
+        while let Some(whole) = request(&mut stream, &mut bytes) {
+            let request: Vec<u8> = bytes.drain(..whole).collect();
+            let text = String::from_utf8_lossy(&request).into_owned();
+            let (head, body) = text.split_once("\r\n\r\n").unwrap();
+            let path = head.split(' ').nth(1).unwrap_or("").to_owned();
+            let body =
+                serde_json::from_str(body).unwrap_or_else(|_| Value::String(body.to_owned()));
+            let status = self.status.load(Ordering::Relaxed);
+            if status == 200 {
+                self.taken.lock().unwrap().push((path, body));
+                self.came.lock().unwrap().push(allswell::clock::now());
+            }
+            let answer = format!("HTTP/1.1 {status} it\r\nContent-Length: 2\r\n\r\n{{}}");
+            if stream.write_all(answer.as_bytes()).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// How long after its beginning each alert came first, in milliseconds, where we are the Alertmanager.
+    pub(crate) fn delays(&self) -> BTreeMap<String, i64> {
+        let (taken, came) = (self.taken.lock().unwrap(), self.came.lock().unwrap());
+        let mut delays = BTreeMap::new();
+        for ((_, body), came) in taken.iter().zip(came.iter()) {
+            for alert in body.as_array().into_iter().flatten() {
+                let begins: DateTime<Utc> = alert["startsAt"].as_str().unwrap().parse().unwrap();
+                let delay = (*came - begins).num_milliseconds();
+                delays.entry(alert["labels"].to_string()).or_insert(delay);
+            }
+        }
+        delays
     }
 
     /// Everything that came: path and body.
@@ -147,26 +189,6 @@ fn request(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> Option<usize> {
         match stream.read(&mut more) {
             Ok(0) | Err(_) => return None,
             Ok(count) => bytes.extend_from_slice(&more[..count]),
-        }
-    }
-}
-
-/// Answers one request after the other.
-fn serve(mut stream: TcpStream, keep: &Mutex<Vec<(String, Value)>>, answer: &AtomicU16) {
-    let mut bytes: Vec<u8> = Vec::new();
-    while let Some(whole) = request(&mut stream, &mut bytes) {
-        let request: Vec<u8> = bytes.drain(..whole).collect();
-        let text = String::from_utf8_lossy(&request).into_owned();
-        let (head, body) = text.split_once("\r\n\r\n").unwrap();
-        let path = head.split(' ').nth(1).unwrap_or("").to_owned();
-        let body = serde_json::from_str(body).unwrap_or_else(|_| Value::String(body.to_owned()));
-        let status = answer.load(Ordering::Relaxed);
-        if status == 200 {
-            keep.lock().unwrap().push((path, body));
-        }
-        let answer = format!("HTTP/1.1 {status} it\r\nContent-Length: 2\r\n\r\n{{}}");
-        if stream.write_all(answer.as_bytes()).is_err() {
-            return;
         }
     }
 }

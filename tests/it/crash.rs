@@ -302,11 +302,13 @@ fn standings(store: &Store) {
     for row in firing {
         let parts: Vec<&str> = row.split('|').collect();
         let rows = store.texts(&format!(
-            "select said || '|' || kind from entries where series = {} and state = 'recorded' \
-             order by start_at, end_at",
+            "select case when said = 'unconfirmed' and deadline > (select max(changed_at) from series) \
+             then 'not yet' else said end || '|' || kind from entries where series = {} \
+             and state = 'recorded' order by start_at, end_at",
             parts[4]
         ));
-        // A slot is closed by a later confirmed one; a window by its own proof alone.
+        // A slot is closed by a later confirmed one; a window by its own proof alone. A hole is open
+        // from its deadline on, which may lie after the end.
         let (mut violated, mut unconfirmed) = (false, false);
         for row in &rows {
             match row.as_str() {

@@ -54,7 +54,7 @@ fn odd_requests_get_an_answer_and_change_nothing() {
         ("GET /../../etc/passwd HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".to_owned(), "404"),
         ("GET /api/v1/checks/..%2f..%2fetc/windows HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".into(), "404"),
         ("GET /api/v1/checks/%ff%fe/windows HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".into(), "400"),
-        ("GET /api/v1/checks?check=%ff HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".into(), "200"),
+        ("GET /api/v1/checks?check=%ff HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".into(), "404"),
         ("GET /api/v1/checks?chekc=it HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".into(), "400"),
         ("GET /api/v1/checks?limit=1000000 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".into(), "400"),
         ("GET /api/v1/events?page='%20or%201=1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".into(), "400"),

@@ -299,6 +299,27 @@ async fn two_rows_of_one_series_are_not_attempted_at_once() {
 }
 
 #[tokio::test]
+async fn whoever_runs_an_earlier_generation_promises_and_claims_nothing() {
+    for engine in ENGINES {
+        let mut bench = Bench::new(engine).await;
+        bench.activate("a", &[("it", "m")], Succession::default()).await;
+        let earlier = bench.generation.unwrap();
+        let key = bench.promise("it", Kind::Window, SECOND, TimeDelta::hours(1)).await;
+        bench.activate("b", &[("it", "m"), ("more", "m")], Succession::default()).await;
+        let now = bench.generation.unwrap();
+        let record = bench.record("more").await;
+        let promise = || promised(&record, Vec::new(), clock::now());
+        let stale = Work { generation: earlier, ..promise() };
+        assert_eq!(bench.turn(stale).await.contended, [record.id], "{engine:?}");
+        let stale = bench.turn(Work { generation: earlier, ..offered(key) }).await;
+        assert_eq!((stale.claims.len(), stale.active), (0, now), "{engine:?}");
+        assert!(bench.turn(Work { generation: now, ..promise() }).await.contended.is_empty());
+        let ours = bench.turn(Work { generation: now, ..offered(key) }).await;
+        assert_eq!(ours.claims.len(), 1, "{engine:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_bad_window_fires_until_it_is_proved_itself() {
     for engine in ENGINES {
         let mut bench = Bench::new(engine).await;

@@ -154,7 +154,7 @@ fn people_without_an_alertmanager_are_told_in_its_form() {
 }
 
 /// The watchdog's route and receiver, as `allswell alertmanager-config` prints them.
-fn round(
+pub(crate) fn round(
     daemon_port: u16,
     folder: &std::path::Path,
     every: &str,

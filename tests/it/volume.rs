@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::time::{Duration, Instant};
 
+use crate::alerting::Receiver;
 use crate::lab::{Database, Other};
 use crate::servers::Postgres;
 use crate::watchman::{SECOND, Site, Watchman};
@@ -28,6 +29,9 @@ struct Measured {
     missed: usize,
     rss_mib: u64,
     cpu_percent: f64,
+    /// How long the slowest of three scrapes took, and how large it was.
+    scrape_ms: u128,
+    scrape_kib: usize,
 }
 
 fn memory_mib(daemon: &Watchman) -> u64 {
@@ -102,6 +106,13 @@ fn measure(load: &Load) -> Measured {
     let to = allswell::clock::now().timestamp_micros() - 2 * SECOND;
     let cpu = (cpu_secs(&daemon) - cpu_before) / began.elapsed().as_secs_f64() * 100.0;
     let rss_mib = memory_mib(&daemon);
+    let (mut scrape_ms, mut scrape_kib) = (0, 0);
+    for _ in 0..3 {
+        let started = Instant::now();
+        let (_, page) = daemon.get("/metrics");
+        scrape_ms = scrape_ms.max(started.elapsed().as_millis());
+        scrape_kib = page.len() / 1024;
+    }
     assert!(daemon.stop().success());
     let (lags, missed) = runtime.block_on(async {
         let mut ledger = Other::sqlite(&site.path().join("allswell.db")).await;
@@ -131,15 +142,18 @@ fn measure(load: &Load) -> Measured {
         missed,
         rss_mib,
         cpu_percent: cpu,
+        scrape_ms,
+        scrape_kib,
     }
 }
 
 fn show(load: &Load, measured: &Measured) {
-    let Measured { attempts, lag_p50_ms, lag_p99_ms, lag_max_ms, missed, rss_mib, cpu_percent } =
-        measured;
+    let Measured { attempts, lag_p50_ms, lag_p99_ms, lag_max_ms, missed, .. } = measured;
+    let Measured { rss_mib, cpu_percent, scrape_ms, scrape_kib, .. } = measured;
     println!(
         "{} checks every {}, {} min: {attempts} attempts, lag p50 {lag_p50_ms} ms, p99 {lag_p99_ms} ms, \
-         max {lag_max_ms} ms, {missed} not confirmed, at most {rss_mib} MiB, {cpu_percent:.1} % of a core",
+         max {lag_max_ms} ms, {missed} not confirmed, at most {rss_mib} MiB, {cpu_percent:.1} % of a core, \
+         a scrape of {scrape_kib} KiB in {scrape_ms} ms",
         load.checks, load.every, load.minutes
     );
 }
@@ -156,10 +170,39 @@ fn many_checks_a_minute_are_looked_at_in_time() {
     assert_eq!(measured.missed, 0);
     assert!(measured.lag_p99_ms < 1_000, "p99 is {} ms", measured.lag_p99_ms);
     assert!(measured.rss_mib < 256, "{} MiB", measured.rss_mib);
+    assert!(measured.scrape_ms < 500, "a scrape takes {} ms", measured.scrape_ms);
     if whole {
         for checks in [1_000, 10_000, 100_000] {
             let load = Load { checks, every: "1d", minutes: 1 };
             show(&load, &measure(&load));
         }
     }
+}
+
+#[test]
+fn a_thousand_alerts_are_taken_within_a_second_of_their_record() {
+    let receiver = Receiver::start();
+    let settings = format!(
+        "sources: {{db: {{url: \"sqlite:data.db\", instants: sql, connections: 8}}}}\n\
+         alertmanagers: [{{url: \"http://127.0.0.1:{}\"}}]\n",
+        receiver.port
+    );
+    let load = Load { checks: 1_000, every: "1h", minutes: 0 };
+    let checks = files(&load)[0].replace(
+        "select min(total) as least, count(*) as n from orders where id >",
+        "select -1 as least, 1 as n where 0 <=",
+    );
+    let site = Site::new(&settings, &checks);
+    fs::write(site.path().join("data.db"), "").unwrap();
+    let daemon = site.start();
+    daemon.until(Duration::from_secs(60), |_| {
+        let known = receiver.delays().len();
+        if known == load.checks { Ok(()) } else { Err(known) }
+    });
+    let mut delays: Vec<i64> = receiver.delays().into_values().collect();
+    delays.sort_unstable();
+    let (p50, p99) = (delays[delays.len() / 2], delays[delays.len() * 99 / 100]);
+    println!("{} alerts taken after their record: p50 {p50} ms, p99 {p99} ms", delays.len());
+    assert!(p99 < 1_000, "p99 is {p99} ms");
+    assert!(daemon.stop().success());
 }

@@ -158,6 +158,18 @@ impl Watchman {
         self.try_ask(method, path, body).unwrap_or_else(|e| panic!("{path}: {e}: {}", self.log()))
     }
 
+    /// Asks, and waits no longer than a moment: it may be frozen.
+    pub(crate) fn try_ask_soon(&self, path: &str) -> std::io::Result<(u16, String)> {
+        let mut stream = TcpStream::connect_timeout(&self.address, Duration::from_secs(1))?;
+        stream.set_read_timeout(Some(Duration::from_secs(2)))?;
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: it\r\nConnection: close\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+        let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(0);
+        Ok((status, body.to_owned()))
+    }
+
     pub(crate) fn try_ask(
         &self,
         method: &str,

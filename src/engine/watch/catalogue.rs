@@ -177,7 +177,9 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         };
         let known = shapes(&mut self.roster.checks());
         let planned = shapes(&mut next.checks().iter());
-        for record in records.iter().filter(|r| r.retired_at.is_none() || r.open_violated > 0) {
+        let matters =
+            |r: &&SeriesRecord| r.retired_at.is_none() || r.open_violated + r.open_unconfirmed > 0;
+        for record in records.iter().filter(matters) {
             let firing = |standing| matches!(standing, Standing::Firing { .. });
             let fires = firing(record.standings.violated) || firing(record.standings.unconfirmed);
             // What does not read here any more is taken to look as the next one does.
