@@ -24,7 +24,7 @@ const BATCH: usize = 256;
 /// How often we ask whether it was started anew.
 const LOOK_EACH: Duration = Duration::from_secs(10);
 /// The first pause after a failure, and the longest.
-const AGAIN: (TimeDelta, TimeDelta) = (TimeDelta::milliseconds(500), TimeDelta::seconds(15));
+const AGAIN: (TimeDelta, TimeDelta) = (TimeDelta::milliseconds(500), TimeDelta::seconds(5));
 /// How long the last words may take when the daemon stops.
 const FAREWELL: Duration = Duration::from_secs(3);
 

@@ -43,16 +43,16 @@ impl Receiver {
         receiver
     }
 
-    /// Somebody in front of an Alertmanager, who refuses whatever holds some words.
-    pub(crate) fn poisoned(url: &str, words: &str) -> Self {
+    /// Somebody in front of an Alertmanager, who refuses whatever holds one of some words.
+    pub(crate) fn poisoned(url: &str, words: &'static [&'static str]) -> Self {
         let socket = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = socket.local_addr().unwrap().port();
         let (taken, status) = (Arc::default(), Arc::new(AtomicU16::new(200)));
-        let (to, words) = (url.replace("http://", ""), words.to_owned());
+        let to = url.replace("http://", "");
         std::thread::spawn(move || {
             for stream in socket.incoming().flatten() {
-                let (to, words) = (to.clone(), words.clone());
-                std::thread::spawn(move || refuse(stream, &to, &words));
+                let to = to.clone();
+                std::thread::spawn(move || refuse(stream, &to, words));
             }
         });
         Self { port, taken, came: Arc::default(), status }
@@ -153,11 +153,11 @@ impl Receiver {
 }
 
 /// Passes one request on, unless it holds some words; the connection ends with it.
-fn refuse(mut stream: TcpStream, to: &str, words: &str) {
+fn refuse(mut stream: TcpStream, to: &str, words: &[&str]) {
     let mut bytes: Vec<u8> = Vec::new();
     let Some(whole) = request(&mut stream, &mut bytes) else { return };
     let text = String::from_utf8_lossy(&bytes[..whole]).into_owned();
-    let answer = if text.contains(words) {
+    let answer = if words.iter().any(|word| text.contains(word)) {
         b"HTTP/1.1 422 it\r\nContent-Length: 2\r\n\r\n{}".to_vec()
     } else {
         let mut server = TcpStream::connect(to).unwrap();

@@ -22,6 +22,7 @@ mod clocks;
 mod crash;
 mod cutoff;
 mod dashboards;
+mod deploy;
 mod door;
 mod electricity;
 mod engine;

@@ -1,0 +1,147 @@
+//! What is there to deploy: files that their readers take, and that name only what there is.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::alerting::passes;
+use crate::servers::Folder;
+
+fn deploy(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy").join(path)
+}
+
+fn yaml(path: &Path) -> Value {
+    let text = fs::read_to_string(path).unwrap();
+    serde_yaml::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or("")
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}
+
+/// Holds settings and checks against the program's own eyes.
+fn valid(config: &Path, checks: &Path) {
+    let output = Command::new(env!("CARGO_BIN_EXE_allswell"))
+        .args(["validate", "--config"])
+        .args([config, checks])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{}: {said}", config.display());
+}
+
+#[test]
+fn the_stack_of_compose_names_only_files_and_parts_that_there_are() {
+    let folder = deploy("docker");
+    let compose = yaml(&folder.join("compose.yaml"));
+    let services = compose["services"].as_object().unwrap();
+    assert_eq!(services.len(), 5);
+    for (name, service) in services {
+        let built = &service["build"];
+        if built.is_null() {
+            // A release, not whatever is newest today.
+            let (_, tag) = text(&service["image"]).rsplit_once(':').unwrap();
+            assert!(tag.chars().next_back().unwrap().is_ascii_digit(), "{name}: {tag}");
+        } else {
+            let context = folder.join(text(&built["context"]));
+            assert!(
+                context.join("Cargo.toml").is_file()
+                    && context.join(text(&built["dockerfile"])).is_file()
+            );
+        }
+        for volume in list(&service["volumes"]) {
+            let (from, _) = text(volume).split_once(':').unwrap();
+            let there = if from.starts_with('.') {
+                folder.join(from).exists()
+            } else {
+                compose["volumes"].get(from).is_some()
+            };
+            assert!(there, "{name}: {from}");
+        }
+        for secret in list(&service["secrets"]) {
+            let file = text(&compose["secrets"][text(secret)]["file"]);
+            assert!(folder.join(file).is_file(), "{name}: {secret}");
+        }
+        // Nothing of it is for the network.
+        for port in list(&service["ports"]) {
+            assert!(text(port).starts_with("127.0.0.1:"), "{name}: {port}");
+        }
+    }
+    valid(&folder.join("allswell.yaml"), &folder.join("checks"));
+    passes("amtool", &["check-config"], &folder.join("alertmanager.yml"));
+    passes("promtool", &["check", "config"], &deploy("prometheus/prometheus.yml"));
+}
+
+#[test]
+fn the_manifests_of_kubernetes_belong_together() {
+    let folder = deploy("kubernetes");
+    let kustomization = yaml(&folder.join("kustomization.yaml"));
+    let mut kinds = Vec::new();
+    for resource in list(&kustomization["resources"]) {
+        let manifest = yaml(&folder.join(text(resource)));
+        assert!(
+            !text(&manifest["apiVersion"]).is_empty()
+                && !text(&manifest["metadata"]["name"]).is_empty()
+        );
+        kinds.push(text(&manifest["kind"]).to_owned());
+    }
+    assert_eq!(kinds, ["Namespace", "Deployment", "Service", "PodDisruptionBudget"]);
+    let maps = list(&kustomization["configMapGenerator"]);
+    for map in maps {
+        for file in list(&map["files"]) {
+            assert!(folder.join(text(file)).is_file(), "{file}");
+        }
+    }
+    let deployment = yaml(&folder.join("deployment.yaml"));
+    let pod = &deployment["spec"]["template"]["spec"];
+    let container = &pod["containers"][0];
+    for volume in list(&pod["volumes"]) {
+        let map = &volume["configMap"]["name"];
+        assert!(map.is_null() || maps.iter().any(|known| known["name"] == *map), "{volume}");
+        let mounted = list(&container["volumeMounts"]).iter().any(|m| m["name"] == volume["name"]);
+        assert!(mounted, "{volume}");
+    }
+    let port = &container["ports"][0]["name"];
+    for (probe, path) in [("livenessProbe", "/-/healthy"), ("readinessProbe", "/-/ready")] {
+        assert_eq!(container[probe]["httpGet"]["path"], path);
+        assert_eq!(container[probe]["httpGet"]["port"], *port);
+    }
+    assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
+    assert_eq!(container["securityContext"]["readOnlyRootFilesystem"], true);
+    valid(&folder.join("allswell.yaml"), &folder.join("checks.yaml"));
+}
+
+#[test]
+fn the_unit_of_systemd_gives_little_away() {
+    let unit = deploy("systemd/allswell.service");
+    let output = Command::new(crate::servers::program("systemd-analyze", &["/usr/bin"]))
+        .args(["security", "--offline=yes", "--no-pager"])
+        .arg(&unit)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let level = said.lines().find(|line| line.contains("Overall exposure level"));
+    let level = level.unwrap_or_else(|| panic!("{said}"));
+    let (_, level) = level.split_once(": ").unwrap();
+    let level: f64 = level.split(' ').next().unwrap().parse().unwrap();
+    assert!(level <= 1.5, "{said}");
+    // What systemd does not know it would pass over.
+    let folder = Folder::new("unit");
+    let text = fs::read_to_string(&unit).unwrap().replace("/usr/local/bin/allswell", "/bin/true");
+    let copy = folder.path().join("allswell.service");
+    fs::write(&copy, text).unwrap();
+    let output = Command::new(crate::servers::program("systemd-analyze", &["/usr/bin"]))
+        .args(["verify", "--man=no"])
+        .arg(&copy)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!said.contains("allswell.service:") || !said.contains("Unknown"), "{said}");
+}
