@@ -208,7 +208,7 @@ mod tests {
 
     #[test]
     fn what_is_told_is_cut_between_characters() {
-        assert_eq!(cut("Zürich", 6), "Z…");
+        assert_eq!(cut("Zürich", 6), "Zü…");
         assert_eq!(cut("Zürich", 7), "Zürich");
         assert_eq!(cut("Zürich", 5), "Z…");
         assert_eq!(cut("Zürich", 1), "…");
