@@ -147,6 +147,8 @@ fn a_file_that_is_taken_away_from_under_the_daemon() {
     let (path, aside) = (site.path().join("allswell.db"), site.path().join("aside.db"));
     fs::rename(&path, &aside).unwrap();
     blind(&daemon);
+    // For as long as a few slots take.
+    std::thread::sleep(Duration::from_secs(3));
     fs::rename(&aside, &path).unwrap();
     sees(daemon, async || Other::sqlite(&path).await);
 }
