@@ -73,6 +73,7 @@ impl Health {
 
 /// One Alertmanager.
 pub struct Alertmanager {
+    name: String,
     peer: Peer,
     rhythm: Rhythm,
     clock: Clock,
@@ -101,12 +102,18 @@ enum Sent {
 }
 
 impl Alertmanager {
-    /// Prepares to tell one; and a way to see how it does.
-    pub fn new(peer: Peer, rhythm: Rhythm, clock: Clock) -> (Self, watch::Receiver<Health>) {
-        let (health, seen) = watch::channel(Health::new(peer.name()));
+    /// Prepares to tell one, by a name that no other one has; and a way to see how it does.
+    pub fn new(
+        name: String,
+        peer: Peer,
+        rhythm: Rhythm,
+        clock: Clock,
+    ) -> (Self, watch::Receiver<Health>) {
+        let (health, seen) = watch::channel(Health::new(name.clone()));
         let now = Instant::now();
         let outbox = Outbox::default();
         let alertmanager = Self {
+            name,
             peer,
             rhythm,
             clock,
@@ -163,7 +170,7 @@ impl Alertmanager {
                 let text = |value: &Value| value.as_str().map(str::to_owned);
                 let started = text(&status["uptime"]);
                 if self.started.is_some() && started.is_some() && self.started != started {
-                    tracing::info!(alertmanager = %self.peer.name(), "it was started anew: it is told everything");
+                    tracing::info!(alertmanager = %self.name, "it was started anew: it is told everything");
                     self.outbox.forgotten();
                 }
                 self.started = started.or(self.started.take());
@@ -224,7 +231,7 @@ impl Alertmanager {
         let labels = &parcel.alert.labels;
         let name = format!("{} {}", labels.get("alertname"), labels.get("check"));
         let words: String = words.chars().filter(|c| !c.is_control()).take(200).collect();
-        tracing::error!(alertmanager = %self.peer.name(), alert = %name, "it refuses an alert: {words}");
+        tracing::error!(alertmanager = %self.name, alert = %name, "it refuses an alert: {words}");
         self.outbox.refused(parcel, self.clock.now());
         self.reached(|health| {
             health.refused += 1;
@@ -246,7 +253,7 @@ impl Alertmanager {
 
     fn reached(&mut self, more: impl FnOnce(&mut Health)) {
         if self.failures > 0 {
-            tracing::info!(alertmanager = %self.peer.name(), "it answers again");
+            tracing::info!(alertmanager = %self.name, "it answers again");
         }
         self.failures = 0;
         self.again_at = Instant::now();
@@ -262,7 +269,7 @@ impl Alertmanager {
 
     fn failed(&mut self, count: usize, why: String) {
         if self.failures == 0 {
-            tracing::error!(alertmanager = %self.peer.name(), "it is not told: {why}");
+            tracing::error!(alertmanager = %self.name, "it is not told: {why}");
         }
         self.failures = self.failures.saturating_add(1);
         self.drawn = self.drawn.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(Self::bits());

@@ -31,7 +31,12 @@ pub(super) fn alertmanager(args: ConfigArgs) -> Exit {
     };
     let url = settings.web.public_url.clone();
     let url = url.unwrap_or_else(|| format!("http://{}", settings.web.listen));
+    let labels: Vec<&str> = settings.notices.labels.keys().map(String::as_str).collect();
+    let labels = labels.join(", ");
+    let more = if labels.is_empty() { String::new() } else { format!(", {labels}") };
     let text = ALERTMANAGER
+        .replace("@LABELS@", &labels)
+        .replace("@MORE@", &more)
         .replace("@EVERY@", &duration::show(every))
         .replace("@REPEAT@", &repeat)
         .replace("@URL@", &url);

@@ -44,6 +44,7 @@ fn exit(status: &Value, checks: &[Value]) -> Exit {
         || checks.iter().any(|check| waived(check) > 0)
         || status["ledger"]["up"] != Value::Bool(true)
         || status["last_load"]["good"] == Value::Bool(false)
+        || ways(status).any(|way| !way["broken_since"].is_null())
     {
         Exit::Unconfirmed
     } else {
@@ -83,7 +84,7 @@ fn report(status: &Value, checks: &[Value], all: bool) -> String {
             let _ = writeln!(out, "SOURCE {name} fails since {since}, and is probed: {why}");
         }
     }
-    for path in status["alert_paths"].as_array().into_iter().flatten() {
+    for path in ways(status) {
         if !path["broken_since"].is_null() {
             let (name, since) = (text(path, "alertmanager"), text(path, "broken_since"));
             let why = text(path, "why");
@@ -103,6 +104,11 @@ fn report(status: &Value, checks: &[Value], all: bool) -> String {
         checks.iter().filter(|c| all || text(c, "state") != "confirmed" || waived(c) > 0).collect();
     table(&mut out, &rows);
     out
+}
+
+/// The ways to the Alertmanagers.
+fn ways(status: &Value) -> impl Iterator<Item = &Value> {
+    status["alert_paths"].as_array().into_iter().flatten()
 }
 
 fn waived(check: &Value) -> u64 {

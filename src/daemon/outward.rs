@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::alertmanager::Alertmanager;
+use crate::alertmanager::{Alertmanager, Health};
 use crate::clock::Clock;
 use crate::daemon::notifier::Notifier;
 use crate::domain::outbox::Wanted;
@@ -47,8 +47,16 @@ impl Outward {
         let entry = &settings.notices;
         let (mut alertmanagers, mut healths) = (Vec::new(), Vec::new());
         for peer in &entry.alertmanagers {
+            // A proof of one way is none of another: no two have one name.
+            let taken = |name: &str| {
+                healths.iter().any(|h: &watch::Receiver<Health>| h.borrow().name == name)
+            };
+            let mut name = peer.name.clone();
+            while taken(&name) {
+                name.push_str(" (another)");
+            }
             let (alertmanager, health) =
-                Alertmanager::new(open(peer)?, entry.rhythm, clock.clone());
+                Alertmanager::new(name, open(peer)?, entry.rhythm, clock.clone());
             alertmanagers.push(alertmanager);
             healths.push(health);
         }

@@ -21,6 +21,7 @@ use crate::ledger::{
 const LAPSES: i64 = 200;
 /// How many times as many are looked through for rows of series that we know.
 const PAGES: i64 = 20;
+
 /// A transaction that is under way.
 pub(super) struct Turning<'a> {
     pub(super) conn: &'a mut Conn,
