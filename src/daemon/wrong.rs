@@ -12,13 +12,13 @@ pub(super) struct Wrong {
     pub(super) severity: &'static str,
     pub(super) summary: &'static str,
     pub(super) why: String,
-    pub(super) about: Option<(&'static str, String)>,
+    pub(super) about: Vec<(&'static str, String)>,
     pub(super) since: Option<DateTime<Utc>>,
 }
 
 impl Wrong {
     fn critical(name: &'static str, summary: &'static str, why: String) -> Self {
-        Self { name, severity: "critical", summary, why, about: None, since: None }
+        Self { name, severity: "critical", summary, why, about: Vec::new(), since: None }
     }
 
     fn warning(name: &'static str, summary: &'static str, why: String) -> Self {
@@ -33,7 +33,7 @@ pub(super) fn wrong(picture: &Snapshot, paths: &Paths, now: DateTime<Utc>) -> Ve
         let Some((since, why)) = path.broken else { continue };
         wrong.push(Wrong {
             since: Some(since),
-            about: Some(("alertmanager", path.health.name.clone())),
+            about: vec![("alertmanager", path.health.name.clone())],
             ..Wrong::critical(
                 "AllswellAlertPathBroken",
                 "alerts do not get through an Alertmanager, or nothing proves that they do",
@@ -96,7 +96,8 @@ fn inside(picture: &Snapshot) -> Vec<Wrong> {
         let why = source.trouble.clone().unwrap_or_default();
         wrong.push(Wrong {
             since: Some(*since),
-            about: Some(("source", name.to_string())),
+            // Under both names: a check that asks it as its second source is muted by the other one.
+            about: vec![("source", name.to_string()), ("other_source", name.to_string())],
             ..Wrong::critical(
                 "AllswellSourceDown",
                 "a source does not answer: nothing is known of its data",

@@ -310,8 +310,9 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         let (mut offers, mut holds, mut refill) = (Vec::new(), Vec::new(), Vec::new());
         if self.generation.is_some() && !self.stopping {
             let names: Vec<SourceName> = self.gates.keys().cloned().collect();
+            let mut taken = BTreeMap::new();
             for name in names {
-                let (offer, held) = self.offer(&name, now);
+                let (offer, held) = self.offer(&name, &mut taken, now);
                 offers.extend(offer);
                 holds.extend(held);
                 if self.gates.get(&name).is_some_and(|gate| gate.wants_more(now)) {
@@ -360,8 +361,14 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         }
     }
 
-    /// Who may take the free places of a source; and who of its queue has to wait for somebody else.
-    fn offer(&mut self, name: &SourceName, now: DateTime<Utc>) -> (Option<Offer>, Vec<Hold>) {
+    /// Who may take the free places of a source, less those that are taken in this turn; and who of its
+    /// queue has to wait for somebody else.
+    fn offer(
+        &mut self,
+        name: &SourceName,
+        taken: &mut BTreeMap<SourceName, usize>,
+        now: DateTime<Utc>,
+    ) -> (Option<Offer>, Vec<Hold>) {
         self.turnstile = self.turnstile.take().filter(|kept| now < kept.until);
         let kept = self.turnstile.as_ref().is_some_and(|kept| kept.source == *name);
         let open: BTreeMap<SourceName, DateTime<Utc>> = self
@@ -372,13 +379,13 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         let full: Vec<SourceName> = self
             .gates
             .iter()
-            .filter(|(other, gate)| *other != name && gate.free() == 0)
+            .filter(|(other, gate)| *other != name && gate.free() <= count(taken, other))
             .map(|(name, _)| name.clone())
             .collect();
         let Some(gate) = self.gates.get_mut(name) else { return (None, Vec::new()) };
         let (mut candidates, mut holds) = (Vec::new(), Vec::new());
         let closed = gate.breaker.is_closed();
-        let places = gate.free().saturating_sub(usize::from(kept));
+        let places = gate.free().saturating_sub(usize::from(kept) + count(taken, name));
         while closed && candidates.len() < places || !closed && holds.len() < REFILL {
             let Some(candidate) = gate.pop() else { break };
             let Some(member) = self.roster.get(candidate.key.series) else { continue };
@@ -406,6 +413,9 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
                 // Out of the way, so that others are seen behind it.
                 holds.push(Hold { key, cause: None, until: now + UNFUNDED });
             } else {
+                for source in member.sources() {
+                    *taken.entry(source.clone()).or_default() += 1;
+                }
                 candidates.push(candidate);
             }
         }
@@ -446,4 +456,8 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             }
         }
     }
+}
+
+fn count(taken: &BTreeMap<SourceName, usize>, name: &SourceName) -> usize {
+    taken.get(name).copied().unwrap_or(0)
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
@@ -198,13 +198,24 @@ pub(crate) struct Alertmanager {
     process: Option<Process>,
     folder: Folder,
     pub(crate) port: u16,
+    /// Who is let in, where that is not everybody: a file of Alertmanager's.
+    door: Option<PathBuf>,
 }
 
 impl Alertmanager {
+    /// Starts one with a configuration of its own, and with a door, where not everybody is let in.
+    pub(crate) fn configured(config: &str, door: Option<PathBuf>) -> Self {
+        let folder = Folder::new("alertmanager");
+        fs::write(folder.path().join("config.yml"), config).unwrap();
+        let mut alertmanager = Self { process: None, folder, port: free_port(), door };
+        alertmanager.restart();
+        alertmanager
+    }
+
     /// Starts one that sends everything to a receiver, at once; with more routes and receivers.
     pub(crate) fn start(receiver: &str, routes: &str, receivers: &str) -> Self {
         let folder = Folder::new("alertmanager");
-        let mut alertmanager = Self { process: None, folder, port: free_port() };
+        let mut alertmanager = Self { process: None, folder, port: free_port(), door: None };
         alertmanager.configure(receiver, routes, receivers);
         alertmanager.restart();
         alertmanager
@@ -228,16 +239,24 @@ impl Alertmanager {
                 .arg(format!("--storage.path={}", at("data")))
                 .arg(format!("--web.listen-address=127.0.0.1:{port}"))
                 .arg("--cluster.listen-address=")
+                .args(self.door.iter().map(|door| format!("--web.config.file={}", door.display())))
                 .stdout(Stdio::null())
                 .stderr(fs::File::create(folder.join("log")).unwrap());
         });
         self.process = Some(process);
         let started = Instant::now();
-        while self.get("/-/ready").is_none() {
+        while !self.is_ready() {
             let log = fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
             assert!(started.elapsed() < Duration::from_secs(30), "no Alertmanager: {log}");
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    fn is_ready(&self) -> bool {
+        if self.door.is_some() {
+            return TcpStream::connect(("127.0.0.1", self.port)).is_ok();
+        }
+        self.get("/-/ready").is_some()
     }
 
     pub(crate) fn kill(&mut self) {

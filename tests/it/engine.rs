@@ -313,12 +313,12 @@ async fn who_asks_two_sources_is_not_shed_behind_a_queue_of_one() {
         let mut oracle = Oracle::confirms();
         (oracle.places, oracle.elsewhere) = (1, 1);
         let stage = Stage::new(oracle);
-        let both = "schedule: {every: 1m}\n    result_by: 50s\n    severity: info";
-        let alone = "schedule: {every: 1s}\n    source: other\n    severity: critical";
+        let both =
+            "schedule: {every: 1m}\n    source: other\n    result_by: 50s\n    severity: info";
+        let alone = "schedule: {every: 1s}\n    severity: critical";
         let mut yaml = yaml(&[("both", both), ("alone-1", alone), ("alone-2", alone)]);
         let expects = "    expect: {values: {n: {min: 1}}}\n";
-        let keys =
-            "    expect: {keys: {columns: [n], from: {source: other, sql: select 1 as n}}}\n";
+        let keys = "    expect: {keys: {columns: [n], from: {source: db, sql: select 1 as n}}}\n";
         yaml = yaml.replacen(expects, keys, 1);
         let mut engine = stage.start(&yaml).await;
         for turn in 0..600 {

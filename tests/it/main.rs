@@ -43,6 +43,7 @@ mod totals;
 mod types;
 mod verbs;
 mod volume;
+mod ways_out;
 mod weather;
 mod windows;
 mod year;

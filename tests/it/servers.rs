@@ -185,6 +185,35 @@ fn run(mut command: Command, what: &str) {
     assert!(output.status.success(), "{what}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
+fn openssl(folder: &Path, args: &str) {
+    let mut command = Command::new("openssl");
+    command.current_dir(folder).args(args.split(' ')).stdin(Stdio::null());
+    run(command, "openssl");
+}
+
+/// Makes an authority in a folder: `ca.pem`.
+pub(crate) fn authority(folder: &Path) {
+    openssl(
+        folder,
+        "req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 2 -subj /CN=ca",
+    );
+}
+
+/// Has the authority in a folder sign a certificate for a host, and for no other: `NAME.key`, `NAME.crt`.
+pub(crate) fn signed(folder: &Path, name: &str, host: &str) {
+    openssl(
+        folder,
+        &format!("req -newkey rsa:2048 -nodes -keyout {name}.key -out {name}.csr -subj /CN={host}"),
+    );
+    fs::write(folder.join("names"), format!("subjectAltName=DNS:{host}\n")).unwrap();
+    openssl(
+        folder,
+        &format!(
+            "x509 -req -in {name}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names -out {name}.crt"
+        ),
+    );
+}
+
 fn log(folder: &Path) -> fs::File {
     fs::OpenOptions::new().create(true).append(true).open(folder.join("log")).unwrap()
 }
@@ -245,21 +274,12 @@ impl Postgres {
         let mut server = Self::start();
         let folder = server.folder.path().to_owned();
         let data = folder.join("data");
-        let openssl = |args: &str| {
-            let mut command = Command::new("openssl");
-            command.current_dir(&folder).args(args.split(' ')).stdin(Stdio::null());
-            run(command, "openssl");
-        };
-        openssl(
-            "req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 2 -subj /CN=ca",
-        );
-        openssl(
-            "req -newkey rsa:2048 -nodes -keyout data/server.key -out server.csr -subj /CN=localhost",
-        );
-        fs::write(folder.join("names"), "subjectAltName=DNS:localhost\n").unwrap();
-        openssl(
-            "x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names -out data/server.crt",
-        );
+        authority(&folder);
+        signed(&folder, "server", "localhost");
+        for suffix in ["key", "crt"] {
+            let name = format!("server.{suffix}");
+            fs::rename(folder.join(&name), data.join(&name)).unwrap();
+        }
         for file in ["server.key", "server.crt"] {
             give_to("postgres", &data.join(file));
             fs::set_permissions(data.join(file), fs::Permissions::from_mode(0o600)).unwrap();
