@@ -82,6 +82,8 @@ pub struct Alertmanager {
     started: Option<String>,
     health: watch::Sender<Health>,
     failures: u32,
+    /// Whether it did not take what it was told last.
+    untaken: bool,
     again_at: Instant,
     look_at: Instant,
     drawn: u64,
@@ -121,6 +123,7 @@ impl Alertmanager {
             started: None,
             health,
             failures: 0,
+            untaken: false,
             again_at: now,
             look_at: now,
             drawn: 0,
@@ -170,12 +173,25 @@ impl Alertmanager {
                 let text = |value: &Value| value.as_str().map(str::to_owned);
                 let started = text(&status["uptime"]);
                 if self.started.is_some() && started.is_some() && self.started != started {
-                    tracing::info!(alertmanager = %self.name, "it was started anew: it is told everything");
-                    self.outbox.forgotten();
+                    tracing::info!(
+                        "Alertmanager {} was started anew: it is told everything",
+                        self.name
+                    );
+                    self.outbox.forgotten(self.clock.now());
                 }
                 self.started = started.or(self.started.take());
                 let version = text(&status["versionInfo"]["version"]);
-                self.reached(|health| health.version = version);
+                let (_, unknown, _) = self.outbox.counts();
+                // Who answers questions and takes no alerts is not reached: only a taken alert says that.
+                if self.untaken && (unknown > 0 || self.outbox.unsettled().is_some()) {
+                    self.health.send_modify(|health| health.version = version);
+                } else {
+                    self.reached(|health| health.version = version);
+                }
+            }
+            Ok((404, _)) => {
+                let why = "it answers with status 404: name its address without /api/…";
+                self.failed(0, why.to_owned());
             }
             Ok((status, _)) => self.failed(0, format!("it answers with status {status}")),
             Err(error) => self.failed(0, why(&error)),
@@ -212,7 +228,17 @@ impl Alertmanager {
                     self.outbox.accepted(&batch, self.clock.now());
                     self.reached(|health| health.accepted += count);
                 }
-                Sent::Poison(words) if batch.len() == 1 => self.quarantine(&batch[0], &words),
+                Sent::Poison(words) if batch.len() == 1 => {
+                    // A link is no reason to tell nobody.
+                    let linked = batch[0].alert.link.is_some();
+                    let bare = [batch[0].without_link()];
+                    if linked && matches!(self.send(&bare).await, Sent::Accepted) {
+                        self.outbox.accepted(&batch, self.clock.now());
+                        self.reached(|health| health.accepted += 1);
+                    } else {
+                        self.quarantine(&batch[0], &words);
+                    }
+                }
                 Sent::Poison(_) => {
                     let half = batch.split_off(batch.len() / 2);
                     batches.push(half);
@@ -231,7 +257,7 @@ impl Alertmanager {
         let labels = &parcel.alert.labels;
         let name = format!("{} {}", labels.get("alertname"), labels.get("check"));
         let words: String = words.chars().filter(|c| !c.is_control()).take(200).collect();
-        tracing::error!(alertmanager = %self.name, alert = %name, "it refuses an alert: {words}");
+        tracing::error!("Alertmanager {} refuses the alert {name}: {words}", self.name);
         self.outbox.refused(parcel, self.clock.now());
         self.reached(|health| {
             health.refused += 1;
@@ -246,6 +272,9 @@ impl Alertmanager {
             Ok(receipt) => match receipt.status {
                 200..=299 => Sent::Accepted,
                 400 | 413 | 422 => Sent::Poison(receipt.words),
+                404 => Sent::Failed(
+                    "it answers with status 404: name its address without /api/…".to_owned(),
+                ),
                 status => Sent::Failed(format!("it answers with status {status}")),
             },
         }
@@ -253,9 +282,9 @@ impl Alertmanager {
 
     fn reached(&mut self, more: impl FnOnce(&mut Health)) {
         if self.failures > 0 {
-            tracing::info!(alertmanager = %self.name, "it answers again");
+            tracing::info!("Alertmanager {} answers again", self.name);
         }
-        self.failures = 0;
+        (self.failures, self.untaken) = (0, false);
         self.again_at = Instant::now();
         let now = self.clock.now();
         self.health.send_modify(|health| {
@@ -269,9 +298,10 @@ impl Alertmanager {
 
     fn failed(&mut self, count: usize, why: String) {
         if self.failures == 0 {
-            tracing::error!(alertmanager = %self.name, "it is not told: {why}");
+            tracing::error!("Alertmanager {} is not told: {why}", self.name);
         }
         self.failures = self.failures.saturating_add(1);
+        self.untaken |= count > 0;
         self.drawn = self.drawn.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(Self::bits());
         let pause = Draw::new(self.drawn).of(doubled(AGAIN.0, AGAIN.1, self.failures));
         let pause = pause.to_std().unwrap_or_default().max(Duration::from_millis(100));

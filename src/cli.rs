@@ -54,7 +54,7 @@ pub fn main() -> ExitCode {
         Verb::History(args) => history::history(&args),
         Verb::Rerun(args) => order::rerun(&args),
         Verb::Waive(args) => order::waive(&args),
-        Verb::Rules => config::rules(),
+        Verb::Rules(args) => config::rules(&args),
         Verb::AlertmanagerConfig(args) => config::alertmanager(args),
         Verb::Schema => print(&format!("{:#}\n", schema())),
     };

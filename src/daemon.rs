@@ -119,7 +119,9 @@ pub fn serve(start: Start, announce: impl FnOnce(&str)) -> Result<(), NotStarted
     let (stop, hurry) = (CancellationToken::new(), CancellationToken::new());
     let first = loader.read(removals, "start");
     let (reading, queries) = loader.current();
-    let log = Log { alertmanagers: outward.paths.alertmanagers.clone() };
+    let (alertmanagers, webhooks) =
+        (outward.paths.alertmanagers.clone(), outward.paths.webhooks.clone());
+    let log = Log { alertmanagers, webhooks };
     let (mut engine, pictures) = Engine::new(store, queries, log, reading, clock);
     if inside.block_on(begin(&mut engine, first))? == Begun::TryAgain {
         loader.try_again();

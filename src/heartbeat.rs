@@ -73,7 +73,11 @@ impl Heartbeat {
             Ok(receipt) if (200..300).contains(&receipt.status) => Ok(()),
             Ok(receipt) => Err(format!("the heartbeat is answered with status {}", receipt.status)),
             // Its address may be a secret by itself.
-            Err(_) => Err("the heartbeat is not answered".to_owned()),
+            Err(_) => {
+                Err("who waits for the heartbeat does not answer: look at `url` of `heartbeat`, \
+                           and at the network"
+                    .to_owned())
+            }
         }
     }
 

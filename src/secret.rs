@@ -57,6 +57,9 @@ impl Reference {
                 Err(_) => Err(format!("the environment variable {name} is not set")),
             },
             Self::File(path) => match bounded::read(path, BYTES_MAX) {
+                Ok(text) if text.trim_end_matches(['\r', '\n']).is_empty() => {
+                    Err(format!("{} is empty", path.display()))
+                }
                 Ok(text) => Ok(SecretString::from(text.trim_end_matches(['\r', '\n']).to_owned())),
                 Err(error) => Err(format!("{} cannot be read: {error}", path.display())),
             },

@@ -70,16 +70,34 @@ pub struct Door {
     pub headers: Vec<(header::HeaderName, HeaderValue)>,
 }
 
+/// How often a wrong token is told.
+const KNOCKED_EACH: Duration = Duration::from_secs(60);
+
 /// What handlers share.
 #[derive(Debug)]
 struct Shared {
     door: Door,
     busy: Semaphore,
+    /// When it was last told that a message came with a wrong token.
+    knocked_at: std::sync::Mutex<Option<tokio::time::Instant>>,
 }
 
 impl Shared {
     fn picture(&self) -> Arc<Snapshot> {
         self.door.pictures.borrow().clone()
+    }
+
+    /// A message came to where Alertmanager's come, with a wrong token: that is told now and then.
+    fn knocked(&self) {
+        let now = tokio::time::Instant::now();
+        let Ok(mut told_at) = self.knocked_at.lock() else { return };
+        if told_at.is_none_or(|at| now - at >= KNOCKED_EACH) {
+            *told_at = Some(now);
+            tracing::warn!(
+                "something comes to /webhooks/alertmanager with a wrong token: has Alertmanager's receiver \
+                 the same as `watchdog`?"
+            );
+        }
     }
 }
 
@@ -91,7 +109,11 @@ pub fn serve(
     listener: Listener,
     stop: CancellationToken,
 ) -> impl Future<Output = ()> + Send {
-    let shared = Arc::new(Shared { door, busy: Semaphore::new(AT_ONCE) });
+    let shared = Arc::new(Shared {
+        door,
+        busy: Semaphore::new(AT_ONCE),
+        knocked_at: std::sync::Mutex::new(None),
+    });
     listen::serve(router(shared), listener, stop)
 }
 

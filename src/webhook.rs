@@ -1,8 +1,8 @@
 //! A receiver of webhooks in Alertmanager's form, version 4, for people without an Alertmanager
 //! (`facts/alerting.md` 2.5).
 //!
-//! Alerts of one name about one check go together. What changes is told at once, what stands again every
-//! few hours; what is not taken is tried again for a while.
+//! Alerts of one name about one check go together. What changes is told within seconds, what stands again
+//! every few hours; what is not taken is tried again, for as long as it stands.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -23,14 +23,20 @@ use crate::http::Peer;
 
 /// How often what stands is told again.
 const REPEAT: TimeDelta = TimeDelta::hours(4);
-/// For how long something is tried that is not taken.
+/// For how long an end is tried that is not taken; what stands is tried for as long as it stands.
 const GIVE_UP: TimeDelta = TimeDelta::hours(1);
 /// The first pause after a failure, and the longest.
 const AGAIN: (TimeDelta, TimeDelta) = (TimeDelta::seconds(1), TimeDelta::minutes(1));
 /// How often we look whether something is due.
 const LOOK_EACH: Duration = Duration::from_secs(1);
-/// How many alerts one message holds at most; the others are counted.
+/// How long news of a group waits for others of it.
+const TOGETHER: TimeDelta = TimeDelta::seconds(2);
+/// How many alerts one message holds at most; the others are in the next.
 const ALERTS_MAX: usize = 200;
+/// How long the last words may take when the daemon stops.
+const FAREWELL: Duration = Duration::from_secs(3);
+/// How long a receiver may take nothing before that is a fault of its own.
+const BROKEN_AFTER: TimeDelta = TimeDelta::minutes(2);
 
 /// How a receiver does.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,10 +47,22 @@ pub struct Health {
     pub accepted: u64,
     /// How many it did not take, and will get again.
     pub failed: u64,
-    /// How many it refused, or did not take for so long that nobody tries any more.
+    /// How many it did not take for so long that nobody tries any more.
     pub given_up: u64,
     /// Why it did not take the last one.
     pub why: Option<String>,
+    /// Since when it takes nothing, where that is so.
+    pub failing_since: Option<DateTime<Utc>>,
+    /// The earliest end of an alert that it was not told.
+    pub unsettled: Option<DateTime<Utc>>,
+}
+
+impl Health {
+    /// Since when notices do not get through to it, and why; nothing where they do, or are only late.
+    pub fn broken(&self, now: DateTime<Utc>) -> Option<(DateTime<Utc>, String)> {
+        let since = self.failing_since.filter(|since| *since + BROKEN_AFTER <= now)?;
+        Some((since, self.why.clone().unwrap_or_default()))
+    }
 }
 
 /// A receiver of webhooks.
@@ -53,6 +71,10 @@ pub struct Webhook {
     peer: Peer,
     clock: Clock,
     groups: BTreeMap<String, Group>,
+    /// What was wanted last, and what of it is not mentioned any more: that ended.
+    stood: BTreeMap<Name, Wanted>,
+    /// Until when it is left alone, because it did not answer.
+    silent_until: Option<DateTime<Utc>>,
     health: watch::Sender<Health>,
 }
 
@@ -62,28 +84,47 @@ impl fmt::Debug for Webhook {
     }
 }
 
-/// Which alerts of a group stand, and which ended.
-type State = BTreeMap<(Fingerprint, DateTime<Utc>), bool>;
+/// One standing of an alert.
+type Name = (Fingerprint, DateTime<Utc>);
 
 /// What a group was told.
 #[derive(Debug, Default)]
 struct Group {
-    told: State,
+    /// Which alerts stand, and which ended.
+    told: BTreeMap<Name, bool>,
     told_at: Option<DateTime<Utc>>,
+    news_at: Option<DateTime<Utc>>,
     failures: u32,
     failing_since: Option<DateTime<Utc>>,
     again_at: Option<DateTime<Utc>>,
 }
 
+/// Why a message was not taken.
+struct Refusal {
+    why: String,
+    retry_after_secs: Option<u64>,
+    /// Nobody answered at all.
+    silent: bool,
+}
+
 impl Webhook {
     /// Prepares to tell a receiver; and a way to see how it does.
     pub fn new(name: String, peer: Peer, clock: Clock) -> (Self, watch::Receiver<Health>) {
-        let health = Health { name: name.clone(), accepted: 0, failed: 0, given_up: 0, why: None };
+        let health = Health {
+            name: name.clone(),
+            accepted: 0,
+            failed: 0,
+            given_up: 0,
+            why: None,
+            failing_since: None,
+            unsettled: None,
+        };
         let (health, seen) = watch::channel(health);
-        (Self { name, peer, clock, groups: BTreeMap::new(), health }, seen)
+        let (groups, stood) = (BTreeMap::new(), BTreeMap::new());
+        (Self { name, peer, clock, groups, stood, silent_until: None, health }, seen)
     }
 
-    /// Tells what is wanted, as long as nobody stops it.
+    /// Tells what is wanted, as long as nobody stops it; then what has to be said still.
     pub async fn run(
         mut self,
         mut wanted: watch::Receiver<Arc<Vec<Wanted>>>,
@@ -91,7 +132,7 @@ impl Webhook {
     ) {
         while !stop.is_cancelled() {
             let all = wanted.borrow_and_update().clone();
-            self.tell(&all).await;
+            self.tell(&all, TOGETHER, &stop).await;
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
@@ -99,98 +140,174 @@ impl Webhook {
                 () = sleep(LOOK_EACH) => {}
             }
         }
+        let (all, unstopped) = (wanted.borrow().clone(), CancellationToken::new());
+        let last = self.tell(&all, TimeDelta::zero(), &unstopped);
+        drop(tokio::time::timeout(FAREWELL, last).await);
     }
 
-    async fn tell(&mut self, all: &[Wanted]) {
-        let mut groups: BTreeMap<String, Vec<&Wanted>> = BTreeMap::new();
-        for wanted in all {
-            let labels = &wanted.alert.labels;
-            let key = format!(
-                "{{}}:{{alertname={:?}, check={:?}}}",
-                labels.get("alertname"),
-                labels.get("check")
-            );
-            groups.entry(key).or_default().push(wanted);
-        }
-        for (key, alerts) in &groups {
-            self.tell_group(key, alerts).await;
+    async fn tell(&mut self, all: &[Wanted], together: TimeDelta, stop: &CancellationToken) {
+        let now = self.clock.now();
+        self.want(all, now);
+        let mut groups: BTreeMap<String, Vec<Wanted>> = BTreeMap::new();
+        for wanted in self.stood.values() {
+            groups.entry(group_key(wanted)).or_default().push(wanted.clone());
         }
         self.groups.retain(|key, _| groups.contains_key(key));
+        for (key, alerts) in &groups {
+            let silent = self.silent_until.is_some_and(|until| self.clock.now() < until);
+            if silent || stop.is_cancelled() {
+                break;
+            }
+            self.tell_group(key, alerts, together).await;
+        }
+        let unsettled = self.stood.iter().filter(|(name, wanted)| {
+            let group = self.groups.get(&group_key(wanted));
+            group.is_none_or(|group| group.told.get(name) != Some(&false))
+        });
+        let unsettled = unsettled.filter_map(|(_, wanted)| wanted.ended_at).min();
+        // Who has nothing to be told fails at nothing.
+        let idle = self.groups.values().all(|group| group.failing_since.is_none());
+        self.health.send_if_modified(|health| {
+            let before = (health.unsettled, health.failing_since);
+            health.unsettled = unsettled;
+            health.failing_since = health.failing_since.filter(|_| !idle);
+            before != (health.unsettled, health.failing_since)
+        });
     }
 
-    async fn tell_group(&mut self, key: &str, alerts: &[&Wanted]) {
+    /// Takes over what is to stand, and what ended. What stood and is not mentioned any more ended now.
+    fn want(&mut self, all: &[Wanted], now: DateTime<Utc>) {
+        let mentioned: BTreeMap<Name, &Wanted> = all.iter().map(|w| (name_of(w), w)).collect();
+        for (name, wanted) in &mut self.stood {
+            if wanted.ended_at.is_none() && !mentioned.contains_key(name) {
+                wanted.ended_at = Some(now);
+            }
+        }
+        let groups = &self.groups;
+        self.stood.retain(|name, wanted| {
+            let told = groups.get(&group_key(wanted)).and_then(|group| group.told.get(name));
+            let over = wanted.ended_at.is_some_and(|at| at + GIVE_UP < now);
+            !over && told.is_some_and(|stands| *stands)
+        });
+        for group in self.groups.values_mut() {
+            let stood = &self.stood;
+            group.told.retain(|name, _| mentioned.contains_key(name) || stood.contains_key(name));
+        }
+        let fresh = mentioned.into_iter().map(|(name, wanted)| (name, wanted.clone()));
+        self.stood.extend(fresh);
+    }
+
+    async fn tell_group(&mut self, key: &str, alerts: &[Wanted], together: TimeDelta) {
         let now = self.clock.now();
-        let state: State = alerts.iter().map(|wanted| state_of(wanted)).collect();
-        let stands = state.values().any(|stands| *stands);
         let group = self.groups.entry(key.to_owned()).or_default();
+        let stands = alerts.iter().any(|wanted| wanted.ended_at.is_none());
         let again = stands && group.told_at.is_some_and(|at| at + REPEAT <= now);
-        let news = state.iter().any(|(name, stands)| group.told.get(name) != Some(stands));
-        if !(news || again) || group.again_at.is_some_and(|at| now < at) {
+        let is_news =
+            |wanted: &Wanted| group.told.get(&name_of(wanted)) != Some(&wanted.ended_at.is_none());
+        if alerts.iter().any(is_news) {
+            group.news_at.get_or_insert(now);
+        } else if !again {
             return;
         }
-        let told = &group.told;
+        let waits = group.news_at.is_some_and(|at| now < at + together);
+        if waits || group.again_at.is_some_and(|at| now < at) {
+            return;
+        }
         // What ended is told once.
-        let tell = |wanted: &&&Wanted| {
-            let (name, stands) = state_of(wanted);
-            stands || told.get(&name) != Some(&false)
+        let tell = |wanted: &&Wanted| {
+            wanted.ended_at.is_none() || group.told.get(&name_of(wanted)) != Some(&false)
         };
-        let alerts: Vec<&Wanted> = alerts.iter().filter(tell).copied().collect();
-        let body = message(&self.name, key, &alerts);
-        let outcome = match self.peer.deliver("", body).await {
-            Ok(receipt) => match receipt.status {
-                200..=299 => Ok(()),
-                408 | 429 | 500.. => {
-                    Err((format!("status {}", receipt.status), receipt.retry_after_secs, true))
-                }
-                status => Err((format!("status {status}"), None, false)),
-            },
-            Err(error) => Err((error.to_string(), None, true)),
-        };
-        self.settle(key, state, outcome, now);
+        let alerts: Vec<&Wanted> = alerts.iter().filter(tell).collect();
+        for part in alerts.chunks(ALERTS_MAX) {
+            let outcome = self.deliver(message(&self.name, key, part)).await;
+            let failed = outcome.is_err();
+            self.settle(key, part, outcome, now);
+            if failed {
+                return;
+            }
+        }
+        if let Some(group) = self.groups.get_mut(key) {
+            (group.told_at, group.news_at) = (Some(now), None);
+        }
+    }
+
+    async fn deliver(&self, body: String) -> Result<(), Refusal> {
+        match self.peer.deliver("", body).await {
+            Ok(receipt) if (200..300).contains(&receipt.status) => Ok(()),
+            Ok(receipt) => Err(Refusal {
+                why: format!("it answers with status {}", receipt.status),
+                retry_after_secs: receipt.retry_after_secs,
+                silent: false,
+            }),
+            Err(error) => {
+                Err(Refusal { why: error.to_string(), retry_after_secs: None, silent: true })
+            }
+        }
     }
 
     fn settle(
         &mut self,
         key: &str,
-        state: State,
-        outcome: Result<(), (String, Option<u64>, bool)>,
+        part: &[&Wanted],
+        outcome: Result<(), Refusal>,
         now: DateTime<Utc>,
     ) {
         let Some(group) = self.groups.get_mut(key) else { return };
-        let Err((why, retry_after, may_pass)) = outcome else {
-            *group = Group { told: state, told_at: Some(now), ..Group::default() };
+        let told = part.iter().map(|wanted| (name_of(wanted), wanted.ended_at.is_none()));
+        let Err(Refusal { why, retry_after_secs, silent }) = outcome else {
+            group.told.extend(told);
+            (group.failures, group.failing_since, group.again_at) = (0, None, None);
+            let failed = self.health.borrow().failing_since.is_some();
+            if failed {
+                tracing::info!("webhook {} takes notices again", self.name);
+            }
+            self.silent_until = None;
             self.health.send_modify(|health| {
                 health.accepted += 1;
-                health.why = None;
+                (health.why, health.failing_since) = (None, None);
             });
             return;
         };
+        if self.health.borrow().failing_since.is_none() {
+            tracing::error!("webhook {} does not take a notice: {why}", self.name);
+        }
         let since = *group.failing_since.get_or_insert(now);
         group.failures = group.failures.saturating_add(1);
-        let give_up = !may_pass || since + GIVE_UP <= now;
+        let stands = part.iter().any(|wanted| wanted.ended_at.is_none());
+        let give_up = !stands && since + GIVE_UP <= now;
         if give_up {
-            tracing::error!(webhook = %self.name, "a notice was not taken, and is not tried again: {why}");
-            *group = Group { told: state, told_at: Some(now), ..Group::default() };
+            tracing::error!("webhook {} took no end of {key}: it is not tried again", self.name);
+            group.told.extend(told);
+            (group.failures, group.failing_since, group.again_at) = (0, None, None);
         } else {
             let bits = {
                 use std::hash::{BuildHasher as _, RandomState};
                 RandomState::new().hash_one(key)
             };
             let pause = Draw::new(bits).of(doubled(AGAIN.0, AGAIN.1, group.failures));
-            let told = retry_after.and_then(|secs| i64::try_from(secs.min(3_600)).ok());
-            group.again_at = Some(now + told.map_or(pause, TimeDelta::seconds));
+            let told = retry_after_secs.and_then(|secs| i64::try_from(secs.min(3_600)).ok());
+            let again_at = now + told.map_or(pause, TimeDelta::seconds);
+            group.again_at = Some(again_at);
+            self.silent_until = silent.then_some(again_at);
         }
         self.health.send_modify(|health| {
             health.failed += u64::from(!give_up);
             health.given_up += u64::from(give_up);
             health.why = Some(why);
+            health.failing_since.get_or_insert(now);
         });
     }
 }
 
-fn state_of(wanted: &Wanted) -> ((Fingerprint, DateTime<Utc>), bool) {
-    let name = (wanted.alert.labels.fingerprint(), wanted.alert.starts_at);
-    (name, wanted.ended_at.is_none())
+fn name_of(wanted: &Wanted) -> Name {
+    (wanted.alert.labels.fingerprint(), wanted.alert.starts_at)
+}
+
+/// Alerts of one name about one check go together.
+fn group_key(wanted: &Wanted) -> String {
+    let labels = &wanted.alert.labels;
+    let (name, check) = (labels.get("alertname"), labels.get("check"));
+    format!("{{}}:{{alertname={name:?}, check={check:?}}}")
 }
 
 /// A message in Alertmanager's form.
@@ -198,7 +315,6 @@ fn message(receiver: &str, key: &str, alerts: &[&Wanted]) -> String {
     let at = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Millis, true);
     let firing = alerts.iter().any(|wanted| wanted.ended_at.is_none());
     let word = |firing: bool| if firing { "firing" } else { "resolved" };
-    let shown = &alerts[..alerts.len().min(ALERTS_MAX)];
     let alert = |wanted: &&Wanted| {
         let alert = &wanted.alert;
         json!({
@@ -222,14 +338,14 @@ fn message(receiver: &str, key: &str, alerts: &[&Wanted]) -> String {
     let value: Value = json!({
         "version": "4",
         "groupKey": key,
-        "truncatedAlerts": alerts.len() - shown.len(),
+        "truncatedAlerts": 0,
         "status": word(firing),
         "receiver": receiver,
         "groupLabels": group,
         "commonLabels": common(alerts.iter().map(labels)),
         "commonAnnotations": common(alerts.iter().map(annotations)),
         "externalURL": "",
-        "alerts": shown.iter().map(alert).collect::<Vec<Value>>(),
+        "alerts": alerts.iter().map(alert).collect::<Vec<Value>>(),
     });
     value.to_string()
 }

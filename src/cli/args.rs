@@ -43,7 +43,7 @@ pub(super) enum Verb {
     /// Vouch for open windows, with a reason
     Waive(WaiveArgs),
     /// Print the rules by which Prometheus tells what allswell cannot: that it is gone
-    Rules,
+    Rules(ConfigArgs),
     /// Print what Alertmanager needs to know: a route, a receiver, inhibitions
     AlertmanagerConfig(ConfigArgs),
     /// Print the JSON Schema of the language, for editors

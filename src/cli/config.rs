@@ -4,16 +4,54 @@ use std::time::Duration;
 
 use crate::cli::args::{ConfigArgs, From, Output};
 use crate::cli::exit::Exit;
-use crate::cli::print;
 use crate::cli::validate::{config, refuse};
+use crate::cli::{complain, print};
 use crate::domain::duration;
 use crate::settings::Settings;
 
 const RULES: &str = include_str!("../../deploy/prometheus/allswell-rules.yml");
 const ALERTMANAGER: &str = include_str!("../../deploy/alertmanager/allswell.yml");
 
-pub(super) fn rules() -> Exit {
-    print(RULES)
+/// Prints the rules; with the labels of the installation, where there are settings, so that what Prometheus
+/// tells and what allswell tells are one fault.
+pub(super) fn rules(args: &ConfigArgs) -> Exit {
+    let path = config(&From { config: args.config.clone(), paths: Vec::new() });
+    if args.config.is_none() && !path.exists() {
+        return print(RULES);
+    }
+    let settings = match Settings::read(&path) {
+        Ok(settings) => settings,
+        Err(faults) => return refuse(&faults, Output::Text),
+    };
+    let labels = settings.notices.labels.iter();
+    let labels: Vec<String> =
+        labels.map(|(name, value)| format!("{name}: {}", serde_json::json!(value))).collect();
+    print(&labelled(&labels.join(", ")))
+}
+
+fn labelled(labels: &str) -> String {
+    if labels.is_empty() {
+        return RULES.to_owned();
+    }
+    let mut text = String::new();
+    let mut has_labels = false;
+    for line in RULES.lines() {
+        match line.strip_prefix("    labels: {") {
+            Some(rest) => {
+                has_labels = true;
+                text.push_str(&format!("    labels: {{{labels}, {rest}\n"));
+                continue;
+            }
+            None if line == "    annotations:" && !has_labels => {
+                text.push_str(&format!("    labels: {{{labels}}}\n"));
+            }
+            None => {}
+        }
+        has_labels &= line != "    annotations:";
+        text.push_str(line);
+        text.push('\n');
+    }
+    text
 }
 
 pub(super) fn alertmanager(args: ConfigArgs) -> Exit {
@@ -29,6 +67,16 @@ pub(super) fn alertmanager(args: ConfigArgs) -> Exit {
     } else {
         format!("{}ms", every.as_millis() / 2)
     };
+    if settings.web.public_url.is_none() {
+        complain(
+            "warning: `web` has no `public_url`: put the address there by which Alertmanager reaches allswell",
+        );
+    }
+    if settings.notices.watchdog.is_none() {
+        complain(
+            "warning: the settings have no `watchdog`: nothing proves that alerts get through",
+        );
+    }
     let url = settings.web.public_url.clone();
     let url = url.unwrap_or_else(|| format!("http://{}", settings.web.listen));
     let labels: Vec<&str> = settings.notices.labels.keys().map(String::as_str).collect();

@@ -45,6 +45,11 @@ fn exit(status: &Value, checks: &[Value]) -> Exit {
         || status["ledger"]["up"] != Value::Bool(true)
         || status["last_load"]["good"] == Value::Bool(false)
         || ways(status).any(|way| !way["broken_since"].is_null())
+        || status["webhooks"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .any(|w| w["broken"] == Value::Bool(true))
     {
         Exit::Unconfirmed
     } else {
@@ -85,11 +90,25 @@ fn report(status: &Value, checks: &[Value], all: bool) -> String {
         }
     }
     for path in ways(status) {
+        let (name, why) = (text(path, "alertmanager"), text(path, "why"));
         if !path["broken_since"].is_null() {
-            let (name, since) = (text(path, "alertmanager"), text(path, "broken_since"));
-            let why = text(path, "why");
+            let since = text(path, "broken_since");
             let _ = writeln!(out, "ALERTS DO NOT GET THROUGH {name} since {since}: {why}");
+        } else if !why.is_empty() {
+            let _ = writeln!(out, "Alertmanager {name}: {why}");
+        } else if path["expects_proof"] == Value::Bool(true) && path["proved_at"].is_null() {
+            let _ = writeln!(out, "Alertmanager {name}: nothing has come back from it yet");
         }
+    }
+    for webhook in status["webhooks"].as_array().into_iter().flatten() {
+        let (name, why) = (text(webhook, "webhook"), text(webhook, "why"));
+        if !webhook["failing_since"].is_null() {
+            let since = text(webhook, "failing_since");
+            let _ = writeln!(out, "WEBHOOK {name} takes nothing since {since}: {why}");
+        }
+    }
+    if !status["heartbeat"].is_null() && !status["heartbeat"]["why"].is_null() {
+        let _ = writeln!(out, "NO HEARTBEAT: {}", text(&status["heartbeat"], "why"));
     }
     let count = |state: &str| checks.iter().filter(|check| text(check, "state") == state).count();
     let words = ["confirmed", "violated", "unconfirmed", "new", "paused"];

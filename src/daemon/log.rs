@@ -14,6 +14,7 @@ use crate::domain::life::Said;
 use crate::domain::standing::{Alarm, Notice};
 use crate::engine::ports::Notices;
 use crate::ledger::SeriesRecord;
+use crate::webhook;
 
 /// Begins to write the log, to standard error.
 pub fn begin() {
@@ -29,6 +30,8 @@ pub fn begin() {
 pub(super) struct Log {
     /// The Alertmanagers.
     pub(super) alertmanagers: Vec<watch::Receiver<Health>>,
+    /// The receivers of webhooks.
+    pub(super) webhooks: Vec<watch::Receiver<webhook::Health>>,
 }
 
 impl Notices for Log {
@@ -57,6 +60,8 @@ impl Notices for Log {
     }
 
     fn unsettled(&self) -> Option<DateTime<Utc>> {
-        self.alertmanagers.iter().filter_map(|health| health.borrow().unsettled).min()
+        let ways = self.alertmanagers.iter().filter_map(|health| health.borrow().unsettled);
+        let hooks = self.webhooks.iter().filter_map(|health| health.borrow().unsettled);
+        ways.chain(hooks).min()
     }
 }

@@ -21,7 +21,7 @@ use crate::web::watchdog::Nonces;
 
 /// How often we look though nothing changed: the engine may be stuck.
 const LOOK_EACH: Duration = Duration::from_secs(1);
-/// How long an alert about the daemon stands where nobody tells it again: the one who knew is gone.
+/// How long an alert about the daemon stands at least where nobody tells it again: the one who knew is gone.
 const OWN_LASTS: TimeDelta = TimeDelta::minutes(5);
 /// The longest reason that an alert about the daemon gives, in bytes.
 const WHY_MAX: usize = 1_000;
@@ -44,8 +44,10 @@ pub(super) struct Notifier {
     /// How the ways are proved.
     pub(super) nonces: Option<Nonces>,
     pub(super) every: Duration,
-    /// Alerts as they were told last.
-    known: BTreeMap<Key, (Arc<SeriesRecord>, Arc<Alert>)>,
+    /// How long alerts about the daemon stand where nobody tells them again.
+    own_lasts: TimeDelta,
+    /// Alerts as they were told last, and from which record, while there is one.
+    known: BTreeMap<Key, (Option<Arc<SeriesRecord>>, Arc<Alert>)>,
     /// Since when something is wrong with the daemon, by what it is called.
     since: BTreeMap<Labels, DateTime<Utc>>,
 }
@@ -63,7 +65,26 @@ impl Notifier {
         let every = proofs.as_ref().map_or(Duration::from_secs(60), |(_, every)| *every);
         let nonces = proofs.map(|(nonces, _)| nonces);
         let (known, since) = (BTreeMap::new(), BTreeMap::new());
-        Self { pictures, paths, clock, labels, public_url, receivers, nonces, every, known, since }
+        let own_lasts = OWN_LASTS;
+        Self {
+            pictures,
+            paths,
+            clock,
+            labels,
+            public_url,
+            receivers,
+            nonces,
+            every,
+            own_lasts,
+            known,
+            since,
+        }
+    }
+
+    /// Has alerts about the daemon stand for as long as some of these go by, where nobody tells them again.
+    pub(super) fn told_each(mut self, resend: TimeDelta) -> Self {
+        self.own_lasts = OWN_LASTS.max(resend * 4);
+        self
     }
 
     /// Says what is to be told, whenever that changes, until it is told to stop.
@@ -116,7 +137,8 @@ impl Notifier {
             let before = self.known.remove(&key).filter(|(_, alert)| alert.labels == row.labels);
             let alert = match (series, before) {
                 (Some(series), Some((record, alert)))
-                    if Arc::ptr_eq(&record, &series.record) || row.ended_at.is_some() =>
+                    if row.ended_at.is_some()
+                        || record.as_ref().is_some_and(|r| Arc::ptr_eq(r, &series.record)) =>
                 {
                     alert
                 }
@@ -124,9 +146,9 @@ impl Notifier {
                 (None, Some((_, alert))) => alert,
                 (None, None) => Arc::new(bare(row)),
             };
-            if let Some(series) = series {
-                known.insert(key, (Arc::clone(&series.record), Arc::clone(&alert)));
-            }
+            // Of a check that is gone what was last said of it stays.
+            let record = series.map(|series| Arc::clone(&series.record));
+            known.insert(key, (record, Arc::clone(&alert)));
             all.push(Wanted { alert, ended_at: row.ended_at, lasts: None });
         }
         self.known = known;
@@ -167,13 +189,19 @@ impl Notifier {
             let labels = self.labels(ours.into_iter().chain(about));
             let starts_at = since.or_else(|| before.get(&labels).copied()).unwrap_or(now);
             self.since.insert(labels.clone(), starts_at);
+            if !before.contains_key(&labels) {
+                tracing::error!("{name}: {summary}: {}", cut(why.trim(), WHY_MAX));
+            }
             let annotations = BTreeMap::from([
-                ("summary".to_owned(), summary.to_owned()),
+                ("summary".to_owned(), summary),
                 ("description".to_owned(), cut(why.trim(), WHY_MAX)),
             ]);
             let link = self.public_url.as_ref().map(|url| format!("{url}/api/v1/status"));
             let alert = Arc::new(Alert { labels, annotations, starts_at, link });
-            all.push(Wanted { alert, ended_at: None, lasts: Some(OWN_LASTS) });
+            all.push(Wanted { alert, ended_at: None, lasts: Some(self.own_lasts) });
+        }
+        for labels in before.keys().filter(|labels| !self.since.contains_key(labels)) {
+            tracing::info!("{} is over", labels.get("alertname"));
         }
         all
     }
@@ -203,7 +231,7 @@ impl Notifier {
         ]);
         let alert =
             Arc::new(Alert { labels, annotations, starts_at: self.paths.since, link: None });
-        Some(Wanted { alert, ended_at: None, lasts: Some(OWN_LASTS) })
+        Some(Wanted { alert, ended_at: None, lasts: Some(self.own_lasts) })
     }
 }
 

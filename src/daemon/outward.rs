@@ -5,6 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -19,13 +20,14 @@ use crate::heartbeat::Heartbeat;
 use crate::http::Peer;
 use crate::settings::{PeerEntry, Settings};
 use crate::web::watchdog::Nonces;
-use crate::webhook::Webhook;
+use crate::webhook::{self, Webhook};
 
 /// Everybody who is told.
 pub(super) struct Outward {
     pub(super) paths: Paths,
     pub(super) nonces: Option<Nonces>,
     every: Duration,
+    resend: TimeDelta,
     alertmanagers: Vec<Alertmanager>,
     webhooks: Vec<Webhook>,
     heartbeat: Option<Heartbeat>,
@@ -36,6 +38,19 @@ fn open(entry: &PeerEntry) -> Result<Peer, String> {
     let (address, auth) = entry.open()?;
     let peer = Peer::new(&address, auth, &entry.tls, Some(entry.timeout));
     peer.map_err(|error| format!("`{}`: {error}", entry.name))
+}
+
+/// A name that nobody has yet.
+fn another(name: &str, taken: &dyn Fn(&str) -> bool) -> String {
+    let mut name = name.to_owned();
+    while taken(&name) {
+        name.push_str(" (another)");
+    }
+    name
+}
+
+fn named(receiver: &watch::Receiver<webhook::Health>) -> String {
+    receiver.borrow().name.clone()
 }
 
 impl Outward {
@@ -51,18 +66,18 @@ impl Outward {
             let taken = |name: &str| {
                 healths.iter().any(|h: &watch::Receiver<Health>| h.borrow().name == name)
             };
-            let mut name = peer.name.clone();
-            while taken(&name) {
-                name.push_str(" (another)");
-            }
+            let name = another(&peer.name, &taken);
             let (alertmanager, health) =
                 Alertmanager::new(name, open(peer)?, entry.rhythm, clock.clone());
             alertmanagers.push(alertmanager);
             healths.push(health);
         }
-        let (mut webhooks, mut receivers) = (Vec::new(), Vec::new());
+        let (mut webhooks, mut receivers) =
+            (Vec::new(), Vec::<watch::Receiver<webhook::Health>>::new());
         for peer in &entry.webhooks {
-            let (webhook, health) = Webhook::new(peer.name.clone(), open(peer)?, clock.clone());
+            let taken = |name: &str| receivers.iter().any(|known| named(known) == name);
+            let name = another(&peer.name, &taken);
+            let (webhook, health) = Webhook::new(name, open(peer)?, clock.clone());
             webhooks.push(webhook);
             receivers.push(health);
         }
@@ -85,7 +100,8 @@ impl Outward {
         };
         let every = entry.watchdog.as_ref().map_or(Duration::from_secs(60), |w| w.every);
         let clock = clock.clone();
-        Ok(Self { paths, nonces, every, alertmanagers, webhooks, heartbeat, clock })
+        let resend = entry.rhythm.resend;
+        Ok(Self { paths, nonces, every, resend, alertmanagers, webhooks, heartbeat, clock })
     }
 
     /// Tells everybody until it is told to stop.
@@ -96,7 +112,7 @@ impl Outward {
         public_url: Option<String>,
         stop: CancellationToken,
     ) -> impl Future<Output = ()> + Send {
-        let Self { paths, nonces, every, alertmanagers, webhooks, heartbeat, clock } = self;
+        let Self { paths, nonces, every, resend, alertmanagers, webhooks, heartbeat, clock } = self;
         let mut receivers = Vec::new();
         let mut told: Vec<watch::Receiver<Arc<Vec<Wanted>>>> = Vec::new();
         let names = paths.alertmanagers.iter().map(|health| Some(health.borrow().name.clone()));
@@ -108,6 +124,7 @@ impl Outward {
         let (seen, ways) = (pictures.clone(), paths.clone());
         let proofs = nonces.map(|nonces| (nonces, every));
         let notifier = Notifier::new(pictures, paths, clock, labels, public_url, receivers, proofs);
+        let notifier = notifier.told_each(resend);
         async move {
             let mut parts = JoinSet::new();
             let mut told = told.into_iter();

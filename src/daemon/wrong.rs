@@ -10,18 +10,19 @@ use crate::engine::snapshot::{FRESH, LastLoad, LedgerHealth, Snapshot};
 pub(super) struct Wrong {
     pub(super) name: &'static str,
     pub(super) severity: &'static str,
-    pub(super) summary: &'static str,
+    pub(super) summary: String,
     pub(super) why: String,
     pub(super) about: Vec<(&'static str, String)>,
     pub(super) since: Option<DateTime<Utc>>,
 }
 
 impl Wrong {
-    fn critical(name: &'static str, summary: &'static str, why: String) -> Self {
+    fn critical(name: &'static str, summary: impl Into<String>, why: String) -> Self {
+        let summary = summary.into();
         Self { name, severity: "critical", summary, why, about: Vec::new(), since: None }
     }
 
-    fn warning(name: &'static str, summary: &'static str, why: String) -> Self {
+    fn warning(name: &'static str, summary: impl Into<String>, why: String) -> Self {
         Self { severity: "warning", ..Self::critical(name, summary, why) }
     }
 }
@@ -30,15 +31,30 @@ impl Wrong {
 pub(super) fn wrong(picture: &Snapshot, paths: &Paths, now: DateTime<Utc>) -> Vec<Wrong> {
     let mut wrong = inside(picture);
     for path in paths.at(picture, now) {
+        let name = path.health.name.clone();
+        let about = vec![("alertmanager", name.clone())];
+        if path.health.standing.2 > 0 {
+            let why = path.health.why.clone().unwrap_or_default();
+            let summary = format!("{name} refuses an alert: nobody hears of it there");
+            let about = about.clone();
+            wrong.push(Wrong { about, ..Wrong::critical("AllswellAlertRefused", summary, why) });
+        }
         let Some((since, why)) = path.broken else { continue };
+        let summary = format!("alerts do not get through {name}, or nothing proves that they do");
         wrong.push(Wrong {
             since: Some(since),
-            about: vec![("alertmanager", path.health.name.clone())],
-            ..Wrong::critical(
-                "AllswellAlertPathBroken",
-                "alerts do not get through an Alertmanager, or nothing proves that they do",
-                why,
-            )
+            about,
+            ..Wrong::critical("AllswellAlertPathBroken", summary, why)
+        });
+    }
+    for health in &paths.webhooks {
+        let health = health.borrow();
+        let Some((since, why)) = health.broken(now) else { continue };
+        let summary = format!("notices do not get through the webhook {}", health.name);
+        wrong.push(Wrong {
+            since: Some(since),
+            about: vec![("webhook", health.name.clone())],
+            ..Wrong::critical("AllswellWebhookBroken", summary, why)
         });
     }
     if let Some(heartbeat) = &paths.heartbeat {
@@ -100,7 +116,7 @@ fn inside(picture: &Snapshot) -> Vec<Wrong> {
             about: vec![("source", name.to_string()), ("other_source", name.to_string())],
             ..Wrong::critical(
                 "AllswellSourceDown",
-                "a source does not answer: nothing is known of its data",
+                format!("the source {name} does not answer: nothing is known of its data"),
                 why,
             )
         });

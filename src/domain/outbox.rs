@@ -12,6 +12,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::domain::alert::{Alert, Fingerprint};
 
+/// How long it may take until whoever is told of an end has told it on: Alertmanager waits for the others of
+/// a group (`group_interval`, five minutes by default).
+const ENDS_HEARD: TimeDelta = TimeDelta::minutes(6);
 /// How long an end is repeated.
 pub const ENDS_REPEATED: TimeDelta = TimeDelta::minutes(15);
 
@@ -52,6 +55,15 @@ pub struct Parcel {
     version: u64,
 }
 
+impl Parcel {
+    /// The same without its link.
+    #[must_use]
+    pub fn without_link(&self) -> Self {
+        let alert = Arc::new(Alert { link: None, ..Alert::clone(&self.alert) });
+        Self { alert, ..self.clone() }
+    }
+}
+
 #[derive(Debug, Clone)]
 struct Slot {
     wanted: Wanted,
@@ -63,7 +75,7 @@ struct Slot {
     stood_since: Option<DateTime<Utc>>,
     /// When it was acknowledged last.
     told_at: Option<DateTime<Utc>>,
-    /// Why it is not sent, where the receiver refuses it.
+    /// The state that the receiver refuses, where it does.
     refused: Option<u64>,
 }
 
@@ -151,14 +163,21 @@ impl Outbox {
     /// now and then.
     pub fn refused(&mut self, parcel: &Parcel, now: DateTime<Utc>) {
         if let Some(slot) = self.slots.get_mut(&parcel.fingerprint) {
-            slot.refused = Some(parcel.version);
+            // Whichever way it was told: it is the same alert until it changes.
+            slot.refused = Some(slot.version);
             slot.told_at = Some(now);
         }
     }
 
-    /// The receiver forgot everything, because it was started anew: all of it is due.
-    pub fn forgotten(&mut self) {
+    /// The receiver forgot everything, because it was started anew: all of it is due. What ended while it
+    /// was away, or so shortly before that nobody may have heard, is seen to stand once more: a receiver
+    /// that hears of an end alone tells nobody (`facts/alerting.md` 2.1).
+    pub fn forgotten(&mut self, now: DateTime<Utc>) {
         for slot in self.slots.values_mut() {
+            let untold = slot.known != slot.version;
+            if slot.wanted.ended_at.is_some_and(|at| untold || at + ENDS_HEARD > now) {
+                slot.stood_since = None;
+            }
             slot.told_at = None;
             slot.known = 0;
             slot.refused = None;
@@ -218,5 +237,69 @@ impl Slot {
         let early = stands && self.wanted.ended_at.is_some();
         let version = if early { self.version - 1 } else { self.version };
         Parcel { fingerprint, alert: Arc::clone(&self.wanted.alert), ends_at, stands, version }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::alert::Labels;
+
+    const RHYTHM: Rhythm = Rhythm {
+        resend: TimeDelta::seconds(60),
+        hold: TimeDelta::seconds(45),
+        lasts: TimeDelta::hours(1),
+    };
+
+    fn at(secs: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_700_000_000 + secs, 0).unwrap()
+    }
+
+    fn wanted(name: u8, ended_at: Option<DateTime<Utc>>) -> Wanted {
+        let labels = Labels::new([("alertname".to_owned(), format!("a{name}"))].into_iter());
+        let alert = Alert { labels, annotations: BTreeMap::new(), starts_at: at(0), link: None };
+        Wanted { alert: Arc::new(alert), ended_at, lasts: None }
+    }
+
+    #[test]
+    fn what_ended_while_the_receiver_was_away_is_seen_to_stand_before_it_ends() {
+        let mut outbox = Outbox::default();
+        outbox.want(&[wanted(1, None)], at(0));
+        let told = outbox.due(&RHYTHM, at(0), 9);
+        outbox.accepted(&told, at(0));
+        outbox.want(&[wanted(1, Some(at(100)))], at(100));
+        outbox.forgotten(at(110));
+        let told = outbox.due(&RHYTHM, at(110), 9);
+        assert!(told[0].stands && told[0].ends_at > at(110));
+        outbox.accepted(&told, at(110));
+        assert!(outbox.due(&RHYTHM, at(120), 9).is_empty());
+        assert!(!outbox.due(&RHYTHM, at(156), 9)[0].stands);
+    }
+
+    proptest! {
+        /// Whatever becomes of what is sent: once it is answered, it is not sent again at the same instant.
+        #[test]
+        fn nobody_is_told_the_same_without_a_pause(
+            steps in proptest::collection::vec((0_u8..4, any::<bool>(), any::<bool>(), 1_i64..200), 1..40),
+        ) {
+            let mut outbox = Outbox::default();
+            let mut now = 0;
+            let mut all: BTreeMap<u8, Wanted> = BTreeMap::new();
+            for (name, ends, refuses, pause) in steps {
+                now += pause;
+                all.insert(name, wanted(name, ends.then(|| at(now))));
+                let wanted: Vec<Wanted> = all.values().cloned().collect();
+                outbox.want(&wanted, at(now));
+                for parcel in outbox.due(&RHYTHM, at(now), 100) {
+                    if refuses { outbox.refused(&parcel, at(now)) } else { outbox.accepted(&[parcel], at(now)) }
+                }
+                // What was just seen to stand is due again only when it has stood for a while.
+                prop_assert!(outbox.due(&RHYTHM, at(now), 100).is_empty(), "{:?}", outbox);
+            }
+        }
     }
 }

@@ -14,7 +14,7 @@ use crate::heartbeat;
 use crate::webhook;
 
 /// How long an Alertmanager may be out of reach before that is told, where nothing proves the way.
-const REACHED_WITHIN: TimeDelta = TimeDelta::minutes(2);
+pub const REACHED_WITHIN: TimeDelta = TimeDelta::minutes(2);
 /// How late what is due may be written down.
 const LAG_MAX: TimeDelta = TimeDelta::seconds(90);
 
@@ -69,10 +69,11 @@ impl Paths {
         };
         if let Some(within) = self.proved_within.map(delta) {
             // A new daemon has that long for its first proof.
-            let since = proved_at.unwrap_or(self.since).max(self.since - within);
+            let since = proved_at.map_or(self.since, |at| at.max(self.since));
             let late = since + within;
             return (late <= now).then(|| {
-                let otherwise = "what goes out does not come back: look at its route and receiver \
+                let otherwise = "what goes out does not come back: look at its route and receiver, \
+                                 and whether both have the same token \
                                  (`allswell alertmanager-config`)";
                 (late, why(otherwise))
             });
@@ -107,6 +108,15 @@ impl Paths {
             .into_iter()
             .filter_map(|path| Some(format!("{}: {}", path.health.name, path.broken?.1)))
             .collect();
+        let ways = self.alertmanagers.iter().map(|health| health.borrow().clone());
+        let refusing = ways.filter(|health| health.standing.2 > 0);
+        let refusing = refusing.map(|health| format!("{} refuses an alert", health.name));
+        let deaf = self.webhooks.iter().filter_map(|health| {
+            let health = health.borrow();
+            let (_, why) = health.broken(now)?;
+            Some(format!("webhook {}: {why}", health.name))
+        });
+        let broken: Vec<String> = broken.into_iter().chain(refusing).chain(deaf).collect();
         if broken.is_empty() { Ok(()) } else { Err(format!("notices: {}", broken.join("; "))) }
     }
 }

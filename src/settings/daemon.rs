@@ -152,6 +152,13 @@ pub(super) fn ledger(doc: &mut Document<'_>, root: &Map<'_>, folder: &Path) -> O
     Some(entry)
 }
 
+/// Says whether a URL has no blanks and no `%` that escapes nothing.
+fn is_written_well(url: &str) -> bool {
+    let escapes = url.split('%').skip(1);
+    let hex = |rest: &str| rest.len() > 1 && rest.bytes().take(2).all(|b| b.is_ascii_hexdigit());
+    url.bytes().all(|b| b.is_ascii_graphic()) && escapes.into_iter().all(hex)
+}
+
 /// Reads `web`.
 pub(super) fn web(doc: &mut Document<'_>, root: &Map<'_>, folder: &Path) -> Option<WebEntry> {
     let listen = LISTEN.parse().expect("the default is an address");
@@ -173,7 +180,12 @@ pub(super) fn web(doc: &mut Document<'_>, root: &Map<'_>, folder: &Path) -> Opti
     });
     let public_url = optional(&map, "public_url", |node| {
         doc.parsed(node, key("public_url"), |text| match url::Url::parse(text) {
-            Ok(url) if matches!(url.scheme(), "http" | "https") && url.host().is_some() => {
+            // Alertmanager refuses links that are not written by the rules (RFC 3986).
+            Ok(url)
+                if matches!(url.scheme(), "http" | "https")
+                    && url.host().is_some()
+                    && is_written_well(text) =>
+            {
                 Ok(text.trim_end_matches('/').to_owned())
             }
             Ok(_) | Err(_) => Err("this is an http:// or https:// URL"),

@@ -135,6 +135,12 @@ pub(super) fn notices(
     let heartbeat = heartbeat(doc, root, folder);
     let rhythm = rhythm(doc, root);
     let watchdog = watchdog(doc, root, folder);
+    let alertmanagers = alertmanagers.and_then(|all| {
+        let node = root.get("alertmanagers")?;
+        sound(doc, node, &all).then_some(all)
+    });
+    let alertmanagers =
+        if root.get("alertmanagers").is_none() { Some(Vec::new()) } else { alertmanagers };
     let entry = NoticesEntry {
         labels: labels?,
         alertmanagers: alertmanagers?,
@@ -149,6 +155,28 @@ pub(super) fn notices(
         doc.fault(node, Place::Key(&Place::Root, "watchdog"), message, Some(hint));
     }
     Some(entry)
+}
+
+/// Says whether each Alertmanager is another one, named without the paths of its API.
+fn sound(doc: &mut Document<'_>, node: &Node, all: &[PeerEntry]) -> bool {
+    let place = Place::Key(&Place::Root, "alertmanagers");
+    let plain = |entry: &PeerEntry| match &entry.address {
+        Address::Plain(url) => Some(url.trim_end_matches('/').to_owned()),
+        Address::Secret(_) => None,
+    };
+    let addresses: Vec<String> = all.iter().filter_map(plain).collect();
+    for (number, address) in addresses.iter().enumerate() {
+        let fault = if address.contains("/api/v") {
+            "name the address without /api/…"
+        } else if addresses[..number].contains(address) {
+            "this Alertmanager is named twice"
+        } else {
+            continue;
+        };
+        doc.fault(node, place, fault, None);
+        return false;
+    }
+    true
 }
 
 fn labels(doc: &mut Document<'_>, root: &Map<'_>) -> Option<BTreeMap<String, String>> {
@@ -212,8 +240,10 @@ fn peer(
     let timeout = optional(&map, "timeout", |node| {
         doc.parsed(node, Place::Key(&place, "timeout"), |t| within(t, SECOND, 60 * SECOND))
     });
+    // A path or a query may be a secret: who it is, is said without them.
     let shown = match &address {
-        Address::Plain(url) => url.clone(),
+        Address::Plain(url) => url::Url::parse(url)
+            .map_or_else(|_| url.clone(), |url| url.origin().ascii_serialization()),
         Address::Secret(_) => "an address that is a secret".to_owned(),
     };
     let name = name?.unwrap_or(shown);
@@ -236,7 +266,8 @@ fn address(text: &str) -> Result<Address, String> {
     }
     let url = url::Url::parse(text).ok();
     let url = url.filter(|url| matches!(url.scheme(), "http" | "https") && url.host().is_some());
-    let url = url.ok_or("this is an http:// or https:// address, or ${env:…} or ${file:…}")?;
+    let url =
+        url.ok_or("write an address as http://… or https://…, or as ${env:…} or ${file:…}")?;
     if url.password().is_some() || !url.username().is_empty() {
         return Err("a user stands in the address: write `user` and `password` beside it".into());
     }
@@ -311,5 +342,10 @@ fn watchdog(
     };
     let every = read("every", SECOND, 30 * SECOND)?;
     let within = read("within", 2 * SECOND, 300 * SECOND)?;
+    if within < every * 2 {
+        let hint = "write `within` at least twice as long as `every`".to_owned();
+        doc.fault(node, place, "no proof comes so often: each would be late", Some(hint));
+        return None;
+    }
     Some(Some(WatchdogEntry { token, every, within }))
 }

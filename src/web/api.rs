@@ -226,6 +226,8 @@ pub(super) async fn status(State(shared): Here) -> Json {
             "last_load": load_json(&picture.last_load),
             "sources": sources,
             "alert_paths": crate::web::health::paths(&shared, &picture),
+            "webhooks": crate::web::health::webhooks(&shared, &picture),
+            "heartbeat": crate::web::health::heartbeat(&shared),
             "summary": summary,
         }),
     )

@@ -91,11 +91,33 @@ pub(super) fn paths(shared: &Shared, picture: &Snapshot) -> Vec<Value> {
             "reached_at": path.health.reached_at.map(instant),
             "proved_at": path.proof.map(|(_, received_at)| instant(received_at)),
             "roundtrip_ms": path.proof.map(|(sent, received)| (received - sent).num_milliseconds()),
+            "expects_proof": shared.door.paths.proved_within.is_some(),
             "broken_since": path.broken.as_ref().map(|(since, _)| instant(*since)),
             "why": path.broken.map(|(_, why)| why).or(path.health.why),
         })
     };
     shared.door.paths.at(picture, picture.now()).into_iter().map(way).collect()
+}
+
+/// The receivers of webhooks, and whether notices get through to them.
+pub(super) fn webhooks(shared: &Shared, picture: &Snapshot) -> Vec<Value> {
+    let receiver = |health: &tokio::sync::watch::Receiver<crate::webhook::Health>| {
+        let health = health.borrow();
+        json!({
+            "webhook": health.name,
+            "failing_since": health.failing_since.map(instant),
+            "broken": health.broken(picture.now()).is_some(),
+            "why": health.why,
+        })
+    };
+    shared.door.paths.webhooks.iter().map(receiver).collect()
+}
+
+/// The heartbeat, where there is one.
+pub(super) fn heartbeat(shared: &Shared) -> Value {
+    let Some(health) = &shared.door.paths.heartbeat else { return Value::Null };
+    let health = health.borrow();
+    json!({"earned_at": health.earned_at.map(instant), "why": health.why})
 }
 
 fn verdict(picture: &Snapshot, selected: &[&Arc<SeriesHealth>]) -> Value {

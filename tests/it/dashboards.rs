@@ -75,7 +75,7 @@ fn rules() -> Vec<(String, String)> {
             all.push((name.clone(), whole));
         }
     }
-    assert_eq!(all.len(), 7);
+    assert_eq!(all.len(), 8);
     all
 }
 

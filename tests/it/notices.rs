@@ -118,7 +118,7 @@ fn an_alert_that_is_refused_keeps_no_other_from_arriving_and_is_named() {
     assert!(refused.unwrap().ends_with(" 3"), "{refused:?}");
     for name in ["more-7", "more-77", "more-444"] {
         let named = format!(
-            "it refuses an alert: {{}} alertmanager={} alert=AllswellViolated {name}\n",
+            "Alertmanager {} refuses the alert AllswellViolated {name}: {{}}\n",
             gone(between.port)
         );
         assert!(daemon.log().contains(&named), "{named}: {}", daemon.log());
@@ -129,7 +129,8 @@ fn an_alert_that_is_refused_keeps_no_other_from_arriving_and_is_named() {
 #[test]
 fn people_without_an_alertmanager_are_told_in_its_form() {
     let sink = Receiver::start();
-    sink.status.store(503, std::sync::atomic::Ordering::Relaxed);
+    // Whoever is being moved answers like that, and the alert stands still when it is back.
+    sink.status.store(404, std::sync::atomic::Ordering::Relaxed);
     let more = format!("webhooks: [{{name: pager, url: \"{}\"}}]\n", sink.url());
     let site = site(&settings(&[], &more));
     let daemon = site.start();
@@ -159,6 +160,13 @@ fn people_without_an_alertmanager_are_told_in_its_form() {
     let ended = sink.until("resolved", "AllswellViolated", 0, SOON);
     assert_eq!(ended["fingerprint"], alert["fingerprint"]);
     assert_eq!(ended["startsAt"], alert["startsAt"]);
+    // What is wrong with the daemon itself ends there too.
+    let (there, away) = (site.path().join("data.db"), site.path().join("away.db"));
+    fs::rename(&there, &away).unwrap();
+    let down = sink.until("firing", "AllswellSourceDown", 0, SOON);
+    assert!(text(&down["annotations"]["summary"]).contains("the source db"), "{down}");
+    fs::rename(&away, &there).unwrap();
+    sink.until("resolved", "AllswellSourceDown", 0, SOON * 2);
     assert!(daemon.stop().success());
 }
 
@@ -309,7 +317,14 @@ fn what_is_printed_for_prometheus_and_alertmanager_is_what_they_take() {
         String::from_utf8(allswell.stdout).unwrap()
     };
     let rules = fs::read_to_string(deploy.join("prometheus/allswell-rules.yml")).unwrap();
+    // The installation's labels stand on each, so that both tell one fault with one set of labels.
+    let printed = print(&["rules"]);
+    assert_eq!(printed.matches("cluster: \"it\"").count(), rules.matches("- alert:").count());
+    fs::write(site.path().join("rules.yml"), printed).unwrap();
+    passes("promtool", &["check", "rules"], &site.path().join("rules.yml"));
+    fs::rename(site.path().join("allswell.yaml"), site.path().join("kept.yaml")).unwrap();
     assert_eq!(print(&["rules"]), rules);
+    fs::rename(site.path().join("kept.yaml"), site.path().join("allswell.yaml")).unwrap();
     let config = print(&["alertmanager-config"]);
     assert!(config.contains("url: https://allswell.example/webhooks/alertmanager"), "{config}");
     fs::write(site.path().join("alertmanager.yml"), config).unwrap();

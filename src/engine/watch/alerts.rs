@@ -37,6 +37,9 @@ impl Alerts {
     }
 }
 
+/// How long the end of an alert is kept for somebody who does not answer.
+const AWAY_MAX: TimeDelta = TimeDelta::days(1);
+
 impl<Q: Queries, N: Notices> Engine<Q, N> {
     /// Reads what is written down.
     pub(super) async fn resume_alerts(&mut self) -> Result<(), Trouble> {
@@ -109,6 +112,8 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         if forget {
             let unsettled = self.notices.unsettled().unwrap_or(now);
             let before = (now - ENDS_REPEATED - TimeDelta::minutes(1)).min(unsettled);
+            // Whoever is away for longer hears of what stands, and of no end.
+            let before = before.max(now - AWAY_MAX);
             let old = |row: &AlertRow| row.ended_at.is_some_and(|at| at < before);
             changes.forget_before = self.alerts.rows.iter().any(old).then_some(before);
         }
