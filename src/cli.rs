@@ -3,6 +3,7 @@
 mod args;
 mod config;
 mod demo;
+mod diff_out;
 mod environment;
 mod exit;
 mod history;

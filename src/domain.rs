@@ -8,6 +8,7 @@ pub mod judge;
 pub mod limit;
 mod literal;
 pub mod observation;
+pub mod reconcile;
 pub mod verdict;
 
 pub mod crontab;
@@ -35,6 +36,7 @@ pub mod duration;
 pub mod fault;
 
 pub mod aggregate;
+pub mod cell;
 mod effects;
 pub mod name;
 pub mod nearest;

@@ -2,7 +2,9 @@
 
 pub mod alert_path;
 pub mod attempt;
+pub mod progress;
 pub mod round;
+pub mod two_sides;
 pub mod zone_list;
 
 pub mod gate;

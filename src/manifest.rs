@@ -4,12 +4,14 @@
 
 pub mod schema;
 
+mod body;
 mod calendar;
 mod document;
 mod expectation;
 mod file;
 mod folder;
 mod identity;
+mod reconcile;
 mod timing;
 mod yaml;
 

@@ -9,6 +9,7 @@ pub mod ask;
 mod bind;
 mod collect;
 mod columns;
+pub mod flow;
 mod mysql;
 pub mod offsets;
 mod postgres;
@@ -23,6 +24,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
 
+use crate::domain::cell::Epoch;
 use crate::domain::name::SourceName;
 use crate::domain::sql::Engine;
 use crate::domain::verdict::{Cause, Doubt};
@@ -143,6 +145,14 @@ impl Source {
         }
     }
 
+    /// How instants are stored here as numbers, where there is no type for them and they are.
+    pub fn epoch(&self) -> Option<Epoch> {
+        match &self.keeper {
+            Keeper::Postgres(_) | Keeper::MySql(_) => None,
+            Keeper::Sqlite(keeper) => keeper.epoch(),
+        }
+    }
+
     /// Waits for a connection to be free.
     ///
     /// # Errors
@@ -153,6 +163,25 @@ impl Source {
             biased;
             () = stop.cancelled() => Err(interrupted()),
             slot = self.slots.acquire() => slot.map(Slot).map_err(|_| interrupted()),
+        }
+    }
+
+    /// Waits for two connections to be free at once: one after the other, two who wait could wait for each
+    /// other.
+    ///
+    /// # Errors
+    /// Where there are never two, or our order to stop comes first.
+    pub async fn two_slots(&self, stop: &CancellationToken) -> Result<Slot<'_>, Doubt> {
+        if self.connections < 2 {
+            let name = &self.name;
+            let note = format!("both sides ask `{name}` at once: give it `connections: 2`");
+            return Err(Doubt::new(Cause::Refused, note));
+        }
+        let interrupted = || Doubt::new(Cause::Interrupted, "stopped before it was looked at");
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => Err(interrupted()),
+            slots = self.slots.acquire_many(2) => slots.map(Slot).map_err(|_| interrupted()),
         }
     }
 

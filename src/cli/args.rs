@@ -201,6 +201,9 @@ pub(super) struct RunArgs {
     /// Show the SQL of what is not confirmed
     #[arg(long)]
     pub(super) sql: bool,
+    /// Write every key on which two sides differ into a file: JSON where it ends with .json, else CSV
+    #[arg(long, value_name = "FILE")]
+    pub(super) diff_out: Option<PathBuf>,
     /// How to say it
     #[arg(long, value_enum, default_value_t = Output::Text)]
     pub(super) output: Output,

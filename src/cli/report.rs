@@ -12,12 +12,13 @@ use serde_json::{Value, json};
 
 use crate::cli::paint::Paint;
 use crate::cli::windows::shown;
-use crate::domain::check::Check;
+use crate::domain::check::{Body, Check, Expect};
 use crate::domain::evidence::Measure;
 use crate::domain::name::SourceName;
 use crate::domain::parameter::{Bounds, Parameter};
+use crate::domain::reconcile::Reconcile;
 use crate::domain::sql::Query;
-use crate::domain::verdict::Verdict;
+use crate::domain::verdict::{Contradiction, Verdict};
 use crate::domain::window::{Frame, Period, Split, Window};
 use crate::domain::zone::ZoneName;
 use crate::engine::round::Outcome;
@@ -301,7 +302,22 @@ fn told(bad: &[&Outcome], many: bool) -> Vec<(&'static str, String)> {
             Verdict::Violated(finding) => {
                 findings += 1;
                 let found = finding.contradictions.iter();
-                lines.extend(found.map(|c| ("found", format!("{before}{c}"))));
+                for contradiction in found {
+                    match contradiction {
+                        // Each key has a line of its own.
+                        Contradiction::Differs(told) => {
+                            lines.push(("found", format!("{before}{}", told.head())));
+                            lines.extend(told.first.iter().map(|first| ("", first.clone())));
+                        }
+                        other @ (Contradiction::Rows { .. }
+                        | Contradiction::Values { .. }
+                        | Contradiction::MissingKeys { .. }
+                        | Contradiction::Zones { .. }
+                        | Contradiction::NamelessKeys { .. }) => {
+                            lines.push(("found", format!("{before}{other}")));
+                        }
+                    }
+                }
                 lines.extend(finding.rows.iter().map(|row| ("row", row.clone())));
                 if finding.cut {
                     lines.push(("", "the result was cut: there may be more".into()));
@@ -330,11 +346,23 @@ fn told(bad: &[&Outcome], many: bool) -> Vec<(&'static str, String)> {
 
 fn sql(text: &mut String, group: &Group<'_>, paint: Paint) {
     let check = group.check;
-    let mut queries = vec![("sql", &check.source, &check.query)];
+    let mut queries = match &check.body {
+        Body::Sql { query, .. } => vec![("sql", &check.source, query)],
+        Body::Reconcile(reconcile) => {
+            let Reconcile { left, right, detail, .. } = &**reconcile;
+            let mut queries =
+                vec![("left", &left.source, &left.query), ("right", &right.source, &right.query)];
+            if let Some(detail) = detail {
+                queries.push(("detail, left", &left.source, &detail.left));
+                queries.push(("detail, right", &right.source, &detail.right));
+            }
+            queries
+        }
+    };
     if let Measure::Query(query) = &check.evidence.measure {
         queries.push(("evidence", &check.source, query));
     }
-    if let Some(keys) = check.expect.keys() {
+    if let Some(keys) = check.expect().and_then(Expect::keys) {
         queries.push(("keys", &keys.source, &keys.from));
     }
     // Of the first that is told.

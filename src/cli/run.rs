@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use indicatif::{ProgressBar, ProgressStyle};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::args::{Output, RunArgs};
+use crate::cli::diff_out;
 use crate::cli::exit::Exit;
 use crate::cli::paint::Paint;
 use crate::cli::report::{Addresses, Aside, Style, Why};
@@ -28,6 +30,10 @@ use crate::settings::Settings;
 use crate::source::Source;
 use crate::zones::Zones;
 
+/// How many differences are kept for a file.
+const DIFFERENCES_MAX: usize = 1_000_000;
+/// How often a number that grows is shown anew.
+const SHOWN_EACH: Duration = Duration::from_millis(500);
 /// The most attempts of one run.
 const TASKS_MAX: usize = 100_000;
 
@@ -50,7 +56,15 @@ pub(super) fn run(args: &RunArgs) -> Exit {
         (None, Some(at)) => Some(Wanted::LastBy(at)),
         (None, None) => None,
     };
-    let seen = look(&settings, &zones, &checks, wanted, now);
+    // Before anything is asked: whoever waited for it wants it written.
+    if let Some(path) = &args.diff_out
+        && let Err(error) = diff_out::create(path)
+    {
+        complain(&format!("cannot write {}: {error}", path.display()));
+        return Exit::Io;
+    }
+    let kept_max = args.diff_out.as_ref().map(|_| DIFFERENCES_MAX);
+    let seen = look(&settings, &zones, &checks, wanted, now, kept_max);
     let Seen { outcomes, asides } = match seen {
         Ok(seen) => seen,
         Err((message, exit)) => {
@@ -66,7 +80,11 @@ pub(super) fn run(args: &RunArgs) -> Exit {
         }
         Output::Json => format!("{}\n", report::json(&outcomes, &asides)),
     };
-    Exit::of(&outcomes).after(print(&text))
+    let written = match &args.diff_out {
+        Some(path) => diff_out::write(path, &outcomes),
+        None => Exit::Confirmed,
+    };
+    Exit::of(&outcomes).after(print(&text)).after(written)
 }
 
 /// What a look brought.
@@ -88,9 +106,17 @@ pub(super) fn look(
     checks: &[Arc<Check>],
     wanted: Option<Wanted>,
     now: DateTime<Utc>,
+    kept_max: Option<usize>,
 ) -> Result<Seen, (String, Exit)> {
-    let mut round =
-        Round { zones, wanted, now, tasks: Vec::new(), early: Vec::new(), asides: Vec::new() };
+    let mut round = Round {
+        zones,
+        wanted,
+        now,
+        kept_max,
+        tasks: Vec::new(),
+        early: Vec::new(),
+        asides: Vec::new(),
+    };
     let (windowed, others): (Vec<_>, Vec<_>) = checks.iter().partition(|c| c.window.is_some());
     if wanted.is_some() && windowed.is_empty() {
         let message = "none of these checks has a window; leave `--window` and `--at` away";
@@ -134,6 +160,8 @@ struct Round<'a> {
     zones: &'a Zones,
     wanted: Option<Wanted>,
     now: DateTime<Utc>,
+    /// How many differences are kept, where somebody wants more of them.
+    kept_max: Option<usize>,
     tasks: Vec<Task>,
     /// Windows that somebody asks for too early.
     early: Vec<Outcome>,
@@ -190,7 +218,20 @@ impl Round<'_> {
         }
         outcomes.append(&mut self.early);
         let progress = Progress::new(self.tasks.len());
-        outcomes.extend(round(&self.tasks, sources, self.now, stop, |o| progress.saw(o)).await);
+        for task in &mut self.tasks {
+            task.watching.kept_max = self.kept_max.unwrap_or(task.watching.kept_max);
+        }
+        let looked = round(&self.tasks, sources, self.now, stop, |o| progress.saw(o));
+        let mut looked = std::pin::pin!(looked);
+        let began = Instant::now();
+        let looked = loop {
+            tokio::select! {
+                biased;
+                looked = &mut looked => break looked,
+                () = tokio::time::sleep(SHOWN_EACH) => progress.compared(&self.tasks, began.elapsed()),
+            }
+        };
+        outcomes.extend(looked);
         progress.finish();
         Ok(outcomes)
     }
@@ -279,6 +320,23 @@ impl Progress {
                 bar.set_message(format!("{} is unconfirmed: {}", outcome.check.id, doubt.cause));
             }
         }
+    }
+
+    /// Shows how many rows were compared so far, where any are.
+    fn compared(&self, tasks: &[Task], took: Duration) {
+        let Some(bar) = &self.0 else { return };
+        let rows = tasks.iter().map(|task| task.watching.progress.rows().iter().sum::<u64>());
+        let rows: u64 = rows.sum();
+        if rows == 0 {
+            return;
+        }
+        let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX).max(1);
+        let rate = rows.saturating_mul(1_000) / millis;
+        let expected = tasks.iter().filter_map(|task| task.watching.progress.expected());
+        let expected = expected.sum::<u64>().saturating_mul(2);
+        let left = expected.saturating_sub(rows).checked_div(rate).filter(|secs| *secs > 0);
+        let left = left.map_or(String::new(), |secs| format!(", about {secs} s left"));
+        bar.set_message(format!("{rows} rows compared, {rate} a second{left}"));
     }
 
     fn finish(&self) {

@@ -89,6 +89,25 @@ fn report(status: &Value, checks: &[Value], all: bool) -> String {
             let _ = writeln!(out, "SOURCE {name} fails since {since}, and is probed: {why}");
         }
     }
+    told(&mut out, status);
+    compared(&mut out, status);
+    let count = |state: &str| checks.iter().filter(|check| text(check, "state") == state).count();
+    let words = ["confirmed", "violated", "unconfirmed", "new", "paused"];
+    let counts: Vec<String> = words
+        .iter()
+        .map(|word| (word, count(word)))
+        .filter(|(_, count)| *count > 0)
+        .map(|(word, count)| format!("{count} {word}"))
+        .collect();
+    let _ = writeln!(out, "{} series: {}\n", checks.len(), counts.join(", "));
+    let rows: Vec<&Value> =
+        checks.iter().filter(|c| all || text(c, "state") != "confirmed" || waived(c) > 0).collect();
+    table(&mut out, &rows);
+    out
+}
+
+/// The ways out that are not as they should be.
+fn told(out: &mut String, status: &Value) {
     for path in ways(status) {
         let (name, why) = (text(path, "alertmanager"), text(path, "why"));
         if !path["broken_since"].is_null() {
@@ -110,19 +129,25 @@ fn report(status: &Value, checks: &[Value], all: bool) -> String {
     if !status["heartbeat"].is_null() && !status["heartbeat"]["why"].is_null() {
         let _ = writeln!(out, "NO HEARTBEAT: {}", text(&status["heartbeat"], "why"));
     }
-    let count = |state: &str| checks.iter().filter(|check| text(check, "state") == state).count();
-    let words = ["confirmed", "violated", "unconfirmed", "new", "paused"];
-    let counts: Vec<String> = words
-        .iter()
-        .map(|word| (word, count(word)))
-        .filter(|(_, count)| *count > 0)
-        .map(|(word, count)| format!("{count} {word}"))
-        .collect();
-    let _ = writeln!(out, "{} series: {}\n", checks.len(), counts.join(", "));
-    let rows: Vec<&Value> =
-        checks.iter().filter(|c| all || text(c, "state") != "confirmed" || waived(c) > 0).collect();
-    table(&mut out, &rows);
-    out
+}
+
+/// What compares rows, and how far it is.
+fn compared(out: &mut String, status: &Value) {
+    for comparing in status["comparing"].as_array().into_iter().flatten() {
+        let (check, tz) = (text(comparing, "check"), text(comparing, "tz"));
+        let ends = match text(comparing, "ends_at") {
+            "" => String::new(),
+            at => format!(", about until {at}"),
+        };
+        let _ = writeln!(
+            out,
+            "comparing rows of {check}{}{tz}: {} and {}, {} a second{ends}",
+            if tz.is_empty() { "" } else { " " },
+            number(comparing, "rows_left"),
+            number(comparing, "rows_right"),
+            number(comparing, "rows_per_second"),
+        );
+    }
 }
 
 /// The ways to the Alertmanagers.

@@ -149,6 +149,10 @@ impl Notifier {
             // Of a check that is gone what was last said of it stays.
             let record = series.map(|series| Arc::clone(&series.record));
             known.insert(key, (record, Arc::clone(&alert)));
+            let alert = match row.ended_at {
+                Some(at) => Arc::new(over(&alert, at)),
+                None => alert,
+            };
             all.push(Wanted { alert, ended_at: row.ended_at, lasts: None });
         }
         self.known = known;
@@ -233,6 +237,21 @@ impl Notifier {
             Arc::new(Alert { labels, annotations, starts_at: self.paths.since, link: None });
         Some(Wanted { alert, ended_at: None, lasts: Some(self.own_lasts) })
     }
+}
+
+/// An alert that ended: what it said while it stood would be read as if it stood still.
+fn over(alert: &Alert, at: DateTime<Utc>) -> Alert {
+    let (check, tz) = (alert.labels.get("check"), alert.labels.get("tz"));
+    let tz = if tz.is_empty() { String::new() } else { format!(" ({tz})") };
+    let mut annotations = alert.annotations.clone();
+    annotations.remove("windows_open");
+    annotations.insert("summary".to_owned(), format!("{check}{tz}: nothing is open any more"));
+    let text = format!(
+        "It ended at {}: what was open was proved, waived, or removed. `allswell history {check}` says which.",
+        at.format("%Y-%m-%dT%H:%M:%SZ")
+    );
+    annotations.insert("description".to_owned(), text);
+    Alert { annotations, ..alert.clone() }
 }
 
 /// An alert of which nothing more is known: its check is gone.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::domain::evidence::{Evidence, Measure};
 use crate::domain::limit::{Limit, RowLimit};
 use crate::domain::name::{CheckId, ColumnName, LabelName, Owner, SourceName};
+use crate::domain::reconcile::Reconcile;
 use crate::domain::schedule::{Except, Pause, Schedule};
 use crate::domain::sql::Query;
 use crate::domain::window::{WindowRule, ZoneChoice};
@@ -31,10 +32,8 @@ pub struct Check {
     pub runbook: Option<String>,
     /// The database to look at.
     pub source: SourceName,
-    /// The query whose result is judged.
-    pub query: Query,
-    /// What healthy means.
-    pub expect: Expect,
+    /// What is asked, and what healthy means.
+    pub body: Body,
     /// What proves that something was looked at.
     pub evidence: Evidence,
     /// When to look.
@@ -62,6 +61,20 @@ pub struct Check {
     pub file: String,
     /// The line of its id in that file.
     pub line: u64,
+}
+
+/// What a check asks, and what healthy means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Body {
+    /// The result of one query is judged.
+    Sql {
+        /// The query.
+        query: Query,
+        /// What healthy means.
+        expect: Box<Expect>,
+    },
+    /// The results of two queries have to be the same.
+    Reconcile(Box<Reconcile>),
 }
 
 /// How bad a violation is.
@@ -249,6 +262,26 @@ impl Default for Samples {
 }
 
 impl Check {
+    /// What healthy means, where the result of one query is judged.
+    pub fn expect(&self) -> Option<&Expect> {
+        match &self.body {
+            Body::Sql { expect, .. } => Some(expect),
+            Body::Reconcile(_) => None,
+        }
+    }
+
+    /// The reconciliation, where it is one.
+    pub fn reconcile(&self) -> Option<&Reconcile> {
+        match &self.body {
+            Body::Sql { .. } => None,
+            Body::Reconcile(reconcile) => Some(reconcile),
+        }
+    }
+
+    fn keys(&self) -> Option<&Keys> {
+        self.expect().and_then(Expect::keys)
+    }
+
     /// Returns the columns that are read from the body's result, each once: nothing else leaves the
     /// database.
     pub fn columns_read(&self) -> Vec<ColumnName> {
@@ -256,40 +289,55 @@ impl Check {
             Measure::Column(column) => Some(column),
             Measure::Rows | Measure::ExpectedKeys | Measure::Query(_) => None,
         };
-        let keys = self.expect.keys().into_iter().flat_map(|k| &k.columns);
-        let all: BTreeSet<&ColumnName> = keys
-            .chain(self.expect.values().keys())
-            .chain(evidence)
-            .chain(&self.samples.columns)
-            .collect();
+        let keys = self.keys().into_iter().flat_map(|k| &k.columns);
+        let values = self.expect().into_iter().flat_map(|expect| expect.values().keys());
+        let all: BTreeSet<&ColumnName> =
+            keys.chain(values).chain(evidence).chain(&self.samples.columns).collect();
         all.into_iter().cloned().collect()
     }
 
     /// Returns the columns whose values may be shown: what is judged, and what samples name.
     pub fn columns_shown(&self) -> Vec<ColumnName> {
-        let named = self.expect.keys().into_iter().flat_map(|k| &k.columns);
-        let named = named.chain(self.expect.values().keys()).chain(&self.samples.columns);
-        named.collect::<BTreeSet<_>>().into_iter().cloned().collect()
+        let named = self.keys().into_iter().flat_map(|k| &k.columns);
+        let values = self.expect().into_iter().flat_map(|expect| expect.values().keys());
+        let named = named.chain(values).chain(&self.samples.columns);
+        let mut all: BTreeSet<ColumnName> = named.cloned().collect();
+        all.extend(self.reconcile().into_iter().flat_map(Reconcile::columns_shown));
+        all.into_iter().collect()
     }
 
     /// Returns every query of the check.
     pub fn queries(&self) -> Vec<&Query> {
-        let evidence = match &self.evidence.measure {
-            Measure::Query(query) => Some(query),
-            Measure::Rows | Measure::ExpectedKeys | Measure::Column(_) => None,
+        let mut all = match &self.body {
+            Body::Sql { query, .. } => vec![query],
+            Body::Reconcile(reconcile) => {
+                let rows = reconcile.detail.iter().flat_map(|detail| [&detail.left, &detail.right]);
+                reconcile.sides().into_iter().map(|side| &side.query).chain(rows).collect()
+            }
         };
-        let zones = match self.window.as_ref().map(|w| &w.zones) {
-            Some(ZoneChoice::From(from)) => Some(&from.query),
-            Some(ZoneChoice::Nowhere | ZoneChoice::One(_) | ZoneChoice::Each(_)) | None => None,
+        if let Measure::Query(query) = &self.evidence.measure {
+            all.push(query);
+        }
+        all.extend(self.keys().map(|keys| &keys.from));
+        if let Some(ZoneChoice::From(from)) = self.window.as_ref().map(|w| &w.zones) {
+            all.push(&from.query);
+        }
+        all
+    }
+
+    /// Returns every source that an attempt asks, its own first.
+    pub fn sources_asked(&self) -> Vec<&SourceName> {
+        let other = match &self.body {
+            Body::Sql { .. } => self.keys().map(|keys| &keys.source),
+            Body::Reconcile(reconcile) => Some(&reconcile.right.source),
         };
-        let keys = self.expect.keys().map(|keys| &keys.from);
-        [Some(&self.query), evidence, keys, zones].into_iter().flatten().collect()
+        let other = other.filter(|source| **source != self.source);
+        std::iter::once(&self.source).chain(other).collect()
     }
 
     /// Returns every source that the check asks, its own first.
     pub fn sources(&self) -> Vec<&SourceName> {
-        let mut all = vec![&self.source];
-        all.extend(self.expect.keys().map(|k| &k.source).filter(|s| **s != self.source));
+        let mut all = self.sources_asked();
         if let Some(ZoneChoice::From(from)) = self.window.as_ref().map(|w| &w.zones) {
             all.extend(Some(&from.source).filter(|s| !all.contains(s)));
         }

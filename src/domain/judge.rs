@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::domain::check::{Check, Keys};
+use crate::domain::check::{Check, Expect, Keys};
 use crate::domain::evidence::{Measure, Minimum};
 use crate::domain::limit::Limit;
 use crate::domain::name::ColumnName;
@@ -27,17 +27,17 @@ pub struct Judgement {
 }
 
 /// Judges what was observed.
-pub fn judge(check: &Check, seen: &Observation) -> Judgement {
+pub fn judge(check: &Check, expect: &Expect, seen: &Observation) -> Judgement {
     let evidence = evidence(check, seen);
     let mut bad_rows = BTreeSet::new();
     let mut contradictions = Vec::new();
-    contradictions.extend(wrong_number_of_rows(check, &seen.body, &mut bad_rows));
-    contradictions.extend(broken_values(check, &seen.body, &mut bad_rows));
-    if let (Some(keys), Some(expected)) = (check.expect.keys(), &seen.expected_keys) {
+    contradictions.extend(wrong_number_of_rows(expect, &seen.body, &mut bad_rows));
+    contradictions.extend(broken_values(expect, &seen.body, &mut bad_rows));
+    if let (Some(keys), Some(expected)) = (expect.keys(), &seen.expected_keys) {
         contradictions.extend(missing_keys(keys, expected, &seen.body));
     }
     let verdict = if contradictions.is_empty() {
-        match doubt(check, seen, &evidence) {
+        match doubt(check, expect, seen, &evidence) {
             Some(doubt) => Verdict::Unconfirmed(doubt),
             None => Verdict::Confirmed,
         }
@@ -61,7 +61,10 @@ fn evidence(check: &Check, seen: &Observation) -> Result<u64, Doubt> {
 }
 
 /// Reads the answer of the evidence query.
-fn count(value: &Value) -> Result<u64, Doubt> {
+///
+/// # Errors
+/// Where it is no count.
+pub fn count(value: &Value) -> Result<u64, Doubt> {
     let (counted, seen) = match value {
         Value::Number(number) => (number.as_count(), "negative or a fraction"),
         other @ (Value::Null
@@ -104,11 +107,11 @@ fn summed(column: &ColumnName, body: &Rows) -> Result<u64, Doubt> {
 }
 
 fn wrong_number_of_rows(
-    check: &Check,
+    expect: &Expect,
     body: &Rows,
     bad_rows: &mut BTreeSet<usize>,
 ) -> Option<Contradiction> {
-    let limit = check.expect.rows()?;
+    let limit = expect.rows()?;
     let (seen, wrong) = match body.completeness() {
         Completeness::Whole => (body.count(), !limit.holds(body.count())),
         // One row more was seen than was kept.
@@ -122,11 +125,15 @@ fn wrong_number_of_rows(
     Some(Contradiction::Rows { expected: limit.to_string(), seen })
 }
 
-fn broken_values(check: &Check, body: &Rows, bad_rows: &mut BTreeSet<usize>) -> Vec<Contradiction> {
+fn broken_values(
+    expect: &Expect,
+    body: &Rows,
+    bad_rows: &mut BTreeSet<usize>,
+) -> Vec<Contradiction> {
     // Rows that break a limit come first among those shown, whatever the number of rows says.
     let mut broken_rows = BTreeSet::new();
     let mut contradictions = Vec::new();
-    for (column, limit) in check.expect.values() {
+    for (column, limit) in expect.values() {
         let at = body.position(column);
         let broken: Vec<usize> =
             (0..body.rows().len()).filter(|row| !limit.holds(&body.rows()[*row][at])).collect();
@@ -206,7 +213,12 @@ fn identities<'a>(
     rows.rows().iter().map(move |row| at.iter().map(|i| row[*i].key()).collect())
 }
 
-fn doubt(check: &Check, seen: &Observation, evidence: &Result<u64, Doubt>) -> Option<Doubt> {
+fn doubt(
+    check: &Check,
+    expect: &Expect,
+    seen: &Observation,
+    evidence: &Result<u64, Doubt>,
+) -> Option<Doubt> {
     let keys_cut = seen.expected_keys.as_ref().map(Rows::completeness);
     let cut =
         [Some(seen.body.completeness()), keys_cut].into_iter().flatten().find_map(|c| match c {
@@ -230,7 +242,7 @@ fn doubt(check: &Check, seen: &Observation, evidence: &Result<u64, Doubt>) -> Op
         return Some(Doubt::new(Cause::NoEvidence, note));
     }
     // Written evidence says that there was something; `values` needs a row of its own to hold on.
-    let judged = !check.expect.values().is_empty() && !check.expect.allows_zero_rows();
+    let judged = !expect.values().is_empty() && !expect.allows_zero_rows();
     if judged && seen.body.count() == 0 && !waived {
         let note = "0 rows came, and limits on no row prove nothing; if none is normal, say so: \
                     `evidence: {min: 0, because: …}`";
@@ -243,7 +255,8 @@ fn doubt(check: &Check, seen: &Observation, evidence: &Result<u64, Doubt>) -> Op
     }
 }
 
-fn no_evidence(check: &Check, evidence: u64) -> Doubt {
+/// What is said where so little was looked at.
+pub fn no_evidence(check: &Check, evidence: u64) -> Doubt {
     let needed = match &check.evidence.minimum {
         Minimum::AtLeast(min) => min.get(),
         Minimum::Waived { .. } => 0,
@@ -286,7 +299,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::check::{Alert, CatchUp, Expect, MaxRows, Samples, Severity};
+    use crate::domain::check::{Alert, Body, CatchUp, MaxRows, Samples, Severity};
     use crate::domain::evidence::{Evidence, Scope};
     use crate::domain::limit::{LimitParts, RowLimit};
     use crate::domain::name::{CheckId, Owner, SourceName};
@@ -320,8 +333,10 @@ mod tests {
             labels: BTreeMap::new(),
             runbook: None,
             source: SourceName::parse("db").unwrap(),
-            query: query(),
-            expect: Expect::new(rows, values.into_iter().collect(), None).unwrap(),
+            body: Body::Sql {
+                query: query(),
+                expect: Box::new(Expect::new(rows, values.into_iter().collect(), None).unwrap()),
+            },
             evidence,
             schedule: Schedule::Every(Every::HOURLY),
             window: None,
@@ -366,7 +381,11 @@ mod tests {
         let judged = |values: &[Value], completeness, min| {
             let check = check(None, Some("1"), at_least(min, Measure::Rows));
             let body = rows(values, completeness);
-            word(&judge(&check, &Observation { body, expected_keys: None, evidence: None }))
+            word(&judge(
+                &check,
+                check.expect().unwrap(),
+                &Observation { body, expected_keys: None, evidence: None },
+            ))
         };
         for (values, completeness, min, wanted) in [
             (vec![number(1), number(2)], Whole, 2, "confirmed"),
@@ -401,7 +420,11 @@ mod tests {
         ] {
             let check = check(Some("5"), None, at_least(1, Measure::Column(column("n"))));
             let body = rows(std::slice::from_ref(&value), Completeness::Whole);
-            let judged = judge(&check, &Observation { body, expected_keys: None, evidence: None });
+            let judged = judge(
+                &check,
+                check.expect().unwrap(),
+                &Observation { body, expected_keys: None, evidence: None },
+            );
             assert_eq!(word(&judged), wanted, "{value:?}");
         }
     }
@@ -420,7 +443,7 @@ mod tests {
             let completeness = if cut { Completeness::RowsCut } else { Completeness::Whole };
             let seen: Vec<Value> = values.iter().map(|n| number(*n)).collect();
             let body = rows(&seen, completeness);
-            let judged = judge(&check, &Observation { body, expected_keys: None, evidence: Some(Value::Number(Number::from(evidence))) });
+            let judged = judge(&check, check.expect().unwrap(), &Observation { body, expected_keys: None, evidence: Some(Value::Number(Number::from(evidence))) });
             let wrong = values.iter().any(|n| *n < 1) || values.len() + usize::from(cut) > 3;
             let wanted = if wrong {
                 "violated"

@@ -4,7 +4,8 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
-use bigdecimal::{BigDecimal, Signed};
+use bigdecimal::num_bigint::BigInt;
+use bigdecimal::{BigDecimal, Signed, Zero};
 
 /// An exact decimal number.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -73,9 +74,48 @@ impl Number {
         self.0.normalized().to_plain_string()
     }
 
+    /// Returns all of its digits, as they came.
+    pub fn plain(&self) -> String {
+        self.0.to_plain_string()
+    }
+
     /// Says whether the number is below zero.
     pub fn is_negative(&self) -> bool {
         self.0.is_negative()
+    }
+
+    /// Takes a number of so many digits after the point: `1234` and 2 are 12.34.
+    pub fn scaled(digits: i128, scale: u8) -> Self {
+        Self(BigDecimal::new(BigInt::from(digits), i64::from(scale)))
+    }
+
+    /// Returns its digits and how many of them are after the point, where they are few enough.
+    pub fn digits(&self) -> Option<(i128, u8)> {
+        let (digits, scale) = self.0.as_bigint_and_exponent();
+        if let Ok(scale) = u8::try_from(scale) {
+            return Some((i128::try_from(digits).ok()?, scale));
+        }
+        let (digits, scale) = self.0.normalized().as_bigint_and_exponent();
+        let zeros = u32::try_from(-scale).ok().filter(|zeros| *zeros <= 38)?;
+        let digits = i128::try_from(digits).ok()?.checked_mul(10_i128.checked_pow(zeros)?)?;
+        Some((digits, 0))
+    }
+
+    /// Returns the difference of two numbers.
+    #[must_use]
+    pub fn minus(&self, other: &Self) -> Self {
+        Self(&self.0 - &other.0)
+    }
+
+    /// Returns how far it is from zero.
+    #[must_use]
+    pub fn magnitude(&self) -> Self {
+        Self(self.0.abs())
+    }
+
+    /// Says whether it is zero.
+    pub fn is_zero(&self) -> bool {
+        self.0.is_zero()
     }
 
     /// Returns the sum of two numbers.
@@ -96,6 +136,12 @@ impl Number {
             Ordering::Equal | Ordering::Greater => self.0.abs(),
         };
         (&self.0 - &other.0).abs() <= larger * &ratio.0
+    }
+}
+
+impl From<Number> for BigDecimal {
+    fn from(number: Number) -> Self {
+        number.0
     }
 }
 

@@ -260,7 +260,7 @@ mod tests {
     }
 
     fn wanted(name: u8, ended_at: Option<DateTime<Utc>>) -> Wanted {
-        let labels = Labels::new([("alertname".to_owned(), format!("a{name}"))].into_iter());
+        let labels = Labels::new([("alertname".to_owned(), format!("a{name}"))]);
         let alert = Alert { labels, annotations: BTreeMap::new(), starts_at: at(0), link: None };
         Wanted { alert: Arc::new(alert), ended_at, lasts: None }
     }

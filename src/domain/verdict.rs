@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::domain::name::ColumnName;
+use crate::domain::reconcile::differences::Told;
 
 /// What an attempt says about the data.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -144,6 +145,8 @@ pub enum Contradiction {
         /// Out of how many entries.
         of: u64,
     },
+    /// Two sides differ.
+    Differs(Box<Told>),
     /// The list of who must appear has entries that name nobody.
     NamelessKeys {
         /// How many.
@@ -176,6 +179,7 @@ impl fmt::Display for Contradiction {
                 }
                 Ok(())
             }
+            Self::Differs(told) => told.fmt(f),
             Self::NamelessKeys { rows } => {
                 write!(f, "keys: {rows} of the expected keys are NULL or not finite")
             }

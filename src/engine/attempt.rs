@@ -9,15 +9,18 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::agenda::delta;
-use crate::domain::check::{Check, Keys};
+use crate::domain::check::{Body, Check, Expect, Keys};
 use crate::domain::evidence::{Measure, Scope};
 use crate::domain::judge::{Judgement, judge};
 use crate::domain::name::SourceName;
 use crate::domain::observation::{Observation, Rows};
 use crate::domain::parameter::Bounds;
 use crate::domain::series::Series;
+use crate::domain::sql::Query;
 use crate::domain::verdict::{Cause, Doubt, Verdict};
 use crate::domain::window::Window;
+use crate::engine::progress::Watching;
+use crate::engine::two_sides::{self, Differing};
 use crate::source::Source;
 use crate::source::ask::{Ask, Part, Question, Reply, Wanted};
 
@@ -67,7 +70,7 @@ impl Look {
         }
     }
 
-    fn bounds(&self, scope: Scope) -> Option<Bounds> {
+    pub(super) fn bounds(&self, scope: Scope) -> Option<Bounds> {
         match (self, scope) {
             (Self::Present, _) => None,
             (Self::Window { bounds, .. }, Scope::Window) => Some(bounds.clone()),
@@ -85,23 +88,27 @@ pub struct Attempted {
     pub took: Duration,
     /// The source that brought nothing, where one did not.
     pub blamed: Option<SourceName>,
+    /// What differs between two sides, as far as it is kept.
+    pub differences: Vec<Differing>,
 }
 
 impl Attempted {
     /// An attempt that brought nothing.
     pub fn doubtful(doubt: Doubt, took: Duration) -> Self {
         let verdict = Verdict::Unconfirmed(doubt);
-        Self { judgement: Judgement { verdict, evidence: None }, took, blamed: None }
+        let judgement = Judgement { verdict, evidence: None };
+        Self { judgement, took, blamed: None, differences: Vec::new() }
     }
 }
 
-/// Makes one attempt.
+/// Makes one attempt; `watching` sees how far it is, and says how much is kept of what differs.
 ///
 /// Do not drop the future: cancel `stop`, and it ends within seconds.
 pub async fn attempt(
     check: &Check,
     look: &Look,
     sources: &Sources,
+    watching: &Watching,
     stop: &CancellationToken,
 ) -> Attempted {
     let not_before = match look {
@@ -110,10 +117,18 @@ pub async fn attempt(
     };
     let mut asking =
         Asking { check, sources, stop, not_before, took: Duration::ZERO, blamed: None };
-    match asking.observe(look).await {
-        Ok(seen) => {
-            let (judgement, took) = (judge(check, &seen), asking.took);
-            Attempted { judgement, took, blamed: None }
+    let judged = match &check.body {
+        Body::Sql { query, expect } => asking
+            .observe(query, expect, look)
+            .await
+            .map(|seen| (judge(check, expect, &seen), Vec::new())),
+        Body::Reconcile(reconcile) => {
+            Box::pin(two_sides::judge(&mut asking, reconcile, look, watching)).await
+        }
+    };
+    match judged {
+        Ok((judgement, differences)) => {
+            Attempted { judgement, took: asking.took, blamed: None, differences }
         }
         Err(doubt) => {
             let blamed = asking.blamed.take();
@@ -134,20 +149,17 @@ pub(super) struct Asking<'a> {
 }
 
 impl Asking<'_> {
-    async fn observe(&mut self, look: &Look) -> Result<Observation, Doubt> {
+    async fn observe(
+        &mut self,
+        query: &Query,
+        expect: &Expect,
+        look: &Look,
+    ) -> Result<Observation, Doubt> {
         let check = self.check;
-        let keys = check.expect.keys().map(|keys| (keys, keys_question(check, keys, look)));
+        let keys = expect.keys().map(|keys| (keys, keys_question(check, keys, look)));
         let mut expected_keys = None;
         // The body comes last: where it is cut, nothing else is missing.
-        let mut questions = Vec::new();
-        if let Measure::Query(query) = &check.evidence.measure {
-            questions.push(Question {
-                part: Part::Evidence,
-                query: query.clone(),
-                bounds: look.bounds(check.evidence.scope),
-                wanted: Wanted::OneValue,
-            });
-        }
+        let mut questions: Vec<Question> = self.evidence_question(look).into_iter().collect();
         match keys {
             Some((keys, question)) if keys.source == check.source => questions.push(question),
             Some((keys, question)) => {
@@ -158,7 +170,7 @@ impl Asking<'_> {
         }
         questions.push(Question {
             part: Part::Body,
-            query: check.query.clone(),
+            query: query.clone(),
             bounds: look.bounds(Scope::Window),
             wanted: Wanted::Rows { columns: check.columns_read(), rows_max: check.max_rows.get() },
         });
@@ -169,9 +181,29 @@ impl Asking<'_> {
             match reply {
                 Reply::Rows(rows) => expected_keys = Some(rows),
                 Reply::Value(value) => evidence = Some(value),
+                Reply::Flowed => {}
             }
         }
         Ok(Observation { body, expected_keys, evidence })
+    }
+
+    /// The question of the evidence query, where the check has one.
+    pub(super) fn evidence_question(&self, look: &Look) -> Option<Question> {
+        let evidence = &self.check.evidence;
+        let Measure::Query(query) = &evidence.measure else { return None };
+        Some(Question {
+            part: Part::Evidence,
+            query: query.clone(),
+            bounds: look.bounds(evidence.scope),
+            wanted: Wanted::OneValue,
+        })
+    }
+
+    /// A source by its name.
+    pub(super) fn source(&self, name: &SourceName) -> Result<Arc<Source>, Doubt> {
+        self.sources.get(name).cloned().ok_or_else(|| {
+            Doubt::new(Cause::Connect, format!("the settings have no source `{name}`"))
+        })
     }
 
     /// Asks a source several questions in one snapshot.
@@ -180,9 +212,7 @@ impl Asking<'_> {
         name: &SourceName,
         questions: Vec<Question>,
     ) -> Result<Vec<Reply>, Doubt> {
-        let source = self.sources.get(name).ok_or_else(|| {
-            Doubt::new(Cause::Connect, format!("the settings have no source `{name}`"))
-        })?;
+        let source = self.source(name)?;
         let timeout = self.check.timeout.unwrap_or_else(|| source.timeout());
         let check = self.check.id.clone();
         let ask = Ask { check, timeout, not_before: self.not_before, questions };
@@ -210,7 +240,7 @@ fn keys_question(check: &Check, keys: &Keys, look: &Look) -> Question {
 pub(super) fn rows(reply: Reply) -> Result<Rows, Doubt> {
     match reply {
         Reply::Rows(rows) => Ok(rows),
-        Reply::Value(_) => Err(no_reply()),
+        Reply::Value(_) | Reply::Flowed => Err(no_reply()),
     }
 }
 

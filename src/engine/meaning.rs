@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 use sha2::{Digest, Sha256};
 
 use crate::domain::agenda::delta;
-use crate::domain::check::{Check, Severity};
+use crate::domain::check::{Body, Check, Severity};
 use crate::domain::window::ZoneChoice;
 use crate::ledger::Traits;
 use crate::manifest::{Engines, Text};
@@ -47,14 +47,18 @@ fn meaning(check: &Check, engines: &Engines) -> String {
     for source in check.sources() {
         let _ = write!(text, "{source} {:?};", engine(source));
     }
-    let Check { query, expect, evidence, window, max_rows, .. } = check;
+    let Check { body, evidence, window, max_rows, .. } = check;
     let frame = window.as_ref().map(|w| (w.frame, w.split));
     let list = window.as_ref().and_then(|w| match &w.zones {
         ZoneChoice::From(from) => Some(from),
         // A zone more or less is a series more or less, and means nothing else for the others.
         ZoneChoice::Nowhere | ZoneChoice::One(_) | ZoneChoice::Each(_) => None,
     });
-    let _ = write!(text, "{query:?};{expect:?};{evidence:?};{frame:?};{list:?};{max_rows:?}");
+    let _ = match body {
+        Body::Sql { query, expect } => write!(text, "{query:?};{expect:?}"),
+        Body::Reconcile(reconcile) => write!(text, "{reconcile:?}"),
+    };
+    let _ = write!(text, ";{evidence:?};{frame:?};{list:?};{max_rows:?}");
     digest(&text)
 }
 

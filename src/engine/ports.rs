@@ -12,6 +12,7 @@ use crate::domain::standing::Notice;
 use crate::domain::verdict::Doubt;
 use crate::domain::window::ZonesFrom;
 use crate::engine::attempt::{Attempted, Look, Sources, attempt};
+use crate::engine::progress::{Progress, Watching};
 use crate::engine::zone_list::{Listed, list};
 use crate::ledger::SeriesRecord;
 use crate::zones::Zones;
@@ -21,11 +22,12 @@ pub trait Queries: Send + Sync + 'static {
     /// How many attempts a source takes at once; nothing where there is no such source.
     fn places(&self, source: &SourceName) -> Option<usize>;
 
-    /// Makes one attempt.
+    /// Makes one attempt, and shows how far it is.
     fn attempt(
         &self,
         check: Arc<Check>,
         look: Look,
+        progress: Progress,
         stop: CancellationToken,
     ) -> impl Future<Output = Attempted> + Send;
 
@@ -73,8 +75,15 @@ impl Queries for Watched {
         self.sources.get(source).map(|source| source.connections())
     }
 
-    async fn attempt(&self, check: Arc<Check>, look: Look, stop: CancellationToken) -> Attempted {
-        attempt(&check, &look, &self.sources, &stop).await
+    async fn attempt(
+        &self,
+        check: Arc<Check>,
+        look: Look,
+        progress: Progress,
+        stop: CancellationToken,
+    ) -> Attempted {
+        let watching = Watching { progress, ..Watching::default() };
+        attempt(&check, &look, &self.sources, &watching, &stop).await
     }
 
     async fn list(&self, check: Arc<Check>, from: ZonesFrom, stop: CancellationToken) -> Listed {

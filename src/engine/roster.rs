@@ -290,12 +290,7 @@ impl Member {
     pub fn sources(&self) -> Vec<&SourceName> {
         match &self.list {
             Some(list) => vec![&list.source],
-            None => {
-                let check = &self.series.check;
-                let keys = check.expect.keys().map(|keys| &keys.source);
-                let others = keys.filter(|source| **source != check.source);
-                std::iter::once(&check.source).chain(others).collect()
-            }
+            None => self.series.check.sources_asked(),
         }
     }
 }

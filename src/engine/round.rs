@@ -16,6 +16,8 @@ use crate::domain::verdict::{Cause, Doubt};
 use crate::domain::window::Window;
 use crate::domain::zone::ZoneName;
 use crate::engine::attempt::{Attempted, Look, Sources, attempt};
+use crate::engine::progress::Watching;
+use crate::engine::two_sides::Differing;
 
 /// How many attempts of one source wait for its connections at once: a source has at most 64.
 const UNDER_WAY: usize = 128;
@@ -29,18 +31,21 @@ pub struct Task {
     pub tz: Option<ZoneName>,
     /// What is looked at.
     pub look: Look,
+    /// Who watches.
+    pub watching: Watching,
 }
 
 impl Task {
     /// Looks at the present.
     pub fn present(check: Arc<Check>) -> Self {
-        Self { check, tz: None, look: Look::Present }
+        Self { check, tz: None, look: Look::Present, watching: Watching::default() }
     }
 
     /// Looks at a window of a series.
     pub fn window(series: &Series, window: Window) -> Self {
         let look = Look::at(series, window);
-        Self { check: Arc::clone(&series.check), tz: series.tz().cloned(), look }
+        let (check, tz) = (Arc::clone(&series.check), series.tz().cloned());
+        Self { check, tz, look, watching: Watching::default() }
     }
 }
 
@@ -59,6 +64,8 @@ pub struct Outcome {
     pub judgement: Judgement,
     /// How long the sources were asked; waiting for a free connection is not in it.
     pub took: Duration,
+    /// What differs between two sides, as far as it is kept.
+    pub differences: Vec<Differing>,
 }
 
 impl Outcome {
@@ -71,6 +78,7 @@ impl Outcome {
             slot,
             judgement: attempted.judgement,
             took: attempted.took,
+            differences: attempted.differences,
         }
     }
 }
@@ -95,7 +103,8 @@ pub async fn round(
     let mut places = BTreeMap::new();
     let start = |running: &mut JoinSet<Attempted>, place: usize| {
         let (task, sources, stop) = (tasks[place].clone(), Arc::clone(sources), stop.clone());
-        let look = async move { attempt(&task.check, &task.look, &sources, &stop).await };
+        let look =
+            async move { attempt(&task.check, &task.look, &sources, &task.watching, &stop).await };
         running.spawn(look).id()
     };
     for line in lines.values_mut() {

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::domain::breaker::Breaker;
 use crate::domain::check::Check;
-use crate::domain::name::SourceName;
+use crate::domain::name::{CheckId, SourceName};
 use crate::domain::series::Zone;
 use crate::domain::standing::Lease;
 use crate::domain::verdict::Cause;
@@ -149,8 +149,40 @@ pub struct Snapshot {
     pub alerts: Arc<Vec<AlertRow>>,
     /// When the ways to the Alertmanagers were proved last.
     pub returned: Arc<Vec<Returned>>,
+    /// What compares rows, and how far it is.
+    pub comparing: Vec<Comparing>,
     /// Counts since the start.
     pub counts: Counts,
+}
+
+/// An attempt that compares rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Comparing {
+    /// Its series.
+    pub series: i64,
+    /// Its check.
+    pub check: CheckId,
+    /// How many rows came from the left and from the right.
+    pub rows: [u64; 2],
+    /// How many a side is expected to have; nothing where nobody knows.
+    pub expected: Option<u64>,
+    /// When it began.
+    pub began: DateTime<Utc>,
+}
+
+impl Comparing {
+    /// How many rows of both sides come in a second, so far.
+    pub fn rows_per_second(&self, now: DateTime<Utc>) -> u64 {
+        let millis = u64::try_from((now - self.began).num_milliseconds()).unwrap_or(0).max(1);
+        self.rows.iter().sum::<u64>().saturating_mul(1_000) / millis
+    }
+
+    /// When it is expected to end.
+    pub fn ends_at(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let left = self.expected?.saturating_mul(2).saturating_sub(self.rows.iter().sum());
+        let secs = left.checked_div(self.rows_per_second(now))?;
+        Some(now + TimeDelta::seconds(i64::try_from(secs.min(31_536_000)).ok()?))
+    }
 }
 
 /// The generation that runs here.
@@ -184,6 +216,7 @@ impl Snapshot {
             series: Vec::new(),
             alerts: Arc::default(),
             returned: Arc::default(),
+            comparing: Vec::new(),
             counts: Counts::default(),
         }
     }

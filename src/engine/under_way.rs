@@ -17,7 +17,9 @@ use crate::domain::window::{Split, Window, ZonesFrom};
 use crate::domain::zone::Offset;
 use crate::engine::attempt::{Attempted, Look};
 use crate::engine::ports::Queries;
+use crate::engine::progress::Progress;
 use crate::engine::roster::Member;
+use crate::engine::snapshot::Comparing;
 use crate::ledger::{Ended, Entry, RowKey};
 
 /// The longest note that is kept of an attempt, in bytes.
@@ -46,6 +48,8 @@ pub(super) enum About {
         /// Whom it asks, its own source first: it has a place at each.
         sources: Vec<SourceName>,
         began: DateTime<Utc>,
+        /// How far it is, where it compares rows.
+        progress: Progress,
     },
     /// A source.
     Source(SourceName),
@@ -93,6 +97,20 @@ impl<Q: Queries> UnderWay<Q> {
         self.about.values().filter_map(claim).collect()
     }
 
+    /// What compares rows, and how far it is.
+    pub(super) fn comparing(&self) -> Vec<Comparing> {
+        let comparing = |about: &About| match about {
+            About::Row { key, check, began, progress, .. } => {
+                let (rows, expected) = (progress.rows(), progress.expected());
+                let (series, check) = (key.series, check.clone());
+                let seen = Comparing { series, check, rows, expected, began: *began };
+                (rows != [0, 0]).then_some(seen)
+            }
+            About::Source(_) => None,
+        };
+        self.about.values().filter_map(comparing).collect()
+    }
+
     /// Tells everything under way to stop.
     pub(super) fn stop(&self) {
         self.stop.cancel();
@@ -101,7 +119,7 @@ impl<Q: Queries> UnderWay<Q> {
     /// Attempts a row that is ours.
     pub(super) fn attempt(&mut self, entry: &Entry, member: &Member, generation: i64) {
         let check = Arc::clone(&member.series.check);
-        let began = self.clock.now();
+        let (began, progress) = (self.clock.now(), Progress::default());
         let about = About::Row {
             key: entry.key(),
             epoch: entry.row.epoch,
@@ -109,6 +127,7 @@ impl<Q: Queries> UnderWay<Q> {
             check: check.id.clone(),
             sources: member.sources().into_iter().cloned().collect(),
             began,
+            progress: progress.clone(),
         };
         let (queries, stop) = (Arc::clone(&self.queries), self.stop.clone());
         let is_slot = entry.row.kind == crate::domain::life::Kind::Slot;
@@ -126,7 +145,7 @@ impl<Q: Queries> UnderWay<Q> {
                 let look = look(entry, &member.series);
                 self.tasks.spawn(async move {
                     let attempted = match look {
-                        Ok(look) => queries.attempt(check, look, stop).await,
+                        Ok(look) => queries.attempt(check, look, progress, stop).await,
                         Err(doubt) => Attempted::doubtful(doubt, Duration::ZERO),
                     };
                     Brought::Attempt(attempted, began)
@@ -259,6 +278,7 @@ fn bad_rows(finding: &Finding) -> u64 {
         Contradiction::Rows { seen, .. } => *seen,
         Contradiction::Values { rows, .. } | Contradiction::NamelessKeys { rows } => *rows,
         Contradiction::MissingKeys { missing, .. } => *missing,
+        Contradiction::Differs(told) => told.differing(),
         Contradiction::Zones { nameless, unknown, .. } => {
             nameless + u64::try_from(unknown.len()).unwrap_or(0)
         }

@@ -61,7 +61,12 @@ pub async fn list(
             Listed {
                 zones,
                 whole,
-                attempted: Attempted { judgement, took: asking.took, blamed: None },
+                attempted: Attempted {
+                    judgement,
+                    took: asking.took,
+                    blamed: None,
+                    differences: Vec::new(),
+                },
             }
         }
         Err(doubt) => Listed {

@@ -72,7 +72,7 @@ pub(super) struct Context<'c> {
 
 impl Context<'_> {
     /// The dialect of its queries, where they can be judged.
-    fn engine(&self) -> Option<Engine> {
+    pub(super) fn engine(&self) -> Option<Engine> {
         self.target.map(|(_, engine)| *engine).filter(|_| self.needs.is_some())
     }
 }
@@ -99,6 +99,22 @@ pub(super) fn read(
     let at = map.get("evidence").or(expect_node)?;
     let evidence = evidence(doc, at, evidence_place, &expect, written)?;
     Some(Expectation { expect, evidence, samples: samples? })
+}
+
+/// Reads the evidence of a check that counts the rows that came, where it says nothing else.
+pub(super) fn evidence_of_rows(
+    doc: &mut Document<'_>,
+    map: &Map<'_>,
+    place: Place<'_>,
+    context: &Context<'_>,
+) -> Option<Evidence> {
+    let Some(node) = map.get("evidence") else {
+        let (measure, minimum, scope) = (Measure::Rows, Minimum::ONE, Scope::Window);
+        return Some(Evidence { measure, minimum, scope });
+    };
+    let written = written_evidence(doc, node, Place::Key(&place, "evidence"), context)?;
+    let Written { measure, minimum, scope } = written;
+    Some(Evidence { measure: measure.unwrap_or(Measure::Rows), minimum, scope })
 }
 
 fn expect(
@@ -260,7 +276,11 @@ fn keys(
     Some(Keys { columns: columns?, from, source })
 }
 
-fn columns(doc: &mut Document<'_>, node: &Node, place: Place<'_>) -> Option<Vec<ColumnName>> {
+pub(super) fn columns(
+    doc: &mut Document<'_>,
+    node: &Node,
+    place: Place<'_>,
+) -> Option<Vec<ColumnName>> {
     let mut columns: Vec<ColumnName> = Vec::new();
     let mut sound = true;
     for (i, item) in doc.list(node, place)?.iter().enumerate() {

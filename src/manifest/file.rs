@@ -9,6 +9,7 @@ use crate::domain::fault::Fault;
 use crate::domain::name::{CheckId, LabelName, Owner, SourceName};
 use crate::domain::nearest::suggestion;
 use crate::domain::sql::{Binding, Engine, Query};
+use crate::manifest::body;
 use crate::manifest::calendar;
 use crate::manifest::document::{Document, Map, Place};
 use crate::manifest::expectation;
@@ -34,7 +35,7 @@ pub(super) const DEFAULTS_KEYS: [&str; 11] = [
     "alert",
 ];
 /// The keys of a check.
-pub(super) const CHECK_KEYS: [&str; 21] = [
+pub(super) const CHECK_KEYS: [&str; 22] = [
     "id",
     "was",
     "why",
@@ -46,6 +47,7 @@ pub(super) const CHECK_KEYS: [&str; 21] = [
     "schedule",
     "window",
     "sql",
+    "reconcile",
     "expect",
     "evidence",
     "result_by",
@@ -226,25 +228,17 @@ fn check(
     let timing = calendar::read(doc, &map, place, &context);
     // Where the window is at fault, what its queries need is not known.
     let needs = timing.as_ref().map(|timing| Needs(timing.window.as_ref()));
-    let engine = target.as_ref().map(|(_, engine)| *engine).filter(|_| needs.is_some());
-    let query = required(doc, &map, place, "sql").and_then(|n| {
-        let asked = needs.unwrap_or(Needs(None));
-        windowed_sql(doc, n, Place::Key(&place, "sql"), engine, asked)
-    });
     let context = expectation::Context {
         target: target.as_ref(),
         needs,
         max_rows: max_rows.unwrap_or_default(),
         world,
     };
-    let expectation = expectation::read(doc, &map, place, &context);
+    let asked = body::read(doc, &map, place, &context);
     let (source, _) = target?;
-    let (expectation, timing) = (expectation?, timing?);
-    let bound = expectation.bound_elsewhere().into_iter().chain([&source]);
+    let (asked, timing) = (asked?, timing?);
+    let bound = asked.bound_elsewhere.iter().chain([&source]);
     calendar::bindable(doc, &map, place, &bound.collect::<Vec<_>>(), &timing, world)?;
-    if query.as_ref().is_some_and(|query| expectation.is_met_by_nothing(query)) {
-        warn_of_aggregate(doc, &map, place);
-    }
     Some(Declared {
         column: id_node?.column,
         was_at: map.get("was").map_or((0, 0), |node| (node.line, node.column)),
@@ -257,9 +251,8 @@ fn check(
             labels: defaults.labels.clone().into_iter().chain(own_labels).collect(),
             runbook: runbook.or_else(|| defaults.runbook.clone()),
             source,
-            query: query?,
-            expect: expectation.expect,
-            evidence: expectation.evidence,
+            body: asked.body,
+            evidence: asked.evidence,
             schedule: timing.schedule,
             window: timing.window,
             result_by: timing.result_by,
@@ -269,7 +262,7 @@ fn check(
             except: timing.except,
             timeout: own_timeout.or(defaults.timeout),
             max_rows: max_rows?,
-            samples: expectation.samples,
+            samples: asked.samples,
             file: doc.file().to_owned(),
             line: id_node?.line,
         },
@@ -291,16 +284,6 @@ fn owner(
         doc.fault(map.node, place, "nobody answers for this check", Some(hint));
     }
     defaults.owner.clone()
-}
-
-/// One row that comes whatever there is counts as evidence, and is none.
-fn warn_of_aggregate(doc: &mut Document<'_>, map: &Map<'_>, place: Place<'_>) {
-    if let Some(node) = map.get("sql") {
-        let message = "this query brings one row even if there is nothing to look at, and that row \
-                       is in order";
-        let hint = "write `evidence: {sql: select count(*) from …}` to count what was looked at";
-        doc.warn(node, Place::Key(&place, "sql"), message, Some(hint.into()));
-    }
 }
 
 /// Returns the value of a key that must stand there.
@@ -328,6 +311,13 @@ fn target(
 ) -> Option<(SourceName, Engine)> {
     if let Some(node) = map.get("source") {
         return source(doc, node, Place::Key(&place, "source"), world);
+    }
+    // A reconciliation's own source is that of its left side.
+    let left = map.get("reconcile").and_then(|node| node.entry("left")?.entry("source"));
+    if let Some(node) = left {
+        let (reconcile, left) = (Place::Key(&place, "reconcile"), "left");
+        let left = Place::Key(&reconcile, left);
+        return source(doc, node, Place::Key(&left, "source"), world);
     }
     match &defaults.source {
         DefaultSource::Named(name) => world.engines.get(name).map(|engine| (name.clone(), *engine)),

@@ -12,6 +12,9 @@ use crate::manifest::expectation::{
 };
 use crate::manifest::file::{CHECK_KEYS, DEFAULTS_KEYS, FILE_KEYS, SEVERITIES};
 use crate::manifest::identity::REMOVED_KEYS;
+use crate::manifest::reconcile::{
+    DETAIL_KEYS, RECONCILE_KEYS, ROWS_KEYS, SIDE_KEYS, TOLERANCE_KEYS, WHEN,
+};
 use crate::manifest::timing::{
     AFTER_MAX, ALERT_KEYS, CATCH_UP_KEYS, EXCEPT_KEYS, PAUSE_KEYS, SCHEDULE_KEYS, SPLITS,
     WINDOW_KEYS,
@@ -70,8 +73,64 @@ fn file_key(key: &str) -> Value {
         _ => json!({
             "type": "array",
             "minItems": 1,
-            "items": object(&CHECK_KEYS, &["id", "why", "sql", "expect"], check_key),
+            "items": check(),
         }),
+    }
+}
+
+/// A check: with `sql` and `expect`, or with `reconcile` and neither of them.
+fn check() -> Value {
+    let mut check = object(&CHECK_KEYS, &["id", "why"], check_key);
+    let never = |keys: &[&str]| {
+        let keys: Vec<Value> = keys.iter().map(|key| json!({"required": [key]})).collect();
+        json!({"anyOf": keys})
+    };
+    let bodies = json!([
+        {"required": ["sql", "expect"], "not": never(&["reconcile"])},
+        {"required": ["reconcile"], "not": never(&["sql", "expect", "samples"])},
+    ]);
+    if let Value::Object(map) = &mut check {
+        map.insert("oneOf".into(), bodies);
+    }
+    check
+}
+
+fn reconcile_key(key: &str) -> Value {
+    match key {
+        "left" => described(object(&SIDE_KEYS, &["sql"], check_key), "One side."),
+        "right" => described(object(&SIDE_KEYS, &["sql"], check_key), "The other side."),
+        "confirm_after" => described(
+            duration(),
+            "How long after a difference both are asked again: 30s by default, 0s for data that does \
+             not move.",
+        ),
+        "detail" => described(
+            object(&DETAIL_KEYS, &["left", "right", "key"], detail_key),
+            "The rows behind, read in the order of their key to name those that differ.",
+        ),
+        other => terms_key(other),
+    }
+}
+
+fn detail_key(key: &str) -> Value {
+    match key {
+        "left" | "right" => object(&ROWS_KEYS, &["sql"], check_key),
+        "when" => described(words(&WHEN), "Where the results differ, or each time."),
+        other => terms_key(other),
+    }
+}
+
+fn terms_key(key: &str) -> Value {
+    match key {
+        "key" => described(columns(), "The columns that together name a row."),
+        _ => described(
+            json!({
+                "type": "object",
+                "additionalProperties": object(&TOLERANCE_KEYS, &[], |_| scalar()),
+                "minProperties": 1,
+            }),
+            "The columns that have to be the same, and how far they may be apart.",
+        ),
     }
 }
 
@@ -123,6 +182,10 @@ fn check_key(key: &str) -> Value {
             "Dates that are not looked at, and why.",
         ),
         "sql" => described(text(), "One statement that reads, in the source's dialect."),
+        "reconcile" => described(
+            object(&RECONCILE_KEYS, &["left", "right", "key"], reconcile_key),
+            "Two queries whose results have to be the same, joined by key.",
+        ),
         "expect" => described(object(&EXPECT_KEYS, &[], expect_key), "What healthy means."),
         "evidence" => described(
             object(&EVIDENCE_KEYS, &[], evidence_key),

@@ -229,6 +229,13 @@ impl<'de> Deserialize<'de> for Node {
 }
 
 impl Node {
+    /// What stands under a key, where this is a map.
+    pub(super) fn entry(&self, key: &str) -> Option<&Self> {
+        let Kind::Map(entries) = &self.kind else { return None };
+        let is = |name: &Self| matches!(&name.kind, Kind::Text(text) if text == key);
+        entries.iter().find(|(name, _)| is(name)).map(|(_, node)| node)
+    }
+
     fn at(location: Location, kind: Kind) -> Self {
         let span = location.span();
         let byte = |n: Option<_>| n.and_then(|n| usize::try_from(n).ok()).unwrap_or(0);

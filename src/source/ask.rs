@@ -1,5 +1,6 @@
 //! What an attempt asks a source, and what comes back.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -10,6 +11,7 @@ use crate::domain::parameter::Bounds;
 use crate::domain::sql::{Binding, Engine, Query};
 use crate::domain::value::Value;
 use crate::domain::verdict::{Cause, Doubt};
+use crate::source::flow::Flow;
 
 /// All questions of one attempt to one source; they are answered in one snapshot.
 #[derive(Debug, Clone)]
@@ -34,6 +36,11 @@ impl Ask {
         let question = Question { part: Part::Body, query, bounds: None, wanted: Wanted::OneValue };
         let check = CheckId::parse("probe").expect("a short word is an id");
         Self { check, timeout: TIMEOUT, not_before: None, questions: vec![question] }
+    }
+
+    /// Whether rows flow, so that the transaction may wait for whoever takes them.
+    pub(super) fn flows(&self) -> bool {
+        self.questions.iter().any(|question| matches!(question.wanted, Wanted::Flow(_)))
     }
 
     /// Holds the database's clock against what is asked.
@@ -61,6 +68,10 @@ pub enum Part {
     Keys,
     /// `zones_from`
     Zones,
+    /// `left` or `right`
+    Side,
+    /// `left` or `right` under `detail`
+    Detail,
 }
 
 /// One query, and what is wanted of its result.
@@ -80,7 +91,8 @@ impl Question {
     /// Says of which query of a check a doubt is, where that is not clear.
     pub(super) fn blame(&self, doubt: Doubt) -> Doubt {
         let part = match self.part {
-            Part::Body => return doubt,
+            Part::Body | Part::Side => return doubt,
+            Part::Detail => "detail",
             Part::Evidence => "evidence",
             Part::Keys => "keys.from",
             Part::Zones => "zones_from",
@@ -108,6 +120,8 @@ pub enum Wanted {
     },
     /// The one value of the one row.
     OneValue,
+    /// All rows, on their way to whoever compares them.
+    Flow(Arc<Flow>),
 }
 
 /// The answer to one question.
@@ -117,4 +131,6 @@ pub enum Reply {
     Rows(Rows),
     /// To [`Wanted::OneValue`].
     Value(Value),
+    /// To [`Wanted::Flow`]: what there was has flowed.
+    Flowed,
 }

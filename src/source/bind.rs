@@ -106,11 +106,11 @@ impl<'q> Prepared<'q> {
 macro_rules! bind_typed {
     ($query:expr, $values:expr) => {
         $values.iter().fold($query, |query, value| match value {
-            Bound::Instant(at) => query.bind(*at),
-            Bound::Date(date) => query.bind(*date),
-            Bound::Text(text) => query.bind((*text).to_owned()),
-            Bound::Secs(secs) => query.bind(*secs),
-            Bound::Hours(hours) => query.bind(hours.clone()),
+            $crate::domain::parameter::Bound::Instant(at) => query.bind(*at),
+            $crate::domain::parameter::Bound::Date(date) => query.bind(*date),
+            $crate::domain::parameter::Bound::Text(text) => query.bind((*text).to_owned()),
+            $crate::domain::parameter::Bound::Secs(secs) => query.bind(*secs),
+            $crate::domain::parameter::Bound::Hours(hours) => query.bind(hours.clone()),
         })
     };
 }

@@ -54,7 +54,8 @@ impl Collector {
         let (columns, rows_max) = match wanted {
             Wanted::Rows { columns, rows_max } => (Some(columns.clone()), *rows_max),
             Wanted::FirstColumn { name, rows_max } => (Some(vec![name.clone()]), *rows_max),
-            Wanted::OneValue => (None, 1),
+            // What flows is not collected.
+            Wanted::OneValue | Wanted::Flow(_) => (None, 1),
         };
         Self {
             columns,

@@ -4,6 +4,7 @@
 //! locks and set user variables, and no ROLLBACK undoes that (`facts/databases.md` §2.2).
 
 mod decode;
+mod flow;
 mod trouble;
 
 use std::sync::Mutex;
@@ -19,7 +20,6 @@ use sqlx::{
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::parameter::Bound;
 use crate::domain::verdict::{Cause, Doubt};
 use crate::dsn::{Authorities, Endpoint, Server, Tls};
 use crate::source::ask::{Ask, Question, Reply, Wanted};
@@ -29,6 +29,9 @@ use crate::source::columns::position;
 use crate::source::mysql::decode::Reading;
 use crate::source::mysql::trouble::Phase;
 use crate::source::watch::{SHORT, Watched, opening, short};
+
+/// How long a transaction may wait for whoever takes its rows.
+const FLOW_IDLE: Duration = Duration::from_secs(600);
 
 /// The keeper of connections to one MySQL or MariaDB database.
 pub(super) struct MySql {
@@ -83,6 +86,16 @@ impl MySql {
             if place > 0 {
                 let anew = run(&mut session.conn, guards(session.flavour, ask));
                 short(anew, stop, |e| trouble::doubt(e, &Phase::Ours)).await?;
+            }
+            if let Wanted::Flow(flow) = &question.wanted {
+                let flowed = self.flow(&mut session, (ask, question, flow), stop).await;
+                let drained = flowed.map_err(|doubt| question.blame(doubt))?;
+                replies.push(Reply::Flowed);
+                if !drained {
+                    drop(timeout(SHORT, self.cancel(session.id)).await);
+                    return whole(replies, ask);
+                }
+                continue;
             }
             let watched = Watched {
                 work: fetch(&mut session.conn, question, ask.timeout),
@@ -253,8 +266,11 @@ fn guards(flavour: Flavour, ask: &Ask) -> String {
     // they come, and the rest is killed. wait_timeout: how long a session outlives us, should we die between two statements.
     format!(
         "SET SESSION {limit}, lock_wait_timeout = 1, innodb_lock_wait_timeout = 1, \
-         wait_timeout = {wait}, time_zone = '+00:00', sql_select_limit = DEFAULT",
-        wait = (SHORT * 2).as_secs(),
+         wait_timeout = {wait}, max_sort_length = {sort}, time_zone = '+00:00', \
+         sql_select_limit = DEFAULT",
+        // Keys that begin alike are told apart where rows come in their order.
+        sort = if ask.flows() { 1 << 20 } else { 1_024 },
+        wait = if ask.flows() { FLOW_IDLE } else { SHORT * 2 }.as_secs(),
     )
 }
 
@@ -304,6 +320,8 @@ fn positions(prepared: &sqlx::mysql::MySqlStatement, wanted: &Wanted) -> Result<
     let names: Vec<&str> = prepared.columns().iter().map(Column::name).collect();
     match wanted {
         Wanted::OneValue => Ok((0..names.len()).collect()),
+        // What flows is found elsewhere.
+        Wanted::Flow(_) => Ok(Vec::new()),
         Wanted::FirstColumn { .. } => Ok((0..names.len().min(1)).collect()),
         Wanted::Rows { columns, .. } => columns.iter().map(|c| position(&names, c)).collect(),
     }

@@ -7,6 +7,7 @@
 
 mod control;
 mod decode;
+mod flow;
 mod trouble;
 mod wrapped;
 
@@ -25,10 +26,9 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::dial;
-use crate::domain::parameter::Bound;
 use crate::domain::verdict::{Cause, Doubt};
 use crate::dsn::Server;
-use crate::source::ask::{Ask, Question, Reply};
+use crate::source::ask::{Ask, Question, Reply, Wanted};
 use crate::source::bind::{Prepared, Style, bind_typed};
 use crate::source::collect::{Appetite, Collector, Fetched, whole};
 use crate::source::postgres::control::{Control, Identity};
@@ -39,6 +39,8 @@ use crate::source::watch::{SHORT, Watched, opening, short};
 
 /// How long an idle connection is kept, and how long any connection is used.
 const IDLE_MAX: Duration = Duration::from_secs(300);
+/// How long a transaction may wait for whoever takes its rows.
+const FLOW_IDLE: Duration = Duration::from_secs(600);
 const AGE_MAX: Duration = Duration::from_secs(1800);
 
 /// The keeper of connections to one PostgreSQL database.
@@ -234,6 +236,16 @@ impl Postgres {
                 let failed = |e: &sqlx::Error| Failure::Real(trouble::doubt(e, Phase::Ours));
                 short(anew, stop, failed).await?;
             }
+            if let Wanted::Flow(flow) = &question.wanted {
+                let flowed = self.flow(conn, (ask, question, flow), &identity, stop).await;
+                let drained = flowed.map_err(|failure| blamed(question, failure))?;
+                replies.push(Reply::Flowed);
+                if !drained {
+                    drop(timeout(SHORT, self.control.cancel(&identity)).await);
+                    return Ok(Asked { replies, drained: false });
+                }
+                continue;
+            }
             let watched = Watched {
                 work: fetch(conn, question, ask.timeout),
                 limit: ask.timeout,
@@ -242,10 +254,7 @@ impl Postgres {
                 cancel: self.control.cancel(&identity),
                 terminate: self.control.terminate(&identity),
             };
-            let fetched = watched.end().await.map_err(|failure| match failure {
-                Failure::Real(doubt) => Failure::Real(question.blame(doubt)),
-                Failure::Stale | Failure::Unprepared => failure,
-            })?;
+            let fetched = watched.end().await.map_err(|failure| blamed(question, failure))?;
             replies.push(fetched.reply);
             if !fetched.drained {
                 drop(timeout(SHORT, self.control.cancel(&identity)).await);
@@ -261,6 +270,14 @@ impl Postgres {
         let number = self.attempts.fetch_add(1, Ordering::Relaxed) & 0xff_ffff;
         let check: String = ask.check.as_str().chars().take(38).collect();
         format!("allswell/{check}#{:08x}{number:x}", self.nonce)
+    }
+}
+
+/// Says of which query of the check something went wrong.
+fn blamed(question: &Question, failure: Failure) -> Failure {
+    match failure {
+        Failure::Real(doubt) => Failure::Real(question.blame(doubt)),
+        Failure::Stale | Failure::Unprepared => failure,
     }
 }
 
@@ -282,9 +299,11 @@ async fn inspect(conn: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
 
 /// Writes the opening of the transaction: one round trip for all limits, and for who we are there.
 fn preamble(conn: &PgConnection, ask: &Ask, name: &str) -> String {
-    let isolation = if ask.questions.len() > 1 { " ISOLATION LEVEL REPEATABLE READ" } else { "" };
+    let several = ask.questions.len() > 1 || ask.flows();
+    let isolation = if several { " ISOLATION LEVEL REPEATABLE READ" } else { "" };
     let mut sql = format!("BEGIN READ ONLY{isolation}; {}", guards(conn, ask, name));
-    if conn.server_version_num().unwrap_or(0) >= 170_000 {
+    // What flows has no end that is known beforehand: each of its statements has its limit.
+    if conn.server_version_num().unwrap_or(0) >= 170_000 && !ask.flows() {
         // The whole connection ends: the last resort, after everything else had its chance.
         let questions = u128::try_from(ask.questions.len()).unwrap_or(1);
         let all_ms = ask.timeout.as_millis() * questions + (SHORT * 3).as_millis();
@@ -311,7 +330,7 @@ fn guards(conn: &PgConnection, ask: &Ask, name: &str) -> String {
          SET LOCAL jit = off; \
          SET LOCAL application_name = '{name}'",
         limit_ms = ask.timeout.as_millis(),
-        idle_ms = (SHORT * 2).as_millis(),
+        idle_ms = if ask.flows() { FLOW_IDLE } else { SHORT * 2 }.as_millis(),
     );
     if conn.server_version_num().unwrap_or(0) >= 140_000 {
         // A busy server does not read its socket: this is how it notices that we died.

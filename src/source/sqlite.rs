@@ -5,6 +5,7 @@
 //! the old one.
 
 mod decode;
+mod flow;
 
 use std::fs::File;
 use std::io::Read as _;
@@ -21,12 +22,14 @@ use sqlx::{AssertSqlSafe, Column, ConnectOptions, Connection, Executor, SqlSafeS
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use crate::domain::cell::Epoch;
 use crate::domain::parameter::Bound;
 use crate::domain::verdict::{Cause, Doubt};
 use crate::source::ask::{Ask, Question, Reply, Wanted};
 use crate::source::bind::{Instants, Prepared, Stored, Style};
 use crate::source::collect::{Appetite, Collector, Fetched, whole};
 use crate::source::columns::position;
+use crate::source::sqlite::flow::Flows;
 use crate::source::watch::{SHORT, Watched, opening, short};
 
 /// How many virtual machine steps pass between two looks at the order to stop: about 50 µs.
@@ -46,6 +49,11 @@ impl Sqlite {
         Self { path, instants }
     }
 
+    /// How instants are stored, where that is as numbers.
+    pub(super) fn epoch(&self) -> Option<Epoch> {
+        flow::epoch(self.instants)
+    }
+
     pub(super) async fn observe(
         &self,
         ask: &Ask,
@@ -57,6 +65,18 @@ impl Sqlite {
         let build = short(begin(&mut conn), stop, |e| doubt(e, Phase::Ours)).await?;
         refuse_lax_build(&build)?;
         for question in &ask.questions {
+            if let Wanted::Flow(flow) = &question.wanted {
+                let (ended, instants) = (&ended, self.instants);
+                let mut flows = Flows { conn: &mut conn, ended, instants, stop };
+                let flowed = flows.flow(ask, question, flow).await;
+                let drained = flowed.map_err(|doubt| question.blame(doubt))?;
+                replies.push(Reply::Flowed);
+                if !drained {
+                    ended.store(true, Ordering::Relaxed);
+                    return whole(replies, ask);
+                }
+                continue;
+            }
             let watched = Watched {
                 work: fetch(&mut conn, question, self.instants),
                 limit: ask.timeout,
@@ -173,6 +193,8 @@ async fn fetch(
         }
         Wanted::FirstColumn { name, .. } => vec![name.to_string()],
         Wanted::OneValue => brought.iter().map(|_| "evidence".to_owned()).collect(),
+        // What flows is read elsewhere.
+        Wanted::Flow(_) => Vec::new(),
     };
     let first = brought.first().copied().unwrap_or_default();
     let sql = wrapped(&bound.text, &question.wanted, first, collector.rows_asked());
@@ -226,7 +248,7 @@ fn bind<'q>(
 fn wrapped(inner: &str, wanted: &Wanted, first: &str, rows_asked: usize) -> String {
     let quoted = |name: &str| format!("q.\"{}\"", name.replace('"', "\"\""));
     let list = match wanted {
-        Wanted::OneValue => "*".to_owned(),
+        Wanted::OneValue | Wanted::Flow(_) => "*".to_owned(),
         Wanted::Rows { columns, .. } if columns.is_empty() => "1".to_owned(),
         Wanted::Rows { columns, .. } => {
             columns.iter().map(|c| quoted(c.as_str())).collect::<Vec<_>>().join(", ")

@@ -1,5 +1,7 @@
 //! The API: the engine's picture and the ledger's rows, as JSON with a format number.
 
+use std::sync::Arc;
+
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
@@ -10,7 +12,9 @@ use crate::domain::breaker::Breaker;
 use crate::domain::life::{Kind, Row, Ruling, Said, State as RowState};
 use crate::domain::nearest::suggestion;
 use crate::domain::standing::{Lease, Standing};
-use crate::engine::snapshot::{LastLoad, LedgerHealth, SeriesHealth, Snapshot, SourceHealth};
+use crate::engine::snapshot::{
+    Comparing, LastLoad, LedgerHealth, SeriesHealth, Snapshot, SourceHealth,
+};
 use crate::ledger::{History, Listed, Trouble, Wanted, is_page};
 use crate::manifest;
 use crate::web::Here;
@@ -228,9 +232,26 @@ pub(super) async fn status(State(shared): Here) -> Json {
             "alert_paths": crate::web::health::paths(&shared, &picture),
             "webhooks": crate::web::health::webhooks(&shared, &picture),
             "heartbeat": crate::web::health::heartbeat(&shared),
+            "comparing": picture.comparing.iter().map(|c| comparing(&picture, c)).collect::<Vec<_>>(),
             "summary": summary,
         }),
     )
+}
+
+/// An attempt that compares rows, and how far it is.
+fn comparing(picture: &Snapshot, comparing: &Comparing) -> Value {
+    let of = |series: &&Arc<SeriesHealth>| series.record.id == comparing.series;
+    let series = picture.series.iter().find(of);
+    json!({
+        "check": comparing.check.as_str(),
+        "tz": series.and_then(|series| series.record.tz.as_deref()),
+        "began_at": instant(comparing.began),
+        "rows_left": comparing.rows[0],
+        "rows_right": comparing.rows[1],
+        "rows_expected": comparing.expected,
+        "rows_per_second": comparing.rows_per_second(picture.as_of),
+        "ends_at": comparing.ends_at(picture.as_of).map(instant),
+    })
 }
 
 fn ledger_json(picture: &Snapshot) -> Value {

@@ -1,5 +1,6 @@
 //! The daemon's own health for Prometheus: instants rather than ages, counts since the start.
 
+mod comparing;
 mod outward;
 mod series;
 
@@ -88,6 +89,7 @@ fn text(picture: &Snapshot, paths: &Paths) -> Result<String, prometheus::Error> 
     tz.with_label_values(&[picture.tz_release.as_str()]).set(1.0);
     registry.register(Box::new(tz))?;
     outward::register(picture, paths, &registry)?;
+    comparing::register(picture, &registry)?;
     loads(picture, &gauge)?;
     counts(&picture.counts, &registry, &counter)?;
     sources(picture, &registry)?;

@@ -54,7 +54,10 @@ fn the_demo_shows_all_three_verdicts_and_leaves_a_folder_to_change() {
     assert_eq!(code(&output), 0, "{}", err(&output));
     let text = out(&output);
     for wanted in [
-        "violated     each-local-day-is-invoiced-as-used  494 of 4380 windows",
+        "violated     each-local-day-is-invoiced-as-used        494 of 4380 windows",
+        "violated     billed-equals-used-on-each-side-of-a-clock-change  487 of 4397 windows",
+        "    -03:30 America/St_Johns      XXXXXXXXXXXXXXXXXXXXXXXXXXXXX\n",
+        "company and billing differ on 4 of 48 rows: 4 changed\n",
         "confirmed    the-grand-total-agrees ",
         "confirmed    the-total-of-each-account-agrees ",
         // The stripe: half hours and quarters, from the clock change to the repair.
@@ -62,7 +65,7 @@ fn the_demo_shows_all_three_verdicts_and_leaves_a_folder_to_change() {
         "    -03:30 America/St_Johns     XXXXXXXXXXXXXX.................\n",
         "    +10:30 Australia/Adelaide        XXXXXXXXXXXXXXXXXXXXXXXXXX\n",
         "    +13:45 Pacific/Chatham      XXXXXXXXXXXXXXXXXXXXXXXXXXXXXXX\n",
-        "7 confirmed, 1 violated, 2 unconfirmed; of 4380 windows 494 violated, 0 unconfirmed",
+        "7 confirmed, 2 violated, 2 unconfirmed; of 8777 windows 981 violated, 0 unconfirmed",
     ] {
         assert!(text.contains(wanted), "{text}");
     }
@@ -92,7 +95,7 @@ fn the_demo_shows_all_three_verdicts_and_leaves_a_folder_to_change() {
     let again = allswell(folder.path(), &["demo"]);
     assert!(
         out(&again).contains(
-            "8 confirmed, 0 violated, 2 unconfirmed; of 4380 windows 0 violated, 0 unconfirmed"
+            "8 confirmed, 1 violated, 2 unconfirmed; of 8777 windows 487 violated, 0 unconfirmed"
         ),
         "{}",
         out(&again)
@@ -110,10 +113,10 @@ fn machine_output_keeps_its_contract() {
     assert_eq!(
         report["summary"],
         // Each zone of the last night is without evidence.
-        serde_json::json!({"confirmed": 8, "violated": 0, "unconfirmed": 14, "paused": 0})
+        serde_json::json!({"confirmed": 9, "violated": 0, "unconfirmed": 26, "paused": 0})
     );
     let windows = report["runs"].as_array().unwrap().iter().filter(|run| !run["window"].is_null());
-    assert_eq!(windows.clone().count(), 12);
+    assert_eq!(windows.clone().count(), 24);
     for run in windows {
         let keys: Vec<&String> = run["window"].as_object().unwrap().keys().collect();
         assert_eq!(keys, ["date", "end", "start", "utc_offset", "zone"]);

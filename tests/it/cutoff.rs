@@ -8,6 +8,7 @@ use allswell::domain::check::Check;
 use allswell::domain::sql::Engine;
 use allswell::domain::verdict::{Cause, Verdict};
 use allswell::engine::attempt::{Look, Sources, attempt};
+use allswell::engine::progress::Watching;
 use tokio_util::sync::CancellationToken;
 
 use crate::dice::Dice;
@@ -170,7 +171,9 @@ async fn hold(db: &Database, mut server: Server, slow: &str, quick: &str) {
         let stop = CancellationToken::new();
         let running = {
             let (check, sources, stop) = (Arc::clone(&check), Arc::clone(&sources), stop.clone());
-            tokio::spawn(async move { attempt(&check, &Look::Present, &sources, &stop).await })
+            tokio::spawn(async move {
+                attempt(&check, &Look::Present, &sources, &Watching::default(), &stop).await
+            })
         };
         let started = Instant::now();
         tokio::time::sleep(moment).await;
@@ -203,7 +206,8 @@ async fn hold(db: &Database, mut server: Server, slow: &str, quick: &str) {
             longest_over = longest_over.max(started.elapsed().saturating_sub(LIMIT));
         }
         let (check, stop) = (self::check(engine, quick), CancellationToken::new());
-        let next = attempt(&check, &Look::Present, &sources, &stop).await.judgement;
+        let next =
+            attempt(&check, &Look::Present, &sources, &Watching::default(), &stop).await.judgement;
         assert_eq!(shown(&next.verdict), "confirmed", "{what}: the next attempt");
         assert_eq!(next.evidence, Some(300), "{what}: the next attempt's evidence");
     }

@@ -19,6 +19,7 @@ use allswell::engine::attempt::{Attempted, Look};
 use allswell::engine::load::{Loaded, NotLoaded, Reading};
 use allswell::engine::order::Load;
 use allswell::engine::ports::{Notices, Queries};
+use allswell::engine::progress::Progress;
 use allswell::engine::watch::Engine;
 use allswell::engine::zone_list::Listed;
 use allswell::ledger::{SeriesRecord, Store, StoreSettings};
@@ -94,11 +95,22 @@ impl Queries for Oracle {
         Some(if source.as_str() == "other" { self.elsewhere } else { self.places })
     }
 
-    async fn attempt(&self, check: Arc<Check>, look: Look, _: CancellationToken) -> Attempted {
+    async fn attempt(
+        &self,
+        check: Arc<Check>,
+        look: Look,
+        _: Progress,
+        _: CancellationToken,
+    ) -> Attempted {
         self.seen.lock().unwrap().push(check.id.to_string());
         let verdict = (self.answer)(&check, &look);
         let judgement = Judgement { verdict, evidence: Some(1) };
-        Attempted { judgement, took: Duration::from_millis(1), blamed: None }
+        Attempted {
+            judgement,
+            took: Duration::from_millis(1),
+            blamed: None,
+            differences: Vec::new(),
+        }
     }
 
     async fn list(&self, _: Arc<Check>, _: ZonesFrom, _: CancellationToken) -> Listed {
@@ -111,7 +123,12 @@ impl Queries for Oracle {
         Listed {
             zones: zones.into_iter().map(|zone| ZoneName::parse(zone).unwrap()).collect(),
             whole: true,
-            attempted: Attempted { judgement, took: Duration::ZERO, blamed: None },
+            attempted: Attempted {
+                judgement,
+                took: Duration::ZERO,
+                blamed: None,
+                differences: Vec::new(),
+            },
         }
     }
 

@@ -14,6 +14,7 @@ use allswell::domain::check::Check;
 use allswell::domain::name::SourceName;
 use allswell::domain::sql::Engine;
 use allswell::engine::attempt::{Look, Sources, attempt};
+use allswell::engine::progress::Watching;
 use allswell::manifest::{self, Engines, Text};
 use tokio_util::sync::CancellationToken;
 
@@ -99,7 +100,12 @@ async fn state(admin: &mut Other, snapshot: &str) -> Vec<String> {
 }
 
 async fn looked(check: &Check, sources: &Sources, stop: &CancellationToken) -> String {
-    shown(&attempt(check, &Look::Present, sources, stop).await.judgement.verdict)
+    shown(
+        &attempt(check, &Look::Present, sources, &Watching::default(), stop)
+            .await
+            .judgement
+            .verdict,
+    )
 }
 
 /// Tries every mechanism: the control first, in a database of its own.

@@ -1,10 +1,13 @@
 //! The company of the demo: accounts in a dozen zones, a year of usage, and its invoices, with the
-//! defect that this program was made for.
+//! defect that this program was made for; and the billing system's own database.
 //!
 //! On 1 October 2025 the company moved to a new billing job, which keeps the offset from UTC that an
 //! account had when it was created there. When clocks changed, it went on to cut days by the old
 //! offset: the hour around midnight was billed on the wrong day, for accounts of some offsets only.
 //! What a day lost, its neighbour got, so that every total is right. On 14 December it was mended.
+//!
+//! The billing system prices each hour by what its clock shows there, nights at half; with the same offset of
+//! old it took an evening's hour for a night's, and a night's for a morning's.
 
 use std::io;
 use std::path::Path;
@@ -75,16 +78,63 @@ const DATA: [&str; 4] = [
     "CREATE INDEX invoice_lines_day ON invoice_lines (day)",
 ];
 
-/// Makes the database; it appears whole or not at all.
+/// The billing system's database: what it knows of accounts and usage is gone with the connection.
+const BILLING_TABLES: [&str; 4] = [
+    "CREATE TEMP TABLE accounts (id INTEGER PRIMARY KEY, name TEXT, time_zone TEXT, plan TEXT,
+       created_at TEXT, utc_offset INTEGER, closed_on TEXT)",
+    "CREATE TEMP TABLE usage (id INTEGER PRIMARY KEY, account_id INTEGER, at TEXT,
+       amount_cents INTEGER)",
+    "CREATE TABLE billed_hours (account_id INTEGER NOT NULL, time_zone TEXT NOT NULL,
+       at TEXT NOT NULL, cents INTEGER NOT NULL)",
+    "CREATE TEMP TABLE clocks (time_zone TEXT, starts TEXT, ends TEXT, secs INTEGER)",
+];
+
+/// What was billed for each hour: at the price of another one, where the old offset shows a night that is
+/// none, or none that is one.
+const BILLING_DATA: [&str; 3] = [
+    DATA[0],
+    "INSERT INTO billed_hours (account_id, time_zone, at, cents)
+     SELECT account_id, time_zone, at,
+            CASE WHEN shown NOT BETWEEN '2025-10-01' AND '2025-12-13' OR taken = night THEN cents
+                 WHEN taken THEN cents / 2 ELSE cents * 2 END
+     FROM (SELECT u.account_id, a.time_zone, u.at, u.amount_cents AS cents,
+                  date(u.at, c.secs || ' seconds') AS shown,
+                  strftime('%H', u.at, c.secs || ' seconds') < '06' AS night,
+                  strftime('%H', u.at, a.utc_offset || ' seconds') < '06' AS taken
+           FROM usage u JOIN accounts a ON a.id = u.account_id
+           JOIN clocks c ON c.time_zone = a.time_zone AND u.at >= c.starts AND u.at < c.ends)",
+    "CREATE INDEX billed_hours_at ON billed_hours (time_zone, at)",
+];
+
+/// Makes the company's database; it appears whole or not at all.
 pub(super) fn make(path: &Path, zones: &Zones) -> io::Result<()> {
+    whole(path, zones, &TABLES, &DATA)
+}
+
+/// Makes the billing system's database; it appears whole or not at all.
+pub(super) fn make_billing(path: &Path, zones: &Zones) -> io::Result<()> {
+    whole(path, zones, &BILLING_TABLES, &BILLING_DATA)
+}
+
+fn whole(
+    path: &Path,
+    zones: &Zones,
+    tables: &[&'static str],
+    data: &[&'static str],
+) -> io::Result<()> {
     let unfinished = path.with_extension("unfinished");
     drop(std::fs::remove_file(&unfinished));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(fill(&unfinished, zones)).map_err(io::Error::other)?;
+    runtime.block_on(fill(&unfinished, zones, tables, data)).map_err(io::Error::other)?;
     std::fs::rename(&unfinished, path)
 }
 
-async fn fill(path: &Path, zones: &Zones) -> Result<(), sqlx::Error> {
+async fn fill(
+    path: &Path,
+    zones: &Zones,
+    tables: &[&'static str],
+    data: &[&'static str],
+) -> Result<(), sqlx::Error> {
     let mut conn: SqliteConnection = SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(true)
@@ -92,8 +142,8 @@ async fn fill(path: &Path, zones: &Zones) -> Result<(), sqlx::Error> {
         .connect()
         .await?;
     let mut transaction = conn.begin().await?;
-    for table in TABLES {
-        sqlx::query(table).execute(&mut *transaction).await?;
+    for table in tables {
+        sqlx::query(*table).execute(&mut *transaction).await?;
     }
     let rules: Vec<_> = ZONES
         .iter()
@@ -114,8 +164,8 @@ async fn fill(path: &Path, zones: &Zones) -> Result<(), sqlx::Error> {
         let row = sqlx::query(insert).bind(id).bind(id).bind(*zone).bind(plan).bind(text(created));
         row.bind(rules.offset_at(created).secs()).execute(&mut *transaction).await?;
     }
-    for step in DATA {
-        sqlx::query(step).execute(&mut *transaction).await?;
+    for step in data {
+        sqlx::query(*step).execute(&mut *transaction).await?;
     }
     transaction.commit().await?;
     conn.close().await

@@ -74,6 +74,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             series,
             alerts: Arc::clone(&self.alerts.rows),
             returned: Arc::clone(&self.alerts.returned),
+            comparing: self.under_way.comparing(),
             counts: self.counts,
         };
         self.pictures.send_replace(Arc::new(snapshot));

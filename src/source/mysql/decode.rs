@@ -4,9 +4,11 @@ use chrono::{NaiveDate, NaiveTime};
 use sqlx::mysql::{MySql, MySqlRow, MySqlTypeInfo};
 use sqlx::{Column, Decode, Row, Type, TypeInfo};
 
+use crate::domain::cell::Cell;
 use crate::domain::number::Number;
 use crate::domain::value::Value;
 use crate::domain::verdict::{Cause, Doubt};
+use crate::source::collect::VALUE_BYTES_MAX;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
@@ -101,6 +103,31 @@ pub(super) fn row(row: &MySqlRow, readings: &[Reading]) -> Result<(Vec<Value>, u
     Ok((values, size))
 }
 
+/// Reads the wanted columns of a row as cells; returns how many bytes they took, or nothing where a value is
+/// too large.
+pub(super) fn cells(
+    row: &MySqlRow,
+    readings: &[Reading],
+    cells: &mut Vec<Cell>,
+) -> Result<Option<usize>, Doubt> {
+    let (values, size) = self::row(row, readings)?;
+    let too_large =
+        |value: &Value| matches!(value, Value::Text(text) if text.len() > VALUE_BYTES_MAX);
+    if values.iter().any(too_large) {
+        return Ok(None);
+    }
+    for (value, reading) in values.into_iter().zip(readings) {
+        let is_float = matches!(reading.form, Form::Float | Form::Double);
+        cells.push(Cell::new(value, is_float));
+    }
+    Ok(Some(size))
+}
+
+/// Says whether a column is sorted by a collation.
+pub(super) fn is_text(info: &MySqlTypeInfo) -> bool {
+    form(info) == Some(Form::Text)
+}
+
 fn decode(bytes: &[u8], form: Form) -> Option<Value> {
     match form {
         Form::Signed => Some(Value::Number(Number::from(signed(bytes)?))),
@@ -145,7 +172,10 @@ fn date_time(bytes: &[u8], with_time: bool) -> Option<Value> {
     let Some(date) =
         NaiveDate::from_ymd_opt(i32::try_from(year).ok()?, month, day).filter(|_| year > 0)
     else {
-        return Some(Value::NoDate(format!("{year:04}-{month:02}-{day:02}")));
+        let date = format!("{year:04}-{month:02}-{day:02}");
+        let clock = format!(" {:02}:{:02}:{:02}.{micros:06}", byte(4), byte(5), byte(6));
+        let has_time = with_time && rest.len() > 4;
+        return Some(Value::NoDate(if has_time { date + &clock } else { date }));
     };
     if !with_time {
         return Some(Value::Date(date));

@@ -31,6 +31,8 @@ impl Wrapped {
                 "SELECT * FROM (\n".to_owned(),
                 format!("\n) AS r ({})", quote(name.as_str())),
             ),
+            // What flows is wrapped elsewhere.
+            Wanted::Flow(_) => (Vec::new(), String::new(), String::new()),
             // A scalar subquery: the server refuses a second column or row.
             Wanted::OneValue => {
                 (vec!["v".to_owned()], "SELECT (\n".to_owned(), "\n) AS v".to_owned())
@@ -58,6 +60,6 @@ impl Wrapped {
     }
 }
 
-fn quote(name: &str) -> String {
+pub(super) fn quote(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }

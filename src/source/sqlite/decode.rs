@@ -3,30 +3,59 @@
 use sqlx::sqlite::{Sqlite, SqliteRow};
 use sqlx::{Decode, Row, TypeInfo, ValueRef};
 
+use crate::domain::cell::Cell;
+use crate::domain::name::ColumnName;
 use crate::domain::number::Number;
 use crate::domain::value::{NonFinite, Value};
 use crate::domain::verdict::{Cause, Doubt};
+use crate::source::collect::VALUE_BYTES_MAX;
 
 /// Reads the wanted columns of a row, and how many bytes they took.
 pub(super) fn row(row: &SqliteRow, names: &[String]) -> Result<(Vec<Value>, usize), Doubt> {
     let mut values = Vec::with_capacity(names.len());
     let mut bytes = 0;
     for (i, name) in names.iter().enumerate() {
-        let value = read(row, i).ok_or_else(|| {
-            Doubt::new(
-                Cause::UnsupportedType,
-                format!(
-                    "column `{name}` has a blob or a text that is not UTF-8, which has no exact \
-                         reading: select `hex({name})`"
-                ),
-            )
-        })?;
+        let value = read(row, i).ok_or_else(|| unreadable(name))?;
         if let Value::Text(text) = &value {
             bytes += text.len();
         }
         values.push(value);
     }
     Ok((values, bytes))
+}
+
+/// Reads the columns of a row as cells; returns how many bytes they took, or nothing where a value is too
+/// large.
+pub(super) fn cells(
+    row: &SqliteRow,
+    names: &[ColumnName],
+    cells: &mut Vec<Cell>,
+) -> Result<Option<usize>, Doubt> {
+    let (mut bytes, before) = (0, cells.len());
+    for (i, name) in names.iter().enumerate() {
+        let is_float =
+            row.try_get_raw(i).is_ok_and(|raw| !raw.is_null() && raw.type_info().name() == "REAL");
+        let value = read(row, i).ok_or_else(|| unreadable(name.as_str()))?;
+        if let Value::Text(text) = &value {
+            if text.len() > VALUE_BYTES_MAX {
+                cells.truncate(before);
+                return Ok(None);
+            }
+            bytes += text.len();
+        }
+        cells.push(Cell::new(value, is_float));
+    }
+    Ok(Some(bytes))
+}
+
+fn unreadable(name: &str) -> Doubt {
+    Doubt::new(
+        Cause::UnsupportedType,
+        format!(
+            "column `{name}` has a blob or a text that is not UTF-8, which has no exact reading: select \
+             `hex({name})`"
+        ),
+    )
 }
 
 fn read(row: &SqliteRow, i: usize) -> Option<Value> {

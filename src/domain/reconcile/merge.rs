@@ -1,0 +1,577 @@
+//! The merge: two streams of rows in the order of their key, joined in constant memory.
+//!
+//! It is fed batch by batch and says which side it needs next. Each stream has to come in the order of
+//! [`Cell`]; one that does not is not compared, because a merge over it would invent differences. Where a
+//! key comes more than once, how often it comes is compared, and nothing else: nobody knows which rows pair.
+
+use std::cmp::Ordering;
+
+use crate::domain::cell::{Cell, Epoch, Kind};
+use crate::domain::name::ColumnName;
+use crate::domain::reconcile::differences::{Difference, How, Tally};
+use crate::domain::reconcile::{Terms, Tolerance};
+use crate::domain::verdict::{Cause, Doubt};
+
+/// With how many differing keys a comparison has seen enough.
+const ENOUGH: u64 = 1_000_000;
+
+/// One of two sides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    /// The left one.
+    Left,
+    /// The right one.
+    Right,
+}
+
+impl Which {
+    fn place(self) -> usize {
+        match self {
+            Self::Left => 0,
+            Self::Right => 1,
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Left => "left",
+            Self::Right => "right",
+        }
+    }
+}
+
+/// What a merge needs next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// More rows of a side, or its end.
+    Feed(Which),
+    /// Nothing: all is compared.
+    Done,
+}
+
+/// One side's rows.
+#[derive(Debug, Default)]
+struct Half {
+    cells: Vec<Cell>,
+    /// Where the row begins that is next.
+    at: usize,
+    ended: bool,
+    /// The key before the row that is next, where it is in an earlier batch.
+    carried: Option<Vec<Cell>>,
+    /// Whether a row was taken from this batch.
+    taken: bool,
+    /// Whether the key that is being compared is there, and how often it came again.
+    present: bool,
+    again: u64,
+}
+
+/// Two streams that are being joined.
+#[derive(Debug)]
+pub struct Merge<'t> {
+    terms: &'t Terms,
+    /// How many cells a row has: key, compared columns, and evidence where it is counted.
+    width: usize,
+    epochs: [Option<Epoch>; 2],
+    /// What each column is compared as, once that is known.
+    kinds: Vec<Option<Kind>>,
+    /// What each column is on each side.
+    seen: [Vec<Option<Kind>>; 2],
+    halves: [Half; 2],
+    /// What the key that was taken last says, unless it comes again.
+    pending: Option<Difference>,
+    /// Whether what is compared is summed up.
+    sums: bool,
+    /// What was counted.
+    pub tally: Tally,
+}
+
+impl<'t> Merge<'t> {
+    /// Joins rows of these columns, followed by one of evidence where that is counted.
+    pub fn new(
+        terms: &'t Terms,
+        with_evidence: bool,
+        epochs: [Option<Epoch>; 2],
+        kept_max: usize,
+    ) -> Self {
+        let columns = terms.key.len() + terms.compare.len();
+        Self {
+            terms,
+            width: columns + usize::from(with_evidence),
+            epochs,
+            kinds: vec![None; columns],
+            seen: [vec![None; columns], vec![None; columns]],
+            halves: <[Half; 2]>::default(),
+            pending: None,
+            sums: true,
+            tally: Tally::new(terms.compare.len(), kept_max),
+        }
+    }
+
+    /// Sums nothing up: of the rows behind results the sums are known.
+    #[must_use]
+    pub fn without_sums(mut self) -> Self {
+        self.sums = false;
+        self
+    }
+
+    /// Takes the next rows of a side whose rows before are all taken.
+    ///
+    /// # Errors
+    /// Where the columns cannot be compared, or do not come in order.
+    pub fn feed(&mut self, side: Which, cells: Vec<Cell>) -> Result<(), Doubt> {
+        debug_assert_eq!(cells.len() % self.width, 0);
+        let key = self.terms.key.len();
+        let half = &mut self.halves[side.place()];
+        if half.taken {
+            let last = half.at - self.width;
+            half.carried = Some(half.cells[last..last + key].to_vec());
+        }
+        (half.cells, half.at, half.taken) = (cells, 0, false);
+        self.learn(side)?;
+        self.read_as(side, 0)
+    }
+
+    /// Brings the rows of both sides into order: for those that are all there.
+    pub fn sort(&mut self) {
+        let (width, key) = (self.width, self.terms.key.len());
+        for half in &mut self.halves {
+            let mut rows: Vec<Vec<Cell>> = Vec::with_capacity(half.cells.len() / width);
+            let mut cells = std::mem::take(&mut half.cells).into_iter();
+            loop {
+                let row: Vec<Cell> = cells.by_ref().take(width).collect();
+                if row.is_empty() {
+                    break;
+                }
+                rows.push(row);
+            }
+            rows.sort_by(|a, b| a[..key].cmp(&b[..key]));
+            half.cells = rows.into_iter().flatten().collect();
+        }
+    }
+
+    /// A side has no more rows.
+    pub fn end(&mut self, side: Which) {
+        self.halves[side.place()].ended = true;
+    }
+
+    /// Compares as far as it goes, and says what is needed next.
+    ///
+    /// # Errors
+    /// Where a side does not come in order, or a value cannot be compared.
+    pub fn advance(&mut self) -> Result<Next, Doubt> {
+        let key = self.terms.key.len();
+        loop {
+            for side in [Which::Left, Which::Right] {
+                let half = &self.halves[side.place()];
+                if half.at >= half.cells.len() && !half.ended {
+                    return Ok(Next::Feed(side));
+                }
+            }
+            if self.tally.differing() >= ENOUGH {
+                self.tally.stopped = true;
+                return Ok(Next::Done);
+            }
+            let [left, right] = &self.halves;
+            let (l, r) =
+                (left.cells.get(left.at..left.at + key), right.cells.get(right.at..right.at + key));
+            let order = match (l, r) {
+                (None, None) => {
+                    self.settle();
+                    return Ok(Next::Done);
+                }
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (Some(l), Some(r)) => l.cmp(r),
+            };
+            match order {
+                Ordering::Less => self.alone(Which::Left)?,
+                Ordering::Greater => self.alone(Which::Right)?,
+                Ordering::Equal => self.both()?,
+            }
+        }
+    }
+
+    /// Learns what the columns of a side are, and what both are compared as.
+    fn learn(&mut self, side: Which) -> Result<(), Doubt> {
+        for column in 0..self.kinds.len() {
+            if self.seen[side.place()][column].is_some() {
+                continue;
+            }
+            let cells = &self.halves[side.place()].cells;
+            let kind = cells.chunks(self.width).find_map(|row| row[column].kind());
+            self.seen[side.place()][column] = kind;
+            let (Some(left), Some(right)) = (self.seen[0][column], self.seen[1][column]) else {
+                continue;
+            };
+            self.kinds[column] = Some(Kind::of_both(left, right).ok_or_else(|| {
+                let (name, left, right) = (self.name(column), left.as_str(), right.as_str());
+                let note = format!(
+                    "column `{name}` is {left} on the left and {right} on the right: cast one of them"
+                );
+                Doubt::new(Cause::UnsupportedType, note)
+            })?);
+            // What came before from the other side was not read like that yet.
+            let other = if side == Which::Left { Which::Right } else { Which::Left };
+            let from = self.halves[other.place()].at;
+            self.read_as(other, from)?;
+        }
+        self.refuse_floats()
+    }
+
+    fn name(&self, column: usize) -> &str {
+        self.terms.columns().nth(column).map_or("", |name| name.as_str())
+    }
+
+    /// A float is no key, and is compared with a tolerance only; and nothing but numbers is.
+    fn refuse_floats(&self) -> Result<(), Doubt> {
+        for (column, name) in self.terms.columns().enumerate() {
+            let is = |kind| self.seen.iter().any(|seen| seen[column] == Some(kind));
+            let place = column.checked_sub(self.terms.key.len());
+            let Some((_, tolerance)) = place.map(|place| &self.terms.compare[place]) else {
+                if is(Kind::Float) {
+                    let note =
+                        format!("key column `{name}` is a float, and no float is a key: cast it");
+                    return Err(Doubt::new(Cause::UnsupportedType, note));
+                }
+                continue;
+            };
+            if is(Kind::Float) && tolerance.is_exact() {
+                return Err(floats(name));
+            }
+            let number = matches!(self.kinds[column], None | Some(Kind::Number | Kind::Float));
+            if !number && !tolerance.is_exact() {
+                let kind = self.kinds[column].map_or("", Kind::as_str);
+                let note = format!(
+                    "column `{name}` is {kind}, and a tolerance is for numbers: write `{name}: {{tolerance: 0}}`"
+                );
+                return Err(Doubt::new(Cause::UnsupportedType, note));
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the rows of a side, from one on, as what they are compared as.
+    fn read_as(&mut self, side: Which, from: usize) -> Result<(), Doubt> {
+        let place = side.place();
+        let key = self.terms.key.len();
+        for column in 0..self.kinds.len() {
+            let Some(kind) = self.kinds[column] else { continue };
+            // What is compared is looked at again where it is not the same.
+            if column >= key && self.seen[place][column] == Some(kind) {
+                continue;
+            }
+            let (epoch, width) = (self.epochs[place], self.width);
+            for row in self.halves[place].cells[from..].chunks_mut(width) {
+                let cell = &mut row[column];
+                if cell.kind().is_none_or(|own| own == kind) {
+                    continue;
+                }
+                match cell.read_as(kind, epoch) {
+                    Some(read) => *cell = read,
+                    // A text that is no number is no equal of one.
+                    None if column >= key && kind == Kind::Number => {}
+                    None if column >= key => {
+                        let (name, own) = (self.name(column), kind.as_str());
+                        let note = format!(
+                            "column `{name}` on the {} is not read as {own}: write it like 2026-03-08 \
+                             05:00:00 or 2026-03-08, or cast it there",
+                            side.word()
+                        );
+                        return Err(Doubt::new(Cause::UnsupportedType, note));
+                    }
+                    None => {
+                        let (name, own) = (self.name(column), kind.as_str());
+                        let note = format!(
+                            "key column `{name}` on the {} has values that are not {own}: cast it there",
+                            side.word()
+                        );
+                        return Err(Doubt::new(Cause::UnsupportedType, note));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the next row of a side; says whether its key is the one before again.
+    fn take(&mut self, side: Which) -> Result<bool, Doubt> {
+        let key = self.terms.key.len();
+        let half = &mut self.halves[side.place()];
+        let before = if half.taken {
+            Some(&half.cells[half.at - self.width..half.at - self.width + key])
+        } else {
+            half.carried.as_deref()
+        };
+        let row = &half.cells[half.at..half.at + self.width];
+        let order = before.map_or(Ordering::Less, |before| before.cmp(&row[..key]));
+        if order == Ordering::Greater {
+            return Err(unordered(self.terms, side));
+        }
+        self.tally.rows[side.place()] += 1;
+        if self.sums {
+            for (total, cell) in self.tally.totals.iter_mut().zip(&row[key..]) {
+                total[side.place()].add(cell);
+            }
+        }
+        if let Some(evidence) = row.get(self.kinds.len()) {
+            self.tally.evidence[side.place()].add(counted(evidence)?);
+        }
+        half.at += self.width;
+        half.taken = true;
+        half.again += u64::from(order == Ordering::Equal);
+        Ok(order == Ordering::Equal)
+    }
+
+    /// The row that was taken last.
+    fn taken(&self, side: Which) -> &[Cell] {
+        let half = &self.halves[side.place()];
+        &half.cells[half.at - self.width..half.at]
+    }
+
+    /// A row whose key the other side does not have, or not again.
+    fn alone(&mut self, side: Which) -> Result<(), Doubt> {
+        if self.is_again(side) {
+            return self.take(side).map(drop);
+        }
+        self.settle();
+        self.take(side)?;
+        self.halves[side.place()].present = true;
+        let (key, compared) = (self.terms.key.len(), self.kinds.len());
+        let row = self.taken(side);
+        let (key, cells) = (row[..key].to_vec(), row[key..compared].to_vec());
+        let how = if side == Which::Left { How::OnlyLeft(cells) } else { How::OnlyRight(cells) };
+        self.pending = Some(Difference { key, how });
+        Ok(())
+    }
+
+    /// Two rows of one key.
+    fn both(&mut self) -> Result<(), Doubt> {
+        // Both come again, or one does: that is settled when both are past the key.
+        for side in [Which::Left, Which::Right] {
+            if self.is_again(side) {
+                return self.take(side).map(drop);
+            }
+        }
+        self.settle();
+        self.take(Which::Left)?;
+        self.take(Which::Right)?;
+        (self.halves[0].present, self.halves[1].present) = (true, true);
+        let (l, r) = (self.taken(Which::Left), self.taken(Which::Right));
+        let key = self.terms.key.len();
+        if l[key..self.kinds.len()] == r[key..self.kinds.len()] {
+            return Ok(());
+        }
+        let (mut changed, mut inexact) = (Vec::new(), None);
+        for (place, (column, tolerance)) in self.terms.compare.iter().enumerate() {
+            let (l, r) = (&l[key + place], &r[key + place]);
+            if l == r {
+                continue;
+            }
+            let is_float = |cell: &Cell| cell.kind() == Some(Kind::Float);
+            if tolerance.is_exact() && (is_float(l) || is_float(r)) {
+                inexact = Some(floats(column));
+            } else if !self.alike(l, r, tolerance) {
+                changed.push((place, l.clone(), r.clone()));
+            }
+        }
+        let key = l[..key].to_vec();
+        if !changed.is_empty() {
+            self.pending = Some(Difference { key, how: How::Changed(changed) });
+        }
+        if let Some(doubt) = inexact {
+            self.tally.ambiguous.get_or_insert(doubt);
+        }
+        Ok(())
+    }
+
+    /// Says whether two values that are not the same are near enough, or are the same as numbers or instants.
+    fn alike(&self, left: &Cell, right: &Cell, tolerance: &Tolerance) -> bool {
+        let [l, r] = &self.epochs;
+        let kinds = left.kind().zip(right.kind());
+        let kind = kinds.filter(|(l, r)| l != r).and_then(|(l, r)| Kind::of_both(l, r));
+        let read = kind.and_then(|kind| Some((left.read_as(kind, *l)?, right.read_as(kind, *r)?)));
+        let (left, right) = match &read {
+            Some((left, right)) => (left, right),
+            None => (left, right),
+        };
+        match (left.as_number(), right.as_number()) {
+            (Some(left), Some(right)) => tolerance.holds(&left, &right),
+            (None, _) | (_, None) => left == right,
+        }
+    }
+
+    /// Says whether the row that is next has the key of the one before.
+    fn is_again(&self, side: Which) -> bool {
+        let key = self.terms.key.len();
+        let half = &self.halves[side.place()];
+        let next = &half.cells[half.at..half.at + key];
+        if half.taken {
+            let before = half.at - self.width;
+            return half.cells[before..before + key] == *next;
+        }
+        half.carried.as_deref() == Some(next)
+    }
+
+    /// Both sides are past the key that was taken last: says what is to be said of it.
+    fn settle(&mut self) {
+        let pending = self.pending.take();
+        let [left, right] = &mut self.halves;
+        let both = left.present && right.present;
+        let (l, r) = (std::mem::take(&mut left.again), std::mem::take(&mut right.again));
+        (left.present, right.present) = (false, false);
+        if !both || l == 0 && r == 0 {
+            if let Some(difference) = pending {
+                self.tally.note(difference);
+            }
+            return;
+        }
+        // Which row goes with which nobody can say: how often they come is compared, and no value.
+        if l == r {
+            let key =
+                self.terms.key.iter().map(|c| format!("`{c}`")).collect::<Vec<_>>().join(", ");
+            let note = format!(
+                "a key comes {} times on both sides, so that its rows cannot be paired: let {key} name one \
+                 row, by more columns or by a `group by`",
+                l + 1
+            );
+            self.tally.ambiguous.get_or_insert(Doubt::new(Cause::QueryError, note));
+            return;
+        }
+        let half = &self.halves[usize::from(l < r)];
+        let key = if half.taken {
+            let before = half.at - self.width;
+            half.cells[before..before + self.terms.key.len()].to_vec()
+        } else {
+            half.carried.clone().unwrap_or_default()
+        };
+        self.tally.note(Difference { key, how: How::Repeated(l + 1, r + 1) });
+    }
+}
+
+fn floats(column: &ColumnName) -> Doubt {
+    let note = format!(
+        "column `{column}` is a float, and a float's digits are not exact: cast it to a decimal, or to whole \
+         cents, or write how far apart it may be, like `{column}: {{tolerance: 0.001}}` (0 tolerates nothing)"
+    );
+    Doubt::new(Cause::UnsupportedType, note)
+}
+
+fn counted(cell: &Cell) -> Result<&Cell, Doubt> {
+    let count = cell.as_number().filter(|number| number.as_count().is_some());
+    if count.is_some() {
+        return Ok(cell);
+    }
+    let note =
+        "the evidence column is not a count on every row: a whole number that is not negative";
+    Err(Doubt::new(Cause::QueryError, note))
+}
+
+fn unordered(terms: &Terms, side: Which) -> Doubt {
+    let key = terms.key.iter().map(|column| format!("`{column}`")).collect::<Vec<_>>().join(", ");
+    Doubt::new(
+        Cause::Unordered,
+        format!(
+            "the rows of the {} side do not come in the order of {key}, numbers by value and texts by \
+             their bytes: are they of one type on both sides? cast the key there, as in \
+             `cast(id as integer)`",
+            side.word()
+        ),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::cell::Decimal;
+
+    fn terms() -> Terms {
+        let column = |name: &str| ColumnName::parse(name).unwrap();
+        Terms { key: vec![column("id")], compare: vec![(column("v"), Tolerance::default())] }
+    }
+
+    /// A row; its number with more or fewer zeros after the point.
+    fn row(key: i64, value: Option<i64>, scale: u8) -> [Cell; 2] {
+        let digits = |v: i64| i128::from(v) * 10_i128.pow(u32::from(scale));
+        let value = value.map_or(Cell::Null, |v| Cell::Decimal(Decimal::new(digits(v), scale)));
+        [Cell::integer(key), value]
+    }
+
+    /// Feeds both sides in batches of some sizes, one after the other where both could take more.
+    fn merged(left: &[[Cell; 2]], right: &[[Cell; 2]], sizes: &[usize]) -> Result<Tally, Doubt> {
+        let terms = terms();
+        let mut merge = Merge::new(&terms, false, [None, None], 1_000);
+        let (mut rest, mut sizes) = ([left, right], sizes.iter().cycle());
+        loop {
+            let side = match merge.advance()? {
+                Next::Done => return Ok(merge.tally),
+                Next::Feed(side) => side,
+            };
+            let rows = &mut rest[side.place()];
+            if rows.is_empty() {
+                merge.end(side);
+                continue;
+            }
+            let (batch, more) = rows.split_at((*sizes.next().unwrap()).min(rows.len()));
+            *rows = more;
+            merge.feed(side, batch.iter().flatten().cloned().collect())?;
+        }
+    }
+
+    #[test]
+    fn what_does_not_come_in_order_is_not_compared() {
+        let rows = [row(1, None, 0), row(3, None, 0), row(2, None, 0)];
+        for sizes in [[1], [2], [9]] {
+            let doubt = merged(&rows, &rows, &sizes).unwrap_err();
+            assert_eq!(doubt.cause, Cause::Unordered);
+        }
+    }
+
+    proptest! {
+        /// Whatever two sides hold, and however it comes: what differs is found, and nothing else.
+        #[test]
+        fn exactly_what_differs_is_found(
+            left in proptest::collection::btree_map(0_i64..30, proptest::option::of(-3_i64..3), 0..25),
+            right in proptest::collection::btree_map(0_i64..30, proptest::option::of(-3_i64..3), 0..25),
+            sizes in proptest::collection::vec(1_usize..6, 1..6),
+        ) {
+            let rows = |side: &BTreeMap<i64, Option<i64>>, scale| -> Vec<[Cell; 2]> {
+                side.iter().map(|(key, value)| row(*key, *value, scale)).collect()
+            };
+            let tally = merged(&rows(&left, 0), &rows(&right, 3), &sizes).unwrap();
+            let keys: BTreeSet<i64> = left.keys().chain(right.keys()).copied().collect();
+            let wrong: Vec<Cell> = keys
+                .into_iter()
+                .filter(|key| left.get(key) != right.get(key))
+                .map(Cell::integer)
+                .collect();
+            let found: Vec<Cell> = tally.kept.iter().map(|d| d.key[0].clone()).collect();
+            prop_assert_eq!(found, wrong);
+            prop_assert_eq!(tally.rows, [left.len() as u64, right.len() as u64]);
+            prop_assert!(tally.ambiguous.is_none());
+        }
+
+        /// A key that comes again: unequally often is a difference, equally often no proof.
+        #[test]
+        fn how_often_a_key_comes_is_compared_too(
+            left in proptest::collection::btree_map(0_i64..6, 1_u64..4, 0..6),
+            right in proptest::collection::btree_map(0_i64..6, 1_u64..4, 0..6),
+            sizes in proptest::collection::vec(1_usize..4, 1..6),
+        ) {
+            let rows = |side: &BTreeMap<i64, u64>| -> Vec<[Cell; 2]> {
+                let of = |(key, times): (&i64, &u64)| (0..*times).map({ let key = *key; move |_| row(key, Some(1), 0) });
+                side.iter().flat_map(of).collect()
+            };
+            let tally = merged(&rows(&left), &rows(&right), &sizes).unwrap();
+            let times = |side: &BTreeMap<i64, u64>, key| side.get(&key).copied().unwrap_or(0);
+            let wrong = (0..6).filter(|key| times(&left, *key) != times(&right, *key));
+            let found: Vec<Cell> = tally.kept.iter().map(|d| d.key[0].clone()).collect();
+            prop_assert_eq!(found, wrong.map(Cell::integer).collect::<Vec<_>>());
+            let doubtful = (0..6).any(|key| times(&left, key) == times(&right, key) && times(&left, key) > 1);
+            prop_assert_eq!(tally.ambiguous.is_some(), doubtful);
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! The comparing half of a look: results joined in memory, rows merged as they come.
+
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use crate::domain::cell::{Cell, Epoch};
+use crate::domain::reconcile::differences::Tally;
+use crate::domain::reconcile::merge::{Merge, Next, Which};
+use crate::domain::reconcile::{Reconcile, Terms};
+use crate::domain::verdict::{Cause, Doubt};
+use crate::engine::progress::Watching;
+use crate::source::flow::{Flowing, Parcel};
+
+/// How long rows may take to be compared, all in all.
+const ROWS_TAKE_MAX: Duration = Duration::from_secs(6 * 3_600);
+
+/// The channels of one side.
+pub(super) struct Channels {
+    pub(super) results: Flowing,
+    pub(super) rows: Option<Flowing>,
+}
+
+/// Why a comparison came to no end.
+pub(super) enum Ended {
+    /// A side is gone: it says why itself.
+    Gone,
+    /// It cannot be compared.
+    Doubt(Doubt),
+}
+
+impl From<Doubt> for Ended {
+    fn from(doubt: Doubt) -> Self {
+        Self::Doubt(doubt)
+    }
+}
+
+/// What was compared.
+pub(super) struct Compared {
+    pub(super) results: Tally,
+    pub(super) rows: Option<Result<Tally, Ended>>,
+}
+
+/// What a comparison knows.
+pub(super) struct Comparing<'c> {
+    pub(super) reconcile: &'c Reconcile,
+    pub(super) with_evidence: bool,
+    pub(super) epochs: [Option<Epoch>; 2],
+    pub(super) watching: &'c Watching,
+}
+
+impl Comparing<'_> {
+    /// Compares what comes of both sides.
+    pub(super) async fn compare(&self, left: Channels, right: Channels) -> Result<Compared, Ended> {
+        let (mut left, mut right) = (left, right);
+        self.watching.progress.begin(0);
+        go(&mut left.results, true);
+        go(&mut right.results, true);
+        let (l, r) =
+            tokio::join!(collect(&mut left.results.parcels), collect(&mut right.results.parcels));
+        let results = self.join(l?, r?)?;
+        let (Some(detail), Some(mut left), Some(mut right)) =
+            (&self.reconcile.detail, left.rows, right.rows)
+        else {
+            return Ok(Compared { results, rows: None });
+        };
+        // In each look that differs: rows that differ in two of them are not on their way.
+        let wanted = detail.always || results.differing() > 0;
+        if wanted {
+            let expected = results.evidence.each_ref().map(|sum| sum.total().as_count());
+            let [l, r] = expected.map(Option::unwrap_or_default);
+            self.watching.progress.begin(if self.with_evidence { l.max(r) } else { 0 });
+        }
+        go(&mut left, wanted);
+        go(&mut right, wanted);
+        if !wanted {
+            return Ok(Compared { results, rows: None });
+        }
+        let (terms, epochs) = (detail.terms.clone(), self.epochs);
+        let kept_max = self.watching.kept_max;
+        // On a thread of its own: others are looked at meanwhile.
+        let mut merging = JoinSet::new();
+        merging
+            .spawn_blocking(move || merge(&terms, epochs, kept_max, [left.parcels, right.parcels]));
+        let rows = match tokio::time::timeout(ROWS_TAKE_MAX, merging.join_next()).await {
+            Ok(Some(Ok(rows))) => rows,
+            Ok(Some(Err(_)) | None) => {
+                let note = "allswell itself failed on this check; please report it";
+                Err(Ended::Doubt(Doubt::new(Cause::Interrupted, note)))
+            }
+            Err(_) => {
+                let note =
+                    "the rows take longer than six hours to compare: compare smaller windows";
+                Err(Ended::Doubt(Doubt::new(Cause::Timeout, note)))
+            }
+        };
+        Ok(Compared { results, rows: Some(rows) })
+    }
+
+    /// Joins results that are all there.
+    fn join(&self, left: Vec<Cell>, right: Vec<Cell>) -> Result<Tally, Doubt> {
+        let (terms, kept_max) = (&self.reconcile.terms, self.watching.kept_max);
+        let mut merge = Merge::new(terms, self.with_evidence, self.epochs, kept_max);
+        merge.feed(Which::Left, left)?;
+        merge.feed(Which::Right, right)?;
+        merge.sort();
+        merge.end(Which::Left);
+        merge.end(Which::Right);
+        while merge.advance()? != Next::Done {}
+        Ok(merge.tally)
+    }
+}
+
+fn go(flowing: &mut Flowing, wanted: bool) {
+    if let Some(go) = flowing.go.take() {
+        // Whoever does not wait any more says why.
+        let _ = go.send(wanted);
+    }
+}
+
+/// Collects all rows of a flow.
+async fn collect(parcels: &mut mpsc::Receiver<Parcel>) -> Result<Vec<Cell>, Ended> {
+    let mut all = Vec::new();
+    loop {
+        match parcels.recv().await {
+            Some(Parcel::Rows(cells)) => all.extend(cells),
+            Some(Parcel::Cut(note)) => {
+                return Err(Ended::Doubt(Doubt::new(Cause::OverLimit, note)));
+            }
+            Some(Parcel::End) => return Ok(all),
+            None => return Err(Ended::Gone),
+        }
+    }
+}
+
+/// Merges rows as they come; waits for them, on a thread that may.
+fn merge(
+    terms: &Terms,
+    epochs: [Option<Epoch>; 2],
+    kept_max: usize,
+    [mut left, mut right]: [mpsc::Receiver<Parcel>; 2],
+) -> Result<Tally, Ended> {
+    let mut merge = Merge::new(terms, false, epochs, kept_max).without_sums();
+    loop {
+        let side = match merge.advance()? {
+            Next::Done => return Ok(merge.tally),
+            Next::Feed(side) => side,
+        };
+        let parcels = match side {
+            Which::Left => &mut left,
+            Which::Right => &mut right,
+        };
+        match parcels.blocking_recv() {
+            Some(Parcel::Rows(cells)) => merge.feed(side, cells)?,
+            Some(Parcel::End) => merge.end(side),
+            Some(Parcel::Cut(note)) => {
+                return Err(Ended::Doubt(Doubt::new(Cause::OverLimit, note)));
+            }
+            None => return Err(Ended::Gone),
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! Rows that flow from MySQL or MariaDB: in the order of a key by segments, or as they come.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use futures_util::TryStreamExt;
+use sqlx::mysql::MySqlConnection;
+use sqlx::{AssertSqlSafe, Column, Executor, Row, SqlSafeStr, Statement};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::cell::Cell;
+use crate::domain::verdict::Doubt;
+use crate::source::ask::{Ask, Question};
+use crate::source::bind::{Prepared, Style, bind_typed};
+use crate::source::columns::position;
+use crate::source::flow::course::{Course, bind_key, keyset};
+use crate::source::flow::{After, Appetite, Batcher, Flow, Segment, may_merge, merges};
+use crate::source::mysql::decode::{self, Reading};
+use crate::source::mysql::trouble::{self, Phase};
+use crate::source::mysql::{MySql, Session};
+use crate::source::watch::Watched;
+
+/// How a question's rows are asked for.
+struct Plan {
+    /// Where the columns stand in the check's own result.
+    positions: Vec<usize>,
+    /// What the result calls them.
+    names: Vec<String>,
+    /// What the key is ordered by: the daemon's order, whatever the database's is.
+    expressions: Vec<String>,
+    /// Which columns of the key are texts.
+    texts: Vec<bool>,
+}
+
+impl MySql {
+    /// Lets the rows of a question flow; says whether the server has sent all that it would.
+    pub(super) async fn flow(
+        &self,
+        session: &mut Session,
+        (ask, question, flow): (&Ask, &Question, &Flow),
+        stop: &CancellationToken,
+    ) -> Result<bool, Doubt> {
+        if !flow.is_wanted(stop).await? {
+            return Ok(true);
+        }
+        let bound = Prepared::new(question, Style::Mark);
+        let id = session.id;
+        let plan = learn(&mut session.conn, &bound, flow, ask.timeout);
+        let plan = Box::pin(self.watched(plan, ask, id, stop)).await?;
+        let mut course = Course::new(flow, stop);
+        loop {
+            let limit = course.begin().await?;
+            let next = Next { plan: &plan, bound: &bound, after: course.after(), limit };
+            let work = fetch(&mut session.conn, &next, flow, ask.timeout);
+            let segment = Box::pin(self.watched(work, ask, id, stop)).await?;
+            if let Some(drained) = course.end(segment).await? {
+                return Ok(drained);
+            }
+        }
+    }
+
+    async fn watched<T>(
+        &self,
+        work: impl Future<Output = Result<T, Doubt>>,
+        ask: &Ask,
+        id: u64,
+        stop: &CancellationToken,
+    ) -> Result<T, Doubt> {
+        let watched = Watched {
+            work,
+            limit: ask.timeout,
+            stop,
+            in_the_way: std::future::pending(),
+            cancel: self.cancel(id),
+            terminate: std::future::ready(()),
+        };
+        watched.end().await
+    }
+}
+
+/// Learns what the columns are: from the prepared statement, and of texts in the key which collation they have.
+#[expect(clippy::disallowed_methods, reason = "source/ is where SQL from outside is run")]
+async fn learn(
+    conn: &mut MySqlConnection,
+    bound: &Prepared<'_>,
+    flow: &Flow,
+    limit: Duration,
+) -> Result<Plan, Doubt> {
+    let started = Instant::now();
+    let sql = AssertSqlSafe(bound.text.clone()).into_sql_str();
+    let prepared = conn.prepare(sql).await.map_err(|e| trouble::doubt(&e, &Phase::Preparing))?;
+    let brought: Vec<&str> = prepared.columns().iter().map(Column::name).collect();
+    let positions: Vec<usize> =
+        flow.columns.iter().map(|column| position(&brought, column)).collect::<Result<_, _>>()?;
+    let names: Vec<String> = positions.iter().map(|at| brought[*at].to_owned()).collect();
+    let texts: Vec<bool> = positions
+        .iter()
+        .take(flow.key)
+        .map(|at| decode::is_text(prepared.columns()[*at].type_info()))
+        .collect();
+    drop(prepared);
+    for (number, name) in names.iter().enumerate().take(flow.key) {
+        // Rows that are not put together come each by itself, whatever the collation takes for one.
+        if flow.ordered && !may_merge(&bound.text) || !texts[number] {
+            continue;
+        }
+        // Nothing is read of a LIMIT of 0.
+        let sql = format!(
+            "SELECT COLLATION((SELECT {} FROM (\n{}\n) AS q LIMIT 0))",
+            quoted(name),
+            bound.text
+        );
+        let query = sqlx::query(AssertSqlSafe(sql)).persistent(false);
+        let row = bind_typed!(query, bound.values).fetch_one(&mut *conn).await;
+        let ran = started.elapsed();
+        let row = row.map_err(|e| trouble::doubt(&e, &Phase::Running { limit, ran }))?;
+        let collation: Option<String> = row.try_get_unchecked(0).ok();
+        let merging = collation.filter(|name| !name.ends_with("_bin") && name != "binary");
+        if let Some(collation) = merging {
+            let column = &flow.columns[number];
+            let cast = format!("{column} collate utf8mb4_bin");
+            return Err(merges(column, &collation, &cast));
+        }
+    }
+    let expressions = names.iter().zip(&texts).map(|(name, is_text)| {
+        let column = quoted(name);
+        if *is_text { format!("CAST(CONVERT({column} USING utf8mb4) AS BINARY)") } else { column }
+    });
+    let expressions = expressions.collect();
+    Ok(Plan { positions, names, expressions, texts })
+}
+
+fn quoted(name: &str) -> String {
+    format!("q.`{}`", name.replace('`', "``"))
+}
+
+/// A segment that is to be asked for.
+struct Next<'n> {
+    plan: &'n Plan,
+    bound: &'n Prepared<'n>,
+    after: Option<&'n After>,
+    limit: u64,
+}
+
+impl Next<'_> {
+    /// The SQL, and which value of the last key stands at each of our places.
+    fn sql(&self) -> (String, Vec<usize>) {
+        let plan = self.plan;
+        let list: Vec<String> = plan.names.iter().map(|name| quoted(name)).collect();
+        let mut sql = format!("SELECT {} FROM (\n{}\n) AS q", list.join(", "), self.bound.text);
+        let mut places = Vec::new();
+        if self.after.is_some() {
+            let condition = keyset(&plan.expressions, |number| {
+                places.push(number);
+                if plan.texts[number] { "CAST(? AS BINARY)".to_owned() } else { "?".to_owned() }
+            });
+            let _ = write!(sql, " WHERE {condition}");
+        }
+        let _ = write!(sql, " ORDER BY {} LIMIT {}", plan.expressions.join(", "), self.limit);
+        (sql, places)
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "source/ is where SQL from outside is run")]
+async fn fetch(
+    conn: &mut MySqlConnection,
+    next: &Next<'_>,
+    flow: &Flow,
+    limit: Duration,
+) -> Result<Segment, Doubt> {
+    let started = Instant::now();
+    let (sql, places, positions) = if flow.ordered {
+        let (sql, places) = next.sql();
+        (sql, places, (0..flow.columns.len()).collect())
+    } else {
+        // As it is: a derived table may change its plan.
+        (next.bound.text.clone(), Vec::new(), next.plan.positions.clone())
+    };
+    let query = sqlx::query(AssertSqlSafe(sql)).persistent(false);
+    let mut query = bind_typed!(query, next.bound.values);
+    for place in places {
+        let cell = next.after.and_then(|after| after.key.get(place));
+        query = bind_key!(query, &flow.columns[place], cell.unwrap_or(&Cell::Null));
+    }
+    let mut rows = query.fetch(&mut *conn);
+    let mut readings: Option<Vec<Reading>> = None;
+    let mut batcher = Batcher::new(flow, next.after);
+    let mut wanted = Appetite::More;
+    let trouble =
+        |e: &sqlx::Error| trouble::doubt(e, &Phase::Running { limit, ran: started.elapsed() });
+    while let Some(row) = rows.try_next().await.map_err(|e| trouble(&e))? {
+        let readings = match &readings {
+            Some(readings) => readings,
+            None => readings.insert(decode::readings(&row, &positions)?),
+        };
+        let bytes = decode::cells(&row, readings, &mut batcher.cells)?;
+        batcher.is_named()?;
+        wanted = batcher.row(bytes).await;
+        if wanted == Appetite::Enough {
+            break;
+        }
+    }
+    drop(rows);
+    Ok(batcher.finish(wanted).await)
+}
