@@ -1,6 +1,7 @@
 //! Reconciliation: the same window asked of two sources, joined by key, compared by value.
 
 pub mod differences;
+mod doubts;
 pub mod merge;
 
 use std::time::Duration;

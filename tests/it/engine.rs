@@ -501,3 +501,24 @@ async fn a_hole_in_which_nobody_looked_stays_one() {
         "select said || ' ' || cause || ' ' || attempts from entries where start_at <> end_at";
     assert_eq!(texts(&stage.path(), hole).await, ["unconfirmed missed 0"]);
 }
+
+#[tokio::test]
+async fn an_attempt_that_never_ends_or_panics_is_an_alarm_when_its_time_is_over() {
+    for hangs in [true, false] {
+        let oracle = if hangs {
+            Oracle::confirms()
+        } else {
+            Oracle::new(|_, _| panic!("as a fault of ours would"))
+        };
+        oracle.hangs.store(hangs, Ordering::SeqCst);
+        let stage = Stage::new(oracle);
+        let mut engine =
+            stage.start(&yaml(&[("it", "schedule: {every: 1m}\n    result_by: 30s")])).await;
+        for _ in 0..40 {
+            assert!(engine.turn().await);
+            stage.hand.set(stage.hand.now() + TimeDelta::seconds(5));
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(stage.told(), ["it  Firing(Unconfirmed)"], "{hangs}");
+    }
+}

@@ -58,6 +58,8 @@ pub(crate) struct Oracle {
     pub(crate) zones: Mutex<Option<Vec<&'static str>>>,
     /// Whether it answers probes.
     pub(crate) alive: AtomicBool,
+    /// Whether attempts end only when they are told to.
+    pub(crate) hangs: AtomicBool,
     pub(crate) places: usize,
     /// How many attempts the other source takes at once.
     pub(crate) elsewhere: usize,
@@ -74,6 +76,7 @@ impl Oracle {
             answer: Box::new(answer),
             zones: Mutex::new(None),
             alive: AtomicBool::new(true),
+            hangs: AtomicBool::new(false),
             places: 8,
             elsewhere: 8,
             seen: Mutex::new(Vec::new()),
@@ -100,9 +103,12 @@ impl Queries for Oracle {
         check: Arc<Check>,
         look: Look,
         _: Progress,
-        _: CancellationToken,
+        stop: CancellationToken,
     ) -> Attempted {
         self.seen.lock().unwrap().push(check.id.to_string());
+        if self.hangs.load(Ordering::SeqCst) {
+            stop.cancelled().await;
+        }
         let verdict = (self.answer)(&check, &look);
         let judgement = Judgement { verdict, evidence: Some(1) };
         Attempted {

@@ -7,8 +7,8 @@
 use std::cmp::Ordering;
 
 use crate::domain::cell::{Cell, Epoch, Kind};
-use crate::domain::name::ColumnName;
 use crate::domain::reconcile::differences::{Difference, How, Tally};
+use crate::domain::reconcile::doubts::{floats, unordered};
 use crate::domain::reconcile::{Terms, Tolerance};
 use crate::domain::verdict::{Cause, Doubt};
 
@@ -32,7 +32,7 @@ impl Which {
         }
     }
 
-    fn word(self) -> &'static str {
+    pub(super) fn word(self) -> &'static str {
         match self {
             Self::Left => "left",
             Self::Right => "right",
@@ -448,14 +448,6 @@ impl<'t> Merge<'t> {
     }
 }
 
-fn floats(column: &ColumnName) -> Doubt {
-    let note = format!(
-        "column `{column}` is a float, and a float's digits are not exact: cast it to a decimal, or to whole \
-         cents, or write how far apart it may be, like `{column}: {{tolerance: 0.001}}` (0 tolerates nothing)"
-    );
-    Doubt::new(Cause::UnsupportedType, note)
-}
-
 fn counted(cell: &Cell) -> Result<&Cell, Doubt> {
     let count = cell.as_number().filter(|number| number.as_count().is_some());
     if count.is_some() {
@@ -466,19 +458,6 @@ fn counted(cell: &Cell) -> Result<&Cell, Doubt> {
     Err(Doubt::new(Cause::QueryError, note))
 }
 
-fn unordered(terms: &Terms, side: Which) -> Doubt {
-    let key = terms.key.iter().map(|column| format!("`{column}`")).collect::<Vec<_>>().join(", ");
-    Doubt::new(
-        Cause::Unordered,
-        format!(
-            "the rows of the {} side do not come in the order of {key}, numbers by value and texts by \
-             their bytes: are they of one type on both sides? cast the key there, as in \
-             `cast(id as integer)`",
-            side.word()
-        ),
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
@@ -487,6 +466,7 @@ mod tests {
 
     use super::*;
     use crate::domain::cell::Decimal;
+    use crate::domain::name::ColumnName;
 
     fn terms() -> Terms {
         let column = |name: &str| ColumnName::parse(name).unwrap();
