@@ -78,6 +78,9 @@ pub(super) async fn judge(
             return Ok(conclude(asking, reconcile, &pass, results, rows));
         }
         if !again {
+            if let (true, Some(doubt)) = (pass.results.is_cut(), pass.results.ambiguous) {
+                return Err(doubt);
+            }
             break;
         }
         before = Some(pass);
@@ -149,6 +152,9 @@ fn conclude(
         return (Judgement { verdict, evidence }, Vec::new());
     }
     let mut asides = Vec::new();
+    if let (true, Some(doubt)) = (pass.results.is_cut(), &pass.results.ambiguous) {
+        asides.push(format!("not all was compared: {}", doubt.note));
+    }
     match &pass.rows {
         Some(Err(doubt)) => asides.push(format!("detail: {}: {}", doubt.cause, doubt.note)),
         Some(Ok(tally)) if tally.differing() == 0 => {
@@ -156,7 +162,7 @@ fn conclude(
         }
         Some(Ok(_)) | None => {}
     }
-    let cut = pass.rows().is_some_and(|rows| rows.stopped);
+    let cut = pass.results.is_cut() || pass.rows().is_some_and(|rows| rows.stopped);
     let verdict = Verdict::Violated(Finding { contradictions, cut, rows: asides });
     let of = |of_rows| move |difference| Differing { of_rows, difference };
     let differing = results.into_iter().map(of(false)).chain(rows.into_iter().map(of(true)));

@@ -249,8 +249,11 @@ impl<'f> Batcher<'f> {
         self.last = Some(last);
     }
 
+    /// Says that there is more, after what came before: that may contradict already.
     async fn cut(&mut self, note: String) -> Appetite {
-        drop(self.flow.send(Parcel::Cut(note)).await);
+        if self.flush().await == Appetite::More {
+            drop(self.flow.send(Parcel::Cut(note)).await);
+        }
         Appetite::Enough
     }
 

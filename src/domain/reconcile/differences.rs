@@ -141,6 +141,8 @@ pub struct Tally {
     pub stopped: bool,
     /// Why it says nothing of some keys, where that is so.
     pub ambiguous: Option<Doubt>,
+    /// Of which sides not all rows came: what seems missing there may be among those that did not.
+    pub cut: [bool; 2],
 }
 
 impl Tally {
@@ -154,8 +156,27 @@ impl Tally {
         self.counts.iter().sum()
     }
 
+    /// Says whether not all rows came.
+    pub fn is_cut(&self) -> bool {
+        self.cut != [false, false]
+    }
+
+    /// Says whether rows that did not come can make it none.
+    fn is_doubtful(&self, how: &How) -> bool {
+        let [left, right] = self.cut;
+        match how {
+            How::Changed(_) => false,
+            How::OnlyLeft(_) => right,
+            How::OnlyRight(_) => left,
+            How::Repeated(..) => left || right,
+        }
+    }
+
     /// Counts a difference, and keeps it where there is room.
     pub fn note(&mut self, difference: Difference) {
+        if self.is_doubtful(&difference.how) {
+            return;
+        }
         self.counts[place(&difference.how)] += 1;
         if self.kept.len() < self.kept_max && self.kept_bytes < KEPT_BYTES {
             self.kept_bytes += difference.size();
@@ -191,6 +212,8 @@ pub struct Told {
     pub counts: [u64; 4],
     /// Whether there are more than were counted.
     pub stopped: bool,
+    /// Whether not all rows came.
+    pub cut: bool,
     /// How many keys differed in passing: something was on its way.
     pub on_the_way: u64,
     /// The numbers that are compared and do not sum to the same: both sums.
@@ -227,8 +250,9 @@ impl Told {
             rows: tally.rows,
             counts,
             stopped: tally.stopped,
+            cut: tally.is_cut(),
             on_the_way,
-            totals: sums.filter(|(_, l, r)| l != r).collect(),
+            totals: sums.filter(|(_, l, r)| l != r && !tally.is_cut()).collect(),
             first,
             skew: Duration::ZERO,
         }
@@ -324,10 +348,14 @@ impl Told {
     fn write_head(&self, f: &mut impl fmt::Write) -> fmt::Result {
         let [left, right] = &self.names;
         let what = if self.of_rows { "rows" } else { "keys" };
-        let more = if self.stopped { "at least " } else { "" };
-        // The keys of both sides together, each once.
-        let of = (self.rows[0] + self.counts[2]).max(self.rows[1]).max(self.differing());
-        write!(f, "{left} and {right} differ on {more}{} of {of} {what}", self.differing())?;
+        let more = if self.stopped || self.cut { "at least " } else { "" };
+        write!(f, "{left} and {right} differ on {more}{} ", self.differing())?;
+        if !self.cut {
+            // The keys of both sides together, each once.
+            let of = (self.rows[0] + self.counts[2]).max(self.rows[1]).max(self.differing());
+            write!(f, "of {of} ")?;
+        }
+        f.write_str(what)?;
         let [changed, only_left, only_right, repeated] = self.counts;
         let parts = [
             (changed, "changed".to_owned()),

@@ -59,14 +59,15 @@ impl Comparing<'_> {
         go(&mut right.results, true);
         let (l, r) =
             tokio::join!(collect(&mut left.results.parcels), collect(&mut right.results.parcels));
-        let results = self.join(l?, r?)?;
+        let results = self.join([l?, r?])?;
         let (Some(detail), Some(mut left), Some(mut right)) =
             (&self.reconcile.detail, left.rows, right.rows)
         else {
             return Ok(Compared { results, rows: None });
         };
-        // In each look that differs: rows that differ in two of them are not on their way.
-        let wanted = detail.always || results.differing() > 0;
+        // In each look that differs: rows that differ in two of them are not on their way. A side that was
+        // cut is gone.
+        let wanted = !results.is_cut() && (detail.always || results.differing() > 0);
         if wanted {
             let expected = results.evidence.each_ref().map(|sum| sum.total().as_count());
             let [l, r] = expected.map(Option::unwrap_or_default);
@@ -98,16 +99,20 @@ impl Comparing<'_> {
         Ok(Compared { results, rows: Some(rows) })
     }
 
-    /// Joins results that are all there.
-    fn join(&self, left: Vec<Cell>, right: Vec<Cell>) -> Result<Tally, Doubt> {
+    /// Joins results that are there, whole or in part.
+    fn join(&self, [left, right]: [Collected; 2]) -> Result<Tally, Doubt> {
         let (terms, kept_max) = (&self.reconcile.terms, self.watching.kept_max);
         let mut merge = Merge::new(terms, self.with_evidence, self.epochs, kept_max);
-        merge.feed(Which::Left, left)?;
-        merge.feed(Which::Right, right)?;
+        merge.tally.cut = [left.cut.is_some(), right.cut.is_some()];
+        merge.feed(Which::Left, left.cells)?;
+        merge.feed(Which::Right, right.cells)?;
         merge.sort();
         merge.end(Which::Left);
         merge.end(Which::Right);
         while merge.advance()? != Next::Done {}
+        if let Some(note) = left.cut.or(right.cut) {
+            merge.tally.ambiguous = Some(Doubt::new(Cause::OverLimit, note));
+        }
         Ok(merge.tally)
     }
 }
@@ -119,16 +124,21 @@ fn go(flowing: &mut Flowing, wanted: bool) {
     }
 }
 
+/// What came of a side's results.
+struct Collected {
+    cells: Vec<Cell>,
+    /// Why not all of them came, where that is so.
+    cut: Option<String>,
+}
+
 /// Collects all rows of a flow.
-async fn collect(parcels: &mut mpsc::Receiver<Parcel>) -> Result<Vec<Cell>, Ended> {
+async fn collect(parcels: &mut mpsc::Receiver<Parcel>) -> Result<Collected, Ended> {
     let mut all = Vec::new();
     loop {
         match parcels.recv().await {
             Some(Parcel::Rows(cells)) => all.extend(cells),
-            Some(Parcel::Cut(note)) => {
-                return Err(Ended::Doubt(Doubt::new(Cause::OverLimit, note)));
-            }
-            Some(Parcel::End) => return Ok(all),
+            Some(Parcel::Cut(note)) => return Ok(Collected { cells: all, cut: Some(note) }),
+            Some(Parcel::End) => return Ok(Collected { cells: all, cut: None }),
             None => return Err(Ended::Gone),
         }
     }
@@ -155,7 +165,14 @@ fn merge(
             Some(Parcel::Rows(cells)) => merge.feed(side, cells)?,
             Some(Parcel::End) => merge.end(side),
             Some(Parcel::Cut(note)) => {
-                return Err(Ended::Doubt(Doubt::new(Cause::OverLimit, note)));
+                let doubt = Doubt::new(Cause::OverLimit, note);
+                if merge.tally.differing() == 0 {
+                    return Err(Ended::Doubt(doubt));
+                }
+                // What came before it contradicts already.
+                merge.tally.stopped = true;
+                merge.tally.ambiguous = Some(doubt);
+                return Ok(merge.tally);
             }
             None => return Err(Ended::Gone),
         }
