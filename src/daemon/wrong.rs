@@ -107,6 +107,10 @@ fn inside(picture: &Snapshot) -> Vec<Wrong> {
         let summary = "allswell does not look at anything";
         wrong.push(Wrong::critical("AllswellIdle", summary, why.clone()));
     }
+    if let Some(why) = picture.clock_is_wrong() {
+        let summary = "a clock is wrong: what is due, and when alerts begin and end, is wrong too";
+        wrong.push(Wrong::critical("AllswellClockWrong", summary, why));
+    }
     for (name, source) in &picture.sources {
         let Breaker::Open { since, .. } = &source.breaker else { continue };
         let why = source.trouble.clone().unwrap_or_default();

@@ -91,6 +91,9 @@ impl Paths {
         if let Some(why) = picture.unready() {
             return Err(format!("not ready: {why}"));
         }
+        if let Some(why) = picture.clock_is_wrong() {
+            return Err(why);
+        }
         let now = picture.now();
         if picture.series.is_empty() {
             return Err("no check is watched".into());

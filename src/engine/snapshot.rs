@@ -17,6 +17,9 @@ use crate::ledger::{AlertRow, Returned, SeriesRecord};
 /// How old a picture may be before it says nothing any more.
 pub const FRESH: std::time::Duration = std::time::Duration::from_secs(10);
 
+/// How far a record may reach into the future, and the host's clock may be from the ledger's.
+const SLACK: TimeDelta = TimeDelta::seconds(60);
+
 /// A series and its check.
 #[derive(Debug, Clone)]
 pub struct SeriesHealth {
@@ -129,6 +132,8 @@ pub struct Snapshot {
     pub as_of: DateTime<Utc>,
     /// The same by a clock that nobody sets.
     pub taken: Instant,
+    /// How far the ledger's clock is ahead of the host's.
+    pub skew: TimeDelta,
     /// Whether the ledger can be written.
     pub ledger: LedgerHealth,
     /// The generation that runs here; nothing before the first is loaded.
@@ -206,6 +211,7 @@ impl Snapshot {
         Self {
             as_of: now,
             taken: Instant::now(),
+            skew: TimeDelta::zero(),
             ledger: LedgerHealth::Up,
             generation: None,
             last_load: LastLoad::Never,
@@ -258,6 +264,28 @@ impl Snapshot {
         }
     }
 
+    /// What is wrong with a clock, where that is so: nobody looks at what was looked at in the future, and what
+    /// is told outside begins and ends by a clock that others do not have.
+    pub fn clock_is_wrong(&self) -> Option<String> {
+        let now = self.now();
+        let live = self.series.iter().filter(|series| !series.is_over());
+        let ahead = live.filter(|series| series.is_from_the_future(now));
+        let mut ahead = ahead.filter_map(|series| Some((series.reaches()?, &series.check.id)));
+        if let Some(first) = ahead.next() {
+            let (count, (at, check)) = ahead.fold((1, first), |(n, most), s| (n + 1, most.max(s)));
+            return Some(format!(
+                "the clock was set back: {check} was looked at up to {at:.0?}, which is still to come; {count} series \
+                 are not looked at before that: set the clock right, or, where it was ahead before and is right \
+                 now, begin with a new ledger"
+            ));
+        }
+        (self.skew.abs() > SLACK).then(|| {
+            let how = if self.skew > TimeDelta::zero() { "behind" } else { "ahead of" };
+            let minutes = self.skew.abs().num_minutes();
+            format!("the host's clock is {minutes} min {how} the ledger's: set the wrong one right")
+        })
+    }
+
     /// Why this replica is not ready to look, where it is not.
     pub fn unready(&self) -> Option<String> {
         if self.stopping {
@@ -271,17 +299,23 @@ impl SeriesHealth {
     /// Says whether its proofs speak for it at an instant. Those of a record that reaches into the
     /// future do not: the clock was set back since, and nothing is looked at until it comes there again.
     fn is_healthy(&self, now: DateTime<Utc>) -> bool {
-        const SLACK: TimeDelta = TimeDelta::seconds(60);
         // While nobody looks, nothing is proved.
         if self.paused_until.is_some_and(|until| now < until) {
             return false;
         }
-        let reaches = self.record.confirmed_at.max(self.record.watermark);
-        let from_the_future = reaches.is_some_and(|at| at > now + SLACK);
         match self.record.lease {
             Lease::Never => false,
-            Lease::Until(until) => now < until && !from_the_future,
+            Lease::Until(until) => now < until && !self.is_from_the_future(now),
         }
+    }
+
+    /// Up to when it was looked at.
+    fn reaches(&self) -> Option<DateTime<Utc>> {
+        self.record.confirmed_at.max(self.record.watermark)
+    }
+
+    fn is_from_the_future(&self, now: DateTime<Utc>) -> bool {
+        self.reaches().is_some_and(|at| at > now + SLACK)
     }
 
     /// The word for how it is: one of five.

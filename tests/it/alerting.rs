@@ -22,7 +22,7 @@ pub(crate) struct Receiver {
     taken: Arc<Mutex<Vec<(String, Value)>>>,
     /// When each of those came.
     came: Arc<Mutex<Vec<DateTime<Utc>>>>,
-    /// What it answers.
+    /// What it answers; 0 is never.
     pub(crate) status: Arc<AtomicU16>,
 }
 
@@ -43,19 +43,21 @@ impl Receiver {
         receiver
     }
 
-    /// Somebody in front of an Alertmanager, who refuses whatever holds one of some words.
-    pub(crate) fn poisoned(url: &str, words: &'static [&'static str]) -> Self {
+    /// Somebody in front of an Alertmanager, who keeps what that took, and refuses whatever holds one of some
+    /// words.
+    pub(crate) fn in_front_of(url: &str, refused: &'static [&'static str]) -> Self {
         let socket = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = socket.local_addr().unwrap().port();
         let (taken, status) = (Arc::default(), Arc::new(AtomicU16::new(200)));
-        let to = url.replace("http://", "");
+        let receiver = Self { port, taken, came: Arc::default(), status };
+        let (served, to) = (receiver.clone(), url.replace("http://", ""));
         std::thread::spawn(move || {
             for stream in socket.incoming().flatten() {
-                let to = to.clone();
-                std::thread::spawn(move || refuse(stream, &to, words));
+                let (served, to) = (served.clone(), to.clone());
+                std::thread::spawn(move || served.pass_on(stream, &to, refused));
             }
         });
-        Self { port, taken, came: Arc::default(), status }
+        receiver
     }
 
     pub(crate) fn url(&self) -> String {
@@ -67,15 +69,14 @@ impl Receiver {
         let mut bytes: Vec<u8> = Vec::new();
         while let Some(whole) = request(&mut stream, &mut bytes) {
             let request: Vec<u8> = bytes.drain(..whole).collect();
-            let text = String::from_utf8_lossy(&request).into_owned();
-            let (head, body) = text.split_once("\r\n\r\n").unwrap();
-            let path = head.split(' ').nth(1).unwrap_or("").to_owned();
-            let body =
-                serde_json::from_str(body).unwrap_or_else(|_| Value::String(body.to_owned()));
             let status = self.status.load(Ordering::Relaxed);
             if status == 200 {
-                self.taken.lock().unwrap().push((path, body));
-                self.came.lock().unwrap().push(allswell::clock::now());
+                self.keep(&String::from_utf8_lossy(&request));
+            }
+            if status == 0 {
+                // Until the other side has had enough.
+                drop(stream.read(&mut [0]));
+                return;
             }
             let answer = format!("HTTP/1.1 {status} it\r\nContent-Length: 2\r\n\r\n{{}}");
             if stream.write_all(answer.as_bytes()).is_err() {
@@ -84,12 +85,45 @@ impl Receiver {
         }
     }
 
-    /// How long after its beginning each alert came first, in milliseconds, where we are the Alertmanager.
+    fn keep(&self, request: &str) {
+        let (head, body) = request.split_once("\r\n\r\n").unwrap();
+        let path = head.split(' ').nth(1).unwrap_or("").to_owned();
+        let body = serde_json::from_str(body).unwrap_or_else(|_| Value::String(body.to_owned()));
+        self.taken.lock().unwrap().push((path, body));
+        self.came.lock().unwrap().push(allswell::clock::now());
+    }
+
+    /// Passes one request on, unless it holds some words; the connection ends with it.
+    fn pass_on(&self, mut stream: TcpStream, to: &str, refused: &[&str]) {
+        let mut bytes: Vec<u8> = Vec::new();
+        let Some(whole) = request(&mut stream, &mut bytes) else { return };
+        let text = String::from_utf8_lossy(&bytes[..whole]).into_owned();
+        let answer = if refused.iter().any(|word| text.contains(word)) {
+            b"HTTP/1.1 422 it\r\nContent-Length: 2\r\n\r\n{}".to_vec()
+        } else {
+            let mut server = TcpStream::connect(to).unwrap();
+            let closing = text.replacen("\r\n", "\r\nConnection: close\r\n", 1);
+            server.write_all(closing.as_bytes()).unwrap();
+            let mut answer = Vec::new();
+            server.read_to_end(&mut answer).unwrap();
+            if answer.starts_with(b"HTTP/1.1 200") {
+                self.keep(&text);
+            }
+            answer
+        };
+        drop(stream.write_all(&answer));
+    }
+
+    /// How long after its beginning each alert was taken first, in milliseconds.
     pub(crate) fn delays(&self) -> BTreeMap<String, i64> {
         let (taken, came) = (self.taken.lock().unwrap(), self.came.lock().unwrap());
         let mut delays = BTreeMap::new();
         for ((_, body), came) in taken.iter().zip(came.iter()) {
             for alert in body.as_array().into_iter().flatten() {
+                // The daemon's own have no record.
+                if alert["labels"]["check"].is_null() {
+                    continue;
+                }
                 let begins: DateTime<Utc> = alert["startsAt"].as_str().unwrap().parse().unwrap();
                 let delay = (*came - begins).num_milliseconds();
                 delays.entry(alert["labels"].to_string()).or_insert(delay);
@@ -150,24 +184,6 @@ impl Receiver {
             std::thread::sleep(Duration::from_millis(20));
         }
     }
-}
-
-/// Passes one request on, unless it holds some words; the connection ends with it.
-fn refuse(mut stream: TcpStream, to: &str, words: &[&str]) {
-    let mut bytes: Vec<u8> = Vec::new();
-    let Some(whole) = request(&mut stream, &mut bytes) else { return };
-    let text = String::from_utf8_lossy(&bytes[..whole]).into_owned();
-    let answer = if words.iter().any(|word| text.contains(word)) {
-        b"HTTP/1.1 422 it\r\nContent-Length: 2\r\n\r\n{}".to_vec()
-    } else {
-        let mut server = TcpStream::connect(to).unwrap();
-        let closing = text.replacen("\r\n", "\r\nConnection: close\r\n", 1);
-        server.write_all(closing.as_bytes()).unwrap();
-        let mut answer = Vec::new();
-        server.read_to_end(&mut answer).unwrap();
-        answer
-    };
-    drop(stream.write_all(&answer));
 }
 
 /// Reads one request; returns how long it is.

@@ -28,7 +28,7 @@ fn library() -> PathBuf {
 }
 
 /// Starts a daemon whose wall clock is what a file says: `+1h`, `-1d`, `+3600 x60`.
-fn start(site: &Site, offset: &str) -> Watchman {
+pub(crate) fn start(site: &Site, offset: &str) -> Watchman {
     let file = site.path().join("offset");
     fs::write(&file, offset).unwrap();
     let env = [
@@ -41,7 +41,8 @@ fn start(site: &Site, offset: &str) -> Watchman {
     site.start_with(&[], &env)
 }
 
-fn set(site: &Site, offset: &str) {
+/// Sets the wall clock of a daemon that was started here.
+pub(crate) fn set(site: &Site, offset: &str) {
     // At once: a half written file would be another offset.
     fs::write(site.path().join("next"), offset).unwrap();
     fs::rename(site.path().join("next"), site.path().join("offset")).unwrap();

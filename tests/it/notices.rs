@@ -99,7 +99,8 @@ fn an_alert_that_is_refused_keeps_no_other_from_arriving_and_is_named() {
              expect: {{values: {{n: {{min: 1}}}}}}\n    schedule: {{every: 1h}}\n"
         ));
     }
-    let between = Receiver::poisoned(&alertmanager.url(), &["more-7\"", "more-77\"", "more-444\""]);
+    let between =
+        Receiver::in_front_of(&alertmanager.url(), &["more-7\"", "more-77\"", "more-444\""]);
     let more = settings(&[], "").replace(
         "sources:",
         &format!("alertmanagers: [{{url: \"http://127.0.0.1:{}\"}}]\nsources:", between.port),

@@ -1,5 +1,5 @@
-//! Twenty ways in which a watchman falls silent: each ends the heartbeat or raises an alert, and none
-//! looks like health.
+//! More than twenty ways in which a watchman falls silent: each ends the heartbeat or raises an alert, and
+//! none looks like health.
 
 use std::fs;
 use std::process::Command;
@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::alerting::Receiver;
+use crate::clocks;
 use crate::lab::{Database, Other};
 use crate::servers::Postgres;
 use crate::watchman::{Site, Watchman};
@@ -53,7 +54,8 @@ impl Stage {
                 data.close().await;
             });
         }
-        let daemon = site.start();
+        // Its clock is ours until somebody sets it.
+        let daemon = clocks::start(&site, "+0");
         let stage = Self { site, daemon, alerts, beats };
         let before = stage.earned();
         stage.daemon.until(WITHIN, |daemon| {
@@ -247,7 +249,39 @@ fn a_daemon_that_does_not_move_is_heard() {
 }
 
 #[test]
+fn a_clock_that_is_set_back_is_heard() {
+    // For an hour nothing is due by it, and what was proved last lies in the future.
+    for by in ["-1h", "-1d"] {
+        let stage = Stage::sqlite();
+        clocks::set(&stage.site, by);
+        stage.somebody_hears(&format!("its clock is set by {by}"), "heartbeat");
+        let beats = stage.beats.taken();
+        let (path, why) = beats.last().unwrap();
+        let told = why.as_str().unwrap_or_default();
+        assert!(
+            path == "/hook/fail" && told.starts_with("the clock was set back: it was"),
+            "{beats:?}"
+        );
+    }
+}
+
+#[test]
 fn ways_out_and_catalogues_that_are_broken_are_heard() {
+    let deaf = Stage::sqlite();
+    deaf.alerts.status.store(0, std::sync::atomic::Ordering::Relaxed);
+    deaf.daemon.until(WITHIN, |daemon| {
+        if daemon.log().contains("is not told") { Ok(()) } else { Err(daemon.log()) }
+    });
+    // It has two minutes to come back: they pass.
+    clocks::set(&deaf.site, "+3m");
+    deaf.daemon.until(WITHIN, |_| {
+        let beats = deaf.beats.taken();
+        let (path, why) = beats.last().unwrap();
+        let told =
+            path == "/hook/fail" && why.as_str().is_some_and(|why| why.contains("did not answer"));
+        if told { Ok(()) } else { Err(beats) }
+    });
+    drop(deaf);
     let refused = Stage::sqlite();
     refused.site.checks("checks.yaml", "version: 1\nchecks: [\n");
     refused.somebody_hears("the catalogue is broken", "AllswellCatalogueRefused");

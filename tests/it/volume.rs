@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::time::{Duration, Instant};
 
-use crate::alerting::Receiver;
+use crate::alerting::{Alertmanager, Receiver};
 use crate::lab::{Database, Other};
 use crate::servers::Postgres;
 use crate::watchman::{SECOND, Site, Watchman};
@@ -181,7 +181,9 @@ fn many_checks_a_minute_are_looked_at_in_time() {
 
 #[test]
 fn a_thousand_alerts_are_taken_within_a_second_of_their_record() {
-    let receiver = Receiver::start();
+    let sink = Receiver::start();
+    let alertmanager = Alertmanager::start(&sink.url(), "", "");
+    let receiver = Receiver::in_front_of(&alertmanager.url(), &[]);
     let settings = format!(
         "sources: {{db: {{url: \"sqlite:data.db\", instants: sql, connections: 8}}}}\n\
          alertmanagers: [{{url: \"http://127.0.0.1:{}\"}}]\n",
@@ -204,5 +206,6 @@ fn a_thousand_alerts_are_taken_within_a_second_of_their_record() {
     let (p50, p99) = (delays[delays.len() / 2], delays[delays.len() * 99 / 100]);
     println!("{} alerts taken after their record: p50 {p50} ms, p99 {p99} ms", delays.len());
     assert!(p99 < 1_000, "p99 is {p99} ms");
+    assert_eq!(alertmanager.standing().len(), load.checks);
     assert!(daemon.stop().success());
 }

@@ -64,6 +64,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         let snapshot = Snapshot {
             as_of,
             taken: now,
+            skew: self.skew,
             ledger: self.ledger.clone(),
             generation: self.generation.clone(),
             last_load: self.last_load.clone(),
