@@ -38,6 +38,7 @@ pub mod fault;
 pub mod aggregate;
 pub mod cell;
 mod effects;
+pub mod merging;
 pub mod name;
 pub mod nearest;
 pub mod number;

@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
@@ -15,6 +15,7 @@ use crate::cli::report::window;
 use crate::domain::cell::Cell;
 use crate::domain::reconcile::Terms;
 use crate::domain::reconcile::differences::How;
+use crate::domain::verdict::{Contradiction, Verdict};
 use crate::engine::round::Outcome;
 use crate::engine::two_sides::Differing;
 
@@ -23,7 +24,10 @@ pub(super) fn write(path: &Path, outcomes: &[Outcome]) -> Exit {
     let is_json = path.extension().is_some_and(|suffix| suffix.eq_ignore_ascii_case("json"));
     let text = if is_json { format!("{:#}\n", all_json(outcomes)) } else { csv(outcomes) };
     match create(path).and_then(|mut file| file.write_all(text.as_bytes())) {
-        Ok(()) => Exit::Confirmed,
+        Ok(()) => {
+            whole(path, outcomes);
+            Exit::Confirmed
+        }
         Err(error) => {
             complain(&format!("cannot write {}: {error}", path.display()));
             Exit::Io
@@ -31,9 +35,58 @@ pub(super) fn write(path: &Path, outcomes: &[Outcome]) -> Exit {
     }
 }
 
+/// Says what does not stand in the file: it must not look as if both sides agreed.
+fn whole(path: &Path, outcomes: &[Outcome]) {
+    let compared = outcomes.iter().filter(|outcome| outcome.check.reconcile().is_some());
+    let unknown =
+        compared.filter(|outcome| matches!(outcome.judgement.verdict, Verdict::Unconfirmed(_)));
+    let unknown = unknown.count();
+    if unknown > 0 {
+        let path = path.display();
+        complain(&format!(
+            "{path} says nothing of what was not compared: {unknown} of the results"
+        ));
+    }
+    let told = outcomes.iter().filter_map(|outcome| match &outcome.judgement.verdict {
+        Verdict::Violated(finding) => Some(&finding.contradictions),
+        Verdict::Confirmed | Verdict::Unconfirmed(_) => None,
+    });
+    let differing: u64 = told
+        .flatten()
+        .filter_map(|contradiction| {
+            if let Contradiction::Differs(told) = contradiction {
+                Some(told.differing())
+            } else {
+                None
+            }
+        })
+        .sum();
+    let written = outcomes.iter().map(|outcome| outcome.differences.len()).sum::<usize>();
+    let written = u64::try_from(written).unwrap_or(u64::MAX);
+    if written < differing {
+        let path = path.display();
+        complain(&format!(
+            "{path} has the first {written} of {differing} keys that differ: more are not kept; compare less at once"
+        ));
+    }
+}
+
+/// Says whether we know how to write a file of that name.
+pub(super) fn is_known(path: &Path) -> bool {
+    let suffix = path.extension().map(|suffix| suffix.to_ascii_lowercase());
+    suffix.is_some_and(|suffix| suffix == "csv" || suffix == "json")
+}
+
 /// Makes the file, for its owner alone: it holds values of rows.
 pub(super) fn create(path: &Path) -> io::Result<fs::File> {
-    fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
+    let file =
+        fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    let metadata = file.metadata()?;
+    // One that was there already; a pipe or a terminal stays what it is.
+    if metadata.is_file() && metadata.permissions().mode() & 0o077 != 0 {
+        file.set_permissions(fs::Permissions::from_mode(0o600))?;
+    }
+    Ok(file)
 }
 
 /// Each difference of each outcome, with the terms by which it was found.
@@ -146,9 +199,15 @@ fn csv(outcomes: &[Outcome]) -> String {
     text
 }
 
-/// A value as it is written here: `\N` for NULL, nothing where a side has no such key.
+/// A value as it is written here: `\N` for NULL, nothing where a side has no such key; a text that begins with a
+/// backslash has one more.
 fn written(cell: Option<&Cell>) -> String {
-    cell.map_or_else(String::new, |cell| cell.plain().unwrap_or_else(|| "\\N".to_owned()))
+    let Some(cell) = cell else { return String::new() };
+    match cell.plain() {
+        None => "\\N".to_owned(),
+        Some(text) if text.starts_with('\\') => format!("\\{text}"),
+        Some(text) => text,
+    }
 }
 
 fn quoted(cell: &str) -> String {

@@ -57,6 +57,13 @@ pub(super) fn run(args: &RunArgs) -> Exit {
         (None, None) => None,
     };
     // Before anything is asked: whoever waited for it wants it written.
+    if let Some(path) = args.diff_out.as_ref().filter(|path| !diff_out::is_known(path)) {
+        complain(&format!(
+            "{}: `--diff-out` writes files that end in .csv or .json",
+            path.display()
+        ));
+        return Exit::Invalid;
+    }
     if let Some(path) = &args.diff_out
         && let Err(error) = diff_out::create(path)
     {
@@ -219,7 +226,7 @@ impl Round<'_> {
         outcomes.append(&mut self.early);
         let progress = Progress::new(self.tasks.len());
         for task in &mut self.tasks {
-            task.watching.kept_max = self.kept_max.unwrap_or(task.watching.kept_max);
+            task.watching.kept_max = self.kept_max;
         }
         let looked = round(&self.tasks, sources, self.now, stop, |o| progress.saw(o));
         let mut looked = std::pin::pin!(looked);

@@ -211,14 +211,18 @@ impl Cell {
         match (self, kind) {
             (Self::Null | Self::NonFinite(_) | Self::NoDate(_), _) => Some(self.clone()),
             (Self::Bool(value), Kind::Number) => Some(Self::integer(i64::from(*value))),
-            (Self::Text(text), Kind::Number) => Number::parse(text).map(Self::number),
+            (Self::Text(text), Kind::Number) => Number::spelled(text).map(Self::number),
             (Self::Text(text), Kind::Float) => Number::parse(text).map(|n| Self::Float(n.into())),
             (Self::Decimal(number), Kind::Float) => Some(Self::Float(number.number().into())),
             (Self::Wide(number), Kind::Float) => Some(Self::Float(number.clone())),
             (Self::Text(text), Kind::Date) => date(text).map(Self::Date),
             (Self::Text(text), Kind::Instant) => {
                 // As PostgreSQL writes it, too: with hours alone after the time.
-                let whole = |text: &str| instant(text).filter(|at| at.nanosecond() % 1_000 == 0);
+                let exact = |at: &DateTime<Utc>| {
+                    // No database has a leap second.
+                    at.nanosecond() % 1_000 == 0 && at.nanosecond() < 1_000_000_000
+                };
+                let whole = |text: &str| instant(text).filter(exact);
                 let at = whole(text).or_else(|| whole(&format!("{text}:00")));
                 at.map(|at| Self::Instant(at.timestamp_micros()))
             }

@@ -43,6 +43,16 @@ impl Number {
             .flatten()
     }
 
+    /// Reads a text of digits among data: `-12.50`, without an exponent, as long as a database's numbers are.
+    pub fn spelled(text: &str) -> Option<Self> {
+        const LONGEST: usize = 160_000;
+        let unsigned = text.strip_prefix('-').unwrap_or(text);
+        let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, "0"));
+        let digits = |t: &str| !t.is_empty() && t.bytes().all(|b| b.is_ascii_digit());
+        let fits = text.len() <= LONGEST && digits(whole) && digits(fraction);
+        fits.then(|| Self::from_digits(text)).flatten()
+    }
+
     /// Reads digits that a database sent: as [`Number::parse`], of any length.
     pub fn from_digits(text: &str) -> Option<Self> {
         BigDecimal::from_str(text).ok().map(Self)

@@ -1,5 +1,6 @@
 //! Reconciliation: the same window asked of two sources, joined by key, compared by value.
 
+pub mod claims;
 pub mod differences;
 mod doubts;
 pub mod merge;

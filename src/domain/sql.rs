@@ -34,7 +34,7 @@ pub enum Engine {
 }
 
 impl Engine {
-    fn dialect(self) -> &'static dyn Dialect {
+    pub(crate) fn dialect(self) -> &'static dyn Dialect {
         match self {
             Self::Postgres => &PostgreSqlDialect {},
             Self::MySql => &MySqlDialect {},

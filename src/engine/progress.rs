@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// How many differences are kept where nobody asks for more.
+/// How many differences are kept where nobody asks for them: of these the largest are told.
 const KEPT: usize = 10_000;
 
 /// How many rows came from each side, and how many are expected of the larger one.
@@ -40,16 +40,17 @@ impl Progress {
 }
 
 /// Whoever watches an attempt.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Watching {
     /// Sees how far it is.
     pub progress: Progress,
-    /// How many differences are kept at most.
-    pub kept_max: usize,
+    /// How many differences are kept for whoever wants them; nothing where nobody does.
+    pub kept_max: Option<usize>,
 }
 
-impl Default for Watching {
-    fn default() -> Self {
-        Self { progress: Progress::default(), kept_max: KEPT }
+impl Watching {
+    /// How many differences are kept to be told.
+    pub(super) fn kept_max(&self) -> usize {
+        self.kept_max.unwrap_or(KEPT)
     }
 }

@@ -19,6 +19,7 @@ use crate::domain::evidence::{Measure, Minimum, Scope};
 use crate::domain::judge::{Judgement, count, no_evidence};
 use crate::domain::name::{ColumnName, SourceName};
 use crate::domain::reconcile::Reconcile;
+use crate::domain::reconcile::claims::Claims;
 use crate::domain::reconcile::differences::{Difference, Tally, Told};
 use crate::domain::reconcile::merge::Which;
 use crate::domain::sql::Query;
@@ -51,6 +52,12 @@ struct Pass {
     skew: Duration,
 }
 
+/// What differed in an earlier look.
+struct Earlier {
+    results: Arc<Claims>,
+    rows: Arc<Claims>,
+}
+
 /// Judges a reconciliation.
 pub(super) async fn judge(
     asking: &mut Asking<'_>,
@@ -58,32 +65,29 @@ pub(super) async fn judge(
     look: &Look,
     watching: &Watching,
 ) -> Result<(Judgement, Vec<Differing>), Doubt> {
-    let mut before: Option<Pass> = None;
+    let mut earlier: Option<Earlier> = None;
+    let mut last = [0, 0];
     for number in 1..=LOOKS_MAX {
-        let again = number < LOOKS_MAX && !reconcile.confirm_after.is_zero();
-        let once = look_once(asking, reconcile, look, watching);
+        let once = look_once(asking, reconcile, look, watching, earlier.as_ref());
         let pass = Box::pin(once).await?;
-        if !pass.differs() {
-            return Ok(conclude(asking, reconcile, &pass, Vec::new(), Vec::new()));
+        // Nothing is on its way, or it was so before.
+        let is_said = reconcile.confirm_after.is_zero() || earlier.is_some() && pass.lasts();
+        if is_said || !pass.differs() {
+            return Ok(conclude(asking, reconcile, pass, watching));
         }
-        let (results, rows) = match &before {
-            // Nothing is on its way.
-            None if reconcile.confirm_after.is_zero() => {
-                (pass.results.kept.clone(), pass.rows().map_or_else(Vec::new, |r| r.kept.clone()))
-            }
-            None => (Vec::new(), Vec::new()),
-            Some(before) => lasting(before, &pass),
-        };
-        if !results.is_empty() || !rows.is_empty() {
-            return Ok(conclude(asking, reconcile, &pass, results, rows));
+        if number == LOOKS_MAX
+            && let (true, Some(doubt)) = (pass.results.is_cut(), &pass.results.ambiguous)
+        {
+            return Err(doubt.clone());
         }
-        if !again {
-            if let (true, Some(doubt)) = (pass.results.is_cut(), pass.results.ambiguous) {
-                return Err(doubt);
-            }
+        last = [pass.results.differing(), pass.results.rows[0]];
+        if number == LOOKS_MAX {
             break;
         }
-        before = Some(pass);
+        earlier = Some(Earlier {
+            results: Arc::new(pass.results.claims.sorted()),
+            rows: Arc::new(pass.rows.and_then(Result::ok).unwrap_or_default().claims.sorted()),
+        });
         tokio::select! {
             biased;
             () = asking.stop.cancelled() => {
@@ -92,11 +96,9 @@ pub(super) async fn judge(
             () = sleep(reconcile.confirm_after) => {}
         }
     }
-    let last =
-        before.as_ref().map_or([0, 0], |last| [last.results.differing(), last.results.rows[0]]);
     let rows = if reconcile.detail.is_some() { "" } else { ", or name the rows under `detail`" };
     let note = format!(
-        "both sides differ on keys that move ({} of {} in the last look but one), and {LOOKS_MAX} looks do not say \
+        "both sides differ on keys that move ({} of {} in the last look), and {LOOKS_MAX} looks do not say \
          whether that is on its way: let the window `settle` for longer, raise `confirm_after`{rows}",
         last[0], last[1]
     );
@@ -111,41 +113,35 @@ impl Pass {
     fn differs(&self) -> bool {
         self.results.differing() > 0 || self.rows().is_some_and(|rows| rows.differing() > 0)
     }
-}
 
-/// What differed before, and differs by as much now.
-fn lasting(before: &Pass, now: &Pass) -> (Vec<Difference>, Vec<Difference>) {
-    let results = before.results.persisting(&now.results);
-    let rows = match (before.rows(), now.rows()) {
-        (Some(before), Some(now)) => before.persisting(now),
-        (_, _) => Vec::new(),
-    };
-    (results, rows)
+    /// Says whether something differs that did so before.
+    fn lasts(&self) -> bool {
+        self.results.lasts() || self.rows().is_some_and(Tally::lasts)
+    }
 }
 
 /// Says what follows from what lasted.
 fn conclude(
     asking: &Asking<'_>,
     reconcile: &Reconcile,
-    pass: &Pass,
-    results: Vec<Difference>,
-    rows: Vec<Difference>,
+    pass: Pass,
+    watching: &Watching,
 ) -> (Judgement, Vec<Differing>) {
     let evidence = pass.evidence.as_ref().ok().copied();
     let names = names(reconcile);
     let mut contradictions = Vec::new();
-    if !results.is_empty() {
-        let told = Told::new(&reconcile.terms, names.clone(), &pass.results, &results);
+    if pass.results.lasts() {
+        let told = Told::new(&reconcile.terms, names.clone(), &pass.results);
         let told = Told { skew: pass.skew, ..told };
         contradictions.push(Contradiction::Differs(Box::new(told)));
     }
-    if let (false, Some(detail), Some(tally)) = (rows.is_empty(), &reconcile.detail, pass.rows()) {
-        let told = Told::new(&detail.terms, names, tally, &rows);
+    if let (Some(detail), Some(tally)) = (&reconcile.detail, pass.rows().filter(|t| t.lasts())) {
+        let told = Told::new(&detail.terms, names, tally);
         let told = Told { skew: pass.skew, of_rows: true, ..told };
         contradictions.push(Contradiction::Differs(Box::new(told)));
     }
     if contradictions.is_empty() {
-        let verdict = match unproved(asking, pass) {
+        let verdict = match unproved(asking, &pass) {
             Some(doubt) => Verdict::Unconfirmed(doubt),
             None => Verdict::Confirmed,
         };
@@ -164,9 +160,15 @@ fn conclude(
     }
     let cut = pass.results.is_cut() || pass.rows().is_some_and(|rows| rows.stopped);
     let verdict = Verdict::Violated(Finding { contradictions, cut, rows: asides });
+    let judgement = Judgement { verdict, evidence };
+    if watching.kept_max.is_none() {
+        return (judgement, Vec::new());
+    }
     let of = |of_rows| move |difference| Differing { of_rows, difference };
-    let differing = results.into_iter().map(of(false)).chain(rows.into_iter().map(of(true)));
-    (Judgement { verdict, evidence }, differing.collect())
+    let rows = pass.rows.and_then(Result::ok).map_or_else(Vec::new, |rows| rows.kept);
+    let differing =
+        pass.results.kept.into_iter().map(of(false)).chain(rows.into_iter().map(of(true)));
+    (judgement, differing.collect())
 }
 
 /// Why two sides that do not differ are no proof yet.
@@ -274,6 +276,7 @@ async fn look_once(
     reconcile: &Reconcile,
     look: &Look,
     watching: &Watching,
+    earlier: Option<&Earlier>,
 ) -> Result<Pass, Doubt> {
     let [left, right] = reconcile.sides().map(|side| asking.source(&side.source));
     let (left, right) = (left?, right?);
@@ -300,6 +303,7 @@ async fn look_once(
         with_evidence: evidence_column(asking).is_some(),
         epochs: [left.epoch(), right.epoch()],
         watching,
+        earlier: earlier.map(|earlier| [&earlier.results, &earlier.rows].map(Arc::clone)),
     };
     let compare = async {
         let compared = comparing.compare(left_side.channels, right_side.channels).await;

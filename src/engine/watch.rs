@@ -230,6 +230,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             }
             // Claims go on being renewed, and what ended is written at once.
             self.turn().await;
+            self.show();
         }
         let until = Instant::now() + Duration::from_secs(5);
         while !(self.ended.is_empty() && self.events.is_empty()) && Instant::now() < until {

@@ -322,12 +322,26 @@ pub(super) fn no_order(column: &ColumnName) -> Doubt {
     )
 }
 
-/// Says whether a query may put rows of one key together: where it does not, each comes by itself, whatever a
-/// collation takes for one.
-pub(super) fn may_merge(sql: &str) -> bool {
-    let words = ["group", "distinct", "union", "intersect", "except"];
-    let sql = sql.to_ascii_lowercase();
-    sql.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').any(|word| words.contains(&word))
+/// A query that groups by the name of a column to which its select list gives a collation.
+pub(super) fn groups_otherwise(column: &ColumnName, cast: &str) -> Doubt {
+    Doubt::new(
+        Cause::Unordered,
+        format!(
+            "key column `{column}` gets a collation in the select list, and `group by {column}` means the table's \
+             own column, which merges different texts: group by `{cast}` too"
+        ),
+    )
+}
+
+/// What puts texts together where nobody sees it in the query.
+pub(super) fn hidden(what: &str, cast: &str) -> Doubt {
+    Doubt::new(
+        Cause::Unordered,
+        format!(
+            "{what} puts rows together by a text whose collation may take different texts for one: ask the \
+             table itself, and group by `{cast}`"
+        ),
+    )
 }
 
 /// A key whose collation takes different texts for one.

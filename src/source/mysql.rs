@@ -268,9 +268,10 @@ fn guards(flavour: Flavour, ask: &Ask) -> String {
         "SET SESSION {limit}, lock_wait_timeout = 1, innodb_lock_wait_timeout = 1, \
          wait_timeout = {wait}, max_sort_length = {sort}, time_zone = '+00:00', \
          sql_select_limit = DEFAULT",
-        // Keys that begin alike are told apart where rows come in their order.
-        sort = if ask.flows() { 1 << 20 } else { 1_024 },
-        wait = if ask.flows() { FLOW_IDLE } else { SHORT * 2 }.as_secs(),
+        // Keys that begin alike are told apart where rows come in their order. Fifteen of them have to fit into
+        // the server's sort buffer, which has 256 KiB by default.
+        sort = if ask.flows() { 4_096 } else { 1_024 },
+        wait = if ask.flows() { FLOW_IDLE.max(ask.timeout * 2) } else { SHORT * 2 }.as_secs(),
     )
 }
 

@@ -8,6 +8,7 @@
 mod control;
 mod decode;
 mod flow;
+mod merging;
 mod trouble;
 mod wrapped;
 
@@ -330,7 +331,8 @@ fn guards(conn: &PgConnection, ask: &Ask, name: &str) -> String {
          SET LOCAL jit = off; \
          SET LOCAL application_name = '{name}'",
         limit_ms = ask.timeout.as_millis(),
-        idle_ms = if ask.flows() { FLOW_IDLE } else { SHORT * 2 }.as_millis(),
+        // Whoever has ended waits for the other side's statement.
+        idle_ms = if ask.flows() { FLOW_IDLE.max(ask.timeout * 2) } else { SHORT * 2 }.as_millis(),
     );
     if conn.server_version_num().unwrap_or(0) >= 140_000 {
         // A busy server does not read its socket: this is how it notices that we died.

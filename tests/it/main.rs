@@ -32,6 +32,7 @@ mod hostile;
 mod language;
 mod ledger;
 mod life;
+mod merged_keys;
 mod new_rules;
 mod notices;
 mod reconcile;

@@ -1,15 +1,17 @@
 //! What differs between two sides: counted whole, kept in part, told so that somebody can act on it.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::cell::{Cell, Decimal};
 use crate::domain::name::ColumnName;
 use crate::domain::number::Number;
 use crate::domain::reconcile::Terms;
+use crate::domain::reconcile::claims::Claims;
 use crate::domain::verdict::Doubt;
 
-/// How many bytes of texts are kept with differences, roughly.
+/// How many bytes of texts are kept with differences, roughly, for each ten thousand that are to be kept.
 const KEPT_BYTES: usize = 8 << 20;
 /// How many differences of a kind are told.
 const TOLD: usize = 5;
@@ -37,18 +39,6 @@ pub enum How {
 }
 
 impl Difference {
-    /// Says whether a later look found the same: what is missing is missing, or some value differs and neither
-    /// side of it moved. Where both move, a lag that stays the same looks like a difference.
-    pub fn persists_in(&self, later: &Self) -> bool {
-        match (&self.how, &later.how) {
-            (How::Changed(before), How::Changed(after)) => {
-                before.iter().any(|column| after.contains(column))
-            }
-            (How::OnlyLeft(_), How::OnlyLeft(_)) | (How::OnlyRight(_), How::OnlyRight(_)) => true,
-            (before, after) => before == after,
-        }
-    }
-
     /// How many bytes its texts take, roughly.
     fn size(&self) -> usize {
         let text = |cell: &Cell| match cell {
@@ -132,7 +122,9 @@ pub struct Tally {
     /// On how many keys values differ; how many are on the left only, on the right only, or come unequally
     /// often.
     pub counts: [u64; 4],
-    /// The first differences, in the order of their keys.
+    /// The same of what an earlier look found too; all of it where there was none.
+    pub lasting: [u64; 4],
+    /// The first of those that last, in the order of their keys.
     pub kept: Vec<Difference>,
     /// How many are kept at most.
     pub kept_max: usize,
@@ -141,6 +133,10 @@ pub struct Tally {
     pub stopped: bool,
     /// Why it says nothing of some keys, where that is so.
     pub ambiguous: Option<Doubt>,
+    /// What differs in this look.
+    pub claims: Claims,
+    /// What differed in an earlier one.
+    pub earlier: Option<Arc<Claims>>,
     /// Of which sides not all rows came: what seems missing there may be among those that did not.
     pub cut: [bool; 2],
 }
@@ -154,6 +150,11 @@ impl Tally {
     /// How many keys differ.
     pub fn differing(&self) -> u64 {
         self.counts.iter().sum()
+    }
+
+    /// Says whether something differs that did so before, where there was an earlier look.
+    pub fn lasts(&self) -> bool {
+        self.lasting != [0; 4]
     }
 
     /// Says whether not all rows came.
@@ -177,25 +178,18 @@ impl Tally {
         if self.is_doubtful(&difference.how) {
             return;
         }
-        self.counts[place(&difference.how)] += 1;
-        if self.kept.len() < self.kept_max && self.kept_bytes < KEPT_BYTES {
+        let place = place(&difference.how);
+        self.counts[place] += 1;
+        self.claims.note(&difference);
+        if self.earlier.as_ref().is_some_and(|earlier| !earlier.confirm(&difference)) {
+            return;
+        }
+        self.lasting[place] += 1;
+        let bytes_max = KEPT_BYTES * self.kept_max.div_ceil(10_000);
+        if self.kept.len() < self.kept_max && self.kept_bytes < bytes_max {
             self.kept_bytes += difference.size();
             self.kept.push(difference);
         }
-    }
-
-    /// The differences of an earlier look that are there still.
-    pub fn persisting(&self, later: &Self) -> Vec<Difference> {
-        let mut all = Vec::new();
-        let mut earlier = self.kept.iter().peekable();
-        for difference in &later.kept {
-            while earlier.next_if(|known| known.key < difference.key).is_some() {}
-            let known = earlier.peek().filter(|known| known.key == difference.key);
-            if known.is_some_and(|known| known.persists_in(difference)) {
-                all.push(difference.clone());
-            }
-        }
-        all
     }
 }
 
@@ -225,20 +219,13 @@ pub struct Told {
 }
 
 impl Told {
-    /// Puts together what is told: of these differences, which are those of the tally that lasted.
-    pub fn new(terms: &Terms, names: [String; 2], tally: &Tally, lasting: &[Difference]) -> Self {
-        let mut counts = [0; 4];
-        for difference in lasting {
-            counts[place(&difference.how)] += 1;
-        }
-        // Where not all are kept, it is what was counted.
-        let all = usize::try_from(tally.differing()).is_ok_and(|all| all == tally.kept.len());
-        let counts = if all { counts } else { tally.counts };
-        let on_the_way = if all { tally.differing() - counts.iter().sum::<u64>() } else { 0 };
+    /// Puts together what is told of what lasts.
+    pub fn new(terms: &Terms, names: [String; 2], tally: &Tally) -> Self {
+        let counts = tally.lasting;
         let sums = terms.compare.iter().zip(&tally.totals);
         let sums = sums.filter(|(_, [l, r])| l.whole && r.whole);
         let sums = sums.map(|((column, _), [l, r])| (column.clone(), l.total(), r.total()));
-        let mut largest: Vec<&Difference> = lasting.iter().collect();
+        let mut largest: Vec<&Difference> = tally.kept.iter().collect();
         // Stable: keys of one size stay in their order.
         largest.sort_by_cached_key(|difference| std::cmp::Reverse(difference.magnitude()));
         let of = |place: usize| largest.iter().filter(move |d| self::place(&d.how) == place);
@@ -251,7 +238,7 @@ impl Told {
             counts,
             stopped: tally.stopped,
             cut: tally.is_cut(),
-            on_the_way,
+            on_the_way: tally.differing() - counts.iter().sum::<u64>(),
             totals: sums.filter(|(_, l, r)| l != r && !tally.is_cut()).collect(),
             first,
             skew: Duration::ZERO,
@@ -285,24 +272,53 @@ fn apart(left: &Cell, right: &Cell) -> (String, String) {
     let squeezed = |text: &str| text.split(' ').collect::<String>();
     let spaces = squeezed(l) == squeezed(r);
     let show = |text: &str| {
-        let mut shown = String::from(if from > 0 { "\"…" } else { "\"" });
         let mut rest = text.chars().skip(from);
-        for c in rest.by_ref().take(BEFORE * 3) {
-            match c {
-                ' ' if spaces => shown.push('␣'),
-                c if c.is_control() => shown.extend(c.escape_default()),
-                c => shown.push(c),
-            }
-        }
-        shown.push_str(if rest.next().is_some() { "…\"" } else { "\"" });
-        shown
+        let shown = seen(rest.by_ref().take(BEFORE * 3), spaces);
+        let (head, tail) =
+            (if from > 0 { "…" } else { "" }, if rest.next().is_some() { "…" } else { "" });
+        format!("\"{head}{shown}{tail}\"")
     };
     (show(l), show(r))
 }
 
+/// Shows what nobody sees: control characters, spaces that are not the usual one, what joins or combines.
+fn seen(text: impl Iterator<Item = char>, spaces: bool) -> String {
+    let is_unseen = |c: char| {
+        c.is_control()
+            || c.is_whitespace() && c != ' '
+            || matches!(c, '\u{ad}' | '\u{300}'..='\u{36f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    };
+    let mut shown = String::new();
+    for c in text {
+        match c {
+            ' ' if spaces => shown.push('␣'),
+            c if is_unseen(c) => shown.extend(c.escape_default()),
+            c => shown.push(c),
+        }
+    }
+    shown
+}
+
+/// Shows a value of a key: of a long text its beginning and its end.
+fn key_value(cell: &Cell) -> String {
+    const PART: usize = 28;
+    let Cell::Text(text) = cell else { return cell.to_string() };
+    let ends = text.starts_with(' ') || text.ends_with(' ');
+    let count = text.chars().count();
+    if count <= PART * 2 + 4 {
+        return format!("\"{}\"", seen(text.chars(), ends));
+    }
+    let (head, tail) = (text.chars().take(PART), text.chars().skip(count - PART));
+    format!("\"{}…{}\"", seen(head, ends), seen(tail, ends))
+}
+
 fn shown(difference: &Difference, terms: &Terms, names: &[String; 2]) -> String {
-    let key =
-        terms.key.iter().zip(&difference.key).map(|(column, cell)| format!("{column}={cell}"));
+    let key = terms
+        .key
+        .iter()
+        .zip(&difference.key)
+        .map(|(column, cell)| format!("{column}={}", key_value(cell)));
     let key = key.collect::<Vec<_>>().join(" ");
     let values = |cells: &[Cell]| {
         let pairs =

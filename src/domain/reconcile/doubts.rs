@@ -1,5 +1,6 @@
 //! Why two sides cannot be compared, with what to write instead.
 
+use crate::domain::cell::Cell;
 use crate::domain::name::ColumnName;
 use crate::domain::reconcile::Terms;
 use crate::domain::reconcile::merge::Which;
@@ -11,6 +12,31 @@ pub(super) fn floats(column: &ColumnName) -> Doubt {
          cents, or write how far apart it may be, like `{column}: {{tolerance: 0.001}}` (0 tolerates nothing)"
     );
     Doubt::new(Cause::UnsupportedType, note)
+}
+
+pub(super) fn float_key(column: &str) -> Doubt {
+    let note = format!("key column `{column}` is a float, and no float is a key: cast it");
+    Doubt::new(Cause::UnsupportedType, note)
+}
+
+/// Where columns have no type, a float may stand on any row of one that is compared exactly.
+pub(super) fn stray_float<'r>(
+    terms: &Terms,
+    rows: impl Iterator<Item = &'r [Cell]>,
+) -> Result<(), Doubt> {
+    let key = std::iter::repeat_n(true, terms.key.len());
+    let exact = key.chain(terms.compare.iter().map(|(_, tolerance)| tolerance.is_exact()));
+    let exact: Vec<bool> = exact.collect();
+    for row in rows {
+        let is_stray = |(cell, exact): (&Cell, &bool)| *exact && matches!(cell, Cell::Float(_));
+        let Some(column) = row.iter().zip(&exact).position(is_stray) else { continue };
+        let compared = column.checked_sub(terms.key.len()).and_then(|at| terms.compare.get(at));
+        return Err(match compared {
+            Some((name, _)) => floats(name),
+            None => float_key(terms.key.get(column).map_or("", ColumnName::as_str)),
+        });
+    }
+    Ok(())
 }
 
 pub(super) fn unordered(terms: &Terms, side: Which) -> Doubt {

@@ -5,10 +5,12 @@
 //! key comes more than once, how often it comes is compared, and nothing else: nobody knows which rows pair.
 
 use std::cmp::Ordering;
+use std::sync::Arc;
 
 use crate::domain::cell::{Cell, Epoch, Kind};
+use crate::domain::reconcile::claims::Claims;
 use crate::domain::reconcile::differences::{Difference, How, Tally};
-use crate::domain::reconcile::doubts::{floats, unordered};
+use crate::domain::reconcile::doubts::{float_key, floats, stray_float, unordered};
 use crate::domain::reconcile::{Terms, Tolerance};
 use crate::domain::verdict::{Cause, Doubt};
 
@@ -107,6 +109,13 @@ impl<'t> Merge<'t> {
         }
     }
 
+    /// Says of what differs whether it did so in an earlier look.
+    #[must_use]
+    pub fn after(mut self, earlier: Option<Arc<Claims>>) -> Self {
+        self.tally.earlier = earlier;
+        self
+    }
+
     /// Sums nothing up: of the rows behind results the sums are known.
     #[must_use]
     pub fn without_sums(mut self) -> Self {
@@ -127,6 +136,7 @@ impl<'t> Merge<'t> {
             half.carried = Some(half.cells[last..last + key].to_vec());
         }
         (half.cells, half.at, half.taken) = (cells, 0, false);
+        stray_float(self.terms, half.cells.chunks(self.width))?;
         self.learn(side)?;
         self.read_as(side, 0)
     }
@@ -222,16 +232,14 @@ impl<'t> Merge<'t> {
         self.terms.columns().nth(column).map_or("", |name| name.as_str())
     }
 
-    /// A float is no key, and is compared with a tolerance only; and nothing but numbers is.
+    /// A float is compared with a tolerance only; and nothing but numbers is.
     fn refuse_floats(&self) -> Result<(), Doubt> {
         for (column, name) in self.terms.columns().enumerate() {
             let is = |kind| self.seen.iter().any(|seen| seen[column] == Some(kind));
             let place = column.checked_sub(self.terms.key.len());
             let Some((_, tolerance)) = place.map(|place| &self.terms.compare[place]) else {
                 if is(Kind::Float) {
-                    let note =
-                        format!("key column `{name}` is a float, and no float is a key: cast it");
-                    return Err(Doubt::new(Cause::UnsupportedType, note));
+                    return Err(float_key(name.as_str()));
                 }
                 continue;
             };

@@ -1,14 +1,16 @@
 //! The comparing half of a look: results joined in memory, rows merged as they come.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::domain::cell::{Cell, Epoch};
+use crate::domain::reconcile::Reconcile;
+use crate::domain::reconcile::claims::Claims;
 use crate::domain::reconcile::differences::Tally;
 use crate::domain::reconcile::merge::{Merge, Next, Which};
-use crate::domain::reconcile::{Reconcile, Terms};
 use crate::domain::verdict::{Cause, Doubt};
 use crate::engine::progress::Watching;
 use crate::source::flow::{Flowing, Parcel};
@@ -48,6 +50,8 @@ pub(super) struct Comparing<'c> {
     pub(super) with_evidence: bool,
     pub(super) epochs: [Option<Epoch>; 2],
     pub(super) watching: &'c Watching,
+    /// What differed before: of the results, and of the rows behind.
+    pub(super) earlier: Option<[Arc<Claims>; 2]>,
 }
 
 impl Comparing<'_> {
@@ -79,11 +83,14 @@ impl Comparing<'_> {
             return Ok(Compared { results, rows: None });
         }
         let (terms, epochs) = (detail.terms.clone(), self.epochs);
-        let kept_max = self.watching.kept_max;
+        let kept_max = self.watching.kept_max();
+        let earlier = self.earlier.as_ref().map(|[_, rows]| Arc::clone(rows));
         // On a thread of its own: others are looked at meanwhile.
         let mut merging = JoinSet::new();
-        merging
-            .spawn_blocking(move || merge(&terms, epochs, kept_max, [left.parcels, right.parcels]));
+        merging.spawn_blocking(move || {
+            let merge = Merge::new(&terms, false, epochs, kept_max).after(earlier);
+            all(merge.without_sums(), [left.parcels, right.parcels])
+        });
         let rows = match tokio::time::timeout(ROWS_TAKE_MAX, merging.join_next()).await {
             Ok(Some(Ok(rows))) => rows,
             Ok(Some(Err(_)) | None) => {
@@ -101,8 +108,10 @@ impl Comparing<'_> {
 
     /// Joins results that are there, whole or in part.
     fn join(&self, [left, right]: [Collected; 2]) -> Result<Tally, Doubt> {
-        let (terms, kept_max) = (&self.reconcile.terms, self.watching.kept_max);
-        let mut merge = Merge::new(terms, self.with_evidence, self.epochs, kept_max);
+        let (terms, kept_max) = (&self.reconcile.terms, self.watching.kept_max());
+        let earlier = self.earlier.as_ref().map(|[results, _]| Arc::clone(results));
+        let merge = Merge::new(terms, self.with_evidence, self.epochs, kept_max);
+        let mut merge = merge.after(earlier);
         merge.tally.cut = [left.cut.is_some(), right.cut.is_some()];
         merge.feed(Which::Left, left.cells)?;
         merge.feed(Which::Right, right.cells)?;
@@ -145,13 +154,10 @@ async fn collect(parcels: &mut mpsc::Receiver<Parcel>) -> Result<Collected, Ende
 }
 
 /// Merges rows as they come; waits for them, on a thread that may.
-fn merge(
-    terms: &Terms,
-    epochs: [Option<Epoch>; 2],
-    kept_max: usize,
+fn all(
+    mut merge: Merge<'_>,
     [mut left, mut right]: [mpsc::Receiver<Parcel>; 2],
 ) -> Result<Tally, Ended> {
-    let mut merge = Merge::new(terms, false, epochs, kept_max).without_sums();
     loop {
         let side = match merge.advance()? {
             Next::Done => return Ok(merge.tally),

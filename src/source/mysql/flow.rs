@@ -4,21 +4,25 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
-use sqlx::mysql::MySqlConnection;
+use sqlx::mysql::{MySqlConnection, MySqlRow};
 use sqlx::{AssertSqlSafe, Column, Executor, Row, SqlSafeStr, Statement};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::cell::Cell;
+use crate::domain::merging::Words;
+use crate::domain::sql::Engine;
 use crate::domain::verdict::Doubt;
 use crate::source::ask::{Ask, Question};
 use crate::source::bind::{Prepared, Style, bind_typed};
 use crate::source::columns::position;
 use crate::source::flow::course::{Course, bind_key, keyset};
-use crate::source::flow::{After, Appetite, Batcher, Flow, Segment, may_merge, merges};
+use crate::source::flow::{
+    After, Appetite, Batcher, Flow, Segment, groups_otherwise, hidden, merges,
+};
 use crate::source::mysql::decode::{self, Reading};
 use crate::source::mysql::trouble::{self, Phase};
-use crate::source::mysql::{MySql, Session};
+use crate::source::mysql::{Flavour, MySql, Session};
 use crate::source::watch::Watched;
 
 /// How a question's rows are asked for.
@@ -46,7 +50,9 @@ impl MySql {
         }
         let bound = Prepared::new(question, Style::Mark);
         let id = session.id;
-        let plan = learn(&mut session.conn, &bound, flow, ask.timeout);
+        let words = Words::of(question.query.text(), Engine::MySql);
+        let learnt = (session.flavour, words.as_ref());
+        let plan = learn(&mut session.conn, &bound, learnt, flow, ask.timeout);
         let plan = Box::pin(self.watched(plan, ask, id, stop)).await?;
         let mut course = Course::new(flow, stop);
         loop {
@@ -84,6 +90,7 @@ impl MySql {
 async fn learn(
     conn: &mut MySqlConnection,
     bound: &Prepared<'_>,
+    (flavour, words): (Flavour, Option<&Words>),
     flow: &Flow,
     limit: Duration,
 ) -> Result<Plan, Doubt> {
@@ -101,8 +108,22 @@ async fn learn(
         .collect();
     drop(prepared);
     for (number, name) in names.iter().enumerate().take(flow.key) {
+        if !texts[number] {
+            continue;
+        }
+        let column = &flow.columns[number];
+        let exact = exact(flavour);
+        if let Some(view) = view_that_merges(conn, words).await? {
+            return Err(hidden(
+                &format!("the view `{view}`"),
+                &format!("{column} collate {exact}"),
+            ));
+        }
+        if words.is_some_and(|words| words.group_by_bare_name(column)) {
+            return Err(groups_otherwise(column, &format!("{column} collate {exact}")));
+        }
         // Rows that are not put together come each by itself, whatever the collation takes for one.
-        if flow.ordered && !may_merge(&bound.text) || !texts[number] {
+        if flow.ordered && words.is_some_and(|words| !words.merge()) {
             continue;
         }
         // Nothing is read of a LIMIT of 0.
@@ -116,10 +137,16 @@ async fn learn(
         let ran = started.elapsed();
         let row = row.map_err(|e| trouble::doubt(&e, &Phase::Running { limit, ran }))?;
         let collation: Option<String> = row.try_get_unchecked(0).ok();
-        let merging = collation.filter(|name| !name.ends_with("_bin") && name != "binary");
-        if let Some(collation) = merging {
-            let column = &flow.columns[number];
-            let cast = format!("{column} collate utf8mb4_bin");
+        // The others that are binary take spaces at the end for nothing.
+        let is_exact = |name: &str| {
+            name == "binary" || name.ends_with("_nopad_bin") || name.ends_with("_0900_bin")
+        };
+        if let Some(collation) = collation.filter(|name| !is_exact(name)) {
+            let cast = if collation.starts_with("utf8mb4") {
+                format!("{column} collate {exact}")
+            } else {
+                format!("convert({column} using utf8mb4) collate {exact}")
+            };
             return Err(merges(column, &collation, &cast));
         }
     }
@@ -129,6 +156,48 @@ async fn learn(
     });
     let expressions = expressions.collect();
     Ok(Plan { positions, names, expressions, texts })
+}
+
+/// The collation that takes no two texts for one.
+fn exact(flavour: Flavour) -> &'static str {
+    match flavour {
+        Flavour::MariaDb => "utf8mb4_nopad_bin",
+        Flavour::MySql => "utf8mb4_0900_bin",
+    }
+}
+
+/// A view that is named and that puts rows together, itself or by another view; or whose text we may not read.
+async fn view_that_merges(
+    conn: &mut MySqlConnection,
+    words: Option<&Words>,
+) -> Result<Option<String>, Doubt> {
+    const VIEWS: &str = "SELECT TABLE_NAME, VIEW_DEFINITION FROM information_schema.VIEWS WHERE \
+        TABLE_SCHEMA NOT IN ('information_schema', 'mysql', 'performance_schema', 'sys')";
+    let rows = sqlx::query(VIEWS).persistent(false).fetch_all(conn).await;
+    let rows = rows.map_err(|e| trouble::doubt(&e, &Phase::Ours))?;
+    let text = |row: &MySqlRow, place: usize| {
+        row.try_get_unchecked::<String, _>(place).unwrap_or_default()
+    };
+    let views: Vec<(String, String)> =
+        rows.iter().map(|row| (text(row, 0), text(row, 1))).collect();
+    let names: Vec<String> = views.iter().map(|(name, _)| name.clone()).collect();
+    let Some(words) = words else { return Ok(names.into_iter().next()) };
+    let mut next: Vec<String> = words.names(&names).cloned().collect();
+    let mut seen = Vec::new();
+    while let Some(view) = next.pop() {
+        if seen.contains(&view) {
+            continue;
+        }
+        for (_, definition) in views.iter().filter(|(name, _)| *name == view) {
+            let exact = ["_nopad_bin", "_0900_bin"].iter().any(|name| definition.contains(name));
+            match Words::of(definition, Engine::MySql).filter(|_| !definition.is_empty()) {
+                Some(words) if !words.merge() || exact => next.extend(words.names(&names).cloned()),
+                Some(_) | None => return Ok(Some(view)),
+            }
+        }
+        seen.push(view);
+    }
+    Ok(None)
 }
 
 fn quoted(name: &str) -> String {

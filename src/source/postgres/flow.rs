@@ -11,15 +11,18 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::cell::Cell;
+use crate::domain::merging::Words;
 use crate::domain::name::ColumnName;
+use crate::domain::sql::Engine;
 use crate::domain::verdict::{Cause, Doubt};
 use crate::source::ask::{Ask, Question};
 use crate::source::bind::{Prepared, Style, bind_typed};
 use crate::source::collect::VALUE_BYTES_MAX;
 use crate::source::flow::course::{Course, bind_key, keyset};
-use crate::source::flow::{After, Appetite, Batcher, Flow, Segment, may_merge, merges, no_order};
+use crate::source::flow::{After, Appetite, Batcher, Flow, Segment, merges, no_order};
 use crate::source::postgres::control::Identity;
 use crate::source::postgres::decode::{self, Reading};
+use crate::source::postgres::merging;
 use crate::source::postgres::trouble::{self, Phase};
 use crate::source::postgres::wrapped::{Wrapped, quote};
 use crate::source::postgres::{Failure, Postgres};
@@ -58,7 +61,8 @@ impl Postgres {
             return Ok(true);
         }
         let bound = Prepared::new(question, Style::Dollar);
-        let plan = learn(conn, &bound, flow, ask.timeout);
+        let words = Words::of(question.query.text(), Engine::Postgres);
+        let plan = learn(conn, (&bound, words.as_ref()), flow, ask.timeout);
         let plan = Box::pin(self.watched(plan, ask, identity, stop)).await?;
         // A copy is read faster, and nothing can be bound to it.
         let copies = plan.copied().filter(|_| flow.ordered && bound.values.is_empty());
@@ -103,7 +107,7 @@ impl Postgres {
 #[expect(clippy::disallowed_methods, reason = "source/ is where SQL from outside is run")]
 async fn learn(
     conn: &mut PgConnection,
-    bound: &Prepared<'_>,
+    (bound, words): (&Prepared<'_>, Option<&Words>),
     flow: &Flow,
     limit: Duration,
 ) -> Result<Plan, Failure> {
@@ -150,7 +154,7 @@ async fn learn(
     };
     let started = Instant::now();
     let query = sqlx::query(AssertSqlSafe(wrapped.sql.clone())).persistent(false);
-    let row = bind_typed!(query, bound.values).fetch_one(conn).await;
+    let row = bind_typed!(query, bound.values).fetch_one(&mut *conn).await;
     let row = row.map_err(|e| failure(&e, &wrapped, limit, started))?;
     let mut kinds = Vec::with_capacity(flow.columns.len());
     for number in 0..flow.columns.len() {
@@ -168,11 +172,15 @@ async fn learn(
         kinds.push(Kind { name, is_text, collates: yes(2), merging });
     }
     let keys = flow.columns.iter().zip(&kinds).take(flow.key);
-    let merges_rows = !flow.ordered || may_merge(&bound.text);
-    for (column, kind) in keys {
+    let merges_rows = !flow.ordered || words.is_none_or(Words::merge);
+    for (column, kind) in keys.clone() {
         if let (Some(collation), true) = (&kind.merging, merges_rows) {
             return Err(merges(column, collation, &format!("{column} collate \"C\"")).into());
         }
+    }
+    let text = keys.clone().find(|(_, kind)| kind.collates || kind.is_text);
+    if let Some((column, _)) = text {
+        merging::refuse(conn, bound, column).await?;
     }
     let (columns, key, ordered) = (flow.columns.clone(), flow.key, flow.ordered);
     Ok(Plan { kinds, columns, key, ordered })
@@ -226,7 +234,8 @@ impl Plan {
             let comma = if number > 0 { ", " } else { "" };
             // Of what has a size of its own, the size is looked at before it is sent.
             let _ = if kind.collates {
-                let size = format!("coalesce(pg_catalog.pg_column_size({column}), 0)");
+                // Of a text that is kept compressed too, without unpacking it.
+                let size = format!("coalesce(pg_catalog.octet_length({column}::text), 0)");
                 sizes.push(format!("{size} <= {VALUE_BYTES_MAX}"));
                 write!(list, "{comma}CASE WHEN {size} <= {VALUE_BYTES_MAX} THEN {column}{cast} END")
             } else {
@@ -318,8 +327,9 @@ async fn copy(
     let wrapped = plan.copy(inner, after, rows)?;
     let started = Instant::now();
     let failed = |e: &sqlx::Error| failure(e, &wrapped, limit, started);
-    let mut stream = conn.copy_out_raw(&wrapped.sql).await.map_err(|e| failed(&e))?;
+    // Before it: the server says that it copies only when the first rows come, after it has sorted.
     let mut batcher = Batcher::new(flow, after);
+    let mut stream = conn.copy_out_raw(&wrapped.sql).await.map_err(|e| failed(&e))?;
     let (mut wanted, mut head, mut whole) = (Appetite::More, true, false);
     while let Some(chunk) = stream.try_next().await.map_err(|e| failed(&e))? {
         let row = if head { chunk.get(HEAD..).unwrap_or_default() } else { &chunk[..] };

@@ -10,13 +10,15 @@ use sqlx::{AssertSqlSafe, Column, Executor, Row, SqlSafeStr, Statement};
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::cell::{Cell, Epoch};
+use crate::domain::merging::Words;
 use crate::domain::name::ColumnName;
+use crate::domain::sql::{self, Engine};
 use crate::domain::verdict::Doubt;
 use crate::source::ask::{Ask, Question};
 use crate::source::bind::{Instants, Prepared, Style};
 use crate::source::columns::position;
 use crate::source::flow::course::{Course, KeyValue, keyset};
-use crate::source::flow::{After, Appetite, Batcher, Flow, Segment, may_merge, no_order};
+use crate::source::flow::{After, Appetite, Batcher, Flow, Segment, no_order};
 use crate::source::sqlite::{Phase, Query, bind, decode, doubt};
 use crate::source::watch::Watched;
 
@@ -40,7 +42,7 @@ impl Flows<'_> {
             return Ok(true);
         }
         let bound = Prepared::new(question, Style::NumberedMark);
-        let merging = self.learn(&bound, flow).await?;
+        let merging = self.learn((&bound, &question.query), flow).await?;
         let (ended, stop, instants) = (self.ended, self.stop, self.instants);
         let mut course = Course::new(flow, stop);
         loop {
@@ -65,7 +67,7 @@ impl Flows<'_> {
     #[expect(clippy::disallowed_methods, reason = "source/ is where SQL from outside is run")]
     async fn learn(
         &mut self,
-        bound: &Prepared<'_>,
+        (bound, query): (&Prepared<'_>, &sql::Query),
         flow: &Flow,
     ) -> Result<Option<&'static str>, Doubt> {
         let sql = AssertSqlSafe(bound.text.clone()).into_sql_str();
@@ -75,13 +77,19 @@ impl Flows<'_> {
             position(&brought, column)?;
         }
         drop(prepared);
+        let views = sqlx::query_scalar("SELECT name FROM sqlite_schema WHERE type = 'view'");
+        let views = views.persistent(false).fetch_all(&mut *self.conn).await;
+        let views: Vec<String> = views.map_err(|e| doubt(&e, Phase::Ours))?;
         let sql = AssertSqlSafe(format!("EXPLAIN {}", bound.text)).into_sql_str();
         let prepared = self.conn.prepare(sql).await.map_err(|e| doubt(&e, Phase::Preparing))?;
         let steps = bind(prepared.query(), &bound.values, self.instants)?;
         let steps = steps.fetch_all(&mut *self.conn).await.map_err(|e| doubt(&e, Phase::Ours))?;
         // A view puts together too, and has no word of it in the query. Where rows come each by itself, a
         // collation that only filters them puts nothing together.
-        let any = !flow.ordered || may_merge(&bound.text);
+        let words = Words::of(query.text(), Engine::Sqlite);
+        let any = !flow.ordered
+            || words.as_ref().is_none_or(Words::merge)
+            || words.is_some_and(|words| words.names(&views).next().is_some());
         let named = |step: &SqliteRow| {
             let text = |name: &str| step.try_get::<String, _>(name).unwrap_or_default();
             let (opcode, what) = (text("opcode"), text("p4"));
