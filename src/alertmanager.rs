@@ -25,6 +25,8 @@ const BATCH: usize = 256;
 const LOOK_EACH: Duration = Duration::from_secs(10);
 /// The first pause after a failure, and the longest.
 const AGAIN: (TimeDelta, TimeDelta) = (TimeDelta::milliseconds(500), TimeDelta::seconds(5));
+/// How far its clock may be from ours before alerts end by its clock.
+const CLOCKS_APART: TimeDelta = TimeDelta::seconds(5);
 /// How long the last words may take when the daemon stops.
 const FAREWELL: Duration = Duration::from_secs(3);
 
@@ -51,6 +53,8 @@ pub struct Health {
     pub standing: (usize, usize, usize),
     /// The earliest end of an alert that it does not know of.
     pub unsettled: Option<DateTime<Utc>>,
+    /// How far its clock is ahead of ours.
+    pub ahead: TimeDelta,
 }
 
 impl Health {
@@ -67,6 +71,7 @@ impl Health {
             refused: 0,
             standing: (0, 0, 0),
             unsettled: None,
+            ahead: TimeDelta::zero(),
         }
     }
 }
@@ -100,6 +105,8 @@ enum Sent {
     Accepted,
     /// Something in it is refused.
     Poison(String),
+    /// Something in it is refused, or all of it, by somebody in between.
+    Barred(String),
     Failed(String),
 }
 
@@ -168,7 +175,9 @@ impl Alertmanager {
             return;
         }
         self.look_at = Instant::now() + LOOK_EACH;
-        match self.peer.get("/api/v2/status", &[]).await {
+        let answer = self.peer.get("/api/v2/status", &[]).await;
+        self.note_clock();
+        match answer {
             Ok((200, status)) => {
                 let text = |value: &Value| value.as_str().map(str::to_owned);
                 let started = text(&status["uptime"]);
@@ -181,9 +190,8 @@ impl Alertmanager {
                 }
                 self.started = started.or(self.started.take());
                 let version = text(&status["versionInfo"]["version"]);
-                let (_, unknown, _) = self.outbox.counts();
                 // Who answers questions and takes no alerts is not reached: only a taken alert says that.
-                if self.untaken && (unknown > 0 || self.outbox.unsettled().is_some()) {
+                if self.untaken && !self.outbox.is_empty() {
                     self.health.send_modify(|health| health.version = version);
                 } else {
                     self.reached(|health| health.version = version);
@@ -221,9 +229,19 @@ impl Alertmanager {
     /// Sends a batch; where something in it is refused, halves of it, until the culprit is alone.
     async fn send_all(&mut self, batch: Vec<Parcel>) -> bool {
         let mut batches = vec![batch];
+        let mut passed = false;
         while let Some(mut batch) = batches.pop() {
-            match self.send(&batch).await {
+            let sent = match self.send(&batch).await {
+                Sent::Barred(words) if passed || self.passes_in_part(&batch).await => {
+                    passed = true;
+                    Sent::Poison(words)
+                }
+                Sent::Barred(words) => Sent::Failed(words),
+                sent => sent,
+            };
+            match sent {
                 Sent::Accepted => {
+                    passed = true;
                     let count = u64::try_from(batch.len()).unwrap_or(0);
                     self.outbox.accepted(&batch, self.clock.now());
                     self.reached(|health| health.accepted += count);
@@ -244,13 +262,39 @@ impl Alertmanager {
                     batches.push(half);
                     batches.push(batch);
                 }
-                Sent::Failed(why) => {
+                Sent::Failed(why) | Sent::Barred(why) => {
                     self.failed(batch.len(), why);
                     return false;
                 }
             }
         }
         true
+    }
+
+    /// Says whether the first or the last alone is taken: then it is not the way that is barred.
+    async fn passes_in_part(&mut self, batch: &[Parcel]) -> bool {
+        if batch.len() < 2 {
+            return false;
+        }
+        for one in [&batch[..1], &batch[batch.len() - 1..]] {
+            if matches!(self.send(one).await, Sent::Accepted) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Alerts stand and end by its clock, and its answers say what that is.
+    fn note_clock(&mut self) {
+        let Some(date) = self.peer.date() else { return };
+        let ahead = date - self.clock.now();
+        let before = self.health.borrow().ahead;
+        let ahead = if ahead.abs() > CLOCKS_APART { ahead } else { TimeDelta::zero() };
+        if (ahead - before).abs() > CLOCKS_APART {
+            let secs = ahead.num_seconds();
+            tracing::warn!("the clock of Alertmanager {} is {secs} s ahead of ours", self.name);
+            self.health.send_modify(|health| health.ahead = ahead);
+        }
     }
 
     fn quarantine(&mut self, parcel: &Parcel, words: &str) {
@@ -265,13 +309,20 @@ impl Alertmanager {
         });
     }
 
-    async fn send(&self, batch: &[Parcel]) -> Sent {
-        let body = Value::Array(batch.iter().map(alert).collect()).to_string();
-        match self.peer.deliver("/api/v2/alerts", body).await {
+    async fn send(&mut self, batch: &[Parcel]) -> Sent {
+        let ahead = self.health.borrow().ahead;
+        let now = self.clock.now() + ahead;
+        let alerts = batch.iter().map(|parcel| alert(parcel, ahead, now)).collect();
+        let answer = self.peer.deliver("/api/v2/alerts", Value::Array(alerts).to_string()).await;
+        self.note_clock();
+        match answer {
             Err(error) => Sent::Failed(why(&error)),
             Ok(receipt) => match receipt.status {
                 200..=299 => Sent::Accepted,
                 400 | 413 | 422 => Sent::Poison(receipt.words),
+                status @ (403 | 406 | 410 | 414 | 415 | 431) => {
+                    Sent::Barred(format!("it answers with status {status}"))
+                }
                 404 => Sent::Failed(
                     "it answers with status 404: name its address without /api/…".to_owned(),
                 ),
@@ -325,17 +376,18 @@ fn why(error: &NoAnswer) -> String {
     error.to_string()
 }
 
-/// An alert in the form of Alertmanager's API v2.
-fn alert(parcel: &Parcel) -> Value {
+/// An alert in the form of Alertmanager's API v2, for one whose clock is so far ahead of ours, and says `now`.
+fn alert(parcel: &Parcel, ahead: TimeDelta, now: DateTime<Utc>) -> Value {
     let at = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Millis, true);
     let alert = &parcel.alert;
+    let ends_at = if parcel.stands { parcel.ends_at + ahead } else { parcel.ends_at.min(now) };
     // An end before the beginning is refused.
-    let starts_at = alert.starts_at.min(parcel.ends_at);
+    let starts_at = alert.starts_at.min(ends_at);
     let mut value = json!({
         "labels": alert.labels.all(),
         "annotations": alert.annotations,
         "startsAt": at(starts_at),
-        "endsAt": at(parcel.ends_at),
+        "endsAt": at(ends_at),
     });
     if let Some(link) = &alert.link {
         value["generatorURL"] = json!(link);

@@ -2,8 +2,10 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use url::Url;
@@ -23,6 +25,8 @@ pub struct Peer {
     client: reqwest::Client,
     base: Url,
     auth: Auth,
+    /// What time it was there when it answered last.
+    date: Mutex<Option<DateTime<Utc>>>,
 }
 
 /// How we say who we are.
@@ -116,8 +120,9 @@ impl Peer {
             let identity = reqwest::Identity::from_pem(&read(path)?);
             builder = builder.identity(identity.map_err(|e| failed(path, e.to_string()))?);
         }
-        let silent = |e: reqwest::Error| NoAnswer::Silent(address.to_owned(), told(&e));
-        Ok(Self { client: builder.build().map_err(silent)?, base, auth })
+        let name = base.origin().ascii_serialization();
+        let silent = |e: reqwest::Error| NoAnswer::Silent(name, told(&e));
+        Ok(Self { client: builder.build().map_err(silent)?, base, auth, date: Mutex::default() })
     }
 
     /// Asks for what is at a path.
@@ -150,6 +155,7 @@ impl Peer {
         let request = self.known(request.header("content-type", "application/json"));
         let silent = |e: reqwest::Error| NoAnswer::Silent(self.name(), told(&e));
         let mut response = request.send().await.map_err(silent)?;
+        self.note_date(&response);
         let retry_after = response.headers().get("retry-after");
         let retry_after = retry_after.and_then(|value| value.to_str().ok()?.trim().parse().ok());
         let status = response.status().as_u16();
@@ -163,6 +169,19 @@ impl Peer {
         }
         let words = String::from_utf8_lossy(&words).into_owned();
         Ok(Receipt { status, words, retry_after_secs: retry_after })
+    }
+
+    /// What time it was there, to the second, when it answered last (RFC 9110, 6.6.1); nothing where it never said.
+    pub fn date(&self) -> Option<DateTime<Utc>> {
+        self.date.lock().ok().and_then(|date| *date)
+    }
+
+    fn note_date(&self, response: &reqwest::Response) {
+        let said = response.headers().get("date").and_then(|value| value.to_str().ok());
+        let said = said.and_then(|text| DateTime::parse_from_rfc2822(text).ok());
+        if let Ok(mut date) = self.date.lock() {
+            *date = said.map(|at| at.with_timezone(&Utc));
+        }
     }
 
     /// Who it is: scheme, host and port, without what may be secret.
@@ -192,6 +211,7 @@ impl Peer {
         let name = self.name();
         let silent = |e: reqwest::Error| NoAnswer::Silent(name.clone(), told(&e));
         let mut response = self.known(request).send().await.map_err(silent)?;
+        self.note_date(&response);
         let status = response.status().as_u16();
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(silent)? {

@@ -43,7 +43,7 @@ pub(super) enum Verb {
     /// Vouch for open windows, with a reason
     Waive(WaiveArgs),
     /// Print the rules by which Prometheus tells what allswell cannot: that it is gone
-    Rules(ConfigArgs),
+    Rules(RulesArgs),
     /// Print what Alertmanager needs to know: a route, a receiver, inhibitions
     AlertmanagerConfig(ConfigArgs),
     /// Print the JSON Schema of the language, for editors
@@ -74,6 +74,15 @@ pub(super) struct ConfigArgs {
     /// The settings [default: `$ALLSWELL_CONFIG`, else `allswell.yaml`]
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct RulesArgs {
+    #[command(flatten)]
+    pub(super) from: ConfigArgs,
+    /// The job by which Prometheus scrapes this installation, where it scrapes several
+    #[arg(long, value_name = "JOB")]
+    pub(super) job: Option<String>,
 }
 
 /// Which daemon is asked, and as whom.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::cli::args::{ConfigArgs, From, Output};
+use crate::cli::args::{ConfigArgs, From, Output, RulesArgs};
 use crate::cli::exit::Exit;
 use crate::cli::validate::{config, refuse};
 use crate::cli::{complain, print};
@@ -14,28 +14,60 @@ const ALERTMANAGER: &str = include_str!("../../deploy/alertmanager/allswell.yml"
 
 /// Prints the rules; with the labels of the installation, where there are settings, so that what Prometheus
 /// tells and what allswell tells are one fault.
-pub(super) fn rules(args: &ConfigArgs) -> Exit {
-    let path = config(&From { config: args.config.clone(), paths: Vec::new() });
-    if args.config.is_none() && !path.exists() {
-        return print(RULES);
+pub(super) fn rules(args: &RulesArgs) -> Exit {
+    let rules = args.job.as_ref().map_or_else(|| RULES.to_owned(), |job| of_job(job));
+    let path = config(&From { config: args.from.config.clone(), paths: Vec::new() });
+    if args.from.config.is_none() && !path.exists() {
+        return print(&rules);
     }
     let settings = match Settings::read(&path) {
         Ok(settings) => settings,
         Err(faults) => return refuse(&faults, Output::Text),
     };
     let labels = settings.notices.labels.iter();
+    // Prometheus takes what stands in double braces for a template.
+    let text = |value: &str| serde_json::json!(value.replace("{{", "{{ \"{{\" }}"));
     let labels: Vec<String> =
-        labels.map(|(name, value)| format!("{name}: {}", serde_json::json!(value))).collect();
-    print(&labelled(&labels.join(", ")))
+        labels.map(|(name, value)| format!("{name}: {}", text(value))).collect();
+    print(&labelled(&rules, &labels.join(", ")))
 }
 
-fn labelled(labels: &str) -> String {
+/// The rules about the metrics of one job.
+fn of_job(job: &str) -> String {
+    const PREFIX: &str = "allswell_";
+    let matcher = format!("job={}", serde_json::json!(job));
+    let mut text = String::new();
+    let mut in_expr = false;
+    for line in RULES.lines() {
+        let indent = line.len() - line.trim_start().len();
+        in_expr = line.starts_with("    expr:") || in_expr && indent > 4;
+        let mut rest = line;
+        while let Some(at) = rest.find(PREFIX).filter(|_| in_expr) {
+            let is_name = |c: char| c.is_ascii_lowercase() || c == '_';
+            let end = rest[at..].find(|c| !is_name(c)).map_or(rest.len(), |length| at + length);
+            text.push_str(&rest[..end]);
+            rest = &rest[end..];
+            match rest.strip_prefix('{') {
+                Some(more) => {
+                    text.push_str(&format!("{{{matcher}, "));
+                    rest = more;
+                }
+                None => text.push_str(&format!("{{{matcher}}}")),
+            }
+        }
+        text.push_str(rest);
+        text.push('\n');
+    }
+    text
+}
+
+fn labelled(rules: &str, labels: &str) -> String {
     if labels.is_empty() {
-        return RULES.to_owned();
+        return rules.to_owned();
     }
     let mut text = String::new();
     let mut has_labels = false;
-    for line in RULES.lines() {
+    for line in rules.lines() {
         match line.strip_prefix("    labels: {") {
             Some(rest) => {
                 has_labels = true;
@@ -82,7 +114,15 @@ pub(super) fn alertmanager(args: ConfigArgs) -> Exit {
     let labels: Vec<&str> = settings.notices.labels.keys().map(String::as_str).collect();
     let labels = labels.join(", ");
     let more = if labels.is_empty() { String::new() } else { format!(", {labels}") };
+    // Of several replicas one that does not look mutes nothing: Prometheus says when none does.
+    let own = if settings.ledger.is_shared() {
+        ""
+    } else {
+        "AllswellLedgerDown|AllswellStuck|AllswellIdle|"
+    };
+    let blind = format!("{own}AllswellAbsent|AllswellNotReady|AllswellEngineStuck");
     let text = ALERTMANAGER
+        .replace("@BLIND@", &blind)
         .replace("@LABELS@", &labels)
         .replace("@MORE@", &more)
         .replace("@EVERY@", &duration::show(every))

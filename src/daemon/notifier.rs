@@ -46,6 +46,8 @@ pub(super) struct Notifier {
     pub(super) every: Duration,
     /// How long alerts about the daemon stand where nobody tells them again.
     own_lasts: TimeDelta,
+    /// Whether other replicas may tell the same.
+    has_others: bool,
     /// Alerts as they were told last, and from which record, while there is one.
     known: BTreeMap<Key, (Option<Arc<SeriesRecord>>, Arc<Alert>)>,
     /// Since when something is wrong with the daemon, by what it is called.
@@ -76,6 +78,7 @@ impl Notifier {
             nonces,
             every,
             own_lasts,
+            has_others: false,
             known,
             since,
         }
@@ -84,6 +87,12 @@ impl Notifier {
     /// Has alerts about the daemon stand for as long as some of these go by, where nobody tells them again.
     pub(super) fn told_each(mut self, resend: TimeDelta) -> Self {
         self.own_lasts = OWN_LASTS.max(resend * 4);
+        self
+    }
+
+    /// Lets alerts about the daemon lapse, where other replicas may tell the same ones.
+    pub(super) fn beside_others(mut self, has_others: bool) -> Self {
+        self.has_others = has_others;
         self
     }
 
@@ -153,7 +162,7 @@ impl Notifier {
                 Some(at) => Arc::new(over(&alert, at)),
                 None => alert,
             };
-            all.push(Wanted { alert, ended_at: row.ended_at, lasts: None });
+            all.push(Wanted { alert, ended_at: row.ended_at, lasts: None, lapses: false });
         }
         self.known = known;
         let wrong = wrong(&picture, &self.paths, now);
@@ -202,7 +211,7 @@ impl Notifier {
             ]);
             let link = self.public_url.as_ref().map(|url| format!("{url}/api/v1/status"));
             let alert = Arc::new(Alert { labels, annotations, starts_at, link });
-            all.push(Wanted { alert, ended_at: None, lasts: Some(self.own_lasts) });
+            all.push(self.ours(alert));
         }
         for labels in before.keys().filter(|labels| !self.since.contains_key(labels)) {
             tracing::info!("{} is over", labels.get("alertname"));
@@ -235,7 +244,12 @@ impl Notifier {
         ]);
         let alert =
             Arc::new(Alert { labels, annotations, starts_at: self.paths.since, link: None });
-        Some(Wanted { alert, ended_at: None, lasts: Some(self.own_lasts) })
+        Some(self.ours(alert))
+    }
+
+    /// An alert about the daemon. Of several replicas each tells its own, and none that another's is over.
+    fn ours(&self, alert: Arc<Alert>) -> Wanted {
+        Wanted { alert, ended_at: None, lasts: Some(self.own_lasts), lapses: self.has_others }
     }
 }
 

@@ -28,6 +28,7 @@ pub(super) struct Outward {
     pub(super) nonces: Option<Nonces>,
     every: Duration,
     resend: TimeDelta,
+    has_others: bool,
     alertmanagers: Vec<Alertmanager>,
     webhooks: Vec<Webhook>,
     heartbeat: Option<Heartbeat>,
@@ -101,7 +102,18 @@ impl Outward {
         let every = entry.watchdog.as_ref().map_or(Duration::from_secs(60), |w| w.every);
         let clock = clock.clone();
         let resend = entry.rhythm.resend;
-        Ok(Self { paths, nonces, every, resend, alertmanagers, webhooks, heartbeat, clock })
+        let has_others = settings.ledger.is_shared();
+        Ok(Self {
+            paths,
+            nonces,
+            every,
+            resend,
+            has_others,
+            alertmanagers,
+            webhooks,
+            heartbeat,
+            clock,
+        })
     }
 
     /// Tells everybody until it is told to stop.
@@ -112,7 +124,9 @@ impl Outward {
         public_url: Option<String>,
         stop: CancellationToken,
     ) -> impl Future<Output = ()> + Send {
-        let Self { paths, nonces, every, resend, alertmanagers, webhooks, heartbeat, clock } = self;
+        let Self { paths, nonces, every, resend, has_others, clock, .. } = self;
+        let (alertmanagers, webhooks, heartbeat) =
+            (self.alertmanagers, self.webhooks, self.heartbeat);
         let mut receivers = Vec::new();
         let mut told: Vec<watch::Receiver<Arc<Vec<Wanted>>>> = Vec::new();
         let names = paths.alertmanagers.iter().map(|health| Some(health.borrow().name.clone()));
@@ -124,7 +138,7 @@ impl Outward {
         let (seen, ways) = (pictures.clone(), paths.clone());
         let proofs = nonces.map(|nonces| (nonces, every));
         let notifier = Notifier::new(pictures, paths, clock, labels, public_url, receivers, proofs);
-        let notifier = notifier.told_each(resend);
+        let notifier = notifier.told_each(resend).beside_others(has_others);
         async move {
             let mut parts = JoinSet::new();
             let mut told = told.into_iter();

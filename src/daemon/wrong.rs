@@ -1,10 +1,17 @@
 //! What is wrong with the daemon itself, its sources, and its ways out.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::domain::breaker::Breaker;
 use crate::engine::alert_path::Paths;
 use crate::engine::snapshot::{FRESH, LastLoad, LedgerHealth, Snapshot};
+
+/// How long the ledger may be away before anybody is woken: a server that is restarted is soon back.
+const LEDGER_AWAY: TimeDelta = TimeDelta::seconds(10);
+/// How long heartbeats may be lost before that is told.
+const HEARTBEAT_LOST: TimeDelta = TimeDelta::seconds(30);
+/// How far an Alertmanager's clock may be from ours.
+const CLOCKS_APART: TimeDelta = TimeDelta::seconds(60);
 
 /// Something that is wrong with the daemon.
 pub(super) struct Wrong {
@@ -29,10 +36,22 @@ impl Wrong {
 
 /// Everything that is wrong by now.
 pub(super) fn wrong(picture: &Snapshot, paths: &Paths, now: DateTime<Utc>) -> Vec<Wrong> {
-    let mut wrong = inside(picture);
+    let mut wrong = inside(picture, now);
     for path in paths.at(picture, now) {
         let name = path.health.name.clone();
         let about = vec![("alertmanager", name.clone())];
+        let apart = path.health.ahead;
+        if apart.abs() > CLOCKS_APART {
+            let how = if apart > TimeDelta::zero() { "ahead of" } else { "behind" };
+            let summary =
+                format!("the clock of {name} is {} min {how} ours", apart.abs().num_minutes());
+            let why = "alerts begin and end by its clock, and by ours everything is due: set the wrong one right";
+            let about = about.clone();
+            wrong.push(Wrong {
+                about,
+                ..Wrong::warning("AllswellClockWrong", summary, why.to_owned())
+            });
+        }
         if path.health.standing.2 > 0 {
             let why = path.health.why.clone().unwrap_or_default();
             let summary = format!("{name} refuses an alert: nobody hears of it there");
@@ -59,7 +78,8 @@ pub(super) fn wrong(picture: &Snapshot, paths: &Paths, now: DateTime<Utc>) -> Ve
     }
     if let Some(heartbeat) = &paths.heartbeat {
         let health = heartbeat.borrow().clone();
-        if let Some(since) = health.failing_since {
+        // One that is lost wakes nobody.
+        if let Some(since) = health.failing_since.filter(|since| *since + HEARTBEAT_LOST <= now) {
             wrong.push(Wrong {
                 since: Some(since),
                 ..Wrong::warning(
@@ -74,7 +94,7 @@ pub(super) fn wrong(picture: &Snapshot, paths: &Paths, now: DateTime<Utc>) -> Ve
 }
 
 /// What is wrong with the engine, the ledger, the catalogue and the sources.
-fn inside(picture: &Snapshot) -> Vec<Wrong> {
+fn inside(picture: &Snapshot, now: DateTime<Utc>) -> Vec<Wrong> {
     let mut wrong = Vec::new();
     if picture.taken.elapsed() > FRESH {
         wrong.push(Wrong::critical(
@@ -86,7 +106,9 @@ fn inside(picture: &Snapshot) -> Vec<Wrong> {
             ),
         ));
     }
-    if let LedgerHealth::Down { why, since } = &picture.ledger {
+    if let LedgerHealth::Down { why, since } = &picture.ledger
+        && *since + LEDGER_AWAY <= now
+    {
         wrong.push(Wrong {
                 since: Some(*since),
                 ..Wrong::critical(

@@ -25,6 +25,16 @@ const NEXT_PROBE: TimeDelta = TimeDelta::milliseconds(250);
 /// The state of one source's breaker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Breaker {
+    /// Nobody asked yet: everything is let through, and probes see whether anybody answers. Whoever was
+    /// started anew does not know what stood before.
+    Unasked {
+        /// How many probes failed in a row.
+        failures: u32,
+        /// When the next probe may be made.
+        probe_at: DateTime<Utc>,
+        /// Whether a probe is under way.
+        probing: bool,
+    },
     /// Everything is let through.
     Closed {
         /// How many attempts failed in a row.
@@ -77,15 +87,31 @@ impl Cause {
 }
 
 impl Breaker {
+    /// Of a source that nobody asked yet.
+    pub fn unasked(now: DateTime<Utc>) -> Self {
+        Self::Unasked { failures: 0, probe_at: now, probing: false }
+    }
+
     /// Says whether attempts are let through.
     pub fn is_closed(&self) -> bool {
-        matches!(self, Self::Closed { .. })
+        match self {
+            Self::Unasked { .. } | Self::Closed { .. } => true,
+            Self::Open { .. } => false,
+        }
+    }
+
+    /// When the next probe is made, where one is to be.
+    pub fn probe_at(&self) -> Option<DateTime<Utc>> {
+        match self {
+            Self::Closed { .. } => None,
+            Self::Unasked { probe_at, .. } | Self::Open { probe_at, .. } => Some(*probe_at),
+        }
     }
 
     /// When what is held back is to be looked at again; nothing where nothing is held back.
     pub fn held_until(&self) -> Option<DateTime<Utc>> {
         match self {
-            Self::Closed { .. } => None,
+            Self::Unasked { .. } | Self::Closed { .. } => None,
             Self::Open { probe_at, .. } => Some(*probe_at),
         }
     }
@@ -99,9 +125,11 @@ impl Breaker {
         now: DateTime<Utc>,
         draw: Draw,
     ) -> Self {
-        let Self::Closed { failures, slow } = self else {
+        let (failures, slow) = match self {
+            Self::Unasked { failures, .. } => (failures, None),
+            Self::Closed { failures, slow } => (failures, slow),
             // Attempts that began before it opened say nothing new.
-            return self;
+            Self::Open { .. } => return self,
         };
         let (failures, slow) = match trouble.filter(|cause| cause.is_of_the_source()) {
             None => (0, None),
@@ -124,12 +152,14 @@ impl Breaker {
     /// Says whether a probe is to be made now, and takes it for made.
     pub fn take_probe(&mut self, now: DateTime<Utc>) -> bool {
         match self {
-            Self::Open { probe_at, probing, .. } if *probe_at <= now => {
+            Self::Unasked { probe_at, probing, .. } | Self::Open { probe_at, probing, .. }
+                if *probe_at <= now =>
+            {
                 // Whoever waits for it looks again a little later.
                 *probe_at = now + PROBED;
                 !std::mem::replace(probing, true)
             }
-            Self::Open { .. } | Self::Closed { .. } => false,
+            Self::Unasked { .. } | Self::Open { .. } | Self::Closed { .. } => false,
         }
     }
 
@@ -138,6 +168,16 @@ impl Breaker {
     pub fn probed(self, worked: bool, now: DateTime<Utc>, draw: Draw) -> Self {
         match self {
             Self::Closed { .. } => self,
+            Self::Unasked { .. } if worked => Self::default(),
+            Self::Unasked { failures, .. } => {
+                let failures = failures + 1;
+                let probe_at = now + pause(0, draw);
+                if failures < FAILURES {
+                    Self::Unasked { failures, probe_at, probing: false }
+                } else {
+                    Self::Open { since: now, probe_at, failed: 0, good: 0, probing: false }
+                }
+            }
             Self::Open { good, .. } if worked && good + 1 >= GOOD_PROBES => Self::default(),
             Self::Open { since, failed, good, .. } if worked => {
                 let probe_at = now + NEXT_PROBE;
@@ -201,6 +241,22 @@ mod tests {
         ] {
             assert_eq!(play(attempts), closed, "{attempts}");
         }
+    }
+
+    #[test]
+    fn whom_nobody_asked_is_probed_until_he_answers_or_is_left_alone() {
+        let mut breaker = Breaker::unasked(at(0));
+        assert!(breaker.take_probe(at(0)) && !breaker.take_probe(at(0)));
+        assert_eq!(breaker.clone().probed(true, at(1), Draw::new(0)), Breaker::default());
+        for failure in 1..=FAILURES {
+            assert!(breaker.is_closed());
+            breaker = breaker.probed(false, at(i64::from(failure) * 10), Draw::new(0));
+            breaker.take_probe(at(i64::from(failure) * 10 + 5));
+        }
+        assert!(!breaker.is_closed());
+        // An attempt says it too.
+        let attempted = Breaker::unasked(at(0)).after(None, &check("a"), at(0), Draw::new(0));
+        assert_eq!(attempted, Breaker::default());
     }
 
     #[test]

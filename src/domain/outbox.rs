@@ -38,6 +38,8 @@ pub struct Wanted {
     pub ended_at: Option<DateTime<Utc>>,
     /// How long it stands where nobody tells it again; as long as all others where nothing is said.
     pub lasts: Option<TimeDelta>,
+    /// Whether nobody says that it ended, because somebody else may say that it stands: it lapses.
+    pub lapses: bool,
 }
 
 /// An alert on its way.
@@ -122,6 +124,7 @@ impl Outbox {
                 }
             }
         }
+        self.slots.retain(|name, slot| !slot.wanted.lapses || mentioned.contains_key(name));
         for (name, slot) in &mut self.slots {
             if slot.wanted.ended_at.is_none() && !mentioned.contains_key(name) {
                 slot.wanted.ended_at = Some(now);
@@ -144,6 +147,11 @@ impl Outbox {
     /// When something is due next; nothing where there is nothing to tell.
     pub fn wake_at(&self, rhythm: &Rhythm, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         self.slots.values().map(|slot| slot.due_at(rhythm, now)).min()
+    }
+
+    /// Says whether there is nothing to tell.
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
     }
 
     /// Takes note that the receiver took these.
@@ -208,11 +216,14 @@ impl Slot {
         if self.wanted.ended_at.is_none() {
             return true;
         }
-        self.stood_since.is_none_or(|since| now < since + rhythm.hold)
+        // In the future lies what was noted before the clock was set back.
+        self.stood_since.is_none_or(|since| since <= now && now < since + rhythm.hold)
     }
 
     fn due_at(&self, rhythm: &Rhythm, now: DateTime<Utc>) -> DateTime<Utc> {
-        let Some(told_at) = self.told_at else { return DateTime::UNIX_EPOCH };
+        let Some(told_at) = self.told_at.filter(|at| *at <= now) else {
+            return DateTime::UNIX_EPOCH;
+        };
         let again = told_at + rhythm.resend;
         if self.refused == Some(self.version) || self.known == self.version {
             return again;
@@ -262,7 +273,22 @@ mod tests {
     fn wanted(name: u8, ended_at: Option<DateTime<Utc>>) -> Wanted {
         let labels = Labels::new([("alertname".to_owned(), format!("a{name}"))]);
         let alert = Alert { labels, annotations: BTreeMap::new(), starts_at: at(0), link: None };
-        Wanted { alert: Arc::new(alert), ended_at, lasts: None }
+        Wanted { alert: Arc::new(alert), ended_at, lasts: None, lapses: false }
+    }
+
+    #[test]
+    fn what_lapses_is_not_told_as_ended_and_what_was_told_in_the_future_is_told_again() {
+        let mut outbox = Outbox::default();
+        outbox.want(&[Wanted { lapses: true, ..wanted(1, None) }, wanted(2, None)], at(100));
+        let told = outbox.due(&RHYTHM, at(100), 9);
+        outbox.accepted(&told, at(100));
+        assert!(outbox.due(&RHYTHM, at(110), 9).is_empty());
+        // The clock was set back: by it nothing was told yet.
+        assert_eq!(outbox.due(&RHYTHM, at(0), 9).len(), 2);
+        outbox.want(&[], at(200));
+        let ended = outbox.due(&RHYTHM, at(200), 9);
+        assert_eq!(ended.len(), 1);
+        assert_eq!(ended[0].alert.labels.get("alertname"), "a2");
     }
 
     #[test]

@@ -15,6 +15,8 @@ use crate::webhook;
 
 /// How long an Alertmanager may be out of reach before that is told, where nothing proves the way.
 pub const REACHED_WITHIN: TimeDelta = TimeDelta::minutes(2);
+/// How far in the future a proof may lie: clocks are never quite the same.
+const FUTURE_MAX: TimeDelta = TimeDelta::seconds(60);
 /// How late what is due may be written down.
 const LAG_MAX: TimeDelta = TimeDelta::seconds(90);
 
@@ -68,9 +70,11 @@ impl Paths {
             health.why.clone().filter(|_| failing).unwrap_or_else(|| otherwise.to_owned())
         };
         if let Some(within) = self.proved_within.map(delta) {
+            // What lies in the future was noted before the clock was set back, and proves nothing now.
+            let is_past = |at: &DateTime<Utc>| *at <= now + FUTURE_MAX;
             // A new daemon has that long for its first proof.
-            let since = proved_at.map_or(self.since, |at| at.max(self.since));
-            let late = since + within;
+            let since = [Some(self.since), proved_at].into_iter().flatten().filter(is_past).max();
+            let late = since.map_or(now, |since| since + within);
             return (late <= now).then(|| {
                 let otherwise = "what goes out does not come back: look at its route and receiver, \
                                  and whether both have the same token \

@@ -45,6 +45,13 @@ pub struct Gate {
 }
 
 impl Gate {
+    /// Somebody is to ask it: until somebody has, probes say whether it answers.
+    pub fn is_to_be_asked(&mut self, now: DateTime<Utc>) {
+        if self.attempts == 0 && self.breaker == Breaker::default() {
+            self.breaker = Breaker::unasked(now);
+        }
+    }
+
     /// Opens a gate.
     pub fn new(places: usize, now: DateTime<Utc>) -> Self {
         Self {

@@ -256,7 +256,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         if unwritten || waiting || self.more_lapses {
             return now;
         }
-        let probes = self.gates.values().filter_map(|gate| gate.breaker.held_until());
+        let probes = self.gates.values().filter_map(|gate| gate.breaker.probe_at());
         let due = self.roster.wake_at().filter(|_| self.may_promise());
         let next = probes.chain(due).min().map(|at| (at - self.now()).to_std().unwrap_or_default());
         now + next.map_or(NAP, |pause| pause.min(NAP))

@@ -34,6 +34,11 @@ pub struct LedgerEntry {
 }
 
 impl LedgerEntry {
+    /// Says whether other replicas may keep their record there too.
+    pub fn is_shared(&self) -> bool {
+        self.dsn.engine() != Engine::Sqlite
+    }
+
     /// Reads the password.
     ///
     /// # Errors

@@ -273,6 +273,7 @@ fn load_json(load: &LastLoad) -> Value {
 
 fn source_json(source: &SourceHealth) -> Value {
     let (breaker, since) = match &source.breaker {
+        Breaker::Unasked { .. } => ("unasked", None),
         Breaker::Closed { .. } => ("closed", None),
         Breaker::Open { since, .. } => ("open", Some(instant(*since))),
     };

@@ -1,6 +1,7 @@
 //! Is it alive, is it ready, is all well?
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
@@ -14,6 +15,9 @@ use crate::web::api::{Filter, instant, named};
 use crate::web::problem::{Json, Problem};
 use crate::web::{Here, Shared};
 
+/// How long the engine may not answer before whoever runs us is told to start us anew.
+const STUCK_MAX: Duration = Duration::from_secs(300);
+
 /// What there is, for somebody who came by browser or curl.
 pub(super) async fn index() -> &'static str {
     "allswell\n\n\
@@ -26,9 +30,15 @@ pub(super) async fn index() -> &'static str {
      /-/healthy, /-/ready             for whoever runs it\n"
 }
 
-/// The process answers.
-pub(super) async fn healthy() -> &'static str {
-    "alive\n"
+/// The process answers, and has not been stuck for so long that only a new one helps.
+pub(super) async fn healthy(State(shared): Here) -> Response {
+    let stuck = shared.picture().taken.elapsed();
+    if stuck < STUCK_MAX {
+        return "alive\n".into_response();
+    }
+    let kind = [(header::CONTENT_TYPE, "text/plain; charset=utf-8")];
+    let why = format!("stuck: the engine has not answered for {} s\n", stuck.as_secs());
+    (StatusCode::SERVICE_UNAVAILABLE, kind, why).into_response()
 }
 
 /// It looks, and can write down what it sees.
@@ -74,7 +84,8 @@ pub(super) async fn allswell(
     let mut answer = verdict(&picture, &selected);
     let ways = paths(&shared, &picture);
     // Where alerts do not get through, nobody would hear that it is not well.
-    let broken = ways.iter().any(|way| !way["broken_since"].is_null());
+    let broken = ways.iter().any(|way| !way["broken_since"].is_null() || way["refused"] != 0)
+        || webhooks(&shared, &picture).iter().any(|webhook| webhook["broken"] == true);
     answer["well"] = json!(answer["well"] == Value::Bool(true) && !broken);
     answer["alert_paths"] = Value::Array(ways);
     let well = answer["well"] == Value::Bool(true);
@@ -88,6 +99,7 @@ pub(super) fn paths(shared: &Shared, picture: &Snapshot) -> Vec<Value> {
         json!({
             "alertmanager": path.health.name,
             "version": path.health.version,
+            "refused": path.health.standing.2,
             "reached_at": path.health.reached_at.map(instant),
             "proved_at": path.proof.map(|(_, received_at)| instant(received_at)),
             "roundtrip_ms": path.proof.map(|(sent, received)| (received - sent).num_milliseconds()),

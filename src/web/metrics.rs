@@ -181,8 +181,11 @@ fn sources(picture: &Snapshot, registry: &Registry) -> Result<(), prometheus::Er
     let of = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
     for (name, source) in &picture.sources {
         let name = [name.as_str()];
-        let closed = matches!(source.breaker, Breaker::Closed { .. });
-        up.with_label_values(&name).set(i64::from(closed));
+        let closed = source.breaker.is_closed();
+        // Of whom nobody asked yet nothing is known.
+        if !matches!(source.breaker, Breaker::Unasked { .. }) {
+            up.with_label_values(&name).set(i64::from(closed));
+        }
         open.with_label_values(&name).set(i64::from(!closed));
         running.with_label_values(&name).set(of(source.running));
         places.with_label_values(&name).set(of(source.places));

@@ -75,7 +75,7 @@ fn rules() -> Vec<(String, String)> {
             all.push((name.clone(), whole));
         }
     }
-    assert_eq!(all.len(), 8);
+    assert_eq!(all.len(), 9);
     all
 }
 
@@ -188,8 +188,9 @@ fn busy(sink: &Receiver, alertmanager: &Alertmanager) -> (Site, Watchman) {
         "sources:\n  db: {{url: \"sqlite:data.db\", instants: sql}}\n  gone: {{url: \"sqlite:gone.db\", instants: sql}}\n\
          web: {{listen: \"127.0.0.1:{port}\", operator_token: \"${{file:token}}\"}}\n\
          alertmanagers: [{{url: \"{}\"}}]\nnotices: {{resend: 1s}}\nwatchdog: {{token: \"${{file:watchdog}}\", every: 1s, within: 60s}}\n\
-         heartbeat: {{url: \"{}\", every: 1s}}\n",
+         heartbeat: {{url: \"{}\", every: 1s}}\nwebhooks: [{{url: \"{}\"}}]\n",
         alertmanager.url(),
+        sink.url(),
         sink.url()
     );
     let site = Site::new(&settings, &checks);

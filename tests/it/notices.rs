@@ -323,6 +323,17 @@ fn what_is_printed_for_prometheus_and_alertmanager_is_what_they_take() {
     assert_eq!(printed.matches("cluster: \"it\"").count(), rules.matches("- alert:").count());
     fs::write(site.path().join("rules.yml"), printed).unwrap();
     passes("promtool", &["check", "rules"], &site.path().join("rules.yml"));
+    // Of several that one Prometheus scrapes each has rules of its own; a label is never a template.
+    let settings = fs::read_to_string(site.path().join("allswell.yaml")).unwrap();
+    let odd = settings.replace("{cluster: it}", "{cluster: \"a{{b\"}");
+    assert_ne!(odd, settings);
+    fs::write(site.path().join("allswell.yaml"), odd).unwrap();
+    let printed = print(&["rules", "--job", "prod"]);
+    assert!(printed.contains("(allswell_check_state{job=\"prod\", state=~"), "{printed}");
+    let names = printed.matches("(allswell_").count();
+    assert_eq!(printed.matches("{job=\"prod\"").count(), names, "{printed}");
+    fs::write(site.path().join("rules.yml"), printed).unwrap();
+    passes("promtool", &["check", "rules"], &site.path().join("rules.yml"));
     fs::rename(site.path().join("allswell.yaml"), site.path().join("kept.yaml")).unwrap();
     assert_eq!(print(&["rules"]), rules);
     fs::rename(site.path().join("kept.yaml"), site.path().join("allswell.yaml")).unwrap();

@@ -787,7 +787,10 @@ async fn beside_thousands_that_are_on_their_way_a_difference_is_found_and_counte
 
 #[tokio::test]
 async fn a_float_is_none_wherever_it_stands_in_a_column_without_a_type() {
-    let (left, right) = (Database::sqlite(), Database::sqlite());
+    let (left, right) = (Database::new(Engine::Sqlite).await, Database::new(Engine::Sqlite).await);
+    for database in [&left, &right] {
+        database.prepare("create table t (k integer)").await;
+    }
     for rows in ["(1, 1), (2, 0.5)", "(1, 0.5), (2, 1)"] {
         let sql = format!("select column1 as k, column2 as v from (values {rows})");
         let exact = "key: [k]\n      compare: {v: {tolerance: 0}}\n      confirm_after: 0s";

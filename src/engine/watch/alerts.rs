@@ -27,13 +27,15 @@ pub(super) struct Alerts {
     pub(super) returned: Arc<Vec<Returned>>,
     /// Whether others may stand than those.
     pub(super) changed: bool,
+    /// Since when they cannot be written down, where that is so, and why.
+    pub(super) trouble: Option<(DateTime<Utc>, String)>,
     forget_at: Instant,
 }
 
 impl Alerts {
     pub(super) fn new(now: Instant) -> Self {
         let (rows, returned) = (Arc::default(), Arc::default());
-        Self { rows, returned, changed: false, forget_at: now }
+        Self { rows, returned, changed: false, trouble: None, forget_at: now }
     }
 }
 
@@ -58,13 +60,19 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         }
         let changes = self.alert_changes(self.now().trunc_subsecs(6), forget);
         if changes.is_empty() {
-            self.alerts.changed = false;
+            (self.alerts.changed, self.alerts.trouble) = (false, None);
         } else {
             if let Err(trouble) = self.store.change_alerts(&changes).await {
-                tracing::warn!(%trouble, "which alerts stand was not written down");
+                let why = format!("which alerts stand cannot be written down: {trouble}");
+                if self.alerts.trouble.is_none() {
+                    tracing::error!("{why}");
+                    self.shown_at = None;
+                }
+                self.alerts.trouble.get_or_insert((self.now(), why));
                 return;
             }
             self.alerts.changed = false;
+            self.alerts.trouble = None;
             let mut alerts: Vec<AlertRow> = self.alerts.rows.to_vec();
             for changed in changes.end.iter().chain(&changes.begin) {
                 let same = |row: &&mut AlertRow| {

@@ -247,6 +247,11 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             loaded_at: active.loaded_at,
             loaded_by: active.loaded_by,
         });
+        for source in catalogue.checks().iter().flat_map(|check| check.sources()) {
+            if let Some(gate) = self.gates.get_mut(source) {
+                gate.is_to_be_asked(now);
+            }
+        }
         self.recut().await
     }
 

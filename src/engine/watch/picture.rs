@@ -6,7 +6,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::engine::ports::{Notices, Queries};
-use crate::engine::snapshot::{Counts, LAG_BOUNDS_MS, SeriesHealth, Snapshot, SourceHealth};
+use crate::engine::snapshot::{
+    Counts, LAG_BOUNDS_MS, LedgerHealth, SeriesHealth, Snapshot, SourceHealth,
+};
 use crate::engine::watch::Engine;
 
 /// How often a picture is taken.
@@ -65,7 +67,11 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             as_of,
             taken: now,
             skew: self.skew,
-            ledger: self.ledger.clone(),
+            ledger: match (&self.ledger, self.alerts.trouble.clone()) {
+                // Of what cannot be written down nobody is told.
+                (LedgerHealth::Up, Some((since, why))) => LedgerHealth::Down { since, why },
+                (ledger, _) => ledger.clone(),
+            },
             generation: self.generation.clone(),
             last_load: self.last_load.clone(),
             idle: self.old_rules(),

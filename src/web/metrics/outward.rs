@@ -55,11 +55,17 @@ pub(super) fn register(
     registry.register(Box::new(sent))?;
     registry.register(Box::new(took))?;
     registry.register(Box::new(received))?;
-    webhooks(paths, registry)?;
+    webhooks(paths, now, registry)?;
     heartbeat(paths, registry)
 }
 
-fn webhooks(paths: &Paths, registry: &Registry) -> Result<(), prometheus::Error> {
+fn webhooks(
+    paths: &Paths,
+    now: DateTime<Utc>,
+    registry: &Registry,
+) -> Result<(), prometheus::Error> {
+    let help = "1 where notices do not get through to the receiver of webhooks.";
+    let broken = IntGaugeVec::new(Opts::new("webhook_broken", help), &["webhook"])?;
     let help = "Messages to the receiver of webhooks, by what became of them.";
     let sent = IntCounterVec::new(Opts::new("webhooks_sent_total", help), &["webhook", "outcome"])?;
     for health in &paths.webhooks {
@@ -72,8 +78,11 @@ fn webhooks(paths: &Paths, registry: &Registry) -> Result<(), prometheus::Error>
         for (outcome, count) in counts {
             sent.with_label_values(&[health.name.as_str(), outcome]).inc_by(count);
         }
+        let broken_now = i64::from(health.broken(now).is_some());
+        broken.with_label_values(&[health.name.as_str()]).set(broken_now);
     }
-    registry.register(Box::new(sent))
+    registry.register(Box::new(sent))?;
+    registry.register(Box::new(broken))
 }
 
 fn heartbeat(paths: &Paths, registry: &Registry) -> Result<(), prometheus::Error> {
