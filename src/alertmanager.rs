@@ -237,7 +237,7 @@ impl Alertmanager {
                     Sent::Poison(words)
                 }
                 Sent::Barred(words) => Sent::Failed(words),
-                sent => sent,
+                sent @ (Sent::Accepted | Sent::Poison(_) | Sent::Failed(_)) => sent,
             };
             match sent {
                 Sent::Accepted => {

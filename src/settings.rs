@@ -123,6 +123,22 @@ impl Settings {
     }
 }
 
+impl Settings {
+    /// Looks for every secret that is named; returns those that are not here, for whoever is about to start.
+    pub fn missing_secrets(&self) -> Vec<String> {
+        let notices = &self.notices;
+        let peers = notices.alertmanagers.iter().chain(&notices.webhooks);
+        let peers = peers.chain(notices.heartbeat.iter().map(|heartbeat| &heartbeat.peer));
+        let watchdog = notices.watchdog.as_ref().map(|watchdog| {
+            watchdog.token.read().map(drop).map_err(|e| format!("`token` of `watchdog`: {e}"))
+        });
+        let all = self.sources.iter().map(|source| source.open().map(drop));
+        let all = all.chain([self.ledger.password().map(drop), self.web.tokens().map(drop)]);
+        let all = all.chain(peers.map(|peer| peer.open().map(drop))).chain(watchdog);
+        all.filter_map(Result::err).collect()
+    }
+}
+
 impl SourceEntry {
     /// Reads the password and returns what a source is opened with.
     ///

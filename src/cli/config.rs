@@ -109,6 +109,7 @@ pub(super) fn alertmanager(args: ConfigArgs) -> Exit {
             "warning: the settings have no `watchdog`: nothing proves that alerts get through",
         );
     }
+    let nowhere = settings.web.public_url.is_none();
     let url = settings.web.public_url.clone();
     let url = url.unwrap_or_else(|| format!("http://{}", settings.web.listen));
     let labels: Vec<&str> = settings.notices.labels.keys().map(String::as_str).collect();
@@ -128,5 +129,10 @@ pub(super) fn alertmanager(args: ConfigArgs) -> Exit {
         .replace("@EVERY@", &duration::show(every))
         .replace("@REPEAT@", &repeat)
         .replace("@URL@", &url);
-    print(&text)
+    let told = if nowhere {
+        "# `web` has no `public_url`: below has to stand the address by which Alertmanager reaches allswell.\n"
+    } else {
+        ""
+    };
+    print(&format!("{told}{text}"))
 }

@@ -48,7 +48,7 @@ fn report(windows: &[Value]) -> String {
     for window in windows {
         let short = |key| {
             let at = text(window, key);
-            at.get(..19).unwrap_or(at).to_owned()
+            at.get(..19).map_or_else(|| at.to_owned(), |at| format!("{at}Z"))
         };
         let (start, end) = (short("start"), short("end"));
         let bounds = if start == end { start } else { format!("{start} – {end}") };
@@ -71,6 +71,10 @@ fn report(windows: &[Value]) -> String {
         let attempts = number(window, "attempts");
         if attempts > 1 {
             words.push(format!("{attempts} attempts"));
+        }
+        if number(window, "in_vain") > 0 && window["state"] == "recorded" && attempts > 1 {
+            let again = if window["asked"] == true { ", and is tried again" } else { "" };
+            words.push(format!("in vain at {}{again}", short("tried_at")));
         }
         if window["open"] == Value::Bool(true) {
             words.push("OPEN".into());

@@ -28,10 +28,16 @@ fn body(rows: &Rows) -> Value {
 pub(super) fn rerun(args: &RerunArgs) -> Exit {
     let mut body = body(&args.rows);
     body["by"] = json!(whoever().unwrap_or_else(|| "somebody".into()));
-    let said = |rows| match rows {
-        0 => "nothing is recorded there: nothing is tried again".to_owned(),
-        1 => "1 row is tried again as soon as there is a place for it".to_owned(),
-        rows => format!("{rows} rows are tried again as soon as there is a place for them"),
+    let said = |rows| {
+        match rows {
+        0 => "nothing is recorded there, so that nothing is tried again: `allswell run CHECK --window FROM..TO` \
+              looks at windows from before the check was there"
+            .to_owned(),
+        1 => "1 window or look is tried again as soon as there is a place for it".to_owned(),
+        rows => {
+            format!("{rows} windows or looks are tried again as soon as there is a place for them")
+        }
+    }
     };
     order(&args.remote, "/api/v1/rerun", &body, said)
 }
@@ -47,8 +53,11 @@ pub(super) fn waive(args: &WaiveArgs) -> Exit {
     body["until"] = json!(args.until.map(|until| until.to_rfc3339()));
     let said = |rows| match rows {
         0 => "nothing is open there: nothing was waived".to_owned(),
-        1 => "1 open row is waived".to_owned(),
-        rows => format!("{rows} open rows are waived"),
+        1 => "1 open window or look is waived; what opens later is not: `pause` is for that"
+            .to_owned(),
+        rows => format!(
+            "{rows} open windows or looks are waived; what opens later is not: `pause` is for that"
+        ),
     };
     order(&args.remote, "/api/v1/waive", &body, said)
 }

@@ -78,14 +78,19 @@ pub(super) fn refuse(faults: &[Fault], output: Output) -> Exit {
 pub(super) fn validate(args: &ValidateArgs) -> Exit {
     let loaded = load(&args.from);
     match (args.output, loaded) {
-        (Output::Text, Ok(Loaded { catalogue, .. })) => {
+        (Output::Text, Ok(Loaded { settings, catalogue, .. })) => {
             warn(&catalogue);
+            for missing in settings.missing_secrets() {
+                complain(&format!("warning: {missing}; where `serve` runs it has to be there\n"));
+            }
             let count = catalogue.checks().len();
             let noun = if count == 1 { "check is" } else { "checks are" };
             print(&format!("{count} {noun} valid; `allswell run` looks at the data\n"))
         }
-        (Output::Json, Ok(Loaded { catalogue, .. })) => {
-            print(&format!("{}\n", report(catalogue.checks().len(), &[], catalogue.warnings())))
+        (Output::Json, Ok(Loaded { settings, catalogue, .. })) => {
+            let mut report = report(catalogue.checks().len(), &[], catalogue.warnings());
+            report["missing_secrets"] = json!(settings.missing_secrets());
+            print(&format!("{report}\n"))
         }
         (output, Err(faults)) => refuse(&faults, output),
     }

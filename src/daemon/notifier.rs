@@ -259,9 +259,11 @@ fn over(alert: &Alert, at: DateTime<Utc>) -> Alert {
     let tz = if tz.is_empty() { String::new() } else { format!(" ({tz})") };
     let mut annotations = alert.annotations.clone();
     annotations.remove("windows_open");
-    annotations.insert("summary".to_owned(), format!("{check}{tz}: nothing is open any more"));
+    annotations
+        .insert("summary".to_owned(), format!("{check}{tz}: over, nothing is open any more"));
     let text = format!(
-        "It ended at {}: what was open was proved, waived, or removed. `allswell history {check}` says which.",
+        "It ended at {}, and this alert ends within a minute or so: what was open was proved, waived, or removed. \
+         `allswell history {check}` says which.",
         at.format("%Y-%m-%dT%H:%M:%SZ")
     );
     annotations.insert("description".to_owned(), text);

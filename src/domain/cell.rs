@@ -220,7 +220,7 @@ impl Cell {
                 // As PostgreSQL writes it, too: with hours alone after the time.
                 let exact = |at: &DateTime<Utc>| {
                     // No database has a leap second.
-                    at.nanosecond() % 1_000 == 0 && at.nanosecond() < 1_000_000_000
+                    at.nanosecond().is_multiple_of(1_000) && at.nanosecond() < 1_000_000_000
                 };
                 let whole = |text: &str| instant(text).filter(exact);
                 let at = whole(text).or_else(|| whole(&format!("{text}:00")));

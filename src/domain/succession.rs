@@ -163,8 +163,8 @@ fn list(ids: &[CheckId]) -> String {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const WORD: &str = "if that is meant, list them under `removed:` with `because`, or use \
-                            `--accept-removals`; otherwise look whether the folder is whole";
+        const WORD: &str = "if that is meant, list them in a file of checks, as in `removed: [{id: …, because: …}]`, \
+                            or start with `--accept-removals`; otherwise look whether the folder is whole";
         match self {
             Self::Everything { running } => {
                 write!(f, "none of the {running} checks that run is in it; {WORD}")

@@ -52,6 +52,10 @@ pub async fn list(
         wanted: Wanted::FirstColumn { name, rows_max: check.max_rows.get() },
     };
     let replies = asking.ask(&from.source, vec![question]).await;
+    let replies = replies.map_err(|doubt| Doubt {
+        note: format!("`zones_from` ({}): {}", from.source, doubt.note),
+        ..doubt
+    });
     let read = replies.and_then(|mut all| all.pop().map_or_else(|| Err(no_reply()), rows));
     match read {
         Ok(read) => {

@@ -316,6 +316,9 @@ impl Times {
             State::Running { .. } => None,
             // A range of slots is a hole, or a row of proofs: nobody can look there any more.
             State::Recorded(_) if row.kind == Kind::Slot && row.start != row.end => None,
+            State::Recorded(r) if entry.asked && row.vain > 0 => {
+                Some(r.tried + pause_between_proofs(row.vain))
+            }
             State::Recorded(_) if entry.asked => Some(now),
             State::Recorded(r) if entry.reproof_by.is_some() && r.said == Said::Confirmed => {
                 Some(r.tried + pause_between_proofs(row.vain))

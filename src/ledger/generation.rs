@@ -167,6 +167,10 @@ async fn activate(
     const ACTIVE: &str = "SELECT id FROM generations WHERE active = 1";
     const STAND_DOWN: &str = "UPDATE generations SET active = 0 WHERE active = 1 AND id = $1";
     conn.begin().await?;
+    if activation.expected.is_none() && conn.is_server() {
+        // Of two that find none active there is no row that one of them could lock.
+        conn.batch("LOCK TABLE generations IN SHARE ROW EXCLUSIVE MODE").await?;
+    }
     let now = conn.now(host_now).await?;
     let active = conn.first(ACTIVE, Vec::new()).await?.map(|row| row.int(0)).transpose()?;
     let free = match activation.expected {

@@ -95,7 +95,8 @@ impl Store {
                 }
                 let row = match entry.row.state {
                     State::Running { .. } => continue,
-                    State::Recorded(_) => entry.row,
+                    // However often it was in vain before.
+                    State::Recorded(_) => Row { vain: 0, ..entry.row },
                     State::Waiting { last, .. } => {
                         let state = State::Waiting { not_before: turning.now, last };
                         Row { state, ..entry.row }

@@ -22,6 +22,9 @@ const LAPSES: i64 = 200;
 /// How many times as many are looked through for rows of series that we know.
 const PAGES: i64 = 20;
 
+/// How often a row is tried in vain that somebody asked for: an hour, all in all.
+const ASKED_MAX: u32 = 12;
+
 /// A transaction that is under way.
 pub(super) struct Turning<'a> {
     pub(super) conn: &'a mut Conn,
@@ -132,7 +135,10 @@ impl<'a> Turning<'a> {
         };
         let row = row.scattered(self.now, draw(self.work.seed, place));
         let before = entry.row;
-        let mut after = Entry { row, owner: None, asked: false, ..entry };
+        // Whom somebody asked for is tried on for a while, where what went wrong may pass.
+        let asked =
+            entry.asked && row.recorded().is_some() && row.vain < ASKED_MAX && may_pass(ended.said);
+        let mut after = Entry { row, owner: None, asked, ..entry };
         after.attempts += 1;
         after.generation = ended.generation;
         let is_said = row.recorded().is_none_or(|recorded| recorded.said == ended.said);
@@ -449,4 +455,11 @@ fn forgotten(row: Row, now: DateTime<Utc>) -> Row {
 /// How long a claim holds.
 pub(super) fn lease(settings: &StoreSettings) -> chrono::TimeDelta {
     crate::domain::agenda::delta(settings.lease)
+}
+
+fn may_pass(said: Said) -> bool {
+    match said {
+        Said::Confirmed | Said::Violated => false,
+        Said::Unconfirmed(cause) => cause.may_pass(),
+    }
 }

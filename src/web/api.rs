@@ -404,6 +404,8 @@ fn window_json(history: &History) -> Value {
         "cause": cause.or(waits_for.map(crate::domain::verdict::Cause::as_str)),
         "evidence": entry.evidence,
         "attempts": entry.attempts,
+        "in_vain": entry.row.vain,
+        "asked": entry.asked,
         "recorded_at": recorded.map(|r| instant(r.at)),
         "tried_at": recorded.map(|r| instant(r.tried)),
         "open": history.open.is_some(),

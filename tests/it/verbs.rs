@@ -81,10 +81,10 @@ fn status_history_rerun_and_waive_say_what_they_did() {
     let (code, said) = run(&["history", "bda"]);
     assert!(code == 64 && said.contains("did you mean `bad`"), "{said}");
     let (code, said) = run(&["rerun", "bad", "--zone", "Asia/Tokyo"]);
-    assert!(code == 0 && said.contains("1 row is tried again"), "{said}");
+    assert!(code == 0 && said.contains("1 window or look is tried again"), "{said}");
     let (code, said) =
         run(&["waive", "bad", "--because", "known", "--by", "ana", "--zone", "Asia/Tokyo"]);
-    assert!(code == 0 && said.contains("1 open row is waived"), "{said}");
+    assert!(code == 0 && said.contains("1 open window or look is waived"), "{said}");
     daemon.until(Duration::from_secs(10), |daemon| {
         let tokyo = daemon.series("bad").into_iter().find(|s| s["tz"] == "Asia/Tokyo").unwrap();
         if tokyo["firing"]["violated"].is_null() && tokyo["waived"] == 1 {

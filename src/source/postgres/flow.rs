@@ -111,47 +111,7 @@ async fn learn(
     flow: &Flow,
     limit: Duration,
 ) -> Result<Plan, Failure> {
-    let head = "WITH q AS (\n";
-    let mut sql = format!("{head}{}\n) SELECT ", bound.text);
-    for (number, column) in flow.columns.iter().enumerate() {
-        let value = format!("(SELECT q.{} FROM q LIMIT 0)", quote(column.as_str()));
-        let kind = format!("pg_catalog.pg_typeof({value})");
-        let comma = if number > 0 { ", " } else { "" };
-        // What a domain is of, and of that what is asked.
-        let base = |what: &str| {
-            format!(
-                "(WITH RECURSIVE b AS (SELECT t.* FROM pg_catalog.pg_type t WHERE t.oid = {kind} \
-                 UNION ALL SELECT t.* FROM pg_catalog.pg_type t JOIN b ON t.oid = b.typbasetype \
-                 WHERE b.typtype = 'd') SELECT {what} FROM b WHERE b.typtype <> 'd')::text"
-            )
-        };
-        let _ = write!(
-            sql,
-            "{comma}{}, {}, {}, ",
-            base("b.typname"),
-            base("b.typtype = 'e' OR b.typcategory = 'S'"),
-            base("b.typcollation <> 0")
-        );
-        // Release 13 and later look collations up by name.
-        let _ = if number < flow.key && conn.server_version_num().unwrap_or(0) >= 130_000 {
-            write!(
-                sql,
-                "(SELECT c.collname::text FROM pg_catalog.pg_collation c WHERE NOT c.collisdeterministic \
-                 AND c.oid = pg_catalog.to_regcollation(CASE WHEN {kind}::oid IN \
-                 (SELECT t.oid FROM pg_catalog.pg_type t WHERE t.typcollation <> 0) \
-                 THEN pg_catalog.pg_collation_for({value}) END))"
-            )
-        } else {
-            write!(sql, "NULL::text")
-        };
-    }
-    let start = head.chars().count();
-    let wrapped = Wrapped {
-        sql,
-        inner: start..start + bound.text.chars().count(),
-        inner_text: bound.text.clone(),
-        columns: flow.columns.iter().map(ToString::to_string).collect(),
-    };
+    let wrapped = asking(bound, flow, conn.server_version_num().unwrap_or(0));
     let started = Instant::now();
     let query = sqlx::query(AssertSqlSafe(wrapped.sql.clone())).persistent(false);
     let row = bind_typed!(query, bound.values).fetch_one(&mut *conn).await;
@@ -184,6 +144,51 @@ async fn learn(
     }
     let (columns, key, ordered) = (flow.columns.clone(), flow.key, flow.ordered);
     Ok(Plan { kinds, columns, key, ordered })
+}
+
+/// The query that says what the columns are; four texts of each.
+fn asking(bound: &Prepared<'_>, flow: &Flow, version: u32) -> Wrapped {
+    let head = "WITH q AS (\n";
+    let mut sql = format!("{head}{}\n) SELECT ", bound.text);
+    for (number, column) in flow.columns.iter().enumerate() {
+        let value = format!("(SELECT q.{} FROM q LIMIT 0)", quote(column.as_str()));
+        let kind = format!("pg_catalog.pg_typeof({value})");
+        let comma = if number > 0 { ", " } else { "" };
+        // What a domain is of, and of that what is asked.
+        let base = |what: &str| {
+            format!(
+                "(WITH RECURSIVE b AS (SELECT t.* FROM pg_catalog.pg_type t WHERE t.oid = {kind} \
+                 UNION ALL SELECT t.* FROM pg_catalog.pg_type t JOIN b ON t.oid = b.typbasetype \
+                 WHERE b.typtype = 'd') SELECT {what} FROM b WHERE b.typtype <> 'd')::text"
+            )
+        };
+        let _ = write!(
+            sql,
+            "{comma}{}, {}, {}, ",
+            base("b.typname"),
+            base("b.typtype = 'e' OR b.typcategory = 'S'"),
+            base("b.typcollation <> 0")
+        );
+        // Release 13 and later look collations up by name.
+        let _ = if number < flow.key && version >= 130_000 {
+            write!(
+                sql,
+                "(SELECT c.collname::text FROM pg_catalog.pg_collation c WHERE NOT c.collisdeterministic \
+                 AND c.oid = pg_catalog.to_regcollation(CASE WHEN {kind}::oid IN \
+                 (SELECT t.oid FROM pg_catalog.pg_type t WHERE t.typcollation <> 0) \
+                 THEN pg_catalog.pg_collation_for({value}) END))"
+            )
+        } else {
+            write!(sql, "NULL::text")
+        };
+    }
+    let start = head.chars().count();
+    Wrapped {
+        sql,
+        inner: start..start + bound.text.chars().count(),
+        inner_text: bound.text.clone(),
+        columns: flow.columns.iter().map(ToString::to_string).collect(),
+    }
 }
 
 impl Plan {
