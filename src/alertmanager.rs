@@ -4,6 +4,7 @@
 //! What is to be told is a state, not a queue ([`crate::domain::outbox`]): here it is sent, again after
 //! failures, and all of it after the other side was started anew, because it forgets.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
+use crate::domain::alert::Fingerprint;
 use crate::domain::backoff::{Draw, doubled};
 use crate::domain::outbox::{Outbox, Parcel, Rhythm, Wanted};
 use crate::http::{NoAnswer, Peer};
@@ -55,6 +57,8 @@ pub struct Health {
     pub unsettled: Option<DateTime<Utc>>,
     /// How far its clock is ahead of ours.
     pub ahead: TimeDelta,
+    /// Which alerts of the record it knows to stand, or to have stood.
+    pub heard: Arc<BTreeSet<(Fingerprint, DateTime<Utc>)>>,
 }
 
 impl Health {
@@ -72,6 +76,7 @@ impl Health {
             standing: (0, 0, 0),
             unsettled: None,
             ahead: TimeDelta::zero(),
+            heard: Arc::default(),
         }
     }
 }
@@ -219,9 +224,14 @@ impl Alertmanager {
             }
         }
         let (standing, unsettled) = (self.outbox.counts(), self.outbox.unsettled());
+        let heard = self.outbox.heard();
         self.health.send_if_modified(|health| {
-            let same = health.standing == standing && health.unsettled == unsettled;
-            (health.standing, health.unsettled) = (standing, unsettled);
+            let heard =
+                if *health.heard == heard { Arc::clone(&health.heard) } else { Arc::new(heard) };
+            let same = health.standing == standing
+                && health.unsettled == unsettled
+                && Arc::ptr_eq(&health.heard, &heard);
+            (health.standing, health.unsettled, health.heard) = (standing, unsettled, heard);
             !same
         });
     }

@@ -51,7 +51,7 @@ pub struct Health {
     pub given_up: u64,
     /// Why it did not take the last one.
     pub why: Option<String>,
-    /// Since when it takes nothing, where that is so.
+    /// Since when it does not take something, where that is so.
     pub failing_since: Option<DateTime<Utc>>,
     /// The earliest end of an alert that it was not told.
     pub unsettled: Option<DateTime<Utc>>,
@@ -257,14 +257,19 @@ impl Webhook {
         let Err(Refusal { why, retry_after_secs, silent }) = outcome else {
             group.told.extend(told);
             (group.failures, group.failing_since, group.again_at) = (0, None, None);
+            // What it takes of one group says nothing of another that it refuses.
+            let failing = self.groups.values().filter_map(|group| group.failing_since).min();
             let failed = self.health.borrow().failing_since.is_some();
-            if failed {
+            if failed && failing.is_none() {
                 tracing::info!("webhook {} takes notices again", self.name);
             }
             self.silent_until = None;
             self.health.send_modify(|health| {
                 health.accepted += 1;
-                (health.why, health.failing_since) = (None, None);
+                health.failing_since = failing;
+                if failing.is_none() {
+                    health.why = None;
+                }
             });
             return;
         };

@@ -123,7 +123,7 @@ fn told(out: &mut String, status: &Value) {
         let (name, why) = (text(webhook, "webhook"), text(webhook, "why"));
         if !webhook["failing_since"].is_null() {
             let since = text(webhook, "failing_since");
-            let _ = writeln!(out, "WEBHOOK {name} takes nothing since {since}: {why}");
+            let _ = writeln!(out, "WEBHOOK {name} does not take everything since {since}: {why}");
         }
     }
     if !status["heartbeat"].is_null() && !status["heartbeat"]["why"].is_null() {

@@ -9,6 +9,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{fmt, registry};
 
 use crate::alertmanager::Health;
+use crate::domain::alert::Fingerprint;
 use crate::domain::check::Check;
 use crate::domain::life::Said;
 use crate::domain::standing::{Alarm, Notice};
@@ -57,6 +58,10 @@ impl Notices for Log {
             let waived = series.waived;
             tracing::info!(check = %id, tz, %owner, %severity, waived, "{what}: resolved");
         }
+    }
+
+    fn heard(&self, alert: (Fingerprint, DateTime<Utc>)) -> bool {
+        self.alertmanagers.iter().any(|health| health.borrow().heard.contains(&alert))
     }
 
     fn unsettled(&self) -> Option<DateTime<Utc>> {

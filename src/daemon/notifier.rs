@@ -162,7 +162,8 @@ impl Notifier {
                 Some(at) => Arc::new(over(&alert, at)),
                 None => alert,
             };
-            all.push(Wanted { alert, ended_at: row.ended_at, lasts: None, lapses: false });
+            let (ended_at, told_at) = (row.ended_at, row.told_at);
+            all.push(Wanted { alert, ended_at, lasts: None, told_at, lapses: false });
         }
         self.known = known;
         let wrong = wrong(&picture, &self.paths, now);
@@ -249,7 +250,8 @@ impl Notifier {
 
     /// An alert about the daemon. Of several replicas each tells its own, and none that another's is over.
     fn ours(&self, alert: Arc<Alert>) -> Wanted {
-        Wanted { alert, ended_at: None, lasts: Some(self.own_lasts), lapses: self.has_others }
+        let lasts = Some(self.own_lasts);
+        Wanted { alert, ended_at: None, lasts, told_at: None, lapses: self.has_others }
     }
 }
 

@@ -5,7 +5,7 @@
 //! until the receiver knows, and for a while after; not before it could be seen to stand, because a
 //! receiver that waits for others of a group would never tell anybody (`facts/alerting.md` 2.1, 2.3).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -38,6 +38,8 @@ pub struct Wanted {
     pub ended_at: Option<DateTime<Utc>>,
     /// How long it stands where nobody tells it again; as long as all others where nothing is said.
     pub lasts: Option<TimeDelta>,
+    /// Since when somebody outside knows that it stands, by the record.
+    pub told_at: Option<DateTime<Utc>>,
     /// Whether nobody says that it ended, because somebody else may say that it stands: it lapses.
     pub lapses: bool,
 }
@@ -101,7 +103,10 @@ impl Outbox {
         }
         for (name, wanted) in &mentioned {
             match self.slots.get_mut(name) {
-                Some(slot) if slot.wanted == **wanted => {}
+                // Who was told is no news.
+                Some(slot)
+                    if slot.wanted
+                        == Wanted { told_at: slot.wanted.told_at, ..(*wanted).clone() } => {}
                 Some(slot) => {
                     let begins_anew = slot.wanted.ended_at.is_some() && wanted.ended_at.is_none();
                     if begins_anew {
@@ -115,8 +120,8 @@ impl Outbox {
                         wanted: (*wanted).clone(),
                         version: 1,
                         known: 0,
-                        // Of what ended before we came somebody else told that it stood.
-                        stood_since: wanted.ended_at.map(|_| DateTime::UNIX_EPOCH),
+                        // Of what ended before we came somebody else told that it stood, or nobody did.
+                        stood_since: wanted.ended_at.and(wanted.told_at),
                         told_at: None,
                         refused: None,
                     };
@@ -147,6 +152,13 @@ impl Outbox {
     /// When something is due next; nothing where there is nothing to tell.
     pub fn wake_at(&self, rhythm: &Rhythm, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         self.slots.values().map(|slot| slot.due_at(rhythm, now)).min()
+    }
+
+    /// Which alerts of the record the receiver knows to stand, or to have stood.
+    pub fn heard(&self) -> BTreeSet<(Fingerprint, DateTime<Utc>)> {
+        let recorded = self.slots.iter().filter(|(_, slot)| slot.wanted.lasts.is_none());
+        let heard = recorded.filter(|(_, slot)| slot.stood_since.is_some());
+        heard.map(|(name, slot)| (*name, slot.wanted.alert.starts_at)).collect()
     }
 
     /// Says whether there is nothing to tell.
@@ -273,7 +285,21 @@ mod tests {
     fn wanted(name: u8, ended_at: Option<DateTime<Utc>>) -> Wanted {
         let labels = Labels::new([("alertname".to_owned(), format!("a{name}"))]);
         let alert = Alert { labels, annotations: BTreeMap::new(), starts_at: at(0), link: None };
-        Wanted { alert: Arc::new(alert), ended_at, lasts: None, lapses: false }
+        Wanted { alert: Arc::new(alert), ended_at, lasts: None, told_at: None, lapses: false }
+    }
+
+    #[test]
+    fn of_what_ended_before_we_came_and_nobody_was_told_of_the_standing_is_told_first() {
+        for told_at in [None, Some(at(50)), Some(at(90))] {
+            let mut outbox = Outbox::default();
+            outbox.want(&[Wanted { told_at, ..wanted(1, Some(at(95))) }], at(100));
+            let told = outbox.due(&RHYTHM, at(100), 9);
+            // Whoever was told a moment ago has to have time to hear of it.
+            assert_eq!(told[0].stands, told_at != Some(at(50)), "{told_at:?}");
+            outbox.accepted(&told, at(100));
+            assert_eq!(outbox.heard().len(), 1);
+            assert!(outbox.due(&RHYTHM, at(160), 9).iter().all(|parcel| !parcel.stands));
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 
+use crate::domain::alert::Fingerprint;
 use crate::domain::check::Check;
 use crate::domain::name::SourceName;
 use crate::domain::standing::Notice;
@@ -51,6 +52,9 @@ pub trait Queries: Send + Sync + 'static {
 pub trait Notices: Send + 'static {
     /// Takes note of a standing that changed, with what the ledger says of the series.
     fn tell(&mut self, check: &Check, series: &SeriesRecord, notice: Notice);
+
+    /// Says whether somebody outside knows of an alert that it stands, or stood.
+    fn heard(&self, alert: (Fingerprint, DateTime<Utc>)) -> bool;
 
     /// The earliest end of an alert of which not everybody outside knows.
     fn unsettled(&self) -> Option<DateTime<Utc>>;

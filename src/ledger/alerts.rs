@@ -23,6 +23,8 @@ pub struct AlertRow {
     pub starts_at: DateTime<Utc>,
     /// When it ended, where it did.
     pub ended_at: Option<DateTime<Utc>>,
+    /// Since when somebody outside knows that it stands.
+    pub told_at: Option<DateTime<Utc>>,
 }
 
 /// What changes about the alerts that are written down.
@@ -32,6 +34,8 @@ pub struct AlertChanges {
     pub begin: Vec<AlertRow>,
     /// Those that end.
     pub end: Vec<AlertRow>,
+    /// Those of which somebody outside knows by now that they stand.
+    pub told: Vec<AlertRow>,
     /// Those that ended before this instant are forgotten, once everybody knows.
     pub forget_before: Option<DateTime<Utc>>,
 }
@@ -39,7 +43,8 @@ pub struct AlertChanges {
 impl AlertChanges {
     /// Says whether there is nothing to write.
     pub fn is_empty(&self) -> bool {
-        self.begin.is_empty() && self.end.is_empty() && self.forget_before.is_none()
+        let none = self.begin.is_empty() && self.end.is_empty() && self.told.is_empty();
+        none && self.forget_before.is_none()
     }
 }
 
@@ -60,7 +65,7 @@ impl Store {
     /// # Errors
     /// Where the store failed.
     pub async fn alerts(&mut self) -> Result<Vec<AlertRow>, Trouble> {
-        const ALL: &str = "SELECT labels, series, alarm, starts_at, ended_at FROM alerts \
+        const ALL: &str = "SELECT labels, series, alarm, starts_at, ended_at, told_at FROM alerts \
             ORDER BY starts_at, fingerprint";
         self.on(super::PATIENCE, async |conn, _| {
             let rows = conn.all(ALL, Vec::new()).await?;
@@ -79,6 +84,8 @@ impl Store {
             DO UPDATE SET ended_at = NULL";
         const END: &str = "UPDATE alerts SET ended_at = $1 WHERE fingerprint = $2 \
             AND starts_at = $3 AND ended_at IS NULL";
+        const TOLD: &str = "UPDATE alerts SET told_at = $1 WHERE fingerprint = $2 \
+            AND starts_at = $3 AND told_at IS NULL";
         const FORGET: &str = "DELETE FROM alerts WHERE ended_at < $1";
         self.on(super::LONG, async |conn, _| {
             conn.begin().await?;
@@ -93,6 +100,10 @@ impl Store {
             for row in &changes.end {
                 let fingerprint = row.labels.fingerprint().to_string();
                 conn.run(END, args![row.ended_at, fingerprint, row.starts_at]).await?;
+            }
+            for row in &changes.told {
+                let fingerprint = row.labels.fingerprint().to_string();
+                conn.run(TOLD, args![row.told_at, fingerprint, row.starts_at]).await?;
             }
             if let Some(before) = changes.forget_before {
                 conn.run(FORGET, args![before]).await?;
@@ -153,6 +164,7 @@ impl AlertRow {
             },
             starts_at: record.at(3)?,
             ended_at: record.maybe_at(4)?,
+            told_at: record.maybe_at(5)?,
         })
     }
 }

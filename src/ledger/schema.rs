@@ -8,7 +8,7 @@ use crate::ledger::Trouble;
 use crate::ledger::conn::{Conn, args};
 
 /// The version that this program writes.
-pub const VERSION: i64 = 2;
+pub const VERSION: i64 = 3;
 /// The oldest version that may go on beside it.
 const OLDEST: i64 = 1;
 
@@ -89,6 +89,10 @@ const SECOND: &str = "CREATE TABLE IF NOT EXISTS alerts (fingerprint TEXT NOT NU
     ALTER TABLE series ADD COLUMN newest_unconfirmed TEXT NOT NULL DEFAULT '';\n\
     ALTER TABLE series ADD COLUMN by_offset TEXT NOT NULL DEFAULT '';\n";
 
+/// Whether anybody outside was told that an alert stands.
+const THIRD: &str = "ALTER TABLE alerts ADD COLUMN told_at BIGINT;\n\
+    UPDATE alerts SET told_at = starts_at;\n";
+
 /// Brings the store to this version; one migration at a time, each whole or not at all.
 pub(super) async fn migrate(conn: &mut Conn) -> Result<(), Trouble> {
     const META: &str =
@@ -123,6 +127,9 @@ pub(super) async fn migrate(conn: &mut Conn) -> Result<(), Trouble> {
     }
     if found.is_none_or(|(version, _)| version < 2) {
         conn.batch(SECOND).await?;
+    }
+    if found.is_none_or(|(version, _)| version < 3) {
+        conn.batch(THIRD).await?;
     }
     if found.is_none_or(|(version, _)| version < VERSION) {
         put(conn, "version", &VERSION.to_string()).await?;

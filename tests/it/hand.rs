@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use allswell::clock::Clock;
+use allswell::domain::alert::Fingerprint;
 use allswell::domain::check::Check;
 use allswell::domain::judge::Judgement;
 use allswell::domain::name::SourceName;
@@ -155,6 +156,10 @@ impl Notices for Told {
     fn tell(&mut self, check: &Check, series: &SeriesRecord, notice: Notice) {
         let tz = series.tz.as_deref().unwrap_or("");
         self.0.lock().unwrap().push(format!("{} {tz} {notice:?}", check.id));
+    }
+
+    fn heard(&self, _: (Fingerprint, DateTime<Utc>)) -> bool {
+        false
     }
 
     fn unsettled(&self) -> Option<DateTime<Utc>> {

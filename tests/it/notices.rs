@@ -96,7 +96,7 @@ fn an_alert_that_is_refused_keeps_no_other_from_arriving_and_is_named() {
         let severity = if bad { "critical" } else { "warning" };
         checks.push_str(&format!(
             "  - id: more-{number}\n    why: because\n    severity: {severity}\n    sql: select ok as n from state\n    \
-             expect: {{values: {{n: {{min: 1}}}}}}\n    schedule: {{every: 1h}}\n"
+             expect: {{values: {{n: {{min: 1}}}}}}\n    schedule: {{every: 1h}}\n    result_by: 30m\n"
         ));
     }
     let between =
@@ -423,6 +423,37 @@ fn what_is_wrong_arrives_and_only_a_fresh_proof_ends_it() {
     sink.until("resolved", "AllswellViolated", 0, SOON * 2);
     sink.until("resolved", "AllswellUnconfirmed", 0, SOON);
     assert!(daemon.stop().success());
+}
+
+#[test]
+fn what_was_over_before_anybody_was_told_is_told_by_whoever_comes_after() {
+    let sink = Receiver::start();
+    let mut alertmanager = Alertmanager::start(&sink.url(), "", "");
+    let site = site(&settings(&[&alertmanager], ""));
+    let daemon = site.start();
+    confirmed(&daemon);
+    alertmanager.kill();
+    let fires = |daemon: &Watchman, fires: bool| {
+        daemon.until(SOON, |daemon| {
+            let series = daemon.series("it");
+            if series[0]["firing"]["violated"].is_null() != fires { Ok(()) } else { Err(series) }
+        });
+    };
+    state(&site, 0);
+    fires(&daemon, true);
+    state(&site, 1);
+    fires(&daemon, false);
+    assert!(daemon.stop().success());
+    alertmanager.restart();
+    let daemon = site.start();
+    sink.until("firing", "AllswellViolated", 0, SOON);
+    sink.until("resolved", "AllswellViolated", 0, SOON);
+    assert!(daemon.stop().success());
+    // Once is enough: whoever comes next knows that somebody was told.
+    let daemon = site.start();
+    confirmed(&daemon);
+    assert!(daemon.stop().success());
+    assert_eq!(sink.count("firing", "AllswellViolated"), 1);
 }
 
 /// Holds a page of metrics against `promtool check metrics`.

@@ -54,8 +54,9 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
     /// Writes down which alerts begin and end.
     pub(super) async fn settle_alerts(&mut self) {
         let forget = Instant::now() >= self.alerts.forget_at;
+        let untold = self.alerts.rows.iter().any(|row| row.told_at.is_none() && self.is_heard(row));
         // Whoever watches nothing knows of nobody that he is well again.
-        if self.generation.is_none() || !(self.alerts.changed || forget) {
+        if self.generation.is_none() || !(self.alerts.changed || forget || untold) {
             return;
         }
         let changes = self.alert_changes(self.now().trunc_subsecs(6), forget);
@@ -74,6 +75,14 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             self.alerts.changed = false;
             self.alerts.trouble = None;
             let mut alerts: Vec<AlertRow> = self.alerts.rows.to_vec();
+            for told in &changes.told {
+                let same = |row: &&mut AlertRow| {
+                    row.labels == told.labels && row.starts_at == told.starts_at
+                };
+                if let Some(row) = alerts.iter_mut().find(same) {
+                    row.told_at = told.told_at;
+                }
+            }
             for changed in changes.end.iter().chain(&changes.begin) {
                 let same = |row: &&mut AlertRow| {
                     row.labels == changed.labels && row.starts_at == changed.starts_at
@@ -105,8 +114,9 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             ] {
                 let Standing::Firing { since } = standing else { continue };
                 let labels = labels(check, record.tz.as_deref(), alarm, &self.reading.labels);
-                let (series, ended_at) = (record.id, None);
-                let row = AlertRow { labels, series, alarm, starts_at: since, ended_at };
+                let series = record.id;
+                let (starts_at, ended_at, told_at) = (since, None, None);
+                let row = AlertRow { labels, series, alarm, starts_at, ended_at, told_at };
                 wanted.insert((row.labels.fingerprint(), since), row);
             }
         }
@@ -117,6 +127,9 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             }
         }
         changes.begin = wanted.into_values().collect();
+        let told =
+            self.alerts.rows.iter().filter(|row| row.told_at.is_none() && self.is_heard(row));
+        changes.told = told.map(|row| AlertRow { told_at: Some(now), ..row.clone() }).collect();
         if forget {
             let unsettled = self.notices.unsettled().unwrap_or(now);
             let before = (now - ENDS_REPEATED - TimeDelta::minutes(1)).min(unsettled);
@@ -126,6 +139,10 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             changes.forget_before = self.alerts.rows.iter().any(old).then_some(before);
         }
         changes
+    }
+
+    fn is_heard(&self, row: &AlertRow) -> bool {
+        self.notices.heard((row.labels.fingerprint(), row.starts_at))
     }
 
     /// Writes down that what went out to an Alertmanager came back.
