@@ -290,9 +290,11 @@ async fn signals(
 
 /// A name that no other start has.
 fn replica() -> String {
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let host = host.trim();
-    let host = if host.is_empty() { "replica" } else { host };
+    // The kernel's word is hidden from a unit that sees only its own processes.
+    let files = ["/proc/sys/kernel/hostname", "/etc/hostname"];
+    let read = |file: &&str| std::fs::read_to_string(file).ok().map(|name| name.trim().to_owned());
+    let host = files.iter().filter_map(read).find(|name| !name.is_empty());
+    let host = host.as_deref().unwrap_or("replica");
     let nonce = RandomState::new().hash_one(std::process::id()) & 0xffff_ffff;
     format!("{host}-{}-{nonce:08x}", std::process::id())
 }

@@ -43,6 +43,7 @@ fn exit(status: &Value, checks: &[Value]) -> Exit {
         || any(&["unconfirmed", "new", "paused"])
         || checks.iter().any(|check| waived(check) > 0)
         || status["ledger"]["up"] != Value::Bool(true)
+        || !status["clock"].is_null()
         || status["last_load"]["good"] == Value::Bool(false)
         || ways(status).any(|way| !way["broken_since"].is_null())
         || status["webhooks"]
@@ -125,6 +126,9 @@ fn told(out: &mut String, status: &Value) {
             let since = text(webhook, "failing_since");
             let _ = writeln!(out, "WEBHOOK {name} does not take everything since {since}: {why}");
         }
+    }
+    if !status["clock"].is_null() {
+        let _ = writeln!(out, "WRONG CLOCK: {}", text(status, "clock"));
     }
     if !status["heartbeat"].is_null() && !status["heartbeat"]["why"].is_null() {
         let _ = writeln!(out, "NO HEARTBEAT: {}", text(&status["heartbeat"], "why"));

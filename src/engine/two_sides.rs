@@ -22,7 +22,7 @@ use crate::domain::reconcile::Reconcile;
 use crate::domain::reconcile::claims::Claims;
 use crate::domain::reconcile::differences::{Difference, Tally, Told};
 use crate::domain::reconcile::merge::Which;
-use crate::domain::sql::Query;
+use crate::domain::sql::{Engine, Query};
 use crate::domain::verdict::{Cause, Contradiction, Doubt, Finding, Verdict};
 use crate::engine::attempt::{Asking, Look};
 use crate::engine::progress::Watching;
@@ -302,6 +302,7 @@ async fn look_once(
         reconcile,
         with_evidence: evidence_column(asking).is_some(),
         epochs: [left.epoch(), right.epoch()],
+        untyped: [&left, &right].map(|source| source.engine() == Engine::Sqlite),
         watching,
         earlier: earlier.map(|earlier| [&earlier.results, &earlier.rows].map(Arc::clone)),
     };

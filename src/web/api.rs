@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, SecondsFormat, SubsecRound as _, Utc};
 use serde_json::{Value, json};
 
 use crate::domain::breaker::Breaker;
@@ -220,6 +220,7 @@ pub(super) async fn status(State(shared): Here) -> Json {
             "ready": picture.unready().is_none(),
             "not_ready": picture.unready(),
             "ledger": ledger_json(&picture),
+            "clock": picture.clock_is_wrong(),
             "generation": picture.generation.as_ref().map(|generation| json!({
                 "id": generation.id,
                 "digest": generation.digest,
@@ -250,7 +251,7 @@ fn comparing(picture: &Snapshot, comparing: &Comparing) -> Value {
         "rows_right": comparing.rows[1],
         "rows_expected": comparing.expected,
         "rows_per_second": comparing.rows_per_second(picture.as_of),
-        "ends_at": comparing.ends_at(picture.as_of).map(instant),
+        "ends_at": comparing.ends_at(picture.as_of).map(|at| instant(at.trunc_subsecs(0))),
     })
 }
 

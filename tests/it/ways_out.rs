@@ -5,8 +5,9 @@ use std::fs;
 use serde_json::Value;
 
 use crate::alerting::{Alertmanager, Receiver};
+use crate::clocks;
 use crate::lab::Other;
-use crate::notices::{SOON, confirmed, site, state, text};
+use crate::notices::{SOON, confirmed, settings, site, state, text};
 use crate::servers::{Folder, authority, signed};
 use crate::watchman::Site;
 
@@ -131,4 +132,27 @@ fn a_check_of_two_sources_is_quiet_while_either_is_down_and_told_as_such() {
         other => Err(format!("{other:?}")),
     });
     assert!(daemon.stop().success());
+}
+
+#[test]
+fn alerts_begin_and_end_whatever_the_daemons_clock_says() {
+    for offset in ["-10m", "+10m"] {
+        let sink = Receiver::start();
+        let alertmanager = Alertmanager::start(&sink.url(), "", "");
+        let site = site(&settings(&[&alertmanager], ""));
+        let daemon = clocks::start(&site, offset);
+        confirmed(&daemon);
+        sink.until("firing", "AllswellClockWrong", 0, SOON);
+        state(&site, 0);
+        sink.until("firing", "AllswellViolated", 0, SOON);
+        // What is told for five minutes would be over before it came.
+        fs::rename(site.path().join("data.db"), site.path().join("away.db")).unwrap();
+        sink.until("firing", "AllswellSourceDown", 0, SOON);
+        fs::rename(site.path().join("away.db"), site.path().join("data.db")).unwrap();
+        state(&site, 1);
+        sink.until("resolved", "AllswellViolated", 0, SOON);
+        sink.until("resolved", "AllswellSourceDown", 0, SOON);
+        assert_eq!(sink.count("firing", "AllswellViolated"), 1, "{offset}");
+        assert!(daemon.stop().success());
+    }
 }

@@ -74,6 +74,8 @@ pub struct Merge<'t> {
     /// How many cells a row has: key, compared columns, and evidence where it is counted.
     width: usize,
     epochs: [Option<Epoch>; 2],
+    /// Of which sides columns have no type: each row may have another.
+    untyped: [bool; 2],
     /// What each column is compared as, once that is known.
     kinds: Vec<Option<Kind>>,
     /// What each column is on each side.
@@ -100,6 +102,7 @@ impl<'t> Merge<'t> {
             terms,
             width: columns + usize::from(with_evidence),
             epochs,
+            untyped: [false; 2],
             kinds: vec![None; columns],
             seen: [vec![None; columns], vec![None; columns]],
             halves: <[Half; 2]>::default(),
@@ -107,6 +110,13 @@ impl<'t> Merge<'t> {
             sums: true,
             tally: Tally::new(terms.compare.len(), kept_max),
         }
+    }
+
+    /// Looks at each row of these sides for what its column is: it has no type.
+    #[must_use]
+    pub fn untyped(mut self, untyped: [bool; 2]) -> Self {
+        self.untyped = untyped;
+        self
     }
 
     /// Says of what differs whether it did so in an earlier look.
@@ -136,7 +146,9 @@ impl<'t> Merge<'t> {
             half.carried = Some(half.cells[last..last + key].to_vec());
         }
         (half.cells, half.at, half.taken) = (cells, 0, false);
-        stray_float(self.terms, half.cells.chunks(self.width))?;
+        if self.untyped[side.place()] {
+            stray_float(self.terms, half.cells.chunks(self.width))?;
+        }
         self.learn(side)?;
         self.read_as(side, 0)
     }

@@ -49,6 +49,8 @@ pub(super) struct Comparing<'c> {
     pub(super) reconcile: &'c Reconcile,
     pub(super) with_evidence: bool,
     pub(super) epochs: [Option<Epoch>; 2],
+    /// Of which sides columns have no type.
+    pub(super) untyped: [bool; 2],
     pub(super) watching: &'c Watching,
     /// What differed before: of the results, and of the rows behind.
     pub(super) earlier: Option<[Arc<Claims>; 2]>,
@@ -82,14 +84,14 @@ impl Comparing<'_> {
         if !wanted {
             return Ok(Compared { results, rows: None });
         }
-        let (terms, epochs) = (detail.terms.clone(), self.epochs);
+        let (terms, epochs, untyped) = (detail.terms.clone(), self.epochs, self.untyped);
         let kept_max = self.watching.kept_max();
         let earlier = self.earlier.as_ref().map(|[_, rows]| Arc::clone(rows));
         // On a thread of its own: others are looked at meanwhile.
         let mut merging = JoinSet::new();
         merging.spawn_blocking(move || {
             let merge = Merge::new(&terms, false, epochs, kept_max).after(earlier);
-            all(merge.without_sums(), [left.parcels, right.parcels])
+            all(merge.untyped(untyped).without_sums(), [left.parcels, right.parcels])
         });
         let rows = match tokio::time::timeout(ROWS_TAKE_MAX, merging.join_next()).await {
             Ok(Some(Ok(rows))) => rows,
@@ -111,7 +113,7 @@ impl Comparing<'_> {
         let (terms, kept_max) = (&self.reconcile.terms, self.watching.kept_max());
         let earlier = self.earlier.as_ref().map(|[results, _]| Arc::clone(results));
         let merge = Merge::new(terms, self.with_evidence, self.epochs, kept_max);
-        let mut merge = merge.after(earlier);
+        let mut merge = merge.untyped(self.untyped).after(earlier);
         merge.tally.cut = [left.cut.is_some(), right.cut.is_some()];
         merge.feed(Which::Left, left.cells)?;
         merge.feed(Which::Right, right.cells)?;

@@ -247,8 +247,9 @@ impl Plan {
                 write!(list, "{comma}{column}{cast}")
             };
         }
-        let fits = if sizes.is_empty() { "true".to_owned() } else { sizes.join(" AND ") };
-        let head = format!("SELECT {list}, {fits} FROM (\n");
+        let fits =
+            if sizes.is_empty() { String::new() } else { format!(", {}", sizes.join(" AND ")) };
+        let head = format!("SELECT {list}{fits} FROM (\n");
         let start = head.chars().count();
         let mut sql = format!("{head}{inner}\n) AS q");
         if self.ordered {
