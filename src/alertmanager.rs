@@ -296,11 +296,13 @@ impl Alertmanager {
 
     /// Alerts stand and end by its clock, and its answers say what that is.
     fn note_clock(&mut self) {
-        let Some(date) = self.peer.date() else { return };
+        // Where nobody answered, nobody said what time it is.
+        let Some(date) = self.peer.take_date() else { return };
         let ahead = date - self.clock.now();
         let before = self.health.borrow().ahead;
-        let ahead = if ahead.abs() > CLOCKS_APART { ahead } else { TimeDelta::zero() };
+        // It says whole seconds: what is a little more or less is the same.
         if (ahead - before).abs() > CLOCKS_APART {
+            let ahead = if ahead.abs() > CLOCKS_APART { ahead } else { TimeDelta::zero() };
             let secs = ahead.num_seconds();
             tracing::warn!("the clock of Alertmanager {} is {secs} s ahead of ours", self.name);
             self.health.send_modify(|health| health.ahead = ahead);

@@ -25,7 +25,7 @@ pub struct Peer {
     client: reqwest::Client,
     base: Url,
     auth: Auth,
-    /// What time it was there when it answered last.
+    /// What time it was there when it answered last, until somebody asks.
     date: Mutex<Option<DateTime<Utc>>>,
 }
 
@@ -171,9 +171,9 @@ impl Peer {
         Ok(Receipt { status, words, retry_after_secs: retry_after })
     }
 
-    /// What time it was there, to the second, when it answered last (RFC 9110, 6.6.1); nothing where it never said.
-    pub fn date(&self) -> Option<DateTime<Utc>> {
-        self.date.lock().ok().and_then(|date| *date)
+    /// What time it was there, to the second, as the answer says that came since the last call (RFC 9110, 6.6.1).
+    pub fn take_date(&self) -> Option<DateTime<Utc>> {
+        self.date.lock().ok().and_then(|mut date| date.take())
     }
 
     fn note_date(&self, response: &reqwest::Response) {

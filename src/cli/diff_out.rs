@@ -74,7 +74,8 @@ fn whole(path: &Path, outcomes: &[Outcome]) {
 /// Says whether we know how to write a file of that name.
 pub(super) fn is_known(path: &Path) -> bool {
     let suffix = path.extension().map(|suffix| suffix.to_ascii_lowercase());
-    suffix.is_some_and(|suffix| suffix == "csv" || suffix == "json")
+    let is_no_file = || fs::metadata(path).is_ok_and(|metadata| !metadata.is_file());
+    suffix.is_some_and(|suffix| suffix == "csv" || suffix == "json") || is_no_file()
 }
 
 /// Makes the file, for its owner alone: it holds values of rows.

@@ -61,7 +61,8 @@ pub(super) fn wrong(picture: &Snapshot, paths: &Paths, now: DateTime<Utc>) -> Ve
         let Some((since, why)) = path.broken else { continue };
         let summary = format!("alerts do not get through {name}, or nothing proves that they do");
         wrong.push(Wrong {
-            since: Some(since),
+            // Where that is now, it is since it was seen first.
+            since: Some(since).filter(|since| *since < now),
             about,
             ..Wrong::critical("AllswellAlertPathBroken", summary, why)
         });

@@ -6,9 +6,10 @@
     reason = "the tokenizer's tokens are a foreign, growing list"
 )]
 
+use std::collections::BTreeSet;
+
 use sqlparser::tokenizer::{Token, Tokenizer};
 
-use crate::domain::name::ColumnName;
 use crate::domain::sql::Engine;
 
 /// The words of a query, without strings and comments: whether each is quoted, and how it is written.
@@ -34,32 +35,119 @@ impl Words {
         self.0.iter().any(|(quoted, word)| !quoted && words.contains(&word.as_str()))
     }
 
-    /// Which of these names are said.
-    pub fn names<'n>(&'n self, names: &'n [String]) -> impl Iterator<Item = &'n String> {
-        let said = |name: &&String| self.0.iter().any(|(_, word)| word.eq_ignore_ascii_case(name));
-        names.iter().filter(said)
+    /// Which of these names stand where tables do, with the names of their schemas, where those are written.
+    pub fn tables<'n>(&self, names: &'n [String]) -> Vec<(&'n String, Option<&str>)> {
+        let (mut all, mut in_from) = (Vec::new(), false);
+        for (place, (quoted, word)) in self.0.iter().enumerate() {
+            match word.as_str() {
+                "from" | "join" if !quoted => in_from = true,
+                "where" | "group" | "order" | "having" | "limit" | "select" | "on" | "using"
+                    if !quoted =>
+                {
+                    in_from = false;
+                }
+                _ => {}
+            }
+            let before = |back: usize| place.checked_sub(back).map(|at| self.0[at].1.as_str());
+            let schema = if before(1) == Some(".") { before(2) } else { None };
+            let stands = before(if schema.is_some() { 3 } else { 1 });
+            if in_from && stands.is_some_and(|word| ["from", "join", ",", "("].contains(&word)) {
+                let named = names.iter().filter(|name| name.eq_ignore_ascii_case(word));
+                all.extend(named.map(|name| (name, schema)));
+            }
+        }
+        all
     }
 
-    /// Says whether a column gets a collation in the select list, and rows are put together by its bare name:
-    /// that is the column of the table, with its own collation.
-    pub fn group_by_bare_name(&self, column: &ColumnName) -> bool {
-        let is =
-            |place: usize, wanted: &str| self.0.get(place).is_some_and(|(_, word)| word == wanted);
-        let name = column.as_str().to_ascii_lowercase();
-        let named = |place: usize| self.0.get(place).is_some_and(|(_, word)| *word == name);
-        let all = 0..self.0.len();
-        // `collate c as k`, or `collate c k`; the collation may have a schema.
-        let cast = all.clone().filter(|at| is(*at, "collate")).any(|at| {
-            (at + 2..=at + 5).any(|place| named(place) && (is(place - 1, "as") || place == at + 2))
-        });
-        let grouped = all.filter(|at| is(*at, "group") && is(at + 1, "by")).any(|at| {
-            (at + 2..self.0.len())
-                .take_while(|place| {
-                    !["having", "order", "limit", ")"].iter().any(|w| is(*place, w))
-                })
-                .any(|place| named(place) && !is(place - 1, ".") && !is(place + 1, "collate"))
-        });
-        cast && grouped
+    /// Says whether some select puts rows together by what gets its collation elsewhere: its `group by` has none,
+    /// or it is inside another one that has the cast. A `group by` of places is that of its own select list.
+    pub fn casts_elsewhere(&self) -> bool {
+        let is = |place: usize, wanted: &str| {
+            self.0.get(place).is_some_and(|(quoted, word)| !quoted && word == wanted)
+        };
+        if !(0..self.0.len()).any(|place| is(place, "collate")) {
+            return false;
+        }
+        let mut open = vec![Scope::default()];
+        let mut ended = Vec::new();
+        for place in 0..self.0.len() {
+            if is(place, "(") {
+                let selects = is(place + 1, "select") || is(place + 1, "with");
+                open.push(Scope(selects.then_some(Sign::Select).into_iter().collect()));
+            } else if is(place, ")") && open.len() > 1 {
+                let inner = open.pop().unwrap_or_default();
+                match open.last_mut() {
+                    Some(outer) if !inner.has(Sign::Select) => outer.take(&inner),
+                    Some(_) | None => ended.push(inner),
+                }
+            } else if let Some(scope) = open.last_mut() {
+                scope.see(&self.0[place].1, self.0[place].0, is(place + 1, "by"));
+            }
+        }
+        ended.extend(open);
+        ended.iter().any(|scope| !scope.casts_itself())
+    }
+}
+
+/// What is seen in one select, or between parentheses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Sign {
+    /// It is a select.
+    Select,
+    /// A collation is written in it; and in its `group by`.
+    Collates,
+    GroupCollates,
+    /// Rows are put together: by a `group by`, or whole.
+    Groups,
+    Whole,
+    /// Its `group by` has names, and not places alone.
+    GroupNames,
+    /// What comes next is of its `group by`.
+    InGroup,
+}
+
+#[derive(Debug, Default)]
+struct Scope(BTreeSet<Sign>);
+
+impl Scope {
+    fn has(&self, sign: Sign) -> bool {
+        self.0.contains(&sign)
+    }
+
+    fn see(&mut self, word: &str, quoted: bool, by_follows: bool) {
+        let is = |wanted: &[&str]| !quoted && wanted.contains(&word);
+        if is(&["group"]) && by_follows {
+            self.0.extend([Sign::Groups, Sign::InGroup]);
+        } else if is(&["union", "intersect", "except"]) {
+            self.0.remove(&Sign::InGroup);
+            self.0.insert(Sign::Whole);
+        } else if is(&["having", "order", "limit"]) {
+            self.0.remove(&Sign::InGroup);
+        } else if is(&["distinct"]) {
+            self.0.insert(Sign::Whole);
+        } else if is(&["collate"]) {
+            self.0.insert(Sign::Collates);
+            self.0.extend(self.has(Sign::InGroup).then_some(Sign::GroupCollates));
+        } else if self.has(Sign::InGroup) && !is(&["by", ","]) && word.parse::<u32>().is_err() {
+            self.0.insert(Sign::GroupNames);
+        }
+    }
+
+    /// What stands in parentheses that are no select.
+    fn take(&mut self, inner: &Self) {
+        for sign in [Sign::Collates, Sign::Whole] {
+            self.0.extend(inner.has(sign).then_some(sign));
+        }
+        if self.has(Sign::InGroup) {
+            self.0.insert(Sign::GroupNames);
+            self.0.extend(inner.has(Sign::Collates).then_some(Sign::GroupCollates));
+        }
+    }
+
+    fn casts_itself(&self) -> bool {
+        let places = !self.has(Sign::GroupNames) && self.has(Sign::Collates);
+        let by = self.has(Sign::GroupCollates) || places;
+        (!self.has(Sign::Groups) || by) && (!self.has(Sign::Whole) || self.has(Sign::Collates))
     }
 }
 
@@ -82,17 +170,47 @@ mod tests {
     }
 
     #[test]
-    fn a_group_by_the_name_that_the_cast_has_too_is_seen() {
-        for (sql, wrong) in [
+    fn a_cast_that_is_not_where_rows_are_put_together_is_seen() {
+        for (sql, elsewhere) in [
             ("select k collate utf8mb4_bin as k, sum(v) as v from t group by k", true),
-            ("select k collate utf8mb4_bin k from t group by k, v having v > 1", true),
-            ("select k collate utf8mb4_bin as k from t group by k collate utf8mb4_bin", false),
-            ("select k collate utf8mb4_bin as k from t group by 1", false),
+            ("select t.k collate utf8mb4_bin as k, sum(v) as v from t group by t.k", true),
+            ("select k collate utf8mb4_bin as id from t group by k, v having v > 1", true),
+            (
+                "select q.k collate b as id from (select k, sum(v) as v from t group by k) as q",
+                true,
+            ),
+            (
+                "select q.k collate b as id from (select k, sum(v) as v from t group by 1) as q",
+                true,
+            ),
+            ("select q.k collate b as id from (select distinct k from t) as q", true),
+            ("select (`t`.`k` collate b) AS `k`, sum(`t`.`v`) from `t` group by `t`.`k`", true),
+            (
+                "select (`t`.`k` collate b) AS `k`, sum(`t`.`v`) from `t` group by (`t`.`k` collate b)",
+                false,
+            ),
+            ("select k collate b as k from t group by k collate b", false),
+            (
+                "select k collate b as k, count(distinct v) as n from t group by k collate b, v",
+                false,
+            ),
+            ("select distinct k collate b as k from t", false),
+            ("select k collate b as k from t group by 1", false),
             ("select k as k from t group by k", false),
         ] {
-            let words = Words::of(sql, Engine::MySql).unwrap();
-            let name = ColumnName::parse("k").unwrap();
-            assert_eq!(words.group_by_bare_name(&name), wrong, "{sql}");
+            assert_eq!(
+                Words::of(sql, Engine::MySql).unwrap().casts_elsewhere(),
+                elsewhere,
+                "{sql}"
+            );
         }
+    }
+
+    #[test]
+    fn tables_are_what_stands_where_tables_do() {
+        let names = ["status".to_owned(), "sums".to_owned(), "more".to_owned()];
+        let sql = "select a.status, more from t, sums join s.more on t.status = 1 where status = 2";
+        let words = Words::of(sql, Engine::MySql).unwrap();
+        assert_eq!(words.tables(&names), [(&names[1], None), (&names[2], Some("s"))]);
     }
 }

@@ -133,7 +133,8 @@ impl Store {
         .await
     }
 
-    /// Writes down that what went out came back; what went out earlier changes nothing.
+    /// Writes down that what went out came back; what went out earlier changes nothing, unless what is known
+    /// lies in the future: somebody's clock was ahead.
     ///
     /// # Errors
     /// Where the store failed.
@@ -141,7 +142,8 @@ impl Store {
         const PUT: &str = "INSERT INTO watchdogs (alertmanager, sent_at, received_at) \
             VALUES ($1, $2, $3) ON CONFLICT (alertmanager) DO UPDATE SET \
             sent_at = excluded.sent_at, received_at = excluded.received_at \
-            WHERE watchdogs.sent_at < excluded.sent_at";
+            WHERE watchdogs.sent_at < excluded.sent_at \
+            OR watchdogs.sent_at > excluded.received_at + 60000000";
         let Returned { alertmanager, sent_at, received_at } = returned;
         self.on(super::PATIENCE, async |conn, _| {
             conn.run(PUT, args![alertmanager.as_str(), *sent_at, *received_at]).await.map(drop)

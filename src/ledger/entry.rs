@@ -316,6 +316,7 @@ impl Times {
             State::Running { .. } => None,
             // A range of slots is a hole, or a row of proofs: nobody can look there any more.
             State::Recorded(_) if row.kind == Kind::Slot && row.start != row.end => None,
+            State::Recorded(_) if row.kind == Kind::Slot && newest == Newest::No => None,
             State::Recorded(r) if entry.asked && row.vain > 0 => {
                 Some(r.tried + pause_between_proofs(row.vain))
             }
@@ -323,7 +324,6 @@ impl Times {
             State::Recorded(r) if entry.reproof_by.is_some() && r.said == Said::Confirmed => {
                 Some(r.tried + pause_between_proofs(row.vain))
             }
-            State::Recorded(_) if row.kind == Kind::Slot && newest == Newest::No => None,
             // What is wrong with the present is asked anew by the next slot.
             State::Recorded(r) if row.kind == Kind::Slot && r.said == Said::Violated => None,
             State::Recorded(_) => row.wake_at(terms.next_due, terms.age),

@@ -237,6 +237,25 @@ impl<'f> Batcher<'f> {
         }
     }
 
+    /// Says whether the texts in the key of the row that was read last are as short as the server sorts them.
+    pub(super) fn is_sorted_whole(&self, bytes_max: usize) -> Result<(), Doubt> {
+        let Some(begins) = self.cells.len().checked_sub(self.flow.columns.len()) else {
+            return Ok(());
+        };
+        let mut key = self.cells[begins..].iter().zip(&self.flow.columns).take(self.flow.key);
+        let is_long = |(cell, _): &(&Cell, &ColumnName)| matches!(cell, Cell::Text(text) if text.len() >= bytes_max);
+        match key.find(is_long).filter(|_| self.flow.ordered) {
+            Some((_, column)) => Err(Doubt::new(
+                Cause::Unordered,
+                format!(
+                    "key column `{column}` has texts of {bytes_max} bytes and more, which the server sorts by their \
+                     beginning only: use a shorter key"
+                ),
+            )),
+            None => Ok(()),
+        }
+    }
+
     /// Notes the last key, and how many of the last rows have it: the next segment goes on with that key.
     fn remember(&mut self) {
         let key = self.flow.key;

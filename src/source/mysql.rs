@@ -30,6 +30,8 @@ use crate::source::mysql::decode::Reading;
 use crate::source::mysql::trouble::Phase;
 use crate::source::watch::{SHORT, Watched, opening, short};
 
+/// By how many bytes texts are sorted where rows flow in the order of a key.
+const SORTED_BYTES: usize = 4_096;
 /// How long a transaction may wait for whoever takes its rows.
 const FLOW_IDLE: Duration = Duration::from_secs(600);
 
@@ -114,7 +116,8 @@ impl MySql {
         }
         // The replies are complete; a farewell that fails takes nothing from them.
         let farewell = async {
-            run(&mut session.conn, "ROLLBACK".to_owned()).await?;
+            // What a function of theirs locked by name is free when we say that we are done, and not a moment later.
+            run(&mut session.conn, "ROLLBACK; DO RELEASE_ALL_LOCKS()".to_owned()).await?;
             session.conn.close().await
         };
         drop(timeout(SHORT, farewell).await);
@@ -270,7 +273,7 @@ fn guards(flavour: Flavour, ask: &Ask) -> String {
          sql_select_limit = DEFAULT",
         // Keys that begin alike are told apart where rows come in their order. Fifteen of them have to fit into
         // the server's sort buffer, which has 256 KiB by default.
-        sort = if ask.flows() { 4_096 } else { 1_024 },
+        sort = if ask.flows() { SORTED_BYTES } else { 1_024 },
         wait = if ask.flows() { FLOW_IDLE.max(ask.timeout * 2) } else { SHORT * 2 }.as_secs(),
     )
 }

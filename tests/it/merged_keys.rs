@@ -101,6 +101,13 @@ async fn a_cast_that_only_the_select_list_has_and_views_hide_no_merging() {
         let engine = left.engine();
         for (sql, merged) in [
             (format!("select k {cast} as k, sum(v) as v from t group by k"), true),
+            (format!("select t.k {cast} as k, sum(v) as v from t group by t.k"), true),
+            (
+                format!(
+                    "select q.k {cast} as k, v from (select k, sum(v) as v from t group by k) as q"
+                ),
+                true,
+            ),
             (format!("select k {cast} as k, v from sums"), true),
             (format!("select k {cast} as k, v from more"), true),
             (format!("select k {cast} as k, sum(v) as v from t group by k {cast}"), false),

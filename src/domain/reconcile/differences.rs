@@ -166,7 +166,8 @@ impl Tally {
     fn is_doubtful(&self, how: &How) -> bool {
         let [left, right] = self.cut;
         match how {
-            How::Changed(_) => false,
+            // A key may come again on both.
+            How::Changed(_) => left && right,
             How::OnlyLeft(_) => right,
             How::OnlyRight(_) => left,
             How::Repeated(..) => left || right,

@@ -69,7 +69,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
                     tracing::error!("{why}");
                     self.shown_at = None;
                 }
-                self.alerts.trouble.get_or_insert((self.now(), why));
+                self.alerts.trouble.get_or_insert((self.clock.now(), why));
                 return;
             }
             self.alerts.changed = false;
@@ -150,7 +150,12 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         self.store.has_returned(&returned).await?;
         let mut all: Vec<Returned> = self.alerts.returned.to_vec();
         match all.iter_mut().find(|known| known.alertmanager == returned.alertmanager) {
-            Some(known) if known.sent_at < returned.sent_at => *known = returned,
+            Some(known)
+                if known.sent_at < returned.sent_at
+                    || known.sent_at > returned.received_at + TimeDelta::seconds(60) =>
+            {
+                *known = returned;
+            }
             Some(_) => {}
             None => all.push(returned),
         }

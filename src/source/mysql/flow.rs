@@ -22,7 +22,7 @@ use crate::source::flow::{
 };
 use crate::source::mysql::decode::{self, Reading};
 use crate::source::mysql::trouble::{self, Phase};
-use crate::source::mysql::{Flavour, MySql, Session};
+use crate::source::mysql::{Flavour, MySql, SORTED_BYTES, Session};
 use crate::source::watch::Watched;
 
 /// How a question's rows are asked for.
@@ -119,7 +119,7 @@ async fn learn(
                 &format!("{column} collate {exact}"),
             ));
         }
-        if words.is_some_and(|words| words.group_by_bare_name(column)) {
+        if words.is_some_and(Words::casts_elsewhere) {
             return Err(groups_otherwise(column, &format!("{column} collate {exact}")));
         }
         // Rows that are not put together come each by itself, whatever the collation takes for one.
@@ -171,28 +171,38 @@ async fn view_that_merges(
     conn: &mut MySqlConnection,
     words: Option<&Words>,
 ) -> Result<Option<String>, Doubt> {
-    const VIEWS: &str = "SELECT TABLE_NAME, VIEW_DEFINITION FROM information_schema.VIEWS WHERE \
-        TABLE_SCHEMA NOT IN ('information_schema', 'mysql', 'performance_schema', 'sys')";
+    const VIEWS: &str = "SELECT TABLE_NAME, VIEW_DEFINITION, TABLE_SCHEMA, DATABASE() FROM information_schema.VIEWS \
+        WHERE TABLE_SCHEMA NOT IN ('information_schema', 'mysql', 'performance_schema', 'sys')";
     let rows = sqlx::query(VIEWS).persistent(false).fetch_all(conn).await;
     let rows = rows.map_err(|e| trouble::doubt(&e, &Phase::Ours))?;
     let text = |row: &MySqlRow, place: usize| {
         row.try_get_unchecked::<String, _>(place).unwrap_or_default()
     };
-    let views: Vec<(String, String)> =
-        rows.iter().map(|row| (text(row, 0), text(row, 1))).collect();
-    let names: Vec<String> = views.iter().map(|(name, _)| name.clone()).collect();
+    let here = rows.first().map_or_else(String::new, |row| text(row, 3));
+    // By schema and name.
+    let views: Vec<([String; 2], String)> =
+        rows.iter().map(|row| ([text(row, 2), text(row, 0)], text(row, 1))).collect();
+    let names: Vec<String> = views.iter().map(|([_, name], _)| name.clone()).collect();
+    let named = |words: &Words| -> Vec<[String; 2]> {
+        let schema = |schema: Option<&str>| schema.unwrap_or(&here).to_owned();
+        words.tables(&names).into_iter().map(|(name, of)| [schema(of), name.clone()]).collect()
+    };
     let Some(words) = words else { return Ok(names.into_iter().next()) };
-    let mut next: Vec<String> = words.names(&names).cloned().collect();
-    let mut seen = Vec::new();
+    let (mut next, mut seen) = (named(words), Vec::new());
     while let Some(view) = next.pop() {
         if seen.contains(&view) {
             continue;
         }
-        for (_, definition) in views.iter().filter(|(name, _)| *name == view) {
+        let is = |known: &[String; 2]| {
+            known.iter().zip(&view).all(|(known, wanted)| known.eq_ignore_ascii_case(wanted))
+        };
+        for (_, definition) in views.iter().filter(|(known, _)| is(known)) {
             let exact = ["_nopad_bin", "_0900_bin"].iter().any(|name| definition.contains(name));
             match Words::of(definition, Engine::MySql).filter(|_| !definition.is_empty()) {
-                Some(words) if !words.merge() || exact => next.extend(words.names(&names).cloned()),
-                Some(_) | None => return Ok(Some(view)),
+                Some(words) if !words.merge() || exact && !words.casts_elsewhere() => {
+                    next.extend(named(&words));
+                }
+                Some(_) | None => return Ok(Some(view[1].clone())),
             }
         }
         seen.push(view);
@@ -265,6 +275,7 @@ async fn fetch(
         };
         let bytes = decode::cells(&row, readings, &mut batcher.cells)?;
         batcher.is_named()?;
+        batcher.is_sorted_whole(SORTED_BYTES)?;
         wanted = batcher.row(bytes).await;
         if wanted == Appetite::Enough {
             break;

@@ -77,8 +77,10 @@ impl Merging {
             let collation = collation.split(' ').next().unwrap_or_default().trim_matches('"');
             return self.collations.iter().any(|name| name == collation);
         }
-        let mut words = key.split(|c: char| !c.is_alphanumeric() && c != '_');
-        !key.contains("::") && words.any(|word| self.citext.iter().any(|name| name == word))
+        // Of `t.email` the column alone.
+        let words = key.split(|c: char| !c.is_alphanumeric() && !['_', '.'].contains(&c));
+        let mut columns = words.filter_map(|word| word.rsplit('.').next());
+        !key.contains("::") && columns.any(|word| self.citext.iter().any(|name| name == word))
     }
 }
 

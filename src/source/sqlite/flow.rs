@@ -89,7 +89,7 @@ impl Flows<'_> {
         let words = Words::of(query.text(), Engine::Sqlite);
         let any = !flow.ordered
             || words.as_ref().is_none_or(Words::merge)
-            || words.is_some_and(|words| words.names(&views).next().is_some());
+            || words.is_some_and(|words| !words.tables(&views).is_empty());
         let named = |step: &SqliteRow| {
             let text = |name: &str| step.try_get::<String, _>(name).unwrap_or_default();
             let (opcode, what) = (text("opcode"), text("p4"));
