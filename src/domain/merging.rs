@@ -37,21 +37,37 @@ impl Words {
 
     /// Which of these names stand where tables do, with the names of their schemas, where those are written.
     pub fn tables<'n>(&self, names: &'n [String]) -> Vec<(&'n String, Option<&str>)> {
-        let (mut all, mut in_from) = (Vec::new(), false);
+        const TABLE: [&str; 4] = ["from", "join", ",", "("];
+        let mut all = Vec::new();
+        // For each parenthesis that is open, whether tables are listed in it.
+        let mut lists = vec![false];
         for (place, (quoted, word)) in self.0.iter().enumerate() {
+            let before = |back: usize| place.checked_sub(back).map(|at| self.0[at].1.as_str());
+            let listing = lists.last().copied().unwrap_or(false);
+            let mut now = listing;
             match word.as_str() {
-                "from" | "join" if !quoted => in_from = true,
-                "where" | "group" | "order" | "having" | "limit" | "select" | "on" | "using"
-                    if !quoted =>
-                {
-                    in_from = false;
+                "(" if !quoted => {
+                    // `from (a, b)` lists tables, `on f(a, b)` does not.
+                    let lists_too = listing && before(1).is_some_and(|word| TABLE.contains(&word));
+                    lists.push(lists_too);
+                    continue;
+                }
+                ")" if !quoted && lists.len() > 1 => {
+                    lists.pop();
+                    continue;
+                }
+                "from" | "join" if !quoted => now = true,
+                "where" | "group" | "order" | "having" | "limit" | "select" if !quoted => {
+                    now = false;
                 }
                 _ => {}
             }
-            let before = |back: usize| place.checked_sub(back).map(|at| self.0[at].1.as_str());
+            if let Some(last) = lists.last_mut() {
+                *last = now;
+            }
             let schema = if before(1) == Some(".") { before(2) } else { None };
             let stands = before(if schema.is_some() { 3 } else { 1 });
-            if in_from && stands.is_some_and(|word| ["from", "join", ",", "("].contains(&word)) {
+            if listing && stands.is_some_and(|word| TABLE.contains(&word)) {
                 let named = names.iter().filter(|name| name.eq_ignore_ascii_case(word));
                 all.extend(named.map(|name| (name, schema)));
             }
@@ -212,5 +228,15 @@ mod tests {
         let sql = "select a.status, more from t, sums join s.more on t.status = 1 where status = 2";
         let words = Words::of(sql, Engine::MySql).unwrap();
         assert_eq!(words.tables(&names), [(&names[1], None), (&names[2], Some("s"))]);
+        for (sql, named) in [
+            ("select 1 from (select k from t where k > 1) as q, sums", true),
+            ("select 1 from t join u on t.k = u.k, sums", true),
+            ("select 1 from t join u on f(t.k, sums) = 1", false),
+            ("select 1 from (t, sums)", true),
+            ("select k from t where k in (select k from sums where k > 1)", true),
+        ] {
+            let words = Words::of(sql, Engine::MySql).unwrap();
+            assert_eq!(!words.tables(&names).is_empty(), named, "{sql}");
+        }
     }
 }

@@ -74,8 +74,10 @@ impl Merging {
     /// Says whether a key by which rows are sorted takes different texts for one.
     fn takes_for_one(&self, key: &str) -> bool {
         if let Some((_, collation)) = key.rsplit_once(" COLLATE ") {
-            let collation = collation.split(' ').next().unwrap_or_default().trim_matches('"');
-            return self.collations.iter().any(|name| name == collation);
+            let quoted = |name: &String| format!("\"{}\"", name.replace('"', "\"\""));
+            let bare = collation.split(' ').next().unwrap_or_default();
+            let is = |name: &String| name == bare || collation.starts_with(&quoted(name));
+            return self.collations.iter().any(is);
         }
         // Of `t.email` the column alone.
         let words = key.split(|c: char| !c.is_alphanumeric() && !['_', '.'].contains(&c));
@@ -160,6 +162,8 @@ mod tests {
         let told: Vec<&String> = keys.iter().filter(|key| merging.takes_for_one(key)).collect();
         assert_eq!(told, ["f(t.a, 'x,y') COLLATE loose DESC", "t.e"]);
         assert!(!merging.takes_for_one("((t.e)::text)"));
+        let spaced = Merging { collations: vec!["no case".into()], citext: Vec::new() };
+        assert!(spaced.takes_for_one("t.k COLLATE \"no case\" DESC"));
         assert!(sorted(&plan[3..]).is_empty());
     }
 }
