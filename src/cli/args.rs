@@ -173,14 +173,17 @@ pub(super) struct RerunArgs {
 pub(super) struct WaiveArgs {
     #[command(flatten)]
     pub(super) rows: Rows,
-    /// Why somebody vouches for them
+    /// Why they are waived, or why that is taken back
     #[arg(long, value_name = "WHY")]
     pub(super) because: String,
+    /// Take waivers back: what they cover is open again
+    #[arg(long, conflicts_with = "until")]
+    pub(super) revoke: bool,
     /// Who vouches [default: `$USER`]
     #[arg(long, value_name = "NAME")]
     pub(super) by: Option<String>,
-    /// Until when; then they are open again [default: for good]
-    #[arg(long, value_name = "INSTANT", value_parser = instant_or_date)]
+    /// Until when, at most 90 days from now; then they are open again
+    #[arg(long, value_name = "INSTANT", value_parser = instant_or_date, required_unless_present = "revoke")]
     pub(super) until: Option<DateTime<Utc>>,
     #[command(flatten)]
     pub(super) remote: Remote,

@@ -94,7 +94,8 @@ fn report(windows: &[Value]) -> String {
                 until => format!(", until {until}"),
             };
             let (by, because) = (text(waiver, "by"), text(waiver, "because"));
-            let _ = writeln!(out, "             waived by {by}{until}: {because}");
+            let word = if ruling == "waived" { "waived" } else { "was waived" };
+            let _ = writeln!(out, "             {word} by {by}{until}: {because}");
         }
     }
     out

@@ -50,6 +50,15 @@ pub(super) fn waive(args: &WaiveArgs) -> Exit {
     let mut body = body(&args.rows);
     body["by"] = json!(by);
     body["because"] = json!(args.because);
+    if args.revoke {
+        body["revoke"] = json!(true);
+        let said = |rows| match rows {
+            0 => "no waiver covers anything there: nothing was revoked".to_owned(),
+            1 => "the waiver of 1 window or look is revoked".to_owned(),
+            rows => format!("the waivers of {rows} windows or looks are revoked"),
+        };
+        return order(&args.remote, "/api/v1/waive", &body, said);
+    }
     body["until"] = json!(args.until.map(|until| until.to_rfc3339()));
     let said = |rows| match rows {
         0 => "nothing is open there: nothing was waived".to_owned(),

@@ -154,6 +154,20 @@ pub enum Ruling {
     Removed,
 }
 
+impl Ruling {
+    /// What is left of it after an attempt: a waiver covers what was known when it was given. A proof ends
+    /// it, and so does a violation of what was not known to be violated.
+    fn after(self, said: Said, before: Option<Said>) -> Self {
+        let is_waived = matches!(self, Self::Waived { .. });
+        let is_news = match said {
+            Said::Confirmed => true,
+            Said::Violated => before != Some(Said::Violated),
+            Said::Unconfirmed(_) => false,
+        };
+        if is_waived && is_news { Self::Standing } else { self }
+    }
+}
+
 /// A write by somebody who was fenced off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stale;
@@ -199,7 +213,7 @@ impl Row {
     /// Writes down how an attempt ended.
     ///
     /// A fact replaces what was said before; what says nothing replaces no fact. Before the deadline,
-    /// what time may mend goes back to waiting.
+    /// what time may mend goes back to waiting. A waiver ends with a proof.
     ///
     /// # Errors
     /// Where the row was claimed anew since.
@@ -228,7 +242,8 @@ impl Row {
             }
             (Said::Unconfirmed(_), None) => State::Recorded(Recorded { said, at: now, tried: now }),
         };
-        Ok(Self { state, vain, ..row })
+        let ruling = row.ruling.after(said, before.map(|before| before.said));
+        Ok(Self { state, vain, ruling, ..row })
     }
 
     /// Holds it back until an instant, where it waits: what is held back goes on to its deadline, and

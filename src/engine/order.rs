@@ -6,7 +6,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::domain::succession::Removals;
 use crate::engine::load::{Loaded, NotLoaded, Reading};
-use crate::ledger::{Returned, Selected, Trouble, Waiver};
+use crate::ledger::{Returned, Revocation, Selected, Trouble, Waiver};
 use crate::manifest::Text;
 
 /// How many orders wait at once.
@@ -28,6 +28,8 @@ pub enum Order<Q> {
     Returned(Returned, oneshot::Sender<Result<(), Trouble>>),
     /// Vouch for rows.
     Waive(Selected, Waiver, oneshot::Sender<Touched>),
+    /// Take waivers back.
+    Revoke(Selected, Revocation, oneshot::Sender<Touched>),
 }
 
 /// A catalogue that is to be loaded.
@@ -97,6 +99,18 @@ impl<Q> Orders<Q> {
     /// Where the engine takes no orders.
     pub async fn waive(&self, selected: Selected, waiver: Waiver) -> Result<Touched, NotTaken> {
         self.give(|reply| Order::Waive(selected, waiver, reply)).await
+    }
+
+    /// Takes waivers back.
+    ///
+    /// # Errors
+    /// Where the engine takes no orders.
+    pub async fn revoke(
+        &self,
+        selected: Selected,
+        revocation: Revocation,
+    ) -> Result<Touched, NotTaken> {
+        self.give(|reply| Order::Revoke(selected, revocation, reply)).await
     }
 
     /// Takes note that what was sent to an Alertmanager came back.

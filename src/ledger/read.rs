@@ -7,7 +7,6 @@ use chrono::{DateTime, Utc};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
-use crate::domain::life::Ruling;
 use crate::domain::standing::Alarm;
 use crate::ledger::conn::{Conn, args, micros};
 use crate::ledger::entry::{Entry, columns};
@@ -165,8 +164,7 @@ impl Reader {
         for row in &rows {
             let entry = Entry::read(row)?;
             let by = row.maybe_text(33)?.map(str::to_owned);
-            let waived = matches!(entry.row.ruling, Ruling::Waived { .. });
-            let waiver = match by.filter(|_| waived) {
+            let waiver = match by {
                 Some(by) => Some(WaivedBy {
                     by,
                     because: row.text(34)?.to_owned(),

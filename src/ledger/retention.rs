@@ -36,7 +36,7 @@ impl Store {
     ) -> Result<Tidied, Trouble> {
         const OLD: &str = "DELETE FROM entries WHERE (series, kind, start_at, end_at) IN \
             (SELECT series, kind, start_at, end_at FROM entries WHERE series = $1 \
-            AND end_at < $2 AND live = 0 AND state = 'recorded' AND waiver IS NULL LIMIT $3)";
+            AND end_at < $2 AND live = 0 AND state = 'recorded' AND ruling <> 'waived' LIMIT $3)";
         const ATTEMPTS: &str = "DELETE FROM attempts WHERE (series, kind, start_at, end_at, epoch) \
             IN (SELECT series, kind, start_at, end_at, epoch FROM attempts WHERE series = $1 \
             AND end_at < $2 AND ended_at < $2 LIMIT $3)";

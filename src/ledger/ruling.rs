@@ -32,8 +32,27 @@ pub struct Waiver {
     pub by: String,
     /// Why.
     pub because: String,
-    /// Until when; for good where there is no end.
+    /// Until when. Waivers of earlier releases may have no end.
     pub until: Option<DateTime<Utc>>,
+}
+
+/// Who takes waivers back, and why.
+#[derive(Debug, Clone)]
+pub struct Revocation {
+    /// Who.
+    pub by: String,
+    /// Why.
+    pub because: String,
+}
+
+/// Which rows of a selection an order reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rows {
+    All,
+    /// Those that may be open.
+    Live,
+    /// Those that a waiver covers.
+    Waived,
 }
 
 type TermsOf<'a> = &'a (dyn Fn(i64) -> Option<Terms> + Sync);
@@ -69,7 +88,49 @@ impl Store {
             Ok(count)
         };
         self.on(LONG, async |conn, settings| {
-            rule_on(conn, settings, selected, work, terms, true, rule).await
+            rule_on(conn, settings, selected, work, terms, Rows::Live, rule).await
+        })
+        .await
+    }
+
+    /// Takes the waivers of a selection back: what they covered is open again; returns how many rows there
+    /// were.
+    ///
+    /// # Errors
+    /// Where the store failed.
+    pub async fn revoke(
+        &mut self,
+        selected: &Selected,
+        revocation: &Revocation,
+        work: &Work,
+        terms: TermsOf<'_>,
+    ) -> Result<(u64, Turned), Trouble> {
+        let rule = async |turning: &mut Turning<'_>, entries: Vec<Entry>| {
+            let is_waived = |entry: &Entry| matches!(entry.row.ruling, Ruling::Waived { .. });
+            let mut count = 0;
+            for entry in entries.into_iter().filter(is_waived) {
+                let was = super::tally::is_open(&entry.row, turning.now);
+                let row = Row { ruling: Ruling::Standing, ..entry.row };
+                let is = super::tally::is_open(&row, turning.now);
+                let entry = Entry { row, ..entry };
+                turning.write(&entry).await?;
+                turning.opened(entry.key(), was, is, &entry).await?;
+                count += 1;
+            }
+            let Revocation { by, because } = revocation;
+            let happened = Happened {
+                kind: "waiver",
+                check: None,
+                tz: None,
+                was: format!("{count} rows"),
+                becomes: "revoked".to_owned(),
+                note: format!("{} by {by}: {because}", selected.words),
+            };
+            event(turning.conn, turning.settings, turning.now, &happened, None).await?;
+            Ok(count)
+        };
+        self.on(LONG, async |conn, settings| {
+            rule_on(conn, settings, selected, work, terms, Rows::Waived, rule).await
         })
         .await
     }
@@ -117,7 +178,7 @@ impl Store {
             Ok(count)
         };
         self.on(LONG, async |conn, settings| {
-            rule_on(conn, settings, selected, work, terms, false, rule).await
+            rule_on(conn, settings, selected, work, terms, Rows::All, rule).await
         })
         .await
     }
@@ -190,7 +251,7 @@ async fn rule_on(
     selected: &Selected,
     work: &Work,
     terms: TermsOf<'_>,
-    open_only: bool,
+    which: Rows,
     rule: impl AsyncFnOnce(&mut Turning<'_>, Vec<Entry>) -> Result<u64, Trouble>,
 ) -> Result<(u64, Turned), Trouble> {
     const LIVE: &str = concat!(
@@ -198,6 +259,12 @@ async fn rule_on(
         columns!(),
         " FROM entries WHERE series = $1 AND live = 1 AND start_at >= $2 AND start_at < $3 \
          ORDER BY start_at LIMIT $4"
+    );
+    const WAIVED: &str = concat!(
+        "SELECT ",
+        columns!(),
+        " FROM entries WHERE series = $1 AND waiver IS NOT NULL AND ruling = 'waived' \
+         AND start_at >= $2 AND start_at < $3 ORDER BY start_at LIMIT $4"
     );
     const ALL: &str = concat!(
         "SELECT ",
@@ -212,7 +279,11 @@ async fn rule_on(
     turning.conn.lock(series, Wait::ForThem).await?;
     let mut entries = Vec::new();
     for (series, from, to) in &selected.rows {
-        let sql = if open_only { LIVE } else { ALL };
+        let sql = match which {
+            Rows::All => ALL,
+            Rows::Live => LIVE,
+            Rows::Waived => WAIVED,
+        };
         let left = TOUCHED - i64::try_from(entries.len()).unwrap_or(TOUCHED);
         let rows = turning.conn.all(sql, args![*series, *from, *to, left]).await?;
         for row in &rows {

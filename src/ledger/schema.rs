@@ -8,7 +8,7 @@ use crate::ledger::Trouble;
 use crate::ledger::conn::{Conn, args};
 
 /// The version that this program writes.
-pub const VERSION: i64 = 3;
+pub const VERSION: i64 = 4;
 /// The oldest version that may go on beside it.
 const OLDEST: i64 = 1;
 
@@ -93,6 +93,23 @@ const SECOND: &str = "CREATE TABLE IF NOT EXISTS alerts (fingerprint TEXT NOT NU
 const THIRD: &str = "ALTER TABLE alerts ADD COLUMN told_at BIGINT;\n\
     UPDATE alerts SET told_at = starts_at;\n";
 
+/// What each receiver acknowledged, by the process that it was then; the alerts about the daemon itself.
+/// And a proof ends a waiver: those that a proof came after cover nothing any more.
+const FOURTH: &str = "CREATE TABLE IF NOT EXISTS notified (receiver TEXT NOT NULL, \
+    fingerprint TEXT NOT NULL, starts_at BIGINT NOT NULL, process TEXT NOT NULL, \
+    begun_at BIGINT, ended_at BIGINT, PRIMARY KEY (receiver, fingerprint, starts_at));\n\
+    CREATE TABLE IF NOT EXISTS self_alerts (fingerprint TEXT NOT NULL, labels TEXT NOT NULL, \
+    annotations TEXT NOT NULL, replica TEXT NOT NULL, starts_at BIGINT NOT NULL, ended_at BIGINT, \
+    PRIMARY KEY (fingerprint, starts_at));\n\
+    UPDATE entries SET ruling = 'standing' WHERE ruling = 'waived' AND said = 'confirmed';\n\
+    UPDATE entries SET ruling = 'standing', live = 1, asked = 1, wake_at = 0 \
+    WHERE ruling = 'waived' AND said = 'violated' AND EXISTS (SELECT 1 FROM attempts a, waivers w \
+    WHERE w.id = entries.waiver AND a.series = entries.series AND a.kind = entries.kind \
+    AND a.start_at = entries.start_at AND a.end_at = entries.end_at AND a.outcome = 'recorded' \
+    AND a.said = 'confirmed' AND a.ended_at > w.at);\n\
+    UPDATE series SET waived = (SELECT COUNT(*) FROM entries e WHERE e.series = series.id \
+    AND e.waiver IS NOT NULL AND e.ruling = 'waived') WHERE waived > 0;\n";
+
 /// Brings the store to this version; one migration at a time, each whole or not at all.
 pub(super) async fn migrate(conn: &mut Conn) -> Result<(), Trouble> {
     const META: &str =
@@ -130,6 +147,9 @@ pub(super) async fn migrate(conn: &mut Conn) -> Result<(), Trouble> {
     }
     if found.is_none_or(|(version, _)| version < 3) {
         conn.batch(THIRD).await?;
+    }
+    if found.is_none_or(|(version, _)| version < 4) {
+        conn.batch(FOURTH).await?;
     }
     if found.is_none_or(|(version, _)| version < VERSION) {
         put(conn, "version", &VERSION.to_string()).await?;

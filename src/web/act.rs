@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::body::to_bytes;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use crate::domain::nearest::suggestion;
 use crate::engine::order::{NotTaken, Touched};
 use crate::engine::snapshot::{SeriesHealth, Snapshot};
-use crate::ledger::{Selected, Waiver};
+use crate::ledger::{Revocation, Selected, Waiver};
 use crate::manifest;
 use crate::web::Here;
 use crate::web::access::{RoleHeld, operator};
@@ -23,6 +23,8 @@ use crate::web::problem::{Json, Problem};
 
 /// How large an order may be, in bytes.
 const BODY_MAX: usize = 64 * 1024;
+/// How long a waiver may hold.
+const WAIVED_MAX: TimeDelta = TimeDelta::days(90);
 
 /// The words of an order, read strictly.
 /// The pairs of an object, those included that come twice.
@@ -92,6 +94,14 @@ impl Words {
                 items.iter().map(|item| item.as_str().ok_or_else(rule)).collect()
             }
             Some(_) => Err(rule()),
+        }
+    }
+
+    fn flag(&self, key: &str) -> Result<bool, Problem> {
+        match self.0.get(key) {
+            None | Some(Value::Null) => Ok(false),
+            Some(Value::Bool(flag)) => Ok(*flag),
+            Some(_) => Err(Problem::bad(format!("`{key}` is true or false"))),
         }
     }
 
@@ -215,27 +225,34 @@ pub(super) async fn rerun(State(shared): Here, request: Request) -> Result<Json,
     answer(shared.door.orders.rerun(selected, by).await, &shown)
 }
 
-/// Vouches for rows that are open.
+/// Vouches for rows that are open, or takes that back.
 pub(super) async fn waive(State(shared): Here, request: Request) -> Result<Json, Problem> {
     let role = *request.extensions().get::<RoleHeld>().unwrap_or(&RoleHeld::Viewer);
     operator(role, &shared.door.access)?;
-    let known = ["check", "owner", "zones", "from", "to", "by", "because", "until"];
+    let known = ["check", "owner", "zones", "from", "to", "by", "because", "until", "revoke"];
     let words = Words::read(request, &known).await?;
     let picture = shared.picture();
     let selected = words.selected(&picture)?;
+    let (by, because) = (words.needed("by")?.to_owned(), words.needed("because")?.to_owned());
+    let shown = selected.words.clone();
+    if words.flag("revoke")? {
+        let revocation = Revocation { by, because };
+        return answer(shared.door.orders.revoke(selected, revocation).await, &shown);
+    }
     let until = words.text("until")?.map(|text| {
         manifest::instant(text).map_err(|rule| Problem::bad(format!("`until`: {rule}")))
     });
-    let until = until.transpose()?;
-    if until.is_some_and(|until| until <= picture.now()) {
+    let until = until.transpose()?.ok_or_else(|| {
+        Problem::bad("`until` is missing: a waiver ends, after 90 days at the latest")
+    })?;
+    if until <= picture.now() {
         return Err(Problem::bad("`until` is over already"));
     }
-    let waiver = Waiver {
-        by: words.needed("by")?.to_owned(),
-        because: words.needed("because")?.to_owned(),
-        until,
-    };
-    let shown = selected.words.clone();
+    // An instant that was computed from a clock a moment ago is no later than that.
+    if until > picture.now() + WAIVED_MAX + TimeDelta::minutes(1) {
+        return Err(Problem::bad("`until` is too far away: a waiver holds for 90 days at most"));
+    }
+    let waiver = Waiver { by, because, until: Some(until) };
     answer(shared.door.orders.waive(selected, waiver).await, &shown)
 }
 

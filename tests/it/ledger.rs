@@ -15,8 +15,9 @@ use allswell::domain::window::{Span, Window};
 use allswell::domain::zone::Offset;
 use allswell::dsn::Dsn;
 use allswell::ledger::{
-    Activation, Candidate, Claim, Ended, Offer, Planned, Promise, Role, RowKey, Selected,
-    SeriesRecord, Store, StoreSettings, Terms, Traits, Trouble, Turned, Waiver, Wanted, Work,
+    Activation, Candidate, Claim, Ended, Offer, Planned, Promise, Revocation, Role, RowKey,
+    Selected, SeriesRecord, Store, StoreSettings, Terms, Traits, Trouble, Turned, Waiver, Wanted,
+    Work,
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::SecretString;
@@ -403,6 +404,45 @@ async fn a_waiver_closes_what_is_open_until_it_ends() {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         assert!(clock::now() >= until, "{engine:?}: it ended early");
+    }
+}
+
+#[tokio::test]
+async fn a_proof_ends_a_waiver_and_a_later_violation_is_open() {
+    for engine in ENGINES {
+        let mut bench = Bench::new(engine).await;
+        bench.activate("a", &[("it", "m")], Succession::default()).await;
+        let bad = bench.promise("it", Kind::Window, SECOND, TimeDelta::hours(1)).await;
+        bench.say(bad, Said::Violated).await;
+        let until = Some(clock::now() + TimeDelta::days(7));
+        let waiver = Waiver { by: "me".into(), because: "known".into(), until };
+        let terms = |_| Some(terms());
+        bench.store.waive(&selected(bad), &waiver, &work(), &terms).await.unwrap();
+        for (said, waived, open) in
+            [(Said::Violated, 1, 0), (Said::Confirmed, 0, 0), (Said::Violated, 0, 1)]
+        {
+            bench.store.rerun(&selected(bad), "me", &work(), &terms).await.unwrap();
+            bench.say(bad, said).await;
+            let record = bench.record("it").await;
+            assert_eq!(
+                (record.waived, record.open_violated),
+                (waived, open),
+                "{engine:?} {said:?}"
+            );
+        }
+        let record = bench.record("it").await;
+        assert!(matches!(record.standings.violated, Standing::Firing { .. }), "{engine:?}");
+        let Lease::Until(lease) = record.lease else { panic!("it was proved once") };
+        assert!(lease <= clock::now(), "{engine:?}: its lease of health is cut");
+        // A waiver that is revoked covers nothing any more.
+        bench.store.waive(&selected(bad), &waiver, &work(), &terms).await.unwrap();
+        let revocation = Revocation { by: "me".into(), because: "no".into() };
+        for rows in [1, 0] {
+            let revoked = bench.store.revoke(&selected(bad), &revocation, &work(), &terms).await;
+            assert_eq!(revoked.unwrap().0, rows, "{engine:?}");
+        }
+        let record = bench.record("it").await;
+        assert_eq!((record.waived, record.open_violated), (0, 1), "{engine:?}");
     }
 }
 

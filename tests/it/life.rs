@@ -56,8 +56,8 @@ enum Happens {
     Ghost(usize, Said),
     /// The owner vouches for a window, for some minutes or for good.
     Waive(usize, Option<i64>),
-    /// The waiver is taken back.
-    Unwaive(usize),
+    /// The waiver is revoked.
+    Revoke(usize),
     /// New rules put others in the place of a window; they are all confirmed after some minutes.
     Supersede(usize, i64),
     /// A window is missed whose owner wants nothing caught up.
@@ -86,7 +86,7 @@ fn happens() -> impl Strategy<Value = Happens> {
         3 => window.clone().prop_map(Happens::Crash),
         3 => (window.clone(), said()).prop_map(|(w, s)| Happens::Ghost(w, s)),
         2 => (window.clone(), proptest::option::of(1_i64..300)).prop_map(|(w, t)| Happens::Waive(w, t)),
-        1 => window.clone().prop_map(Happens::Unwaive),
+        1 => window.clone().prop_map(Happens::Revoke),
         1 => (window, 1_i64..400).prop_map(|(w, t)| Happens::Supersede(w, t)),
         1 => (0..WINDOWS).prop_map(Happens::Excuse),
         1 => Just(Happens::Remove),
@@ -102,6 +102,8 @@ struct History {
     /// back that is recorded.
     crashes: Vec<DateTime<Utc>>,
     ruling: Option<Ruling>,
+    /// How many results there were when it was waived, and what was recorded then.
+    waived_at: Option<(usize, Option<Said>)>,
     /// By when its absence is an alarm; nothing before it came to be known.
     deadline: Option<DateTime<Utc>>,
     replaced_at: Option<DateTime<Utc>>,
@@ -147,10 +149,25 @@ impl History {
             Some(Ruling::Removed) => true,
             // That nobody looked is excused; what is wrong is not.
             Some(Ruling::Excused) => self.recorded(now) != Some(Said::Violated),
-            Some(Ruling::Waived { until }) => until.is_none_or(|until| until > now),
+            Some(Ruling::Waived { until }) => {
+                until.is_none_or(|until| until > now) && self.waiver_covers()
+            }
             Some(Ruling::Superseded { .. }) => self.replaced_at.is_some_and(|at| at <= now),
             Some(Ruling::Standing) | None => false,
         }
+    }
+
+    /// A waiver covers what was known when it was given: no violation after a proof, and no violation
+    /// where nothing was known.
+    fn waiver_covers(&self) -> bool {
+        let Some((given, known)) = self.waived_at else { return true };
+        let later: Vec<Said> = self.results[given..].iter().map(|(_, said)| *said).collect();
+        let ends = |said: &Said| match said {
+            Said::Confirmed => true,
+            Said::Violated => known != Some(Said::Violated),
+            Said::Unconfirmed(_) => false,
+        };
+        !later.iter().any(ends)
     }
 
     fn open(&self, now: DateTime<Utc>) -> Option<Alarm> {
@@ -240,9 +257,20 @@ impl World {
             }
             Happens::Waive(place, minutes) => {
                 let until = minutes.map(|minutes| self.now + TimeDelta::minutes(minutes));
-                self.rule(place, Ruling::Waived { until });
+                let open = self.rows.get(place).is_some_and(|row| row.open(self.now).is_some());
+                if open {
+                    let known = self.history[place].recorded(self.now);
+                    let given = self.history[place].results.len();
+                    self.history[place].waived_at = Some((given, known));
+                    self.rule(place, Ruling::Waived { until });
+                }
             }
-            Happens::Unwaive(place) => self.rule(place, Ruling::Standing),
+            Happens::Revoke(place) => {
+                let waived = self.rows.get(place).map(|row| row.ruling);
+                if let Some(Ruling::Waived { .. }) = waived {
+                    self.rule(place, Ruling::Standing);
+                }
+            }
             Happens::Supersede(place, minutes) => {
                 self.rule(place, Ruling::Superseded { replaced: false });
                 self.history[place].replaced_at = Some(self.now + TimeDelta::minutes(minutes));
@@ -394,6 +422,33 @@ proptest! {
         prop_assert_eq!(world.rows.len(), WINDOWS);
         prop_assert!(world.rows.iter().all(|row| matches!(row.state, State::Recorded(_))));
     }
+}
+
+#[test]
+fn no_violation_after_a_proof_is_settled_by_a_waiver_given_before_it() {
+    let mut world = World::new(Kind::Window, 1);
+    world.happen(Happens::Time(100));
+    world.happen(Happens::Attempt(0, Said::Violated));
+    world.happen(Happens::Waive(0, None));
+    world.check();
+    assert_eq!(world.rows[0].open(world.now), None, "it was known, and is waived");
+    world.happen(Happens::Attempt(0, Said::Violated));
+    world.check();
+    assert_eq!(world.rows[0].open(world.now), None, "nothing new is known");
+    world.happen(Happens::Attempt(0, Said::Confirmed));
+    world.happen(Happens::Attempt(0, Said::Violated));
+    world.check();
+    assert_eq!(world.rows[0].open(world.now), Some(Said::Violated));
+    // What nobody could look at and was waived, and is found wrong later, is wrong.
+    world.happen(Happens::Time(400));
+    world.happen(Happens::Time(100));
+    assert!(matches!(world.rows[1].open(world.now), Some(Said::Unconfirmed(_))));
+    world.happen(Happens::Waive(1, Some(200)));
+    world.check();
+    assert_eq!(world.rows[1].open(world.now), None);
+    world.happen(Happens::Attempt(1, Said::Violated));
+    world.check();
+    assert_eq!(world.rows[1].open(world.now), Some(Said::Violated));
 }
 
 #[test]

@@ -82,8 +82,14 @@ fn status_history_rerun_and_waive_say_what_they_did() {
     assert!(code == 64 && said.contains("did you mean `bad`"), "{said}");
     let (code, said) = run(&["rerun", "bad", "--zone", "Asia/Tokyo"]);
     assert!(code == 0 && said.contains("1 window or look is tried again"), "{said}");
-    let (code, said) =
-        run(&["waive", "bad", "--because", "known", "--by", "ana", "--zone", "Asia/Tokyo"]);
+    let week = (allswell::clock::now() + chrono::TimeDelta::days(7)).to_rfc3339();
+    let waive = ["waive", "bad", "--because", "known", "--by", "ana", "--zone", "Asia/Tokyo"];
+    let (code, said) = run(&waive);
+    assert!(code == 64 && said.contains("--until"), "a waiver has an end: {said}");
+    let far = (allswell::clock::now() + chrono::TimeDelta::days(91)).to_rfc3339();
+    let (code, said) = run(&[&waive[..], &["--until", &far]].concat());
+    assert!(code == 64 && said.contains("90 days at most"), "{said}");
+    let (code, said) = run(&[&waive[..], &["--until", &week]].concat());
     assert!(code == 0 && said.contains("1 open window or look is waived"), "{said}");
     daemon.until(Duration::from_secs(10), |daemon| {
         let tokyo = daemon.series("bad").into_iter().find(|s| s["tz"] == "Asia/Tokyo").unwrap();
@@ -94,11 +100,35 @@ fn status_history_rerun_and_waive_say_what_they_did() {
         }
     });
     let (_, said) = run(&["history", "bad", "--zone", "Asia/Tokyo"]);
-    assert!(said.contains("waived by ana: known"), "{said}");
-    let (code, said) = run(&["waive", "good", "--because", "nothing", "--by", "ana"]);
-    assert!(code == 64 && said.contains("nothing was waived"), "{said}");
+    assert!(said.contains("waived by ana, until ") && said.contains(": known"), "{said}");
+    // Taken back, it is open again, and told.
+    let revoke = ["waive", "bad", "--revoke", "--because", "not so", "--by", "ana"];
+    let (code, said) = run(&revoke);
+    assert!(code == 0 && said.contains("the waiver of 1 window or look is revoked"), "{said}");
+    daemon.until(Duration::from_secs(10), |daemon| {
+        let tokyo = daemon.series("bad").into_iter().find(|s| s["tz"] == "Asia/Tokyo").unwrap();
+        let fires = tokyo["firing"]["violated"].is_string() && tokyo["waived"] == 0;
+        if fires { Ok(()) } else { Err(tokyo) }
+    });
+    let (code, said) = run(&revoke);
+    assert!(code == 64 && said.contains("nothing was revoked"), "{said}");
+    let (_, said) = run(&["history", "bad", "--zone", "Asia/Tokyo"]);
+    assert!(said.contains("was waived by ana"), "{said}");
     let (code, said) =
-        run(&["waive", "bad", "--because", "x", "--by", "ana", "--from", "2026-02-30"]);
+        run(&["waive", "good", "--because", "nothing", "--by", "ana", "--until", &week]);
+    assert!(code == 64 && said.contains("nothing was waived"), "{said}");
+    let (code, said) = run(&[
+        "waive",
+        "bad",
+        "--because",
+        "x",
+        "--by",
+        "ana",
+        "--from",
+        "2026-02-30",
+        "--until",
+        &week,
+    ]);
     assert!(code == 64 && said.contains("2026-02-30"), "{said}");
     daemon.signal("KILL");
     let (code, said) = run(&["status"]);

@@ -19,7 +19,7 @@ use crate::engine::roster::{Roster, planned};
 use crate::engine::snapshot::{GenerationHealth, LastLoad};
 use crate::engine::watch::Engine;
 use crate::ledger::{
-    Activation, Generation, Selected, SeriesRecord, Trouble, Turned, Waiver, Work,
+    Activation, Generation, Revocation, Selected, SeriesRecord, Trouble, Turned, Waiver, Work,
 };
 use crate::manifest::Text;
 
@@ -43,6 +43,10 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             }
             Order::Waive(selected, waiver, reply) => {
                 let touched = self.waive(&selected, &waiver).await;
+                self.answer(reply, touched);
+            }
+            Order::Revoke(selected, revocation, reply) => {
+                let touched = self.revoke(&selected, &revocation).await;
                 self.answer(reply, touched);
             }
             Order::Returned(returned, reply) => {
@@ -345,6 +349,14 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         let work = self.bare_work();
         let terms = |series: i64| self.roster.get(series).map(|member| member.terms);
         let (count, turned) = self.store.waive(selected, waiver, &work, &terms).await?;
+        self.take_touched(turned);
+        Ok(count)
+    }
+
+    async fn revoke(&mut self, selected: &Selected, revocation: &Revocation) -> Touched {
+        let work = self.bare_work();
+        let terms = |series: i64| self.roster.get(series).map(|member| member.terms);
+        let (count, turned) = self.store.revoke(selected, revocation, &work, &terms).await?;
         self.take_touched(turned);
         Ok(count)
     }
