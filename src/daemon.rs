@@ -44,6 +44,9 @@ pub use log::begin as begin_log;
 /// How long each part may take to end.
 const FAREWELL: Duration = Duration::from_secs(10);
 
+/// What a process gets that writes past the limit of a file's size (Linux). A handler of tokio's stays.
+const SIGXFSZ: i32 = 25;
+
 /// How the daemon is started.
 #[derive(Debug, Clone)]
 pub struct Start {
@@ -107,6 +110,9 @@ pub fn serve(start: Start, announce: impl FnOnce(&str)) -> Result<(), NotStarted
     let inside = Builder::new_current_thread().enable_all().build();
     let inside = inside.map_err(|e| io("threads", &e))?;
     let (removals, clock) = (start.removals, start.clock.clone());
+    // A file that may not grow any more is an error that is told, and no reason to die in silence.
+    let too_large = street.block_on(async { signal(SignalKind::from_raw(SIGXFSZ)) });
+    drop(too_large.map_err(|e| io("signals", &e))?);
     let opened = open(start, &street, &inside)?;
     let Opened { outward, listener, web, access, store, mut loader, settings } = opened;
     let address = listener.address().map_err(|e| io("the door", &e))?;

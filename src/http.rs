@@ -108,6 +108,8 @@ impl Peer {
             .connect_timeout(CONNECT)
             .timeout(within.unwrap_or(ANSWER))
             .redirect(reqwest::redirect::Policy::none())
+            // Each call has a connection of its own: one that swallows what it gets is not met again.
+            .pool_max_idle_per_host(0)
             .no_proxy();
         let failed = |path: &Path, e: String| NoAnswer::Certificate(path.display().to_string(), e);
         let read = |path: &Path| std::fs::read(path).map_err(|e| failed(path, e.to_string()));

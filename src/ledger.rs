@@ -96,6 +96,9 @@ pub enum Trouble {
     /// Another file has its name now.
     #[error("{0} is another file than the one that was opened: start the daemon anew")]
     Replaced(String),
+    /// What came from the store could not be read, and stopped the driver.
+    #[error("the store answered something that is no answer: the connection was thrown away")]
+    Garbled,
     /// What is stored is not what was written.
     #[error("the store holds something odd: {0}")]
     Odd(&'static str),
@@ -270,7 +273,7 @@ impl Store {
             Dsn::Postgres(_) | Dsn::MySql(_) => None,
         };
         let mut store = Self { settings, conn: None, is_new: false, file };
-        let mut conn = store.connect().await?;
+        let mut conn = within(LONG, store.connect()).await?;
         if let Conn::Sqlite(_) = &conn {
             // However long that takes: a large file is read as a whole.
             let found = conn.first("PRAGMA quick_check(1)", Vec::new()).await?;
@@ -290,7 +293,7 @@ impl Store {
             }
             Ok::<_, Trouble>(())
         };
-        timeout(LONG, opened).await.map_err(|_| Trouble::Slow(LONG))??;
+        within(LONG, opened).await?;
         if let Some(file) = &mut store.file {
             file.is_still_there()?;
         }
@@ -346,7 +349,7 @@ impl Store {
             let done = work(&mut conn, &self.settings).await?;
             Ok::<_, Trouble>((conn, done))
         };
-        let (conn, done) = timeout(patience, all).await.map_err(|_| Trouble::Slow(patience))??;
+        let (conn, done) = within(patience, all).await?;
         self.conn = Some(conn);
         Ok(done)
     }
@@ -364,6 +367,18 @@ impl Store {
         self.on(PATIENCE, async |conn, settings| turn::turn(conn, settings, work, terms).await)
             .await
     }
+}
+
+/// Waits for something of the store, no longer than that. A message that the driver cannot read makes it
+/// panic: that is trouble of the store, and no end of the daemon.
+async fn within<T>(
+    patience: Duration,
+    work: impl Future<Output = Result<T, Trouble>>,
+) -> Result<T, Trouble> {
+    use futures_util::FutureExt as _;
+    let work = std::panic::AssertUnwindSafe(work).catch_unwind();
+    let done = timeout(patience, work).await.map_err(|_| Trouble::Slow(patience))?;
+    done.unwrap_or(Err(Trouble::Garbled))
 }
 
 async fn connect(settings: &StoreSettings, read_only: bool) -> Result<Conn, Trouble> {

@@ -9,8 +9,8 @@ use crate::ledger::Trouble;
 
 /// A file that is ours.
 pub(super) struct Held {
-    /// Held as long as the file is ours.
-    _lock: File,
+    /// Held as long as the file is ours: the file beside it, and the file itself, which may have other names.
+    _locks: [File; 2],
     path: PathBuf,
     /// Which file that was, whatever is called by its name later.
     inode: Option<(u64, u64)>,
@@ -23,14 +23,14 @@ impl Held {
         let mut name = path.as_os_str().to_owned();
         name.push(".lock");
         let lock_path = PathBuf::from(name);
-        let lock = File::create(&lock_path).map_err(|e| failed(&lock_path, e))?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Self { _lock: lock, path, inode: None }),
-            Err(std::fs::TryLockError::WouldBlock) => {
-                Err(Trouble::Taken(path.display().to_string()))
-            }
-            Err(std::fs::TryLockError::Error(error)) => Err(failed(&lock_path, error)),
-        }
+        let beside = File::create(&lock_path).map_err(|e| failed(&lock_path, e))?;
+        locked(&beside, &lock_path, &path)?;
+        // A hard link is another name with another lock beside it, and a lock may be deleted. SQLite's own
+        // locks are of another kind. It is never closed before we end: that would give those back too.
+        let file = File::options().read(true).write(true).create(true).truncate(false).open(&path);
+        let file = file.map_err(|e| failed(&path, e))?;
+        locked(&file, &path, &path)?;
+        Ok(Self { _locks: [beside, file], path, inode: None })
     }
 
     /// Makes sure that what is written goes where people look for it.
@@ -48,6 +48,15 @@ impl Held {
         } else {
             Err(Trouble::Replaced(self.path.display().to_string()))
         }
+    }
+}
+
+/// Locks a file, as long as it is open here.
+fn locked(file: &File, name: &Path, ledger: &Path) -> Result<(), Trouble> {
+    match file.try_lock() {
+        Ok(()) => Ok(()),
+        Err(std::fs::TryLockError::WouldBlock) => Err(Trouble::Taken(ledger.display().to_string())),
+        Err(std::fs::TryLockError::Error(error)) => Err(failed(name, error)),
     }
 }
 

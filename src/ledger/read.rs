@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use tokio::sync::Mutex;
-use tokio::time::timeout;
 
 use crate::domain::standing::Alarm;
 use crate::ledger::conn::{Conn, args, micros};
@@ -120,7 +119,7 @@ impl Reader {
             *kept = Some(conn);
             Ok::<_, Trouble>(done)
         };
-        timeout(PATIENCE, all).await.map_err(|_| Trouble::Slow(PATIENCE))?
+        super::within(PATIENCE, all).await
     }
 
     /// Returns rows of a check, latest first.

@@ -144,14 +144,20 @@ fn a_second_daemon_on_one_file_is_refused_with_a_reason() {
     assert_eq!(ended.code(), Some(74));
     assert!(second.log().contains("another daemon keeps its record"), "{}", second.log());
     // By whatever name the file is called.
-    std::os::unix::fs::symlink("allswell.db", site.path().join("link.db")).unwrap();
-    let settings = fs::read_to_string(site.path().join("allswell.yaml")).unwrap();
-    let linked = format!("{settings}ledger: {{url: \"sqlite:link.db\"}}\n");
-    fs::write(site.path().join("allswell.yaml"), linked).unwrap();
-    let mut third = site.spawn(&[], &[]);
-    let ended = third.process.wait(Duration::from_secs(20)).unwrap();
-    assert!(third.log().contains("another daemon keeps its record"), "{}", third.log());
-    assert_eq!(ended.code(), Some(74));
+    let at = |name: &str| site.path().join(name);
+    std::os::unix::fs::symlink("allswell.db", at("link.db")).unwrap();
+    fs::hard_link(at("allswell.db"), at("hard.db")).unwrap();
+    let settings = fs::read_to_string(at("allswell.yaml")).unwrap();
+    for name in ["link.db", "hard.db", "allswell.db"] {
+        let linked = format!("{settings}ledger: {{url: \"sqlite:{name}\"}}\n");
+        fs::write(at("allswell.yaml"), linked).unwrap();
+        let mut third = site.spawn(&[], &[]);
+        let ended = third.process.wait(Duration::from_secs(20));
+        assert!(third.log().contains("another daemon keeps its record"), "{name}: {}", third.log());
+        assert_eq!(ended.unwrap().code(), Some(74), "{name}");
+        // Nor where somebody took the lock away that lies beside it.
+        drop(fs::remove_file(at("allswell.db.lock")));
+    }
     assert!(daemon.stop().success());
 }
 
