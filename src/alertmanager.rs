@@ -1,10 +1,11 @@
-//! One Alertmanager, told everything that it has to know: API v2, as release 0.25 speaks it
-//! (`facts/alerting.md` 2.1, 2.3).
+//! One Alertmanager, told everything that it has to know: API v2, as release 0.25 speaks it.
 //!
 //! What is to be told is a state, not a queue ([`crate::domain::outbox`]): here it is sent, again after
 //! failures, and all of it after the other side was started anew, because it forgets.
 
-use std::collections::BTreeSet;
+mod config;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,10 +16,12 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use crate::board::Board;
 use crate::clock::Clock;
-use crate::domain::alert::Fingerprint;
+use crate::domain::alert::{Fingerprint, Labels};
 use crate::domain::backoff::{Draw, doubled};
-use crate::domain::outbox::{Outbox, Parcel, Rhythm, Wanted};
+use crate::domain::outbox::{Acknowledged, AlertId, End, Outbox, Parcel, Rhythm, Sight};
+use crate::domain::routing::Route;
 use crate::http::{NoAnswer, Peer};
 
 /// How many alerts go into one request.
@@ -27,13 +30,15 @@ const BATCH: usize = 256;
 const LOOK_EACH: Duration = Duration::from_secs(10);
 /// The first pause after a failure, and the longest.
 const AGAIN: (TimeDelta, TimeDelta) = (TimeDelta::milliseconds(500), TimeDelta::seconds(5));
+/// How long we wait before we look whether the record was read again.
+const BLIND_NAP: Duration = Duration::from_millis(500);
 /// How far its clock may be from ours before alerts end by its clock.
 const CLOCKS_APART: TimeDelta = TimeDelta::seconds(5);
 /// How long the last words may take when the daemon stops.
 const FAREWELL: Duration = Duration::from_secs(3);
 
 /// How an Alertmanager does, as we see it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Health {
     /// Who.
     pub name: String,
@@ -57,8 +62,10 @@ pub struct Health {
     pub unsettled: Option<DateTime<Utc>>,
     /// How far its clock is ahead of ours.
     pub ahead: TimeDelta,
-    /// Which alerts of the record it knows to stand, or to have stood.
-    pub heard: Arc<BTreeSet<(Fingerprint, DateTime<Utc>)>>,
+    /// What it acknowledged of each alert.
+    pub acknowledged: Arc<BTreeMap<AlertId, Acknowledged>>,
+    /// Its routes, where it shows them and they can be read.
+    pub routes: Option<Arc<Route>>,
 }
 
 impl Health {
@@ -76,7 +83,8 @@ impl Health {
             standing: (0, 0, 0),
             unsettled: None,
             ahead: TimeDelta::zero(),
-            heard: Arc::default(),
+            acknowledged: Arc::default(),
+            routes: None,
         }
     }
 }
@@ -88,8 +96,12 @@ pub struct Alertmanager {
     rhythm: Rhythm,
     clock: Clock,
     outbox: Outbox,
-    /// When it said that it was started.
+    /// When it said that it was started: which process it is.
     started: Option<String>,
+    /// What its clock said, and when: what time it is there now, whatever becomes of our clock.
+    their_clock: Option<(DateTime<Utc>, Instant)>,
+    /// The configuration that was read last.
+    config: Option<String>,
     health: watch::Sender<Health>,
     failures: u32,
     /// Whether it did not take what it was told last.
@@ -133,6 +145,8 @@ impl Alertmanager {
             clock,
             outbox,
             started: None,
+            their_clock: None,
+            config: None,
             health,
             failures: 0,
             untaken: false,
@@ -144,38 +158,54 @@ impl Alertmanager {
     }
 
     /// Tells what is wanted, as long as nobody stops it; then what has to be said still.
-    pub async fn run(
-        mut self,
-        mut wanted: watch::Receiver<Arc<Vec<Wanted>>>,
-        stop: CancellationToken,
-    ) {
+    pub async fn run(mut self, mut boards: watch::Receiver<Arc<Board>>, stop: CancellationToken) {
         while !stop.is_cancelled() {
-            self.look().await;
-            let all = wanted.borrow_and_update().clone();
-            self.tell(&all).await;
-            let wake = self.wake();
+            let sight = boards.borrow().sight();
+            self.look(sight).await;
+            let board = boards.borrow_and_update().clone();
+            self.prove(&board);
+            self.tell(&board, &boards).await;
+            let wake = self.wake(boards.borrow().sight());
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                changed = wanted.changed(), if Instant::now() >= self.again_at => {
+                changed = boards.changed(), if Instant::now() >= self.again_at => {
                     if changed.is_err() { break }
                 }
                 () = sleep_until(wake) => {}
             }
         }
-        let all = wanted.borrow().clone();
-        drop(tokio::time::timeout(FAREWELL, self.tell(&all)).await);
+        let board = boards.borrow().clone();
+        drop(tokio::time::timeout(FAREWELL, self.tell(&board, &boards)).await);
     }
 
-    fn wake(&self) -> Instant {
+    fn wake(&self, sight: Sight) -> Instant {
         let now = self.clock.now();
         let next = self.outbox.wake_at(&self.rhythm, now);
         let next = next.map(|at| Instant::now() + (at - now).to_std().unwrap_or_default());
-        next.map_or(self.look_at, |at| at.max(self.again_at).min(self.look_at.max(self.again_at)))
+        // What may not be told now may be, once the record is read again.
+        let soonest = match sight {
+            Sight::Clear => Instant::now(),
+            Sight::Blind => Instant::now() + BLIND_NAP,
+        };
+        let look = self.look_at.max(self.again_at);
+        next.map_or(self.look_at, |at| at.max(soonest).max(self.again_at).min(look))
+    }
+
+    /// Holds what was acknowledged against the proofs that came back.
+    fn prove(&mut self, board: &Board) {
+        self.peer.trust(!board.is_unproved);
+        let Some((sent_at, every)) = board.proof else { return };
+        if self.outbox.proved(sent_at, every) {
+            tracing::warn!(
+                "nothing came back from Alertmanager {} for a while: it is told again what it took meanwhile",
+                self.name
+            );
+        }
     }
 
     /// Asks whether it is there, and still the same process: a new one knows nothing.
-    async fn look(&mut self) {
+    async fn look(&mut self, sight: Sight) {
         if Instant::now() < self.look_at {
             return;
         }
@@ -184,17 +214,10 @@ impl Alertmanager {
         self.note_clock();
         match answer {
             Ok((200, status)) => {
-                let text = |value: &Value| value.as_str().map(str::to_owned);
-                let started = text(&status["uptime"]);
-                if self.started.is_some() && started.is_some() && self.started != started {
-                    tracing::info!(
-                        "Alertmanager {} was started anew: it is told everything",
-                        self.name
-                    );
-                    self.outbox.forgotten(self.clock.now());
+                let version = self.know(&status);
+                if sight == Sight::Blind {
+                    self.ask_what_stands().await;
                 }
-                self.started = started.or(self.started.take());
-                let version = text(&status["versionInfo"]["version"]);
                 // Who answers questions and takes no alerts is not reached: only a taken alert says that.
                 if self.untaken && !self.outbox.is_empty() {
                     self.health.send_modify(|health| health.version = version);
@@ -211,11 +234,48 @@ impl Alertmanager {
         }
     }
 
-    async fn tell(&mut self, all: &[Wanted]) {
-        self.outbox.want(all, self.clock.now());
+    /// Takes note of what it says of itself: which process it is, and its routes. Returns its release.
+    fn know(&mut self, status: &Value) -> Option<String> {
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        if let Some(started) = text(&status["uptime"]).filter(|s| Some(s) != self.started.as_ref())
+        {
+            if self.started.is_some() {
+                let name = &self.name;
+                tracing::info!("Alertmanager {name} was started anew: it is told everything");
+            }
+            self.outbox.is_process(&started);
+            self.started = Some(started);
+        }
+        let config = text(&status["config"]["original"]);
+        if config.is_some() && config != self.config {
+            let routes = config.as_deref().and_then(config::routes).map(Arc::new);
+            self.health.send_modify(|health| health.routes = routes);
+            self.config = config;
+        }
+        text(&status["versionInfo"]["version"])
+    }
+
+    /// Asks which alerts stand: without the record nothing else says whether one may be repeated.
+    async fn ask_what_stands(&mut self) {
+        let query = [("filter", "alertname=~\"Allswell.+\"".to_owned())];
+        let Ok((200, Value::Array(alerts))) = self.peer.get("/api/v2/alerts", &query).await else {
+            return;
+        };
+        let labels = |alert: &Value| {
+            let labels = alert["labels"].as_object()?.iter();
+            let text =
+                |(name, value): (&String, &Value)| Some((name.clone(), value.as_str()?.to_owned()));
+            Some(Labels::new(labels.filter_map(text)).fingerprint())
+        };
+        self.outbox.stand(alerts.iter().filter_map(labels).collect::<BTreeSet<Fingerprint>>());
+    }
+
+    async fn tell(&mut self, board: &Board, boards: &watch::Receiver<Arc<Board>>) {
+        self.outbox.want(&board.alerts, self.clock.now());
         // Until nothing is due, or something went wrong.
         while Instant::now() >= self.again_at {
-            let due = self.outbox.due(&self.rhythm, self.clock.now(), BATCH);
+            let sight = boards.borrow().sight();
+            let due = self.outbox.due(&self.rhythm, sight, self.clock.now(), BATCH);
             if due.is_empty() {
                 break;
             }
@@ -224,15 +284,15 @@ impl Alertmanager {
             }
         }
         let (standing, unsettled) = (self.outbox.counts(), self.outbox.unsettled());
-        let heard = self.outbox.heard();
+        let acknowledged = self.outbox.acknowledged();
         self.health.send_if_modified(|health| {
-            let heard =
-                if *health.heard == heard { Arc::clone(&health.heard) } else { Arc::new(heard) };
-            let same = health.standing == standing
-                && health.unsettled == unsettled
-                && Arc::ptr_eq(&health.heard, &heard);
-            (health.standing, health.unsettled, health.heard) = (standing, unsettled, heard);
-            !same
+            let told = *health.acknowledged != acknowledged;
+            if told {
+                health.acknowledged = Arc::new(acknowledged);
+            }
+            let same = health.standing == standing && health.unsettled == unsettled;
+            (health.standing, health.unsettled) = (standing, unsettled);
+            told || !same
         });
     }
 
@@ -298,15 +358,23 @@ impl Alertmanager {
     fn note_clock(&mut self) {
         // Where nobody answered, nobody said what time it is.
         let Some(date) = self.peer.take_date() else { return };
-        let ahead = date - self.clock.now();
+        self.their_clock = Some((date, Instant::now()));
+        let ahead = self.ahead();
         let before = self.health.borrow().ahead;
         // It says whole seconds: what is a little more or less is the same.
         if (ahead - before).abs() > CLOCKS_APART {
-            let ahead = if ahead.abs() > CLOCKS_APART { ahead } else { TimeDelta::zero() };
             let secs = ahead.num_seconds();
             tracing::warn!("the clock of Alertmanager {} is {secs} s ahead of ours", self.name);
             self.health.send_modify(|health| health.ahead = ahead);
         }
+    }
+
+    /// How far its clock is ahead of ours by now: ours may have been set since it answered.
+    fn ahead(&self) -> TimeDelta {
+        let Some((said, at)) = self.their_clock else { return TimeDelta::zero() };
+        let passed = TimeDelta::from_std(at.elapsed()).unwrap_or_default();
+        let ahead = said + passed - self.clock.now();
+        if ahead.abs() > CLOCKS_APART { ahead } else { TimeDelta::zero() }
     }
 
     fn quarantine(&mut self, parcel: &Parcel, words: &str) {
@@ -322,9 +390,8 @@ impl Alertmanager {
     }
 
     async fn send(&mut self, batch: &[Parcel]) -> Sent {
-        let ahead = self.health.borrow().ahead;
-        let now = self.clock.now() + ahead;
-        let alerts = batch.iter().map(|parcel| alert(parcel, ahead, now)).collect();
+        let now = self.clock.now() + self.ahead();
+        let alerts = batch.iter().map(|parcel| alert(parcel, now)).collect();
         let answer = self.peer.deliver("/api/v2/alerts", Value::Array(alerts).to_string()).await;
         self.note_clock();
         match answer {
@@ -388,11 +455,14 @@ fn why(error: &NoAnswer) -> String {
     error.to_string()
 }
 
-/// An alert in the form of Alertmanager's API v2, for one whose clock is so far ahead of ours, and says `now`.
-fn alert(parcel: &Parcel, ahead: TimeDelta, now: DateTime<Utc>) -> Value {
+/// An alert in the form of Alertmanager's API v2, for one whose clock says `now`.
+fn alert(parcel: &Parcel, now: DateTime<Utc>) -> Value {
     let at = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Millis, true);
     let alert = &parcel.alert;
-    let ends_at = if parcel.stands { parcel.ends_at + ahead } else { parcel.ends_at.min(now) };
+    let ends_at = match parcel.end {
+        End::Lasts(lasts) => now + lasts,
+        End::At(at) => at.min(now),
+    };
     // An end before the beginning is refused.
     let starts_at = alert.starts_at.min(ends_at);
     let mut value = json!({

@@ -20,8 +20,8 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
@@ -30,11 +30,12 @@ use crate::daemon::log::Log;
 use crate::daemon::outward::Outward;
 use crate::domain::fault::Fault;
 use crate::domain::succession::Removals;
-use crate::engine::load::NotLoaded;
+use crate::engine::load::{NotLoaded, Reading};
 use crate::engine::order::{Load, orders};
 use crate::engine::ports::Watched;
+use crate::engine::snapshot::{LedgerHealth, Snapshot};
 use crate::engine::watch::Engine;
-use crate::ledger::{Store, StoreSettings, Trouble};
+use crate::ledger::{Reader, Store, StoreSettings, Trouble, lasting_name};
 use crate::settings::Settings;
 use crate::web::{self, Access, Door, Listener, WebConfig};
 use crate::zones::Zones;
@@ -94,7 +95,9 @@ struct Opened {
     listener: Listener,
     web: WebConfig,
     access: Access,
-    store: Store,
+    /// Nothing where it is a server that does not answer.
+    store: Option<Store>,
+    ledger: StoreSettings,
     loader: Loader,
     settings: Settings,
 }
@@ -114,30 +117,34 @@ pub fn serve(start: Start, announce: impl FnOnce(&str)) -> Result<(), NotStarted
     let too_large = street.block_on(async { signal(SignalKind::from_raw(SIGXFSZ)) });
     drop(too_large.map_err(|e| io("signals", &e))?);
     let opened = open(start, &street, &inside)?;
-    let Opened { outward, listener, web, access, store, mut loader, settings } = opened;
+    let Opened { outward, listener, web, access, store, ledger, mut loader, settings } = opened;
     let address = listener.address().map_err(|e| io("the door", &e))?;
-    let reader = store.reader();
     // Before anybody knows that we are there: a signal that nobody hears ends the process.
     let hears = |kind| street.block_on(async { signal(kind) }).map_err(|e| io("signals", &e));
     let ends_on = (hears(SignalKind::interrupt())?, hears(SignalKind::terminate())?);
     let hup = hears(SignalKind::hangup())?;
     let (orders, mut inbox) = orders::<Watched>();
     let (stop, hurry) = (CancellationToken::new(), CancellationToken::new());
-    let first = loader.read(removals, "start");
-    let (reading, queries) = loader.current();
+    let (shown, pictures) = watch::channel(Arc::new(Snapshot::empty(clock.now())));
+    let (written, own) = watch::channel(None);
     let (alertmanagers, webhooks) =
         (outward.paths.alertmanagers.clone(), outward.paths.webhooks.clone());
-    let log = Log { alertmanagers, webhooks };
-    let (mut engine, pictures) = Engine::new(store, queries, log, reading, clock);
-    if inside.block_on(begin(&mut engine, first))? == Begun::TryAgain {
-        loader.try_again();
-    }
-    // Whoever comes to the door now sees what is loaded.
-    engine.show();
+    let begin = Begin {
+        first: loader.read(removals, "start"),
+        reading: loader.current(),
+        log: Log { alertmanagers, webhooks, own },
+        clock,
+        shown,
+    };
+    // A catalogue that cannot be run is known before anybody can ask for it.
+    let begun = match store {
+        Some(store) => Ok(inside.block_on(begin.engine(store))?),
+        None => Err(begin),
+    };
     let (reloads, wishes) = mpsc::channel(1);
     let door = Door {
         pictures: pictures.clone(),
-        reader,
+        reader: Reader::new(ledger.clone()),
         orders: orders.clone(),
         reloads,
         access,
@@ -146,34 +153,46 @@ pub fn serve(start: Start, announce: impl FnOnce(&str)) -> Result<(), NotStarted
         lifecycle: settings.web.lifecycle,
         headers: web.headers,
     };
+    let replica = ledger.replica.clone();
     let ready = json!({
         "format": 1,
         "listen": address.to_string(),
-        "replica": engine.replica(),
+        "replica": replica,
         "pid": std::process::id(),
     });
     // The door stays open while attempts end, so that people see what happens.
-    let closing = CancellationToken::new();
-    let labels = loader.labels();
-    let silent = CancellationToken::new();
+    let (closing, silent) = (CancellationToken::new(), CancellationToken::new());
     let public_url = settings.web.public_url.clone();
-    let notices = outward.run(pictures.clone(), labels, public_url, silent.clone());
+    let own = (lasting_name(&replica).to_owned(), written);
+    let labels = loader.labels();
+    let notices = outward.run(pictures.clone(), labels, public_url, own, silent.clone());
     let mut handles = vec![
         street.spawn(ends(web::serve(door, listener, closing.clone()), stop.clone())),
-        street.spawn(ends(loader.run(orders, wishes, hup, stop.clone()), stop.clone())),
         street.spawn(ends(systemd::watchdog(pictures, stop.clone()), stop.clone())),
         street.spawn(signals(ends_on, stop.clone(), hurry.clone())),
     ];
     let told = street.spawn(ends(notices, stop.clone()));
     announce(&ready.to_string());
     systemd::ready();
-    inside.block_on(engine.run(&mut inbox, &stop, &hurry, settings.grace.get()));
+    let begun = match begun {
+        Ok(begun) => Ok(Some(begun)),
+        Err(begin) => inside.block_on(begin.once_there(ledger, &stop)),
+    };
+    let ended = begun.map(|begun| {
+        let Some((mut engine, again)) = begun else { return };
+        if again == Begun::TryAgain {
+            loader.try_again();
+        }
+        handles
+            .push(street.spawn(ends(loader.run(orders, wishes, hup, stop.clone()), stop.clone())));
+        inside.block_on(engine.run(&mut inbox, &stop, &hurry, settings.grace.get()));
+    });
     // Orders that nobody obeys any more are answered by that.
     drop(inbox);
-    closing.cancel();
-    hurry.cancel();
-    // What was recorded last is told before the end.
-    silent.cancel();
+    for token in [&stop, &closing, &hurry, &silent] {
+        // What was recorded last is told before the end.
+        token.cancel();
+    }
     handles.push(told);
     for handle in handles {
         // One that panicked has said so, one that hangs is left behind; the end goes on.
@@ -182,7 +201,68 @@ pub fn serve(start: Start, announce: impl FnOnce(&str)) -> Result<(), NotStarted
     tracing::info!("stopped");
     street.shutdown_background();
     inside.shutdown_background();
-    Ok(())
+    ended
+}
+
+/// What is needed to begin, once there is a ledger.
+struct Begin {
+    first: Result<Load<Watched>, Vec<Fault>>,
+    reading: (Arc<Reading>, Arc<Watched>),
+    log: Log,
+    clock: Clock,
+    shown: watch::Sender<Arc<Snapshot>>,
+}
+
+type Begins = (Engine<Watched, Log>, Begun);
+
+impl Begin {
+    async fn engine(self, store: Store) -> Result<Begins, NotStarted> {
+        let (reading, queries) = self.reading;
+        let mut engine = Engine::new(store, queries, self.log, reading, self.clock, self.shown);
+        let begun = begin(&mut engine, self.first).await?;
+        // Whoever asks now sees what is loaded.
+        engine.show();
+        Ok((engine, begun))
+    }
+
+    /// Waits for a ledger that is away, unready and telling so. Nothing where it was told to stop before.
+    async fn once_there(
+        self,
+        settings: StoreSettings,
+        stop: &CancellationToken,
+    ) -> Result<Option<Begins>, NotStarted> {
+        let (since, mut failures) = (self.clock.now(), 0);
+        let mut why = "it did not answer at the start".to_owned();
+        loop {
+            let mut opened = std::pin::pin!(Store::open(settings.clone()));
+            let opened = loop {
+                let ledger = LedgerHealth::Down { since, why: why.clone() };
+                let picture = Snapshot { ledger, idle: None, ..Snapshot::empty(self.clock.now()) };
+                self.shown.send_replace(Arc::new(picture));
+                tokio::select! {
+                    biased;
+                    () = stop.cancelled() => return Ok(None),
+                    opened = &mut opened => break opened,
+                    () = sleep(Duration::from_secs(1)) => {}
+                }
+            };
+            match opened {
+                Ok(store) => {
+                    tracing::info!("the ledger is there: watching begins");
+                    return self.engine(store).await.map(Some);
+                }
+                Err(trouble) if trouble.may_pass() => why = trouble.to_string(),
+                Err(trouble) => return Err(trouble.into()),
+            }
+            failures += 1;
+            let pause = Duration::from_millis(250) * (1 << failures.min(4));
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return Ok(None),
+                () = sleep(pause) => {}
+            }
+        }
+    }
 }
 
 /// Opens and binds everything that the daemon needs.
@@ -196,33 +276,43 @@ fn open(start: Start, street: &Runtime, inside: &Runtime) -> Result<Opened, NotS
     let access = Access::new(viewer, operator, web.users.clone());
     let ledger = &settings.ledger;
     let outward = Outward::open(&settings, &start.clock).map_err(NotStarted::Refused)?;
+    let listen = settings.web.listen;
+    let listener = street.block_on(web::bind(listen, web.tls.clone()));
+    let listener = listener.map_err(|e| {
+        NotStarted::Io(format!("cannot listen on {listen}: {e}; `web: {{listen: …}}` says where"))
+    })?;
+    let port = listener.address().map_or(listen.port(), |address| address.port());
     let store = StoreSettings {
         dsn: ledger.dsn.clone(),
         password: ledger.password().map_err(NotStarted::Refused)?,
         lease: ledger.lease,
         retention: ledger.retention,
-        replica: replica(),
+        replica: replica(port),
     };
     let zones = Arc::new(Zones::open(start.tzdir.as_deref()));
     let loader =
         Loader::new(start.config, start.paths, &settings, zones).map_err(NotStarted::Refused)?;
-    let listen = settings.web.listen;
     if !listen.ip().is_loopback() && !access.is_asked() {
         tracing::warn!(
             "whoever reaches {listen} may look: `web` names neither `viewer_token` nor users"
         );
     }
-    let listener = street.block_on(web::bind(listen, web.tls.clone()));
-    let listener = listener.map_err(|e| {
-        NotStarted::Io(format!("cannot listen on {listen}: {e}; `web: {{listen: …}}` says where"))
-    })?;
-    let dsn = store.dsn.to_string();
-    let store = inside.block_on(Store::open(store));
-    let store = store.map_err(|e| NotStarted::Io(format!("the ledger, {dsn}: {e}")))?;
-    if store.is_new() {
+    let (ledger, dsn) = (store, settings.ledger.dsn.to_string());
+    let store = match inside.block_on(Store::open(ledger.clone())) {
+        Ok(store) => Some(store),
+        // A server comes back; what is wrong with a file does not pass by itself.
+        Err(trouble) if trouble.may_pass() && settings.ledger.is_shared() => {
+            tracing::error!(
+                "the ledger, {dsn}, is not there: {trouble}. Nothing is looked at until it is"
+            );
+            None
+        }
+        Err(trouble) => return Err(NotStarted::Io(format!("the ledger, {dsn}: {trouble}"))),
+    };
+    if store.as_ref().is_some_and(Store::is_new) {
         tracing::warn!("the ledger is new, and nothing is known of before: {dsn}");
     }
-    Ok(Opened { outward, listener, web, access, store, loader, settings })
+    Ok(Opened { outward, listener, web, access, store, ledger, loader, settings })
 }
 
 /// Whether the files are to be looked at again, though they did not change.
@@ -294,13 +384,13 @@ async fn signals(
     }
 }
 
-/// A name that no other start has.
-fn replica() -> String {
+/// A name that no other start has. What stands before its last two parts is the same for each start at a port.
+fn replica(port: u16) -> String {
     // The kernel's word is hidden from a unit that sees only its own processes.
     let files = ["/proc/sys/kernel/hostname", "/etc/hostname"];
     let read = |file: &&str| std::fs::read_to_string(file).ok().map(|name| name.trim().to_owned());
     let host = files.iter().filter_map(read).find(|name| !name.is_empty());
     let host = host.as_deref().unwrap_or("replica");
     let nonce = RandomState::new().hash_one(std::process::id()) & 0xffff_ffff;
-    format!("{host}-{}-{nonce:08x}", std::process::id())
+    format!("{host}:{port}-{}-{nonce:08x}", std::process::id())
 }

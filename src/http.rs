@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -23,6 +24,9 @@ const WORDS_MAX: usize = 1_024;
 /// Somebody whom we ask.
 pub struct Peer {
     client: reqwest::Client,
+    /// Opens a connection for each call, and looks its address up anew.
+    afresh: reqwest::Client,
+    is_distrusted: AtomicBool,
     base: Url,
     auth: Auth,
     /// What time it was there when it answered last, until somebody asks.
@@ -87,6 +91,26 @@ pub enum NoAnswer {
 /// An answer: its status, and what it says.
 pub type Answer = (u16, Value);
 
+fn builder(tls: &Tls, within: Option<Duration>) -> Result<reqwest::ClientBuilder, NoAnswer> {
+    let mut builder = reqwest::Client::builder()
+        .connect_timeout(CONNECT)
+        .timeout(within.unwrap_or(ANSWER))
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy();
+    let failed = |path: &Path, e: String| NoAnswer::Certificate(path.display().to_string(), e);
+    let read = |path: &Path| std::fs::read(path).map_err(|e| failed(path, e.to_string()));
+    if let Some(path) = &tls.authority {
+        let certificate = reqwest::Certificate::from_pem(&read(path)?);
+        let certificate = certificate.map_err(|e| failed(path, e.to_string()))?;
+        builder = builder.add_root_certificate(certificate);
+    }
+    if let Some(path) = &tls.identity {
+        let identity = reqwest::Identity::from_pem(&read(path)?);
+        builder = builder.identity(identity.map_err(|e| failed(path, e.to_string()))?);
+    }
+    Ok(builder)
+}
+
 impl Peer {
     /// Prepares to ask somebody.
     ///
@@ -104,27 +128,17 @@ impl Peer {
         }
         // It may be chosen already: by the same choice.
         drop(rustls::crypto::ring::default_provider().install_default());
-        let mut builder = reqwest::Client::builder()
-            .connect_timeout(CONNECT)
-            .timeout(within.unwrap_or(ANSWER))
-            .redirect(reqwest::redirect::Policy::none())
-            // Each call has a connection of its own: one that swallows what it gets is not met again.
-            .pool_max_idle_per_host(0)
-            .no_proxy();
-        let failed = |path: &Path, e: String| NoAnswer::Certificate(path.display().to_string(), e);
-        let read = |path: &Path| std::fs::read(path).map_err(|e| failed(path, e.to_string()));
-        if let Some(path) = &tls.authority {
-            let certificate = reqwest::Certificate::from_pem(&read(path)?);
-            let certificate = certificate.map_err(|e| failed(path, e.to_string()))?;
-            builder = builder.add_root_certificate(certificate);
-        }
-        if let Some(path) = &tls.identity {
-            let identity = reqwest::Identity::from_pem(&read(path)?);
-            builder = builder.identity(identity.map_err(|e| failed(path, e.to_string()))?);
-        }
         let name = base.origin().ascii_serialization();
-        let silent = |e: reqwest::Error| NoAnswer::Silent(name, told(&e));
-        Ok(Self { client: builder.build().map_err(silent)?, base, auth, date: Mutex::default() })
+        let silent = |e: reqwest::Error| NoAnswer::Silent(name.clone(), told(&e));
+        let client = builder(tls, within)?.build().map_err(silent)?;
+        let afresh = builder(tls, within)?.pool_max_idle_per_host(0).build().map_err(silent)?;
+        let (is_distrusted, date) = (AtomicBool::new(false), Mutex::default());
+        Ok(Self { client, afresh, is_distrusted, base, auth, date })
+    }
+
+    /// Says whether connections that are open already are to be used: one may swallow what it gets.
+    pub fn trust(&self, is_trusted: bool) {
+        self.is_distrusted.store(!is_trusted, Ordering::Relaxed);
     }
 
     /// Asks for what is at a path.
@@ -153,10 +167,21 @@ impl Peer {
     /// # Errors
     /// Where there is no answer.
     pub async fn deliver(&self, path: &str, body: String) -> Result<Receipt, NoAnswer> {
-        let request = self.client.post(self.at(path)).body(body);
-        let request = self.known(request.header("content-type", "application/json"));
+        let send = async |client: &reqwest::Client| {
+            let request = client.post(self.at(path)).body(body.clone());
+            self.known(request.header("content-type", "application/json")).send().await
+        };
         let silent = |e: reqwest::Error| NoAnswer::Silent(self.name(), told(&e));
-        let mut response = request.send().await.map_err(silent)?;
+        let sent = if self.is_distrusted.load(Ordering::Relaxed) {
+            match send(&self.afresh).await {
+                // Where none can be opened, one that is open is better than nothing.
+                Err(error) if error.is_connect() => send(&self.client).await,
+                sent => sent,
+            }
+        } else {
+            send(&self.client).await
+        };
+        let mut response = sent.map_err(silent)?;
         self.note_date(&response);
         let retry_after = response.headers().get("retry-after");
         let retry_after = retry_after.and_then(|value| value.to_str().ok()?.trim().parse().ok());

@@ -33,10 +33,10 @@ use crate::domain::life::{Kind, Row, Said};
 use crate::domain::name::CheckId;
 use crate::domain::standing::{Lease, Standings};
 use crate::dsn::Dsn;
-use crate::ledger::conn::Conn;
+use crate::ledger::conn::{Conn, args};
 use crate::ledger::held::Held;
 
-pub use alerts::{AlertChanges, AlertRow, Returned};
+pub use alerts::{AlertChanges, AlertRow, Notified, Returned, SelfAlert, lasting_name};
 pub use entry::Entry;
 pub use generation::{Activation, Generation, Listing, Planned, Traits};
 pub use read::{History, Listed, Page, Reader, WaivedBy, Wanted, is_page};
@@ -49,6 +49,8 @@ pub use work::{Candidate, Claim, Ended, Happened, Hold, Offer, Promise, Told, Tu
 const PATIENCE: Duration = Duration::from_secs(10);
 /// After how long a pause is looked at again.
 const PAUSE_SEEN: TimeDelta = TimeDelta::minutes(1);
+/// How long it may take to say that a replica leaves.
+const LEAVING: Duration = Duration::from_secs(1);
 /// How long a catalogue may take to be stored, retention a batch to be dropped.
 const LONG: Duration = Duration::from_secs(120);
 
@@ -105,6 +107,29 @@ pub enum Trouble {
 }
 
 impl Trouble {
+    /// Says whether it may be over soon, because a server is away or overloaded, and nothing is wrong with
+    /// what was given.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Slow(_) | Self::Garbled => true,
+            Self::Store(sqlx::Error::Database(error)) => {
+                // A wrong password, no such database, no right to it: PostgreSQL's manual, appendix A.
+                let code = error.code().unwrap_or_default();
+                !["28", "3D", "3F", "42"].iter().any(|class| code.starts_with(class))
+            }
+            Self::Store(sqlx::Error::Configuration(_)) => false,
+            Self::Store(_) => true,
+            Self::Taken(_)
+            | Self::Version { .. }
+            | Self::Damaged(_)
+            | Self::File { .. }
+            | Self::Foreign
+            | Self::Gone(_)
+            | Self::Replaced(_)
+            | Self::Odd(_) => false,
+        }
+    }
+
     fn odd(what: &'static str) -> Self {
         Self::Odd(what)
     }
@@ -319,6 +344,18 @@ impl Store {
     /// Says whether several replicas may write.
     pub fn is_shared(&self) -> bool {
         matches!(self.settings.dsn, Dsn::Postgres(_))
+    }
+
+    /// Says that this replica is gone.
+    ///
+    /// # Errors
+    /// Where the store failed.
+    pub async fn leave(&mut self) -> Result<(), Trouble> {
+        const LEAVE: &str = "DELETE FROM replicas WHERE id = $1";
+        self.on(LEAVING, async |conn, settings| {
+            conn.run(LEAVE, args![settings.replica.as_str()]).await.map(drop)
+        })
+        .await
     }
 
     /// Opens a way to read beside the writer.

@@ -5,6 +5,7 @@
 
 pub mod domain;
 
+pub mod board;
 pub mod bounded;
 pub mod clock;
 pub mod dial;

@@ -1,8 +1,9 @@
-//! A receiver of webhooks in Alertmanager's form, version 4, for people without an Alertmanager
-//! (`facts/alerting.md` 2.5).
+//! A receiver of webhooks in Alertmanager's form, version 4, for people without an Alertmanager.
 //!
 //! Alerts of one name about one check go together. What changes is told within seconds, what stands again
-//! every few hours; what is not taken is tried again, for as long as it stands.
+//! every few hours; what is not taken is tried again, for as long as it stands. What the receiver took is written
+//! down, so that a daemon that is started anew tells nothing twice, and no end of something that the receiver
+//! never had.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,10 +16,10 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use crate::board::Board;
 use crate::clock::Clock;
-use crate::domain::alert::Fingerprint;
 use crate::domain::backoff::{Draw, doubled};
-use crate::domain::outbox::Wanted;
+use crate::domain::outbox::{Acknowledged, AlertId, Sight, Wanted};
 use crate::http::Peer;
 
 /// How often what stands is told again.
@@ -55,6 +56,8 @@ pub struct Health {
     pub failing_since: Option<DateTime<Utc>>,
     /// The earliest end of an alert that it was not told.
     pub unsettled: Option<DateTime<Utc>>,
+    /// What it took of each alert.
+    pub acknowledged: Arc<BTreeMap<AlertId, Acknowledged>>,
 }
 
 impl Health {
@@ -72,7 +75,9 @@ pub struct Webhook {
     clock: Clock,
     groups: BTreeMap<String, Group>,
     /// What was wanted last, and what of it is not mentioned any more: that ended.
-    stood: BTreeMap<Name, Wanted>,
+    stood: BTreeMap<AlertId, Wanted>,
+    /// What it took, as it is to be written down.
+    acknowledged: BTreeMap<AlertId, Acknowledged>,
     /// Until when it is left alone, because it did not answer.
     silent_until: Option<DateTime<Utc>>,
     health: watch::Sender<Health>,
@@ -84,14 +89,11 @@ impl fmt::Debug for Webhook {
     }
 }
 
-/// One standing of an alert.
-type Name = (Fingerprint, DateTime<Utc>);
-
 /// What a group was told.
 #[derive(Debug, Default)]
 struct Group {
     /// Which alerts stand, and which ended.
-    told: BTreeMap<Name, bool>,
+    told: BTreeMap<AlertId, bool>,
     told_at: Option<DateTime<Utc>>,
     news_at: Option<DateTime<Utc>>,
     failures: u32,
@@ -118,41 +120,42 @@ impl Webhook {
             why: None,
             failing_since: None,
             unsettled: None,
+            acknowledged: Arc::default(),
         };
         let (health, seen) = watch::channel(health);
-        let (groups, stood) = (BTreeMap::new(), BTreeMap::new());
-        (Self { name, peer, clock, groups, stood, silent_until: None, health }, seen)
+        let (groups, stood, acknowledged) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let silent_until = None;
+        (Self { name, peer, clock, groups, stood, acknowledged, silent_until, health }, seen)
     }
 
     /// Tells what is wanted, as long as nobody stops it; then what has to be said still.
-    pub async fn run(
-        mut self,
-        mut wanted: watch::Receiver<Arc<Vec<Wanted>>>,
-        stop: CancellationToken,
-    ) {
+    pub async fn run(mut self, mut boards: watch::Receiver<Arc<Board>>, stop: CancellationToken) {
         while !stop.is_cancelled() {
-            let all = wanted.borrow_and_update().clone();
-            self.tell(&all, TOGETHER, &stop).await;
+            let board = boards.borrow_and_update().clone();
+            self.tell(&board, TOGETHER, &stop).await;
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                changed = wanted.changed() => if changed.is_err() { break },
+                changed = boards.changed() => if changed.is_err() { break },
                 () = sleep(LOOK_EACH) => {}
             }
         }
-        let (all, unstopped) = (wanted.borrow().clone(), CancellationToken::new());
-        let last = self.tell(&all, TimeDelta::zero(), &unstopped);
+        let (board, unstopped) = (boards.borrow().clone(), CancellationToken::new());
+        let last = self.tell(&board, TimeDelta::zero(), &unstopped);
         drop(tokio::time::timeout(FAREWELL, last).await);
     }
 
-    async fn tell(&mut self, all: &[Wanted], together: TimeDelta, stop: &CancellationToken) {
+    async fn tell(&mut self, board: &Board, together: TimeDelta, stop: &CancellationToken) {
         let now = self.clock.now();
-        self.want(all, now);
+        self.want(&board.alerts, now);
         let mut groups: BTreeMap<String, Vec<Wanted>> = BTreeMap::new();
         for wanted in self.stood.values() {
             groups.entry(group_key(wanted)).or_default().push(wanted.clone());
         }
         self.groups.retain(|key, _| groups.contains_key(key));
+        // Without the record another replica knows better what begins and ends, but of this one itself.
+        let is_blind = board.sight() == Sight::Blind;
+        groups.retain(|_, alerts| !is_blind || alerts.iter().all(|wanted| wanted.lasts.is_some()));
         for (key, alerts) in &groups {
             let silent = self.silent_until.is_some_and(|until| self.clock.now() < until);
             if silent || stop.is_cancelled() {
@@ -167,17 +170,22 @@ impl Webhook {
         let unsettled = unsettled.filter_map(|(_, wanted)| wanted.ended_at).min();
         // Who has nothing to be told fails at nothing.
         let idle = self.groups.values().all(|group| group.failing_since.is_none());
+        let acknowledged = &self.acknowledged;
         self.health.send_if_modified(|health| {
             let before = (health.unsettled, health.failing_since);
             health.unsettled = unsettled;
             health.failing_since = health.failing_since.filter(|_| !idle);
-            before != (health.unsettled, health.failing_since)
+            let told = *health.acknowledged != *acknowledged;
+            if told {
+                health.acknowledged = Arc::new(acknowledged.clone());
+            }
+            told || before != (health.unsettled, health.failing_since)
         });
     }
 
     /// Takes over what is to stand, and what ended. What stood and is not mentioned any more ended now.
     fn want(&mut self, all: &[Wanted], now: DateTime<Utc>) {
-        let mentioned: BTreeMap<Name, &Wanted> = all.iter().map(|w| (name_of(w), w)).collect();
+        let mentioned: BTreeMap<AlertId, &Wanted> = all.iter().map(|w| (name_of(w), w)).collect();
         for (name, wanted) in &mut self.stood {
             if wanted.ended_at.is_none() && !mentioned.contains_key(name) {
                 wanted.ended_at = Some(now);
@@ -193,8 +201,31 @@ impl Webhook {
             let stood = &self.stood;
             group.told.retain(|name, _| mentioned.contains_key(name) || stood.contains_key(name));
         }
-        let fresh = mentioned.into_iter().map(|(name, wanted)| (name, wanted.clone()));
-        self.stood.extend(fresh);
+        for (name, wanted) in mentioned {
+            let group = self.groups.get(&group_key(wanted));
+            if group.is_none_or(|group| !group.told.contains_key(&name)) {
+                self.meet(name, wanted);
+            }
+            self.stood.insert(name, wanted.clone());
+        }
+        let stood = &self.stood;
+        self.acknowledged.retain(|name, _| stood.contains_key(name));
+    }
+
+    /// Takes over what the record says that the receiver took of an alert that is new here.
+    fn meet(&mut self, name: AlertId, wanted: &Wanted) {
+        let told = match &wanted.acknowledged {
+            Some(acknowledged) => {
+                self.acknowledged.insert(name, acknowledged.clone());
+                Some(acknowledged.ended_at.is_none() || wanted.ended_at.is_none())
+            }
+            // It was over before this receiver was there, and others were told.
+            None if wanted.ended_at.is_some() && wanted.heard => Some(false),
+            None => None,
+        };
+        if let Some(stands) = told {
+            self.groups.entry(group_key(wanted)).or_default().told.insert(name, stands);
+        }
     }
 
     async fn tell_group(&mut self, key: &str, alerts: &[Wanted], together: TimeDelta) {
@@ -213,11 +244,16 @@ impl Webhook {
         if waits || group.again_at.is_some_and(|at| now < at) {
             return;
         }
-        // What ended is told once.
-        let tell = |wanted: &&Wanted| {
-            wanted.ended_at.is_none() || group.told.get(&name_of(wanted)) != Some(&false)
+        // What ended is told once, and as standing before, where the receiver does not know of it.
+        let shown = |wanted: &Wanted| {
+            let ended_at = match (wanted.ended_at, group.told.get(&name_of(wanted))) {
+                (Some(_), Some(false)) => return None,
+                (Some(at), Some(true)) => Some(at),
+                (Some(_) | None, _) => None,
+            };
+            Some(Wanted { ended_at, ..wanted.clone() })
         };
-        let alerts: Vec<&Wanted> = alerts.iter().filter(tell).collect();
+        let alerts: Vec<Wanted> = alerts.iter().filter_map(shown).collect();
         for part in alerts.chunks(ALERTS_MAX) {
             let outcome = self.deliver(message(&self.name, key, part)).await;
             let failed = outcome.is_err();
@@ -248,7 +284,7 @@ impl Webhook {
     fn settle(
         &mut self,
         key: &str,
-        part: &[&Wanted],
+        part: &[Wanted],
         outcome: Result<(), Refusal>,
         now: DateTime<Utc>,
     ) {
@@ -257,6 +293,13 @@ impl Webhook {
         let Err(Refusal { why, retry_after_secs, silent }) = outcome else {
             group.told.extend(told);
             (group.failures, group.failing_since, group.again_at) = (0, None, None);
+            for wanted in part {
+                let nothing =
+                    Acknowledged { process: String::new(), begun_at: None, ended_at: None };
+                let taken = self.acknowledged.entry(name_of(wanted)).or_insert(nothing);
+                taken.begun_at.get_or_insert(now);
+                taken.ended_at = taken.ended_at.or(wanted.ended_at.map(|_| now));
+            }
             // What it takes of one group says nothing of another that it refuses.
             let failing = self.groups.values().filter_map(|group| group.failing_since).min();
             let failed = self.health.borrow().failing_since.is_some();
@@ -304,7 +347,7 @@ impl Webhook {
     }
 }
 
-fn name_of(wanted: &Wanted) -> Name {
+fn name_of(wanted: &Wanted) -> AlertId {
     (wanted.alert.labels.fingerprint(), wanted.alert.starts_at)
 }
 
@@ -316,11 +359,11 @@ fn group_key(wanted: &Wanted) -> String {
 }
 
 /// A message in Alertmanager's form.
-fn message(receiver: &str, key: &str, alerts: &[&Wanted]) -> String {
+fn message(receiver: &str, key: &str, alerts: &[Wanted]) -> String {
     let at = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Millis, true);
     let firing = alerts.iter().any(|wanted| wanted.ended_at.is_none());
     let word = |firing: bool| if firing { "firing" } else { "resolved" };
-    let alert = |wanted: &&Wanted| {
+    let alert = |wanted: &Wanted| {
         let alert = &wanted.alert;
         json!({
             "status": word(wanted.ended_at.is_none()),
@@ -333,8 +376,8 @@ fn message(receiver: &str, key: &str, alerts: &[&Wanted]) -> String {
             "fingerprint": alert.labels.fingerprint().to_string(),
         })
     };
-    let labels = |wanted: &&Wanted| wanted.alert.labels.all().clone();
-    let annotations = |wanted: &&Wanted| wanted.alert.annotations.clone();
+    let labels = |wanted: &Wanted| wanted.alert.labels.all().clone();
+    let annotations = |wanted: &Wanted| wanted.alert.annotations.clone();
     let group: BTreeMap<&str, &str> = ["alertname", "check"]
         .into_iter()
         .map(|name| (name, alerts.first().map_or("", |wanted| wanted.alert.labels.get(name))))

@@ -119,6 +119,10 @@ fn told(out: &mut String, status: &Value) {
         } else if path["expects_proof"] == Value::Bool(true) && path["proved_at"].is_null() {
             let _ = writeln!(out, "Alertmanager {name}: nothing has come back from it yet");
         }
+        let slow = text(path, "hold_too_short");
+        if !slow.is_empty() {
+            let _ = writeln!(out, "`hold` IS TOO SHORT FOR {name}: {slow}");
+        }
     }
     for webhook in status["webhooks"].as_array().into_iter().flatten() {
         let (name, why) = (text(webhook, "webhook"), text(webhook, "why"));

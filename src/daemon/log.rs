@@ -1,5 +1,7 @@
 //! The log: what changed, for people. Secrets and values of rows never reach it.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use tokio::sync::watch;
 use tracing::Level;
@@ -9,12 +11,11 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{fmt, registry};
 
 use crate::alertmanager::Health;
-use crate::domain::alert::Fingerprint;
 use crate::domain::check::Check;
 use crate::domain::life::Said;
 use crate::domain::standing::{Alarm, Notice};
-use crate::engine::ports::Notices;
-use crate::ledger::SeriesRecord;
+use crate::engine::ports::{Notices, Receipts};
+use crate::ledger::{SelfAlert, SeriesRecord};
 use crate::webhook;
 
 /// Begins to write the log, to standard error.
@@ -33,6 +34,8 @@ pub(super) struct Log {
     pub(super) alertmanagers: Vec<watch::Receiver<Health>>,
     /// The receivers of webhooks.
     pub(super) webhooks: Vec<watch::Receiver<webhook::Health>>,
+    /// The alerts of this replica about itself.
+    pub(super) own: watch::Receiver<Option<Arc<Vec<SelfAlert>>>>,
 }
 
 impl Notices for Log {
@@ -60,8 +63,20 @@ impl Notices for Log {
         }
     }
 
-    fn heard(&self, alert: (Fingerprint, DateTime<Utc>)) -> bool {
-        self.alertmanagers.iter().any(|health| health.borrow().heard.contains(&alert))
+    fn acknowledged(&self) -> Vec<Receipts> {
+        let alertmanagers = self.alertmanagers.iter().map(|health| {
+            let health = health.borrow();
+            (health.name.clone(), Arc::clone(&health.acknowledged))
+        });
+        let webhooks = self.webhooks.iter().map(|health| {
+            let health = health.borrow();
+            (format!("webhook {}", health.name), Arc::clone(&health.acknowledged))
+        });
+        alertmanagers.chain(webhooks).collect()
+    }
+
+    fn own(&self) -> Option<Arc<Vec<SelfAlert>>> {
+        self.own.borrow().clone()
     }
 
     fn unsettled(&self) -> Option<DateTime<Utc>> {

@@ -4,34 +4,62 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use crate::board::Board;
 use crate::clock::Clock;
-use crate::daemon::wrong::{Wrong, wrong};
+use crate::daemon::wrong::{Wrong, is_well, wrong};
+use crate::domain::agenda::delta;
 use crate::domain::alert::{Alert, Known, Labels, annotations, cut};
-use crate::domain::outbox::Wanted;
+use crate::domain::outbox::{AlertId, ENDS_KEPT, Rhythm, Wanted};
+use crate::domain::routing::Route;
 use crate::domain::standing::{Alarm, Lease};
-use crate::engine::alert_path::Paths;
+use crate::engine::alert_path::{Paths, too_slow};
 use crate::engine::snapshot::{SeriesHealth, Snapshot};
-use crate::ledger::{AlertRow, SeriesRecord};
+use crate::ledger::{AlertRow, SelfAlert, SeriesRecord};
 use crate::web::watchdog::Nonces;
 
 /// How often we look though nothing changed: the engine may be stuck.
 const LOOK_EACH: Duration = Duration::from_secs(1);
-/// How long an alert about the daemon stands at least where nobody tells it again: the one who knew is gone.
+/// How long an alert about the daemon stands at least where nobody tells it again: the process that knew is gone.
 const OWN_LASTS: TimeDelta = TimeDelta::minutes(5);
+/// The same for one that is not written down: it is told again every 15 seconds.
+const UNWRITTEN_LASTS: TimeDelta = TimeDelta::seconds(60);
+/// How long what a process before this one said is kept up, while this one does not know better.
+const INHERITED_MAX: Duration = Duration::from_secs(300);
+/// The labels that say what an alert about the daemon is about.
+const ABOUT: [&str; 4] = ["source", "alertmanager", "webhook", "replica"];
 /// The longest reason that an alert about the daemon gives, in bytes.
 const WHY_MAX: usize = 1_000;
 
-/// A receiver, and where it hears what is wanted: an Alertmanager's name, where it is one.
-pub(super) type Told = (Option<String>, watch::Sender<Arc<Vec<Wanted>>>);
+/// A receiver: what the record calls it, whether it is an Alertmanager, and where it is handed what is wanted.
+pub(super) struct Receiver {
+    pub(super) name: String,
+    pub(super) alertmanager: Option<String>,
+    pub(super) board: watch::Sender<Arc<Board>>,
+}
+
 /// An alert about a series: of which, whether it is violated, and since when.
 type Key = (i64, bool, DateTime<Utc>);
 
-/// Whoever says what is to be told.
+/// An alert of this replica about itself.
+pub(super) struct Own {
+    alert: SelfAlert,
+    /// Whether a process before this one, or another replica, said it, and this one has not.
+    inherited: bool,
+}
+
+/// Whether an Alertmanager waits too long, by its routes and the catalogue that it was held against.
+pub(super) struct Slow {
+    routes: Arc<Route>,
+    catalogue: (i64, usize),
+    why: Option<String>,
+}
+
+/// What decides what is to be told.
 pub(super) struct Notifier {
     pub(super) pictures: watch::Receiver<Arc<Snapshot>>,
     pub(super) paths: Paths,
@@ -39,63 +67,29 @@ pub(super) struct Notifier {
     /// The installation's labels, as they are now.
     pub(super) labels: watch::Receiver<BTreeMap<String, String>>,
     pub(super) public_url: Option<String>,
-    /// Who is told everything.
-    pub(super) receivers: Vec<Told>,
+    /// Every receiver is told everything.
+    pub(super) receivers: Vec<Receiver>,
     /// How the ways are proved.
     pub(super) nonces: Option<Nonces>,
     pub(super) every: Duration,
-    /// How long alerts about the daemon stand where nobody tells them again.
-    own_lasts: TimeDelta,
-    /// Whether other replicas may tell the same.
-    has_others: bool,
+    pub(super) rhythm: Rhythm,
+    /// What this replica is called, as long as it has the same address.
+    pub(super) replica: String,
+    /// Whether other replicas write the same record: then alerts of this one about itself name it.
+    pub(super) has_others: bool,
+    /// The alerts of this replica about itself, as they are to be written down.
+    pub(super) written: watch::Sender<Option<Arc<Vec<SelfAlert>>>>,
     /// Alerts as they were told last, and from which record, while there is one.
-    known: BTreeMap<Key, (Option<Arc<SeriesRecord>>, Arc<Alert>)>,
-    /// Since when something is wrong with the daemon, by what it is called.
-    since: BTreeMap<Labels, DateTime<Utc>>,
+    pub(super) known: BTreeMap<Key, (Option<Arc<SeriesRecord>>, Arc<Alert>)>,
+    /// The alerts of this replica about itself: those that stand, and those that ended a while ago.
+    pub(super) own: BTreeMap<AlertId, Own>,
+    pub(super) slow: BTreeMap<String, Slow>,
+    /// Which wait longer than `hold`, by name, and why that matters.
+    pub(super) slow_ones: watch::Sender<Arc<BTreeMap<String, String>>>,
+    pub(super) began: Instant,
 }
 
 impl Notifier {
-    pub(super) fn new(
-        pictures: watch::Receiver<Arc<Snapshot>>,
-        paths: Paths,
-        clock: Clock,
-        labels: watch::Receiver<BTreeMap<String, String>>,
-        public_url: Option<String>,
-        receivers: Vec<Told>,
-        proofs: Option<(Nonces, Duration)>,
-    ) -> Self {
-        let every = proofs.as_ref().map_or(Duration::from_secs(60), |(_, every)| *every);
-        let nonces = proofs.map(|(nonces, _)| nonces);
-        let (known, since) = (BTreeMap::new(), BTreeMap::new());
-        let own_lasts = OWN_LASTS;
-        Self {
-            pictures,
-            paths,
-            clock,
-            labels,
-            public_url,
-            receivers,
-            nonces,
-            every,
-            own_lasts,
-            has_others: false,
-            known,
-            since,
-        }
-    }
-
-    /// Has alerts about the daemon stand for as long as some of these go by, where nobody tells them again.
-    pub(super) fn told_each(mut self, resend: TimeDelta) -> Self {
-        self.own_lasts = OWN_LASTS.max(resend * 4);
-        self
-    }
-
-    /// Lets alerts about the daemon lapse, where other replicas may tell the same ones.
-    pub(super) fn beside_others(mut self, has_others: bool) -> Self {
-        self.has_others = has_others;
-        self
-    }
-
     /// Says what is to be told, whenever that changes, until it is told to stop.
     pub(super) async fn run(mut self, stop: CancellationToken) {
         let mut proof_at = Instant::now();
@@ -121,21 +115,39 @@ impl Notifier {
     }
 
     fn say(&mut self, now: DateTime<Utc>, sent_at: DateTime<Utc>) {
-        let all = self.wanted(now);
-        for (name, receiver) in &self.receivers {
-            let mut all = all.clone();
-            all.extend(name.as_ref().and_then(|name| self.proof(name, sent_at)));
-            receiver.send_if_modified(|told| {
-                let same = **told == all;
-                *told = Arc::new(all);
+        let picture = self.pictures.borrow_and_update().clone();
+        let all = self.wanted(&picture, now);
+        self.look_for_slow(&picture);
+        let every = delta(self.every);
+        for receiver in &self.receivers {
+            let mut alerts = all.clone();
+            for wanted in &mut alerts {
+                let labels = &wanted.alert.labels;
+                let id = (labels.fingerprint(), wanted.alert.starts_at);
+                wanted.acknowledged = picture.notified.get(&(receiver.name.clone(), id)).cloned();
+            }
+            let name = receiver.alertmanager.as_ref();
+            alerts.extend(name.and_then(|name| self.proof(name, sent_at)));
+            let returned = picture.proofs.iter().find(|p| Some(&p.returned.alertmanager) == name);
+            let proved = returned.map_or(self.began, |proof| proof.seen_at.max(self.began));
+            let is_unproved = self.nonces.is_some() && proved.elapsed() > self.every * 3;
+            let board = Board {
+                alerts,
+                is_unproved,
+                read_at: picture.alerts_read_at,
+                proof: returned.map(|proof| (proof.returned.sent_at, every)),
+            };
+            receiver.board.send_if_modified(|told| {
+                let same = told.alerts == board.alerts
+                    && (told.proof, told.is_unproved) == (board.proof, board.is_unproved);
+                *told = Arc::new(board);
                 !same
             });
         }
     }
 
     /// Everything that stands, or ended a while ago.
-    fn wanted(&mut self, now: DateTime<Utc>) -> Vec<Wanted> {
-        let picture = self.pictures.borrow_and_update().clone();
+    fn wanted(&mut self, picture: &Snapshot, now: DateTime<Utc>) -> Vec<Wanted> {
         let rows = Arc::clone(&picture.alerts);
         let mut known = BTreeMap::new();
         let mut all = Vec::new();
@@ -162,12 +174,21 @@ impl Notifier {
                 Some(at) => Arc::new(over(&alert, at)),
                 None => alert,
             };
-            let (ended_at, told_at) = (row.ended_at, row.told_at);
-            all.push(Wanted { alert, ended_at, lasts: None, told_at, lapses: false });
+            all.push(Wanted {
+                alert,
+                ended_at: row.ended_at,
+                lasts: None,
+                ended_here: picture.alerts_read_at.is_none()
+                    || picture.ended_here.contains(&row.id()),
+                heard: row.told_at.is_some(),
+                acknowledged: None,
+            });
         }
         self.known = known;
-        let wrong = wrong(&picture, &self.paths, now);
-        all.extend(self.stand(wrong, now));
+        self.inherit(picture);
+        self.stand(picture, now);
+        let own = self.own.values().map(|own| self.ours(&own.alert, picture));
+        all.extend(own);
         all
     }
 
@@ -195,29 +216,95 @@ impl Notifier {
         Alert { labels: row.labels.clone(), annotations: told, starts_at: row.starts_at, link }
     }
 
-    fn stand(&mut self, wrong: Vec<Wrong>, now: DateTime<Utc>) -> Vec<Wanted> {
-        let before = std::mem::take(&mut self.since);
-        let mut all = Vec::new();
-        for Wrong { name, severity, summary, why, about, since } in wrong {
-            let ours = [("alertname", name.to_owned()), ("severity", severity.to_owned())];
-            let labels = self.labels(ours.into_iter().chain(about));
-            let starts_at = since.or_else(|| before.get(&labels).copied()).unwrap_or(now);
-            self.since.insert(labels.clone(), starts_at);
-            if !before.contains_key(&labels) {
-                tracing::error!("{name}: {summary}: {}", cut(why.trim(), WHY_MAX));
+    /// Which Alertmanagers wait longer than `hold`, and why that matters; looked at anew where their routes or the
+    /// catalogue changed.
+    fn look_for_slow(&mut self, picture: &Snapshot) {
+        let generation = picture.generation.as_ref().map_or(0, |generation| generation.id);
+        let catalogue = (generation, picture.series.len());
+        for health in &self.paths.alertmanagers {
+            let (name, routes) = {
+                let health = health.borrow();
+                (health.name.clone(), health.routes.clone())
+            };
+            let Some(routes) = routes else {
+                self.slow.remove(&name);
+                continue;
+            };
+            let same =
+                |known: &Slow| Arc::ptr_eq(&known.routes, &routes) && known.catalogue == catalogue;
+            if !self.slow.get(&name).is_some_and(same) {
+                let why = too_slow(&routes, picture, self.rhythm.hold);
+                self.slow.insert(name, Slow { routes, catalogue, why });
             }
-            let annotations = BTreeMap::from([
-                ("summary".to_owned(), summary),
-                ("description".to_owned(), cut(why.trim(), WHY_MAX)),
-            ]);
-            let link = self.public_url.as_ref().map(|url| format!("{url}/api/v1/status"));
-            let alert = Arc::new(Alert { labels, annotations, starts_at, link });
-            all.push(self.ours(alert));
         }
-        for labels in before.keys().filter(|labels| !self.since.contains_key(labels)) {
-            tracing::info!("{} is over", labels.get("alertname"));
+        let why = |(name, slow): (&String, &Slow)| Some((name.clone(), slow.why.clone()?));
+        let all: BTreeMap<String, String> = self.slow.iter().filter_map(why).collect();
+        self.slow_ones.send_if_modified(|told| {
+            let news = **told != all;
+            for (name, why) in all.iter().filter(|(name, why)| told.get(*name) != Some(why)) {
+                tracing::warn!("Alertmanager {name}: {why}");
+            }
+            if news {
+                *told = Arc::new(all);
+            }
+            news
+        });
+    }
+
+    /// Takes over what a process before this one, or a replica that is gone, said about itself.
+    fn inherit(&mut self, picture: &Snapshot) {
+        for alert in picture.own.iter().flat_map(|own| own.iter()) {
+            let inherited = || Own { alert: alert.clone(), inherited: true };
+            self.own.entry(alert.id()).or_insert_with(inherited);
         }
-        all
+    }
+
+    /// Says what stands about this replica now, and since when; what does not any more ended.
+    fn stand(&mut self, picture: &Snapshot, now: DateTime<Utc>) {
+        let mut standing: BTreeMap<Labels, AlertId> = BTreeMap::new();
+        for (id, own) in self.own.iter().filter(|(_, own)| own.alert.ended_at.is_none()) {
+            standing.insert(own.alert.labels.clone(), *id);
+        }
+        for Wrong { name, severity, summary, why, about, since } in wrong(picture, &self.paths, now)
+        {
+            let ours = [("alertname", name.to_owned()), ("severity", severity.to_owned())];
+            let replica = self.has_others.then(|| ("replica", self.replica.clone()));
+            let labels = self.labels(ours.into_iter().chain(about).chain(replica));
+            let why = cut(why.trim(), WHY_MAX);
+            let known = standing.remove(&labels);
+            if known.is_none() {
+                tracing::error!("{name}: {summary}: {why}");
+            }
+            // As exact as it is stored: what is read again is what was written.
+            let starts_at = known.map_or(since.unwrap_or(now), |(_, starts_at)| starts_at);
+            let starts_at = starts_at.trunc_subsecs(6);
+            let annotations =
+                BTreeMap::from([("summary".to_owned(), summary), ("description".to_owned(), why)]);
+            let (replica, ended_at) = (self.replica.clone(), None);
+            let alert = SelfAlert { labels, annotations, replica, starts_at, ended_at };
+            self.own.insert(alert.id(), Own { alert, inherited: false });
+        }
+        // What this process did not say itself it does not take back before it knows better.
+        let patient = self.began.elapsed() < INHERITED_MAX;
+        for (labels, id) in standing {
+            let Some(own) = self.own.get_mut(&id) else { continue };
+            if own.inherited && patient && !is_well(&labels, picture, &self.paths) {
+                continue;
+            }
+            own.alert.ended_at = Some(now.trunc_subsecs(6));
+            let about = labels.all().iter().filter(|(name, _)| ABOUT.contains(&name.as_str()));
+            let about = about.map(|(_, value)| format!(" {value}")).collect::<String>();
+            tracing::info!("{}{about} is over", labels.get("alertname"));
+        }
+        self.own.retain(|_, own| own.alert.ended_at.is_none_or(|at| now < at + ENDS_KEPT));
+        if picture.own.is_some() {
+            let all: Vec<SelfAlert> = self.own.values().map(|own| own.alert.clone()).collect();
+            self.written.send_if_modified(|written| {
+                let same = written.as_deref() == Some(&all);
+                *written = Some(Arc::new(all));
+                !same
+            });
+        }
     }
 
     fn labels(&self, ours: impl Iterator<Item = (&'static str, String)>) -> Labels {
@@ -243,15 +330,38 @@ impl Notifier {
             ),
             ("nonce".to_owned(), nonces.make(alertmanager, sent_at)),
         ]);
-        let alert =
-            Arc::new(Alert { labels, annotations, starts_at: self.paths.since, link: None });
-        Some(self.ours(alert))
+        let starts_at = self.paths.since;
+        let alert = Arc::new(Alert { labels, annotations, starts_at, link: None });
+        let lasts = Some(self.own_lasts());
+        let (ended_here, heard) = (true, false);
+        Some(Wanted { alert, ended_at: None, lasts, ended_here, heard, acknowledged: None })
     }
 
-    /// An alert about the daemon. Of several replicas each tells its own, and none that another's is over.
-    fn ours(&self, alert: Arc<Alert>) -> Wanted {
-        let lasts = Some(self.own_lasts);
-        Wanted { alert, ended_at: None, lasts, told_at: None, lapses: self.has_others }
+    /// An alert about this replica. One that is not written down lapses soon: a process that comes after this one
+    /// would not know that it has to end it.
+    fn ours(&self, own: &SelfAlert, picture: &Snapshot) -> Wanted {
+        let link = self.public_url.as_ref().map(|url| format!("{url}/api/v1/status"));
+        let mut annotations = own.annotations.clone();
+        if own.ended_at.is_some() {
+            let summary = format!("{}: over", own.labels.get("alertname"));
+            annotations.insert("summary".to_owned(), summary);
+        }
+        let (labels, starts_at) = (own.labels.clone(), own.starts_at);
+        let alert = Arc::new(Alert { labels, annotations, starts_at, link });
+        let is_written = picture.own.iter().flat_map(|all| all.iter()).any(|o| o.id() == own.id());
+        let lasts = Some(if is_written { self.own_lasts() } else { UNWRITTEN_LASTS });
+        Wanted {
+            alert,
+            ended_at: own.ended_at,
+            lasts,
+            ended_here: true,
+            heard: false,
+            acknowledged: None,
+        }
+    }
+
+    fn own_lasts(&self) -> TimeDelta {
+        OWN_LASTS.max(self.rhythm.resend * 4)
     }
 }
 

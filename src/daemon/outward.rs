@@ -5,19 +5,21 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::TimeDelta;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::alertmanager::{Alertmanager, Health};
+use crate::board::Board;
 use crate::clock::Clock;
-use crate::daemon::notifier::Notifier;
-use crate::domain::outbox::Wanted;
+use crate::daemon::notifier::{Notifier, Receiver};
+use crate::domain::outbox::Rhythm;
 use crate::engine::alert_path::Paths;
 use crate::engine::snapshot::Snapshot;
 use crate::heartbeat::Heartbeat;
 use crate::http::Peer;
+use crate::ledger::SelfAlert;
 use crate::settings::{PeerEntry, Settings};
 use crate::web::watchdog::Nonces;
 use crate::webhook::{self, Webhook};
@@ -27,11 +29,12 @@ pub(super) struct Outward {
     pub(super) paths: Paths,
     pub(super) nonces: Option<Nonces>,
     every: Duration,
-    resend: TimeDelta,
+    rhythm: Rhythm,
     has_others: bool,
     alertmanagers: Vec<Alertmanager>,
     webhooks: Vec<Webhook>,
     heartbeat: Option<Heartbeat>,
+    slow_ones: watch::Sender<Arc<BTreeMap<String, String>>>,
     clock: Clock,
 }
 
@@ -92,26 +95,30 @@ impl Outward {
             let token = watchdog.token.read().map_err(|e| format!("`token` of `watchdog`: {e}"))?;
             nonces = Some(Nonces::new(token));
         }
+        let (slow_ones, slow) = watch::channel(Arc::default());
         let paths = Paths {
             alertmanagers: healths,
             webhooks: receivers,
             proved_within: entry.watchdog.as_ref().map(|watchdog| watchdog.within),
             heartbeat: seen,
             since: clock.now(),
+            began: Instant::now(),
+            slow,
         };
         let every = entry.watchdog.as_ref().map_or(Duration::from_secs(60), |w| w.every);
         let clock = clock.clone();
-        let resend = entry.rhythm.resend;
+        let rhythm = entry.rhythm;
         let has_others = settings.ledger.is_shared();
         Ok(Self {
             paths,
             nonces,
             every,
-            resend,
+            rhythm,
             has_others,
             alertmanagers,
             webhooks,
             heartbeat,
+            slow_ones,
             clock,
         })
     }
@@ -122,23 +129,45 @@ impl Outward {
         pictures: watch::Receiver<Arc<Snapshot>>,
         labels: watch::Receiver<BTreeMap<String, String>>,
         public_url: Option<String>,
+        (replica, written): (String, watch::Sender<Option<Arc<Vec<SelfAlert>>>>),
         stop: CancellationToken,
     ) -> impl Future<Output = ()> + Send {
-        let Self { paths, nonces, every, resend, has_others, clock, .. } = self;
+        let Self { paths, nonces, every, rhythm, has_others, slow_ones, clock, .. } = self;
         let (alertmanagers, webhooks, heartbeat) =
             (self.alertmanagers, self.webhooks, self.heartbeat);
         let mut receivers = Vec::new();
-        let mut told: Vec<watch::Receiver<Arc<Vec<Wanted>>>> = Vec::new();
-        let names = paths.alertmanagers.iter().map(|health| Some(health.borrow().name.clone()));
-        for name in names.chain(webhooks.iter().map(|_| None)) {
-            let (sender, receiver) = watch::channel(Arc::default());
-            receivers.push((name, sender));
+        let mut told: Vec<watch::Receiver<Arc<Board>>> = Vec::new();
+        let names = paths.alertmanagers.iter().map(|health| {
+            let name = health.borrow().name.clone();
+            (name.clone(), Some(name))
+        });
+        let hooks =
+            paths.webhooks.iter().map(|health| (format!("webhook {}", named(health)), None));
+        for (name, alertmanager) in names.chain(hooks) {
+            let (board, receiver) = watch::channel(Arc::default());
+            receivers.push(Receiver { name, alertmanager, board });
             told.push(receiver);
         }
         let (seen, ways) = (pictures.clone(), paths.clone());
-        let proofs = nonces.map(|nonces| (nonces, every));
-        let notifier = Notifier::new(pictures, paths, clock, labels, public_url, receivers, proofs);
-        let notifier = notifier.told_each(resend).beside_others(has_others);
+        let notifier = Notifier {
+            pictures,
+            paths,
+            clock,
+            labels,
+            public_url,
+            receivers,
+            nonces,
+            every,
+            rhythm,
+            replica,
+            has_others,
+            written,
+            known: BTreeMap::new(),
+            own: BTreeMap::new(),
+            slow: BTreeMap::new(),
+            slow_ones,
+            began: Instant::now(),
+        };
         async move {
             let mut parts = JoinSet::new();
             let mut told = told.into_iter();

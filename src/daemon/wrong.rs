@@ -2,8 +2,9 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use crate::domain::alert::Labels;
 use crate::domain::breaker::Breaker;
-use crate::engine::alert_path::Paths;
+use crate::engine::alert_path::{Path, Paths};
 use crate::engine::snapshot::{FRESH, LastLoad, LedgerHealth, Snapshot};
 
 /// How long the ledger may be away before anybody is woken: a server that is restarted is soon back.
@@ -92,6 +93,45 @@ pub(super) fn wrong(picture: &Snapshot, paths: &Paths, now: DateTime<Utc>) -> Ve
         }
     }
     wrong
+}
+
+/// Says whether what an alert of an earlier process is about is known to be well by now, or not there any more.
+pub(super) fn is_well(labels: &Labels, picture: &Snapshot, paths: &Paths) -> bool {
+    let sees = picture.blind().is_none();
+    let way = |well: &dyn Fn(&Path) -> bool| {
+        let all = paths.at(picture, picture.now());
+        let path = all.iter().find(|path| path.health.name == labels.get("alertmanager"));
+        path.is_none_or(well)
+    };
+    let is_reached = |path: &Path| {
+        let told = path.health.reached_at.is_some() && path.health.failing_since.is_none();
+        told && (paths.proved_within.is_none()
+            || path.proof.is_some_and(|(at, _)| at > paths.since))
+    };
+    match labels.get("alertname") {
+        "AllswellSourceDown" => {
+            let mut sources = picture.sources.iter();
+            let source = sources.find(|(name, _)| name.as_str() == labels.get("source"));
+            source.is_none_or(|(_, s)| matches!(s.breaker, Breaker::Closed { .. }))
+        }
+        "AllswellIdle" => sees && picture.idle.is_none(),
+        "AllswellCatalogueRefused" => matches!(picture.last_load, LastLoad::Good { .. }),
+        "AllswellClockWrong" | "AllswellAlertRefused" if !labels.get("alertmanager").is_empty() => {
+            way(&|path| path.health.reached_at.is_some() && path.health.standing.1 == 0)
+        }
+        "AllswellAlertPathBroken" => way(&is_reached),
+        "AllswellWebhookBroken" => {
+            let mut all = paths.webhooks.iter().map(|health| health.borrow().clone());
+            let health = all.find(|health| health.name == labels.get("webhook"));
+            health.is_none_or(|health| health.accepted > 0)
+        }
+        "AllswellHeartbeatFails" => {
+            let health = paths.heartbeat.as_ref().map(|health| health.borrow().clone());
+            health.is_none_or(|health| health.earned_at.is_some())
+        }
+        // The ledger is down, the engine is stuck, the clock is wrong: each is seen at once.
+        _ => sees,
+    }
 }
 
 /// What is wrong with the engine, the ledger, the catalogue and the sources.

@@ -1,9 +1,13 @@
 //! What one receiver of alerts has to be told: the latest state of each alert, never a queue.
 //!
-//! Nothing is dropped for being old, and memory is bounded by the alerts that there are. Whatever is
-//! not acknowledged is due again; whatever is, after `resend`. An alert that ended is told as ended
-//! until the receiver knows, and for a while after; not before it could be seen to stand, because a
-//! receiver that waits for others of a group would never tell anybody (`facts/alerting.md` 2.1, 2.3).
+//! Nothing is dropped for being old, and memory is bounded by the alerts that there are. Whatever is not
+//! acknowledged is due again; what stands is repeated after `resend`; an end that this receiver acknowledged
+//! is never repeated, because each repetition would open a group in Alertmanager, in which the next alert
+//! waits for a whole `group_interval`. An alert does not end before it could be seen to stand: a receiver that
+//! waits for others of a group would never notify anybody.
+//!
+//! Where several replicas share a record, only one that has read it within seconds says what begins and what
+//! ends ([`Sight`]); one that has not repeats what stands, as long as the receiver says that it stands.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,11 +16,15 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::domain::alert::{Alert, Fingerprint};
 
-/// How long it may take until whoever is told of an end has told it on: Alertmanager waits for the others of
-/// a group (`group_interval`, five minutes by default).
-const ENDS_HEARD: TimeDelta = TimeDelta::minutes(6);
-/// How long an end is repeated.
-pub const ENDS_REPEATED: TimeDelta = TimeDelta::minutes(15);
+/// How long an end is kept for a receiver that was started anew.
+pub const ENDS_KEPT: TimeDelta = TimeDelta::minutes(15);
+/// How much longer than `hold` another replica leaves an end to the one that recorded it.
+const OTHERS_WAIT: TimeDelta = TimeDelta::seconds(15);
+/// How often an alert about the daemon itself is told again at least.
+const OWN_RESEND: TimeDelta = TimeDelta::seconds(15);
+/// How many intervals may lie between two proofs that came back, before what was acknowledged between them is
+/// in doubt; and how long at least.
+const PROOFS_APART: (i32, TimeDelta) = (3, TimeDelta::seconds(5));
 
 /// When alerts are told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +37,29 @@ pub struct Rhythm {
     pub lasts: TimeDelta,
 }
 
+/// One standing of an alert: its labels, and since when it stands.
+pub type AlertId = (Fingerprint, DateTime<Utc>);
+
+/// What a receiver acknowledged of one alert.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Acknowledged {
+    /// Which process of the receiver; empty where nobody knows.
+    pub process: String,
+    /// When it took first that the alert stands.
+    pub begun_at: Option<DateTime<Utc>>,
+    /// When it took that the alert ended.
+    pub ended_at: Option<DateTime<Utc>>,
+}
+
+/// Whether the record was read a moment ago.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sight {
+    /// It was, or nobody else writes it.
+    Clear,
+    /// It was not, and other replicas may know better.
+    Blind,
+}
+
 /// An alert that is to stand, or that ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
@@ -36,12 +67,15 @@ pub struct Wanted {
     pub alert: Arc<Alert>,
     /// When it ended, where it did.
     pub ended_at: Option<DateTime<Utc>>,
-    /// How long it stands where nobody tells it again; as long as all others where nothing is said.
+    /// How long it stands where nobody tells it again, where it is not of the record: an alert about this
+    /// daemon itself.
     pub lasts: Option<TimeDelta>,
-    /// Since when somebody outside knows that it stands, by the record.
-    pub told_at: Option<DateTime<Utc>>,
-    /// Whether nobody says that it ended, because somebody else may say that it stands: it lapses.
-    pub lapses: bool,
+    /// Whether this process recorded that it ended: another one leaves the end to that one for a while.
+    pub ended_here: bool,
+    /// Whether any receiver took that it stands, by the record.
+    pub heard: bool,
+    /// What this receiver acknowledged, by the record.
+    pub acknowledged: Option<Acknowledged>,
 }
 
 /// An alert on its way.
@@ -51,15 +85,27 @@ pub struct Parcel {
     pub fingerprint: Fingerprint,
     /// The alert.
     pub alert: Arc<Alert>,
-    /// When it ends, or ended.
-    pub ends_at: DateTime<Utc>,
-    /// Whether it stands.
-    pub stands: bool,
+    /// When it ended; where it stands, for how long nobody has to tell it again.
+    pub end: End,
     /// Which state of it that is.
     version: u64,
 }
 
+/// How far an alert on its way reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// It stands, for so long where nobody tells it again.
+    Lasts(TimeDelta),
+    /// It ended.
+    At(DateTime<Utc>),
+}
+
 impl Parcel {
+    /// Says whether it stands.
+    pub fn stands(&self) -> bool {
+        matches!(self.end, End::Lasts(_))
+    }
+
     /// The same without its link.
     #[must_use]
     pub fn without_link(&self) -> Self {
@@ -75,8 +121,12 @@ struct Slot {
     version: u64,
     /// The state that was acknowledged last.
     known: u64,
-    /// Since when the receiver knows that it stands.
+    /// The process of the receiver that acknowledged something last.
+    process: String,
+    /// Since when that process knows that it stands.
     stood_since: Option<DateTime<Utc>>,
+    /// Since when the receiver knows that it ended, whichever process it was then.
+    end_known: Option<DateTime<Utc>>,
     /// When it was acknowledged last.
     told_at: Option<DateTime<Utc>>,
     /// The state that the receiver refuses, where it does.
@@ -87,6 +137,12 @@ struct Slot {
 #[derive(Debug, Clone, Default)]
 pub struct Outbox {
     slots: BTreeMap<Fingerprint, Slot>,
+    /// Which process the receiver is; empty where nobody knows.
+    process: String,
+    /// When the newest proof of the way was sent that came back.
+    proved: Option<DateTime<Utc>>,
+    /// Which alerts the receiver says that stand, where it was asked.
+    active: Option<BTreeSet<Fingerprint>>,
 }
 
 impl Outbox {
@@ -103,62 +159,64 @@ impl Outbox {
         }
         for (name, wanted) in &mentioned {
             match self.slots.get_mut(name) {
-                // Who was told is no news.
-                Some(slot)
-                    if slot.wanted
-                        == Wanted { told_at: slot.wanted.told_at, ..(*wanted).clone() } => {}
-                Some(slot) => {
-                    let begins_anew = slot.wanted.ended_at.is_some() && wanted.ended_at.is_none();
-                    if begins_anew {
-                        slot.stood_since = None;
-                    }
-                    slot.wanted = (*wanted).clone();
-                    slot.version += 1;
-                }
+                Some(slot) => slot.want(wanted, &self.process),
                 None => {
-                    let slot = Slot {
-                        wanted: (*wanted).clone(),
-                        version: 1,
-                        known: 0,
-                        // Of what ended before we came somebody else told that it stood, or nobody did.
-                        stood_since: wanted.ended_at.and(wanted.told_at),
-                        told_at: None,
-                        refused: None,
-                    };
-                    self.slots.insert(*name, slot);
+                    self.slots.insert(*name, Slot::new(wanted, &self.process));
                 }
             }
         }
-        self.slots.retain(|name, slot| !slot.wanted.lapses || mentioned.contains_key(name));
         for (name, slot) in &mut self.slots {
             if slot.wanted.ended_at.is_none() && !mentioned.contains_key(name) {
                 slot.wanted.ended_at = Some(now);
+                slot.wanted.ended_here = true;
                 slot.version += 1;
             }
         }
         self.slots.retain(|name, slot| {
-            let over = slot.wanted.ended_at.is_some_and(|at| at + ENDS_REPEATED < now);
+            let over = slot.wanted.ended_at.is_some_and(|at| at + ENDS_KEPT < now);
             let settled = slot.known == slot.version || slot.refused == Some(slot.version);
             mentioned.contains_key(name) || !over || !settled
         });
     }
 
     /// What is due by now, at most so many.
-    pub fn due(&self, rhythm: &Rhythm, now: DateTime<Utc>, most: usize) -> Vec<Parcel> {
-        let due = self.slots.iter().filter(|(_, slot)| slot.due_at(rhythm, now) <= now);
+    pub fn due(
+        &self,
+        rhythm: &Rhythm,
+        sight: Sight,
+        now: DateTime<Utc>,
+        most: usize,
+    ) -> Vec<Parcel> {
+        let due = self.slots.iter().filter(|(name, slot)| {
+            let at = slot.due_at(rhythm, now);
+            at.is_some_and(|at| at <= now) && (sight == Sight::Clear || self.may_repeat(name, slot))
+        });
         due.take(most).map(|(name, slot)| slot.parcel(*name, rhythm, now)).collect()
+    }
+
+    /// What may be told though other replicas may know better: what is about this one, and what stands by the
+    /// receiver's own word.
+    fn may_repeat(&self, name: &Fingerprint, slot: &Slot) -> bool {
+        let is_own = slot.wanted.lasts.is_some();
+        let stands = slot.wanted.ended_at.is_none() && slot.stood_since.is_some();
+        is_own || stands && self.active.as_ref().is_some_and(|active| active.contains(name))
     }
 
     /// When something is due next; nothing where there is nothing to tell.
     pub fn wake_at(&self, rhythm: &Rhythm, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        self.slots.values().map(|slot| slot.due_at(rhythm, now)).min()
+        self.slots.values().filter_map(|slot| slot.due_at(rhythm, now)).min()
     }
 
-    /// Which alerts of the record the receiver knows to stand, or to have stood.
-    pub fn heard(&self) -> BTreeSet<(Fingerprint, DateTime<Utc>)> {
-        let recorded = self.slots.iter().filter(|(_, slot)| slot.wanted.lasts.is_none());
-        let heard = recorded.filter(|(_, slot)| slot.stood_since.is_some());
-        heard.map(|(name, slot)| (*name, slot.wanted.alert.starts_at)).collect()
+    /// What the receiver acknowledged of each alert.
+    pub fn acknowledged(&self) -> BTreeMap<AlertId, Acknowledged> {
+        let acknowledged = |slot: &Slot| Acknowledged {
+            process: slot.process.clone(),
+            begun_at: slot.stood_since,
+            ended_at: slot.end_known,
+        };
+        let known = |slot: &&Slot| slot.stood_since.is_some() || slot.end_known.is_some();
+        let slots = self.slots.iter().filter(|(_, slot)| known(slot));
+        slots.map(|(name, s)| ((*name, s.wanted.alert.starts_at), acknowledged(s))).collect()
     }
 
     /// Says whether there is nothing to tell.
@@ -173,8 +231,11 @@ impl Outbox {
             slot.told_at = Some(now);
             slot.known = slot.known.max(parcel.version);
             slot.refused = None;
-            if parcel.stands {
+            slot.process.clone_from(&self.process);
+            if parcel.stands() {
                 slot.stood_since.get_or_insert(now);
+            } else {
+                slot.end_known.get_or_insert(now);
             }
         }
     }
@@ -189,19 +250,36 @@ impl Outbox {
         }
     }
 
-    /// The receiver forgot everything, because it was started anew: all of it is due. What ended while it
-    /// was away, or so shortly before that nobody may have heard, is seen to stand once more: a receiver
-    /// that hears of an end alone tells nobody (`facts/alerting.md` 2.1).
-    pub fn forgotten(&mut self, now: DateTime<Utc>) {
-        for slot in self.slots.values_mut() {
-            let untold = slot.known != slot.version;
-            if slot.wanted.ended_at.is_some_and(|at| untold || at + ENDS_HEARD > now) {
-                slot.stood_since = None;
-            }
-            slot.told_at = None;
-            slot.known = 0;
-            slot.refused = None;
+    /// Takes note of which process the receiver is. A new one forgot everything: all that another one
+    /// acknowledged is due. An end that it acknowledged is told once more, and never as standing; what ended
+    /// while it was away is seen to stand first, because an end alone is told to nobody.
+    pub fn is_process(&mut self, process: &str) {
+        process.clone_into(&mut self.process);
+        for slot in self.slots.values_mut().filter(|slot| slot.process != process) {
+            slot.forget();
         }
+        self.active = None;
+    }
+
+    /// Takes note of which alerts the receiver says that stand.
+    pub fn stand(&mut self, active: BTreeSet<Fingerprint>) {
+        self.active = Some(active);
+    }
+
+    /// Takes note of when the newest proof was sent that came back, of which one is sent so often. Where others
+    /// before it did not come back, whatever was acknowledged meanwhile may have been dropped by somebody
+    /// in between; returns whether that is so.
+    pub fn proved(&mut self, sent_at: DateTime<Utc>, every: TimeDelta) -> bool {
+        let before = self.proved.replace(sent_at);
+        let apart = (every * PROOFS_APART.0).max(PROOFS_APART.1);
+        let Some(before) = before.filter(|before| sent_at - *before > apart) else { return false };
+        let is_doubtful = |at: DateTime<Utc>| before < at && at <= sent_at;
+        for slot in self.slots.values_mut().filter(|slot| slot.told_at.is_some_and(is_doubtful)) {
+            slot.stood_since = slot.stood_since.filter(|at| !is_doubtful(*at));
+            slot.end_known = slot.end_known.filter(|at| !is_doubtful(*at));
+            (slot.told_at, slot.known, slot.refused) = (None, 0, None);
+        }
+        true
     }
 
     /// The earliest end that the receiver does not know of.
@@ -223,43 +301,118 @@ impl Outbox {
 }
 
 impl Slot {
+    /// One of which the record may say what the receiver acknowledged before we came.
+    fn new(wanted: &Wanted, process: &str) -> Self {
+        let mut slot = Self {
+            wanted: wanted.clone(),
+            version: 1,
+            known: 0,
+            process: process.to_owned(),
+            stood_since: None,
+            end_known: None,
+            told_at: None,
+            refused: None,
+        };
+        slot.adopt(process);
+        slot
+    }
+
+    /// Takes over what the record says that the receiver acknowledged.
+    fn adopt(&mut self, process: &str) {
+        let Some(acknowledged) = self.wanted.acknowledged.clone() else { return };
+        let Acknowledged { process: theirs, begun_at, ended_at } = acknowledged;
+        let ended = ended_at.filter(|_| self.wanted.ended_at.is_some());
+        self.end_known = self.end_known.or(ended);
+        // Where nobody knows which process it is, it is taken for the same.
+        if theirs == process || process.is_empty() || theirs.is_empty() {
+            self.process = theirs;
+            self.stood_since = self.stood_since.or(begun_at);
+            if ended.is_some() {
+                self.known = self.version;
+                self.told_at = self.told_at.or(ended);
+            }
+        }
+    }
+
+    fn want(&mut self, wanted: &Wanted, process: &str) {
+        let same = |this: &Wanted| {
+            this.alert == wanted.alert
+                && this.ended_at == wanted.ended_at
+                && this.lasts == wanted.lasts
+        };
+        if !same(&self.wanted) {
+            let begins_anew = self.wanted.ended_at.is_some() && wanted.ended_at.is_none();
+            if begins_anew {
+                (self.stood_since, self.end_known) = (None, None);
+            }
+            self.version += 1;
+        }
+        let news = self.wanted.acknowledged != wanted.acknowledged;
+        self.wanted = wanted.clone();
+        // What another replica told need not be told again.
+        if news && self.wanted.ended_at.is_some() && self.end_known.is_none() {
+            self.adopt(process);
+        }
+    }
+
+    /// The receiver does not know of it any more.
+    fn forget(&mut self) {
+        self.stood_since = None;
+        (self.told_at, self.known, self.refused) = (None, 0, None);
+    }
+
     /// Whether it is told as standing: also for a while after it ended, so that it can be seen.
     fn stands(&self, rhythm: &Rhythm, now: DateTime<Utc>) -> bool {
         if self.wanted.ended_at.is_none() {
             return true;
         }
+        if self.end_known.is_some() {
+            return false;
+        }
         // In the future lies what was noted before the clock was set back.
         self.stood_since.is_none_or(|since| since <= now && now < since + rhythm.hold)
     }
 
-    fn due_at(&self, rhythm: &Rhythm, now: DateTime<Utc>) -> DateTime<Utc> {
+    fn due_at(&self, rhythm: &Rhythm, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let settled = self.known == self.version;
+        if let Some(ended_at) = self.wanted.ended_at {
+            if settled {
+                return None;
+            }
+            // Another replica recorded it, and tells it, unless it died.
+            let others = ended_at + rhythm.hold + OTHERS_WAIT;
+            if !self.wanted.ended_here && now < others {
+                return Some(others);
+            }
+        }
         let Some(told_at) = self.told_at.filter(|at| *at <= now) else {
-            return DateTime::UNIX_EPOCH;
+            return Some(DateTime::UNIX_EPOCH);
         };
-        let again = told_at + rhythm.resend;
-        if self.refused == Some(self.version) || self.known == self.version {
-            return again;
+        // What no ledger may know of is told more often, so that it need not last for long.
+        let is_own = self.wanted.lasts.is_some();
+        let again = told_at + if is_own { rhythm.resend.min(OWN_RESEND) } else { rhythm.resend };
+        if self.refused == Some(self.version) || settled {
+            return Some(again);
         }
         // It ended, and cannot be told so yet.
         if self.wanted.ended_at.is_some() && self.stands(rhythm, now) {
             let over = self.stood_since.map(|since| since + rhythm.hold);
-            return over.map_or(DateTime::UNIX_EPOCH, |over| over.min(again));
+            return Some(over.map_or(DateTime::UNIX_EPOCH, |over| over.min(again)));
         }
-        DateTime::UNIX_EPOCH
+        Some(DateTime::UNIX_EPOCH)
     }
 
     fn parcel(&self, fingerprint: Fingerprint, rhythm: &Rhythm, now: DateTime<Utc>) -> Parcel {
         let stands = self.stands(rhythm, now);
         let lasts = self.wanted.lasts.unwrap_or(rhythm.lasts);
-        let ends_at = match self.wanted.ended_at {
-            // The end is past by the receiver's clock too.
-            Some(at) if !stands => at.min(now),
-            Some(_) | None => now + lasts,
+        let end = match self.wanted.ended_at {
+            Some(at) if !stands => End::At(at),
+            Some(_) | None => End::Lasts(lasts),
         };
         // What is told as standing, though it ended, is not the last word.
         let early = stands && self.wanted.ended_at.is_some();
         let version = if early { self.version - 1 } else { self.version };
-        Parcel { fingerprint, alert: Arc::clone(&self.wanted.alert), ends_at, stands, version }
+        Parcel { fingerprint, alert: Arc::clone(&self.wanted.alert), end, version }
     }
 }
 
@@ -285,51 +438,154 @@ mod tests {
     fn wanted(name: u8, ended_at: Option<DateTime<Utc>>) -> Wanted {
         let labels = Labels::new([("alertname".to_owned(), format!("a{name}"))]);
         let alert = Alert { labels, annotations: BTreeMap::new(), starts_at: at(0), link: None };
-        Wanted { alert: Arc::new(alert), ended_at, lasts: None, told_at: None, lapses: false }
+        let (alert, acknowledged) = (Arc::new(alert), None);
+        Wanted { alert, ended_at, lasts: None, ended_here: true, heard: false, acknowledged }
+    }
+
+    /// An alert of which a process took that it stands, and perhaps that it ended.
+    fn acknowledged(wanted: Wanted, process: &str, ended_at: Option<i64>) -> Wanted {
+        let (process, begun_at) = (process.to_owned(), Some(at(10)));
+        let acknowledged = Acknowledged { process, begun_at, ended_at: ended_at.map(at) };
+        Wanted { acknowledged: Some(acknowledged), ..wanted }
+    }
+
+    /// What is due at a second: of each alert, whether it is told as standing, those that ended first. The receiver takes all of it.
+    fn tell(outbox: &mut Outbox, secs: i64) -> Vec<bool> {
+        let due = outbox.due(&RHYTHM, Sight::Clear, at(secs), 9);
+        outbox.accepted(&due, at(secs));
+        let mut stands: Vec<bool> = due.iter().map(Parcel::stands).collect();
+        stands.sort_unstable();
+        stands
+    }
+
+    fn outbox(process: &str) -> Outbox {
+        let mut outbox = Outbox::default();
+        outbox.is_process(process);
+        outbox
     }
 
     #[test]
-    fn of_what_ended_before_we_came_and_nobody_was_told_of_the_standing_is_told_first() {
-        for told_at in [None, Some(at(50)), Some(at(90))] {
-            let mut outbox = Outbox::default();
-            outbox.want(&[Wanted { told_at, ..wanted(1, Some(at(95))) }], at(100));
-            let told = outbox.due(&RHYTHM, at(100), 9);
-            // Whoever was told a moment ago has to have time to hear of it.
-            assert_eq!(told[0].stands, told_at != Some(at(50)), "{told_at:?}");
-            outbox.accepted(&told, at(100));
-            assert_eq!(outbox.heard().len(), 1);
-            assert!(outbox.due(&RHYTHM, at(160), 9).iter().all(|parcel| !parcel.stands));
+    fn an_end_that_was_acknowledged_is_never_repeated_to_the_same_process() {
+        let mut live = outbox("one");
+        live.want(&[wanted(1, None)], at(0));
+        assert_eq!(tell(&mut live, 0), [true]);
+        live.want(&[wanted(1, Some(at(100)))], at(100));
+        assert_eq!(tell(&mut live, 100), [false]);
+        for secs in (101..1_100).step_by(7) {
+            assert_eq!(tell(&mut live, secs), [] as [bool; 0], "{secs}");
         }
+        // Nor by a successor, which knows it from the record.
+        let mut next = outbox("one");
+        next.want(&[acknowledged(wanted(1, Some(at(100))), "one", Some(100))], at(200));
+        assert_eq!(tell(&mut next, 200), [] as [bool; 0]);
     }
 
     #[test]
-    fn what_lapses_is_not_told_as_ended_and_what_was_told_in_the_future_is_told_again() {
-        let mut outbox = Outbox::default();
-        outbox.want(&[Wanted { lapses: true, ..wanted(1, None) }, wanted(2, None)], at(100));
-        let told = outbox.due(&RHYTHM, at(100), 9);
-        outbox.accepted(&told, at(100));
-        assert!(outbox.due(&RHYTHM, at(110), 9).is_empty());
-        // The clock was set back: by it nothing was told yet.
-        assert_eq!(outbox.due(&RHYTHM, at(0), 9).len(), 2);
-        outbox.want(&[], at(200));
-        let ended = outbox.due(&RHYTHM, at(200), 9);
-        assert_eq!(ended.len(), 1);
-        assert_eq!(ended[0].alert.labels.get("alertname"), "a2");
+    fn a_receiver_that_was_started_anew_hears_an_acknowledged_end_once_and_never_as_standing() {
+        let mut live = outbox("one");
+        live.want(&[wanted(1, None)], at(0));
+        tell(&mut live, 0);
+        live.want(&[wanted(1, Some(at(100)))], at(100));
+        tell(&mut live, 100);
+        live.is_process("two");
+        assert_eq!(tell(&mut live, 110), [false]);
+        assert_eq!(tell(&mut live, 400), [] as [bool; 0]);
+        // Both were started anew.
+        let mut next = outbox("two");
+        next.want(&[acknowledged(wanted(1, Some(at(100))), "one", Some(100))], at(200));
+        assert_eq!(tell(&mut next, 200), [false]);
+        assert_eq!(tell(&mut next, 400), [] as [bool; 0]);
     }
 
     #[test]
-    fn what_ended_while_the_receiver_was_away_is_seen_to_stand_before_it_ends() {
-        let mut outbox = Outbox::default();
+    fn what_ended_before_the_receiver_knew_of_it_is_seen_to_stand_before_it_ends() {
+        // Nobody told it; it was told by another process of its own; it knows it since a moment ago.
+        let ended = || wanted(1, Some(at(20)));
+        for (all, stands) in [
+            (ended(), true),
+            (acknowledged(ended(), "one", None), true),
+            (acknowledged(ended(), "two", None), true),
+        ] {
+            let mut outbox = outbox("two");
+            outbox.want(&[all], at(30));
+            assert_eq!(tell(&mut outbox, 30), [stands]);
+            assert_eq!(tell(&mut outbox, 90), [false]);
+            assert_eq!(tell(&mut outbox, 200), [] as [bool; 0]);
+        }
+        let mut live = outbox("one");
+        live.want(&[wanted(1, None)], at(0));
+        tell(&mut live, 0);
+        live.want(&[wanted(1, Some(at(100)))], at(100));
+        live.is_process("two");
+        assert_eq!(tell(&mut live, 110), [true]);
+        assert_eq!(tell(&mut live, 120), [] as [bool; 0]);
+        assert_eq!(tell(&mut live, 156), [false]);
+    }
+
+    #[test]
+    fn a_replica_that_has_not_read_the_record_repeats_only_what_stands_by_the_receivers_word() {
+        let mut outbox = outbox("one");
+        let own = Wanted { lasts: Some(TimeDelta::minutes(5)), ..wanted(4, None) };
+        outbox.want(&[wanted(1, None), wanted(2, None)], at(0));
+        tell(&mut outbox, 0);
+        let ended = wanted(2, Some(at(100)));
+        outbox.want(&[wanted(1, None), ended, wanted(3, None), own], at(100));
+        let blind = |outbox: &Outbox| -> Vec<String> {
+            let due = outbox.due(&RHYTHM, Sight::Blind, at(100), 9);
+            due.iter().map(|p| p.alert.labels.get("alertname").to_owned()).collect()
+        };
+        assert_eq!(blind(&outbox), ["a4"], "nobody asked the receiver yet");
+        let names = |all: &[u8]| -> BTreeSet<Fingerprint> {
+            all.iter().map(|n| wanted(*n, None).alert.labels.fingerprint()).collect()
+        };
+        outbox.stand(names(&[1, 2, 3]));
+        assert_eq!(blind(&outbox).len(), 2, "{:?}", blind(&outbox));
+        // Another replica ended it.
+        outbox.stand(names(&[2, 3]));
+        assert_eq!(blind(&outbox), ["a4"]);
+        assert_eq!(outbox.due(&RHYTHM, Sight::Clear, at(100), 9).len(), 4);
+    }
+
+    #[test]
+    fn an_end_that_another_replica_recorded_is_left_to_it_for_a_while() {
+        let mut outbox = outbox("one");
         outbox.want(&[wanted(1, None)], at(0));
-        let told = outbox.due(&RHYTHM, at(0), 9);
-        outbox.accepted(&told, at(0));
-        outbox.want(&[wanted(1, Some(at(100)))], at(100));
-        outbox.forgotten(at(110));
-        let told = outbox.due(&RHYTHM, at(110), 9);
-        assert!(told[0].stands && told[0].ends_at > at(110));
-        outbox.accepted(&told, at(110));
-        assert!(outbox.due(&RHYTHM, at(120), 9).is_empty());
-        assert!(!outbox.due(&RHYTHM, at(156), 9)[0].stands);
+        tell(&mut outbox, 0);
+        let ended = Wanted { ended_here: false, ..wanted(1, Some(at(100))) };
+        outbox.want(std::slice::from_ref(&ended), at(100));
+        assert_eq!(tell(&mut outbox, 130), [] as [bool; 0]);
+        let mut orphan = outbox.clone();
+        assert_eq!(tell(&mut orphan, 160), [false]);
+        outbox.want(&[acknowledged(ended, "one", Some(101))], at(140));
+        assert_eq!(tell(&mut outbox, 160), [] as [bool; 0]);
+    }
+
+    #[test]
+    fn what_was_acknowledged_while_no_proof_came_back_is_told_again() {
+        let every = TimeDelta::seconds(2);
+        let mut outbox = outbox("one");
+        outbox.want(&[wanted(1, None)], at(0));
+        tell(&mut outbox, 0);
+        assert!(!outbox.proved(at(8), every));
+        // Whatever is taken from now on is dropped.
+        outbox.want(&[wanted(1, Some(at(60))), wanted(2, None)], at(60));
+        assert_eq!(tell(&mut outbox, 60), [false, true]);
+        outbox.want(&[wanted(1, Some(at(60))), wanted(2, Some(at(110)))], at(110));
+        assert_eq!(tell(&mut outbox, 110), [false]);
+        assert!(outbox.proved(at(120), every));
+        assert_eq!(tell(&mut outbox, 121), [false, true], "one was seen to stand, one was not");
+        assert!(!outbox.proved(at(123), every));
+        assert_eq!(tell(&mut outbox, 170), [false]);
+    }
+
+    #[test]
+    fn what_was_told_in_the_future_is_told_again() {
+        let mut outbox = outbox("one");
+        outbox.want(&[wanted(1, None), wanted(2, None)], at(100));
+        assert_eq!(tell(&mut outbox, 100).len(), 2);
+        assert!(tell(&mut outbox, 110).is_empty());
+        // The clock was set back: by it nothing was told yet.
+        assert_eq!(tell(&mut outbox, 0).len(), 2);
     }
 
     proptest! {
@@ -346,11 +602,52 @@ mod tests {
                 all.insert(name, wanted(name, ends.then(|| at(now))));
                 let wanted: Vec<Wanted> = all.values().cloned().collect();
                 outbox.want(&wanted, at(now));
-                for parcel in outbox.due(&RHYTHM, at(now), 100) {
+                for parcel in outbox.due(&RHYTHM, Sight::Clear, at(now), 100) {
                     if refuses { outbox.refused(&parcel, at(now)) } else { outbox.accepted(&[parcel], at(now)) }
                 }
                 // What was just seen to stand is due again only when it has stood for a while.
-                prop_assert!(outbox.due(&RHYTHM, at(now), 100).is_empty(), "{:?}", outbox);
+                prop_assert!(outbox.due(&RHYTHM, Sight::Clear, at(now), 100).is_empty(), "{:?}", outbox);
+            }
+        }
+
+        /// Whatever restarts and failures there are: no process is told of an end twice, nor of the end of
+        /// something that no process of it was told that it stands; and what was acknowledged as ended
+        /// never stands again.
+        #[test]
+        fn no_end_is_told_twice_or_before_a_beginning(
+            steps in proptest::collection::vec((0_u8..6, 1_i64..90), 1..60),
+        ) {
+            let (mut process, mut now, mut ended) = (0, 0, None);
+            let mut outbox = outbox("0");
+            let (mut begun, mut told_end) = (false, None);
+            for (step, pause) in steps {
+                now += pause;
+                match step {
+                    0 => ended = ended.or(Some(at(now))),
+                    1 => { process += 1; outbox.is_process(&process.to_string()); }
+                    2 => {
+                        // A successor, with what was written down.
+                        let kept = outbox.acknowledged().into_values().next();
+                        let mut next = Outbox::default();
+                        next.is_process(&process.to_string());
+                        next.want(&[Wanted { acknowledged: kept, ..wanted(1, ended) }], at(now));
+                        outbox = next;
+                    }
+                    _ => {}
+                }
+                let before = outbox.slots.values().next().and_then(|s| s.wanted.acknowledged.clone());
+                outbox.want(&[Wanted { acknowledged: before, ..wanted(1, ended) }], at(now));
+                if step == 3 { continue } // It does not answer.
+                for parcel in outbox.due(&RHYTHM, Sight::Clear, at(now), 9) {
+                    if parcel.stands() {
+                        prop_assert!(told_end.is_none(), "it stands again");
+                        begun = true;
+                    } else {
+                        prop_assert!(begun && told_end != Some(process), "{told_end:?}");
+                        told_end = Some(process);
+                    }
+                    outbox.accepted(&[parcel], at(now));
+                }
             }
         }
     }

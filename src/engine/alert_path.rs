@@ -1,22 +1,26 @@
 //! The ways out: whether those who are to be told can be, and when that was proved last; and whether
 //! the heartbeat is earned.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::alertmanager;
 use crate::domain::agenda::delta;
+use crate::domain::alert::labels;
 use crate::domain::check::Severity;
-use crate::engine::snapshot::Snapshot;
+use crate::domain::routing::Route;
+use crate::domain::standing::Alarm;
+use crate::engine::snapshot::{LedgerHealth, Proof, Snapshot};
 use crate::heartbeat;
 use crate::webhook;
 
 /// How long an Alertmanager may be out of reach before that is told, where nothing proves the way.
 pub const REACHED_WITHIN: TimeDelta = TimeDelta::minutes(2);
-/// How far in the future a proof may lie: clocks are never quite the same.
-const FUTURE_MAX: TimeDelta = TimeDelta::seconds(60);
 /// How late what is due may be written down.
 const LAG_MAX: TimeDelta = TimeDelta::seconds(90);
 
@@ -33,10 +37,14 @@ pub struct Paths {
     pub heartbeat: Option<watch::Receiver<heartbeat::Health>>,
     /// Since when anybody is told.
     pub since: DateTime<Utc>,
+    /// The same by a clock that nobody sets.
+    pub began: Instant,
+    /// Which Alertmanagers wait longer before they notify than alerts are held, and why that matters.
+    pub slow: watch::Receiver<Arc<BTreeMap<String, String>>>,
 }
 
 /// The way to one Alertmanager.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Path {
     /// How it does.
     pub health: alertmanager::Health,
@@ -44,6 +52,31 @@ pub struct Path {
     pub proof: Option<(DateTime<Utc>, DateTime<Utc>)>,
     /// Since when the way is broken, and why; nothing where it is not.
     pub broken: Option<(DateTime<Utc>, String)>,
+    /// Why some alerts are told late or never, where that is so.
+    pub slow: Option<String>,
+}
+
+/// Why an alert may be told late or never by an Alertmanager with these routes: what begins and ends between two
+/// notifications of a group is told to nobody.
+pub fn too_slow(routes: &Route, picture: &Snapshot, hold: TimeDelta) -> Option<String> {
+    let mut longest = TimeDelta::zero();
+    for series in &picture.series {
+        for alarm in [Alarm::Violated, Alarm::Unconfirmed] {
+            let tz = series.record.tz.as_deref();
+            let labels = labels(&series.check, tz, alarm, &picture.labels);
+            let waits = routes.waits(labels.all());
+            let waits = waits.iter().map(|waits| waits.group_interval.max(waits.group_wait));
+            longest = longest.max(waits.max().unwrap_or_default());
+        }
+    }
+    (longest >= hold && longest > TimeDelta::zero()).then(|| {
+        let (longest, hold) = (longest.num_seconds(), hold.num_seconds());
+        format!(
+            "a route that takes alerts of allswell waits {longest} s (`group_wait`, `group_interval`), and `hold` is \
+             {hold} s: an alert that ends before that is told to nobody, and a second one of a group that \
+             late. Put the route first that `allswell alertmanager-config` prints, or make `hold` longer"
+        )
+    })
 }
 
 impl Paths {
@@ -51,10 +84,11 @@ impl Paths {
     pub fn at(&self, picture: &Snapshot, now: DateTime<Utc>) -> Vec<Path> {
         let path = |health: &watch::Receiver<alertmanager::Health>| {
             let health = health.borrow().clone();
-            let returned = picture.returned.iter().find(|r| r.alertmanager == health.name);
-            let proof = returned.map(|returned| (returned.sent_at, returned.received_at));
-            let broken = self.broken(&health, proof.map(|(sent_at, _)| sent_at), now);
-            Path { health, proof, broken }
+            let proof = picture.proofs.iter().find(|p| p.returned.alertmanager == health.name);
+            let broken = self.broken(&health, proof, picture, now);
+            let times = proof.map(|p| (p.returned.sent_at, p.returned.received_at));
+            let slow = self.slow.borrow().get(&health.name).cloned();
+            Path { health, proof: times, broken, slow }
         };
         self.alertmanagers.iter().map(path).collect()
     }
@@ -62,25 +96,35 @@ impl Paths {
     fn broken(
         &self,
         health: &alertmanager::Health,
-        proved_at: Option<DateTime<Utc>>,
+        proof: Option<&Proof>,
+        picture: &Snapshot,
         now: DateTime<Utc>,
     ) -> Option<(DateTime<Utc>, String)> {
         let why = |otherwise: &str| {
             let failing = health.failing_since.is_some();
             health.why.clone().filter(|_| failing).unwrap_or_else(|| otherwise.to_owned())
         };
-        if let Some(within) = self.proved_within.map(delta) {
-            // What lies in the future was noted before the clock was set back, and proves nothing now.
-            let is_past = |at: &DateTime<Utc>| *at <= now + FUTURE_MAX;
-            // A new daemon has that long for its first proof.
-            let since = [Some(self.since), proved_at].into_iter().flatten().filter(is_past).max();
-            let late = since.map_or(now, |since| since + within);
-            return (late <= now).then(|| {
-                let otherwise = "what goes out does not come back: look at its route and receiver, \
-                                 and whether both have the same token \
-                                 (`allswell alertmanager-config`)";
-                (late, why(otherwise))
-            });
+        if let Some(within) = self.proved_within {
+            // How long no proof came back, by a clock that nobody sets: a step of the host's clock breaks
+            // no way. A new daemon has that long for its first proof.
+            let age = |proof: &Proof| {
+                let took = proof.returned.received_at - proof.returned.sent_at;
+                proof.seen_at.elapsed() + took.to_std().unwrap_or_default().min(within)
+            };
+            let lived = self.began.elapsed();
+            let mut unproved = proof.map_or(lived, |proof| age(proof).min(lived));
+            // Proofs come back by way of the ledger: one that is away says nothing of the alert path.
+            if health.failing_since.is_none() {
+                unproved = match picture.ledger {
+                    LedgerHealth::Up => unproved.min(picture.ledger_since.elapsed()),
+                    LedgerHealth::Down { .. } => Duration::ZERO,
+                };
+            }
+            let late = unproved.checked_sub(within)?;
+            let otherwise = "what goes out does not come back: look at its route and receiver, \
+                             and whether both have the same token \
+                             (`allswell alertmanager-config`)";
+            return Some((now - delta(late), why(otherwise)));
         }
         let since = health.failing_since?;
         (since + REACHED_WITHIN <= now).then(|| (since, why("it is not reached")))

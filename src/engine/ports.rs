@@ -1,21 +1,22 @@
 //! What the engine calls, so that it can be watched at work without databases.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::alert::Fingerprint;
 use crate::domain::check::Check;
 use crate::domain::name::SourceName;
+use crate::domain::outbox::{Acknowledged, AlertId};
 use crate::domain::standing::Notice;
 use crate::domain::verdict::Doubt;
 use crate::domain::window::ZonesFrom;
 use crate::engine::attempt::{Attempted, Look, Sources, attempt};
 use crate::engine::progress::{Progress, Watching};
 use crate::engine::zone_list::{Listed, list};
-use crate::ledger::SeriesRecord;
+use crate::ledger::{SelfAlert, SeriesRecord};
 use crate::zones::Zones;
 
 /// What is asked of watched databases. Futures are never dropped: `stop` ends them.
@@ -53,12 +54,19 @@ pub trait Notices: Send + 'static {
     /// Takes note of a standing that changed, with what the ledger says of the series.
     fn tell(&mut self, check: &Check, series: &SeriesRecord, notice: Notice);
 
-    /// Says whether somebody outside knows of an alert that it stands, or stood.
-    fn heard(&self, alert: (Fingerprint, DateTime<Utc>)) -> bool;
+    /// What each receiver acknowledged.
+    fn acknowledged(&self) -> Vec<Receipts>;
 
-    /// The earliest end of an alert of which not everybody outside knows.
+    /// The earliest end of an alert of which not every receiver knows.
     fn unsettled(&self) -> Option<DateTime<Utc>>;
+
+    /// The alerts of this replica about itself that stand or ended a while ago; nothing before what is written
+    /// down of them was taken over.
+    fn own(&self) -> Option<Arc<Vec<SelfAlert>>>;
 }
+
+/// A receiver of alerts by its name, and what it acknowledged.
+pub type Receipts = (String, Arc<BTreeMap<AlertId, Acknowledged>>);
 
 /// The watched databases themselves.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! What the engine shows of itself: a picture that readers keep as long as they like.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -9,10 +9,11 @@ use tokio::time::Instant;
 use crate::domain::breaker::Breaker;
 use crate::domain::check::Check;
 use crate::domain::name::{CheckId, SourceName};
+use crate::domain::outbox::AlertId;
 use crate::domain::series::Zone;
 use crate::domain::standing::Lease;
 use crate::domain::verdict::Cause;
-use crate::ledger::{AlertRow, Returned, SeriesRecord};
+use crate::ledger::{AlertRow, Notified, Returned, SelfAlert, SeriesRecord};
 
 /// How old a picture may be before it says nothing any more.
 pub const FRESH: std::time::Duration = std::time::Duration::from_secs(10);
@@ -136,6 +137,8 @@ pub struct Snapshot {
     pub skew: TimeDelta,
     /// Whether the ledger can be written.
     pub ledger: LedgerHealth,
+    /// Since when that is so, by a clock that nobody sets.
+    pub ledger_since: Instant,
     /// The generation that runs here; nothing before the first is loaded.
     pub generation: Option<GenerationHealth>,
     /// What became of the last catalogue.
@@ -150,14 +153,34 @@ pub struct Snapshot {
     pub sources: BTreeMap<SourceName, SourceHealth>,
     /// Every series, in the order of the store.
     pub series: Vec<Arc<SeriesHealth>>,
+    /// The installation's labels.
+    pub labels: Arc<BTreeMap<String, String>>,
     /// The alerts that are written down: those that stand, and those that ended a while ago.
     pub alerts: Arc<Vec<AlertRow>>,
+    /// Which of those that ended this process ended.
+    pub ended_here: Arc<BTreeSet<AlertId>>,
+    /// What receivers acknowledged, as it is written down.
+    pub notified: Arc<Notified>,
+    /// The alerts of this replica about itself that are written down, and those of replicas that are gone; nothing
+    /// before they were read.
+    pub own: Option<Arc<Vec<SelfAlert>>>,
+    /// When the alerts were read, where other replicas write them too.
+    pub alerts_read_at: Option<Instant>,
     /// When the ways to the Alertmanagers were proved last.
-    pub returned: Arc<Vec<Returned>>,
+    pub proofs: Arc<Vec<Proof>>,
     /// What compares rows, and how far it is.
     pub comparing: Vec<Comparing>,
     /// Counts since the start.
     pub counts: Counts,
+}
+
+/// A proof of the way to an Alertmanager and back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proof {
+    /// When it was sent, and came back.
+    pub returned: Returned,
+    /// When it was seen here, by a clock that nobody sets.
+    pub seen_at: Instant,
 }
 
 /// An attempt that compares rows.
@@ -213,6 +236,7 @@ impl Snapshot {
             taken: Instant::now(),
             skew: TimeDelta::zero(),
             ledger: LedgerHealth::Up,
+            ledger_since: Instant::now(),
             generation: None,
             last_load: LastLoad::Never,
             idle: Some("it has not begun".into()),
@@ -220,8 +244,13 @@ impl Snapshot {
             stopping: false,
             sources: BTreeMap::new(),
             series: Vec::new(),
+            labels: Arc::default(),
             alerts: Arc::default(),
-            returned: Arc::default(),
+            ended_here: Arc::default(),
+            notified: Arc::default(),
+            own: None,
+            alerts_read_at: None,
+            proofs: Arc::default(),
             comparing: Vec::new(),
             counts: Counts::default(),
         }

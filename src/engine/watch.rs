@@ -88,6 +88,8 @@ pub struct Engine<Q: Queries, N: Notices> {
     listings: Vec<Listing>,
     events: Vec<Happened>,
     ledger: LedgerHealth,
+    /// Since when the ledger is as it is.
+    ledger_since: Instant,
     failures: u32,
     again_at: Option<Instant>,
     watching_since: DateTime<Utc>,
@@ -113,18 +115,18 @@ pub struct Engine<Q: Queries, N: Notices> {
 }
 
 impl<Q: Queries, N: Notices> Engine<Q, N> {
-    /// Prepares to watch; nothing is due before a catalogue is loaded.
+    /// Prepares to watch, and to show that; nothing is due before a catalogue is loaded.
     pub fn new(
         store: Store,
         queries: Arc<Q>,
         notices: N,
         reading: Arc<Reading>,
         clock: Clock,
-    ) -> (Self, watch::Receiver<Arc<Snapshot>>) {
+        pictures: watch::Sender<Arc<Snapshot>>,
+    ) -> Self {
         let now = clock.now();
-        let (pictures, readers) = watch::channel(Arc::new(Snapshot::empty(now)));
         let started = Instant::now();
-        let engine = Self {
+        Self {
             store,
             notices,
             under_way: UnderWay::new(queries, clock.clone()),
@@ -140,6 +142,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             listings: Vec::new(),
             events: Vec::new(),
             ledger: LedgerHealth::Up,
+            ledger_since: started,
             failures: 0,
             again_at: None,
             watching_since: now,
@@ -158,8 +161,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             shown_at: None,
             random: RandomState::new(),
             drawn: 0,
-        };
-        (engine, readers)
+        }
     }
 
     /// Who writes the record.
@@ -241,6 +243,8 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
                 sleep_until(pause).await;
             }
         }
+        // The next process need not wait until this one is taken for dead.
+        drop(self.store.leave().await);
         self.shown_at = None;
         self.show();
     }

@@ -1,13 +1,15 @@
-//! The alerts that stand and those that ended: written down, so that whoever comes after us tells their
-//! ends too. And when the alert path was last proved.
+//! The alerts that stand and those that ended, with what each receiver acknowledged of them: written down, so
+//! that the next process, or another replica, tells their ends, and tells nothing twice. And when the alert
+//! path was last proved.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 
-use crate::domain::alert::Labels;
+use crate::domain::alert::{Fingerprint, Labels};
+use crate::domain::outbox::{Acknowledged, AlertId};
 use crate::domain::standing::Alarm;
-use crate::ledger::conn::{Record, args};
+use crate::ledger::conn::{Conn, Each, Record, args, each};
 use crate::ledger::{Store, Trouble};
 
 /// An alert about a series, as it is written down.
@@ -27,6 +29,31 @@ pub struct AlertRow {
     pub told_at: Option<DateTime<Utc>>,
 }
 
+/// An alert of a replica about itself, as it is written down: for whoever runs after it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SelfAlert {
+    /// Its labels.
+    pub labels: Labels,
+    /// What a person is told.
+    pub annotations: BTreeMap<String, String>,
+    /// Which replica it is of, by the name that it keeps.
+    pub replica: String,
+    /// Since when it stands.
+    pub starts_at: DateTime<Utc>,
+    /// When it ended, where it did.
+    pub ended_at: Option<DateTime<Utc>>,
+}
+
+impl SelfAlert {
+    /// Its name.
+    pub fn id(&self) -> AlertId {
+        (self.labels.fingerprint(), self.starts_at)
+    }
+}
+
+/// What receivers acknowledged, by receiver and alert.
+pub type Notified = BTreeMap<(String, AlertId), Acknowledged>;
+
 /// What changes about the alerts that are written down.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AlertChanges {
@@ -36,6 +63,12 @@ pub struct AlertChanges {
     pub end: Vec<AlertRow>,
     /// Those of which somebody outside knows by now that they stand.
     pub told: Vec<AlertRow>,
+    /// What receivers acknowledged.
+    pub notified: Vec<((String, AlertId), Acknowledged)>,
+    /// Alerts of this replica about itself, as they are now.
+    pub own: Vec<SelfAlert>,
+    /// Alerts about a replica that nobody has to know of any more.
+    pub own_over: Vec<AlertId>,
     /// Those that ended before this instant are forgotten, once everybody knows.
     pub forget_before: Option<DateTime<Utc>>,
 }
@@ -43,8 +76,7 @@ pub struct AlertChanges {
 impl AlertChanges {
     /// Says whether there is nothing to write.
     pub fn is_empty(&self) -> bool {
-        let none = self.begin.is_empty() && self.end.is_empty() && self.told.is_empty();
-        none && self.forget_before.is_none()
+        *self == Self::default()
     }
 }
 
@@ -74,41 +106,114 @@ impl Store {
         .await
     }
 
-    /// Writes down which alerts begin and end; what is there already stays as it is.
+    /// Writes down what changes; what is there already stays as it is. Returns which of those that end this
+    /// call ended, and not another replica before it.
     ///
     /// # Errors
     /// Where the store failed.
-    pub async fn change_alerts(&mut self, changes: &AlertChanges) -> Result<(), Trouble> {
-        const BEGIN: &str = "INSERT INTO alerts (fingerprint, labels, series, alarm, starts_at) \
-            VALUES ($1, $2, $3, $4, $5) ON CONFLICT (fingerprint, starts_at) \
-            DO UPDATE SET ended_at = NULL";
-        const END: &str = "UPDATE alerts SET ended_at = $1 WHERE fingerprint = $2 \
-            AND starts_at = $3 AND ended_at IS NULL";
-        const TOLD: &str = "UPDATE alerts SET told_at = $1 WHERE fingerprint = $2 \
-            AND starts_at = $3 AND told_at IS NULL";
+    pub async fn change_alerts(
+        &mut self,
+        changes: &AlertChanges,
+    ) -> Result<BTreeSet<AlertId>, Trouble> {
+        const BEGIN: Each = each!(
+            ["INSERT INTO alerts (fingerprint, labels, series, alarm, starts_at) \
+              SELECT fingerprint, labels, series, alarm, starts_at FROM"],
+            (0 "fingerprint" "text", 1 "labels" "text", 2 "series" "bigint", 3 "alarm" "text",
+             4 "starts_at" "bigint"),
+            ["WHERE true ON CONFLICT (fingerprint, starts_at) DO UPDATE SET ended_at = NULL"]
+        );
+        const END: Each = each!(
+            ["UPDATE alerts SET ended_at = r.ended_at FROM"],
+            (0 "fingerprint" "text", 1 "starts_at" "bigint", 2 "ended_at" "bigint"),
+            ["WHERE alerts.fingerprint = r.fingerprint AND alerts.starts_at = r.starts_at \
+              AND alerts.ended_at IS NULL RETURNING alerts.fingerprint, alerts.starts_at"]
+        );
+        const TOLD: Each = each!(
+            ["UPDATE alerts SET told_at = r.told_at FROM"],
+            (0 "fingerprint" "text", 1 "starts_at" "bigint", 2 "told_at" "bigint"),
+            ["WHERE alerts.fingerprint = r.fingerprint AND alerts.starts_at = r.starts_at \
+              AND alerts.told_at IS NULL"]
+        );
         const FORGET: &str = "DELETE FROM alerts WHERE ended_at < $1";
+        const UNKNOWN: &str = "DELETE FROM notified WHERE NOT EXISTS (SELECT 1 FROM alerts a \
+            WHERE a.fingerprint = notified.fingerprint AND a.starts_at = notified.starts_at) \
+            AND NOT EXISTS (SELECT 1 FROM self_alerts a \
+            WHERE a.fingerprint = notified.fingerprint AND a.starts_at = notified.starts_at)";
         self.on(super::LONG, async |conn, _| {
             conn.begin().await?;
+            let mut begin = Vec::new();
             for row in &changes.begin {
-                let labels = serde_json::to_string(row.labels.all());
-                let labels = labels.map_err(|_| Trouble::odd("labels that are no text"))?;
-                let fingerprint = row.labels.fingerprint().to_string();
-                let alarm = alarm_word(row.alarm);
-                conn.run(BEGIN, args![fingerprint, labels, row.series, alarm, row.starts_at])
-                    .await?;
+                let (name, labels) = (row.labels.fingerprint().to_string(), text_of(&row.labels)?);
+                begin.push(args![name, labels, row.series, alarm_word(row.alarm), row.starts_at]);
             }
-            for row in &changes.end {
-                let fingerprint = row.labels.fingerprint().to_string();
-                conn.run(END, args![row.ended_at, fingerprint, row.starts_at]).await?;
-            }
-            for row in &changes.told {
-                let fingerprint = row.labels.fingerprint().to_string();
-                conn.run(TOLD, args![row.told_at, fingerprint, row.starts_at]).await?;
-            }
+            conn.run_each(&BEGIN, &begin, &[]).await?;
+            let named = |row: &AlertRow, at: Option<DateTime<Utc>>| {
+                args![row.labels.fingerprint().to_string(), row.starts_at, at]
+            };
+            let end: Vec<_> = changes.end.iter().map(|row| named(row, row.ended_at)).collect();
+            let ended = conn.all_each(&END, &end, &[]).await?;
+            let ended = ended.iter().map(read_id).collect::<Result<_, _>>()?;
+            let told: Vec<_> = changes.told.iter().map(|row| named(row, row.told_at)).collect();
+            conn.run_each(&TOLD, &told, &[]).await?;
+            put_notified(conn, &changes.notified).await?;
+            put_own(conn, changes).await?;
             if let Some(before) = changes.forget_before {
                 conn.run(FORGET, args![before]).await?;
+                conn.run(UNKNOWN, Vec::new()).await?;
             }
-            conn.commit().await
+            conn.commit().await?;
+            Ok(ended)
+        })
+        .await
+    }
+
+    /// Reads what receivers acknowledged.
+    ///
+    /// # Errors
+    /// Where the store failed.
+    pub async fn notified(&mut self) -> Result<Notified, Trouble> {
+        const ALL: &str = "SELECT receiver, fingerprint, starts_at, process, begun_at, ended_at \
+            FROM notified";
+        self.on(super::PATIENCE, async |conn, _| {
+            let rows = conn.all(ALL, Vec::new()).await?;
+            let read = |row: &Record| {
+                let id = (read_fingerprint(row.text(1)?)?, row.at(2)?);
+                let acknowledged = Acknowledged {
+                    process: row.text(3)?.to_owned(),
+                    begun_at: row.maybe_at(4)?,
+                    ended_at: row.maybe_at(5)?,
+                };
+                Ok(((row.text(0)?.to_owned(), id), acknowledged))
+            };
+            rows.iter().map(read).collect()
+        })
+        .await
+    }
+
+    /// Reads the alerts of this replica about itself, and those of replicas that are gone: nobody else says that
+    /// those ended.
+    ///
+    /// # Errors
+    /// Where the store failed.
+    pub async fn self_alerts(
+        &mut self,
+        host_now: DateTime<Utc>,
+    ) -> Result<Vec<SelfAlert>, Trouble> {
+        const ALL: &str = "SELECT labels, annotations, replica, starts_at, ended_at \
+            FROM self_alerts ORDER BY starts_at, fingerprint";
+        const HERE: &str = "SELECT id FROM replicas WHERE seen_at >= $1";
+        self.on(super::PATIENCE, async |conn, settings| {
+            let rows = conn.all(ALL, Vec::new()).await?;
+            if rows.is_empty() {
+                return Ok(Vec::new());
+            }
+            let recent = conn.now(host_now).await? - super::turn::lease(settings) * 2;
+            let here = conn.all(HERE, args![recent]).await?;
+            let here = here.iter().map(|row| row.text(0).map(|id| lasting_name(id).to_owned()));
+            let mut others: BTreeSet<String> = here.collect::<Result<_, _>>()?;
+            others.remove(lasting_name(&settings.replica));
+            let all = rows.iter().map(SelfAlert::read).collect::<Result<Vec<_>, _>>()?;
+            Ok(all.into_iter().filter(|alert| !others.contains(&alert.replica)).collect())
         })
         .await
     }
@@ -152,12 +257,107 @@ impl Store {
     }
 }
 
-impl AlertRow {
+async fn put_notified(
+    conn: &mut Conn,
+    notified: &[((String, AlertId), Acknowledged)],
+) -> Result<(), Trouble> {
+    const PUT: Each = each!(
+        ["INSERT INTO notified (receiver, fingerprint, starts_at, process, begun_at, ended_at) \
+          SELECT receiver, fingerprint, starts_at, process, begun_at, ended_at FROM"],
+        (0 "receiver" "text", 1 "fingerprint" "text", 2 "starts_at" "bigint", 3 "process" "text",
+         4 "begun_at" "bigint", 5 "ended_at" "bigint"),
+        ["WHERE true ON CONFLICT (receiver, fingerprint, starts_at) DO UPDATE SET \
+          process = excluded.process, begun_at = excluded.begun_at, ended_at = excluded.ended_at"]
+    );
+    let row =
+        |((receiver, (fingerprint, starts_at)), known): &((String, AlertId), Acknowledged)| {
+            args![
+                receiver.as_str(),
+                fingerprint.to_string(),
+                *starts_at,
+                known.process.as_str(),
+                known.begun_at,
+                known.ended_at,
+            ]
+        };
+    let rows: Vec<_> = notified.iter().map(row).collect();
+    conn.run_each(&PUT, &rows, &[]).await.map(drop)
+}
+
+async fn put_own(conn: &mut Conn, changes: &AlertChanges) -> Result<(), Trouble> {
+    const PUT: Each = each!(
+        ["INSERT INTO self_alerts (fingerprint, labels, annotations, replica, starts_at, ended_at) \
+          SELECT fingerprint, labels, annotations, replica, starts_at, ended_at FROM"],
+        (0 "fingerprint" "text", 1 "labels" "text", 2 "annotations" "text", 3 "replica" "text",
+         4 "starts_at" "bigint", 5 "ended_at" "bigint"),
+        ["WHERE true ON CONFLICT (fingerprint, starts_at) DO UPDATE SET \
+          annotations = excluded.annotations, ended_at = excluded.ended_at"]
+    );
+    const OVER: Each = each!(
+        ["DELETE FROM self_alerts WHERE (fingerprint, starts_at) IN (SELECT fingerprint, starts_at FROM"],
+        (0 "fingerprint" "text", 1 "starts_at" "bigint"),
+        [")"]
+    );
+    let mut rows = Vec::new();
+    for own in &changes.own {
+        let annotations = serde_json::to_string(&own.annotations);
+        let annotations = annotations.map_err(|_| Trouble::odd("annotations that are no text"))?;
+        let (name, labels) = (own.labels.fingerprint().to_string(), text_of(&own.labels)?);
+        let replica = own.replica.as_str();
+        rows.push(args![name, labels, annotations, replica, own.starts_at, own.ended_at]);
+    }
+    conn.run_each(&PUT, &rows, &[]).await?;
+    let named = |(name, at): &AlertId| args![name.to_string(), *at];
+    let over: Vec<_> = changes.own_over.iter().map(named).collect();
+    conn.run_each(&OVER, &over, &[]).await.map(drop)
+}
+
+/// The part of a replica's name that it keeps when it is started anew: what stands before its process and a
+/// random number.
+pub fn lasting_name(replica: &str) -> &str {
+    replica.rsplitn(3, '-').last().unwrap_or(replica)
+}
+
+fn text_of(labels: &Labels) -> Result<String, Trouble> {
+    serde_json::to_string(labels.all()).map_err(|_| Trouble::odd("labels that are no text"))
+}
+
+fn read_labels(text: &str) -> Result<Labels, Trouble> {
+    let labels: BTreeMap<String, String> =
+        serde_json::from_str(text).map_err(|_| Trouble::odd("labels that do not read"))?;
+    Ok(Labels::new(labels))
+}
+
+fn read_fingerprint(text: &str) -> Result<Fingerprint, Trouble> {
+    Fingerprint::parse(text).ok_or_else(|| Trouble::odd("a fingerprint that does not read"))
+}
+
+fn read_id(record: &Record) -> Result<AlertId, Trouble> {
+    Ok((read_fingerprint(record.text(0)?)?, record.at(1)?))
+}
+
+impl SelfAlert {
     fn read(record: &Record) -> Result<Self, Trouble> {
-        let labels: BTreeMap<String, String> = serde_json::from_str(record.text(0)?)
-            .map_err(|_| Trouble::odd("labels that do not read"))?;
         Ok(Self {
-            labels: Labels::new(labels),
+            labels: read_labels(record.text(0)?)?,
+            annotations: serde_json::from_str(record.text(1)?)
+                .map_err(|_| Trouble::odd("annotations that do not read"))?,
+            replica: record.text(2)?.to_owned(),
+            starts_at: record.at(3)?,
+            ended_at: record.maybe_at(4)?,
+        })
+    }
+}
+
+impl AlertRow {
+    /// Its name.
+    pub fn id(&self) -> AlertId {
+        (self.labels.fingerprint(), self.starts_at)
+    }
+
+    fn read(record: &Record) -> Result<Self, Trouble> {
+        Ok(Self {
+            labels: read_labels(record.text(0)?)?,
             series: record.int(1)?,
             alarm: match record.text(2)? {
                 "violated" => Alarm::Violated,

@@ -99,6 +99,56 @@ macro_rules! args {
 }
 pub(super) use args;
 
+/// One statement over many rows: the text for a server, and the one for a file. The rows are the first
+/// parameter, as one array of arrays in JSON, so that a transaction costs as many round trips as it has
+/// statements, and not as it has rows.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Each {
+    pub(super) server: &'static str,
+    pub(super) file: &'static str,
+}
+
+/// Makes the texts of a statement over many rows, which it sees as a table `r`: what stands before the table,
+/// its columns (place, name, type), what stands after it.
+macro_rules! each {
+    ([$($before:tt)*], ($($place:literal $name:literal $kind:literal),* $(,)?), [$($after:tt)*]) => {
+        crate::ledger::conn::Each {
+            server: concat!(
+                $($before)*,
+                " (SELECT ",
+                $("(e->>", $place, ")::", $kind, " AS ", $name, ", ",)*
+                "0 AS zero FROM jsonb_array_elements($1::jsonb) AS e) AS r ",
+                $($after)*
+            ),
+            file: concat!(
+                $($before)*,
+                " (SELECT ",
+                $("value->>", $place, " AS ", $name, ", ",)*
+                "0 AS zero FROM json_each($1)) AS r ",
+                $($after)*
+            ),
+        }
+    };
+}
+pub(super) use each;
+
+/// How many rows go into one statement.
+const ROWS_EACH: usize = 500;
+
+/// Rows as one text.
+fn rows_text(rows: &[Vec<Arg>]) -> String {
+    use serde_json::Value;
+    let value = |arg: &Arg| match arg {
+        Arg::Int(value) | Arg::MaybeInt(Some(value)) => Value::from(*value),
+        // No store keeps the character 0 in a text.
+        Arg::Text(text) | Arg::MaybeText(Some(text)) => Value::from(text.replace('\0', "\u{fffd}")),
+        Arg::Ints(values) => Value::from(values.clone()),
+        Arg::MaybeInt(None) | Arg::MaybeText(None) => Value::Null,
+    };
+    let rows = rows.iter().map(|row| Value::Array(row.iter().map(value).collect()));
+    Value::Array(rows.collect()).to_string()
+}
+
 /// A row that came.
 #[derive(Debug, Clone)]
 pub(super) struct Record(Vec<Cell>);
@@ -277,6 +327,42 @@ impl Conn {
         args: Vec<Arg>,
     ) -> Result<Option<Record>, Trouble> {
         Ok(self.all(sql, args).await?.into_iter().next())
+    }
+
+    /// Runs a statement over many rows, with more parameters, and says how many rows it touched.
+    pub(super) async fn run_each(
+        &mut self,
+        each: &Each,
+        rows: &[Vec<Arg>],
+        more: &[Arg],
+    ) -> Result<u64, Trouble> {
+        let sql = self.text_of(each);
+        let mut touched = 0;
+        for rows in rows.chunks(ROWS_EACH) {
+            let rows = Arg::Text(rows_text(rows));
+            touched += self.run(sql, [&[rows], more].concat()).await?;
+        }
+        Ok(touched)
+    }
+
+    /// Returns all rows of a query over many rows.
+    pub(super) async fn all_each(
+        &mut self,
+        each: &Each,
+        rows: &[Vec<Arg>],
+        more: &[Arg],
+    ) -> Result<Vec<Record>, Trouble> {
+        let sql = self.text_of(each);
+        let mut records = Vec::new();
+        for rows in rows.chunks(ROWS_EACH) {
+            let rows = Arg::Text(rows_text(rows));
+            records.extend(self.all(sql, [&[rows], more].concat()).await?);
+        }
+        Ok(records)
+    }
+
+    fn text_of(&self, each: &Each) -> &'static str {
+        if self.is_server() { each.server } else { each.file }
     }
 
     /// Opens a transaction that will write.

@@ -101,7 +101,8 @@ impl fmt::Debug for Reader {
 }
 
 impl Reader {
-    pub(super) fn new(settings: StoreSettings) -> Self {
+    /// Prepares to read the store that these settings name.
+    pub fn new(settings: StoreSettings) -> Self {
         Self { settings, conn: Mutex::new(None) }
     }
 

@@ -104,6 +104,7 @@ pub(super) fn paths(shared: &Shared, picture: &Snapshot) -> Vec<Value> {
             "proved_at": path.proof.map(|(_, received_at)| instant(received_at)),
             "roundtrip_ms": path.proof.map(|(sent, received)| (received - sent).num_milliseconds()),
             "expects_proof": shared.door.paths.proved_within.is_some(),
+            "hold_too_short": path.slow,
             "broken_since": path.broken.as_ref().map(|(since, _)| instant(*since)),
             "why": path.broken.map(|(_, why)| why).or(path.health.why),
         })

@@ -98,7 +98,10 @@ impl Receiver {
         let mut bytes: Vec<u8> = Vec::new();
         let Some(whole) = request(&mut stream, &mut bytes) else { return };
         let text = String::from_utf8_lossy(&bytes[..whole]).into_owned();
-        let answer = if refused.iter().any(|word| text.contains(word)) {
+        let answer = if self.status.load(Ordering::Relaxed) == 299 {
+            // It says that it took it, and drops it.
+            b"HTTP/1.1 200 it\r\nContent-Length: 2\r\n\r\n{}".to_vec()
+        } else if refused.iter().any(|word| text.contains(word)) {
             b"HTTP/1.1 422 it\r\nContent-Length: 2\r\n\r\n{}".to_vec()
         } else {
             let mut server = TcpStream::connect(to).unwrap();
@@ -158,6 +161,20 @@ impl Receiver {
     /// How often an alert came with a status.
     pub(crate) fn count(&self, status: &str, alertname: &str) -> usize {
         self.alerts().iter().filter(|(s, name, ..)| s == status && name == alertname).count()
+    }
+
+    /// When an alert of a check came with a status, and since when it stands by its own word.
+    pub(crate) fn told_at(&self, status: &str, check: &str) -> Vec<(DateTime<Utc>, DateTime<Utc>)> {
+        let (taken, came) = (self.taken.lock().unwrap(), self.came.lock().unwrap());
+        let mut told = Vec::new();
+        for ((_, body), came) in taken.iter().zip(came.iter()) {
+            for alert in body["alerts"].as_array().into_iter().flatten() {
+                if alert["status"] == status && alert["labels"]["check"] == check {
+                    told.push((alert["startsAt"].as_str().unwrap().parse().unwrap(), *came));
+                }
+            }
+        }
+        told
     }
 
     /// Waits until an alert came with a status, more often than before.

@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use allswell::clock::Clock;
-use allswell::domain::alert::Fingerprint;
 use allswell::domain::check::Check;
 use allswell::domain::judge::Judgement;
 use allswell::domain::name::SourceName;
@@ -19,11 +18,12 @@ use allswell::domain::zone::ZoneName;
 use allswell::engine::attempt::{Attempted, Look};
 use allswell::engine::load::{Loaded, NotLoaded, Reading};
 use allswell::engine::order::Load;
-use allswell::engine::ports::{Notices, Queries};
+use allswell::engine::ports::{Notices, Queries, Receipts};
 use allswell::engine::progress::Progress;
+use allswell::engine::snapshot::Snapshot;
 use allswell::engine::watch::Engine;
 use allswell::engine::zone_list::Listed;
-use allswell::ledger::{SeriesRecord, Store, StoreSettings};
+use allswell::ledger::{SelfAlert, SeriesRecord, Store, StoreSettings};
 use allswell::manifest::Text;
 use allswell::zones::Zones;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -158,8 +158,12 @@ impl Notices for Told {
         self.0.lock().unwrap().push(format!("{} {tz} {notice:?}", check.id));
     }
 
-    fn heard(&self, _: (Fingerprint, DateTime<Utc>)) -> bool {
-        false
+    fn acknowledged(&self) -> Vec<Receipts> {
+        Vec::new()
+    }
+
+    fn own(&self) -> Option<Arc<Vec<SelfAlert>>> {
+        None
     }
 
     fn unsettled(&self) -> Option<DateTime<Utc>> {
@@ -213,7 +217,8 @@ pub(crate) async fn engine_of(
 ) -> Engine<Oracle, Told> {
     let store = Store::open(store_settings(path, "hand")).await.unwrap();
     let queries = Arc::clone(oracle);
-    let (mut engine, _) = Engine::new(store, queries, told.clone(), reading(), hand.clock());
+    let mut engine =
+        Engine::new(store, queries, told.clone(), reading(), hand.clock(), pictures(hand));
     engine.resume().await.unwrap();
     load(&mut engine, oracle, yaml).await;
     engine
@@ -232,6 +237,11 @@ pub(crate) async fn try_load(
     let queries = Arc::clone(queries);
     let removals = Removals::AsDeclared;
     engine.load(Load { texts, reading: reading(), queries, removals, by: "test".into() }).await
+}
+
+/// Where an engine shows itself, and nobody looks.
+pub(crate) fn pictures(hand: &Hand) -> tokio::sync::watch::Sender<Arc<Snapshot>> {
+    tokio::sync::watch::channel(Arc::new(Snapshot::empty(hand.now()))).0
 }
 
 /// Lets the engine do everything that there is to do by now, and what it moved apart a little later.

@@ -17,7 +17,7 @@ use allswell::manifest::Text;
 use allswell::zones::{Database, Zones};
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::hand::{Hand, Oracle, Told, reading_by, store_settings, work_off};
+use crate::hand::{Hand, Oracle, Told, pictures, reading_by, store_settings, work_off};
 use crate::lab::Other;
 use crate::servers::Folder;
 
@@ -51,8 +51,8 @@ async fn start(
 ) -> Engine<Oracle, Told> {
     let store = Store::open(store_settings(path, "hand")).await.unwrap();
     let (queries, reading) = (Arc::clone(oracle), Arc::clone(reading));
-    let (mut engine, _) =
-        Engine::new(store, queries, told.clone(), Arc::clone(&reading), hand.clock());
+    let (shared, shown) = (Arc::clone(&reading), pictures(hand));
+    let mut engine = Engine::new(store, queries, told.clone(), shared, hand.clock(), shown);
     engine.resume().await.unwrap();
     let texts = vec![Text { file: "checks.yaml".into(), text: CHECKS.into() }];
     let (queries, removals) = (Arc::clone(oracle), Removals::AsDeclared);

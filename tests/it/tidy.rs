@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 /// The floors, lowest first; modules of one floor may name each other where the list says so.
 const FLOORS: [&[&str]; 10] = [
     &["domain"],
-    &["bounded"],
+    &["board", "bounded"],
     &["clock", "zones", "secret", "dsn", "http"],
     &["dial"],
     &["manifest", "source", "ledger", "alertmanager", "webhook", "heartbeat"],

@@ -1,110 +1,187 @@
-//! Which alerts stand: what the standings of all series say, held against what is written down.
+//! Which alerts stand: what the standings of all series say, held against what is written down; what receivers
+//! acknowledged of them; and the alerts of this replica about itself.
 //!
-//! It follows from the record alone, so that whoever was killed in between writes the same; the others
-//! tell it outside.
+//! The first follows from the record alone, so that a process that was killed in between is followed by one that
+//! writes the same. Sending is done elsewhere.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use tokio::time::Instant;
 
 use crate::domain::alert::{Fingerprint, labels};
-use crate::domain::outbox::ENDS_REPEATED;
+use crate::domain::outbox::{Acknowledged, AlertId, ENDS_KEPT};
 use crate::domain::standing::{Alarm, Standing};
-use crate::engine::ports::{Notices, Queries};
+use crate::engine::ports::{Notices, Queries, Receipts};
+use crate::engine::snapshot::Proof;
 use crate::engine::watch::Engine;
-use crate::ledger::{AlertChanges, AlertRow, Returned, Trouble};
+use crate::ledger::{AlertChanges, AlertRow, Notified, Returned, SelfAlert, Trouble};
 
 /// How often alerts that ended long ago are forgotten.
 const FORGET_EACH: std::time::Duration = std::time::Duration::from_secs(60);
+/// How long the end of an alert is kept for a receiver that does not answer.
+const AWAY_MAX: TimeDelta = TimeDelta::days(1);
 
 /// The alerts, as they are written down.
 #[derive(Debug)]
 pub(super) struct Alerts {
     pub(super) rows: Arc<Vec<AlertRow>>,
+    /// Which of those that ended this process ended.
+    pub(super) ended_here: Arc<BTreeSet<AlertId>>,
+    /// What receivers acknowledged.
+    pub(super) notified: Arc<Notified>,
+    /// The alerts of this replica about itself, and those of replicas that are gone.
+    pub(super) own: Arc<Vec<SelfAlert>>,
     /// When the ways to the Alertmanagers were proved last.
-    pub(super) returned: Arc<Vec<Returned>>,
+    pub(super) proofs: Arc<Vec<Proof>>,
     /// Whether others may stand than those.
     pub(super) changed: bool,
+    /// When all of it was read, together with what other replicas recorded.
+    pub(super) read_at: Instant,
     /// Since when they cannot be written down, where that is so, and why.
     pub(super) trouble: Option<(DateTime<Utc>, String)>,
     forget_at: Instant,
+    /// What the receivers said last, and which of the own alerts were wanted last.
+    receipts: Vec<Receipts>,
+    wanted: BTreeSet<AlertId>,
 }
 
 impl Alerts {
     pub(super) fn new(now: Instant) -> Self {
-        let (rows, returned) = (Arc::default(), Arc::default());
-        Self { rows, returned, changed: false, trouble: None, forget_at: now }
+        Self {
+            rows: Arc::default(),
+            ended_here: Arc::default(),
+            notified: Arc::default(),
+            own: Arc::default(),
+            proofs: Arc::default(),
+            changed: false,
+            read_at: now,
+            trouble: None,
+            forget_at: now,
+            receipts: Vec::new(),
+            wanted: BTreeSet::new(),
+        }
+    }
+
+    /// Takes over proofs as they were read; the age of each counts from when it was seen here first.
+    fn prove(&mut self, returned: Vec<Returned>) {
+        let before = Arc::clone(&self.proofs);
+        let seen_at = Instant::now();
+        let proof = |returned: Returned| {
+            let known = before.iter().find(|proof| proof.returned == returned).cloned();
+            known.unwrap_or(Proof { returned, seen_at })
+        };
+        self.proofs = Arc::new(returned.into_iter().map(proof).collect());
     }
 }
 
-/// How long the end of an alert is kept for somebody who does not answer.
-const AWAY_MAX: TimeDelta = TimeDelta::days(1);
+/// Says whether something was acknowledged that is not written down.
+fn is_news(now: &Acknowledged, written: Option<&Acknowledged>) -> bool {
+    written.is_none_or(|written| {
+        let more = |now: Option<_>, written: Option<_>| now.is_some() && written.is_none();
+        now.process != written.process
+            || more(now.begun_at, written.begun_at)
+            || more(now.ended_at, written.ended_at)
+    })
+}
 
 impl<Q: Queries, N: Notices> Engine<Q, N> {
     /// Reads what is written down.
     pub(super) async fn resume_alerts(&mut self) -> Result<(), Trouble> {
-        self.alerts.rows = Arc::new(self.store.alerts().await?);
-        self.alerts.returned = Arc::new(self.store.returned().await?);
+        self.read_alerts().await?;
         self.alerts.changed = true;
         Ok(())
     }
 
-    /// Writes down which alerts begin and end.
-    pub(super) async fn settle_alerts(&mut self) {
-        let forget = Instant::now() >= self.alerts.forget_at;
-        let untold = self.alerts.rows.iter().any(|row| row.told_at.is_none() && self.is_heard(row));
-        // Whoever watches nothing knows of nobody that he is well again.
-        if self.generation.is_none() || !(self.alerts.changed || forget || untold) {
-            return;
+    /// Reads everything about alerts: before what series stand at, so that no row is older than that.
+    pub(super) async fn read_alerts(&mut self) -> Result<(), Trouble> {
+        let rows = self.store.alerts().await?;
+        let ids: BTreeSet<AlertId> = rows.iter().map(AlertRow::id).collect();
+        if self.alerts.ended_here.iter().any(|id| !ids.contains(id)) {
+            Arc::make_mut(&mut self.alerts.ended_here).retain(|id| ids.contains(id));
         }
-        let changes = self.alert_changes(self.now().trunc_subsecs(6), forget);
-        if changes.is_empty() {
-            (self.alerts.changed, self.alerts.trouble) = (false, None);
-        } else {
-            if let Err(trouble) = self.store.change_alerts(&changes).await {
-                let why = format!("which alerts stand cannot be written down: {trouble}");
-                if self.alerts.trouble.is_none() {
-                    tracing::error!("{why}");
-                    self.shown_at = None;
-                }
-                self.alerts.trouble.get_or_insert((self.clock.now(), why));
-                return;
+        self.alerts.rows = Arc::new(rows);
+        self.alerts.notified = Arc::new(self.store.notified().await?);
+        self.alerts.own = Arc::new(self.store.self_alerts(self.clock.now()).await?);
+        let returned = self.store.returned().await?;
+        self.alerts.prove(returned);
+        Ok(())
+    }
+
+    /// Writes down which alerts begin and end, and what receivers acknowledged.
+    pub(super) async fn settle_alerts(&mut self) {
+        let now = self.now().trunc_subsecs(6);
+        let forget = Instant::now() >= self.alerts.forget_at;
+        let mut changes = AlertChanges::default();
+        // A replica without a catalogue knows of no series that it is well again.
+        if self.generation.is_some() && (self.alerts.changed || forget) {
+            self.standing_changes(&mut changes, now);
+            changes.forget_before = self.forget_before(now).filter(|_| forget);
+        }
+        let receipts = self.notices.acknowledged();
+        self.receipt_changes(&receipts, &mut changes, now);
+        let own = self.notices.own();
+        self.own_changes(own.as_deref().map(Vec::as_slice), &mut changes);
+        if !changes.is_empty() {
+            match self.store.change_alerts(&changes).await {
+                Ok(ended_here) => self.take_alerts(changes, ended_here),
+                Err(trouble) => return self.alerts_unwritten(&trouble),
             }
-            self.alerts.changed = false;
-            self.alerts.trouble = None;
-            let mut alerts: Vec<AlertRow> = self.alerts.rows.to_vec();
-            for told in &changes.told {
-                let same = |row: &&mut AlertRow| {
-                    row.labels == told.labels && row.starts_at == told.starts_at
-                };
-                if let Some(row) = alerts.iter_mut().find(same) {
-                    row.told_at = told.told_at;
-                }
-            }
-            for changed in changes.end.iter().chain(&changes.begin) {
-                let same = |row: &&mut AlertRow| {
-                    row.labels == changed.labels && row.starts_at == changed.starts_at
-                };
-                match alerts.iter_mut().find(same) {
-                    Some(row) => row.ended_at = changed.ended_at,
-                    None => alerts.push(changed.clone()),
-                }
-            }
-            if let Some(before) = changes.forget_before {
-                alerts.retain(|row| row.ended_at.is_none_or(|at| at >= before));
-            }
-            self.alerts.rows = Arc::new(alerts);
-            // Whoever tells it is not to wait.
+            // Sending it is not to wait.
             self.shown_at = None;
         }
+        if let Some(own) = own {
+            self.alerts.wanted = own.iter().map(SelfAlert::id).collect();
+        }
+        self.alerts.receipts = receipts;
+        (self.alerts.changed, self.alerts.trouble) = (false, None);
         if forget {
             self.alerts.forget_at = Instant::now() + FORGET_EACH;
         }
     }
 
-    fn alert_changes(&self, now: DateTime<Utc>, forget: bool) -> AlertChanges {
+    fn alerts_unwritten(&mut self, trouble: &Trouble) {
+        let why = format!("which alerts stand cannot be written down: {trouble}");
+        if self.alerts.trouble.is_none() {
+            tracing::error!("{why}");
+            self.shown_at = None;
+        }
+        self.alerts.trouble.get_or_insert((self.clock.now(), why));
+    }
+
+    /// Takes over what was written.
+    fn take_alerts(&mut self, changes: AlertChanges, ended_here: BTreeSet<AlertId>) {
+        let mut rows: BTreeMap<AlertId, AlertRow> =
+            self.alerts.rows.iter().map(|row| (row.id(), row.clone())).collect();
+        for told in &changes.told {
+            if let Some(row) = rows.get_mut(&told.id()) {
+                row.told_at = told.told_at;
+            }
+        }
+        for changed in changes.end.into_iter().chain(changes.begin) {
+            let told_at = rows.get(&changed.id()).and_then(|row| row.told_at);
+            rows.insert(changed.id(), AlertRow { told_at, ..changed });
+        }
+        if let Some(before) = changes.forget_before {
+            rows.retain(|_, row| row.ended_at.is_none_or(|at| at >= before));
+        }
+        if !ended_here.is_empty() {
+            Arc::make_mut(&mut self.alerts.ended_here).extend(ended_here);
+        }
+        if !changes.notified.is_empty() {
+            Arc::make_mut(&mut self.alerts.notified).extend(changes.notified);
+        }
+        let mut own: BTreeMap<AlertId, SelfAlert> =
+            self.alerts.own.iter().map(|own| (own.id(), own.clone())).collect();
+        own.retain(|id, _| !changes.own_over.contains(id));
+        own.extend(changes.own.into_iter().map(|changed| (changed.id(), changed)));
+        self.alerts.own = Arc::new(own.into_values().collect());
+        self.alerts.rows = Arc::new(rows.into_values().collect());
+    }
+
+    /// What the standings of series say, held against what is written down.
+    fn standing_changes(&self, changes: &mut AlertChanges, now: DateTime<Utc>) {
         let mut wanted: BTreeMap<(Fingerprint, DateTime<Utc>), AlertRow> = BTreeMap::new();
         for member in self.roster.members() {
             let (record, check) = (&member.record, &member.series.check);
@@ -117,38 +194,74 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
                 let series = record.id;
                 let (starts_at, ended_at, told_at) = (since, None, None);
                 let row = AlertRow { labels, series, alarm, starts_at, ended_at, told_at };
-                wanted.insert((row.labels.fingerprint(), since), row);
+                wanted.insert(row.id(), row);
             }
         }
-        let mut changes = AlertChanges::default();
         for row in self.alerts.rows.iter().filter(|row| row.ended_at.is_none()) {
-            if wanted.remove(&(row.labels.fingerprint(), row.starts_at)).is_none() {
+            if wanted.remove(&row.id()).is_none() {
                 changes.end.push(AlertRow { ended_at: Some(now), ..row.clone() });
             }
         }
         changes.begin = wanted.into_values().collect();
-        let told =
-            self.alerts.rows.iter().filter(|row| row.told_at.is_none() && self.is_heard(row));
-        changes.told = told.map(|row| AlertRow { told_at: Some(now), ..row.clone() }).collect();
-        if forget {
-            let unsettled = self.notices.unsettled().unwrap_or(now);
-            let before = (now - ENDS_REPEATED - TimeDelta::minutes(1)).min(unsettled);
-            // Whoever is away for longer hears of what stands, and of no end.
-            let before = before.max(now - AWAY_MAX);
-            let old = |row: &AlertRow| row.ended_at.is_some_and(|at| at < before);
-            changes.forget_before = self.alerts.rows.iter().any(old).then_some(before);
+    }
+
+    /// Before which instant alerts ended that nobody has to be told of any more; nothing where there are none.
+    fn forget_before(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let unsettled = self.notices.unsettled().unwrap_or(now);
+        let before = (now - ENDS_KEPT - TimeDelta::minutes(1)).min(unsettled);
+        // A receiver that is away for longer is told of what stands, and of no end.
+        let before = before.max(now - AWAY_MAX);
+        let old = |row: &AlertRow| row.ended_at.is_some_and(|at| at < before);
+        self.alerts.rows.iter().any(old).then_some(before)
+    }
+
+    /// What receivers acknowledged since it was written down last.
+    fn receipt_changes(
+        &self,
+        receipts: &[Receipts],
+        changes: &mut AlertChanges,
+        now: DateTime<Utc>,
+    ) {
+        let before = &self.alerts.receipts;
+        let is_same = |(receiver, all): &&Receipts| {
+            before.iter().any(|(name, known)| name == receiver && Arc::ptr_eq(known, all))
+        };
+        let mut heard = BTreeSet::new();
+        for (receiver, all) in receipts.iter().filter(|receipts| !is_same(receipts)) {
+            for (id, acknowledged) in all.iter() {
+                if acknowledged.begun_at.is_some() {
+                    heard.insert(*id);
+                }
+                let key = (receiver.clone(), *id);
+                if is_news(acknowledged, self.alerts.notified.get(&key)) {
+                    changes.notified.push((key, acknowledged.clone()));
+                }
+            }
         }
-        changes
+        let rows = self.alerts.rows.iter();
+        let told = rows.filter(|row| row.told_at.is_none() && heard.contains(&row.id()));
+        changes.told = told.map(|row| AlertRow { told_at: Some(now), ..row.clone() }).collect();
     }
 
-    fn is_heard(&self, row: &AlertRow) -> bool {
-        self.notices.heard((row.labels.fingerprint(), row.starts_at))
+    /// What this replica says of itself since it was written down last.
+    fn own_changes(&self, own: Option<&[SelfAlert]>, changes: &mut AlertChanges) {
+        let Some(own) = own else { return };
+        let written: BTreeMap<AlertId, &SelfAlert> =
+            self.alerts.own.iter().map(|own| (own.id(), own)).collect();
+        let is_written = |own: &&SelfAlert| {
+            written.get(&own.id()).is_some_and(|written| written.ended_at == own.ended_at)
+        };
+        changes.own = own.iter().filter(|own| !is_written(own)).cloned().collect();
+        let wanted: BTreeSet<AlertId> = own.iter().map(SelfAlert::id).collect();
+        changes.own_over = self.alerts.wanted.difference(&wanted).copied().collect();
     }
 
-    /// Writes down that what went out to an Alertmanager came back.
+    /// Takes note that what went out to an Alertmanager came back. It holds at once; that other replicas learn it
+    /// takes a ledger that can be written.
     pub(super) async fn take_returned(&mut self, returned: Returned) -> Result<(), Trouble> {
-        self.store.has_returned(&returned).await?;
-        let mut all: Vec<Returned> = self.alerts.returned.to_vec();
+        let mut all: Vec<Returned> =
+            self.alerts.proofs.iter().map(|proof| proof.returned.clone()).collect();
+        let written = self.store.has_returned(&returned).await;
         match all.iter_mut().find(|known| known.alertmanager == returned.alertmanager) {
             Some(known)
                 if known.sent_at < returned.sent_at
@@ -159,8 +272,8 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             Some(_) => {}
             None => all.push(returned),
         }
-        self.alerts.returned = Arc::new(all);
+        self.alerts.prove(all);
         self.shown_at = None;
-        Ok(())
+        written
     }
 }

@@ -127,6 +127,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         if let LedgerHealth::Down { since, .. } = &self.ledger {
             tracing::info!("the ledger is back, after {} s", (host - *since).num_seconds());
             self.ledger = LedgerHealth::Up;
+            self.ledger_since = Instant::now();
             // Until now nothing could be looked at: what is late is missed, not shed.
             self.watching_since = store;
             self.shown_at = None;
@@ -148,6 +149,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         self.counts.failed_turns += 1;
         self.failures = self.failures.saturating_add(1);
         if self.ledger == LedgerHealth::Up {
+            self.ledger_since = Instant::now();
             tracing::error!(%trouble, "the ledger failed: nothing is called healthy until it is back");
         }
         let since = match self.ledger {

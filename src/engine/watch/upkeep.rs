@@ -12,6 +12,9 @@ use crate::engine::snapshot::LedgerHealth;
 use crate::engine::watch::{Engine, SYNC_BACK, SYNC_EACH, TIDY_EACH};
 use crate::ledger::Trouble;
 
+/// After how long without a look at what other replicas wrote all of it is read.
+const FROZEN: Duration = Duration::from_secs(10);
+
 impl<Q: Queries, N: Notices> Engine<Q, N> {
     /// What is done now and then, one small thing at a time.
     pub(super) async fn house_keeping(&mut self) {
@@ -25,20 +28,8 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         self.settle_alerts().await;
         if self.store.is_shared() && now >= self.sync_at {
             self.sync_at = now + SYNC_EACH;
-            match self.store.returned().await {
-                Ok(returned) => self.alerts.returned = Arc::new(returned),
-                Err(trouble) => tracing::warn!(%trouble, "proofs of the alert path were not read"),
-            }
-            match self.store.changed_since(self.now() - SYNC_BACK).await {
-                Ok(records) => {
-                    for record in records {
-                        let known = self.roster.get(record.id).map(|member| &*member.record);
-                        if known != Some(&record) {
-                            self.alerts.changed = true;
-                            self.roster.admit(record, &self.reading.zones, self.now());
-                        }
-                    }
-                }
+            match self.sync(now).await {
+                Ok(()) => self.alerts.read_at = now,
                 Err(trouble) => tracing::warn!(%trouble, "what other replicas wrote was not read"),
             }
         }
@@ -46,6 +37,23 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             self.tidy_at = now + TIDY_EACH;
             self.tidy().await;
         }
+    }
+
+    /// Reads what other replicas wrote: alerts first, so that no alert is known here whose series is not.
+    async fn sync(&mut self, now: Instant) -> Result<(), Trouble> {
+        self.read_alerts().await?;
+        // A process that was frozen has missed more than the last changes.
+        if now - self.alerts.read_at > FROZEN {
+            return self.tell_what_stands().await;
+        }
+        for record in self.store.changed_since(self.now() - SYNC_BACK).await? {
+            let known = self.roster.get(record.id).map(|member| &*member.record);
+            if known != Some(&record) {
+                self.alerts.changed = true;
+                self.roster.admit(record, &self.reading.zones, self.now());
+            }
+        }
+        Ok(())
     }
 
     /// Holds what the ledger says against what was told, after answers were lost.

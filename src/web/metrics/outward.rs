@@ -24,6 +24,9 @@ pub(super) fn register(
     let refused = gauge("alerts_refused", "Alerts that it refuses.")?;
     let help = "1 where alerts do not get through, or nothing proves that they do.";
     let broken = gauge("alert_path_broken", help)?;
+    let help =
+        "1 where one of its routes waits longer than alerts are held: some are told late or never.";
+    let slow = gauge("alert_hold_too_short", help)?;
     let float = |name: &str, help: &str| GaugeVec::new(Opts::new(name, help), &["alertmanager"]);
     let help = "How long the newest proof took that came back.";
     let took = float("alert_roundtrip_seconds", help)?;
@@ -44,12 +47,13 @@ pub(super) fn register(
         unknown.with_label_values(&name).set(of(not_yet));
         refused.with_label_values(&name).set(of(not_at_all));
         broken.with_label_values(&name).set(i64::from(path.broken.is_some()));
+        slow.with_label_values(&name).set(i64::from(path.slow.is_some()));
         if let Some((sent_at, received_at)) = path.proof {
             took.with_label_values(&name).set(seconds(received_at) - seconds(sent_at));
             received.with_label_values(&name).set(seconds(received_at));
         }
     }
-    for gauge in [standing, unknown, refused, broken] {
+    for gauge in [standing, unknown, refused, broken, slow] {
         registry.register(Box::new(gauge))?;
     }
     registry.register(Box::new(sent))?;

@@ -1,0 +1,36 @@
+//! What a receiver of alerts is handed: everything that stands or ended a while ago, and how far that can be
+//! relied on.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio::time::Instant;
+
+use crate::domain::outbox::{Sight, Wanted};
+
+/// How long ago the record may have been read, where other replicas write it too, before nothing is said of what
+/// begins or ends.
+const READ_WITHIN: Duration = Duration::from_secs(5);
+
+/// What a receiver is handed.
+#[derive(Debug, Clone, Default)]
+pub struct Board {
+    /// The alerts.
+    pub alerts: Vec<Wanted>,
+    /// When they were read from the record; nothing where nobody else writes it.
+    pub read_at: Option<Instant>,
+    /// When the newest proof of the way was sent that came back, and how often one is sent.
+    pub proof: Option<(DateTime<Utc>, TimeDelta)>,
+    /// Whether proofs should come back, and none did for a while.
+    pub is_unproved: bool,
+}
+
+impl Board {
+    /// Whether the record was read a moment ago.
+    pub fn sight(&self) -> Sight {
+        match self.read_at {
+            Some(at) if at.elapsed() > READ_WITHIN => Sight::Blind,
+            Some(_) | None => Sight::Clear,
+        }
+    }
+}
