@@ -95,6 +95,8 @@ pub struct Alertmanager {
     peer: Peer,
     rhythm: Rhythm,
     clock: Clock,
+    /// How far the record's clock is ahead of ours.
+    skew: TimeDelta,
     outbox: Outbox,
     /// When it said that it was started: which process it is.
     started: Option<String>,
@@ -143,6 +145,7 @@ impl Alertmanager {
             peer,
             rhythm,
             clock,
+            skew: TimeDelta::zero(),
             outbox,
             started: None,
             their_clock: None,
@@ -179,8 +182,13 @@ impl Alertmanager {
         drop(tokio::time::timeout(FAREWELL, self.tell(&board, &boards)).await);
     }
 
+    /// What time it is by the record's clock.
+    fn now(&self) -> DateTime<Utc> {
+        self.clock.now() + self.skew
+    }
+
     fn wake(&self, sight: Sight) -> Instant {
-        let now = self.clock.now();
+        let now = self.now();
         let next = self.outbox.wake_at(&self.rhythm, now);
         let next = next.map(|at| Instant::now() + (at - now).to_std().unwrap_or_default());
         // What may not be told now may be, once the record is read again.
@@ -271,11 +279,12 @@ impl Alertmanager {
     }
 
     async fn tell(&mut self, board: &Board, boards: &watch::Receiver<Arc<Board>>) {
-        self.outbox.want(&board.alerts, self.clock.now());
+        self.skew = board.skew;
+        self.outbox.want(&board.alerts, self.now());
         // Until nothing is due, or something went wrong.
         while Instant::now() >= self.again_at {
             let sight = boards.borrow().sight();
-            let due = self.outbox.due(&self.rhythm, sight, self.clock.now(), BATCH);
+            let due = self.outbox.due(&self.rhythm, sight, self.now(), BATCH);
             if due.is_empty() {
                 break;
             }
@@ -313,7 +322,7 @@ impl Alertmanager {
                 Sent::Accepted => {
                     passed = true;
                     let count = u64::try_from(batch.len()).unwrap_or(0);
-                    self.outbox.accepted(&batch, self.clock.now());
+                    self.outbox.accepted(&batch, self.now());
                     self.reached(|health| health.accepted += count);
                 }
                 Sent::Poison(words) if batch.len() == 1 => {
@@ -321,7 +330,7 @@ impl Alertmanager {
                     let linked = batch[0].alert.link.is_some();
                     let bare = [batch[0].without_link()];
                     if linked && matches!(self.send(&bare).await, Sent::Accepted) {
-                        self.outbox.accepted(&batch, self.clock.now());
+                        self.outbox.accepted(&batch, self.now());
                         self.reached(|health| health.accepted += 1);
                     } else {
                         self.quarantine(&batch[0], &words);
@@ -382,7 +391,7 @@ impl Alertmanager {
         let name = format!("{} {}", labels.get("alertname"), labels.get("check"));
         let words: String = words.chars().filter(|c| !c.is_control()).take(200).collect();
         tracing::error!("Alertmanager {} refuses the alert {name}: {words}", self.name);
-        self.outbox.refused(parcel, self.clock.now());
+        self.outbox.refused(parcel, self.now());
         self.reached(|health| {
             health.refused += 1;
             health.why = Some(format!("it refuses the alert {name}: {words}"));

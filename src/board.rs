@@ -21,6 +21,8 @@ pub struct Board {
     pub read_at: Option<Instant>,
     /// When the newest proof of the way was sent that came back, and how often one is sent.
     pub proof: Option<(DateTime<Utc>, TimeDelta)>,
+    /// How far the record's clock is ahead of the host's.
+    pub skew: TimeDelta,
     /// Whether proofs should come back, and none did for a while.
     pub is_unproved: bool,
 }

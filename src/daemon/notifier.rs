@@ -16,7 +16,7 @@ use crate::domain::agenda::delta;
 use crate::domain::alert::{Alert, Known, Labels, annotations, cut};
 use crate::domain::outbox::{AlertId, ENDS_KEPT, Rhythm, Wanted};
 use crate::domain::routing::Route;
-use crate::domain::standing::{Alarm, Lease};
+use crate::domain::standing::{Alarm, Lease, Standing};
 use crate::engine::alert_path::{Paths, too_slow};
 use crate::engine::snapshot::{SeriesHealth, Snapshot};
 use crate::ledger::{AlertRow, SelfAlert, SeriesRecord};
@@ -134,11 +134,13 @@ impl Notifier {
             let board = Board {
                 alerts,
                 is_unproved,
+                skew: picture.skew,
                 read_at: picture.alerts_read_at,
                 proof: returned.map(|proof| (proof.returned.sent_at, every)),
             };
             receiver.board.send_if_modified(|told| {
                 let same = told.alerts == board.alerts
+                    && (told.skew - board.skew).abs() < TimeDelta::seconds(1)
                     && (told.proof, told.is_unproved) == (board.proof, board.is_unproved);
                 *told = Arc::new(board);
                 !same
@@ -156,9 +158,19 @@ impl Notifier {
             let series = picture.series.binary_search_by_key(&row.series, |s| s.record.id);
             let series = series.ok().map(|place| &picture.series[place]);
             let before = self.known.remove(&key).filter(|(_, alert)| alert.labels == row.labels);
+            // Where the series is calm already, the end is about to be written: nothing else is told until then.
+            let is_calm = series.is_some_and(|series| {
+                let standings = series.record.standings;
+                let standing = match row.alarm {
+                    Alarm::Violated => standings.violated,
+                    Alarm::Unconfirmed => standings.unconfirmed,
+                };
+                standing == Standing::Calm
+            });
             let alert = match (series, before) {
                 (Some(series), Some((record, alert)))
                     if row.ended_at.is_some()
+                        || is_calm
                         || record.as_ref().is_some_and(|r| Arc::ptr_eq(r, &series.record)) =>
                 {
                     alert
@@ -178,8 +190,7 @@ impl Notifier {
                 alert,
                 ended_at: row.ended_at,
                 lasts: None,
-                ended_here: picture.alerts_read_at.is_none()
-                    || picture.ended_here.contains(&row.id()),
+                ours: picture.alerts_read_at.is_none() || picture.recorded_here.contains(&row.id()),
                 heard: row.told_at.is_some(),
                 acknowledged: None,
             });
@@ -333,8 +344,8 @@ impl Notifier {
         let starts_at = self.paths.since;
         let alert = Arc::new(Alert { labels, annotations, starts_at, link: None });
         let lasts = Some(self.own_lasts());
-        let (ended_here, heard) = (true, false);
-        Some(Wanted { alert, ended_at: None, lasts, ended_here, heard, acknowledged: None })
+        let (ours, heard) = (true, false);
+        Some(Wanted { alert, ended_at: None, lasts, ours, heard, acknowledged: None })
     }
 
     /// An alert about this replica. One that is not written down lapses soon: a process that comes after this one
@@ -354,7 +365,7 @@ impl Notifier {
             alert,
             ended_at: own.ended_at,
             lasts,
-            ended_here: true,
+            ours: true,
             heard: false,
             acknowledged: None,
         }

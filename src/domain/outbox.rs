@@ -18,8 +18,10 @@ use crate::domain::alert::{Alert, Fingerprint};
 
 /// How long an end is kept for a receiver that was started anew.
 pub const ENDS_KEPT: TimeDelta = TimeDelta::minutes(15);
-/// How much longer than `hold` another replica leaves an end to the one that recorded it.
-const OTHERS_WAIT: TimeDelta = TimeDelta::seconds(15);
+/// How long other replicas leave a beginning to the one that recorded it, and how much longer than `hold` an end.
+const OTHERS_WAIT: (TimeDelta, TimeDelta) = (TimeDelta::seconds(5), TimeDelta::seconds(15));
+/// How many times as seldom they repeat what stands, but often enough that it does not lapse.
+const OTHERS_REPEAT: i32 = 10;
 /// How often an alert about the daemon itself is told again at least.
 const OWN_RESEND: TimeDelta = TimeDelta::seconds(15);
 /// How many intervals may lie between two proofs that came back, before what was acknowledged between them is
@@ -70,8 +72,9 @@ pub struct Wanted {
     /// How long it stands where nobody tells it again, where it is not of the record: an alert about this
     /// daemon itself.
     pub lasts: Option<TimeDelta>,
-    /// Whether this process recorded that it ended: another one leaves the end to that one for a while.
-    pub ended_here: bool,
+    /// Whether this process recorded its last change, or nobody else could: other replicas leave the telling to
+    /// that one, unless it seems to be gone.
+    pub ours: bool,
     /// Whether any receiver took that it stands, by the record.
     pub heard: bool,
     /// What this receiver acknowledged, by the record.
@@ -131,6 +134,8 @@ struct Slot {
     told_at: Option<DateTime<Utc>>,
     /// The state that the receiver refuses, where it does.
     refused: Option<u64>,
+    /// Whether we told that it stands after it had ended: then it is ours to end, whoever recorded the end.
+    is_late: bool,
 }
 
 /// What one receiver has to be told.
@@ -168,7 +173,7 @@ impl Outbox {
         for (name, slot) in &mut self.slots {
             if slot.wanted.ended_at.is_none() && !mentioned.contains_key(name) {
                 slot.wanted.ended_at = Some(now);
-                slot.wanted.ended_here = true;
+                slot.wanted.ours = true;
                 slot.version += 1;
             }
         }
@@ -312,6 +317,7 @@ impl Slot {
             end_known: None,
             told_at: None,
             refused: None,
+            is_late: false,
         };
         slot.adopt(process);
         slot
@@ -327,9 +333,9 @@ impl Slot {
         if theirs == process || process.is_empty() || theirs.is_empty() {
             self.process = theirs;
             self.stood_since = self.stood_since.or(begun_at);
-            if ended.is_some() {
+            if ended.is_some() || !self.wanted.ours {
                 self.known = self.version;
-                self.told_at = self.told_at.or(ended);
+                self.told_at = self.told_at.or(ended).or(begun_at);
             }
         }
     }
@@ -343,14 +349,21 @@ impl Slot {
         if !same(&self.wanted) {
             let begins_anew = self.wanted.ended_at.is_some() && wanted.ended_at.is_none();
             if begins_anew {
-                (self.stood_since, self.end_known) = (None, None);
+                (self.stood_since, self.end_known, self.is_late) = (None, None, false);
             }
+            // What we know is some seconds old: another replica may have told the end before us.
+            let ends = wanted.ended_at.filter(|_| self.wanted.ended_at.is_none());
+            self.is_late |= ends.is_some_and(|at| self.told_at.is_some_and(|told| told >= at));
             self.version += 1;
         }
         let news = self.wanted.acknowledged != wanted.acknowledged;
         self.wanted = wanted.clone();
         // What another replica told need not be told again.
-        if news && self.wanted.ended_at.is_some() && self.end_known.is_none() {
+        let unknown = match self.wanted.ended_at {
+            Some(_) => self.end_known.is_none() && !self.is_late,
+            None => self.stood_since.is_none(),
+        };
+        if news && unknown {
             self.adopt(process);
         }
     }
@@ -375,23 +388,25 @@ impl Slot {
 
     fn due_at(&self, rhythm: &Rhythm, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let settled = self.known == self.version;
-        if let Some(ended_at) = self.wanted.ended_at {
-            if settled {
-                return None;
-            }
-            // Another replica recorded it, and tells it, unless it died.
-            let others = ended_at + rhythm.hold + OTHERS_WAIT;
-            if !self.wanted.ended_here && now < others {
-                return Some(others);
-            }
+        if self.wanted.ended_at.is_some() && settled {
+            return None;
+        }
+        let ours = self.wanted.ours || self.is_late;
+        // Another replica recorded it, and tells it, unless it died.
+        let others = match self.wanted.ended_at {
+            Some(at) => at + rhythm.hold + OTHERS_WAIT.1,
+            None if self.stood_since.is_none() => self.wanted.alert.starts_at + OTHERS_WAIT.0,
+            None => DateTime::UNIX_EPOCH,
+        };
+        if !ours && now < others {
+            return Some(others);
         }
         let Some(told_at) = self.told_at.filter(|at| *at <= now) else {
             return Some(DateTime::UNIX_EPOCH);
         };
-        // What no ledger may know of is told more often, so that it need not last for long.
-        let is_own = self.wanted.lasts.is_some();
-        let again = told_at + if is_own { rhythm.resend.min(OWN_RESEND) } else { rhythm.resend };
-        if self.refused == Some(self.version) || settled {
+        let again = told_at + self.repeats(rhythm);
+        let is_repeat = !ours && self.wanted.ended_at.is_none();
+        if self.refused == Some(self.version) || settled || is_repeat {
             return Some(again);
         }
         // It ended, and cannot be told so yet.
@@ -400,6 +415,18 @@ impl Slot {
             return Some(over.map_or(DateTime::UNIX_EPOCH, |over| over.min(again)));
         }
         Some(DateTime::UNIX_EPOCH)
+    }
+
+    /// How often it is told again.
+    fn repeats(&self, rhythm: &Rhythm) -> TimeDelta {
+        if self.wanted.lasts.is_some() {
+            // What no ledger may know of is told more often, so that it need not last for long.
+            rhythm.resend.min(OWN_RESEND)
+        } else if self.wanted.ours {
+            rhythm.resend
+        } else {
+            (rhythm.resend * OTHERS_REPEAT).min(rhythm.lasts / 2)
+        }
     }
 
     fn parcel(&self, fingerprint: Fingerprint, rhythm: &Rhythm, now: DateTime<Utc>) -> Parcel {
@@ -439,7 +466,7 @@ mod tests {
         let labels = Labels::new([("alertname".to_owned(), format!("a{name}"))]);
         let alert = Alert { labels, annotations: BTreeMap::new(), starts_at: at(0), link: None };
         let (alert, acknowledged) = (Arc::new(alert), None);
-        Wanted { alert, ended_at, lasts: None, ended_here: true, heard: false, acknowledged }
+        Wanted { alert, ended_at, lasts: None, ours: true, heard: false, acknowledged }
     }
 
     /// An alert of which a process took that it stands, and perhaps that it ended.
@@ -551,13 +578,22 @@ mod tests {
         let mut outbox = outbox("one");
         outbox.want(&[wanted(1, None)], at(0));
         tell(&mut outbox, 0);
-        let ended = Wanted { ended_here: false, ..wanted(1, Some(at(100))) };
+        let ended = Wanted { ours: false, ..wanted(1, Some(at(100))) };
         outbox.want(std::slice::from_ref(&ended), at(100));
         assert_eq!(tell(&mut outbox, 130), [] as [bool; 0]);
         let mut orphan = outbox.clone();
         assert_eq!(tell(&mut orphan, 160), [false]);
-        outbox.want(&[acknowledged(ended, "one", Some(101))], at(140));
+        outbox.want(&[acknowledged(ended.clone(), "one", Some(101))], at(140));
         assert_eq!(tell(&mut outbox, 160), [] as [bool; 0]);
+        // One that told after the end that it stands has to end it itself, whatever the record says.
+        let mut late = super::Outbox::default();
+        late.is_process("one");
+        late.want(&[wanted(1, None)], at(0));
+        tell(&mut late, 0);
+        assert_eq!(tell(&mut late, 101), [true]);
+        late.want(&[acknowledged(ended, "one", Some(100))], at(102));
+        assert_eq!(tell(&mut late, 102), [false]);
+        assert_eq!(tell(&mut late, 200), [] as [bool; 0]);
     }
 
     #[test]

@@ -157,8 +157,8 @@ pub struct Snapshot {
     pub labels: Arc<BTreeMap<String, String>>,
     /// The alerts that are written down: those that stand, and those that ended a while ago.
     pub alerts: Arc<Vec<AlertRow>>,
-    /// Which of those that ended this process ended.
-    pub ended_here: Arc<BTreeSet<AlertId>>,
+    /// Of which this process recorded the last change.
+    pub recorded_here: Arc<BTreeSet<AlertId>>,
     /// What receivers acknowledged, as it is written down.
     pub notified: Arc<Notified>,
     /// The alerts of this replica about itself that are written down, and those of replicas that are gone; nothing
@@ -246,7 +246,7 @@ impl Snapshot {
             series: Vec::new(),
             labels: Arc::default(),
             alerts: Arc::default(),
-            ended_here: Arc::default(),
+            recorded_here: Arc::default(),
             notified: Arc::default(),
             own: None,
             alerts_read_at: None,

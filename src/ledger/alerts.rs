@@ -106,8 +106,8 @@ impl Store {
         .await
     }
 
-    /// Writes down what changes; what is there already stays as it is. Returns which of those that end this
-    /// call ended, and not another replica before it.
+    /// Writes down what changes; what is there already stays as it is. Returns which of those that
+    /// begin or end this call wrote, and not another replica before it.
     ///
     /// # Errors
     /// Where the store failed.
@@ -120,7 +120,8 @@ impl Store {
               SELECT fingerprint, labels, series, alarm, starts_at FROM"],
             (0 "fingerprint" "text", 1 "labels" "text", 2 "series" "bigint", 3 "alarm" "text",
              4 "starts_at" "bigint"),
-            ["WHERE true ON CONFLICT (fingerprint, starts_at) DO UPDATE SET ended_at = NULL"]
+            ["WHERE true ON CONFLICT (fingerprint, starts_at) DO UPDATE SET ended_at = NULL \
+              WHERE alerts.ended_at IS NOT NULL RETURNING fingerprint, starts_at"]
         );
         const END: Each = each!(
             ["UPDATE alerts SET ended_at = r.ended_at FROM"],
@@ -146,13 +147,13 @@ impl Store {
                 let (name, labels) = (row.labels.fingerprint().to_string(), text_of(&row.labels)?);
                 begin.push(args![name, labels, row.series, alarm_word(row.alarm), row.starts_at]);
             }
-            conn.run_each(&BEGIN, &begin, &[]).await?;
+            let mut here = conn.all_each(&BEGIN, &begin, &[]).await?;
             let named = |row: &AlertRow, at: Option<DateTime<Utc>>| {
                 args![row.labels.fingerprint().to_string(), row.starts_at, at]
             };
             let end: Vec<_> = changes.end.iter().map(|row| named(row, row.ended_at)).collect();
-            let ended = conn.all_each(&END, &end, &[]).await?;
-            let ended = ended.iter().map(read_id).collect::<Result<_, _>>()?;
+            here.extend(conn.all_each(&END, &end, &[]).await?);
+            let here = here.iter().map(read_id).collect::<Result<_, _>>()?;
             let told: Vec<_> = changes.told.iter().map(|row| named(row, row.told_at)).collect();
             conn.run_each(&TOLD, &told, &[]).await?;
             put_notified(conn, &changes.notified).await?;
@@ -162,7 +163,7 @@ impl Store {
                 conn.run(UNKNOWN, Vec::new()).await?;
             }
             conn.commit().await?;
-            Ok(ended)
+            Ok(here)
         })
         .await
     }
@@ -204,15 +205,15 @@ impl Store {
         const HERE: &str = "SELECT id FROM replicas WHERE seen_at >= $1";
         self.on(super::PATIENCE, async |conn, settings| {
             let rows = conn.all(ALL, Vec::new()).await?;
-            if rows.is_empty() {
-                return Ok(Vec::new());
+            let all = rows.iter().map(SelfAlert::read).collect::<Result<Vec<_>, _>>()?;
+            if all.is_empty() || !conn.is_server() {
+                return Ok(all);
             }
             let recent = conn.now(host_now).await? - super::turn::lease(settings) * 2;
             let here = conn.all(HERE, args![recent]).await?;
             let here = here.iter().map(|row| row.text(0).map(|id| lasting_name(id).to_owned()));
             let mut others: BTreeSet<String> = here.collect::<Result<_, _>>()?;
             others.remove(lasting_name(&settings.replica));
-            let all = rows.iter().map(SelfAlert::read).collect::<Result<Vec<_>, _>>()?;
             Ok(all.into_iter().filter(|alert| !others.contains(&alert.replica)).collect())
         })
         .await

@@ -10,7 +10,7 @@ use std::process::Command;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta};
 use serde_json::Value;
 
 use crate::alerting::{Alertmanager, Receiver};
@@ -95,7 +95,8 @@ fn printed(sink: &Receiver) -> Alertmanager {
 fn heard(sink: &Receiver) -> Vec<(String, String, String)> {
     let mut all = Vec::new();
     for (status, name, check, alert) in sink.alerts() {
-        let about = [check, text(&alert["labels"]["tz"]).to_owned(), name].join(" ");
+        let label = |name: &str| text(&alert["labels"][name]).to_owned();
+        let about = format!("{check} {} {name}{}", label("tz"), label("replica"));
         let one = (status, about, text(&alert["startsAt"]).to_owned());
         if all.iter().rfind(|(_, about, _)| *about == one.1) != Some(&one) {
             all.push(one);
@@ -289,7 +290,7 @@ fn what_a_process_said_about_itself_is_ended_by_the_next_and_mutes_nothing_after
         fs::rename(&there, &away).unwrap();
         sink.until("firing", "AllswellSourceDown", 0, SOON);
         daemon.signal(signal);
-        drop(daemon.process.wait(Duration::from_secs(30)));
+        assert!(daemon.process.wait(Duration::from_secs(30)).is_some());
         drop(daemon);
         fs::rename(&away, &there).unwrap();
         daemon = site.start();

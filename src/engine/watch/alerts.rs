@@ -27,8 +27,8 @@ const AWAY_MAX: TimeDelta = TimeDelta::days(1);
 #[derive(Debug)]
 pub(super) struct Alerts {
     pub(super) rows: Arc<Vec<AlertRow>>,
-    /// Which of those that ended this process ended.
-    pub(super) ended_here: Arc<BTreeSet<AlertId>>,
+    /// Of which this process recorded the last change.
+    pub(super) recorded_here: Arc<BTreeSet<AlertId>>,
     /// What receivers acknowledged.
     pub(super) notified: Arc<Notified>,
     /// The alerts of this replica about itself, and those of replicas that are gone.
@@ -51,7 +51,7 @@ impl Alerts {
     pub(super) fn new(now: Instant) -> Self {
         Self {
             rows: Arc::default(),
-            ended_here: Arc::default(),
+            recorded_here: Arc::default(),
             notified: Arc::default(),
             own: Arc::default(),
             proofs: Arc::default(),
@@ -97,9 +97,18 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
     /// Reads everything about alerts: before what series stand at, so that no row is older than that.
     pub(super) async fn read_alerts(&mut self) -> Result<(), Trouble> {
         let rows = self.store.alerts().await?;
-        let ids: BTreeSet<AlertId> = rows.iter().map(AlertRow::id).collect();
-        if self.alerts.ended_here.iter().any(|id| !ids.contains(id)) {
-            Arc::make_mut(&mut self.alerts.ended_here).retain(|id| ids.contains(id));
+        // Another replica ended what this one began, or it is forgotten.
+        let standing: BTreeSet<AlertId> = self
+            .alerts
+            .rows
+            .iter()
+            .filter(|row| row.ended_at.is_none())
+            .map(AlertRow::id)
+            .collect();
+        let same = |row: &&AlertRow| row.ended_at.is_none() || !standing.contains(&row.id());
+        let ids: BTreeSet<AlertId> = rows.iter().filter(same).map(AlertRow::id).collect();
+        if self.alerts.recorded_here.iter().any(|id| !ids.contains(id)) {
+            Arc::make_mut(&mut self.alerts.recorded_here).retain(|id| ids.contains(id));
         }
         self.alerts.rows = Arc::new(rows);
         self.alerts.notified = Arc::new(self.store.notified().await?);
@@ -125,7 +134,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         self.own_changes(own.as_deref().map(Vec::as_slice), &mut changes);
         if !changes.is_empty() {
             match self.store.change_alerts(&changes).await {
-                Ok(ended_here) => self.take_alerts(changes, ended_here),
+                Ok(recorded_here) => self.take_alerts(changes, recorded_here),
                 Err(trouble) => return self.alerts_unwritten(&trouble),
             }
             // Sending it is not to wait.
@@ -151,7 +160,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
     }
 
     /// Takes over what was written.
-    fn take_alerts(&mut self, changes: AlertChanges, ended_here: BTreeSet<AlertId>) {
+    fn take_alerts(&mut self, changes: AlertChanges, recorded_here: BTreeSet<AlertId>) {
         let mut rows: BTreeMap<AlertId, AlertRow> =
             self.alerts.rows.iter().map(|row| (row.id(), row.clone())).collect();
         for told in &changes.told {
@@ -159,6 +168,8 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
                 row.told_at = told.told_at;
             }
         }
+        let others: BTreeSet<AlertId> =
+            changes.end.iter().map(AlertRow::id).filter(|id| !recorded_here.contains(id)).collect();
         for changed in changes.end.into_iter().chain(changes.begin) {
             let told_at = rows.get(&changed.id()).and_then(|row| row.told_at);
             rows.insert(changed.id(), AlertRow { told_at, ..changed });
@@ -166,8 +177,10 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         if let Some(before) = changes.forget_before {
             rows.retain(|_, row| row.ended_at.is_none_or(|at| at >= before));
         }
-        if !ended_here.is_empty() {
-            Arc::make_mut(&mut self.alerts.ended_here).extend(ended_here);
+        if !(recorded_here.is_empty() && others.is_empty()) {
+            let here = Arc::make_mut(&mut self.alerts.recorded_here);
+            here.retain(|id| !others.contains(id));
+            here.extend(recorded_here);
         }
         if !changes.notified.is_empty() {
             Arc::make_mut(&mut self.alerts.notified).extend(changes.notified);

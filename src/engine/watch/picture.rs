@@ -82,7 +82,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             series,
             labels: Arc::new(self.reading.labels.clone()),
             alerts: Arc::clone(&self.alerts.rows),
-            ended_here: Arc::clone(&self.alerts.ended_here),
+            recorded_here: Arc::clone(&self.alerts.recorded_here),
             notified: Arc::clone(&self.alerts.notified),
             own: Some(Arc::clone(&self.alerts.own)),
             alerts_read_at: self.store.is_shared().then_some(self.alerts.read_at),
