@@ -19,6 +19,7 @@ mod ruling;
 mod schema;
 mod tally;
 mod turn;
+mod tx;
 mod work;
 
 use std::fmt;
@@ -41,7 +42,7 @@ pub use entry::Entry;
 pub use generation::{Activation, Generation, Listing, Planned, Traits};
 pub use read::{History, Listed, Page, Reader, WaivedBy, Wanted, is_page};
 pub use retention::Tidied;
-pub use ruling::{Revocation, Selected, Waiver};
+pub use ruling::{Progress, Revocation, Selected, Waiver};
 pub use schema::VERSION;
 pub use work::{Candidate, Claim, Ended, Happened, Hold, Offer, Promise, Told, Turned, Work};
 

@@ -64,7 +64,7 @@ pub(super) struct DemoArgs {
 pub(super) struct ServeArgs {
     #[command(flatten)]
     pub(super) from: From,
-    /// Take the first catalogue even if it removes much, or what is firing
+    /// Take the first catalogue even if it removes much, or checks of which something is open
     #[arg(long)]
     pub(super) accept_removals: bool,
 }

@@ -586,7 +586,7 @@ mod tests {
         outbox.want(&[acknowledged(ended.clone(), "one", Some(101))], at(140));
         assert_eq!(tell(&mut outbox, 160), [] as [bool; 0]);
         // One that told after the end that it stands has to end it itself, whatever the record says.
-        let mut late = super::Outbox::default();
+        let mut late = Outbox::default();
         late.is_process("one");
         late.want(&[wanted(1, None)], at(0));
         tell(&mut late, 0);

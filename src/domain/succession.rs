@@ -1,7 +1,7 @@
 //! From one catalogue to the next: what is renamed, what goes, and whether that needs somebody's word.
 //!
 //! An empty mount, a wrong branch or a slip in a path take checks away without an error. What would
-//! take a firing check, more than a fifth of all, or everything, waits for `removed:` entries or
+//! take a check of which something is open, more than a fifth of all, or everything, waits for `removed:` entries or
 //! `--accept-removals`.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,8 +18,9 @@ use crate::domain::zone::ZoneName;
 pub struct Running {
     /// Its id.
     pub id: CheckId,
-    /// Whether it fires.
-    pub firing: bool,
+    /// Whether it fires, or something of it is open: a violated window goes with its check, also one that is not
+    /// told of yet.
+    pub open: bool,
     /// What it looks at.
     pub shape: Shape,
 }
@@ -78,8 +79,8 @@ pub enum Refusal {
         /// How many checks run.
         running: usize,
     },
-    /// It takes away checks that fire.
-    Firing(Vec<CheckId>),
+    /// It takes away checks of which something is open.
+    Open(Vec<CheckId>),
     /// It takes away more than a fifth.
     TooMany {
         /// How many go.
@@ -113,7 +114,7 @@ pub fn succession(
     let renamed = renamed.filter(|(was, id)| known.contains(was) && !known.contains(id));
     let renamed: BTreeMap<&CheckId, &CheckId> = renamed.collect();
     let mut succession = Succession::default();
-    let (mut firing, mut gone) = (Vec::new(), Vec::new());
+    let (mut open, mut gone) = (Vec::new(), Vec::new());
     for check in running {
         let id = renamed.get(&check.id).copied().unwrap_or(&check.id);
         let reason = reasons.get(&check.id).map(|reason| (*reason).to_owned());
@@ -122,16 +123,16 @@ pub fn succession(
             Some(shape) if *shape == check.shape => {}
             Some(_) => {
                 succession.turned.push(id.clone());
-                if check.firing && !accepted {
-                    firing.push(check.id.clone());
+                if check.open && !accepted {
+                    open.push(check.id.clone());
                 }
             }
             None => {
                 succession.gone.push((check.id.clone(), reason));
                 if !accepted {
                     gone.push(check.id.clone());
-                    if check.firing {
-                        firing.push(check.id.clone());
+                    if check.open {
+                        open.push(check.id.clone());
                     }
                 }
             }
@@ -140,8 +141,8 @@ pub fn succession(
     if !running.is_empty() && gone.len() == running.len() {
         return Err(Refusal::Everything { running: running.len() });
     }
-    if !firing.is_empty() {
-        return Err(Refusal::Firing(firing));
+    if !open.is_empty() {
+        return Err(Refusal::Open(open));
     }
     if gone.len() > FEW && gone.len() * PART > running.len() {
         return Err(Refusal::TooMany { gone, running: running.len() });
@@ -169,8 +170,8 @@ impl fmt::Display for Refusal {
             Self::Everything { running } => {
                 write!(f, "none of the {running} checks that run is in it; {WORD}")
             }
-            Self::Firing(ids) => {
-                write!(f, "it removes what is firing ({}); {WORD}", list(ids))
+            Self::Open(ids) => {
+                write!(f, "it removes checks of which something is open ({}); {WORD}", list(ids))
             }
             Self::TooMany { gone, running } => {
                 let count = gone.len();
@@ -196,7 +197,7 @@ mod tests {
             .chars()
             .map(|c| Running {
                 id: id(&c.to_ascii_lowercase().to_string()),
-                firing: c.is_ascii_uppercase(),
+                open: c.is_ascii_uppercase(),
                 shape: Shape::Snapshot,
             })
             .collect();
@@ -217,7 +218,7 @@ mod tests {
         assert!(weigh("a", &[], declared).unwrap_err().contains("none of the 1"));
         assert_eq!(weigh("a", &[], Removals::Accepted), Ok(1));
         assert_eq!(weigh("a", &["a"], declared), Ok(1));
-        assert!(weigh("aB", &["a"], declared).unwrap_err().contains("firing (b)"));
+        assert!(weigh("aB", &["a"], declared).unwrap_err().contains("open (b)"));
         assert_eq!(weigh("aB", &["a", "b"], declared), Ok(2));
         assert!(weigh("abcdef", &["a"], declared).unwrap_err().contains("removes 5 of 6"));
         assert_eq!(weigh("abcd", &["a"], declared), Ok(4), "three may go without a word");

@@ -186,11 +186,21 @@ impl Roster {
         self.wakes.first().map(|(at, _)| *at)
     }
 
-    /// What is due by now, of at most so many series; it stays due until it is kept or put off.
-    pub fn due(&self, now: DateTime<Utc>, most: usize) -> Vec<Promise> {
+    /// What is due by now, of at most so many series, and no more rows than that once one is there; it stays due
+    /// until it is kept or put off.
+    pub fn due(&self, now: DateTime<Utc>, most: usize, rows_max: usize) -> Vec<Promise> {
         let due = self.wakes.iter().take_while(|(at, _)| *at <= now).take(most);
-        let mut promises: Vec<Promise> =
-            due.filter_map(|(_, id)| Some(self.members.get(id)?.promise(*id, now))).collect();
+        let (mut promises, mut rows): (Vec<Promise>, usize) = (Vec::new(), 0);
+        for (_, id) in due {
+            let Some(member) = self.members.get(id) else { continue };
+            let left = rows_max.saturating_sub(rows);
+            if left == 0 {
+                break;
+            }
+            let promise = member.promise(*id, now, left);
+            rows += promise.batch.owed.len().max(1);
+            promises.push(promise);
+        }
         let mut crowds: BTreeMap<String, i32> = BTreeMap::new();
         for promise in &promises {
             *crowds.entry(promise.source.clone()).or_default() += 1;
@@ -205,7 +215,7 @@ impl Roster {
     /// What new rules make due of a series, to be looked at now.
     pub fn promise_of(&self, id: i64, new: &[Window], now: DateTime<Utc>) -> Option<Promise> {
         let member = self.members.get(&id)?;
-        let mut promise = member.promise(id, now);
+        let mut promise = member.promise(id, now, PROMISED);
         let owed = new.iter().map(|window| {
             let due = Due { at: now, target: Target::Window(*window), slot: None };
             let deadline = now + member.series.patience(&due);
@@ -259,13 +269,13 @@ impl Member {
     }
 
     /// What is owed by now.
-    fn promise(&self, id: i64, now: DateTime<Utc>) -> Promise {
+    fn promise(&self, id: i64, now: DateTime<Utc>, most: usize) -> Promise {
         let until = self.record.retired_at.map_or(now, |ended| ended.min(now));
         let since = match self.record.watermark {
             Some(at) => Watermark::Through(at),
             None => Watermark::New { loaded: self.record.since },
         };
-        let batch = self.series.owed(since, until, PROMISED);
+        let batch = self.series.owed(since, until, PROMISED.min(most));
         let check = &self.series.check;
         let patience = batch.owed.first().map(|owed| owed.deadline - owed.due.at.max(now));
         let patience = patience.unwrap_or(TimeDelta::hours(1)).max(TimeDelta::zero());

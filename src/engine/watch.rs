@@ -10,7 +10,7 @@ mod outcome;
 mod picture;
 mod upkeep;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,12 +31,16 @@ use crate::engine::roster::Roster;
 use crate::engine::snapshot::{Counts, GenerationHealth, LastLoad, LedgerHealth, Snapshot};
 use crate::engine::under_way::UnderWay;
 use crate::engine::watch::alerts::Alerts;
+use crate::engine::watch::catalogue::UnderOrder;
 use crate::ledger::{
     Candidate, Ended, Happened, Hold, Listing, Offer, Promise, RowKey, Store, Work,
 };
 
-/// How many series are promised in one turn.
+/// How many series are promised in one turn at most, how many rows as long as turns succeed, and how many at
+/// least.
 const PROMISES: usize = 100;
+const ROWS_MAX: usize = 2_000;
+const ROWS_MIN: usize = 20;
 /// How many rows the ledger gives at once when it is asked who is ready.
 const REFILL: usize = 256;
 /// How long the engine sleeps at most: clocks are set, and other replicas write.
@@ -83,6 +87,10 @@ pub struct Engine<Q: Queries, N: Notices> {
     under_way: UnderWay<Q>,
     generation: Option<GenerationHealth>,
     last_load: LastLoad,
+    /// Orders over many rows that are being carried out.
+    under_order: VecDeque<UnderOrder>,
+    /// How many rows one turn writes: fewer after one that failed.
+    rows_max: usize,
     /// What is to be written in the next turn.
     ended: Vec<Ended>,
     listings: Vec<Listing>,
@@ -138,6 +146,8 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             turnstile: None,
             generation: None,
             last_load: LastLoad::Never,
+            under_order: VecDeque::new(),
+            rows_max: ROWS_MAX,
             ended: Vec::new(),
             listings: Vec::new(),
             events: Vec::new(),
@@ -204,6 +214,11 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             for done in self.under_way.ready() {
                 self.take(done);
             }
+            // However much ends meanwhile, each round takes an order, and goes on with one.
+            if let Ok(order) = orders.try_recv() {
+                self.obey(order).await;
+            }
+            self.carry_out().await;
         }
         self.drain(hurry, grace).await;
     }
@@ -255,7 +270,8 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         if let Some(again) = self.again_at {
             return again.min(now + NAP);
         }
-        let unwritten = !(self.ended.is_empty() && self.listings.is_empty());
+        let unwritten =
+            !(self.ended.is_empty() && self.listings.is_empty()) || !self.under_order.is_empty();
         let waiting = self.gates.values().any(|gate| gate.free() > 0 && gate.waiting() > 0);
         if unwritten || waiting || self.more_lapses {
             return now;
@@ -308,7 +324,11 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
 
     /// Puts together what the next transaction does.
     fn work(&mut self, now: DateTime<Utc>) -> Work {
-        let promises = if self.may_promise() { self.roster.due(now, PROMISES) } else { Vec::new() };
+        let promises = if self.may_promise() {
+            self.roster.due(now, PROMISES, self.rows_max)
+        } else {
+            Vec::new()
+        };
         for promise in &promises {
             self.queue_promised(promise, now);
         }
@@ -339,6 +359,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             renew,
             listings: std::mem::take(&mut self.listings),
             events: std::mem::take(&mut self.events),
+            rows_max: i64::try_from(self.rows_max).unwrap_or(i64::MAX),
             seed: self.bits(),
         }
     }

@@ -1,91 +1,113 @@
 //! Who attempts what: a row is claimed with a lease and a new epoch, one row of a series at a time.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::life::{Kind, State};
-use crate::ledger::conn::{Record, Wait, args};
-use crate::ledger::entry::Entry;
-use crate::ledger::turn::{Turning, lease};
-use crate::ledger::{Candidate, Claim, RowKey, Trouble};
+use crate::ledger::conn::{Each, Record, Wait, args, each};
+use crate::ledger::entry::{Entry, columns};
+use crate::ledger::turn::lease;
+use crate::ledger::tx::Turning;
+use crate::ledger::{Candidate, Claim, Hold, RowKey, Trouble};
 
 /// How many candidates of one source are read at once.
 const CANDIDATES: i64 = 256;
 
 /// Takes free places for rows that are ready.
 pub(super) async fn claim_all(turning: &mut Turning<'_>) -> Result<(), Trouble> {
+    const READY: Each = each!(
+        ["SELECT ", columns!(), " FROM entries JOIN"],
+        (0 "wanted" "bigint", 1 "wanted_kind" "text", 2 "wanted_start" "bigint",
+         3 "wanted_end" "bigint"),
+        ["ON series = r.wanted AND kind = r.wanted_kind AND start_at = r.wanted_start \
+          AND end_at = r.wanted_end WHERE wake_at <= $2"]
+    );
+    const BUSY: Each = each!(
+        ["SELECT DISTINCT series FROM entries JOIN"],
+        (0 "wanted" "bigint"),
+        ["ON series = r.wanted WHERE live = 1 AND state = 'running'"]
+    );
     let offers = &turning.work.offers;
-    let series = offers.iter().flat_map(|offer| &offer.candidates).map(|c| c.key.series).collect();
-    // Whoever holds a series does something about it: its rows are ready again when he is done.
-    let free = turning.conn.lock(series, Wait::Never).await?;
+    let all = || offers.iter().flat_map(|offer| &offer.candidates);
+    // Another replica that holds a series does something about it: its rows are ready again after that.
+    let free = turning.conn.lock(all().map(|c| c.key.series).collect(), Wait::Never).await?;
+    let is_free = |candidate: &&Candidate| free.binary_search(&candidate.key.series).is_ok();
+    let wanted: BTreeSet<RowKey> = all().filter(is_free).map(|c| c.key).collect();
+    let wanted: Vec<_> = wanted.into_iter().map(RowKey::args).collect();
+    let mut ready = BTreeMap::new();
+    for record in turning.conn.all_each(&READY, &wanted, &args![turning.now]).await? {
+        let entry = Entry::read(&record)?;
+        ready.insert(entry.key(), entry);
+    }
+    let series: Vec<_> = free.iter().map(|series| args![*series]).collect();
+    let busy = turning.conn.all_each(&BUSY, &series, &[]).await?;
+    let mut busy: BTreeSet<i64> = busy.iter().map(|r| r.int(0)).collect::<Result<_, _>>()?;
     for offer in offers {
         let mut places = offer.places;
-        let candidates = offer.candidates.iter();
-        for candidate in candidates.filter(|c| free.binary_search(&c.key.series).is_ok()) {
+        for candidate in offer.candidates.iter().filter(is_free) {
             if places == 0 {
                 break;
             }
-            let Some(entry) = Entry::find(turning.conn, candidate.key).await? else { continue };
-            if claim(turning, entry).await? {
+            let Some(entry) = ready.remove(&candidate.key) else { continue };
+            if !busy.contains(&entry.series) && claim(turning, entry) {
+                busy.insert(candidate.key.series);
                 places -= 1;
             }
         }
     }
-    Ok(())
+    turning.flush().await
 }
 
-async fn claim(turning: &mut Turning<'_>, entry: Entry) -> Result<bool, Trouble> {
-    const BUSY: &str = "SELECT start_at FROM entries WHERE series = $1 AND live = 1 \
-        AND state = 'running' LIMIT 1";
-    const WAKE: &str = "SELECT wake_at FROM entries WHERE series = $1 AND kind = $2 \
-        AND start_at = $3 AND end_at = $4 AND wake_at <= $5";
+fn claim(turning: &mut Turning<'_>, entry: Entry) -> bool {
     let entry = turning.resumed(entry);
     // What is late lapses first, so that what is told of it is weighed.
     if entry.row.recorded().is_none() && entry.row.deadline <= turning.now {
-        return Ok(false);
-    }
-    let mut name = entry.key().args();
-    name.push(turning.now.into());
-    if turning.conn.first(WAKE, name).await?.is_none()
-        || turning.conn.first(BUSY, args![entry.series]).await?.is_some()
-    {
-        return Ok(false);
+        return false;
     }
     let lease_until = turning.now + lease(turning.settings);
     let Ok(row) = entry.row.claim(entry.row.epoch + 1, lease_until, turning.now) else {
-        return Ok(false);
+        return false;
     };
     let owner = Some(turning.settings.replica.clone());
     let entry = Entry { row, owner, ..entry };
-    turning.write_quietly(&entry).await?;
+    turning.write_quietly(&entry);
     turning.done.claims.push(Claim { entry, lease_until });
-    Ok(true)
+    true
 }
 
-/// Holds back rows that wait for somebody else: they say so when their time runs out.
+/// Holds back rows that wait for another one: they say so when their time runs out.
 pub(super) async fn hold_all(turning: &mut Turning<'_>) -> Result<(), Trouble> {
-    const LATER: &str = "UPDATE entries SET wake_at = $1 WHERE series = $2 AND kind = $3 \
-        AND start_at = $4 AND end_at = $5 AND state = 'recorded' AND wake_at < $1";
+    const LATER: Each = each!(
+        ["UPDATE entries SET wake_at = r.until_at FROM"],
+        (0 "wanted" "bigint", 1 "wanted_kind" "text", 2 "wanted_start" "bigint",
+         3 "wanted_end" "bigint", 4 "until_at" "bigint"),
+        ["WHERE series = r.wanted AND kind = r.wanted_kind AND start_at = r.wanted_start \
+          AND end_at = r.wanted_end AND state = 'recorded' AND wake_at < r.until_at"]
+    );
     let holds = &turning.work.holds;
     let series = holds.iter().map(|hold| hold.key.series).collect();
     let free = turning.conn.lock(series, Wait::Never).await?;
-    for hold in holds.iter().filter(|hold| free.binary_search(&hold.key.series).is_ok()) {
-        let Some(entry) = Entry::find(turning.conn, hold.key).await? else { continue };
+    let is_free = |hold: &&Hold| free.binary_search(&hold.key.series).is_ok();
+    turning.load(holds.iter().filter(is_free).map(|hold| hold.key)).await?;
+    let mut later = Vec::new();
+    for hold in holds.iter().filter(is_free) {
+        let Some(entry) = turning.find(hold.key).await? else { continue };
         let entry = turning.resumed(entry);
         match entry.row.state {
             State::Waiting { not_before, last } if not_before < hold.until => {
                 let Some(cause) = hold.cause.or(last) else { continue };
                 let row = entry.row.put_off(cause, hold.until);
-                turning.write(&Entry { row, ..entry }).await?;
+                turning.write(&Entry { row, ..entry });
             }
             State::Recorded(_) => {
-                let mut values = args![hold.until];
-                values.extend(hold.key.args());
-                turning.conn.run(LATER, values).await?;
+                let mut values = hold.key.args();
+                values.extend(args![hold.until]);
+                later.push(values);
             }
             State::Waiting { .. } | State::Running { .. } => {}
         }
     }
-    Ok(())
+    turning.conn.run_each(&LATER, &later, &[]).await?;
+    turning.flush().await
 }
 
 /// Reads who may be claimed: of each series that nobody attempts the first row that is ready.
@@ -97,16 +119,20 @@ pub(super) async fn refill(turning: &mut Turning<'_>) -> Result<(), Trouble> {
         WHERE NOT EXISTS (SELECT 1 FROM entries o WHERE o.series = e.series AND o.live = 1 \
         AND o.state = 'running') \
         ORDER BY e.priority, e.deadline, e.series, e.start_at LIMIT $3";
-    const NEXT: &str = "SELECT priority, deadline, series, kind, start_at, end_at, vain, said, \
-        source FROM entries WHERE series = $1 AND live = 1 AND wake_at <= $2 \
-        ORDER BY start_at LIMIT 1";
+    const NEXT: Each = each!(
+        ["SELECT e.priority, e.deadline, e.series, e.kind, e.start_at, e.end_at, e.vain, e.said, \
+          e.source FROM"],
+        (0 "wanted" "bigint"),
+        ["JOIN entries e ON e.series = r.wanted AND e.live = 1 AND e.wake_at <= $2 \
+          AND e.start_at = (SELECT MIN(n.start_at) FROM entries n WHERE n.series = r.wanted \
+          AND n.live = 1 AND n.wake_at <= $2)"]
+    );
     let windows = turning.work.ended.iter().filter(|ended| ended.key.kind == Kind::Window);
     let series: BTreeSet<i64> = windows.map(|ended| ended.key.series).collect();
-    for series in series {
-        if let Some(record) = turning.conn.first(NEXT, args![series, turning.now]).await? {
-            let candidate = Candidate::read(&record)?;
-            turning.done.next.push((record.text(8)?.to_owned(), candidate));
-        }
+    let series: Vec<_> = series.into_iter().map(|series| args![series]).collect();
+    for record in turning.conn.all_each(&NEXT, &series, &args![turning.now]).await? {
+        let candidate = Candidate::read(&record)?;
+        turning.done.next.push((record.text(8)?.to_owned(), candidate));
     }
     for source in &turning.work.refill {
         let args = args![source.as_str(), turning.now, CANDIDATES];

@@ -1,11 +1,13 @@
 //! A row of the ledger, as it is stored: the pure row, and what stands beside it.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::domain::backoff::doubled;
 use crate::domain::life::{Kind, Recorded, Row, Ruling, Said, State};
 use crate::domain::verdict::Cause;
-use crate::ledger::conn::{Arg, Conn, Record, args};
+use crate::ledger::conn::{Arg, Conn, Each, Record, args, each};
 use crate::ledger::{RowKey, Terms, Trouble};
 
 /// A row of the ledger.
@@ -178,7 +180,7 @@ impl Entry {
     }
 
     /// The values of all columns but the key, then the key.
-    fn values(&self, times: &Times) -> Vec<Arg> {
+    pub(super) fn values(&self, times: &Times) -> Vec<Arg> {
         let Row { due, deadline_nominal, deadline, epoch, vain, ruling, .. } = self.row;
         let (state, not_before, lease_until, last) = match self.row.state {
             State::Waiting { not_before, last } => ("waiting", Some(not_before), None, last),
@@ -224,42 +226,77 @@ impl Entry {
         values
     }
 
-    /// Writes a row that is there.
-    pub(super) async fn write(&self, conn: &mut Conn, times: &Times) -> Result<(), Trouble> {
-        const WRITE: &str = "UPDATE entries SET period_start = $1, utc_offset = $2, due = $3, \
-            deadline_nominal = $4, deadline = $5, state = $6, not_before = $7, lease_until = $8, \
-            owner = $9, epoch = $10, vain = $11, waits_for = $12, said = $13, cause = $14, \
-            recorded_at = $15, tried_at = $16, evidence = $17, note = $18, ruling = $19, \
-            waiver = $20, waived_until = $21, source = $22, priority = $23, generation = $24, \
-            tz_release = $25, attempts = $26, wake_at = $27, lapse_at = $28, live = $29, \
-            asked = $30, reproof_by = $31 \
-            WHERE series = $32 AND kind = $33 AND start_at = $34 AND end_at = $35";
-        match conn.run(WRITE, self.values(times)).await? {
-            1 => Ok(()),
-            _ => Err(Trouble::odd("a row vanished while it was written")),
+    /// Writes rows that are there, by their values.
+    pub(super) async fn write_each(conn: &mut Conn, rows: &[Vec<Arg>]) -> Result<(), Trouble> {
+        const WRITE: Each = each!(
+            ["UPDATE entries SET period_start = r.period_start, utc_offset = r.utc_offset, due = r.due, \
+              deadline_nominal = r.deadline_nominal, deadline = r.deadline, state = r.state, \
+              not_before = r.not_before, lease_until = r.lease_until, owner = r.owner, epoch = \
+              r.epoch, vain = r.vain, waits_for = r.waits_for, said = r.said, cause = r.cause, \
+              recorded_at = r.recorded_at, tried_at = r.tried_at, evidence = r.evidence, note = \
+              r.note, ruling = r.ruling, waiver = r.waiver, waived_until = r.waived_until, source \
+              = r.source, priority = r.priority, generation = r.generation, tz_release = \
+              r.tz_release, attempts = r.attempts, wake_at = r.wake_at, lapse_at = r.lapse_at, \
+              live = r.live, asked = r.asked, reproof_by = r.reproof_by FROM"],
+            (0 "period_start" "bigint", 1 "utc_offset" "bigint", 2 "due" "bigint",
+                 3 "deadline_nominal" "bigint", 4 "deadline" "bigint", 5 "state" "text",
+                 6 "not_before" "bigint", 7 "lease_until" "bigint", 8 "owner" "text",
+                 9 "epoch" "bigint", 10 "vain" "bigint", 11 "waits_for" "text",
+                 12 "said" "text", 13 "cause" "text", 14 "recorded_at" "bigint",
+                 15 "tried_at" "bigint", 16 "evidence" "bigint", 17 "note" "text",
+                 18 "ruling" "text", 19 "waiver" "bigint", 20 "waived_until" "bigint",
+                 21 "source" "text", 22 "priority" "bigint", 23 "generation" "bigint",
+                 24 "tz_release" "text", 25 "attempts" "bigint", 26 "wake_at" "bigint",
+                 27 "lapse_at" "bigint", 28 "live" "bigint", 29 "asked" "bigint",
+                 30 "reproof_by" "bigint", 31 "series" "bigint", 32 "kind" "text",
+                 33 "start_at" "bigint", 34 "end_at" "bigint"),
+            ["WHERE entries.series = r.series AND entries.kind = r.kind \
+              AND entries.start_at = r.start_at AND entries.end_at = r.end_at"]
+        );
+        let written = conn.run_each(&WRITE, rows, &[]).await?;
+        if written == u64::try_from(rows.len()).unwrap_or(u64::MAX) {
+            Ok(())
+        } else {
+            Err(Trouble::odd("a row vanished while it was written"))
         }
     }
 
-    /// Adds a row, unless it is there; says whether it was not.
-    pub(super) async fn add(&self, conn: &mut Conn, times: &Times) -> Result<bool, Trouble> {
-        const ADD: &str = "INSERT INTO entries (period_start, utc_offset, due, deadline_nominal, \
-            deadline, state, not_before, lease_until, owner, epoch, vain, waits_for, said, cause, \
-            recorded_at, tried_at, evidence, note, ruling, waiver, waived_until, source, \
-            priority, generation, tz_release, attempts, wake_at, lapse_at, live, asked, \
-            reproof_by, series, kind, start_at, end_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, \
-            $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, \
-            $26, $27, $28, $29, $30, $31, $32, $33, $34, $35) ON CONFLICT DO NOTHING";
-        Ok(conn.run(ADD, self.values(times)).await? > 0)
+    /// Writes a row that is there.
+    pub(super) async fn write(&self, conn: &mut Conn, times: &Times) -> Result<(), Trouble> {
+        Self::write_each(conn, &[self.values(times)]).await
     }
 
-    /// Reads one row.
-    pub(super) async fn find(conn: &mut Conn, key: RowKey) -> Result<Option<Self>, Trouble> {
-        const FIND: &str = concat!(
-            "SELECT ",
-            columns!(),
-            " FROM entries WHERE series = $1 AND kind = $2 AND start_at = $3 AND end_at = $4"
+    /// Adds rows by their values, unless they are there; returns those that were not.
+    pub(super) async fn add_each(
+        conn: &mut Conn,
+        rows: &[Vec<Arg>],
+    ) -> Result<BTreeSet<RowKey>, Trouble> {
+        const ADD: Each = each!(
+            ["INSERT INTO entries (period_start, utc_offset, due, deadline_nominal, deadline, state, not_before, \
+              lease_until, owner, epoch, vain, waits_for, said, cause, recorded_at, tried_at, \
+              evidence, note, ruling, waiver, waived_until, source, priority, generation, \
+              tz_release, attempts, wake_at, lapse_at, live, asked, reproof_by, series, kind, \
+              start_at, end_at) SELECT period_start, utc_offset, due, deadline_nominal, deadline, state, not_before, \
+              lease_until, owner, epoch, vain, waits_for, said, cause, recorded_at, tried_at, \
+              evidence, note, ruling, waiver, waived_until, source, priority, generation, \
+              tz_release, attempts, wake_at, lapse_at, live, asked, reproof_by, series, kind, \
+              start_at, end_at FROM"],
+            (0 "period_start" "bigint", 1 "utc_offset" "bigint", 2 "due" "bigint",
+                 3 "deadline_nominal" "bigint", 4 "deadline" "bigint", 5 "state" "text",
+                 6 "not_before" "bigint", 7 "lease_until" "bigint", 8 "owner" "text",
+                 9 "epoch" "bigint", 10 "vain" "bigint", 11 "waits_for" "text",
+                 12 "said" "text", 13 "cause" "text", 14 "recorded_at" "bigint",
+                 15 "tried_at" "bigint", 16 "evidence" "bigint", 17 "note" "text",
+                 18 "ruling" "text", 19 "waiver" "bigint", 20 "waived_until" "bigint",
+                 21 "source" "text", 22 "priority" "bigint", 23 "generation" "bigint",
+                 24 "tz_release" "text", 25 "attempts" "bigint", 26 "wake_at" "bigint",
+                 27 "lapse_at" "bigint", 28 "live" "bigint", 29 "asked" "bigint",
+                 30 "reproof_by" "bigint", 31 "series" "bigint", 32 "kind" "text",
+                 33 "start_at" "bigint", 34 "end_at" "bigint"),
+            ["WHERE true ON CONFLICT DO NOTHING RETURNING series, kind, start_at, end_at"]
         );
-        conn.first(FIND, key.args()).await?.as_ref().map(Self::read).transpose()
+        let added = conn.all_each(&ADD, rows, &[]).await?;
+        added.iter().map(|record| RowKey::read(record, 0)).collect()
     }
 }
 

@@ -7,10 +7,7 @@ use crate::ledger::conn::{Conn, args};
 use crate::ledger::{Happened, StoreSettings, Trouble};
 
 /// The check of a series, and its zone.
-pub(super) async fn names(
-    conn: &mut Conn,
-    series: i64,
-) -> Result<(String, Option<String>), Trouble> {
+async fn names(conn: &mut Conn, series: i64) -> Result<(String, Option<String>), Trouble> {
     const NAMES: &str = "SELECT check_id, tz FROM series WHERE id = $1";
     let Some(row) = conn.first(NAMES, args![series]).await? else {
         return Err(Trouble::odd("a row of no series"));
@@ -28,6 +25,12 @@ pub(super) async fn standing_event(
     notice: Notice,
 ) -> Result<(), Trouble> {
     let (check, tz) = names(conn, series).await?;
+    let happened = Happened { check: Some(check), tz, ..standing(notice) };
+    event(conn, settings, now, &happened, None).await
+}
+
+/// That an alert about a series begins or ends.
+pub(super) fn standing(notice: Notice) -> Happened {
     let word = |alarm| match alarm {
         Alarm::Violated => "violated",
         Alarm::Unconfirmed => "unconfirmed",
@@ -36,9 +39,7 @@ pub(super) async fn standing_event(
         Notice::Firing(alarm) => ("calm".to_owned(), format!("firing {}", word(alarm))),
         Notice::Resolved(alarm) => (format!("firing {}", word(alarm)), "resolved".to_owned()),
     };
-    let note = String::new();
-    let happened = Happened { kind: "standing", check: Some(check), tz, was, becomes, note };
-    event(conn, settings, now, &happened, None).await
+    Happened { kind: "standing", check: None, tz: None, was, becomes, note: String::new() }
 }
 
 /// Remembers something.

@@ -13,7 +13,7 @@ use crate::ledger::conn::{Conn, args};
 use crate::ledger::entry::{Entry, Newest, Times, columns};
 use crate::ledger::memory::{event, standing_event};
 use crate::ledger::tally::{series_columns, weigh};
-use crate::ledger::turn::Turning;
+use crate::ledger::tx::Turning;
 use crate::ledger::{
     Activation, Happened, Role, SeriesRecord, StoreSettings, Terms, Told, Traits, Trouble,
 };
@@ -206,6 +206,11 @@ impl Moving<'_> {
             tz_release, since, changed_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $7)";
         const REVIVE: &str = "UPDATE series SET retired_at = NULL, since = $1, \
             changed_at = $1, tz_release = $2 WHERE id = $3";
+        // What was open of it when it was removed is open again, and looked at at once.
+        const REOPEN: &str = "UPDATE entries SET ruling = 'standing', live = 1, wake_at = $1, \
+            lapse_at = $1 WHERE series = $2 AND ruling = 'removed' AND kind = 'window' \
+            AND state = 'recorded' AND (said = 'violated' OR (said = 'unconfirmed' \
+            AND (cause <> 'missed' OR recorded_at >= deadline)))";
         const ROLE: &str = "UPDATE series SET role = $1, watermark = NULL WHERE id = $2";
         let role = if role == Role::List { "list" } else { "data" };
         let Some(known) = known else {
@@ -224,6 +229,7 @@ impl Moving<'_> {
         };
         if known.retired {
             self.conn.run(REVIVE, args![self.now, tz_release, known.id]).await?;
+            self.conn.run(REOPEN, args![self.now, known.id]).await?;
         }
         if known.role != role {
             self.conn.run(ROLE, args![role, known.id]).await?;

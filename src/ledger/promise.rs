@@ -1,108 +1,123 @@
 //! What became due is written down, exactly once: rows and watermark move together, or not at all.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::domain::agenda::{Event, Fate, Omission, Owed, Target};
 use crate::domain::life::{Kind, Recorded, Row, Ruling, Said, State};
 use crate::domain::verdict::Cause;
-use crate::ledger::conn::{Wait, args};
+use crate::ledger::conn::{Each, Wait, args, each};
 use crate::ledger::entry::{Entry, Newest, Times};
-use crate::ledger::memory::{event, names};
-use crate::ledger::turn::Turning;
+use crate::ledger::tx::Turning;
 use crate::ledger::{Happened, Promise, SeriesRecord, Trouble, draw};
 
 /// Writes down what became due.
 pub(super) async fn keep_all(turning: &mut Turning<'_>) -> Result<(), Trouble> {
     let promises = &turning.work.promises;
-    let by_series: BTreeMap<i64, usize> =
-        promises.iter().enumerate().map(|(place, promise)| (promise.series, place)).collect();
+    let by_series: BTreeMap<i64, &Promise> =
+        promises.iter().map(|promise| (promise.series, promise)).collect();
     let free = turning.conn.lock(by_series.keys().copied().collect(), Wait::Never).await?;
-    for (series, place) in by_series {
-        if free.binary_search(&series).is_err() || !keep(turning, &promises[place]).await? {
-            turning.done.contended.push(series);
-            // Somebody else wrote of it: what he wrote is what counts.
-            turning.done.series.extend(SeriesRecord::find(turning.conn, series).await?);
+    let ours = by_series.iter().filter(|(id, promise)| {
+        // By the store's clock nothing may be due yet: ours ran ahead.
+        let is_early = promise.batch.watermark > turning.now + TimeDelta::seconds(1);
+        free.binary_search(id).is_ok() && !is_early
+    });
+    let ours: Vec<&Promise> = ours.map(|(_, promise)| *promise).collect();
+    let moved = move_watermarks(turning, &ours).await?;
+    let mut entries = Vec::new();
+    for promise in ours.iter().filter(|promise| moved.contains(&promise.series)) {
+        let batch = &promise.batch;
+        let owed = batch.owed.iter().enumerate();
+        entries.extend(owed.map(|(place, owed)| entry(turning, promise, owed, place)));
+        let hole = batch.missed_slots;
+        entries.extend(hole.map(|(first, last)| missed(turning, promise, first, last)));
+        for omitted in &batch.events {
+            tell(turning, promise.series, omitted);
         }
+    }
+    add_each(turning, &entries).await?;
+    for series in by_series.into_keys().filter(|series| !moved.contains(series)) {
+        turning.done.contended.push(series);
+        // Another replica wrote of it: what it wrote is what counts.
+        turning.done.series.extend(SeriesRecord::find(turning.conn, series).await?);
     }
     Ok(())
 }
 
-/// Writes down one series' promise; says whether it was still the next one.
-async fn keep(turning: &mut Turning<'_>, promise: &Promise) -> Result<bool, Trouble> {
-    const MOVE: &str = "UPDATE series SET watermark = $1, changed_at = $2 WHERE id = $3 \
-        AND watermark = $4";
-    const MOVE_FIRST: &str = "UPDATE series SET watermark = $1, changed_at = $2 WHERE id = $3 \
-        AND watermark IS NULL";
-    let batch = &promise.batch;
-    // By the store's clock nothing is due yet: ours ran ahead.
-    if batch.watermark > turning.now + TimeDelta::seconds(1) {
-        return Ok(false);
-    }
-    let moved = match promise.from {
-        Some(from) => {
-            let values = args![batch.watermark, turning.now, promise.series, from];
-            turning.conn.run(MOVE, values).await?
-        }
-        None => {
-            let values = args![batch.watermark, turning.now, promise.series];
-            turning.conn.run(MOVE_FIRST, values).await?
-        }
-    };
-    if moved == 0 {
-        return Ok(false);
-    }
-    for (place, owed) in batch.owed.iter().enumerate() {
-        let entry = entry(turning, promise, owed, place);
-        add(turning, &entry).await?;
-    }
-    if let Some((first, last)) = batch.missed_slots {
-        let entry = missed(turning, promise, first, last);
-        add(turning, &entry).await?;
-    }
-    for omitted in &batch.events {
-        tell(turning, promise.series, omitted).await?;
-    }
-    Ok(true)
+/// Moves the watermarks of series, each from where it was when the promise was computed; returns those that moved.
+async fn move_watermarks(
+    turning: &mut Turning<'_>,
+    promises: &[&Promise],
+) -> Result<BTreeSet<i64>, Trouble> {
+    const MOVE: Each = each!(
+        ["UPDATE series SET watermark = r.to_at, changed_at = r.now_at FROM"],
+        (0 "wanted" "bigint", 1 "from_at" "bigint", 2 "to_at" "bigint", 3 "now_at" "bigint"),
+        ["WHERE id = r.wanted AND (watermark = r.from_at \
+          OR (watermark IS NULL AND r.from_at IS NULL)) RETURNING id"]
+    );
+    let now = turning.now;
+    let row =
+        |promise: &&Promise| args![promise.series, promise.from, promise.batch.watermark, now];
+    let rows: Vec<_> = promises.iter().map(row).collect();
+    let moved = turning.conn.all_each(&MOVE, &rows, &[]).await?;
+    moved.iter().map(|record| record.int(0)).collect()
 }
 
 /// Writes down windows that new rules make, without moving the watermark.
 pub(super) async fn keep_new(turning: &mut Turning<'_>, series: i64) -> Result<(), Trouble> {
     let promises = turning.work.promises.iter().filter(|promise| promise.series == series);
+    let mut entries = Vec::new();
     for promise in promises {
-        for (place, owed) in promise.batch.owed.iter().enumerate() {
-            let entry = entry(turning, promise, owed, place);
-            add(turning, &entry).await?;
-        }
+        let owed = promise.batch.owed.iter().enumerate();
+        entries.extend(owed.map(|(place, owed)| entry(turning, promise, owed, place)));
     }
-    Ok(())
+    add_each(turning, &entries).await
 }
 
-async fn add(turning: &mut Turning<'_>, entry: &Entry) -> Result<(), Trouble> {
+async fn add_each(turning: &mut Turning<'_>, entries: &[Entry]) -> Result<(), Trouble> {
     // The slots before look at the same present.
-    const OLDER: &str = "UPDATE entries SET wake_at = NULL WHERE series = $1 AND live = 1 \
-        AND kind = 'slot' AND start_at < $2 AND state = 'recorded' AND wake_at IS NOT NULL";
-    let times = Times::of(entry, &turning.terms_of(entry.series), Newest::Yes, turning.now);
-    let mut is_new = entry.add(turning.conn, &times).await?;
-    if !is_new {
-        let there = Entry::find(turning.conn, entry.key()).await?;
+    const OLDER: Each = each!(
+        ["UPDATE entries SET wake_at = NULL FROM"],
+        (0 "wanted" "bigint", 1 "before" "bigint"),
+        ["WHERE series = r.wanted AND live = 1 AND kind = 'slot' AND start_at < r.before \
+          AND state = 'recorded' AND wake_at IS NOT NULL"]
+    );
+    if entries.is_empty() {
+        return Ok(());
+    }
+    let values = |entry: &Entry| {
+        entry.values(&Times::of(entry, &turning.terms_of(entry.series), Newest::Yes, turning.now))
+    };
+    let rows: Vec<_> = entries.iter().map(values).collect();
+    let mut new = Entry::add_each(turning.conn, &rows).await?;
+    let there = || entries.iter().filter(|entry| !new.contains(&entry.key()));
+    turning.load(there().map(Entry::key)).await?;
+    let mut again = BTreeSet::new();
+    for entry in there() {
+        let there = turning.find(entry.key()).await?;
         if let Some(there) = there.filter(|there| there.row.ruling == Ruling::Removed) {
             // Its check was removed, and is there again.
             let row = Row { epoch: there.row.epoch + 1, ..entry.row };
-            Entry { row, attempts: there.attempts, ..entry.clone() }
-                .write(turning.conn, &times)
-                .await?;
-            is_new = true;
+            turning.write_quietly(&Entry { row, attempts: there.attempts, ..entry.clone() });
+            again.insert(entry.key());
         }
     }
-    if entry.row.kind == Kind::Slot {
-        turning.conn.run(OLDER, args![entry.series, entry.row.start]).await?;
+    new.extend(again);
+    turning.forget_last_slots();
+    turning.flush().await?;
+    let mut slots: BTreeMap<i64, DateTime<Utc>> = BTreeMap::new();
+    for entry in entries.iter().filter(|entry| entry.row.kind == Kind::Slot) {
+        let last = slots.entry(entry.series).or_insert(entry.row.start);
+        *last = (*last).max(entry.row.start);
     }
-    if is_new && entry.row.recorded().is_some() {
+    let slots: Vec<_> = slots.into_iter().map(|(series, last)| args![series, last]).collect();
+    turning.conn.run_each(&OLDER, &slots, &[]).await?;
+    let recorded = entries.iter().filter(|entry| entry.row.recorded().is_some());
+    for entry in recorded.filter(|entry| new.contains(&entry.key())) {
         turning.touched.insert(entry.series);
         let is = super::tally::is_open(&entry.row, turning.now);
-        turning.opened(entry.key(), None, is, entry).await?;
+        turning.opened(entry.key(), None, is, entry);
     }
     Ok(())
 }
@@ -191,8 +206,7 @@ fn missed(
 }
 
 /// Remembers what is not due, and why.
-async fn tell(turning: &mut Turning<'_>, series: i64, omitted: &Event) -> Result<(), Trouble> {
-    let (check, tz) = names(turning.conn, series).await?;
+fn tell(turning: &mut Turning<'_>, series: i64, omitted: &Event) {
     let (becomes, note) = match omitted.what {
         Omission::Civil(happening) => {
             let word = if happening.is_slot() { "moved" } else { "dropped" };
@@ -203,12 +217,11 @@ async fn tell(turning: &mut Turning<'_>, series: i64, omitted: &Event) -> Result
     };
     let happened = Happened {
         kind: "calendar",
-        check: Some(check),
-        tz,
+        check: None,
+        tz: None,
         was: String::new(),
         becomes: becomes.to_owned(),
         note,
     };
-    let at = Some((omitted.at, omitted.at));
-    event(turning.conn, turning.settings, turning.now, &happened, at).await
+    turning.happened(Some(series), happened, Some((omitted.at, omitted.at)));
 }

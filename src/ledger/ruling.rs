@@ -5,16 +5,16 @@ use chrono::{DateTime, Utc};
 use crate::domain::life::{Kind, Recorded, Row, Ruling, Said, State};
 use crate::domain::supersession::{Bounds, Supersession};
 use crate::domain::verdict::Cause;
-use crate::ledger::conn::{Conn, Wait, args};
+use crate::ledger::conn::{Conn, Each, Wait, args, each};
 use crate::ledger::entry::{Entry, columns, stored};
-use crate::ledger::memory::event;
-use crate::ledger::turn::Turning;
+use crate::ledger::tx::Turning;
 use crate::ledger::{
     Happened, LONG, RowKey, SeriesRecord, Store, StoreSettings, Terms, Trouble, Turned, Work,
 };
 
-/// The most rows that one order touches.
-const TOUCHED: i64 = 10_000;
+/// How many rows of an order are touched in one transaction, and of how many series.
+const SLICE: usize = 400;
+const SLICE_SERIES: usize = 400;
 
 /// Which rows are meant.
 #[derive(Debug, Clone)]
@@ -57,130 +57,144 @@ enum Rows {
 
 type TermsOf<'a> = &'a (dyn Fn(i64) -> Option<Terms> + Sync);
 
+/// An order over many rows, as far as it has been carried out: the engine does a slice of it between two turns.
+#[derive(Debug, Clone)]
+pub struct Progress {
+    /// What is left.
+    rest: Selected,
+    /// How many rows it touched.
+    rows: u64,
+    /// The waiver that it stored.
+    waiver: Option<i64>,
+}
+
+impl Progress {
+    /// Nothing of it is done yet.
+    pub fn new(mut selected: Selected) -> Self {
+        selected.rows.sort_unstable();
+        Self { rest: selected, rows: 0, waiver: None }
+    }
+
+    /// How many rows it touched, where all of it is done.
+    pub fn done(&self) -> Option<u64> {
+        self.rest.rows.is_empty().then_some(self.rows)
+    }
+}
+
 impl Store {
-    /// Vouches for every row of a selection that is open; returns how many there were.
+    /// Vouches for the rows of a slice of a selection that are open.
     ///
     /// # Errors
-    /// Where the store failed.
+    /// Where the store failed: then nothing of the slice is done.
     pub async fn waive(
         &mut self,
-        selected: &Selected,
+        progress: &mut Progress,
         waiver: &Waiver,
         work: &Work,
         terms: TermsOf<'_>,
-    ) -> Result<(u64, Turned), Trouble> {
-        let rule = async |turning: &mut Turning<'_>, entries: Vec<Entry>| {
-            let open: Vec<Entry> =
-                entries.into_iter().filter(|e| e.row.open(turning.now).is_some()).collect();
-            if open.is_empty() {
-                return Ok(0);
-            }
-            let id = store_waiver(turning, selected, waiver, open.len()).await?;
-            let count = u64::try_from(open.len()).unwrap_or(u64::MAX);
-            for entry in open {
-                let was = super::tally::is_open(&entry.row, turning.now);
-                let ruling = Ruling::Waived { until: waiver.until };
-                let row = Row { ruling, ..entry.row };
-                let entry = Entry { row, waiver: Some(id), ..entry };
-                turning.write(&entry).await?;
-                turning.opened(entry.key(), was, None, &entry).await?;
-            }
-            Ok(count)
-        };
-        self.on(LONG, async |conn, settings| {
-            rule_on(conn, settings, selected, work, terms, Rows::Live, rule).await
-        })
-        .await
+    ) -> Result<Turned, Trouble> {
+        let done = self
+            .on(LONG, async |conn, settings| {
+                let mut slice = Slice::begin(conn, settings, progress, work, terms).await?;
+                let entries = slice.read(Rows::Live).await?;
+                let turning = &mut slice.turning;
+                let open = entries.into_iter().filter(|e| e.row.open(turning.now).is_some());
+                let open: Vec<Entry> = open.collect();
+                if !open.is_empty() {
+                    let words = &progress.rest.words;
+                    let id =
+                        store_waiver(turning, words, waiver, progress.waiver, open.len()).await?;
+                    slice.after.waiver = Some(id);
+                }
+                for entry in open {
+                    let turning = &mut slice.turning;
+                    let was = super::tally::is_open(&entry.row, turning.now);
+                    let row = Row { ruling: Ruling::Waived { until: waiver.until }, ..entry.row };
+                    let entry = Entry { row, waiver: slice.after.waiver, ..entry };
+                    turning.write(&entry);
+                    turning.opened(entry.key(), was, None, &entry);
+                    slice.after.rows += 1;
+                }
+                let note = format!("by {}: {}", waiver.by, waiver.because);
+                slice.end("waiver", "waived", &note).await
+            })
+            .await?;
+        *progress = done.0;
+        Ok(done.1)
     }
 
-    /// Takes the waivers of a selection back: what they covered is open again; returns how many rows there
-    /// were.
+    /// Takes the waivers of a slice of a selection back: what they covered is open again.
     ///
     /// # Errors
-    /// Where the store failed.
+    /// Where the store failed: then nothing of the slice is done.
     pub async fn revoke(
         &mut self,
-        selected: &Selected,
+        progress: &mut Progress,
         revocation: &Revocation,
         work: &Work,
         terms: TermsOf<'_>,
-    ) -> Result<(u64, Turned), Trouble> {
-        let rule = async |turning: &mut Turning<'_>, entries: Vec<Entry>| {
-            let is_waived = |entry: &Entry| matches!(entry.row.ruling, Ruling::Waived { .. });
-            let mut count = 0;
-            for entry in entries.into_iter().filter(is_waived) {
-                let was = super::tally::is_open(&entry.row, turning.now);
-                let row = Row { ruling: Ruling::Standing, ..entry.row };
-                let is = super::tally::is_open(&row, turning.now);
-                let entry = Entry { row, ..entry };
-                turning.write(&entry).await?;
-                turning.opened(entry.key(), was, is, &entry).await?;
-                count += 1;
-            }
-            let Revocation { by, because } = revocation;
-            let happened = Happened {
-                kind: "waiver",
-                check: None,
-                tz: None,
-                was: format!("{count} rows"),
-                becomes: "revoked".to_owned(),
-                note: format!("{} by {by}: {because}", selected.words),
-            };
-            event(turning.conn, turning.settings, turning.now, &happened, None).await?;
-            Ok(count)
-        };
-        self.on(LONG, async |conn, settings| {
-            rule_on(conn, settings, selected, work, terms, Rows::Waived, rule).await
-        })
-        .await
+    ) -> Result<Turned, Trouble> {
+        let done = self
+            .on(LONG, async |conn, settings| {
+                let mut slice = Slice::begin(conn, settings, progress, work, terms).await?;
+                for entry in slice.read(Rows::Waived).await? {
+                    let turning = &mut slice.turning;
+                    let was = super::tally::is_open(&entry.row, turning.now);
+                    let row = Row { ruling: Ruling::Standing, ..entry.row };
+                    let is = super::tally::is_open(&row, turning.now);
+                    let entry = Entry { row, ..entry };
+                    turning.write(&entry);
+                    turning.opened(entry.key(), was, is, &entry);
+                    slice.after.rows += 1;
+                }
+                let note = format!("by {}: {}", revocation.by, revocation.because);
+                slice.end("waiver", "revoked", &note).await
+            })
+            .await?;
+        *progress = done.0;
+        Ok(done.1)
     }
 
-    /// Has every recorded row of a selection tried again, as soon as there is a place; returns how
-    /// many there are.
+    /// Has every recorded row of a slice of a selection tried again, as soon as there is a place.
     ///
     /// # Errors
-    /// Where the store failed.
+    /// Where the store failed: then nothing of the slice is done.
     pub async fn rerun(
         &mut self,
-        selected: &Selected,
+        progress: &mut Progress,
         by: &str,
         work: &Work,
         terms: TermsOf<'_>,
-    ) -> Result<(u64, Turned), Trouble> {
-        let rule = async |turning: &mut Turning<'_>, entries: Vec<Entry>| {
-            let mut count = 0;
-            for entry in entries {
-                // What is past of the present cannot be looked at.
-                if !turning.is_newest(&entry).await? {
-                    continue;
-                }
-                let row = match entry.row.state {
-                    State::Running { .. } => continue,
-                    // However often it was in vain before.
-                    State::Recorded(_) => Row { vain: 0, ..entry.row },
-                    State::Waiting { last, .. } => {
-                        let state = State::Waiting { not_before: turning.now, last };
-                        Row { state, ..entry.row }
+    ) -> Result<Turned, Trouble> {
+        let done = self
+            .on(LONG, async |conn, settings| {
+                let mut slice = Slice::begin(conn, settings, progress, work, terms).await?;
+                let entries = slice.read(Rows::All).await?;
+                let series = entries.iter().map(|entry| entry.series).collect();
+                slice.turning.read_last_slots(series).await?;
+                for entry in entries {
+                    let turning = &mut slice.turning;
+                    // What is past of the present cannot be looked at.
+                    if !turning.is_newest(&entry) {
+                        continue;
                     }
-                };
-                turning.write(&Entry { row, asked: true, ..entry }).await?;
-                count += 1;
-            }
-            let happened = Happened {
-                kind: "rerun",
-                check: None,
-                tz: None,
-                was: String::new(),
-                becomes: format!("{count} rows"),
-                note: format!("{} by {by}", selected.words),
-            };
-            event(turning.conn, turning.settings, turning.now, &happened, None).await?;
-            Ok(count)
-        };
-        self.on(LONG, async |conn, settings| {
-            rule_on(conn, settings, selected, work, terms, Rows::All, rule).await
-        })
-        .await
+                    let row = match entry.row.state {
+                        State::Running { .. } => continue,
+                        // However often it was in vain before.
+                        State::Recorded(_) => Row { vain: 0, ..entry.row },
+                        State::Waiting { last, .. } => {
+                            let state = State::Waiting { not_before: turning.now, last };
+                            Row { state, ..entry.row }
+                        }
+                    };
+                    turning.write_quietly(&Entry { row, asked: true, ..entry });
+                    slice.after.rows += 1;
+                }
+                slice.end("rerun", "asked for", &format!("by {by}")).await
+            })
+            .await?;
+        *progress = done.0;
+        Ok(done.1)
     }
 
     /// Returns the bounds of the windows of a series that are recorded or wait, in order.
@@ -221,9 +235,7 @@ impl Store {
             turning.conn.lock(vec![series], Wait::ForThem).await?;
             supersede(&mut turning, series, what).await?;
             turning.weigh_all().await?;
-            let done = turning.done;
-            conn.commit().await?;
-            Ok(done)
+            turning.commit().await
         })
         .await
     }
@@ -245,115 +257,149 @@ impl Store {
     }
 }
 
-async fn rule_on(
-    conn: &mut Conn,
-    settings: &StoreSettings,
-    selected: &Selected,
-    work: &Work,
-    terms: TermsOf<'_>,
-    which: Rows,
-    rule: impl AsyncFnOnce(&mut Turning<'_>, Vec<Entry>) -> Result<u64, Trouble>,
-) -> Result<(u64, Turned), Trouble> {
-    const LIVE: &str = concat!(
-        "SELECT ",
-        columns!(),
-        " FROM entries WHERE series = $1 AND live = 1 AND start_at >= $2 AND start_at < $3 \
-         ORDER BY start_at LIMIT $4"
-    );
-    const WAIVED: &str = concat!(
-        "SELECT ",
-        columns!(),
-        " FROM entries WHERE series = $1 AND waiver IS NOT NULL AND ruling = 'waived' \
-         AND start_at >= $2 AND start_at < $3 ORDER BY start_at LIMIT $4"
-    );
-    const ALL: &str = concat!(
-        "SELECT ",
-        columns!(),
-        " FROM entries WHERE series = $1 AND start_at >= $2 AND start_at < $3 \
-         ORDER BY start_at DESC LIMIT $4"
-    );
-    conn.begin().await?;
-    let now = conn.now(work.host_now).await?;
-    let mut turning = Turning::new(conn, settings, work, terms, now);
-    let series = selected.rows.iter().map(|(series, ..)| *series).collect();
-    turning.conn.lock(series, Wait::ForThem).await?;
-    let mut entries = Vec::new();
-    for (series, from, to) in &selected.rows {
-        let sql = match which {
-            Rows::All => ALL,
-            Rows::Live => LIVE,
-            Rows::Waived => WAIVED,
-        };
-        let left = TOUCHED - i64::try_from(entries.len()).unwrap_or(TOUCHED);
-        let rows = turning.conn.all(sql, args![*series, *from, *to, left]).await?;
-        for row in &rows {
-            entries.push(Entry::read(row)?);
-        }
-    }
-    let count = rule(&mut turning, entries).await?;
-    turning.weigh_all().await?;
-    let done = turning.done;
-    conn.commit().await?;
-    Ok((count, done))
+/// A slice of an order, as a transaction.
+struct Slice<'a> {
+    turning: Turning<'a>,
+    /// How far the order is once this slice is done.
+    after: Progress,
 }
 
+impl<'a> Slice<'a> {
+    async fn begin(
+        conn: &'a mut Conn,
+        settings: &'a StoreSettings,
+        progress: &Progress,
+        work: &'a Work,
+        terms: TermsOf<'a>,
+    ) -> Result<Self, Trouble> {
+        conn.begin().await?;
+        let now = conn.now(work.host_now).await?;
+        let turning = Turning::new(conn, settings, work, terms, now);
+        Ok(Self { turning, after: progress.clone() })
+    }
+
+    /// Reads the next rows of the order, under the locks of their series.
+    async fn read(&mut self, which: Rows) -> Result<Vec<Entry>, Trouble> {
+        const LIVE: Each = each!(
+            ["SELECT ", columns!(), " FROM entries JOIN"],
+            (0 "wanted" "bigint", 1 "from_at" "bigint", 2 "to_at" "bigint"),
+            ["ON series = r.wanted AND start_at >= r.from_at AND start_at < r.to_at \
+              WHERE live = 1 ORDER BY series, start_at LIMIT $2"]
+        );
+        const WAIVED: Each = each!(
+            ["SELECT ", columns!(), " FROM entries JOIN"],
+            (0 "wanted" "bigint", 1 "from_at" "bigint", 2 "to_at" "bigint"),
+            ["ON series = r.wanted AND start_at >= r.from_at AND start_at < r.to_at \
+              WHERE waiver IS NOT NULL AND ruling = 'waived' ORDER BY series, start_at LIMIT $2"]
+        );
+        const ALL: Each = each!(
+            ["SELECT ", columns!(), " FROM entries JOIN"],
+            (0 "wanted" "bigint", 1 "from_at" "bigint", 2 "to_at" "bigint"),
+            ["ON series = r.wanted AND start_at >= r.from_at AND start_at < r.to_at \
+              ORDER BY series, start_at LIMIT $2"]
+        );
+        let ranges: Vec<_> = self.after.rest.rows.iter().take(SLICE_SERIES).copied().collect();
+        let series = ranges.iter().map(|(series, ..)| *series).collect();
+        self.turning.conn.lock(series, Wait::ForThem).await?;
+        let each = match which {
+            Rows::All => &ALL,
+            Rows::Live => &LIVE,
+            Rows::Waived => &WAIVED,
+        };
+        let wanted: Vec<_> = ranges.iter().map(|(id, from, to)| args![*id, *from, *to]).collect();
+        let most = i64::try_from(SLICE + 1).unwrap_or(i64::MAX);
+        let rows = self.turning.conn.all_each(each, &wanted, &args![most]).await?;
+        let mut entries = rows.iter().map(Entry::read).collect::<Result<Vec<_>, _>>()?;
+        let rest = &mut self.after.rest.rows;
+        let Some(next) = entries.get(SLICE).map(|next| (next.series, next.row.start)) else {
+            rest.drain(..ranges.len());
+            return Ok(entries);
+        };
+        // The next slice begins with the first row that is not in this one.
+        let whole = |entry: &Entry| (entry.series, entry.row.start) < next;
+        let kept = entries.partition_point(whole);
+        entries.truncate(if kept == 0 { SLICE } else { kept });
+        rest.retain(|(series, ..)| *series >= next.0);
+        if let Some(first) = rest.first_mut() {
+            first.1 = next.1;
+        }
+        Ok(entries)
+    }
+
+    /// Ends the slice, and remembers the order where it was the last one.
+    async fn end(
+        mut self,
+        kind: &'static str,
+        what: &str,
+        note: &str,
+    ) -> Result<(Progress, Turned), Trouble> {
+        if let Some(rows) = self.after.done() {
+            let happened = Happened {
+                kind,
+                check: None,
+                tz: None,
+                was: String::new(),
+                becomes: format!("{rows} rows {what}"),
+                note: format!("{} {note}", self.after.rest.words),
+            };
+            self.turning.happened(None, happened, None);
+        }
+        self.turning.weigh_all().await?;
+        Ok((self.after, self.turning.commit().await?))
+    }
+}
+
+/// Stores a waiver, or adds rows to the one that an earlier slice stored; returns its number.
 async fn store_waiver(
     turning: &mut Turning<'_>,
-    selected: &Selected,
+    words: &str,
     waiver: &Waiver,
+    stored: Option<i64>,
     entries: usize,
 ) -> Result<i64, Trouble> {
     const ADD: &str = "INSERT INTO waivers (at, by_whom, because, until_at, selection, entries) \
         VALUES ($1, $2, $3, $4, $5, $6) RETURNING id";
+    const MORE: &str = "UPDATE waivers SET entries = entries + $1 WHERE id = $2";
     let count = i64::try_from(entries).unwrap_or(i64::MAX);
-    let values = args![
-        turning.now,
-        waiver.by.as_str(),
-        waiver.because.as_str(),
-        waiver.until,
-        selected.words.as_str(),
-        count,
-    ];
+    if let Some(id) = stored {
+        turning.conn.run(MORE, args![count, id]).await?;
+        return Ok(id);
+    }
+    let (by, because) = (waiver.by.as_str(), waiver.because.as_str());
+    let values = args![turning.now, by, because, waiver.until, words, count];
     let row = turning.conn.first(ADD, values).await?;
-    let id = row.ok_or_else(|| Trouble::odd("a waiver was not stored"))?.int(0)?;
-    let happened = Happened {
-        kind: "waiver",
-        check: None,
-        tz: None,
-        was: String::new(),
-        becomes: format!("{count} rows"),
-        note: format!("{} by {}: {}", selected.words, waiver.by, waiver.because),
-    };
-    event(turning.conn, turning.settings, turning.now, &happened, None).await?;
-    Ok(id)
+    row.ok_or_else(|| Trouble::odd("a waiver was not stored"))?.int(0)
 }
 
 /// Closes rows for which others stand since the rules of their zone changed, once all of those are
 /// confirmed.
-pub(super) async fn replace(turning: &mut Turning<'_>, key: RowKey) -> Result<(), Trouble> {
-    const OLD: &str = "SELECT old_start, old_end FROM successors WHERE series = $1 \
-        AND start_at = $2 AND end_at = $3";
+pub(super) async fn replace(turning: &mut Turning<'_>, keys: &[RowKey]) -> Result<(), Trouble> {
+    const OLD: Each = each!(
+        ["SELECT DISTINCT s.series, s.old_start, s.old_end FROM successors s JOIN"],
+        (0 "wanted" "bigint", 1 "from_at" "bigint", 2 "to_at" "bigint"),
+        ["ON s.series = r.wanted AND s.start_at = r.from_at AND s.end_at = r.to_at"]
+    );
     const LEFT: &str = "SELECT s.start_at FROM successors s LEFT JOIN entries e \
         ON e.series = s.series AND e.kind = 'window' AND e.start_at = s.start_at \
         AND e.end_at = s.end_at AND e.said = 'confirmed' \
         WHERE s.series = $1 AND s.old_start = $2 AND s.old_end = $3 AND e.series IS NULL LIMIT 1";
-    let old = turning.conn.all(OLD, args![key.series, key.start, key.end]).await?;
-    for record in old {
-        let (start, end) = (record.at(0)?, record.at(1)?);
-        if turning.conn.first(LEFT, args![key.series, start, end]).await?.is_some() {
+    let windows: Vec<_> = keys.iter().map(|key| args![key.series, key.start, key.end]).collect();
+    for record in turning.conn.all_each(&OLD, &windows, &[]).await? {
+        let (series, start, end) = (record.int(0)?, record.at(1)?, record.at(2)?);
+        if turning.conn.first(LEFT, args![series, start, end]).await?.is_some() {
             continue;
         }
-        let old = Entry::find(turning.conn, RowKey { start, end, ..key }).await?;
-        if let Some(entry) = old {
+        let key = RowKey { series, kind: Kind::Window, start, end };
+        if let Some(entry) = turning.find(key).await? {
             let was = super::tally::is_open(&entry.row, turning.now);
             let ruling = Ruling::Superseded { replaced: true };
             let row = Row { ruling, ..entry.row };
             let entry = Entry { row, ..entry };
-            turning.write(&entry).await?;
-            turning.opened(entry.key(), was, None, &entry).await?;
+            turning.write(&entry);
+            turning.opened(entry.key(), was, None, &entry);
         }
     }
-    Ok(())
+    turning.flush().await
 }
 
 async fn supersede(
@@ -365,7 +411,7 @@ async fn supersede(
         VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING";
     for ((start, end), by) in &what.old {
         let key = RowKey { series, kind: Kind::Window, start: *start, end: *end };
-        let Some(entry) = Entry::find(turning.conn, key).await? else { continue };
+        let Some(entry) = turning.find(key).await? else { continue };
         let confirmed = entry.row.recorded().is_some_and(|r| r.said == Said::Confirmed);
         let ruling = Ruling::Superseded { replaced: confirmed };
         // Who waited is not looked at any more: the windows that stand for it are.
@@ -378,11 +424,12 @@ async fn supersede(
             state @ (State::Waiting { .. } | State::Running { .. } | State::Recorded(_)) => state,
         };
         let row = Row { state, ruling, epoch: entry.row.epoch + 1, ..entry.row };
-        turning.write(&Entry { row, owner: None, ..entry }).await?;
+        turning.write(&Entry { row, owner: None, ..entry });
         for window in by {
             turning.conn.run(ADD, args![series, *start, *end, window.start, window.end]).await?;
         }
     }
+    turning.flush().await?;
     super::promise::keep_new(turning, series).await?;
     turning.done.series.extend(SeriesRecord::find(turning.conn, series).await?);
     let happened = Happened {
@@ -393,5 +440,6 @@ async fn supersede(
         becomes: format!("{} windows", what.new.len()),
         note: format!("series {}: the rules of its zone changed", stored(series.unsigned_abs())),
     };
-    event(turning.conn, turning.settings, turning.now, &happened, None).await
+    turning.happened(None, happened, None);
+    Ok(())
 }

@@ -12,9 +12,11 @@ use crate::domain::alert::cut;
 use crate::domain::life::{Kind, Row, Ruling, Said};
 use crate::domain::name::CheckId;
 use crate::domain::standing::{Alarm, Lease, Notice, Standing, Standings, bad, lease};
-use crate::ledger::conn::{Conn, Record, args, instant};
+use crate::ledger::conn::{Arg, Conn, Each, Record, args, each, instant, micros};
 use crate::ledger::entry::{Entry, cause_of, columns, read_said, said_word, stored};
-use crate::ledger::{Ended, LastAttempt, Role, SeriesRecord, Terms, Told, Trouble, confirmed};
+use crate::ledger::{
+    Ended, LastAttempt, Role, RowKey, SeriesRecord, Terms, Told, Trouble, confirmed,
+};
 
 macro_rules! series_columns {
     () => {
@@ -135,97 +137,164 @@ fn describe(record: &mut SeriesRecord, entries: &[Entry], now: DateTime<Utc>) {
     record.by_offset = by_offset.into_iter().map(|(offset, (v, u))| (offset, v, u)).collect();
 }
 
-/// Takes note of an attempt at a series.
-pub(super) async fn attempted(
+/// What attempts of one transaction say of a series.
+#[derive(Debug, Default)]
+pub(super) struct Noted {
+    last: Option<Ended>,
+    /// How many said that it is confirmed, violated, unconfirmed.
+    counts: [i64; 3],
+    confirmed_slot: Option<DateTime<Utc>>,
+}
+
+impl Noted {
+    /// Adds one that was recorded.
+    pub(super) fn add(&mut self, ended: &Ended) {
+        let place = match ended.said {
+            Said::Confirmed => 0,
+            Said::Violated => 1,
+            Said::Unconfirmed(_) => 2,
+        };
+        self.counts[place] += 1;
+        if ended.said == Said::Confirmed && ended.key.kind == Kind::Slot {
+            self.confirmed_slot = self.confirmed_slot.max(Some(ended.key.start));
+        }
+        self.last = Some(ended.clone());
+    }
+}
+
+/// Takes note of attempts at series.
+pub(super) async fn note_attempts(
     conn: &mut Conn,
-    ended: &Ended,
+    noted: &BTreeMap<i64, Noted>,
     at: DateTime<Utc>,
 ) -> Result<(), Trouble> {
-    const NOTE: &str = "UPDATE series SET last_at = $1, last_said = $2, last_cause = $3, \
-        last_evidence = $4, last_bad_rows = $5, last_took_us = $6, last_note = $7, \
-        confirmed_total = confirmed_total + $8, violated_total = violated_total + $9, \
-        unconfirmed_total = unconfirmed_total + $10, \
-        confirmed_at = CASE WHEN $8 = 1 THEN $1 ELSE confirmed_at END, \
-        confirmed_slot = CASE WHEN $8 = 1 AND $11 = 'slot' \
-            AND (confirmed_slot IS NULL OR confirmed_slot < $12) THEN $12 ELSE confirmed_slot END \
-        WHERE id = $13";
-    let is = |wanted: &str| i64::from(said_word(ended.said) == wanted);
-    let took = i64::try_from(ended.took.as_micros()).unwrap_or(i64::MAX);
-    let args = args![
-        at,
-        said_word(ended.said),
-        cause_of(ended.said).map(|cause| cause.as_str().to_owned()),
-        ended.evidence.map(stored),
-        ended.bad_rows.map(stored),
-        took,
-        ended.note.clone(),
-        is("confirmed"),
-        is("violated"),
-        is("unconfirmed"),
-        super::entry::kind_word(ended.key.kind),
-        ended.key.start,
-        ended.key.series,
-    ];
-    conn.run(NOTE, args).await.map(drop)
+    const NOTE: Each = each!(
+        ["UPDATE series SET last_at = r.at, last_said = r.said, last_cause = r.cause, \
+          last_evidence = r.evidence, last_bad_rows = r.bad_rows, last_took_us = r.took_us, \
+          last_note = r.note, confirmed_total = confirmed_total + r.confirmed, \
+          violated_total = violated_total + r.violated, \
+          unconfirmed_total = unconfirmed_total + r.unconfirmed, \
+          confirmed_at = CASE WHEN r.confirmed > 0 THEN r.at ELSE confirmed_at END, \
+          confirmed_slot = CASE WHEN r.slot IS NOT NULL AND (confirmed_slot IS NULL \
+          OR confirmed_slot < r.slot) THEN r.slot ELSE confirmed_slot END FROM"],
+        (0 "wanted" "bigint", 1 "at" "bigint", 2 "said" "text", 3 "cause" "text",
+         4 "evidence" "bigint", 5 "bad_rows" "bigint", 6 "took_us" "bigint", 7 "note" "text",
+         8 "confirmed" "bigint", 9 "violated" "bigint", 10 "unconfirmed" "bigint",
+         11 "slot" "bigint"),
+        ["WHERE id = r.wanted"]
+    );
+    let row = |(series, noted): (&i64, &Noted)| {
+        let last = noted.last.as_ref()?;
+        Some(args![
+            *series,
+            at,
+            said_word(last.said),
+            cause_of(last.said).map(|cause| cause.as_str().to_owned()),
+            last.evidence.map(stored),
+            last.bad_rows.map(stored),
+            i64::try_from(last.took.as_micros()).unwrap_or(i64::MAX),
+            last.note.clone(),
+            noted.counts[0],
+            noted.counts[1],
+            noted.counts[2],
+            noted.confirmed_slot,
+        ])
+    };
+    let rows: Vec<_> = noted.iter().filter_map(row).collect();
+    conn.run_each(&NOTE, &rows, &[]).await.map(drop)
 }
 
-/// Closes the slots that a later confirmed one makes good.
-pub(super) async fn close_slots(
-    conn: &mut Conn,
-    series: i64,
-    before: DateTime<Utc>,
-) -> Result<(), Trouble> {
-    const CLOSE: &str = "UPDATE entries SET live = 0, wake_at = NULL, lapse_at = NULL, \
-        reproof_by = NULL WHERE series = $1 \
-        AND live = 1 AND kind = 'slot' AND start_at < $2 AND state = 'recorded'";
-    conn.run(CLOSE, args![series, before]).await.map(drop)
+/// Closes the slots that later confirmed ones make good.
+pub(super) async fn close_slots(conn: &mut Conn, confirmed: &[RowKey]) -> Result<(), Trouble> {
+    const CLOSE: Each = each!(
+        ["UPDATE entries SET live = 0, wake_at = NULL, lapse_at = NULL, reproof_by = NULL FROM"],
+        (0 "wanted" "bigint", 1 "before" "bigint"),
+        ["WHERE series = r.wanted AND live = 1 AND kind = 'slot' AND start_at < r.before \
+          AND state = 'recorded'"]
+    );
+    let rows: Vec<_> = confirmed.iter().map(|key| args![key.series, key.start]).collect();
+    conn.run_each(&CLOSE, &rows, &[]).await.map(drop)
 }
 
-/// The rows of a series that still matter, in the order of time; and whether those are all.
-async fn live(conn: &mut Conn, series: i64) -> Result<(Vec<Entry>, bool), Trouble> {
-    const SLOTS_FIRST: &str = concat!(
-        "SELECT ",
-        columns!(),
-        " FROM entries WHERE series = $1 AND live = 1 AND kind = 'slot' ORDER BY start_at LIMIT 1"
-    );
-    const SLOTS_LAST: &str = concat!(
-        "SELECT ",
-        columns!(),
-        " FROM entries WHERE series = $1 AND live = 1 AND kind = 'slot' \
-         ORDER BY start_at DESC LIMIT $2"
-    );
-    const WINDOWS: &str = concat!(
-        "SELECT ",
-        columns!(),
-        " FROM entries WHERE series = $1 AND live = 1 AND kind = 'window' ORDER BY start_at LIMIT $2"
-    );
-    let mut records = conn.all(SLOTS_LAST, args![series, SLOTS]).await?;
-    if records.len() >= usize::try_from(SLOTS).unwrap_or(usize::MAX) {
-        records.extend(conn.all(SLOTS_FIRST, args![series]).await?);
+/// The rows of a series that still matter.
+#[derive(Debug, Default)]
+struct Live {
+    /// All but the windows that wait, in the order of time.
+    entries: Vec<Entry>,
+    /// By when the first window that waits should be proved.
+    waits_until: Option<DateTime<Utc>>,
+    /// How many are waived for good: those are not read.
+    waived: u64,
+}
+
+impl Live {
+    /// Says whether all of them were read.
+    fn is_whole(&self) -> bool {
+        let windows = self.entries.iter().filter(|entry| entry.row.kind == Kind::Window).count();
+        windows < usize::try_from(WEIGHED).unwrap_or(usize::MAX)
     }
-    let windows = conn.all(WINDOWS, args![series, WEIGHED]).await?;
-    let whole = windows.len() < usize::try_from(WEIGHED).unwrap_or(usize::MAX);
-    records.extend(windows);
-    let mut entries = records.iter().map(Entry::read).collect::<Result<Vec<_>, _>>()?;
-    entries.sort_by_key(|entry| (entry.row.start, entry.row.end));
-    entries.dedup_by_key(|entry| entry.key());
-    Ok((entries, whole))
 }
 
-/// Puts a confirmed row between two bad windows wherever there is one in the store.
-async fn separated(conn: &mut Conn, entries: &[Entry]) -> Result<Vec<Row>, Trouble> {
-    const BETWEEN: &str = "SELECT start_at FROM entries WHERE series = $1 AND kind = 'window' \
-        AND start_at > $2 AND start_at < $3 AND live = 0 LIMIT 1";
-    let mut rows = Vec::with_capacity(entries.len());
-    for (place, entry) in entries.iter().enumerate() {
-        rows.push(entry.row);
-        let Some(next) = entries.get(place + 1) else { break };
-        let (from, to) = (entry.row.start, next.row.start);
-        if let Some(record) = conn.first(BETWEEN, args![entry.series, from, to]).await? {
-            rows.push(confirmed(Kind::Window, record.at(0)?));
+/// Reads the rows of series that still matter. Of windows that wait, as many as there may be, only the first
+/// deadline matters.
+async fn live_each(conn: &mut Conn, wanted: &[Vec<Arg>]) -> Result<BTreeMap<i64, Live>, Trouble> {
+    const ROWS: Each = each!(
+        ["SELECT ", columns!(), " FROM (SELECT e.*, \
+          ROW_NUMBER() OVER (PARTITION BY e.series, e.kind ORDER BY e.start_at) AS place, \
+          ROW_NUMBER() OVER (PARTITION BY e.series, e.kind ORDER BY e.start_at DESC) AS place_back \
+          FROM entries e JOIN"],
+        (0 "wanted" "bigint"),
+        ["ON e.series = r.wanted WHERE e.live = 1 AND NOT (e.kind = 'window' \
+          AND e.state = 'waiting' AND e.ruling = 'standing')) AS live_rows \
+          WHERE (kind = 'window' AND place <= $2) OR (kind = 'slot' AND (place_back <= $3 \
+          OR place = 1)) ORDER BY series, start_at, end_at"]
+    );
+    const WAITING: Each = each!(
+        ["SELECT series, MIN(deadline_nominal) FROM entries JOIN"],
+        (0 "wanted" "bigint"),
+        ["ON series = r.wanted WHERE live = 1 AND kind = 'window' AND state = 'waiting' \
+          AND ruling = 'standing' GROUP BY series"]
+    );
+    const FOR_GOOD: Each = each!(
+        ["SELECT series, COUNT(*) FROM entries JOIN"],
+        (0 "wanted" "bigint"),
+        ["ON series = r.wanted WHERE waiver IS NOT NULL AND ruling = 'waived' AND live = 0 \
+          GROUP BY series"]
+    );
+    let mut all: BTreeMap<i64, Live> = BTreeMap::new();
+    for record in conn.all_each(&ROWS, wanted, &args![WEIGHED, SLOTS]).await? {
+        let entry = Entry::read(&record)?;
+        all.entry(entry.series).or_default().entries.push(entry);
+    }
+    for record in conn.all_each(&WAITING, wanted, &[]).await? {
+        all.entry(record.int(0)?).or_default().waits_until = record.maybe_at(1)?;
+    }
+    for record in conn.all_each(&FOR_GOOD, wanted, &[]).await? {
+        all.entry(record.int(0)?).or_default().waived = record.count(1)?;
+    }
+    Ok(all)
+}
+
+/// Finds, between two bad windows of a series each, the first that does not matter any more: it was proved.
+/// They are named by their places among the rows.
+async fn between_each(
+    conn: &mut Conn,
+    pairs: &[Vec<Arg>],
+) -> Result<BTreeMap<(i64, i64), DateTime<Utc>>, Trouble> {
+    const BETWEEN: Each = each!(
+        ["SELECT r.wanted, r.from_at, (SELECT MIN(e.start_at) FROM entries e WHERE e.series = r.wanted \
+          AND e.kind = 'window' AND e.start_at > r.from_at AND e.start_at < r.to_at \
+          AND e.live = 0) FROM"],
+        (0 "wanted" "bigint", 1 "from_at" "bigint", 2 "to_at" "bigint"),
+        [""]
+    );
+    let mut between = BTreeMap::new();
+    for record in conn.all_each(&BETWEEN, pairs, &[]).await? {
+        if let Some(at) = record.maybe_at(2)? {
+            between.insert((record.int(0)?, record.int(1)?), at);
         }
     }
-    Ok(rows)
+    Ok(between)
 }
 
 /// Weighs a series anew and writes down what stands. It must be locked.
@@ -236,23 +305,68 @@ pub(super) async fn weigh(
     now: DateTime<Utc>,
     told: &mut Vec<Told>,
 ) -> Result<Option<SeriesRecord>, Trouble> {
-    const FOR_GOOD: &str = "SELECT COUNT(*) FROM entries WHERE series = $1 \
-        AND waiver IS NOT NULL AND ruling = 'waived' AND live = 0";
-    const MARKS: &str = "SELECT confirmed_at, confirmed_slot FROM series WHERE id = $1";
-    let Some(mut record) = SeriesRecord::find(conn, series).await? else { return Ok(None) };
-    let Some(marks) = conn.first(MARKS, args![series]).await? else { return Ok(None) };
-    let (entries, whole) = live(conn, series).await?;
+    let terms = BTreeMap::from([(series, terms.copied())]);
+    Ok(weigh_each(conn, &terms, now, told).await?.pop())
+}
+
+/// Weighs series anew and writes down what stands. They must be locked.
+pub(super) async fn weigh_each(
+    conn: &mut Conn,
+    terms: &BTreeMap<i64, Option<Terms>>,
+    now: DateTime<Utc>,
+    told: &mut Vec<Told>,
+) -> Result<Vec<SeriesRecord>, Trouble> {
+    const FIND: Each = each!(
+        ["SELECT ", series_columns!(), ", confirmed_slot FROM series JOIN"],
+        (0 "wanted" "bigint"),
+        ["ON id = r.wanted ORDER BY id"]
+    );
+    let wanted: Vec<_> = terms.keys().map(|id| args![*id]).collect();
+    let found = conn.all_each(&FIND, &wanted, &[]).await?;
+    let mut live = live_each(conn, &wanted).await?;
+    let after = |id: i64| terms.get(&id).copied().flatten().map_or(1, |terms| terms.after);
+    let mut pairs = Vec::new();
+    for (id, live) in live.iter().filter(|(id, _)| after(**id) > 1) {
+        let windows = live.entries.windows(2);
+        pairs.extend(windows.map(|two| args![*id, two[0].row.start, two[1].row.start]));
+    }
+    let between = between_each(conn, &pairs).await?;
+    let mut records = Vec::with_capacity(found.len());
+    for found in found {
+        let record = SeriesRecord::read(&found)?;
+        let live = live.remove(&record.id).unwrap_or_default();
+        let mut rows = Vec::with_capacity(live.entries.len() + 3);
+        for entry in &live.entries {
+            rows.push(entry.row);
+            if let Some(at) = between.get(&(record.id, micros(entry.row.start))) {
+                rows.push(confirmed(Kind::Window, *at));
+            }
+        }
+        let terms = terms.get(&record.id).copied().flatten();
+        let record = weighed(record, rows, &live, found.maybe_at(28)?, terms, now, told);
+        records.push(record);
+    }
+    write_each(conn, &records, now).await?;
+    Ok(records)
+}
+
+/// What stands of a series with these rows.
+fn weighed(
+    mut record: SeriesRecord,
+    mut rows: Vec<Row>,
+    live: &Live,
+    confirmed_slot: Option<DateTime<Utc>>,
+    terms: Option<Terms>,
+    now: DateTime<Utc>,
+    told: &mut Vec<Told>,
+) -> SeriesRecord {
+    let (series, whole) = (record.id, live.is_whole());
     let after = terms.map_or(1, |terms| terms.after);
-    let mut rows = if after > 1 {
-        separated(conn, &entries).await?
-    } else {
-        entries.iter().map(|entry| entry.row).collect()
-    };
     // What was confirmed stands before everything that is open, but for slots: there its place counts.
-    if marks.maybe_at(0)?.is_some() {
+    if record.confirmed_at.is_some() {
         rows.insert(0, confirmed(Kind::Window, instant(0)));
     }
-    if let Some(at) = marks.maybe_at(1)? {
+    if let Some(at) = confirmed_slot {
         let place = rows.partition_point(|row| row.start < at);
         rows.insert(place, confirmed(Kind::Slot, at));
     }
@@ -275,50 +389,64 @@ pub(super) async fn weigh(
     record.open_violated = of(Alarm::Violated);
     record.open_unconfirmed = of(Alarm::Unconfirmed);
     let is_waived = |row: &&Row| matches!(row.ruling, Ruling::Waived { .. }) && row.is_settled(now);
-    let for_good = conn.first(FOR_GOOD, args![series]).await?;
-    record.waived = u64::try_from(rows.iter().filter(is_waived).count()).unwrap_or(u64::MAX)
-        + for_good.map_or(Ok(0), |row| row.count(0))?;
+    let waived = rows.iter().filter(is_waived).count();
+    record.waived = u64::try_from(waived).unwrap_or(u64::MAX) + live.waived;
     let next_deadline = terms.map_or(now, |terms| terms.next_deadline);
-    let reproof = entries.iter().filter_map(|entry| entry.reproof_by).min();
+    let next_deadline = live.waits_until.map_or(next_deadline, |until| until.min(next_deadline));
+    let reproof = live.entries.iter().filter_map(|entry| entry.reproof_by).min();
     record.lease = match (lease(&rows, next_deadline, now), reproof) {
         // Among those that were not read may be one that nobody proved.
         (Lease::Until(until), _) if !whole => Lease::Until(until.min(now)),
         (Lease::Until(until), Some(reproof)) => Lease::Until(until.min(reproof)),
         (lease, _) => lease,
     };
-    describe(&mut record, &entries, now);
-    write(conn, &record, now).await?;
-    Ok(Some(record))
+    describe(&mut record, &live.entries, now);
+    record
 }
 
-async fn write(conn: &mut Conn, record: &SeriesRecord, now: DateTime<Utc>) -> Result<(), Trouble> {
-    const WRITE: &str = "UPDATE series SET violated_since = $1, unconfirmed_since = $2, \
-        lease_until = $3, open_violated = $4, open_unconfirmed = $5, waived = $6, changed_at = $7, \
-        newest_violated = $8, newest_unconfirmed = $9, by_offset = $10 WHERE id = $11";
+async fn write_each(
+    conn: &mut Conn,
+    records: &[SeriesRecord],
+    now: DateTime<Utc>,
+) -> Result<(), Trouble> {
+    const WRITE: Each = each!(
+        ["UPDATE series SET violated_since = r.violated_at, unconfirmed_since = r.unconfirmed_at, \
+          lease_until = r.until_at, open_violated = r.violated, open_unconfirmed = r.unconfirmed, \
+          waived = r.waivers, changed_at = r.now_at, newest_violated = r.violated_words, \
+          newest_unconfirmed = r.unconfirmed_words, by_offset = r.offsets FROM"],
+        (0 "violated_at" "bigint", 1 "unconfirmed_at" "bigint", 2 "until_at" "bigint",
+         3 "violated" "bigint", 4 "unconfirmed" "bigint", 5 "waivers" "bigint", 6 "now_at" "bigint",
+         7 "violated_words" "text", 8 "unconfirmed_words" "text", 9 "offsets" "text",
+         10 "wanted" "bigint"),
+        ["WHERE id = r.wanted"]
+    );
     let since = |standing| match standing {
         Standing::Calm => None,
         Standing::Firing { since } => Some(since),
     };
-    let lease = match record.lease {
-        Lease::Never => None,
-        Lease::Until(until) => Some(until),
+    let row = |record: &SeriesRecord| {
+        let lease = match record.lease {
+            Lease::Never => None,
+            Lease::Until(until) => Some(until),
+        };
+        let by_offset: Vec<String> =
+            record.by_offset.iter().map(|(offset, v, u)| format!("{offset} {v} {u}")).collect();
+        args![
+            since(record.standings.violated),
+            since(record.standings.unconfirmed),
+            lease,
+            stored(record.open_violated),
+            stored(record.open_unconfirmed),
+            stored(record.waived),
+            now,
+            record.newest_violated.join("\n"),
+            record.newest_unconfirmed.join("\n"),
+            by_offset.join("\n"),
+            record.id,
+        ]
     };
-    let by_offset: Vec<String> =
-        record.by_offset.iter().map(|(offset, v, u)| format!("{offset} {v} {u}")).collect();
-    let args = args![
-        since(record.standings.violated),
-        since(record.standings.unconfirmed),
-        lease,
-        stored(record.open_violated),
-        stored(record.open_unconfirmed),
-        stored(record.waived),
-        now,
-        record.newest_violated.join("\n"),
-        record.newest_unconfirmed.join("\n"),
-        by_offset.join("\n"),
-        record.id,
-    ];
-    conn.run(WRITE, args).await.map(drop)
+    let rows: Vec<_> = records.iter().map(row).collect();
+    conn.run_each(&WRITE, &rows, &[]).await.map(drop)
 }
 
 /// Says whether a row is bad by now.

@@ -6,15 +6,13 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 
 use crate::domain::life::{Kind, Recorded, Row, Said, State};
-use crate::domain::standing::Alarm;
 use crate::domain::verdict::Cause;
-use crate::ledger::conn::{Conn, Wait, args};
-use crate::ledger::entry::{Entry, Newest, Times, cause_of, kind_word, said_word, stored};
-use crate::ledger::memory::{event, names, standing_event};
-use crate::ledger::tally::{attempted, close_slots, is_open, weigh};
+use crate::ledger::conn::{Conn, Each, Wait, args, each};
+use crate::ledger::entry::{Entry, stored};
+use crate::ledger::tally::{close_slots, is_open};
+use crate::ledger::tx::Turning;
 use crate::ledger::{
-    Ended, Happened, RowKey, StoreSettings, Terms, Told, Trouble, Turned, Work, claim, draw,
-    moving, promise,
+    Ended, RowKey, StoreSettings, Terms, Trouble, Turned, Work, claim, draw, moving, promise,
 };
 
 /// How many rows lapse in one transaction.
@@ -24,20 +22,6 @@ const PAGES: i64 = 20;
 
 /// How often a row is tried in vain that somebody asked for: an hour, all in all.
 const ASKED_MAX: u32 = 12;
-
-/// A transaction that is under way.
-pub(super) struct Turning<'a> {
-    pub(super) conn: &'a mut Conn,
-    pub(super) settings: &'a StoreSettings,
-    pub(super) work: &'a Work,
-    pub(super) terms: &'a (dyn Fn(i64) -> Option<Terms> + Sync),
-    pub(super) now: DateTime<Utc>,
-    /// Series whose rows changed.
-    pub(super) touched: BTreeSet<i64>,
-    /// Rows of which an attempt was recorded, and not fenced off.
-    pub(super) accepted: BTreeSet<RowKey>,
-    pub(super) done: Turned,
-}
 
 pub(super) async fn turn(
     conn: &mut Conn,
@@ -51,6 +35,7 @@ pub(super) async fn turn(
     turning.read_active().await?;
     turning.record_all().await?;
     turning.lapse().await?;
+    turning.flush().await?;
     moving::settle_lists(&mut turning).await?;
     // Replicas run the active generation only: what an earlier one would ask is not asked any more.
     let is_ours = work.generation == 0 || turning.done.active == work.generation;
@@ -66,42 +51,15 @@ pub(super) async fn turn(
     }
     claim::refill(&mut turning).await?;
     for happened in &work.events {
-        event(turning.conn, settings, now, happened, None).await?;
+        turning.happened(None, happened.clone(), None);
     }
     if let Some(claims) = &work.renew {
         turning.renew(claims).await?;
     }
-    let done = turning.done;
-    conn.commit().await?;
-    Ok(done)
+    turning.commit().await
 }
 
-impl<'a> Turning<'a> {
-    pub(super) fn new(
-        conn: &'a mut Conn,
-        settings: &'a StoreSettings,
-        work: &'a Work,
-        terms: &'a (dyn Fn(i64) -> Option<Terms> + Sync),
-        now: DateTime<Utc>,
-    ) -> Self {
-        let done = Turned { now, ..Turned::default() };
-        Self {
-            conn,
-            settings,
-            work,
-            terms,
-            now,
-            touched: BTreeSet::new(),
-            accepted: BTreeSet::new(),
-            done,
-        }
-    }
-
-    pub(super) fn terms_of(&self, series: i64) -> Terms {
-        // A series that is gone is due no more, and nothing of it is tried on.
-        (self.terms)(series).unwrap_or(Terms::gone(self.now))
-    }
-
+impl Turning<'_> {
     /// Reads which generation is active, and keeps it so until we are done. While another one is being
     /// made active, nothing is known, and nothing is waited for.
     async fn read_active(&mut self) -> Result<(), Trouble> {
@@ -117,17 +75,27 @@ impl<'a> Turning<'a> {
     async fn record_all(&mut self) -> Result<(), Trouble> {
         let series = self.work.ended.iter().map(|ended| ended.key.series).collect();
         self.conn.lock(series, Wait::ForThem).await?;
-        let mut order: Vec<usize> = (0..self.work.ended.len()).collect();
-        order.sort_by_key(|place| self.work.ended[*place].key);
+        let work = self.work;
+        self.load(work.ended.iter().map(|ended| ended.key)).await?;
+        let mut order: Vec<usize> = (0..work.ended.len()).collect();
+        order.sort_by_key(|place| work.ended[*place].key);
         for place in order {
             self.record(place).await?;
         }
-        Ok(())
+        self.flush().await?;
+        let confirmed = work
+            .ended
+            .iter()
+            .filter(|ended| ended.said == Said::Confirmed && self.accepted.contains(&ended.key));
+        let (windows, slots): (Vec<RowKey>, Vec<RowKey>) =
+            confirmed.map(|ended| ended.key).partition(|key| key.kind == Kind::Window);
+        close_slots(self.conn, &slots).await?;
+        super::ruling::replace(self, &windows).await
     }
 
     async fn record(&mut self, place: usize) -> Result<(), Trouble> {
         let ended = &self.work.ended[place];
-        let Some(entry) = Entry::find(self.conn, ended.key).await? else {
+        let Some(entry) = self.find(ended.key).await? else {
             return self.fence(ended).await;
         };
         let Ok(row) = entry.row.ended(ended.epoch, ended.said, self.now) else {
@@ -153,23 +121,18 @@ impl<'a> Turning<'a> {
             State::Running { .. } | State::Recorded(_) if is_said => "recorded",
             State::Running { .. } | State::Recorded(_) => "kept",
         };
-        self.write(&after).await?;
-        self.attempt(ended, outcome).await?;
+        self.write(&after);
+        self.attempt(ended, outcome);
         self.accepted.insert(ended.key);
-        attempted(self.conn, ended, self.now).await?;
-        if ended.said == Said::Confirmed && ended.key.kind == Kind::Slot {
-            close_slots(self.conn, ended.key.series, ended.key.start).await?;
-        }
-        if ended.said == Said::Confirmed && ended.key.kind == Kind::Window {
-            super::ruling::replace(self, ended.key).await?;
-        }
+        self.note(ended);
         let said = match ended.said {
             Said::Confirmed => 0,
             Said::Violated => 1,
             Said::Unconfirmed(_) => 2,
         };
         self.done.recorded[said] += 1;
-        self.opened(ended.key, is_open(&before, self.now), is_open(&row, self.now), &after).await
+        self.opened(ended.key, is_open(&before, self.now), is_open(&row, self.now), &after);
+        Ok(())
     }
 
     /// Takes note of an attempt whose row went on without it.
@@ -183,28 +146,8 @@ impl<'a> Turning<'a> {
             return Ok(());
         }
         self.done.fenced += 1;
-        self.attempt(ended, "fenced").await
-    }
-
-    async fn attempt(&mut self, ended: &Ended, outcome: &str) -> Result<(), Trouble> {
-        const ADD: &str = "INSERT INTO attempts (series, kind, start_at, end_at, epoch, owner, \
-            began_at, ended_at, took_us, said, cause, evidence, note, generation, outcome) \
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
-        let mut values = ended.key.args();
-        values.extend(args![
-            stored(ended.epoch),
-            self.settings.replica.as_str(),
-            ended.began,
-            self.now,
-            i64::try_from(ended.took.as_micros()).unwrap_or(i64::MAX),
-            said_word(ended.said),
-            cause_of(ended.said).map(|cause| cause.as_str().to_owned()),
-            ended.evidence.map(stored),
-            ended.note.clone(),
-            ended.generation,
-            outcome,
-        ]);
-        self.conn.run(ADD, values).await.map(drop)
+        self.attempt(ended, "fenced");
+        Ok(())
     }
 
     /// The rows for which time ran out, of series that we know and hold now.
@@ -213,8 +156,9 @@ impl<'a> Turning<'a> {
             WHERE lapse_at <= $1 ORDER BY lapse_at LIMIT $2 OFFSET $3";
         let mut keys = Vec::new();
         for page in 0..PAGES {
-            let late = self.conn.all(LATE, args![self.now, LAPSES, page * LAPSES]).await?;
-            let full = late.len() >= usize::try_from(LAPSES).unwrap_or(usize::MAX);
+            let most = LAPSES.min(self.work.rows_max);
+            let late = self.conn.all(LATE, args![self.now, most, page * most]).await?;
+            let full = late.len() >= usize::try_from(most).unwrap_or(usize::MAX);
             for record in &late {
                 let key = RowKey::read(record, 0)?;
                 // Of whom we know nothing, somebody else takes care.
@@ -236,8 +180,10 @@ impl<'a> Turning<'a> {
 
     /// Lets time pass for rows whose deadline, lease or waiver ran out.
     async fn lapse(&mut self) -> Result<(), Trouble> {
-        for key in self.late().await? {
-            let Some(entry) = Entry::find(self.conn, key).await? else { continue };
+        let late = self.late().await?;
+        self.load(late.iter().copied()).await?;
+        for key in late {
+            let Some(entry) = self.find(key).await? else { continue };
             let entry = self.resumed(entry);
             let before = entry.row;
             let terms = self.terms_of(key.series);
@@ -245,13 +191,13 @@ impl<'a> Turning<'a> {
                 // Nobody may prove it now: it has its time when he may.
                 let by = before.recorded().map(|_| self.now + terms.patience);
                 if let Some(by) = by {
-                    self.write_quietly(&Entry { reproof_by: Some(by), ..entry }).await?;
+                    self.write_quietly(&Entry { reproof_by: Some(by), ..entry });
                     continue;
                 }
             }
             if let Some(until) = self.pause_of(&entry) {
                 let row = before.put_off(Cause::Paused, until);
-                self.write_quietly(&Entry { row, ..entry }).await?;
+                self.write_quietly(&Entry { row, ..entry });
                 continue;
             }
             let unseen = matches!(before.state, State::Waiting { last: None, .. });
@@ -273,7 +219,7 @@ impl<'a> Turning<'a> {
                 after.attempts += 1;
                 let owner = after.owner.take().unwrap_or_default();
                 let note = "its claim ran out: whoever held it died or stalled".to_owned();
-                self.tell(key, "claim", &owner, "abandoned", note).await?;
+                self.tell(key, "claim", &owner, "abandoned", note);
             }
             if before.recorded().is_none() && row.recorded().is_some() {
                 self.done.lapsed += 1;
@@ -281,136 +227,30 @@ impl<'a> Turning<'a> {
                     after.note = Some("there was more to look at than could be in time".into());
                 }
             }
-            self.write(&after).await?;
+            self.write(&after);
             // What was recorded before becomes open by time alone.
             let was = if let State::Recorded(_) = before.state {
                 None
             } else {
                 is_open(&before, self.now)
             };
-            self.opened(key, was, is_open(&row, self.now), &after).await?;
-        }
-        Ok(())
-    }
-
-    /// Writes a row, with what follows from it.
-    pub(super) async fn write(&mut self, entry: &Entry) -> Result<(), Trouble> {
-        let newest = self.newest(entry).await?;
-        let times = Times::of(entry, &self.terms_of(entry.series), newest, self.now);
-        self.touched.insert(entry.series);
-        entry.write(self.conn, &times).await
-    }
-
-    /// Writes a row of which nothing changes that is said of its series.
-    pub(super) async fn write_quietly(&mut self, entry: &Entry) -> Result<(), Trouble> {
-        let touched = self.touched.contains(&entry.series);
-        self.write(entry).await?;
-        if !touched {
-            self.touched.remove(&entry.series);
-        }
-        Ok(())
-    }
-
-    /// Until when a row is left alone, because it waits and its check is paused.
-    fn pause_of(&self, entry: &Entry) -> Option<DateTime<Utc>> {
-        let waits = matches!(entry.row.state, State::Waiting { .. });
-        self.terms_of(entry.series).pause(self.now).filter(|_| waits)
-    }
-
-    /// The row, which goes on where it waited for a pause that is over.
-    pub(super) fn resumed(&self, entry: Entry) -> Entry {
-        let terms = self.terms_of(entry.series);
-        if terms.pause(self.now).is_some() {
-            return entry;
-        }
-        Entry { row: entry.row.resumed(self.now, terms.patience), ..entry }
-    }
-
-    /// Says whether a row may be looked at: a window, or the last slot of its series.
-    pub(super) async fn is_newest(&mut self, entry: &Entry) -> Result<bool, Trouble> {
-        const LATER: &str = "SELECT start_at FROM entries WHERE series = $1 AND kind = 'slot' \
-            AND start_at > $2 LIMIT 1";
-        if entry.row.kind == Kind::Window {
-            return Ok(true);
-        }
-        let later = self.conn.first(LATER, args![entry.series, entry.row.start]).await?;
-        Ok(later.is_none())
-    }
-
-    async fn newest(&mut self, entry: &Entry) -> Result<Newest, Trouble> {
-        let matters = match (entry.row.kind, entry.row.state) {
-            (Kind::Slot, State::Recorded(recorded)) => recorded.said != Said::Confirmed,
-            (Kind::Slot | Kind::Window, _) => false,
-        };
-        if !matters {
-            return Ok(Newest::Yes);
-        }
-        Ok(if self.is_newest(entry).await? { Newest::Yes } else { Newest::No })
-    }
-
-    /// Remembers that a row became bad, or is not bad any more.
-    pub(super) async fn opened(
-        &mut self,
-        key: RowKey,
-        was: Option<Alarm>,
-        is: Option<Alarm>,
-        entry: &Entry,
-    ) -> Result<(), Trouble> {
-        if was == is {
-            return Ok(());
-        }
-        let note = match is {
-            Some(_) => {
-                let cause = entry.row.recorded().and_then(|recorded| cause_of(recorded.said));
-                let cause = cause.map(|cause| cause.to_string());
-                [cause, entry.note.clone()].into_iter().flatten().collect::<Vec<_>>().join(": ")
-            }
-            None => String::new(),
-        };
-        let word = |alarm| match alarm {
-            Some(Alarm::Violated) => "violated",
-            Some(Alarm::Unconfirmed) => "unconfirmed",
-            None => "closed",
-        };
-        self.tell(key, kind_word(key.kind), word(was), word(is), note).await
-    }
-
-    async fn tell(
-        &mut self,
-        key: RowKey,
-        kind: &'static str,
-        was: &str,
-        becomes: &str,
-        note: String,
-    ) -> Result<(), Trouble> {
-        let (check, tz) = names(self.conn, key.series).await?;
-        let (was, becomes) = (was.to_owned(), becomes.to_owned());
-        let happened = Happened { kind, check: Some(check), tz, was, becomes, note };
-        event(self.conn, self.settings, self.now, &happened, Some((key.start, key.end))).await
-    }
-
-    /// Weighs every series whose rows changed.
-    pub(super) async fn weigh_all(&mut self) -> Result<(), Trouble> {
-        for series in std::mem::take(&mut self.touched) {
-            let Some(terms) = (self.terms)(series) else { continue };
-            let told = &mut self.done.told;
-            let from = told.len();
-            let record = weigh(self.conn, series, Some(&terms), self.now, told).await?;
-            let told: Vec<Told> = self.done.told[from..].to_vec();
-            for Told { notice, .. } in told {
-                standing_event(self.conn, self.settings, self.now, series, notice).await?;
-            }
-            self.done.series.extend(record);
+            self.opened(key, was, is_open(&row, self.now), &after);
         }
         Ok(())
     }
 
     /// Renews our claims, and says that we are here.
     async fn renew(&mut self, claims: &[(RowKey, u64)]) -> Result<(), Trouble> {
-        const CLAIMS: &str = "UPDATE entries SET lease_until = $1, lapse_at = \
-            CASE WHEN said IS NULL AND deadline < $1 AND deadline > $7 THEN deadline ELSE $1 END \
-            WHERE series = $2 AND kind = $3 AND start_at = $4 AND end_at = $5 AND epoch = $6 \
-            AND state = 'running' AND lease_until > $7";
+        const CLAIMS: Each = each!(
+            ["UPDATE entries SET lease_until = r.until_at, lapse_at = CASE WHEN said IS NULL \
+              AND deadline < r.until_at AND deadline > r.now_at THEN deadline ELSE r.until_at END FROM"],
+            (0 "series" "bigint", 1 "kind" "text", 2 "start_at" "bigint", 3 "end_at" "bigint",
+             4 "epoch" "bigint", 5 "until_at" "bigint", 6 "now_at" "bigint"),
+            ["WHERE entries.series = r.series AND entries.kind = r.kind \
+              AND entries.start_at = r.start_at AND entries.end_at = r.end_at \
+              AND entries.epoch = r.epoch AND entries.state = 'running' \
+              AND entries.lease_until > r.now_at"]
+        );
         const HERE: &str = "INSERT INTO replicas (id, started_at, seen_at, version, generation, \
             tz_release) VALUES ($1, $2, $2, $3, $4, $5) ON CONFLICT (id) DO UPDATE SET \
             seen_at = excluded.seen_at, generation = excluded.generation";
@@ -419,12 +259,15 @@ impl<'a> Turning<'a> {
         const NEWEST: &str = "SELECT MAX(tz_release) FROM replicas WHERE seen_at >= $1";
         let until = self.now + lease(self.settings);
         let replica = self.settings.replica.as_str();
-        for (key, epoch) in claims {
-            let mut values = args![until];
-            values.extend(key.args());
-            values.extend(args![stored(*epoch), self.now]);
-            self.conn.run(CLAIMS, values).await?;
-        }
+        // What was claimed a moment ago has to be there.
+        self.flush().await?;
+        let claim = |(key, epoch): &(RowKey, u64)| {
+            let mut values = key.args();
+            values.extend(args![stored(*epoch), until, self.now]);
+            values
+        };
+        let claims: Vec<_> = claims.iter().map(claim).collect();
+        self.conn.run_each(&CLAIMS, &claims, &[]).await?;
         let work = self.work;
         let version = env!("CARGO_PKG_VERSION");
         let values = args![replica, self.now, version, work.generation, work.tz_release.as_str()];

@@ -113,6 +113,8 @@ pub struct Work {
     pub listings: Vec<Listing>,
     /// What happened to breakers and the like: kind, subject, before, after.
     pub events: Vec<Happened>,
+    /// The most rows that time may move in one transaction.
+    pub rows_max: i64,
     /// Random bits.
     pub seed: u64,
 }

@@ -15,9 +15,9 @@ use allswell::domain::window::{Span, Window};
 use allswell::domain::zone::Offset;
 use allswell::dsn::Dsn;
 use allswell::ledger::{
-    Activation, Candidate, Claim, Ended, Offer, Planned, Promise, Revocation, Role, RowKey,
-    Selected, SeriesRecord, Store, StoreSettings, Terms, Traits, Trouble, Turned, Waiver, Wanted,
-    Work,
+    Activation, Candidate, Claim, Ended, Offer, Planned, Progress, Promise, Revocation, Role,
+    RowKey, Selected, SeriesRecord, Store, StoreSettings, Terms, Traits, Trouble, Turned, Waiver,
+    Wanted, Work,
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::SecretString;
@@ -102,6 +102,14 @@ impl Bench {
         all.into_iter().find(|record| record.check == id(check)).unwrap()
     }
 
+    async fn rerun(&mut self, key: RowKey) {
+        let mut progress = Progress::new(selected(key));
+        let terms = |_| Some(terms());
+        while progress.done().is_none() {
+            self.store.rerun(&mut progress, "me", &work(), &terms).await.unwrap();
+        }
+    }
+
     async fn turn(&mut self, work: Work) -> Turned {
         let terms = self.terms;
         self.store.turn(&work, &|_| Some(terms)).await.unwrap()
@@ -179,7 +187,8 @@ fn promised(record: &SeriesRecord, owed: Vec<Owed>, now: DateTime<Utc>) -> Work 
 }
 
 fn work() -> Work {
-    Work { host_now: clock::now(), tz_release: "2026a".into(), ..Work::default() }
+    let (host_now, tz_release) = (clock::now(), "2026a".into());
+    Work { host_now, tz_release, rows_max: i64::MAX, ..Work::default() }
 }
 
 fn offered(key: RowKey) -> Work {
@@ -331,14 +340,14 @@ async fn a_bad_window_fires_until_it_is_proved_itself() {
         let good = bench.promise("it", Kind::Window, SECOND, TimeDelta::hours(1)).await;
         assert!(bench.say(good, Said::Confirmed).await.told.is_empty());
         // A failed attempt takes nothing back either.
-        bench.store.rerun(&selected(bad), "me", &work(), &|_| Some(terms())).await.unwrap();
+        bench.rerun(bad).await;
         let turned = bench.say(bad, Said::Unconfirmed(Cause::Connect)).await;
         assert!(turned.told.is_empty(), "{engine:?}");
         let record = bench.record("it").await;
         assert!(matches!(record.standings.violated, Standing::Firing { .. }));
         assert_eq!((record.open_violated, record.open_unconfirmed), (1, 0));
         assert!(matches!(record.lease, Lease::Until(until) if until <= clock::now()));
-        bench.store.rerun(&selected(bad), "me", &work(), &|_| Some(terms())).await.unwrap();
+        bench.rerun(bad).await;
         let turned = bench.say(bad, Said::Confirmed).await;
         assert!(matches!(turned.told[0].notice, Notice::Resolved(_)), "{engine:?}");
         assert_eq!(bench.record("it").await.open_violated, 0);
@@ -389,9 +398,10 @@ async fn a_waiver_closes_what_is_open_until_it_ends() {
         bench.say(bad, Said::Violated).await;
         let until = clock::now() + TimeDelta::milliseconds(600);
         let waiver = Waiver { by: "me".into(), because: "known".into(), until: Some(until) };
-        let (rows, turned) =
-            bench.store.waive(&selected(bad), &waiver, &work(), &|_| Some(terms())).await.unwrap();
-        assert_eq!(rows, 1);
+        let mut progress = Progress::new(selected(bad));
+        let turned = bench.store.waive(&mut progress, &waiver, &work(), &|_| Some(terms())).await;
+        let turned = turned.unwrap();
+        assert_eq!(progress.done(), Some(1));
         assert!(matches!(turned.told[0].notice, Notice::Resolved(_)), "{engine:?}");
         assert_eq!(bench.record("it").await.waived, 1);
         let fired = async |bench: &mut Bench| {
@@ -417,11 +427,12 @@ async fn a_proof_ends_a_waiver_and_a_later_violation_is_open() {
         let until = Some(clock::now() + TimeDelta::days(7));
         let waiver = Waiver { by: "me".into(), because: "known".into(), until };
         let terms = |_| Some(terms());
-        bench.store.waive(&selected(bad), &waiver, &work(), &terms).await.unwrap();
+        let mut progress = Progress::new(selected(bad));
+        bench.store.waive(&mut progress, &waiver, &work(), &terms).await.unwrap();
         for (said, waived, open) in
             [(Said::Violated, 1, 0), (Said::Confirmed, 0, 0), (Said::Violated, 0, 1)]
         {
-            bench.store.rerun(&selected(bad), "me", &work(), &terms).await.unwrap();
+            bench.rerun(bad).await;
             bench.say(bad, said).await;
             let record = bench.record("it").await;
             assert_eq!(
@@ -435,11 +446,13 @@ async fn a_proof_ends_a_waiver_and_a_later_violation_is_open() {
         let Lease::Until(lease) = record.lease else { panic!("it was proved once") };
         assert!(lease <= clock::now(), "{engine:?}: its lease of health is cut");
         // A waiver that is revoked covers nothing any more.
-        bench.store.waive(&selected(bad), &waiver, &work(), &terms).await.unwrap();
+        let mut progress = Progress::new(selected(bad));
+        bench.store.waive(&mut progress, &waiver, &work(), &terms).await.unwrap();
         let revocation = Revocation { by: "me".into(), because: "no".into() };
         for rows in [1, 0] {
-            let revoked = bench.store.revoke(&selected(bad), &revocation, &work(), &terms).await;
-            assert_eq!(revoked.unwrap().0, rows, "{engine:?}");
+            let mut progress = Progress::new(selected(bad));
+            bench.store.revoke(&mut progress, &revocation, &work(), &terms).await.unwrap();
+            assert_eq!(progress.done(), Some(rows), "{engine:?}");
         }
         let record = bench.record("it").await;
         assert_eq!((record.waived, record.open_violated), (0, 1), "{engine:?}");

@@ -25,6 +25,7 @@ mod cutoff;
 mod dashboards;
 mod delivery;
 mod deploy;
+mod distance;
 mod door;
 mod electricity;
 mod engine;

@@ -19,9 +19,26 @@ use crate::engine::roster::{Roster, planned};
 use crate::engine::snapshot::{GenerationHealth, LastLoad};
 use crate::engine::watch::Engine;
 use crate::ledger::{
-    Activation, Generation, Revocation, Selected, SeriesRecord, Trouble, Turned, Waiver, Work,
+    Activation, Generation, Progress, Revocation, Selected, SeriesRecord, Trouble, Turned, Waiver,
+    Work,
 };
 use crate::manifest::Text;
+
+/// An order over many rows, as far as it has been carried out.
+#[derive(Debug)]
+pub(super) struct UnderOrder {
+    progress: Progress,
+    what: What,
+    reply: oneshot::Sender<Touched>,
+}
+
+/// What is done to the rows.
+#[derive(Debug)]
+enum What {
+    Rerun(String),
+    Waive(Waiver),
+    Revoke(Revocation),
+}
 
 /// How often a catalogue is tried again when another replica was faster.
 const TRIES: u32 = 5;
@@ -37,17 +54,12 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
                 self.refuse(why);
                 self.answer(reply, ());
             }
-            Order::Rerun(selected, by, reply) => {
-                let touched = self.rerun(&selected, &by).await;
-                self.answer(reply, touched);
-            }
+            Order::Rerun(selected, by, reply) => self.begin_order(selected, What::Rerun(by), reply),
             Order::Waive(selected, waiver, reply) => {
-                let touched = self.waive(&selected, &waiver).await;
-                self.answer(reply, touched);
+                self.begin_order(selected, What::Waive(waiver), reply);
             }
             Order::Revoke(selected, revocation, reply) => {
-                let touched = self.revoke(&selected, &revocation).await;
-                self.answer(reply, touched);
+                self.begin_order(selected, What::Revoke(revocation), reply);
             }
             Order::Returned(returned, reply) => {
                 let taken = self.take_returned(returned).await;
@@ -186,16 +198,17 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         for record in records.iter().filter(matters) {
             let firing = |standing| matches!(standing, Standing::Firing { .. });
             let fires = firing(record.standings.violated) || firing(record.standings.unconfirmed);
+            let open = fires || record.open_violated + record.open_unconfirmed > 0;
             // What does not read here any more is taken to look as the next one does.
             let id = &record.check;
             let shape = known.get(id).or_else(|| planned.get(id)).cloned();
             let shape = shape.unwrap_or(Shape::Snapshot);
             let check = running.entry(id.clone()).or_insert_with(|| Running {
                 id: id.clone(),
-                firing: false,
+                open: false,
                 shape,
             });
-            check.firing |= fires;
+            check.open |= open;
         }
         running.into_values().collect()
     }
@@ -333,32 +346,35 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             watching_since: self.watching_since,
             generation: self.generation.as_ref().map_or(0, |generation| generation.id),
             tz_release: self.reading.tz_release(),
+            rows_max: i64::MAX,
             ..Work::default()
         }
     }
 
-    async fn rerun(&mut self, selected: &Selected, by: &str) -> Touched {
-        let work = self.bare_work();
-        let terms = |series: i64| self.roster.get(series).map(|member| member.terms);
-        let (count, turned) = self.store.rerun(selected, by, &work, &terms).await?;
-        self.take_touched(turned);
-        Ok(count)
+    fn begin_order(&mut self, selected: Selected, what: What, reply: oneshot::Sender<Touched>) {
+        self.under_order.push_back(UnderOrder { progress: Progress::new(selected), what, reply });
     }
 
-    async fn waive(&mut self, selected: &Selected, waiver: &Waiver) -> Touched {
+    /// Carries out a slice of the order that came first. Between two slices the engine turns, so that claims are
+    /// renewed, and what is due is looked at.
+    pub(super) async fn carry_out(&mut self) {
+        let Some(mut order) = self.under_order.pop_front() else { return };
         let work = self.bare_work();
-        let terms = |series: i64| self.roster.get(series).map(|member| member.terms);
-        let (count, turned) = self.store.waive(selected, waiver, &work, &terms).await?;
-        self.take_touched(turned);
-        Ok(count)
-    }
-
-    async fn revoke(&mut self, selected: &Selected, revocation: &Revocation) -> Touched {
-        let work = self.bare_work();
-        let terms = |series: i64| self.roster.get(series).map(|member| member.terms);
-        let (count, turned) = self.store.revoke(selected, revocation, &work, &terms).await?;
-        self.take_touched(turned);
-        Ok(count)
+        let roster = &self.roster;
+        let terms = |series: i64| roster.get(series).map(|member| member.terms);
+        let (store, progress) = (&mut self.store, &mut order.progress);
+        let done = match &order.what {
+            What::Rerun(by) => store.rerun(progress, by, &work, &terms).await,
+            What::Waive(waiver) => store.waive(progress, waiver, &work, &terms).await,
+            What::Revoke(revocation) => store.revoke(progress, revocation, &work, &terms).await,
+        };
+        match done.map(|turned| self.take_touched(turned)) {
+            Err(trouble) => self.answer(order.reply, Err(trouble)),
+            Ok(()) => match order.progress.done() {
+                Some(rows) => self.answer(order.reply, Ok(rows)),
+                None => self.under_order.push_front(order),
+            },
+        }
     }
 
     fn take_touched(&mut self, turned: Turned) {

@@ -13,7 +13,7 @@ use crate::engine::attempt::Attempted;
 use crate::engine::ports::{Notices, Queries};
 use crate::engine::snapshot::LedgerHealth;
 use crate::engine::under_way::{About, Brought, ended};
-use crate::engine::watch::{AGAIN, CLOCKS_APART, Engine, REFILL};
+use crate::engine::watch::{AGAIN, CLOCKS_APART, Engine, REFILL, ROWS_MAX, ROWS_MIN};
 use crate::ledger::{Entry, Happened, Listing, RowKey, Trouble, Turned, Work};
 
 impl<Q: Queries, N: Notices> Engine<Q, N> {
@@ -136,6 +136,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             // Of what was done and not answered, somebody has to be told.
             self.tell_anew = true;
         }
+        self.rows_max = (self.rows_max + self.rows_max / 4).min(ROWS_MAX);
         self.failures = 0;
         self.again_at = None;
     }
@@ -147,6 +148,8 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         self.listings.splice(0..0, listings);
         self.events.splice(0..0, events);
         self.counts.failed_turns += 1;
+        // The same again may fail again: less of it may not.
+        self.rows_max = (self.rows_max / 2).max(ROWS_MIN);
         self.failures = self.failures.saturating_add(1);
         if self.ledger == LedgerHealth::Up {
             self.ledger_since = Instant::now();

@@ -1,0 +1,345 @@
+//! A transaction under way: what it read, what it is to write, and what follows for the series that it touches.
+//!
+//! Rows, attempts and events are kept until they are written together, one statement for all rows of a kind: a
+//! transaction costs as many round trips as it has steps, however many rows it moves.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Utc};
+
+use crate::domain::life::{Kind, Said, State};
+use crate::domain::standing::Alarm;
+use crate::ledger::conn::{Arg, Conn, Each, args, each};
+use crate::ledger::entry::{Entry, Newest, Times, cause_of, columns, kind_word, said_word, stored};
+use crate::ledger::memory::standing;
+use crate::ledger::tally::{Noted, note_attempts, weigh_each};
+use crate::ledger::{Ended, Happened, RowKey, StoreSettings, Terms, Told, Trouble, Turned, Work};
+
+/// A transaction that is under way.
+pub(super) struct Turning<'a> {
+    pub(super) conn: &'a mut Conn,
+    pub(super) settings: &'a StoreSettings,
+    pub(super) work: &'a Work,
+    pub(super) terms: &'a (dyn Fn(i64) -> Option<Terms> + Sync),
+    pub(super) now: DateTime<Utc>,
+    /// Series whose rows changed.
+    pub(super) touched: BTreeSet<i64>,
+    /// Rows of which an attempt was recorded, and not fenced off.
+    pub(super) accepted: BTreeSet<RowKey>,
+    pub(super) done: Turned,
+    /// Rows as they are by now; those of `dirty` are to be written.
+    rows: BTreeMap<RowKey, Option<Entry>>,
+    dirty: BTreeSet<RowKey>,
+    /// The last slot of each series, where it was asked for.
+    last_slots: BTreeMap<i64, Option<DateTime<Utc>>>,
+    attempts: Vec<Vec<Arg>>,
+    noted: BTreeMap<i64, Noted>,
+    events: Vec<(Option<i64>, Happened, Option<(DateTime<Utc>, DateTime<Utc>)>)>,
+}
+
+impl<'a> Turning<'a> {
+    pub(super) fn new(
+        conn: &'a mut Conn,
+        settings: &'a StoreSettings,
+        work: &'a Work,
+        terms: &'a (dyn Fn(i64) -> Option<Terms> + Sync),
+        now: DateTime<Utc>,
+    ) -> Self {
+        Self {
+            conn,
+            settings,
+            work,
+            terms,
+            now,
+            touched: BTreeSet::new(),
+            accepted: BTreeSet::new(),
+            done: Turned { now, ..Turned::default() },
+            rows: BTreeMap::new(),
+            dirty: BTreeSet::new(),
+            last_slots: BTreeMap::new(),
+            attempts: Vec::new(),
+            noted: BTreeMap::new(),
+            events: Vec::new(),
+        }
+    }
+
+    pub(super) fn terms_of(&self, series: i64) -> Terms {
+        // A series that is gone is due no more, and nothing of it is tried on.
+        (self.terms)(series).unwrap_or(Terms::gone(self.now))
+    }
+
+    /// Reads rows that are asked for one by one afterwards.
+    pub(super) async fn load(&mut self, keys: impl Iterator<Item = RowKey>) -> Result<(), Trouble> {
+        const FIND: Each = each!(
+            ["SELECT ", columns!(), " FROM entries JOIN"],
+            (0 "wanted" "bigint", 1 "wanted_kind" "text", 2 "wanted_start" "bigint",
+             3 "wanted_end" "bigint"),
+            ["ON series = r.wanted AND kind = r.wanted_kind AND start_at = r.wanted_start \
+              AND end_at = r.wanted_end"]
+        );
+        let keys: BTreeSet<RowKey> = keys.filter(|key| !self.rows.contains_key(key)).collect();
+        let wanted: Vec<_> = keys.iter().map(|key| key.args()).collect();
+        for record in self.conn.all_each(&FIND, &wanted, &[]).await? {
+            let entry = Entry::read(&record)?;
+            self.rows.insert(entry.key(), Some(entry));
+        }
+        for key in keys {
+            self.rows.entry(key).or_insert(None);
+        }
+        Ok(())
+    }
+
+    /// One row, as it is by now.
+    pub(super) async fn find(&mut self, key: RowKey) -> Result<Option<Entry>, Trouble> {
+        if !self.rows.contains_key(&key) {
+            self.load(std::iter::once(key)).await?;
+        }
+        Ok(self.rows.get(&key).cloned().flatten())
+    }
+
+    /// Writes a row, with what follows from it.
+    pub(super) fn write(&mut self, entry: &Entry) {
+        self.touched.insert(entry.series);
+        self.write_quietly(entry);
+    }
+
+    /// Writes a row of which nothing changes that is said of its series.
+    pub(super) fn write_quietly(&mut self, entry: &Entry) {
+        self.rows.insert(entry.key(), Some(entry.clone()));
+        self.dirty.insert(entry.key());
+    }
+
+    /// Writes everything that is to be written of rows: what is read from the store after it is as it is.
+    pub(super) async fn flush(&mut self) -> Result<(), Trouble> {
+        let dirty = std::mem::take(&mut self.dirty);
+        let rows = std::mem::take(&mut self.rows);
+        let entries: Vec<Entry> =
+            dirty.iter().filter_map(|key| rows.get(key).cloned().flatten()).collect();
+        let matters = |entry: &&Entry| match (entry.row.kind, entry.row.state) {
+            (Kind::Slot, State::Recorded(recorded)) => recorded.said != Said::Confirmed,
+            (Kind::Slot | Kind::Window, _) => false,
+        };
+        let slots = entries.iter().filter(matters).map(|entry| entry.series).collect();
+        self.read_last_slots(slots).await?;
+        let mut values = Vec::with_capacity(entries.len());
+        for entry in &entries {
+            let newest =
+                if matters(&entry) && !self.is_newest(entry) { Newest::No } else { Newest::Yes };
+            let times = Times::of(entry, &self.terms_of(entry.series), newest, self.now);
+            values.push(entry.values(&times));
+        }
+        Entry::write_each(self.conn, &values).await
+    }
+
+    /// Reads which slot is the last one, of each of these series.
+    pub(super) async fn read_last_slots(&mut self, series: BTreeSet<i64>) -> Result<(), Trouble> {
+        const LAST: Each = each!(
+            ["SELECT r.wanted, (SELECT MAX(start_at) FROM entries WHERE series = r.wanted \
+              AND kind = 'slot') FROM"],
+            (0 "wanted" "bigint"),
+            [""]
+        );
+        let unknown = series.into_iter().filter(|id| !self.last_slots.contains_key(id));
+        let unknown: Vec<_> = unknown.map(|id| args![id]).collect();
+        for record in self.conn.all_each(&LAST, &unknown, &[]).await? {
+            self.last_slots.insert(record.int(0)?, record.maybe_at(1)?);
+        }
+        Ok(())
+    }
+
+    /// There may be later slots by now.
+    pub(super) fn forget_last_slots(&mut self) {
+        self.last_slots.clear();
+    }
+
+    /// Says whether a row may be looked at: a window, or the last slot of its series, which was read before.
+    pub(super) fn is_newest(&self, entry: &Entry) -> bool {
+        let last = self.last_slots.get(&entry.series).copied().flatten();
+        entry.row.kind == Kind::Window || last.is_none_or(|last| last <= entry.row.start)
+    }
+
+    /// Until when a row is left alone, because it waits and its check is paused.
+    pub(super) fn pause_of(&self, entry: &Entry) -> Option<DateTime<Utc>> {
+        let waits = matches!(entry.row.state, State::Waiting { .. });
+        self.terms_of(entry.series).pause(self.now).filter(|_| waits)
+    }
+
+    /// The row, which goes on where it waited for a pause that is over.
+    pub(super) fn resumed(&self, entry: Entry) -> Entry {
+        let terms = self.terms_of(entry.series);
+        if terms.pause(self.now).is_some() {
+            return entry;
+        }
+        Entry { row: entry.row.resumed(self.now, terms.patience), ..entry }
+    }
+
+    /// Remembers an attempt.
+    pub(super) fn attempt(&mut self, ended: &Ended, outcome: &str) {
+        let mut values = ended.key.args();
+        values.extend(args![
+            stored(ended.epoch),
+            self.settings.replica.as_str(),
+            ended.began,
+            self.now,
+            i64::try_from(ended.took.as_micros()).unwrap_or(i64::MAX),
+            said_word(ended.said),
+            cause_of(ended.said).map(|cause| cause.as_str().to_owned()),
+            ended.evidence.map(stored),
+            ended.note.clone(),
+            ended.generation,
+            outcome,
+        ]);
+        self.attempts.push(values);
+    }
+
+    /// Takes note of an attempt that was recorded, for what is said of its series.
+    pub(super) fn note(&mut self, ended: &Ended) {
+        self.noted.entry(ended.key.series).or_default().add(ended);
+    }
+
+    /// Writes what attempts said: of each, and of their series.
+    pub(super) async fn flush_attempts(&mut self) -> Result<(), Trouble> {
+        const ADD: Each = each!(
+            ["INSERT INTO attempts (series, kind, start_at, end_at, epoch, owner, began_at, ended_at, \
+              took_us, said, cause, evidence, note, generation, outcome) SELECT series, kind, \
+              start_at, end_at, epoch, owner, began_at, ended_at, took_us, said, cause, evidence, \
+              note, generation, outcome FROM"],
+            (0 "series" "bigint", 1 "kind" "text", 2 "start_at" "bigint", 3 "end_at" "bigint",
+             4 "epoch" "bigint", 5 "owner" "text", 6 "began_at" "bigint", 7 "ended_at" "bigint",
+             8 "took_us" "bigint", 9 "said" "text", 10 "cause" "text", 11 "evidence" "bigint",
+             12 "note" "text", 13 "generation" "bigint", 14 "outcome" "text"),
+            [""]
+        );
+        let attempts = std::mem::take(&mut self.attempts);
+        self.conn.run_each(&ADD, &attempts, &[]).await?;
+        let noted = std::mem::take(&mut self.noted);
+        note_attempts(self.conn, &noted, self.now).await
+    }
+
+    /// Remembers that a row became bad, or is not bad any more.
+    pub(super) fn opened(
+        &mut self,
+        key: RowKey,
+        was: Option<Alarm>,
+        is: Option<Alarm>,
+        entry: &Entry,
+    ) {
+        if was == is {
+            return;
+        }
+        let note = match is {
+            Some(_) => {
+                let cause = entry.row.recorded().and_then(|recorded| cause_of(recorded.said));
+                let cause = cause.map(|cause| cause.to_string());
+                [cause, entry.note.clone()].into_iter().flatten().collect::<Vec<_>>().join(": ")
+            }
+            None => String::new(),
+        };
+        let word = |alarm| match alarm {
+            Some(Alarm::Violated) => "violated",
+            Some(Alarm::Unconfirmed) => "unconfirmed",
+            None => "closed",
+        };
+        self.tell(key, kind_word(key.kind), word(was), word(is), note);
+    }
+
+    /// Remembers something about a row.
+    pub(super) fn tell(
+        &mut self,
+        key: RowKey,
+        kind: &'static str,
+        was: &str,
+        becomes: &str,
+        note: String,
+    ) {
+        let (was, becomes) = (was.to_owned(), becomes.to_owned());
+        let happened = Happened { kind, check: None, tz: None, was, becomes, note };
+        self.happened(Some(key.series), happened, Some((key.start, key.end)));
+    }
+
+    /// Remembers something: of a series, where one is named.
+    pub(super) fn happened(
+        &mut self,
+        series: Option<i64>,
+        happened: Happened,
+        bounds: Option<(DateTime<Utc>, DateTime<Utc>)>,
+    ) {
+        self.events.push((series, happened, bounds));
+    }
+
+    /// Weighs every series whose rows changed.
+    pub(super) async fn weigh_all(&mut self) -> Result<(), Trouble> {
+        self.flush().await?;
+        self.flush_attempts().await?;
+        let touched = std::mem::take(&mut self.touched);
+        let terms: BTreeMap<i64, Option<Terms>> = touched
+            .into_iter()
+            .filter_map(|series| Some((series, Some((self.terms)(series)?))))
+            .collect();
+        let from = self.done.told.len();
+        let records = weigh_each(self.conn, &terms, self.now, &mut self.done.told).await?;
+        self.done.series.extend(records);
+        for Told { series, notice } in self.done.told[from..].to_vec() {
+            self.happened(Some(series), standing(notice), None);
+        }
+        Ok(())
+    }
+
+    /// Writes what happened.
+    pub(super) async fn flush_events(&mut self) -> Result<(), Trouble> {
+        const NAMES: Each = each!(
+            ["SELECT id, check_id, tz FROM series JOIN"],
+            (0 "wanted" "bigint"),
+            ["ON id = r.wanted"]
+        );
+        const ADD: Each = each!(
+            ["INSERT INTO events (at, kind, check_id, tz, start_at, end_at, was, becomes, note, replica) \
+              SELECT at, kind, check_id, tz, start_at, end_at, was, becomes, note, replica FROM"],
+            (0 "at" "bigint", 1 "kind" "text", 2 "check_id" "text", 3 "tz" "text",
+             4 "start_at" "bigint", 5 "end_at" "bigint", 6 "was" "text", 7 "becomes" "text",
+             8 "note" "text", 9 "replica" "text"),
+            [""]
+        );
+        let events = std::mem::take(&mut self.events);
+        let series: BTreeSet<i64> = events.iter().filter_map(|(series, ..)| *series).collect();
+        let series: Vec<_> = series.into_iter().map(|id| args![id]).collect();
+        let mut names = BTreeMap::new();
+        for record in self.conn.all_each(&NAMES, &series, &[]).await? {
+            let tz = Some(record.text(2)?.to_owned()).filter(|tz| !tz.is_empty());
+            names.insert(record.int(0)?, (record.text(1)?.to_owned(), tz));
+        }
+        let mut rows = Vec::with_capacity(events.len());
+        for (series, happened, bounds) in events {
+            let (check, tz) = match series {
+                Some(id) => {
+                    let name = names.get(&id).cloned();
+                    let (check, tz) = name.ok_or_else(|| Trouble::odd("a row of no series"))?;
+                    (Some(check), tz)
+                }
+                None => (happened.check, happened.tz),
+            };
+            rows.push(args![
+                self.now,
+                happened.kind,
+                check,
+                tz,
+                bounds.map(|(start, _)| start),
+                bounds.map(|(_, end)| end),
+                happened.was,
+                happened.becomes,
+                Some(happened.note).filter(|note| !note.is_empty()),
+                self.settings.replica.as_str(),
+            ]);
+        }
+        self.conn.run_each(&ADD, &rows, &[]).await.map(drop)
+    }
+
+    /// Ends the transaction: all of it is there from now on.
+    pub(super) async fn commit(mut self) -> Result<Turned, Trouble> {
+        self.flush().await?;
+        self.flush_attempts().await?;
+        self.flush_events().await?;
+        self.conn.commit().await?;
+        Ok(self.done)
+    }
+}
