@@ -16,6 +16,9 @@ use crate::ledger::Candidate;
 const QUEUE: usize = 1_024;
 /// With how few in the queue the ledger is asked for more.
 const FEW: usize = 64;
+/// From when on a turn of the ledger is so slow that rows are claimed ahead, and how many at most.
+const SLOW: Duration = Duration::from_millis(50);
+const AHEAD_MAX: usize = 64;
 
 /// The gate of one source.
 #[derive(Debug)]
@@ -38,6 +41,12 @@ pub struct Gate {
     pub took: Duration,
     /// How many asked it no longer than each of the bounds that are shown.
     pub took_buckets: [u64; TOOK_BOUNDS_SECS.len()],
+    /// Whether everybody who asks it asks no other source: nobody holds a place here while waiting for one there.
+    pub is_alone: bool,
+    /// How many rows are claimed beyond the places, because the ledger is slower than the source.
+    ahead: usize,
+    /// How long an attempt takes, of late.
+    usual: Duration,
     queue: BTreeSet<Candidate>,
     /// Whether the ledger had more than it gave.
     more: bool,
@@ -64,6 +73,9 @@ impl Gate {
             attempts: 0,
             took: Duration::ZERO,
             took_buckets: [0; TOOK_BOUNDS_SECS.len()],
+            is_alone: false,
+            ahead: 0,
+            usual: Duration::ZERO,
             queue: BTreeSet::new(),
             more: false,
             refilled_at: None,
@@ -75,6 +87,7 @@ impl Gate {
         self.running = self.running.saturating_sub(1);
         self.attempts += 1;
         self.took += took;
+        self.usual = (self.usual * 3 + took) / 4;
         for (bucket, bound) in self.took_buckets.iter_mut().zip(TOOK_BOUNDS_SECS) {
             *bucket += u64::from(took.as_secs_f64() <= bound);
         }
@@ -82,7 +95,19 @@ impl Gate {
 
     /// How many more attempts it takes now.
     pub fn free(&self) -> usize {
-        if self.breaker.is_closed() { self.places.saturating_sub(self.running) } else { 0 }
+        if !self.breaker.is_closed() {
+            return 0;
+        }
+        (self.places + self.ahead).saturating_sub(self.running)
+    }
+
+    /// Claims as many rows ahead as the source looks at while the ledger does one turn: they wait for a place
+    /// here, and not for the ledger.
+    pub fn look_ahead(&mut self, turn: Duration) {
+        let apart = self.is_alone && self.attempts > 0 && turn >= SLOW;
+        let turns = turn.as_micros() / self.usual.max(Duration::from_millis(1)).as_micros();
+        let most = self.places.saturating_mul(usize::try_from(turns).unwrap_or(AHEAD_MAX));
+        self.ahead = if apart { most.min(AHEAD_MAX).saturating_sub(self.places) } else { 0 };
     }
 
     /// How many wait.

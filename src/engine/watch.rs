@@ -91,6 +91,8 @@ pub struct Engine<Q: Queries, N: Notices> {
     under_order: VecDeque<UnderOrder>,
     /// How many rows one turn writes: fewer after one that failed.
     rows_max: usize,
+    /// How long a turn takes, of late.
+    turn_took: Duration,
     /// What is to be written in the next turn.
     ended: Vec<Ended>,
     listings: Vec<Listing>,
@@ -148,6 +150,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             last_load: LastLoad::Never,
             under_order: VecDeque::new(),
             rows_max: ROWS_MAX,
+            turn_took: Duration::ZERO,
             ended: Vec::new(),
             listings: Vec::new(),
             events: Vec::new(),
@@ -294,10 +297,11 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         let work = self.work(now);
         let roster = &self.roster;
         let terms = |series: i64| roster.get(series).map(|member| member.terms);
-        let began = self.clock.now();
+        let (began, started) = (self.clock.now(), Instant::now());
         self.counts.turns += 1;
         match self.store.turn(&work, &terms).await {
             Ok(turned) => {
+                self.turn_took = (self.turn_took * 3 + started.elapsed()) / 4;
                 self.up(began, turned.now);
                 self.apply(work, turned).await;
                 true
@@ -336,6 +340,9 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         if self.generation.is_some() && !self.stopping {
             let names: Vec<SourceName> = self.gates.keys().cloned().collect();
             let mut taken = BTreeMap::new();
+            for gate in self.gates.values_mut() {
+                gate.look_ahead(self.turn_took);
+            }
             for name in names {
                 let (offer, held) = self.offer(&name, &mut taken, now);
                 offers.extend(offer);

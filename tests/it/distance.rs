@@ -64,6 +64,7 @@ impl Far {
         runtime.block_on(async {
             let mut ledger: Other = self.database.owner().await;
             ledger.run("delete from entries").await.unwrap();
+            ledger.run("delete from attempts").await.unwrap();
             let back = format!("update series set watermark = watermark - {days} * 86400000000");
             ledger.run(&back).await.unwrap();
         });

@@ -264,6 +264,11 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             loaded_at: active.loaded_at,
             loaded_by: active.loaded_by,
         });
+        let together = catalogue.checks().iter().map(|check| check.sources());
+        let together: Vec<_> = together.filter(|sources| sources.len() > 1).flatten().collect();
+        for (name, gate) in &mut self.gates {
+            gate.is_alone = !together.contains(&name);
+        }
         for source in catalogue.checks().iter().flat_map(|check| check.sources()) {
             if let Some(gate) = self.gates.get_mut(source) {
                 gate.is_to_be_asked(now);
