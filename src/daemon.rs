@@ -13,6 +13,7 @@ mod wrong;
 
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +22,7 @@ use serde_json::json;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -108,21 +110,12 @@ struct Opened {
 /// Where it could not start: then nothing ran.
 pub fn serve(start: Start, announce: impl FnOnce(&str)) -> Result<(), NotStarted> {
     let io = |what: &str, e: &dyn fmt::Display| NotStarted::Io(format!("{what}: {e}"));
-    let street = Builder::new_multi_thread().worker_threads(1).enable_all().build();
-    let street = street.map_err(|e| io("threads", &e))?;
-    let inside = Builder::new_current_thread().enable_all().build();
-    let inside = inside.map_err(|e| io("threads", &e))?;
+    let (street, inside) = runtimes().map_err(|e| io("threads", &e))?;
     let (removals, clock) = (start.removals, start.clock.clone());
-    // A file that may not grow any more is an error that is told, and no reason to die in silence.
-    let too_large = street.block_on(async { signal(SignalKind::from_raw(SIGXFSZ)) });
-    drop(too_large.map_err(|e| io("signals", &e))?);
     let opened = open(start, &street, &inside)?;
     let Opened { outward, listener, web, access, store, ledger, mut loader, settings } = opened;
     let address = listener.address().map_err(|e| io("the door", &e))?;
-    // Before anybody knows that we are there: a signal that nobody hears ends the process.
-    let hears = |kind| street.block_on(async { signal(kind) }).map_err(|e| io("signals", &e));
-    let ends_on = (hears(SignalKind::interrupt())?, hears(SignalKind::terminate())?);
-    let hup = hears(SignalKind::hangup())?;
+    let (ends_on, hup) = heard(&street).map_err(|e| io("signals", &e))?;
     let (orders, mut inbox) = orders::<Watched>();
     let (stop, hurry) = (CancellationToken::new(), CancellationToken::new());
     let (shown, pictures) = watch::channel(Arc::new(Snapshot::empty(clock.now())));
@@ -154,12 +147,6 @@ pub fn serve(start: Start, announce: impl FnOnce(&str)) -> Result<(), NotStarted
         headers: web.headers,
     };
     let replica = ledger.replica.clone();
-    let ready = json!({
-        "format": 1,
-        "listen": address.to_string(),
-        "replica": replica,
-        "pid": std::process::id(),
-    });
     // The door stays open while attempts end, so that people see what happens.
     let (closing, silent) = (CancellationToken::new(), CancellationToken::new());
     let public_url = settings.web.public_url.clone();
@@ -172,7 +159,7 @@ pub fn serve(start: Start, announce: impl FnOnce(&str)) -> Result<(), NotStarted
         street.spawn(signals(ends_on, stop.clone(), hurry.clone())),
     ];
     let told = street.spawn(ends(notices, stop.clone()));
-    announce(&ready.to_string());
+    announce(&ready_line(address, &replica));
     systemd::ready();
     let begun = match begun {
         Ok(begun) => Ok(Some(begun)),
@@ -194,6 +181,12 @@ pub fn serve(start: Start, announce: impl FnOnce(&str)) -> Result<(), NotStarted
         token.cancel();
     }
     handles.push(told);
+    wind_down(street, inside, handles);
+    ended
+}
+
+/// Waits for the parts that were told to end, for no longer than each may take.
+fn wind_down(street: Runtime, inside: Runtime, handles: Vec<JoinHandle<()>>) {
     for handle in handles {
         // One that panicked has said so, one that hangs is left behind; the end goes on.
         drop(street.block_on(async { timeout(FAREWELL, handle).await }));
@@ -201,7 +194,35 @@ pub fn serve(start: Start, announce: impl FnOnce(&str)) -> Result<(), NotStarted
     tracing::info!("stopped");
     street.shutdown_background();
     inside.shutdown_background();
-    ended
+}
+
+/// The line by which the program that started us learns where we are.
+fn ready_line(address: SocketAddr, replica: &str) -> String {
+    let line = json!({
+        "format": 1,
+        "listen": address.to_string(),
+        "replica": replica,
+        "pid": std::process::id(),
+    });
+    line.to_string()
+}
+
+/// The threads of the door, and of the engine.
+fn runtimes() -> std::io::Result<(Runtime, Runtime)> {
+    let street = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    Ok((street, Builder::new_current_thread().enable_all().build()?))
+}
+
+type Ends = (Signal, Signal);
+
+/// Hears signals, before anybody knows that we are there: one that nobody hears ends the process. The first two end
+/// the daemon in order, the last one has it read its files.
+fn heard(street: &Runtime) -> std::io::Result<(Ends, Signal)> {
+    let hears = |kind| street.block_on(async { signal(kind) });
+    // A file that may not grow any more is an error that is told, and no reason to die in silence.
+    drop(hears(SignalKind::from_raw(SIGXFSZ))?);
+    let ends_on = (hears(SignalKind::interrupt())?, hears(SignalKind::terminate())?);
+    Ok((ends_on, hears(SignalKind::hangup())?))
 }
 
 /// What is needed to begin, once there is a ledger.

@@ -274,7 +274,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             return again.min(now + NAP);
         }
         let unwritten =
-            !(self.ended.is_empty() && self.listings.is_empty()) || !self.under_order.is_empty();
+            !(self.ended.is_empty() && self.listings.is_empty() && self.under_order.is_empty());
         let waiting = self.gates.values().any(|gate| gate.free() > 0 && gate.waiting() > 0);
         if unwritten || waiting || self.more_lapses {
             return now;

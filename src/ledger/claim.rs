@@ -34,7 +34,7 @@ pub(super) async fn claim_all(turning: &mut Turning<'_>) -> Result<(), Trouble> 
     let wanted: BTreeSet<RowKey> = all().filter(is_free).map(|c| c.key).collect();
     let wanted: Vec<_> = wanted.into_iter().map(RowKey::args).collect();
     let mut ready = BTreeMap::new();
-    for record in turning.conn.all_each(&READY, &wanted, &args![turning.now]).await? {
+    for record in turning.conn.all_each(&READY, &wanted, &[turning.now.into()]).await? {
         let entry = Entry::read(&record)?;
         ready.insert(entry.key(), entry);
     }
@@ -130,7 +130,7 @@ pub(super) async fn refill(turning: &mut Turning<'_>) -> Result<(), Trouble> {
     let windows = turning.work.ended.iter().filter(|ended| ended.key.kind == Kind::Window);
     let series: BTreeSet<i64> = windows.map(|ended| ended.key.series).collect();
     let series: Vec<_> = series.into_iter().map(|series| args![series]).collect();
-    for record in turning.conn.all_each(&NEXT, &series, &args![turning.now]).await? {
+    for record in turning.conn.all_each(&NEXT, &series, &[turning.now.into()]).await? {
         let candidate = Candidate::read(&record)?;
         turning.done.next.push((record.text(8)?.to_owned(), candidate));
     }

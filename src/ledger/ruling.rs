@@ -308,7 +308,7 @@ impl<'a> Slice<'a> {
         };
         let wanted: Vec<_> = ranges.iter().map(|(id, from, to)| args![*id, *from, *to]).collect();
         let most = i64::try_from(SLICE + 1).unwrap_or(i64::MAX);
-        let rows = self.turning.conn.all_each(each, &wanted, &args![most]).await?;
+        let rows = self.turning.conn.all_each(each, &wanted, &[most.into()]).await?;
         let mut entries = rows.iter().map(Entry::read).collect::<Result<Vec<_>, _>>()?;
         let rest = &mut self.after.rest.rows;
         let Some(next) = entries.get(SLICE).map(|next| (next.series, next.row.start)) else {

@@ -262,7 +262,7 @@ async fn live_each(conn: &mut Conn, wanted: &[Vec<Arg>]) -> Result<BTreeMap<i64,
           GROUP BY series"]
     );
     let mut all: BTreeMap<i64, Live> = BTreeMap::new();
-    for record in conn.all_each(&ROWS, wanted, &args![WEIGHED, SLOTS]).await? {
+    for record in conn.all_each(&ROWS, wanted, &[WEIGHED.into(), SLOTS.into()]).await? {
         let entry = Entry::read(&record)?;
         all.entry(entry.series).or_default().entries.push(entry);
     }

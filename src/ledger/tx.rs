@@ -15,6 +15,9 @@ use crate::ledger::memory::standing;
 use crate::ledger::tally::{Noted, note_attempts, weigh_each};
 use crate::ledger::{Ended, Happened, RowKey, StoreSettings, Terms, Told, Trouble, Turned, Work};
 
+/// Something that is to be remembered: of which series, where it is of one, and of which row.
+type Event = (Option<i64>, Happened, Option<(DateTime<Utc>, DateTime<Utc>)>);
+
 /// A transaction that is under way.
 pub(super) struct Turning<'a> {
     pub(super) conn: &'a mut Conn,
@@ -34,7 +37,7 @@ pub(super) struct Turning<'a> {
     last_slots: BTreeMap<i64, Option<DateTime<Utc>>>,
     attempts: Vec<Vec<Arg>>,
     noted: BTreeMap<i64, Noted>,
-    events: Vec<(Option<i64>, Happened, Option<(DateTime<Utc>, DateTime<Utc>)>)>,
+    events: Vec<Event>,
 }
 
 impl<'a> Turning<'a> {
@@ -279,9 +282,9 @@ impl<'a> Turning<'a> {
         let from = self.done.told.len();
         let records = weigh_each(self.conn, &terms, self.now, &mut self.done.told).await?;
         self.done.series.extend(records);
-        for Told { series, notice } in self.done.told[from..].to_vec() {
-            self.happened(Some(series), standing(notice), None);
-        }
+        let told = self.done.told[from..].iter();
+        self.events
+            .extend(told.map(|Told { series, notice }| (Some(*series), standing(*notice), None)));
         Ok(())
     }
 

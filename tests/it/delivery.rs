@@ -21,7 +21,8 @@ use crate::proxy::{Proxy, Way};
 use crate::servers::Postgres;
 use crate::watchman::{Site, Watchman};
 
-/// The intervals of the printed configuration, and `hold`, a fifteenth of what they are.
+/// The intervals of the printed configuration, and `hold`, a fifteenth of what they are; `tests/delivery` has the
+/// first test with all of it.
 const WAIT: Duration = Duration::from_secs(2);
 const HOLD: Duration = Duration::from_secs(3);
 /// How much later than its interval a notification may come.
@@ -48,13 +49,19 @@ fn site_of(settings: &str, ids: &[&str]) -> Site {
     site
 }
 
+/// How many times as long everything takes.
+fn scale() -> u32 {
+    if std::env::var("ALLSWELL_DELIVERY").is_ok() { 15 } else { 1 }
+}
+
 fn settings(urls: &[String], more: &str) -> String {
     let urls: Vec<String> = urls.iter().map(|url| format!("{{url: \"{url}\"}}")).collect();
     format!(
         "labels: {{cluster: it}}\nsources: {{db: {{url: \"sqlite:data.db\", instants: sql}}}}\n\
-         alertmanagers: [{}]\nnotices: {{resend: 2s, hold: {}s, lasts: 2m}}\n{more}",
+         alertmanagers: [{}]\nnotices: {{resend: {}s, hold: {}s, lasts: 1h}}\n{more}",
         urls.join(", "),
-        HOLD.as_secs()
+        2 * scale() * if scale() > 1 { 2 } else { 1 },
+        (HOLD * scale()).as_secs()
     )
 }
 
@@ -80,7 +87,7 @@ fn printed(sink: &Receiver) -> Alertmanager {
         .output()
         .unwrap();
     let hook = format!("- name: team\n  webhook_configs: [{{url: \"{}\"}}]", sink.url());
-    let wait = format!("{}s", WAIT.as_secs());
+    let wait = format!("{}s", (WAIT * scale()).as_secs());
     let config = String::from_utf8(output.stdout).unwrap();
     let config = config.replacen("- name: team", &hook, 1);
     let config = config.replace("group_wait: 30s", &format!("group_wait: {wait}"));
@@ -117,6 +124,21 @@ fn assert_each_ends_once(sink: &Receiver) {
     }
 }
 
+/// The alerts of a record: check, beginning and end in microseconds; 0 where it stands.
+fn recorded(site: &Site) -> Vec<(String, i64, i64)> {
+    let alerts = "select s.check_id || '|' || a.starts_at || '|' || coalesce(a.ended_at, 0) \
+                  from alerts a join series s on s.id = a.series where a.alarm = 'violated'";
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let rows = runtime.block_on(async {
+        Other::sqlite(&site.path().join("allswell.db")).await.texts(alerts).await
+    });
+    let read = |row: &String| {
+        let parts: Vec<&str> = row.split('|').collect();
+        (parts[0].to_owned(), parts[1].parse().unwrap(), parts[2].parse().unwrap())
+    };
+    rows.iter().map(read).collect()
+}
+
 #[test]
 fn through_twenty_restarts_each_alert_arrives_and_ends_once() {
     let sink = Receiver::start();
@@ -134,7 +156,7 @@ fn through_twenty_restarts_each_alert_arrives_and_ends_once() {
                 set(&site, id, u8::from(!is_bad));
             }
         }
-        let until = began + Duration::from_secs(2) * (restart + 1);
+        let until = began + WAIT * scale() * (restart + 1);
         std::thread::sleep(until.saturating_duration_since(Instant::now()));
         if restart % 2 == 0 {
             assert!(daemon.stop().success());
@@ -147,25 +169,12 @@ fn through_twenty_restarts_each_alert_arrives_and_ends_once() {
     for id in ids {
         set(&site, id, 1);
     }
-    let rows = |sql: &str| -> Vec<(String, i64, i64)> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let rows = runtime.block_on(async {
-            Other::sqlite(&site.path().join("allswell.db")).await.texts(sql).await
-        });
-        let read = |row: &String| {
-            let parts: Vec<&str> = row.split('|').collect();
-            (parts[0].to_owned(), parts[1].parse().unwrap(), parts[2].parse().unwrap())
-        };
-        rows.iter().map(read).collect()
-    };
-    let alerts = "select s.check_id || '|' || a.starts_at || '|' || coalesce(a.ended_at, 0) \
-                  from alerts a join series s on s.id = a.series where a.alarm = 'violated'";
-    daemon.until(SOON, |_| {
-        let standing: Vec<_> = rows(alerts).into_iter().filter(|row| row.2 == 0).collect();
+    daemon.until(SOON * scale(), |_| {
+        let standing: Vec<_> = recorded(&site).into_iter().filter(|row| row.2 == 0).collect();
         if standing.is_empty() { Ok(()) } else { Err(standing) }
     });
     // Everything has ended at the receiver too.
-    daemon.until(SOON, |_| {
+    daemon.until(SOON * scale(), |_| {
         let mut last = BTreeMap::new();
         for (status, about, _) in heard(&sink) {
             last.insert(about, status);
@@ -174,15 +183,15 @@ fn through_twenty_restarts_each_alert_arrives_and_ends_once() {
         if last.is_empty() { Ok(()) } else { Err(last) }
     });
     assert_each_ends_once(&sink);
-    let needed = i64::try_from((WAIT + HOLD).as_micros()).unwrap();
-    let all = rows(alerts);
+    let needed = i64::try_from(((WAIT + HOLD) * scale()).as_micros()).unwrap();
+    let all = recorded(&site);
     let long: Vec<_> = all.iter().filter(|(_, from, to)| to - from > needed).collect();
     assert!(long.len() >= 8, "{all:?}");
     for (check, from, to) in long {
         let (from, to) =
             (DateTime::from_timestamp_micros(*from), DateTime::from_timestamp_micros(*to));
         let (from, to) = (from.unwrap(), to.unwrap());
-        let within = from + TimeDelta::from_std(WAIT + LATE).unwrap();
+        let within = from + TimeDelta::from_std(WAIT * scale() + LATE).unwrap();
         let told = sink.told_at("firing", check);
         let arrives = told.iter().any(|(starts_at, came)| {
             // One that began while the one before was held goes on from there.
@@ -193,6 +202,30 @@ fn through_twenty_restarts_each_alert_arrives_and_ends_once() {
         assert!(arrives, "{check} {from} – {to}: {told:?}");
     }
     assert!(daemon.stop().success());
+}
+
+/// Where all zones are wrong at once, one message says it.
+fn one_page(
+    daemon: &Watchman,
+    sink: &Receiver,
+    alertmanager: &Alertmanager,
+    zones: usize,
+    storm: impl FnOnce(),
+) {
+    let before = sink.taken().len();
+    storm();
+    daemon.until(SOON, |_| {
+        let standing = alertmanager.standing().len();
+        if standing == zones { Ok(()) } else { Err(standing) }
+    });
+    daemon.until(SOON, |_| {
+        let pages = sink.taken().split_off(before);
+        let told =
+            pages.iter().map(|(_, body)| body["alerts"].as_array().map_or(0, Vec::len)).max();
+        if told == Some(zones) { Ok(()) } else { Err(pages) }
+    });
+    let pages = sink.taken().len() - before;
+    assert!(pages <= 2, "{pages} messages for one storm");
 }
 
 #[test]
@@ -258,22 +291,11 @@ fn a_second_zone_of_a_check_is_told_and_a_storm_of_zones_is_one_page() {
         Some("resolved") => Ok(()),
         _ => Err(heard(&sink)),
     });
-    // All at once: one message says it.
-    let before = sink.taken().len();
-    run("update zones set ok = 0");
-    rerun();
-    daemon.until(SOON, |_| {
-        let standing = alertmanager.standing().len();
-        if standing == zones.len() { Ok(()) } else { Err(standing) }
-    });
-    daemon.until(SOON, |_| {
-        let pages = sink.taken().split_off(before);
-        let told =
-            pages.iter().map(|(_, body)| body["alerts"].as_array().map_or(0, Vec::len)).max();
-        if told == Some(zones.len()) { Ok(()) } else { Err(pages) }
-    });
-    let pages = sink.taken().len() - before;
-    assert!(pages <= 2, "{pages} messages for one storm");
+    let page = || {
+        run("update zones set ok = 0");
+        rerun();
+    };
+    one_page(&daemon, &sink, &alertmanager, zones.len(), page);
     assert_each_ends_once(&sink);
     assert!(daemon.stop().success());
 }
@@ -435,8 +457,7 @@ fn two_replicas_end_what_they_said_about_a_source_and_mute_nothing_after_it() {
 fn a_clock_that_is_set_right_ends_nothing() {
     let sink = Receiver::start();
     let alertmanager = printed(&sink);
-    let settings = settings(&[alertmanager.url()], "").replace("lasts: 2m", "lasts: 1h");
-    let site = site_of(&settings, &["it"]);
+    let site = site_of(&settings(&[alertmanager.url()], ""), &["it"]);
     let daemon = clocks::start(&site, "+7200");
     confirmed(&daemon);
     set(&site, "it", 0);
@@ -708,7 +729,7 @@ fn a_ledger_that_answers_nonsense_is_trouble_and_no_end_of_the_daemon() {
             let (url, name) = (url.clone(), format!("garbled-{number}"));
             let altered = std::sync::Arc::clone(&way.altered);
             std::thread::spawn(move || {
-                garbled(&url, &name, || altered.load(Ordering::Relaxed) >= 500)
+                garbled(&url, &name, || altered.load(Ordering::Relaxed) >= 500);
             })
         })
         .collect();

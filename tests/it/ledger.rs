@@ -16,8 +16,8 @@ use allswell::domain::zone::Offset;
 use allswell::dsn::Dsn;
 use allswell::ledger::{
     Activation, Candidate, Claim, Ended, Offer, Planned, Progress, Promise, Revocation, Role,
-    RowKey, Selected, SeriesRecord, Store, StoreSettings, Terms, Traits, Trouble, Turned, Waiver,
-    Wanted, Work,
+    RowKey, Selected, SeriesRecord, Store, StoreSettings, Terms, Told, Traits, Trouble, Turned,
+    Waiver, Wanted, Work,
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::SecretString;
@@ -484,6 +484,30 @@ async fn a_renamed_check_goes_on_and_a_removed_one_takes_its_alarm_along() {
             (Standing::Calm, 0),
             "{engine:?}"
         );
+    }
+}
+
+#[tokio::test]
+async fn a_check_that_comes_back_gets_its_open_windows_back() {
+    for engine in ENGINES {
+        let mut bench = Bench::new(engine).await;
+        bench.activate("a", &[("it", "m"), ("other", "m")], Succession::default()).await;
+        let early = TimeDelta::hours(5);
+        let bad = bench.promise("it", Kind::Window, early, TimeDelta::hours(1)).await;
+        bench.say(bad, Said::Violated).await;
+        let good = bench.promise("it", Kind::Window, SECOND, TimeDelta::hours(1)).await;
+        bench.say(good, Said::Confirmed).await;
+        let gone = vec![(id("it"), Some("a mistake".into()))];
+        bench.activate("b", &[("other", "m")], Succession { gone, ..Succession::default() }).await;
+        assert_eq!(bench.record("it").await.open_violated, 0, "{engine:?}");
+        bench.activate("c", &[("it", "m"), ("other", "m")], Succession::default()).await;
+        let turned = bench.turn(work()).await;
+        let fires = |told: &Told| matches!(told.notice, Notice::Firing(_));
+        assert!(turned.told.iter().any(fires), "{engine:?}: it is told again");
+        assert_eq!(bench.record("it").await.open_violated, 1, "{engine:?}");
+        // It ends by its own proof, as if nothing had been.
+        bench.say(bad, Said::Confirmed).await;
+        assert_eq!(bench.record("it").await.open_violated, 0, "{engine:?}");
     }
 }
 

@@ -37,7 +37,7 @@ fn text(output: &Output) -> String {
 }
 
 #[test]
-fn status_history_rerun_and_waive_say_what_they_did() {
+fn status_history_and_rerun_say_what_they_did() {
     let site = site("");
     let daemon = site.start();
     daemon.until(Duration::from_secs(20), |daemon| {
@@ -82,6 +82,24 @@ fn status_history_rerun_and_waive_say_what_they_did() {
     assert!(code == 64 && said.contains("did you mean `bad`"), "{said}");
     let (code, said) = run(&["rerun", "bad", "--zone", "Asia/Tokyo"]);
     assert!(code == 0 && said.contains("1 window or look is tried again"), "{said}");
+    daemon.signal("KILL");
+    let (code, said) = run(&["status"]);
+    assert!(code == 74 && said.contains("is `allswell serve` running"), "{said}");
+}
+
+#[test]
+fn a_waiver_has_an_end_covers_what_is_open_and_is_taken_back() {
+    let site = site("");
+    let daemon = site.start();
+    daemon.until(Duration::from_secs(20), |daemon| {
+        let bad = daemon.series("bad");
+        let firing = bad.iter().filter(|s| s["firing"]["violated"].is_string()).count();
+        if firing == 2 { Ok(()) } else { Err(bad) }
+    });
+    let run = |args: &[&str]| {
+        let output = allswell(&site, &daemon, args);
+        (output.status.code().unwrap(), text(&output))
+    };
     let week = (allswell::clock::now() + chrono::TimeDelta::days(7)).to_rfc3339();
     let waive = ["waive", "bad", "--because", "known", "--by", "ana", "--zone", "Asia/Tokyo"];
     let (code, said) = run(&waive);
@@ -117,22 +135,11 @@ fn status_history_rerun_and_waive_say_what_they_did() {
     let (code, said) =
         run(&["waive", "good", "--because", "nothing", "--by", "ana", "--until", &week]);
     assert!(code == 64 && said.contains("nothing was waived"), "{said}");
-    let (code, said) = run(&[
-        "waive",
-        "bad",
-        "--because",
-        "x",
-        "--by",
-        "ana",
-        "--from",
-        "2026-02-30",
-        "--until",
-        &week,
-    ]);
+    let no_date = ["--from", "2026-02-30", "--until", &week];
+    let (code, said) =
+        run(&[&["waive", "bad", "--because", "x", "--by", "ana"], &no_date[..]].concat());
     assert!(code == 64 && said.contains("2026-02-30"), "{said}");
-    daemon.signal("KILL");
-    let (code, said) = run(&["status"]);
-    assert!(code == 74 && said.contains("is `allswell serve` running"), "{said}");
+    assert!(daemon.stop().success());
 }
 
 #[test]

@@ -1,10 +1,12 @@
 //! Showing what is: a picture of the engine, not more often than people can look.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::domain::name::SourceName;
 use crate::engine::ports::{Notices, Queries};
 use crate::engine::snapshot::{
     Counts, LAG_BOUNDS_MS, LedgerHealth, SeriesHealth, Snapshot, SourceHealth,
@@ -49,20 +51,6 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             }
         });
         let series = series.collect();
-        let sources = self.gates.iter().map(|(name, gate)| {
-            let health = SourceHealth {
-                breaker: gate.breaker.clone(),
-                places: gate.places,
-                running: gate.running,
-                waiting: gate.waiting(),
-                trouble: gate.trouble.clone(),
-                attempts: gate.attempts,
-                took: gate.took,
-                took_buckets: gate.took_buckets,
-                unconfirmed: gate.unconfirmed.clone(),
-            };
-            (name.clone(), health)
-        });
         let snapshot = Snapshot {
             as_of,
             taken: now,
@@ -78,7 +66,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             idle: self.old_rules(),
             tz_release: self.reading.tz_release(),
             stopping: self.stopping,
-            sources: sources.collect(),
+            sources: self.sources_shown(),
             series,
             labels: Arc::new(self.reading.labels.clone()),
             alerts: Arc::clone(&self.alerts.rows),
@@ -91,6 +79,24 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             counts: self.counts,
         };
         self.pictures.send_replace(Arc::new(snapshot));
+    }
+
+    fn sources_shown(&self) -> BTreeMap<SourceName, SourceHealth> {
+        let shown = self.gates.iter().map(|(name, gate)| {
+            let health = SourceHealth {
+                breaker: gate.breaker.clone(),
+                places: gate.places,
+                running: gate.running,
+                waiting: gate.waiting(),
+                trouble: gate.trouble.clone(),
+                attempts: gate.attempts,
+                took: gate.took,
+                took_buckets: gate.took_buckets,
+                unconfirmed: gate.unconfirmed.clone(),
+            };
+            (name.clone(), health)
+        });
+        shown.collect()
     }
 }
 
