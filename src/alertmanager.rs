@@ -4,14 +4,15 @@
 //! failures, and all of it after the other side was started anew, because it forgets.
 
 mod config;
+mod payload;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
-use serde_json::{Value, json};
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -20,7 +21,7 @@ use crate::board::Board;
 use crate::clock::Clock;
 use crate::domain::alert::{Fingerprint, Labels};
 use crate::domain::backoff::{Draw, doubled};
-use crate::domain::outbox::{Acknowledged, AlertId, End, Outbox, Parcel, Rhythm, Sight};
+use crate::domain::outbox::{Acknowledged, AlertId, Outbox, Parcel, Rhythm, Sight};
 use crate::domain::routing::Route;
 use crate::http::{NoAnswer, Peer};
 
@@ -400,7 +401,7 @@ impl Alertmanager {
 
     async fn send(&mut self, batch: &[Parcel]) -> Sent {
         let now = self.clock.now() + self.ahead();
-        let alerts = batch.iter().map(|parcel| alert(parcel, now)).collect();
+        let alerts = batch.iter().map(|parcel| payload::alert(parcel, now)).collect();
         let answer = self.peer.deliver("/api/v2/alerts", Value::Array(alerts).to_string()).await;
         self.note_clock();
         match answer {
@@ -462,26 +463,4 @@ impl Alertmanager {
 
 fn why(error: &NoAnswer) -> String {
     error.to_string()
-}
-
-/// An alert in the form of Alertmanager's API v2, for one whose clock says `now`.
-fn alert(parcel: &Parcel, now: DateTime<Utc>) -> Value {
-    let at = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Millis, true);
-    let alert = &parcel.alert;
-    let ends_at = match parcel.end {
-        End::Lasts(lasts) => now + lasts,
-        End::At(at) => at.min(now),
-    };
-    // An end before the beginning is refused.
-    let starts_at = alert.starts_at.min(ends_at);
-    let mut value = json!({
-        "labels": alert.labels.all(),
-        "annotations": alert.annotations,
-        "startsAt": at(starts_at),
-        "endsAt": at(ends_at),
-    });
-    if let Some(link) = &alert.link {
-        value["generatorURL"] = json!(link);
-    }
-    value
 }

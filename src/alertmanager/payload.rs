@@ -1,0 +1,28 @@
+//! What is sent to an Alertmanager: alerts in the form of its API v2.
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde_json::{Value, json};
+
+use crate::domain::outbox::{End, Parcel};
+
+/// An alert in the form of Alertmanager's API v2, for one whose clock says `now`.
+pub(super) fn alert(parcel: &Parcel, now: DateTime<Utc>) -> Value {
+    let at = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Millis, true);
+    let alert = &parcel.alert;
+    let ends_at = match parcel.end {
+        End::Lasts(lasts) => now + lasts,
+        End::At(at) => at.min(now),
+    };
+    // An end before the beginning is refused.
+    let starts_at = alert.starts_at.min(ends_at);
+    let mut value = json!({
+        "labels": alert.labels.all(),
+        "annotations": alert.annotations,
+        "startsAt": at(starts_at),
+        "endsAt": at(ends_at),
+    });
+    if let Some(link) = &alert.link {
+        value["generatorURL"] = json!(link);
+    }
+    value
+}
