@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::board::Board;
 use crate::clock::Clock;
-use crate::domain::alert::{Fingerprint, Labels};
+use crate::domain::alert::Fingerprint;
 use crate::domain::backoff::{Draw, doubled};
 use crate::domain::outbox::{Acknowledged, AlertId, Outbox, Parcel, Rhythm, Sight};
 use crate::domain::routing::Route;
@@ -31,6 +31,8 @@ const BATCH: usize = 256;
 const LOOK_EACH: Duration = Duration::from_secs(10);
 /// The first pause after a failure, and the longest.
 const AGAIN: (TimeDelta, TimeDelta) = (TimeDelta::milliseconds(500), TimeDelta::seconds(5));
+/// How often it is asked what stands, while the record cannot be read.
+const ASK_EACH: Duration = Duration::from_secs(2);
 /// How long we wait before we look whether the record was read again.
 const BLIND_NAP: Duration = Duration::from_millis(500);
 /// How far its clock may be from ours before alerts end by its clock.
@@ -103,6 +105,10 @@ pub struct Alertmanager {
     started: Option<String>,
     /// What its clock said, and when: what time it is there now, whatever becomes of our clock.
     their_clock: Option<(DateTime<Utc>, Instant)>,
+    /// When it may be asked again what stands.
+    ask_at: Instant,
+    /// Which alerts it said that stand though they ended, and when.
+    raised: Option<(Instant, BTreeSet<Fingerprint>)>,
     /// The configuration that was read last.
     config: Option<String>,
     health: watch::Sender<Health>,
@@ -150,6 +156,8 @@ impl Alertmanager {
             outbox,
             started: None,
             their_clock: None,
+            ask_at: now,
+            raised: None,
             config: None,
             health,
             failures: 0,
@@ -164,8 +172,8 @@ impl Alertmanager {
     /// Tells what is wanted, as long as nobody stops it; then what has to be said still.
     pub async fn run(mut self, mut boards: watch::Receiver<Arc<Board>>, stop: CancellationToken) {
         while !stop.is_cancelled() {
-            let sight = boards.borrow().sight();
-            self.look(sight).await;
+            let has_others = boards.borrow().has_others;
+            self.look(has_others).await;
             let board = boards.borrow_and_update().clone();
             self.prove(&board);
             self.tell(&board, &boards).await;
@@ -214,7 +222,7 @@ impl Alertmanager {
     }
 
     /// Asks whether it is there, and still the same process: a new one knows nothing.
-    async fn look(&mut self, sight: Sight) {
+    async fn look(&mut self, has_others: bool) {
         if Instant::now() < self.look_at {
             return;
         }
@@ -224,7 +232,7 @@ impl Alertmanager {
         match answer {
             Ok((200, status)) => {
                 let version = self.know(&status);
-                if sight == Sight::Blind {
+                if has_others {
                     self.ask_what_stands().await;
                 }
                 // Who answers questions and takes no alerts is not reached: only a taken alert says that.
@@ -270,22 +278,29 @@ impl Alertmanager {
         let Ok((200, Value::Array(alerts))) = self.peer.get("/api/v2/alerts", &query).await else {
             return;
         };
-        let labels = |alert: &Value| {
-            let labels = alert["labels"].as_object()?.iter();
-            let text =
-                |(name, value): (&String, &Value)| Some((name.clone(), value.as_str()?.to_owned()));
-            Some(Labels::new(labels.filter_map(text)).fingerprint())
-        };
-        self.outbox.stand(alerts.iter().filter_map(labels).collect::<BTreeSet<Fingerprint>>());
+        let active = payload::fingerprints(&alerts);
+        self.raised = Some((Instant::now(), self.outbox.raised(&active)));
+        self.outbox.stand(active);
     }
 
     async fn tell(&mut self, board: &Board, boards: &watch::Receiver<Arc<Board>>) {
         self.skew = board.skew;
         self.outbox.want(&board.alerts, self.now());
+        // By a record that was read since, they are over still.
+        let is_later = |at: &Instant| board.read_at.is_some_and(|read_at| read_at > *at);
+        if let Some((_, raised)) = self.raised.take_if(|(at, _)| is_later(at)) {
+            self.outbox.end_again(&raised);
+        }
         // Until nothing is due, or something went wrong.
         while Instant::now() >= self.again_at {
             let sight = boards.borrow().sight();
-            let due = self.outbox.due(&self.rhythm, sight, self.now(), BATCH);
+            // What stands may be repeated by the receiver's own word, as it is at this moment.
+            let repeats = sight == Sight::Blind && self.outbox.repeats(&self.rhythm, self.now());
+            if repeats && Instant::now() >= self.ask_at {
+                self.ask_at = Instant::now() + ASK_EACH;
+                self.ask_what_stands().await;
+            }
+            let due = self.outbox.take_due(&self.rhythm, sight, self.now(), BATCH);
             if due.is_empty() {
                 break;
             }

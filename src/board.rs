@@ -19,6 +19,10 @@ pub struct Board {
     pub alerts: Vec<Wanted>,
     /// When they were read from the record; nothing where nobody else writes it.
     pub read_at: Option<Instant>,
+    /// Whether the record is known to be out of reach, where other replicas write it too.
+    pub is_cut: bool,
+    /// Whether other replicas send alerts too.
+    pub has_others: bool,
     /// When the newest proof of the way was sent that came back, and how often one is sent.
     pub proof: Option<(DateTime<Utc>, TimeDelta)>,
     /// How far the record's clock is ahead of the host's.
@@ -31,7 +35,7 @@ impl Board {
     /// Whether the record was read a moment ago.
     pub fn sight(&self) -> Sight {
         match self.read_at {
-            Some(at) if at.elapsed() > READ_WITHIN => Sight::Blind,
+            Some(at) if self.is_cut || at.elapsed() > READ_WITHIN => Sight::Blind,
             Some(_) | None => Sight::Clear,
         }
     }

@@ -108,6 +108,7 @@ struct Opened {
 ///
 /// # Errors
 /// Where it could not start: then nothing ran.
+#[expect(clippy::too_many_lines, reason = "the order in which everything comes up, and goes down")]
 pub fn serve(start: Start, announce: impl FnOnce(&str)) -> Result<(), NotStarted> {
     let io = |what: &str, e: &dyn fmt::Display| NotStarted::Io(format!("{what}: {e}"));
     let (street, inside) = runtimes().map_err(|e| io("threads", &e))?;
@@ -166,13 +167,14 @@ pub fn serve(start: Start, announce: impl FnOnce(&str)) -> Result<(), NotStarted
         Err(begin) => inside.block_on(begin.once_there(ledger, &stop)),
     };
     let ended = begun.map(|begun| {
-        let Some((mut engine, again)) = begun else { return };
+        let (mut engine, again) = begun?;
         if again == Begun::TryAgain {
             loader.try_again();
         }
         handles
             .push(street.spawn(ends(loader.run(orders, wishes, hup, stop.clone()), stop.clone())));
         inside.block_on(engine.run(&mut inbox, &stop, &hurry, settings.grace.get()));
+        Some(engine)
     });
     // Orders that nobody obeys any more are answered by that.
     drop(inbox);
@@ -181,19 +183,25 @@ pub fn serve(start: Start, announce: impl FnOnce(&str)) -> Result<(), NotStarted
         token.cancel();
     }
     handles.push(told);
-    wind_down(street, inside, handles);
+    wait_for(&street, handles);
+    let ended = ended.map(|engine| {
+        if let Some(mut engine) = engine {
+            // The next process need not wait until this one is taken for dead.
+            inside.block_on(engine.part());
+        }
+    });
+    tracing::info!("stopped");
+    street.shutdown_background();
+    inside.shutdown_background();
     ended
 }
 
 /// Waits for the parts that were told to end, for no longer than each may take.
-fn wind_down(street: Runtime, inside: Runtime, handles: Vec<JoinHandle<()>>) {
+fn wait_for(street: &Runtime, handles: Vec<JoinHandle<()>>) {
     for handle in handles {
         // One that panicked has said so, one that hangs is left behind; the end goes on.
         drop(street.block_on(async { timeout(FAREWELL, handle).await }));
     }
-    tracing::info!("stopped");
-    street.shutdown_background();
-    inside.shutdown_background();
 }
 
 /// The line by which the program that started us learns where we are.

@@ -1,8 +1,11 @@
-//! What is sent to an Alertmanager: alerts in the form of its API v2.
+//! Alerts in the form of Alertmanager's API v2: as they are sent, and as it lists them.
+
+use std::collections::BTreeSet;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
+use crate::domain::alert::{Fingerprint, Labels};
 use crate::domain::outbox::{End, Parcel};
 
 /// An alert in the form of Alertmanager's API v2, for one whose clock says `now`.
@@ -25,4 +28,15 @@ pub(super) fn alert(parcel: &Parcel, now: DateTime<Utc>) -> Value {
         value["generatorURL"] = json!(link);
     }
     value
+}
+
+/// The names of the alerts in a list.
+pub(super) fn fingerprints(alerts: &[Value]) -> BTreeSet<Fingerprint> {
+    let name = |alert: &Value| {
+        let labels = alert["labels"].as_object()?.iter();
+        let text =
+            |(name, value): (&String, &Value)| Some((name.clone(), value.as_str()?.to_owned()));
+        Some(Labels::new(labels.filter_map(text)).fingerprint())
+    };
+    alerts.iter().filter_map(name).collect()
 }

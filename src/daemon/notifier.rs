@@ -18,7 +18,7 @@ use crate::domain::outbox::{AlertId, ENDS_KEPT, Rhythm, Wanted};
 use crate::domain::routing::Route;
 use crate::domain::standing::{Alarm, Lease, Standing};
 use crate::engine::alert_path::{Paths, too_slow};
-use crate::engine::snapshot::{SeriesHealth, Snapshot};
+use crate::engine::snapshot::{LedgerHealth, SeriesHealth, Snapshot};
 use crate::ledger::{AlertRow, SelfAlert, SeriesRecord};
 use crate::web::watchdog::Nonces;
 
@@ -133,6 +133,8 @@ impl Notifier {
             let is_unproved = self.nonces.is_some() && proved.elapsed() > self.every * 3;
             let board = Board {
                 alerts,
+                is_cut: matches!(picture.ledger, LedgerHealth::Down { .. }),
+                has_others: picture.has_others,
                 is_unproved,
                 skew: picture.skew,
                 read_at: picture.alerts_read_at,
@@ -190,7 +192,7 @@ impl Notifier {
                 alert,
                 ended_at: row.ended_at,
                 lasts: None,
-                ours: picture.alerts_read_at.is_none() || picture.recorded_here.contains(&row.id()),
+                ours: !picture.has_others || picture.recorded_here.contains(&row.id()),
                 heard: row.told_at.is_some(),
                 acknowledged: None,
             });

@@ -199,6 +199,28 @@ impl Outbox {
         due.take(most).map(|(name, slot)| slot.parcel(*name, rhythm, now)).collect()
     }
 
+    /// The same; and what the receiver said of what stands is not relied on any longer.
+    pub fn take_due(
+        &mut self,
+        rhythm: &Rhythm,
+        sight: Sight,
+        now: DateTime<Utc>,
+        most: usize,
+    ) -> Vec<Parcel> {
+        let due = self.due(rhythm, sight, now, most);
+        self.active = None;
+        due
+    }
+
+    /// Says whether something of the record stands and is to be repeated.
+    pub fn repeats(&self, rhythm: &Rhythm, now: DateTime<Utc>) -> bool {
+        self.slots.values().any(|slot| {
+            let stands = slot.wanted.ended_at.is_none() && slot.stood_since.is_some();
+            let is_due = slot.due_at(rhythm, now).is_some_and(|at| at <= now);
+            stands && is_due && slot.wanted.lasts.is_none()
+        })
+    }
+
     /// What may be told though other replicas may know better: what is about this one, and what stands by the
     /// receiver's own word.
     fn may_repeat(&self, name: &Fingerprint, slot: &Slot) -> bool {
@@ -269,6 +291,24 @@ impl Outbox {
     /// Takes note of which alerts the receiver says that stand.
     pub fn stand(&mut self, active: BTreeSet<Fingerprint>) {
         self.active = Some(active);
+    }
+
+    /// Which of the alerts that ended, and of which the receiver took that, it says that they stand all the same:
+    /// another replica raised them again, before it knew that they had ended.
+    pub fn raised(&self, active: &BTreeSet<Fingerprint>) -> BTreeSet<Fingerprint> {
+        let ended = self.slots.iter().filter(|(name, slot)| {
+            slot.wanted.ended_at.is_some() && slot.known == slot.version && active.contains(name)
+        });
+        ended.map(|(name, _)| *name).collect()
+    }
+
+    /// Has the ends of these told once more, where they are still over.
+    pub fn end_again(&mut self, raised: &BTreeSet<Fingerprint>) {
+        for (name, slot) in &mut self.slots {
+            if raised.contains(name) && slot.wanted.ended_at.is_some() {
+                (slot.known, slot.told_at, slot.is_late) = (0, None, true);
+            }
+        }
     }
 
     /// Takes note of when the newest proof was sent that came back, of which one is sent so often. Where others
@@ -612,6 +652,22 @@ mod tests {
         assert_eq!(tell(&mut outbox, 121), [false, true], "one was seen to stand, one was not");
         assert!(!outbox.proved(at(123), every));
         assert_eq!(tell(&mut outbox, 170), [false]);
+    }
+
+    #[test]
+    fn what_another_replica_raised_after_its_end_is_ended_again() {
+        let mut outbox = outbox("one");
+        outbox.want(&[wanted(1, None), wanted(2, None)], at(0));
+        tell(&mut outbox, 0);
+        outbox.want(&[wanted(1, Some(at(100))), wanted(2, None)], at(100));
+        tell(&mut outbox, 100);
+        let name = |n: u8| wanted(n, None).alert.labels.fingerprint();
+        let raised = outbox.raised(&[name(1), name(2), name(3)].into());
+        assert_eq!(raised, [name(1)].into());
+        outbox.end_again(&raised);
+        assert_eq!(tell(&mut outbox, 101), [false]);
+        assert_eq!(tell(&mut outbox, 102), [] as [bool; 0]);
+        assert!(outbox.raised(&[name(2)].into()).is_empty());
     }
 
     #[test]

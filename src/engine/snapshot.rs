@@ -164,6 +164,8 @@ pub struct Snapshot {
     /// The alerts of this replica about itself that are written down, and those of replicas that are gone; nothing
     /// before they were read.
     pub own: Option<Arc<Vec<SelfAlert>>>,
+    /// Whether other replicas write the same record.
+    pub has_others: bool,
     /// When the alerts were read, where other replicas write them too.
     pub alerts_read_at: Option<Instant>,
     /// When the ways to the Alertmanagers were proved last.
@@ -249,6 +251,7 @@ impl Snapshot {
             recorded_here: Arc::default(),
             notified: Arc::default(),
             own: None,
+            has_others: false,
             alerts_read_at: None,
             proofs: Arc::default(),
             comparing: Vec::new(),

@@ -92,6 +92,8 @@ pub struct Engine<Q: Queries, N: Notices> {
     /// The series whose old rows were folded last, and where there is more of it.
     tidied: (i64, Option<DateTime<Utc>>),
     newest_rules: Option<String>,
+    /// How many replicas write the same record, or wrote it a moment ago.
+    replicas: u64,
     alerts: Alerts,
     /// Whether standings may have changed without anybody being told.
     tell_anew: bool,
@@ -147,6 +149,8 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             sync_at: started + SYNC_EACH,
             tidied: (0, None),
             newest_rules: None,
+            // Until it is known there may be others.
+            replicas: 2,
             alerts: Alerts::new(started),
             tell_anew: false,
             more_lapses: false,
@@ -244,8 +248,6 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
                 sleep_until(pause).await;
             }
         }
-        // The next process need not wait until this one is taken for dead.
-        drop(self.store.leave().await);
         self.shown_at = None;
         self.show();
     }

@@ -207,7 +207,7 @@ impl Moving<'_> {
         const REVIVE: &str = "UPDATE series SET retired_at = NULL, since = $1, \
             changed_at = $1, tz_release = $2 WHERE id = $3";
         // What was open of it when it was removed is open again, and looked at at once.
-        const REOPEN: &str = "UPDATE entries SET ruling = 'standing', live = 1, wake_at = $1, \
+        const REOPEN: &str = "UPDATE entries SET ruling = 'standing', live = 1, asked = 1, wake_at = $1, \
             lapse_at = $1 WHERE series = $2 AND ruling = 'removed' AND kind = 'window' \
             AND state = 'recorded' AND (said = 'violated' OR (said = 'unconfirmed' \
             AND (cause <> 'missed' OR recorded_at >= deadline)))";

@@ -256,7 +256,7 @@ impl Turning<'_> {
             seen_at = excluded.seen_at, generation = excluded.generation";
         // Who has not been here for so long left no claim behind that is not taken over.
         const GONE: &str = "DELETE FROM replicas WHERE seen_at < $1";
-        const NEWEST: &str = "SELECT MAX(tz_release) FROM replicas WHERE seen_at >= $1";
+        const NEWEST: &str = "SELECT MAX(tz_release), COUNT(*) FROM replicas WHERE seen_at >= $1";
         let until = self.now + lease(self.settings);
         let replica = self.settings.replica.as_str();
         // What was claimed a moment ago has to be there.
@@ -275,6 +275,7 @@ impl Turning<'_> {
         self.conn.run(GONE, args![self.now - chrono::TimeDelta::days(1)]).await?;
         let recent = self.now - lease(self.settings) * 2;
         let newest = self.conn.first(NEWEST, args![recent]).await?;
+        self.done.replicas = newest.as_ref().map_or(Ok(1), |row| row.count(1))?;
         self.done.tz_release = newest
             .map(|row| row.maybe_text(0).map(|t| t.map(str::to_owned)))
             .transpose()?

@@ -181,6 +181,8 @@ pub struct Turned {
     pub more_lapses: bool,
     /// Series of which somebody else wrote meanwhile: what became due is to be computed anew.
     pub contended: Vec<i64>,
+    /// How many replicas write, where that was looked at.
+    pub replicas: u64,
     /// The newest release of zone rules among those who write.
     pub tz_release: Option<String>,
 }

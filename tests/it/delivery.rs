@@ -364,6 +364,15 @@ impl Pair {
         Self { replicas, ways, sites, _database: database }
     }
 
+    /// Cuts the second one from the ledger.
+    fn cut(&self) {
+        self.ways[1].set(Way::Cut);
+        self.replicas[1].until(SOON, |replica| match replica.get("/-/ready") {
+            (503, _) => Ok(()),
+            other => Err(other),
+        });
+    }
+
     fn set(&self, ok: u8) {
         for site in &self.sites {
             set(site, "it", ok);
@@ -385,7 +394,7 @@ fn a_replica_that_is_cut_from_the_ledger_neither_ends_nor_raises_what_others_kno
     sink.until("firing", "AllswellViolated", 0, SOON);
     pair.set(1);
     sink.until("resolved", "AllswellViolated", 0, SOON);
-    pair.ways[1].set(Way::Cut);
+    pair.cut();
     pair.set(0);
     sink.until("firing", "AllswellViolated", 1, SOON);
     let resolved = violated("resolved");
@@ -401,7 +410,7 @@ fn a_replica_that_is_cut_from_the_ledger_neither_ends_nor_raises_what_others_kno
         (200, _) => Ok(()),
         other => Err(other),
     });
-    pair.ways[1].set(Way::Cut);
+    pair.cut();
     pair.set(1);
     sink.until("resolved", "AllswellViolated", resolved, SOON);
     let fired = violated("firing");

@@ -180,7 +180,7 @@ fn broken_and_dangerous_catalogues_leave_the_stored_one_running() {
     site.checks("checks.yaml", &checks(&all[..5], 1, 1));
     refused(&daemon, "mass removal", "removes 5 of 10", first);
     site.checks("checks.yaml", &checks(&all[1..], 0, 1));
-    refused(&daemon, "a firing check removed", "firing (check-0)", first);
+    refused(&daemon, "a firing check removed", "open (check-0)", first);
     let renamed: Vec<String> = (0..10).map(|n| format!("other-{n}")).collect();
     site.checks("checks.yaml", &checks(&renamed, 1, 1));
     refused(&daemon, "all ids renamed", "none of the 10 checks", first);
@@ -363,7 +363,7 @@ fn a_removed_check_takes_its_vanished_zones_along() {
         site.checks("checks.yaml", &others);
         reload(&daemon)
     };
-    assert!(status == 422 && body.contains("firing (fan)"), "{body}");
+    assert!(status == 422 && body.contains("open (fan)"), "{body}");
     let removed = others.clone() + "removed: [{id: fan, because: nobody needs it}]\n";
     site.checks("checks.yaml", &removed);
     assert_eq!(reload(&daemon).0, 200);

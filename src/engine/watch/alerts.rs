@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::domain::alert::{Fingerprint, labels};
 use crate::domain::outbox::{Acknowledged, AlertId, ENDS_KEPT};
@@ -20,6 +20,8 @@ use crate::ledger::{AlertChanges, AlertRow, Notified, Returned, SelfAlert, Troub
 
 /// How often alerts that ended long ago are forgotten.
 const FORGET_EACH: std::time::Duration = std::time::Duration::from_secs(60);
+/// How long the last words to the record may take.
+const PARTING: std::time::Duration = std::time::Duration::from_secs(2);
 /// How long the end of an alert is kept for a receiver that does not answer.
 const AWAY_MAX: TimeDelta = TimeDelta::days(1);
 
@@ -150,6 +152,13 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         }
     }
 
+    /// Writes down what receivers acknowledged last, once they were told the last word: the next process is not to
+    /// tell it again.
+    pub async fn part(&mut self) {
+        drop(timeout(PARTING, self.settle_alerts()).await);
+        drop(self.store.leave().await);
+    }
+
     fn alerts_unwritten(&mut self, trouble: &Trouble) {
         let why = format!("which alerts stand cannot be written down: {trouble}");
         if self.alerts.trouble.is_none() {
@@ -189,6 +198,10 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             self.alerts.own.iter().map(|own| (own.id(), own.clone())).collect();
         own.retain(|id, _| !changes.own_over.contains(id));
         own.extend(changes.own.into_iter().map(|changed| (changed.id(), changed)));
+        if changes.forget_before.is_some() {
+            let known = |id: &AlertId| rows.contains_key(id) || own.contains_key(id);
+            Arc::make_mut(&mut self.alerts.notified).retain(|(_, id), _| known(id));
+        }
         self.alerts.own = Arc::new(own.into_values().collect());
         self.alerts.rows = Arc::new(rows.into_values().collect());
     }

@@ -172,6 +172,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         if work.renew.is_some() {
             self.renew_at = Instant::now() + self.store.lease() / 3;
             self.newest_rules = turned.tz_release;
+            self.replicas = turned.replicas;
         }
         for promise in &work.promises {
             if turned.contended.contains(&promise.series) {

@@ -73,6 +73,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             recorded_here: Arc::clone(&self.alerts.recorded_here),
             notified: Arc::clone(&self.alerts.notified),
             own: Some(Arc::clone(&self.alerts.own)),
+            has_others: self.store.is_shared() && self.replicas > 1,
             alerts_read_at: self.store.is_shared().then_some(self.alerts.read_at),
             proofs: Arc::clone(&self.alerts.proofs),
             comparing: self.under_way.comparing(),
