@@ -23,7 +23,7 @@ use crate::domain::alert::Fingerprint;
 use crate::domain::backoff::{Draw, doubled};
 use crate::domain::outbox::{Acknowledged, AlertId, Outbox, Parcel, Rhythm, Sight};
 use crate::domain::routing::Route;
-use crate::http::{NoAnswer, Peer};
+use crate::http::Peer;
 
 /// How many alerts go into one request.
 const BATCH: usize = 256;
@@ -247,7 +247,7 @@ impl Alertmanager {
                 self.failed(0, why.to_owned());
             }
             Ok((status, _)) => self.failed(0, format!("it answers with status {status}")),
-            Err(error) => self.failed(0, why(&error)),
+            Err(error) => self.failed(0, error.to_string()),
         }
     }
 
@@ -420,7 +420,7 @@ impl Alertmanager {
         let answer = self.peer.deliver("/api/v2/alerts", Value::Array(alerts).to_string()).await;
         self.note_clock();
         match answer {
-            Err(error) => Sent::Failed(why(&error)),
+            Err(error) => Sent::Failed(error.to_string()),
             Ok(receipt) => match receipt.status {
                 200..=299 => Sent::Accepted,
                 400 | 413 | 422 => Sent::Poison(receipt.words),
@@ -474,8 +474,4 @@ impl Alertmanager {
         use std::hash::{BuildHasher as _, RandomState};
         RandomState::new().hash_one(0)
     }
-}
-
-fn why(error: &NoAnswer) -> String {
-    error.to_string()
 }
