@@ -515,6 +515,36 @@ fn a_step_of_the_clock_breaks_no_alert_path() {
 }
 
 #[test]
+fn a_ledger_that_is_away_is_no_broken_alert_path() {
+    let sink = Receiver::start();
+    let alertmanager = Alertmanager::start(&sink.url(), "", "");
+    let mut server = Postgres::start();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let database = runtime.block_on(Database::postgres(&server));
+    let port = crate::servers::free_port();
+    let more = format!(
+        "web: {{listen: \"127.0.0.1:{port}\", operator_token: \"${{file:token}}\"}}\n\
+         watchdog: {{token: \"${{file:watchdog}}\", every: 1s, within: 4s}}\n\
+         ledger: {{url: \"{}\", password: \"${{file:watch}}\", lease: 2s}}\n",
+        database.url()
+    );
+    let site = site_of(&settings(&[alertmanager.url()], &more), &["it"]);
+    fs::write(site.path().join("watchdog"), "round-and-round").unwrap();
+    let (route, receiver) = round(port, site.path(), "1s", "500ms");
+    alertmanager.configure(&sink.url(), &route, &receiver);
+    alertmanager.reload();
+    let daemon = site.start();
+    confirmed(&daemon);
+    server.kill();
+    sink.until("firing", "AllswellLedgerDown", 0, SOON);
+    server.restart();
+    sink.until("resolved", "AllswellLedgerDown", 0, SOON);
+    confirmed_again(&daemon);
+    assert_eq!(sink.count("firing", "AllswellAlertPathBroken"), 0, "{:?}", heard(&sink));
+    assert!(daemon.stop().success());
+}
+
+#[test]
 fn what_was_over_is_not_told_again_to_an_alertmanager_that_is_started_anew() {
     let sink = Receiver::start();
     let mut alertmanager = printed(&sink);

@@ -372,3 +372,32 @@ fn a_removed_check_takes_its_vanished_zones_along() {
     let (status, body) = reload(&daemon);
     assert_eq!(status, 200, "{body}");
 }
+
+#[test]
+fn a_violated_window_goes_with_no_check_unasked_also_where_nobody_was_told_of_it() {
+    let patient = "  - id: patient\n    why: because\n    alert: {after: 3}\n    window: {period: 1h}\n    sql: |\n      \
+         select 0 as n where :window_start < :window_end\n    expect: {values: {n: {min: 1}}}\n";
+    let others = checks(&ids(5), 0, 0);
+    let site = site(&(others.clone() + patient));
+    let daemon = site.start();
+    daemon.until(Duration::from_secs(20), |daemon| {
+        let series = daemon.series("patient");
+        let open = series.first().map(|s| s["open"]["violated"].clone());
+        if open == Some(Value::from(1)) { Ok(()) } else { Err(series) }
+    });
+    assert!(daemon.series("patient")[0]["firing"]["violated"].is_null());
+    site.checks("checks.yaml", &others);
+    let (status, body) = reload(&daemon);
+    assert!(status == 422 && body.contains("open (patient)"), "{body}");
+    site.checks("checks.yaml", &(others.clone() + "removed: [{id: patient, because: a slip}]\n"));
+    assert_eq!(reload(&daemon).0, 200);
+    // It comes back, and so does its window.
+    site.checks("checks.yaml", &(others + patient));
+    assert_eq!(reload(&daemon).0, 200);
+    daemon.until(Duration::from_secs(20), |daemon| {
+        let series = daemon.series("patient");
+        let open = series.iter().find_map(|s| s["open"]["violated"].as_u64());
+        if open == Some(1) { Ok(()) } else { Err(series) }
+    });
+    assert!(daemon.stop().success());
+}
