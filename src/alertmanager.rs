@@ -21,7 +21,8 @@ use crate::board::Board;
 use crate::clock::Clock;
 use crate::domain::alert::Fingerprint;
 use crate::domain::backoff::{Draw, doubled};
-use crate::domain::outbox::{Acknowledged, AlertId, Outbox, Parcel, Rhythm, Sight};
+use crate::domain::outbox::{Acknowledged, AlertId, Outbox, Rhythm, Sight};
+use crate::domain::parcel::Parcel;
 use crate::domain::routing::Route;
 use crate::http::Peer;
 

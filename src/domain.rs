@@ -23,6 +23,7 @@ pub mod series;
 pub mod alert;
 pub mod life;
 pub mod outbox;
+pub mod parcel;
 pub mod routing;
 pub mod standing;
 pub mod succession;

@@ -6,7 +6,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
 use crate::domain::alert::{Fingerprint, Labels};
-use crate::domain::outbox::{End, Parcel};
+use crate::domain::parcel::{End, Parcel};
 
 /// An alert in the form of Alertmanager's API v2, for one whose clock says `now`.
 pub(super) fn alert(parcel: &Parcel, now: DateTime<Utc>) -> Value {

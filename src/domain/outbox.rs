@@ -15,6 +15,7 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::domain::alert::{Alert, Fingerprint};
+use crate::domain::parcel::{End, Parcel};
 
 /// How long an end is kept for a receiver that was started anew.
 pub const ENDS_KEPT: TimeDelta = TimeDelta::minutes(15);
@@ -79,42 +80,6 @@ pub struct Wanted {
     pub heard: bool,
     /// What this receiver acknowledged, by the record.
     pub acknowledged: Option<Acknowledged>,
-}
-
-/// An alert on its way.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Parcel {
-    /// Its name.
-    pub fingerprint: Fingerprint,
-    /// The alert.
-    pub alert: Arc<Alert>,
-    /// When it ended; where it stands, for how long nobody has to tell it again.
-    pub end: End,
-    /// Which state of it that is.
-    version: u64,
-}
-
-/// How far an alert on its way reaches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
-    /// It stands, for so long where nobody tells it again.
-    Lasts(TimeDelta),
-    /// It ended.
-    At(DateTime<Utc>),
-}
-
-impl Parcel {
-    /// Says whether it stands.
-    pub fn stands(&self) -> bool {
-        matches!(self.end, End::Lasts(_))
-    }
-
-    /// The same without its link.
-    #[must_use]
-    pub fn without_link(&self) -> Self {
-        let alert = Arc::new(Alert { link: None, ..Alert::clone(&self.alert) });
-        Self { alert, ..self.clone() }
-    }
 }
 
 #[derive(Debug, Clone)]
