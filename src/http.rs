@@ -23,7 +23,9 @@ const WORDS_MAX: usize = 1_024;
 
 /// Somebody whom we ask.
 pub struct Peer {
-    client: reqwest::Client,
+    client: Mutex<reqwest::Client>,
+    /// The same, with no connection open yet.
+    next: Mutex<Option<reqwest::Client>>,
     /// Opens a connection for each call, and looks its address up anew.
     afresh: reqwest::Client,
     is_distrusted: AtomicBool,
@@ -131,14 +133,31 @@ impl Peer {
         let name = base.origin().ascii_serialization();
         let silent = |e: reqwest::Error| NoAnswer::Silent(name.clone(), told(&e));
         let client = builder(tls, within)?.build().map_err(silent)?;
+        let next = builder(tls, within)?.build().map_err(silent)?;
         let afresh = builder(tls, within)?.pool_max_idle_per_host(0).build().map_err(silent)?;
         let (is_distrusted, date) = (AtomicBool::new(false), Mutex::default());
-        Ok(Self { client, afresh, is_distrusted, base, auth, date })
+        let (client, next) = (Mutex::new(client), Mutex::new(Some(next)));
+        Ok(Self { client, next, afresh, is_distrusted, base, auth, date })
     }
 
-    /// Says whether connections that are open already are to be used: one may swallow what it gets.
+    /// Says whether connections that are open already are to be used: one may swallow what it gets. Those are left
+    /// for good, the first time; later ones are closed by being unused for a while.
     pub fn trust(&self, is_trusted: bool) {
-        self.is_distrusted.store(!is_trusted, Ordering::Relaxed);
+        let was_distrusted = self.is_distrusted.swap(!is_trusted, Ordering::Relaxed);
+        if !(is_trusted && was_distrusted) {
+            return;
+        }
+        if let (Ok(mut client), Ok(mut next)) = (self.client.lock(), self.next.lock()) {
+            let fresh = next.take();
+            *client = fresh.unwrap_or_else(|| self.afresh.clone());
+        }
+    }
+
+    /// The client to use now, and the one to use where it can open no connection.
+    fn clients(&self) -> (reqwest::Client, reqwest::Client) {
+        let open = self.client.lock().map_or_else(|_| self.afresh.clone(), |client| client.clone());
+        let distrusted = self.is_distrusted.load(Ordering::Relaxed);
+        (if distrusted { self.afresh.clone() } else { open.clone() }, open)
     }
 
     /// Asks for what is at a path.
@@ -150,7 +169,7 @@ impl Peer {
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
-        self.send(self.client.get(url)).await
+        self.send(self.clients().0.get(url)).await
     }
 
     /// Hands something in at a path.
@@ -158,7 +177,7 @@ impl Peer {
     /// # Errors
     /// Where there is no answer.
     pub async fn post(&self, path: &str, body: &Value) -> Result<Answer, NoAnswer> {
-        let request = self.client.post(self.at(path)).body(body.to_string());
+        let request = self.clients().0.post(self.at(path)).body(body.to_string());
         self.send(request.header("content-type", "application/json")).await
     }
 
@@ -172,14 +191,11 @@ impl Peer {
             self.known(request.header("content-type", "application/json")).send().await
         };
         let silent = |e: reqwest::Error| NoAnswer::Silent(self.name(), told(&e));
-        let sent = if self.is_distrusted.load(Ordering::Relaxed) {
-            match send(&self.afresh).await {
-                // Where none can be opened, one that is open is better than nothing.
-                Err(error) if error.is_connect() => send(&self.client).await,
-                sent => sent,
-            }
-        } else {
-            send(&self.client).await
+        let (client, open) = self.clients();
+        let sent = match send(&client).await {
+            // Where none can be opened, one that is open is better than nothing.
+            Err(error) if error.is_connect() => send(&open).await,
+            sent => sent,
         };
         let mut response = sent.map_err(silent)?;
         self.note_date(&response);

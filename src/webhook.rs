@@ -32,6 +32,8 @@ const AGAIN: (TimeDelta, TimeDelta) = (TimeDelta::seconds(1), TimeDelta::minutes
 const LOOK_EACH: Duration = Duration::from_secs(1);
 /// How long news of a group waits for others of it.
 const TOGETHER: TimeDelta = TimeDelta::seconds(2);
+/// How long a beginning or an end is left to the replica that recorded it.
+const OTHERS_WAIT: TimeDelta = TimeDelta::seconds(15);
 /// How many alerts one message holds at most; the others are in the next.
 const ALERTS_MAX: usize = 200;
 /// How long the last words may take when the daemon stops.
@@ -202,6 +204,7 @@ impl Webhook {
             group.told.retain(|name, _| mentioned.contains_key(name) || stood.contains_key(name));
         }
         for (name, wanted) in mentioned {
+            self.fold(name, wanted);
             let group = self.groups.get(&group_key(wanted));
             if group.is_none_or(|group| !group.told.contains_key(&name)) {
                 self.meet(name, wanted);
@@ -210,6 +213,17 @@ impl Webhook {
         }
         let stood = &self.stood;
         self.acknowledged.retain(|name, _| stood.contains_key(name));
+    }
+
+    /// Takes over what another replica told the receiver meanwhile.
+    fn fold(&mut self, name: AlertId, wanted: &Wanted) {
+        let Some(acknowledged) = &wanted.acknowledged else { return };
+        let Some(group) = self.groups.get_mut(&group_key(wanted)) else { return };
+        if acknowledged.ended_at.is_some() && wanted.ended_at.is_some() {
+            group.told.insert(name, false);
+        } else if acknowledged.begun_at.is_some() {
+            group.told.entry(name).or_insert(true);
+        }
     }
 
     /// Takes over what the record says that the receiver took of an alert that is new here.
@@ -233,8 +247,15 @@ impl Webhook {
         let group = self.groups.entry(key.to_owned()).or_default();
         let stands = alerts.iter().any(|wanted| wanted.ended_at.is_none());
         let again = stands && group.told_at.is_some_and(|at| at + REPEAT <= now);
-        let is_news =
-            |wanted: &Wanted| group.told.get(&name_of(wanted)) != Some(&wanted.ended_at.is_none());
+        // What another replica recorded is left to it for a while.
+        let is_others = |wanted: &Wanted| {
+            let since = wanted.ended_at.unwrap_or(wanted.alert.starts_at);
+            !wanted.ours && now < since + OTHERS_WAIT
+        };
+        let is_news = |wanted: &Wanted| {
+            group.told.get(&name_of(wanted)) != Some(&wanted.ended_at.is_none())
+                && !is_others(wanted)
+        };
         if alerts.iter().any(is_news) {
             group.news_at.get_or_insert(now);
         } else if !again {
@@ -246,6 +267,9 @@ impl Webhook {
         }
         // What ended is told once, and as standing before, where the receiver does not know of it.
         let shown = |wanted: &Wanted| {
+            if is_others(wanted) {
+                return None;
+            }
             let ended_at = match (wanted.ended_at, group.told.get(&name_of(wanted))) {
                 (Some(_), Some(false)) => return None,
                 (Some(at), Some(true)) => Some(at),

@@ -134,7 +134,7 @@ impl Notifier {
             let board = Board {
                 alerts,
                 is_cut: matches!(picture.ledger, LedgerHealth::Down { .. }),
-                has_others: picture.has_others,
+                has_others: picture.alerts_read_at.is_some(),
                 is_unproved,
                 skew: picture.skew,
                 read_at: picture.alerts_read_at,

@@ -330,7 +330,11 @@ impl Slot {
 
     /// Takes over what the record says that the receiver acknowledged.
     fn adopt(&mut self, process: &str) {
-        let Some(acknowledged) = self.wanted.acknowledged.clone() else { return };
+        let Some(acknowledged) = self.wanted.acknowledged.clone() else {
+            // It was over, and some receiver was told, before anything was written down of this one.
+            self.end_known = self.wanted.ended_at.filter(|_| self.wanted.heard);
+            return;
+        };
         let Acknowledged { process: theirs, begun_at, ended_at } = acknowledged;
         let ended = ended_at.filter(|_| self.wanted.ended_at.is_some());
         self.end_known = self.end_known.or(ended);

@@ -136,6 +136,7 @@ impl Store {
               AND alerts.told_at IS NULL"]
         );
         const FORGET: &str = "DELETE FROM alerts WHERE ended_at < $1";
+        const FORGET_OWN: &str = "DELETE FROM self_alerts WHERE ended_at < $1";
         const UNKNOWN: &str = "DELETE FROM notified WHERE NOT EXISTS (SELECT 1 FROM alerts a \
             WHERE a.fingerprint = notified.fingerprint AND a.starts_at = notified.starts_at) \
             AND NOT EXISTS (SELECT 1 FROM self_alerts a \
@@ -160,6 +161,7 @@ impl Store {
             put_own(conn, changes).await?;
             if let Some(before) = changes.forget_before {
                 conn.run(FORGET, args![before]).await?;
+                conn.run(FORGET_OWN, args![before]).await?;
                 conn.run(UNKNOWN, Vec::new()).await?;
             }
             conn.commit().await?;
@@ -268,7 +270,9 @@ async fn put_notified(
         (0 "receiver" "text", 1 "fingerprint" "text", 2 "starts_at" "bigint", 3 "process" "text",
          4 "begun_at" "bigint", 5 "ended_at" "bigint"),
         ["WHERE true ON CONFLICT (receiver, fingerprint, starts_at) DO UPDATE SET \
-          process = excluded.process, begun_at = excluded.begun_at, ended_at = excluded.ended_at"]
+          begun_at = CASE WHEN notified.process = excluded.process \
+          THEN COALESCE(excluded.begun_at, notified.begun_at) ELSE excluded.begun_at END, \
+          ended_at = COALESCE(excluded.ended_at, notified.ended_at), process = excluded.process"]
     );
     let row =
         |((receiver, (fingerprint, starts_at)), known): &((String, AlertId), Acknowledged)| {

@@ -101,9 +101,10 @@ const FOURTH: &str = "CREATE TABLE IF NOT EXISTS notified (receiver TEXT NOT NUL
     CREATE TABLE IF NOT EXISTS self_alerts (fingerprint TEXT NOT NULL, labels TEXT NOT NULL, \
     annotations TEXT NOT NULL, replica TEXT NOT NULL, starts_at BIGINT NOT NULL, ended_at BIGINT, \
     PRIMARY KEY (fingerprint, starts_at));\n\
-    UPDATE entries SET ruling = 'standing' WHERE ruling = 'waived' AND said = 'confirmed';\n\
+    UPDATE entries SET ruling = 'standing' WHERE waiver IS NOT NULL \
+    AND ruling = 'waived' AND said = 'confirmed';\n\
     UPDATE entries SET ruling = 'standing', live = 1, asked = 1, wake_at = 0 \
-    WHERE ruling = 'waived' AND said = 'violated' AND EXISTS (SELECT 1 FROM attempts a, waivers w \
+    WHERE waiver IS NOT NULL AND ruling = 'waived' AND said = 'violated' AND EXISTS (SELECT 1 FROM attempts a, waivers w \
     WHERE w.id = entries.waiver AND a.series = entries.series AND a.kind = entries.kind \
     AND a.start_at = entries.start_at AND a.end_at = entries.end_at AND a.outcome = 'recorded' \
     AND a.said = 'confirmed' AND a.ended_at > w.at);\n\

@@ -49,6 +49,15 @@ pub(super) struct Alerts {
     wanted: BTreeSet<AlertId>,
 }
 
+/// What was read of alerts at one moment.
+#[derive(Debug)]
+pub(super) struct Read {
+    rows: Vec<AlertRow>,
+    notified: Notified,
+    own: Vec<SelfAlert>,
+    returned: Vec<Returned>,
+}
+
 impl Alerts {
     pub(super) fn new(now: Instant) -> Self {
         Self {
@@ -98,7 +107,24 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
 
     /// Reads everything about alerts: before what series stand at, so that no row is older than that.
     pub(super) async fn read_alerts(&mut self) -> Result<(), Trouble> {
-        let rows = self.store.alerts().await?;
+        let read = self.fetch_alerts().await?;
+        self.take_read(read);
+        Ok(())
+    }
+
+    /// Reads everything about alerts, and takes nothing over yet: rows must not be newer than what is known of
+    /// their series.
+    pub(super) async fn fetch_alerts(&mut self) -> Result<Read, Trouble> {
+        Ok(Read {
+            rows: self.store.alerts().await?,
+            notified: self.store.notified().await?,
+            own: self.store.self_alerts(self.clock.now()).await?,
+            returned: self.store.returned().await?,
+        })
+    }
+
+    pub(super) fn take_read(&mut self, read: Read) {
+        let Read { rows, notified, own, returned } = read;
         // Another replica ended what this one began, or it is forgotten.
         let standing: BTreeSet<AlertId> = self
             .alerts
@@ -113,11 +139,9 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             Arc::make_mut(&mut self.alerts.recorded_here).retain(|id| ids.contains(id));
         }
         self.alerts.rows = Arc::new(rows);
-        self.alerts.notified = Arc::new(self.store.notified().await?);
-        self.alerts.own = Arc::new(self.store.self_alerts(self.clock.now()).await?);
-        let returned = self.store.returned().await?;
+        self.alerts.notified = Arc::new(notified);
+        self.alerts.own = Arc::new(own);
         self.alerts.prove(returned);
-        Ok(())
     }
 
     /// Writes down which alerts begin and end, and what receivers acknowledged.

@@ -25,7 +25,10 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         if self.tell_anew {
             self.tell_anew = self.tell_what_stands().await.is_err();
         }
-        self.settle_alerts().await;
+        // While it is not known what series stand at, nothing is said of them.
+        if !self.tell_anew {
+            self.settle_alerts().await;
+        }
         if self.store.is_shared() && now >= self.sync_at {
             self.sync_at = now + SYNC_EACH;
             match self.sync(now).await {
@@ -41,12 +44,16 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
 
     /// Reads what other replicas wrote: alerts first, so that no alert is known here whose series is not.
     async fn sync(&mut self, now: Instant) -> Result<(), Trouble> {
-        self.read_alerts().await?;
+        let read = self.fetch_alerts().await?;
         // A process that was frozen has missed more than the last changes.
         if now - self.alerts.read_at > FROZEN {
-            return self.tell_what_stands().await;
+            self.tell_what_stands().await?;
+            self.take_read(read);
+            return Ok(());
         }
-        for record in self.store.changed_since(self.now() - SYNC_BACK).await? {
+        let changed = self.store.changed_since(self.now() - SYNC_BACK).await?;
+        self.take_read(read);
+        for record in changed {
             let known = self.roster.get(record.id).map(|member| &*member.record);
             if known != Some(&record) {
                 self.alerts.changed = true;
