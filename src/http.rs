@@ -140,8 +140,8 @@ impl Peer {
         Ok(Self { client, next, afresh, is_distrusted, base, auth, date })
     }
 
-    /// Says whether connections that are open already are to be used: one may swallow what it gets. Those are left
-    /// for good, the first time; later ones are closed by being unused for a while.
+    /// Says whether connections that are open already are to be used: one may swallow what it gets. Those that were
+    /// open when trust was lost are never used again; from the second time on, each call opens one of its own.
     pub fn trust(&self, is_trusted: bool) {
         let was_distrusted = self.is_distrusted.swap(!is_trusted, Ordering::Relaxed);
         if !(is_trusted && was_distrusted) {

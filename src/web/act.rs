@@ -209,7 +209,9 @@ fn answer(touched: Result<Touched, NotTaken>, words: &str) -> Result<Json, Probl
         Ok(Ok(rows)) => {
             Ok(Json(StatusCode::OK, json!({"format": 1, "rows": rows, "selection": words})))
         }
-        Ok(Err(trouble)) => Err(unavailable(format!("nothing was written: {trouble}"))),
+        Ok(Err(trouble)) => Err(unavailable(format!(
+            "the order was not carried out, or only in part: {trouble}. Give it again: what is done already stays done"
+        ))),
         Err(error) => Err(unavailable(error.to_string())),
     }
 }
