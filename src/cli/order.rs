@@ -80,11 +80,21 @@ fn order(remote: &Remote, path: &str, body: &Value, said: impl FnOnce(u64) -> St
         Ok(answer) => answer,
         Err(exit) => return exit,
     };
+    let selection = text(&answer, "selection");
+    if answer["under_way"] == true {
+        let shown = match remote.output {
+            Output::Json => format!("{answer:#}\n"),
+            Output::Text => format!(
+                "the order takes a while, and goes on ({selection}); /api/v1/events says when it is done, and `allswell history` what came of it\n"
+            ),
+        };
+        return Exit::Confirmed.after(print(&shown));
+    }
     let rows = number(&answer, "rows");
     let exit = if rows == 0 { Exit::Invalid } else { Exit::Confirmed };
     let shown = match remote.output {
         Output::Json => format!("{answer:#}\n"),
-        Output::Text => format!("{} ({})\n", said(rows), text(&answer, "selection")),
+        Output::Text => format!("{} ({selection})\n", said(rows)),
     };
     exit.after(print(&shown))
 }

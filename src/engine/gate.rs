@@ -17,7 +17,7 @@ const QUEUE: usize = 1_024;
 /// With how few in the queue the ledger is asked for more.
 const FEW: usize = 64;
 /// From when on a turn of the ledger is so slow that rows are claimed ahead, and how many at most.
-const SLOW: Duration = Duration::from_millis(50);
+pub(super) const SLOW: Duration = Duration::from_millis(50);
 const AHEAD_MAX: usize = 64;
 
 /// The gate of one source.

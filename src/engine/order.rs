@@ -13,7 +13,19 @@ use crate::manifest::Text;
 const ORDERS: usize = 64;
 
 /// What became of an order that touches rows.
-pub type Touched = Result<u64, Trouble>;
+pub type Touched = Result<u64, HalfDone>;
+
+/// An order that does not go on, because the ledger does not take the rest.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the order was carried out on {rows} rows, and on no others: {trouble}. Give it again: what is done stays done"
+)]
+pub struct HalfDone {
+    /// How many rows it was carried out on.
+    pub rows: u64,
+    /// What was wrong.
+    pub trouble: Trouble,
+}
 
 /// An order, with a way to say what became of it.
 #[derive(Debug)]
@@ -45,6 +57,18 @@ pub struct Load<Q> {
     pub removals: Removals,
     /// Who loads it.
     pub by: String,
+}
+
+impl<Q> Clone for Load<Q> {
+    fn clone(&self) -> Self {
+        Self {
+            texts: self.texts.clone(),
+            reading: Arc::clone(&self.reading),
+            queries: Arc::clone(&self.queries),
+            removals: self.removals,
+            by: self.by.clone(),
+        }
+    }
 }
 
 /// A way to order.

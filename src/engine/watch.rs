@@ -7,6 +7,7 @@
 mod alerts;
 mod catalogue;
 mod offers;
+mod orders;
 mod outcome;
 mod picture;
 mod upkeep;
@@ -23,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::domain::name::SourceName;
-use crate::engine::gate::Gate;
+use crate::engine::gate::{Gate, SLOW};
 use crate::engine::load::Reading;
 use crate::engine::order::Order;
 use crate::engine::ports::{Notices, Queries};
@@ -31,8 +32,8 @@ use crate::engine::roster::Roster;
 use crate::engine::snapshot::{Counts, GenerationHealth, LastLoad, LedgerHealth, Snapshot};
 use crate::engine::under_way::UnderWay;
 use crate::engine::watch::alerts::Alerts;
-use crate::engine::watch::catalogue::UnderOrder;
 use crate::engine::watch::offers::Turnstile;
+use crate::engine::watch::orders::UnderOrder;
 use crate::ledger::{Candidate, Ended, Happened, Listing, Promise, RowKey, Store, Work};
 
 /// How many series are promised in one turn at most, how many rows as long as turns succeed, and how many at
@@ -43,6 +44,8 @@ const ROWS_MIN: usize = 20;
 /// How many rows the ledger gives at once when it is asked who is ready.
 const REFILL: usize = 256;
 /// How long the engine sleeps at most: clocks are set, and other replicas write.
+/// How long ended attempts may wait for others.
+const GATHER_MAX: Duration = Duration::from_millis(250);
 const NAP: Duration = Duration::from_millis(1_000);
 /// How far the host's clock may be from the store's before that is told.
 const CLOCKS_APART: TimeDelta = TimeDelta::seconds(30);
@@ -204,6 +207,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             for done in self.under_way.ready() {
                 self.take(done);
             }
+            self.gather().await;
             // However much ends meanwhile, each round takes an order, and goes on with one.
             if let Ok(order) = orders.try_recv() {
                 self.obey(order).await;
@@ -213,8 +217,25 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         self.drain(hurry, grace).await;
     }
 
+    /// Where a turn of the ledger takes long, what ends in a moment is written with what has ended: its series goes
+    /// on a whole turn earlier.
+    async fn gather(&mut self) {
+        if self.turn_took < SLOW || self.ended.is_empty() {
+            return;
+        }
+        let until = Instant::now() + (self.turn_took / 4).min(GATHER_MAX);
+        while !self.under_way.is_empty() && self.ended.len() < self.rows_max {
+            tokio::select! {
+                biased;
+                Some(done) = self.under_way.next() => self.take(done),
+                () = sleep_until(until) => break,
+            }
+        }
+    }
+
     async fn drain(&mut self, hurry: &CancellationToken, grace: Duration) {
         self.stopping = true;
+        self.leave_orders();
         self.shown_at = None;
         self.show();
         let mut until = Instant::now() + grace;
@@ -258,8 +279,8 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         if let Some(again) = self.again_at {
             return again.min(now + NAP);
         }
-        let unwritten =
-            !(self.ended.is_empty() && self.listings.is_empty() && self.under_order.is_empty());
+        let ordered = self.under_order.front().is_some_and(UnderOrder::is_ready);
+        let unwritten = ordered || !(self.ended.is_empty() && self.listings.is_empty());
         let waiting = self.gates.values().any(|gate| gate.free() > 0 && gate.waiting() > 0);
         if unwritten || waiting || self.more_lapses {
             return now;

@@ -14,6 +14,8 @@ use crate::ledger::{
 
 /// How many rows of an order are touched in one transaction, and of how many series.
 const SLICE: usize = 400;
+/// The same after slices that the store did not take, at least.
+const SLICE_MIN: usize = 16;
 const SLICE_SERIES: usize = 400;
 
 /// Which rows are meant.
@@ -66,18 +68,35 @@ pub struct Progress {
     rows: u64,
     /// The waiver that it stored.
     waiver: Option<i64>,
+    /// How many rows a slice of it has at most.
+    slice: usize,
 }
 
 impl Progress {
     /// Nothing of it is done yet.
     pub fn new(mut selected: Selected) -> Self {
         selected.rows.sort_unstable();
-        Self { rest: selected, rows: 0, waiver: None }
+        Self { rest: selected, rows: 0, waiver: None, slice: SLICE }
     }
 
     /// How many rows it touched, where all of it is done.
     pub fn done(&self) -> Option<u64> {
         self.rest.rows.is_empty().then_some(self.rows)
+    }
+
+    /// How many rows it touched by now.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Which rows are meant, in words.
+    pub fn words(&self) -> &str {
+        &self.rest.words
+    }
+
+    /// What follows is done in smaller slices.
+    pub fn halve(&mut self) {
+        self.slice = (self.slice / 2).max(SLICE_MIN);
     }
 }
 
@@ -307,18 +326,19 @@ impl<'a> Slice<'a> {
             Rows::Waived => &WAIVED,
         };
         let wanted: Vec<_> = ranges.iter().map(|(id, from, to)| args![*id, *from, *to]).collect();
-        let most = i64::try_from(SLICE + 1).unwrap_or(i64::MAX);
+        let slice = self.after.slice;
+        let most = i64::try_from(slice + 1).unwrap_or(i64::MAX);
         let rows = self.turning.conn.all_each(each, &wanted, &[most.into()]).await?;
         let mut entries = rows.iter().map(Entry::read).collect::<Result<Vec<_>, _>>()?;
         let rest = &mut self.after.rest.rows;
-        let Some(next) = entries.get(SLICE).map(|next| (next.series, next.row.start)) else {
+        let Some(next) = entries.get(slice).map(|next| (next.series, next.row.start)) else {
             rest.drain(..ranges.len());
             return Ok(entries);
         };
         // The next slice begins with the first row that is not in this one.
         let whole = |entry: &Entry| (entry.series, entry.row.start) < next;
         let kept = entries.partition_point(whole);
-        entries.truncate(if kept == 0 { SLICE } else { kept });
+        entries.truncate(if kept == 0 { slice } else { kept });
         rest.retain(|(series, ..)| *series >= next.0);
         if let Some(first) = rest.first_mut() {
             first.1 = next.1;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::to_bytes;
 use axum::extract::{Request, State};
@@ -10,6 +11,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use crate::domain::nearest::suggestion;
 use crate::engine::order::{NotTaken, Touched};
@@ -23,6 +25,8 @@ use crate::web::problem::{Json, Problem};
 
 /// How large an order may be, in bytes.
 const BODY_MAX: usize = 64 * 1024;
+/// How long an answer waits for its order.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
 /// How long a waiver may hold.
 const WAIVED_MAX: TimeDelta = TimeDelta::days(90);
 
@@ -203,16 +207,22 @@ fn bound(text: &str, series: &SeriesHealth, side: Side) -> Result<DateTime<Utc>,
     Ok(series.home.rules.day_start(date))
 }
 
-fn answer(touched: Result<Touched, NotTaken>, words: &str) -> Result<Json, Problem> {
+/// Waits for an order as long as one may wait for an answer: after that it goes on, and the answer says so.
+async fn answer(
+    order: impl Future<Output = Result<Touched, NotTaken>> + Send + 'static,
+    words: String,
+) -> Result<Json, Problem> {
     let unavailable = |why: String| Problem::new(StatusCode::SERVICE_UNAVAILABLE, why);
-    match touched {
-        Ok(Ok(rows)) => {
+    match timeout(ANSWERED_WITHIN, order).await {
+        Err(_) => {
+            let under_way = json!({"format": 1, "under_way": true, "selection": words});
+            Ok(Json(StatusCode::ACCEPTED, under_way))
+        }
+        Ok(Ok(Ok(rows))) => {
             Ok(Json(StatusCode::OK, json!({"format": 1, "rows": rows, "selection": words})))
         }
-        Ok(Err(trouble)) => Err(unavailable(format!(
-            "the order was not carried out, or only in part: {trouble}. Give it again: what is done already stays done"
-        ))),
-        Err(error) => Err(unavailable(error.to_string())),
+        Ok(Ok(Err(half_done))) => Err(unavailable(half_done.to_string())),
+        Ok(Err(error)) => Err(unavailable(error.to_string())),
     }
 }
 
@@ -224,7 +234,8 @@ pub(super) async fn rerun(State(shared): Here, request: Request) -> Result<Json,
     let selected = words.selected(&shared.picture())?;
     let by = words.text("by")?.unwrap_or("operator").to_owned();
     let shown = selected.words.clone();
-    answer(shared.door.orders.rerun(selected, by).await, &shown)
+    let orders = shared.door.orders.clone();
+    answer(async move { orders.rerun(selected, by).await }, shown).await
 }
 
 /// Vouches for rows that are open, or takes that back.
@@ -237,9 +248,10 @@ pub(super) async fn waive(State(shared): Here, request: Request) -> Result<Json,
     let selected = words.selected(&picture)?;
     let (by, because) = (words.needed("by")?.to_owned(), words.needed("because")?.to_owned());
     let shown = selected.words.clone();
+    let orders = shared.door.orders.clone();
     if words.flag("revoke")? {
         let revocation = Revocation { by, because };
-        return answer(shared.door.orders.revoke(selected, revocation).await, &shown);
+        return answer(async move { orders.revoke(selected, revocation).await }, shown).await;
     }
     let until = words.text("until")?.map(|text| {
         manifest::instant(text).map_err(|rule| Problem::bad(format!("`until`: {rule}")))
@@ -255,7 +267,7 @@ pub(super) async fn waive(State(shared): Here, request: Request) -> Result<Json,
         return Err(Problem::bad("`until` is too far away: a waiver holds for 90 days at most"));
     }
     let waiver = Waiver { by, because, until: Some(until) };
-    answer(shared.door.orders.waive(selected, waiver).await, &shown)
+    answer(async move { orders.waive(selected, waiver).await }, shown).await
 }
 
 /// Has the catalogue loaded anew.

@@ -13,32 +13,14 @@ use crate::domain::succession::{Running, Shape, Succession, succession};
 use crate::engine::gate::Gate;
 use crate::engine::load::{Loaded, NotLoaded, from_text, to_text};
 use crate::engine::meaning::{catalogue_digest, traits};
-use crate::engine::order::{Load, Order, Touched};
+use crate::engine::order::{Load, Order};
 use crate::engine::ports::{Notices, Queries};
 use crate::engine::roster::{Roster, planned};
 use crate::engine::snapshot::{GenerationHealth, LastLoad};
 use crate::engine::watch::Engine;
-use crate::ledger::{
-    Activation, Generation, Progress, Revocation, Selected, SeriesRecord, Trouble, Turned, Waiver,
-    Work,
-};
+use crate::engine::watch::orders::What;
+use crate::ledger::{Activation, Generation, SeriesRecord, Trouble, Work};
 use crate::manifest::Text;
-
-/// An order over many rows, as far as it has been carried out.
-#[derive(Debug)]
-pub(super) struct UnderOrder {
-    progress: Progress,
-    what: What,
-    reply: oneshot::Sender<Touched>,
-}
-
-/// What is done to the rows.
-#[derive(Debug)]
-enum What {
-    Rerun(String),
-    Waive(Waiver),
-    Revoke(Revocation),
-}
 
 /// How often a catalogue is tried again when another replica was faster.
 const TRIES: u32 = 5;
@@ -69,7 +51,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
     }
 
     /// Answers who asked, once everybody can see what was done.
-    fn answer<T>(&mut self, reply: oneshot::Sender<T>, answer: T) {
+    pub(super) fn answer<T>(&mut self, reply: oneshot::Sender<T>, answer: T) {
         self.shown_at = None;
         self.show();
         // Who asked may be gone: the order holds all the same.
@@ -345,7 +327,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         if older.is_empty() { Ok(()) } else { self.store.cut_by(older, &release).await }
     }
 
-    fn bare_work(&self) -> Work {
+    pub(super) fn bare_work(&self) -> Work {
         Work {
             host_now: self.clock.now(),
             watching_since: self.watching_since,
@@ -353,48 +335,6 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             tz_release: self.reading.tz_release(),
             rows_max: i64::MAX,
             ..Work::default()
-        }
-    }
-
-    fn begin_order(&mut self, selected: Selected, what: What, reply: oneshot::Sender<Touched>) {
-        self.under_order.push_back(UnderOrder { progress: Progress::new(selected), what, reply });
-    }
-
-    /// Carries out a slice of the order that came first. Between two slices the engine turns, so that claims are
-    /// renewed, and what is due is looked at.
-    pub(super) async fn carry_out(&mut self) {
-        let Some(mut order) = self.under_order.pop_front() else { return };
-        let work = self.bare_work();
-        let roster = &self.roster;
-        let terms = |series: i64| roster.get(series).map(|member| member.terms);
-        let (store, progress) = (&mut self.store, &mut order.progress);
-        let done = match &order.what {
-            What::Rerun(by) => store.rerun(progress, by, &work, &terms).await,
-            What::Waive(waiver) => store.waive(progress, waiver, &work, &terms).await,
-            What::Revoke(revocation) => store.revoke(progress, revocation, &work, &terms).await,
-        };
-        match done.map(|turned| self.take_touched(turned)) {
-            Err(trouble) => self.answer(order.reply, Err(trouble)),
-            Ok(()) => match order.progress.done() {
-                Some(rows) => self.answer(order.reply, Ok(rows)),
-                None => self.under_order.push_front(order),
-            },
-        }
-    }
-
-    fn take_touched(&mut self, turned: Turned) {
-        let now = turned.now;
-        for record in turned.series {
-            self.roster.admit(record, &self.reading.zones, now);
-        }
-        self.alerts.changed |= !turned.told.is_empty();
-        for told in &turned.told {
-            if let Some(member) = self.roster.get(told.series) {
-                self.notices.tell(&member.series.check, &member.record, told.notice);
-            }
-        }
-        for gate in self.gates.values_mut() {
-            gate.ask_again();
         }
     }
 }
