@@ -4,9 +4,10 @@
 //! failures, and all of it after the other side was started anew, because it forgets.
 
 mod config;
+mod health;
 mod payload;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,10 +22,11 @@ use crate::board::Board;
 use crate::clock::Clock;
 use crate::domain::alert::Fingerprint;
 use crate::domain::backoff::{Draw, doubled};
-use crate::domain::outbox::{Acknowledged, AlertId, Outbox, Rhythm, Sight};
+use crate::domain::outbox::{Outbox, Rhythm, Sight};
 use crate::domain::parcel::Parcel;
-use crate::domain::routing::Route;
 use crate::http::Peer;
+
+pub use health::Health;
 
 /// How many alerts go into one request.
 const BATCH: usize = 256;
@@ -36,62 +38,12 @@ const AGAIN: (TimeDelta, TimeDelta) = (TimeDelta::milliseconds(500), TimeDelta::
 const ASK_EACH: Duration = Duration::from_secs(2);
 /// How long we wait before we look whether the record was read again.
 const BLIND_NAP: Duration = Duration::from_millis(500);
+/// How much longer than some intervals ago what is repeated may have come last: its clock says whole seconds.
+const REPEATED_WITHIN: TimeDelta = TimeDelta::seconds(2);
 /// How far its clock may be from ours before alerts end by its clock.
 const CLOCKS_APART: TimeDelta = TimeDelta::seconds(5);
 /// How long the last words may take when the daemon stops.
 const FAREWELL: Duration = Duration::from_secs(3);
-
-/// How an Alertmanager does, as we see it.
-#[derive(Debug, Clone)]
-pub struct Health {
-    /// Who.
-    pub name: String,
-    /// When it last took what it was told, or said that it is there.
-    pub reached_at: Option<DateTime<Utc>>,
-    /// Since when it does not, where that is so.
-    pub failing_since: Option<DateTime<Utc>>,
-    /// Why it does not, or which alert it refuses.
-    pub why: Option<String>,
-    /// Its release.
-    pub version: Option<String>,
-    /// How many alerts it took.
-    pub accepted: u64,
-    /// How many it did not take, because it did not answer or was not well.
-    pub failed: u64,
-    /// How many it refused.
-    pub refused: u64,
-    /// How many stand, how many of those it does not know yet, and how many it refuses.
-    pub standing: (usize, usize, usize),
-    /// The earliest end of an alert that it does not know of.
-    pub unsettled: Option<DateTime<Utc>>,
-    /// How far its clock is ahead of ours.
-    pub ahead: TimeDelta,
-    /// What it acknowledged of each alert.
-    pub acknowledged: Arc<BTreeMap<AlertId, Acknowledged>>,
-    /// Its routes, where it shows them and they can be read.
-    pub routes: Option<Arc<Route>>,
-}
-
-impl Health {
-    /// Before anything was told.
-    pub fn new(name: String) -> Self {
-        Self {
-            name,
-            reached_at: None,
-            failing_since: None,
-            why: None,
-            version: None,
-            accepted: 0,
-            failed: 0,
-            refused: 0,
-            standing: (0, 0, 0),
-            unsettled: None,
-            ahead: TimeDelta::zero(),
-            acknowledged: Arc::default(),
-            routes: None,
-        }
-    }
-}
 
 /// One Alertmanager.
 pub struct Alertmanager {
@@ -276,9 +228,19 @@ impl Alertmanager {
     /// Asks which alerts stand: without the record nothing else says whether one may be repeated.
     async fn ask_what_stands(&mut self) {
         let query = [("filter", "alertname=~\"Allswell.+\"".to_owned())];
-        let Ok((200, Value::Array(alerts))) = self.peer.get("/api/v2/alerts", &query).await else {
+        let answer = self.peer.get("/api/v2/alerts", &query).await;
+        let Ok((200, Value::Array(alerts))) = answer else {
+            self.health.send_modify(|health| health.repeated = None);
             return;
         };
+        let now = self.clock.now() + self.ahead();
+        let recent = now - self.rhythm.own_resend() * 4 - REPEATED_WITHIN;
+        let repeated = Some(Arc::new(payload::updated_since(&alerts, recent)));
+        self.health.send_if_modified(|health| {
+            let same = health.repeated == repeated;
+            health.repeated = repeated;
+            !same
+        });
         let active = payload::fingerprints(&alerts);
         self.raised = Some((Instant::now(), self.outbox.raised(&active)));
         self.outbox.stand(active);

@@ -131,9 +131,14 @@ pub fn serve(start: Start, announce: impl FnOnce(&str)) -> Result<(), NotStarted
         shown,
     };
     // A catalogue that cannot be run is known before anybody can ask for it.
-    let begun = match store {
-        Some(store) => Ok(inside.block_on(begin.engine(store))?),
-        None => Err(begin),
+    let begun = match store.map(|store| inside.block_on(begin.engine(store))) {
+        Some(Ok(begun)) => Some(begun),
+        Some(Err(NotBegun::Away(trouble))) if settings.ledger.is_shared() => {
+            tracing::error!("the ledger failed at the start: {trouble}. It is tried again");
+            None
+        }
+        Some(Err(error)) => return Err(error.into()),
+        None => None,
     };
     let (reloads, wishes) = mpsc::channel(1);
     let door = Door {
@@ -163,8 +168,8 @@ pub fn serve(start: Start, announce: impl FnOnce(&str)) -> Result<(), NotStarted
     announce(&ready_line(address, &replica));
     systemd::ready();
     let begun = match begun {
-        Ok(begun) => Ok(Some(begun)),
-        Err(begin) => inside.block_on(begin.once_there(ledger, &stop)),
+        Some(begun) => Ok(Some(begun)),
+        None => inside.block_on(begin.once_there(ledger, &stop)),
     };
     let ended = begun.map(|begun| {
         let (mut engine, again) = begun?;
@@ -242,13 +247,37 @@ struct Begin {
     shown: watch::Sender<Arc<Snapshot>>,
 }
 
+/// Why watching did not begin.
+enum NotBegun {
+    /// The ledger failed, and may not the next time.
+    Away(Trouble),
+    /// It never will by itself.
+    Never(NotStarted),
+}
+
+impl From<Trouble> for NotBegun {
+    fn from(trouble: Trouble) -> Self {
+        if trouble.may_pass() { Self::Away(trouble) } else { Self::Never(trouble.into()) }
+    }
+}
+
+impl From<NotBegun> for NotStarted {
+    fn from(error: NotBegun) -> Self {
+        match error {
+            NotBegun::Away(trouble) => trouble.into(),
+            NotBegun::Never(error) => error,
+        }
+    }
+}
+
 type Begins = (Engine<Watched, Log>, Begun);
 
 impl Begin {
-    async fn engine(self, store: Store) -> Result<Begins, NotStarted> {
-        let (reading, queries) = self.reading;
-        let mut engine = Engine::new(store, queries, self.log, reading, self.clock, self.shown);
-        let begun = begin(&mut engine, self.first).await?;
+    async fn engine(&self, store: Store) -> Result<Begins, NotBegun> {
+        let (reading, queries) = self.reading.clone();
+        let (log, clock, shown) = (self.log.clone(), self.clock.clone(), self.shown.clone());
+        let mut engine = Engine::new(store, queries, log, reading, clock, shown);
+        let begun = begin(&mut engine, self.first.clone()).await?;
         // Whoever asks now sees what is loaded.
         engine.show();
         Ok((engine, begun))
@@ -263,7 +292,10 @@ impl Begin {
         let (since, mut failures) = (self.clock.now(), 0);
         let mut why = "it did not answer at the start".to_owned();
         loop {
-            let mut opened = std::pin::pin!(Store::open(settings.clone()));
+            let mut opened = std::pin::pin!(async {
+                let store = Store::open(settings.clone()).await?;
+                self.engine(store).await
+            });
             let opened = loop {
                 let ledger = LedgerHealth::Down { since, why: why.clone() };
                 let picture = Snapshot { ledger, idle: None, ..Snapshot::empty(self.clock.now()) };
@@ -276,12 +308,12 @@ impl Begin {
                 }
             };
             match opened {
-                Ok(store) => {
+                Ok(begun) => {
                     tracing::info!("the ledger is there: watching begins");
-                    return self.engine(store).await.map(Some);
+                    return Ok(Some(begun));
                 }
-                Err(trouble) if trouble.may_pass() => why = trouble.to_string(),
-                Err(trouble) => return Err(trouble.into()),
+                Err(NotBegun::Away(trouble)) => why = trouble.to_string(),
+                Err(NotBegun::Never(error)) => return Err(error),
             }
             failures += 1;
             let pause = Duration::from_millis(250) * (1 << failures.min(4));
@@ -357,24 +389,25 @@ enum Begun {
 async fn begin(
     engine: &mut Engine<Watched, Log>,
     first: Result<Load<Watched>, Vec<Fault>>,
-) -> Result<Begun, NotStarted> {
+) -> Result<Begun, NotBegun> {
+    let never = |error| Err(NotBegun::Never(error));
     engine.resume().await?;
     match first {
         Err(faults) if engine.is_loaded() => {
             let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
             engine.refuse(format!("the catalogue cannot be read:\n{}", faults.join("\n")));
         }
-        Err(faults) => return Err(NotStarted::Invalid(faults)),
+        Err(faults) => return never(NotStarted::Invalid(faults)),
         Ok(load) => match engine.load(load).await {
             Ok(_) => {}
             // The alarm was raised; what is stored goes on.
             Err(error) if engine.is_loaded() => {
                 return Ok(if error.may_pass() { Begun::TryAgain } else { Begun::AsItIs });
             }
-            Err(NotLoaded::Faulty(faults)) => return Err(NotStarted::Invalid(faults)),
+            Err(NotLoaded::Faulty(faults)) => return never(NotStarted::Invalid(faults)),
             Err(NotLoaded::Store(trouble)) => return Err(trouble.into()),
             Err(error @ (NotLoaded::Refused(_) | NotLoaded::Contended)) => {
-                return Err(NotStarted::Refused(error.to_string()));
+                return never(NotStarted::Refused(error.to_string()));
             }
         },
     }

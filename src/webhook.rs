@@ -204,6 +204,8 @@ impl Webhook {
             group.told.retain(|name, _| mentioned.contains_key(name) || stood.contains_key(name));
         }
         for (name, wanted) in mentioned {
+            // What it is to be told is written down, so that a process that comes after this one tells it.
+            self.acknowledged.entry(name).or_insert_with(|| Acknowledged::nothing(""));
             self.fold(name, wanted);
             let group = self.groups.get(&group_key(wanted));
             if group.is_none_or(|group| !group.told.contains_key(&name)) {
@@ -231,10 +233,15 @@ impl Webhook {
         let told = match &wanted.acknowledged {
             Some(acknowledged) => {
                 self.acknowledged.insert(name, acknowledged.clone());
-                Some(acknowledged.ended_at.is_none() || wanted.ended_at.is_none())
+                let began = acknowledged.begun_at.or(acknowledged.ended_at);
+                began.map(|_| acknowledged.ended_at.is_none() || wanted.ended_at.is_none())
             }
             // It was over before this receiver was there, and others were told.
-            None if wanted.ended_at.is_some() && wanted.heard => Some(false),
+            None if wanted.ended_at.is_some() && wanted.heard => {
+                let over = Acknowledged { ended_at: wanted.ended_at, ..Acknowledged::nothing("") };
+                self.acknowledged.insert(name, over);
+                Some(false)
+            }
             None => None,
         };
         if let Some(stands) = told {
@@ -318,9 +325,8 @@ impl Webhook {
             group.told.extend(told);
             (group.failures, group.failing_since, group.again_at) = (0, None, None);
             for wanted in part {
-                let nothing =
-                    Acknowledged { process: String::new(), begun_at: None, ended_at: None };
-                let taken = self.acknowledged.entry(name_of(wanted)).or_insert(nothing);
+                let nothing = || Acknowledged::nothing("");
+                let taken = self.acknowledged.entry(name_of(wanted)).or_insert_with(nothing);
                 taken.begun_at.get_or_insert(now);
                 taken.ended_at = taken.ended_at.or(wanted.ended_at.map(|_| now));
             }

@@ -32,11 +32,20 @@ pub(super) fn alert(parcel: &Parcel, now: DateTime<Utc>) -> Value {
 
 /// The names of the alerts in a list.
 pub(super) fn fingerprints(alerts: &[Value]) -> BTreeSet<Fingerprint> {
-    let name = |alert: &Value| {
-        let labels = alert["labels"].as_object()?.iter();
-        let text =
-            |(name, value): (&String, &Value)| Some((name.clone(), value.as_str()?.to_owned()));
-        Some(Labels::new(labels.filter_map(text)).fingerprint())
+    alerts.iter().filter_map(fingerprint).collect()
+}
+
+/// The names of those in a list that somebody sent since an instant.
+pub(super) fn updated_since(alerts: &[Value], since: DateTime<Utc>) -> BTreeSet<Fingerprint> {
+    let is_recent = |alert: &&Value| {
+        let at = alert["updatedAt"].as_str().and_then(|at| DateTime::parse_from_rfc3339(at).ok());
+        at.is_some_and(|at| at >= since)
     };
-    alerts.iter().filter_map(name).collect()
+    alerts.iter().filter(is_recent).filter_map(fingerprint).collect()
+}
+
+fn fingerprint(alert: &Value) -> Option<Fingerprint> {
+    let labels = alert["labels"].as_object()?.iter();
+    let text = |(name, value): (&String, &Value)| Some((name.clone(), value.as_str()?.to_owned()));
+    Some(Labels::new(labels.filter_map(text)).fingerprint())
 }

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use crate::alertmanager::Health;
 use crate::board::Board;
 use crate::clock::Clock;
 use crate::daemon::wrong::{Wrong, is_well, wrong};
@@ -30,6 +31,9 @@ const OWN_LASTS: TimeDelta = TimeDelta::minutes(5);
 const UNWRITTEN_LASTS: TimeDelta = TimeDelta::seconds(60);
 /// How long what a process before this one said is kept up, while this one does not know better.
 const INHERITED_MAX: Duration = Duration::from_secs(300);
+/// How long a replica that is seen no more may live all the same, cut off from the record, where no Alertmanager says
+/// whether it goes on telling what it says about itself.
+const CUT_MAX: TimeDelta = TimeDelta::hours(1);
 /// The labels that say what an alert about the daemon is about.
 const ABOUT: [&str; 4] = ["source", "alertmanager", "webhook", "replica"];
 /// The longest reason that an alert about the daemon gives, in bytes.
@@ -126,6 +130,14 @@ impl Notifier {
                 let id = (labels.fingerprint(), wanted.alert.starts_at);
                 wanted.acknowledged = picture.notified.get(&(receiver.name.clone(), id)).cloned();
             }
+            // What another replica says about itself is ended for it, and told by nobody else before.
+            alerts.retain(|wanted| {
+                let known = wanted.acknowledged.as_ref().is_some_and(|a| a.begun_at.is_some());
+                let is_foreign = self.has_others
+                    && wanted.lasts.is_some()
+                    && wanted.alert.labels.get("replica") != self.replica;
+                !is_foreign || wanted.ended_at.is_some() && known
+            });
             let name = receiver.alertmanager.as_ref();
             alerts.extend(name.and_then(|name| self.proof(name, sent_at)));
             let returned = picture.proofs.iter().find(|p| Some(&p.returned.alertmanager) == name);
@@ -266,10 +278,35 @@ impl Notifier {
 
     /// Takes over what a process before this one, or a replica that is gone, said about itself.
     fn inherit(&mut self, picture: &Snapshot) {
-        for alert in picture.own.iter().flat_map(|own| own.iter()) {
+        let Some(written) = &picture.own else { return };
+        let all: BTreeMap<AlertId, &SelfAlert> =
+            written.iter().map(|own| (own.id(), own)).collect();
+        // A replica that is seen again speaks for itself.
+        let (has_others, replica) = (self.has_others, &self.replica);
+        let is_ours = |own: &Own| !has_others || own.alert.replica == *replica;
+        self.own.retain(|id, own| is_ours(own) || all.contains_key(id));
+        for (id, alert) in all {
             let inherited = || Own { alert: alert.clone(), inherited: true };
-            self.own.entry(alert.id()).or_insert_with(inherited);
+            let own = self.own.entry(id).or_insert_with(inherited);
+            if own.alert.ended_at.is_none() && !is_ours(own) {
+                own.alert = alert.clone();
+            }
         }
+    }
+
+    /// Says whether it is about another replica.
+    fn is_foreign(&self, alert: &SelfAlert) -> bool {
+        self.has_others && alert.replica != self.replica
+    }
+
+    /// Says whether another replica that says something about itself is gone. One that lives repeats it.
+    fn is_gone(&self, alert: &SelfAlert, now: DateTime<Utc>) -> bool {
+        let Some(since) = alert.silent_since else { return true };
+        let name = alert.labels.fingerprint();
+        let repeated = |health: &watch::Receiver<Health>| health.borrow().repeated.clone();
+        let all: Vec<_> = self.paths.alertmanagers.iter().filter_map(repeated).collect();
+        let is_silent = !all.is_empty() && all.iter().all(|repeated| !repeated.contains(&name));
+        is_silent || now > since + CUT_MAX
     }
 
     /// Says what stands about this replica now, and since when; what does not any more ended.
@@ -293,17 +330,21 @@ impl Notifier {
             let starts_at = starts_at.trunc_subsecs(6);
             let annotations =
                 BTreeMap::from([("summary".to_owned(), summary), ("description".to_owned(), why)]);
-            let (replica, ended_at) = (self.replica.clone(), None);
-            let alert = SelfAlert { labels, annotations, replica, starts_at, ended_at };
+            let (replica, ended_at, silent_since) = (self.replica.clone(), None, None);
+            let alert =
+                SelfAlert { labels, annotations, replica, starts_at, ended_at, silent_since };
             self.own.insert(alert.id(), Own { alert, inherited: false });
         }
         // What this process did not say itself it does not take back before it knows better.
         let patient = self.began.elapsed() < INHERITED_MAX;
         for (labels, id) in standing {
-            let Some(own) = self.own.get_mut(&id) else { continue };
-            if own.inherited && patient && !is_well(&labels, picture, &self.paths) {
-                continue;
-            }
+            let Some(own) = self.own.get(&id) else { continue };
+            let is_over = if self.is_foreign(&own.alert) {
+                self.is_gone(&own.alert, now + picture.skew)
+            } else {
+                !(own.inherited && patient) || is_well(&labels, picture, &self.paths)
+            };
+            let Some(own) = self.own.get_mut(&id).filter(|_| is_over) else { continue };
             own.alert.ended_at = Some(now.trunc_subsecs(6));
             let about = labels.all().iter().filter(|(name, _)| ABOUT.contains(&name.as_str()));
             let about = about.map(|(_, value)| format!(" {value}")).collect::<String>();
@@ -311,7 +352,10 @@ impl Notifier {
         }
         self.own.retain(|_, own| own.alert.ended_at.is_none_or(|at| now < at + ENDS_KEPT));
         if picture.own.is_some() {
-            let all: Vec<SelfAlert> = self.own.values().map(|own| own.alert.clone()).collect();
+            let own = self.own.values().map(|own| &own.alert);
+            // What is about another replica is written by that one, while it stands.
+            let ours = own.filter(|own| own.ended_at.is_some() || !self.is_foreign(own));
+            let all: Vec<SelfAlert> = ours.cloned().collect();
             self.written.send_if_modified(|written| {
                 let same = written.as_deref() == Some(&all);
                 *written = Some(Arc::new(all));

@@ -25,6 +25,8 @@ const OTHERS_WAIT: (TimeDelta, TimeDelta) = (TimeDelta::seconds(5), TimeDelta::s
 const OTHERS_REPEAT: i32 = 10;
 /// How often an alert about the daemon itself is told again at least.
 const OWN_RESEND: TimeDelta = TimeDelta::seconds(15);
+/// How long an end is kept that was acknowledged, and of which nothing proves that it got through.
+const UNPROVED_KEPT: TimeDelta = TimeDelta::days(1);
 /// How many intervals may lie between two proofs that came back, before what was acknowledged between them is
 /// in doubt; and how long at least.
 const PROOFS_APART: (i32, TimeDelta) = (3, TimeDelta::seconds(5));
@@ -40,6 +42,13 @@ pub struct Rhythm {
     pub lasts: TimeDelta,
 }
 
+impl Rhythm {
+    /// How often an alert of a daemon about itself is told again.
+    pub fn own_resend(&self) -> TimeDelta {
+        self.resend.min(OWN_RESEND)
+    }
+}
+
 /// One standing of an alert: its labels, and since when it stands.
 pub type AlertId = (Fingerprint, DateTime<Utc>);
 
@@ -52,6 +61,15 @@ pub struct Acknowledged {
     pub begun_at: Option<DateTime<Utc>>,
     /// When it took that the alert ended.
     pub ended_at: Option<DateTime<Utc>>,
+    /// Whether it may not have got what was acknowledged before: then less is known now than is written down.
+    pub doubted: bool,
+}
+
+impl Acknowledged {
+    /// Nothing yet, though it is to be told.
+    pub fn nothing(process: &str) -> Self {
+        Self { process: process.to_owned(), begun_at: None, ended_at: None, doubted: false }
+    }
 }
 
 /// Whether the record was read a moment ago.
@@ -78,7 +96,7 @@ pub struct Wanted {
     pub ours: bool,
     /// Whether any receiver took that it stands, by the record.
     pub heard: bool,
-    /// What this receiver acknowledged, by the record.
+    /// What this receiver acknowledged, by the record; nothing where it was no receiver when it was told last.
     pub acknowledged: Option<Acknowledged>,
 }
 
@@ -99,6 +117,8 @@ struct Slot {
     told_at: Option<DateTime<Utc>>,
     /// The state that the receiver refuses, where it does.
     refused: Option<u64>,
+    /// Whether what was acknowledged is in doubt, and its last state was not acknowledged since.
+    doubted: bool,
     /// Whether we told that it stands after it had ended: then it is ours to end, whoever recorded the end.
     is_late: bool,
 }
@@ -142,10 +162,12 @@ impl Outbox {
                 slot.version += 1;
             }
         }
+        let proved = self.proved;
         self.slots.retain(|name, slot| {
-            let over = slot.wanted.ended_at.is_some_and(|at| at + ENDS_KEPT < now);
-            let settled = slot.known == slot.version || slot.refused == Some(slot.version);
-            mentioned.contains_key(name) || !over || !settled
+            let over = |kept| slot.wanted.ended_at.is_some_and(|at| at + kept < now);
+            let gone = over(ENDS_KEPT) && slot.is_settled(proved)
+                || over(UNPROVED_KEPT) && slot.is_settled(None);
+            mentioned.contains_key(name) || !gone
         });
     }
 
@@ -161,7 +183,7 @@ impl Outbox {
             let at = slot.due_at(rhythm, now);
             at.is_some_and(|at| at <= now) && (sight == Sight::Clear || self.may_repeat(name, slot))
         });
-        due.take(most).map(|(name, slot)| slot.parcel(*name, rhythm, now)).collect()
+        due.take(most).map(|(name, slot)| slot.parcel(*name, rhythm, sight, now)).collect()
     }
 
     /// The same; and what the receiver said of what stands is not relied on any longer.
@@ -199,15 +221,16 @@ impl Outbox {
         self.slots.values().filter_map(|slot| slot.due_at(rhythm, now)).min()
     }
 
-    /// What the receiver acknowledged of each alert.
+    /// What the receiver acknowledged of each alert, those included of which it acknowledged nothing: they are to be
+    /// told also by a process that comes after this one.
     pub fn acknowledged(&self) -> BTreeMap<AlertId, Acknowledged> {
         let acknowledged = |slot: &Slot| Acknowledged {
             process: slot.process.clone(),
             begun_at: slot.stood_since,
             ended_at: slot.end_known,
+            doubted: slot.doubted,
         };
-        let known = |slot: &&Slot| slot.stood_since.is_some() || slot.end_known.is_some();
-        let slots = self.slots.iter().filter(|(_, slot)| known(slot));
+        let slots = self.slots.iter();
         slots.map(|(name, s)| ((*name, s.wanted.alert.starts_at), acknowledged(s))).collect()
     }
 
@@ -223,6 +246,8 @@ impl Outbox {
             slot.told_at = Some(now);
             slot.known = slot.known.max(parcel.version);
             slot.refused = None;
+            // Until its last state is acknowledged again, less is known than is written down.
+            slot.doubted &= slot.known != slot.version;
             slot.process.clone_from(&self.process);
             if parcel.stands() {
                 slot.stood_since.get_or_insert(now);
@@ -287,17 +312,14 @@ impl Outbox {
         for slot in self.slots.values_mut().filter(|slot| slot.told_at.is_some_and(is_doubtful)) {
             slot.stood_since = slot.stood_since.filter(|at| !is_doubtful(*at));
             slot.end_known = slot.end_known.filter(|at| !is_doubtful(*at));
-            (slot.told_at, slot.known, slot.refused) = (None, 0, None);
+            (slot.told_at, slot.known, slot.refused, slot.doubted) = (None, 0, None, true);
         }
         true
     }
 
-    /// The earliest end that the receiver does not know of.
+    /// The earliest end that the receiver does not know of, or of which nothing proves yet that it does.
     pub fn unsettled(&self) -> Option<DateTime<Utc>> {
-        let unknown = self
-            .slots
-            .values()
-            .filter(|slot| slot.known != slot.version && slot.refused != Some(slot.version));
+        let unknown = self.slots.values().filter(|slot| !slot.is_settled(self.proved));
         unknown.filter_map(|slot| slot.wanted.ended_at).min()
     }
 
@@ -322,6 +344,7 @@ impl Slot {
             end_known: None,
             told_at: None,
             refused: None,
+            doubted: false,
             is_late: false,
         };
         slot.adopt(process);
@@ -335,14 +358,15 @@ impl Slot {
             self.end_known = self.wanted.ended_at.filter(|_| self.wanted.heard);
             return;
         };
-        let Acknowledged { process: theirs, begun_at, ended_at } = acknowledged;
+        let Acknowledged { process: theirs, begun_at, ended_at, doubted: _ } = acknowledged;
         let ended = ended_at.filter(|_| self.wanted.ended_at.is_some());
         self.end_known = self.end_known.or(ended);
         // Where nobody knows which process it is, it is taken for the same.
         if theirs == process || process.is_empty() || theirs.is_empty() {
             self.process = theirs;
             self.stood_since = self.stood_since.or(begun_at);
-            if ended.is_some() || !self.wanted.ours {
+            let stands = self.wanted.ended_at.is_none() && begun_at.is_some();
+            if ended.is_some() || stands && !self.wanted.ours {
                 self.known = self.version;
                 self.told_at = self.told_at.or(ended).or(begun_at);
             }
@@ -381,6 +405,13 @@ impl Slot {
     fn forget(&mut self) {
         self.stood_since = None;
         (self.told_at, self.known, self.refused) = (None, 0, None);
+    }
+
+    /// Says whether the receiver knows its state, or refuses it, as far as anything proves that; `proved` is when
+    /// the newest proof of the way was sent that came back, where there are proofs.
+    fn is_settled(&self, proved: Option<DateTime<Utc>>) -> bool {
+        let unproved = proved.zip(self.told_at).is_some_and(|(proved, told_at)| told_at > proved);
+        self.refused == Some(self.version) || self.known == self.version && !unproved
     }
 
     /// Whether it is told as standing: also for a while after it ended, so that it can be seen.
@@ -430,7 +461,7 @@ impl Slot {
     fn repeats(&self, rhythm: &Rhythm) -> TimeDelta {
         if self.wanted.lasts.is_some() {
             // What no ledger may know of is told more often, so that it need not last for long.
-            rhythm.resend.min(OWN_RESEND)
+            rhythm.own_resend()
         } else if self.wanted.ours {
             rhythm.resend
         } else {
@@ -438,9 +469,20 @@ impl Slot {
         }
     }
 
-    fn parcel(&self, fingerprint: Fingerprint, rhythm: &Rhythm, now: DateTime<Utc>) -> Parcel {
+    fn parcel(
+        &self,
+        fingerprint: Fingerprint,
+        rhythm: &Rhythm,
+        sight: Sight,
+        now: DateTime<Utc>,
+    ) -> Parcel {
         let stands = self.stands(rhythm, now);
-        let lasts = self.wanted.lasts.unwrap_or(rhythm.lasts);
+        // Who cannot read the record any more says nothing that lasts, but for longer than others take to repeat it.
+        let of_record = match sight {
+            Sight::Clear => rhythm.lasts,
+            Sight::Blind => rhythm.lasts.min(rhythm.resend * (OTHERS_REPEAT * 2)),
+        };
+        let lasts = self.wanted.lasts.unwrap_or(of_record);
         let end = match self.wanted.ended_at {
             Some(at) if !stands => End::At(at),
             Some(_) | None => End::Lasts(lasts),
@@ -481,7 +523,8 @@ mod tests {
     /// An alert of which a process took that it stands, and perhaps that it ended.
     fn acknowledged(wanted: Wanted, process: &str, ended_at: Option<i64>) -> Wanted {
         let (process, begun_at) = (process.to_owned(), Some(at(10)));
-        let acknowledged = Acknowledged { process, begun_at, ended_at: ended_at.map(at) };
+        let ended_at = ended_at.map(at);
+        let acknowledged = Acknowledged { process, begun_at, ended_at, doubted: false };
         Wanted { acknowledged: Some(acknowledged), ..wanted }
     }
 
@@ -531,6 +574,67 @@ mod tests {
         next.want(&[acknowledged(wanted(1, Some(at(100))), "one", Some(100))], at(200));
         assert_eq!(tell(&mut next, 200), [false]);
         assert_eq!(tell(&mut next, 400), [] as [bool; 0]);
+    }
+
+    #[test]
+    fn what_was_acknowledged_on_a_way_that_nothing_proves_is_kept_and_told_again_however_long_that_took()
+     {
+        let every = TimeDelta::seconds(5);
+        let mut live = outbox("one");
+        live.proved(at(0), every);
+        live.want(&[wanted(1, None)], at(10));
+        assert_eq!(tell(&mut live, 10), [true]);
+        live.want(&[wanted(1, Some(at(100)))], at(100));
+        assert_eq!(tell(&mut live, 100), [false]);
+        // Longer than an end is kept that got through for sure.
+        for secs in (101..3_000).step_by(60) {
+            live.want(&[wanted(1, Some(at(100)))], at(secs));
+            assert_eq!(
+                (live.unsettled(), tell(&mut live, secs).len()),
+                (Some(at(100)), 0),
+                "{secs}"
+            );
+        }
+        live.want(&[], at(3_000));
+        assert!(!live.is_empty());
+        assert!(live.proved(at(3_000), every));
+        let known = || live.acknowledged().into_values().next().unwrap();
+        let doubted = Acknowledged { doubted: true, ..Acknowledged::nothing("one") };
+        assert_eq!(known(), doubted);
+        assert_eq!(tell(&mut live, 3_001), [true]);
+        // Less is known than is written down, until its end is acknowledged again.
+        assert!(live.acknowledged().into_values().next().unwrap().doubted);
+        assert_eq!(tell(&mut live, 3_050), [false]);
+        assert!(!live.acknowledged().into_values().next().unwrap().doubted);
+        for secs in (3_005..3_065).step_by(10) {
+            live.proved(at(secs), every);
+        }
+        assert_eq!(live.unsettled(), None);
+        live.want(&[], at(4_000));
+        assert!(live.is_empty());
+    }
+
+    #[test]
+    fn who_cannot_read_the_record_says_nothing_that_lasts() {
+        let lasts = |sight| {
+            let mut outbox = outbox("one");
+            outbox.want(&[wanted(1, None)], at(0));
+            tell(&mut outbox, 0);
+            outbox.stand(outbox.slots.keys().copied().collect());
+            outbox.take_due(&RHYTHM, sight, at(100), 9)[0].end
+        };
+        assert_eq!(lasts(Sight::Clear), End::Lasts(RHYTHM.lasts));
+        let End::Lasts(short) = lasts(Sight::Blind) else { panic!("it ended") };
+        assert!(short < RHYTHM.lasts && short > RHYTHM.resend * OTHERS_REPEAT);
+    }
+
+    #[test]
+    fn an_end_that_another_replica_recorded_and_told_nobody_is_told_by_one_that_comes_later() {
+        let others = Wanted { ours: false, ..acknowledged(wanted(1, Some(at(20))), "one", None) };
+        let mut outbox = outbox("one");
+        outbox.want(&[others], at(30));
+        assert_eq!(tell(&mut outbox, 30), [] as [bool; 0]);
+        assert_eq!(tell(&mut outbox, 100), [false]);
     }
 
     #[test]

@@ -42,6 +42,9 @@ pub struct SelfAlert {
     pub starts_at: DateTime<Utc>,
     /// When it ended, where it did.
     pub ended_at: Option<DateTime<Utc>>,
+    /// When its replica was seen last, where that is another one that did not take its leave: it may live, and be cut
+    /// off from the record.
+    pub silent_since: Option<DateTime<Utc>>,
 }
 
 impl SelfAlert {
@@ -185,6 +188,7 @@ impl Store {
                     process: row.text(3)?.to_owned(),
                     begun_at: row.maybe_at(4)?,
                     ended_at: row.maybe_at(5)?,
+                    doubted: false,
                 };
                 Ok(((row.text(0)?.to_owned(), id), acknowledged))
             };
@@ -193,8 +197,8 @@ impl Store {
         .await
     }
 
-    /// Reads the alerts of this replica about itself, and those of replicas that are gone: nobody else says that
-    /// those ended.
+    /// Reads the alerts of this replica about itself, and those of replicas that are not seen any more: where those
+    /// are gone, nobody else says that they ended.
     ///
     /// # Errors
     /// Where the store failed.
@@ -204,19 +208,25 @@ impl Store {
     ) -> Result<Vec<SelfAlert>, Trouble> {
         const ALL: &str = "SELECT labels, annotations, replica, starts_at, ended_at \
             FROM self_alerts ORDER BY starts_at, fingerprint";
-        const HERE: &str = "SELECT id FROM replicas WHERE seen_at >= $1";
+        const SEEN: &str = "SELECT id, seen_at FROM replicas";
         self.on(super::PATIENCE, async |conn, settings| {
             let rows = conn.all(ALL, Vec::new()).await?;
-            let all = rows.iter().map(SelfAlert::read).collect::<Result<Vec<_>, _>>()?;
+            let mut all = rows.iter().map(SelfAlert::read).collect::<Result<Vec<_>, _>>()?;
             if all.is_empty() || !conn.is_server() {
                 return Ok(all);
             }
             let recent = conn.now(host_now).await? - super::turn::lease(settings) * 2;
-            let here = conn.all(HERE, args![recent]).await?;
-            let here = here.iter().map(|row| row.text(0).map(|id| lasting_name(id).to_owned()));
-            let mut others: BTreeSet<String> = here.collect::<Result<_, _>>()?;
-            others.remove(lasting_name(&settings.replica));
-            Ok(all.into_iter().filter(|alert| !others.contains(&alert.replica)).collect())
+            let mut seen: BTreeMap<String, DateTime<Utc>> = BTreeMap::new();
+            for row in conn.all(SEEN, Vec::new()).await? {
+                let at = seen.entry(lasting_name(row.text(0)?).to_owned()).or_default();
+                *at = (*at).max(row.at(1)?);
+            }
+            seen.remove(lasting_name(&settings.replica));
+            for alert in &mut all {
+                alert.silent_since = seen.get(&alert.replica).copied();
+            }
+            all.retain(|alert| alert.silent_since.is_none_or(|at| at < recent));
+            Ok(all)
         })
         .await
     }
@@ -272,7 +282,15 @@ async fn put_notified(
         ["WHERE true ON CONFLICT (receiver, fingerprint, starts_at) DO UPDATE SET \
           begun_at = CASE WHEN notified.process = excluded.process \
           THEN COALESCE(excluded.begun_at, notified.begun_at) ELSE excluded.begun_at END, \
-          ended_at = COALESCE(excluded.ended_at, notified.ended_at), process = excluded.process"]
+          ended_at = COALESCE(excluded.ended_at, notified.ended_at), process = excluded.process \
+          WHERE excluded.begun_at IS NOT NULL OR excluded.ended_at IS NOT NULL"]
+    );
+    const DOUBTED: Each = each!(
+        ["UPDATE notified SET process = r.process, begun_at = r.begun_at, ended_at = r.ended_at FROM"],
+        (0 "receiver" "text", 1 "fingerprint" "text", 2 "starts_at" "bigint", 3 "process" "text",
+         4 "begun_at" "bigint", 5 "ended_at" "bigint"),
+        ["WHERE notified.receiver = r.receiver AND notified.fingerprint = r.fingerprint \
+          AND notified.starts_at = r.starts_at"]
     );
     let row =
         |((receiver, (fingerprint, starts_at)), known): &((String, AlertId), Acknowledged)| {
@@ -286,7 +304,9 @@ async fn put_notified(
             ]
         };
     let rows: Vec<_> = notified.iter().map(row).collect();
-    conn.run_each(&PUT, &rows, &[]).await.map(drop)
+    conn.run_each(&PUT, &rows, &[]).await?;
+    let doubted: Vec<_> = notified.iter().filter(|(_, known)| known.doubted).map(row).collect();
+    conn.run_each(&DOUBTED, &doubted, &[]).await.map(drop)
 }
 
 async fn put_own(conn: &mut Conn, changes: &AlertChanges) -> Result<(), Trouble> {
@@ -350,6 +370,7 @@ impl SelfAlert {
             replica: record.text(2)?.to_owned(),
             starts_at: record.at(3)?,
             ended_at: record.maybe_at(4)?,
+            silent_since: None,
         })
     }
 }

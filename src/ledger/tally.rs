@@ -336,8 +336,13 @@ pub(super) async fn weigh_each(
         let record = SeriesRecord::read(&found)?;
         let live = live.remove(&record.id).unwrap_or_default();
         let mut rows = Vec::with_capacity(live.entries.len() + 3);
-        for entry in &live.entries {
+        for (place, entry) in live.entries.iter().enumerate() {
             rows.push(entry.row);
+            // Two that begin at once, since the rules of their zone changed, have nothing between them.
+            let next = live.entries.get(place + 1);
+            if next.is_some_and(|next| next.row.start == entry.row.start) {
+                continue;
+            }
             if let Some(at) = between.get(&(record.id, micros(entry.row.start))) {
                 rows.push(confirmed(Kind::Window, *at));
             }

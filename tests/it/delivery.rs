@@ -11,7 +11,6 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta};
-use serde_json::Value;
 
 use crate::alerting::{Alertmanager, Receiver};
 use crate::clocks;
@@ -37,7 +36,7 @@ fn check(id: &str) -> String {
 }
 
 /// A site with these checks, each over a table of its name, watched each second.
-fn site_of(settings: &str, ids: &[&str]) -> Site {
+pub(crate) fn site_of(settings: &str, ids: &[&str]) -> Site {
     let checks: String = ids.iter().map(|id| check(id)).collect();
     let defaults = "{source: db, severity: critical, schedule: {every: 1s}, result_by: 3s}";
     let checks = format!("version: 1\nowner: tests\ndefaults: {defaults}\nchecks:\n{checks}");
@@ -54,7 +53,7 @@ fn scale() -> u32 {
     if std::env::var("ALLSWELL_DELIVERY").is_ok() { 15 } else { 1 }
 }
 
-fn settings(urls: &[String], more: &str) -> String {
+pub(crate) fn settings(urls: &[String], more: &str) -> String {
     let urls: Vec<String> = urls.iter().map(|url| format!("{{url: \"{url}\"}}")).collect();
     format!(
         "labels: {{cluster: it}}\nsources: {{db: {{url: \"sqlite:data.db\", instants: sql}}}}\n\
@@ -66,7 +65,7 @@ fn settings(urls: &[String], more: &str) -> String {
 }
 
 /// Says whether the data of a check is right.
-fn set(site: &Site, id: &str, ok: u8) {
+pub(crate) fn set(site: &Site, id: &str, ok: u8) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let table = id.replace('-', "_");
     runtime.block_on(async {
@@ -79,7 +78,7 @@ fn set(site: &Site, id: &str, ok: u8) {
 }
 
 /// An Alertmanager with the printed configuration, its intervals shortened.
-fn printed(sink: &Receiver) -> Alertmanager {
+pub(crate) fn printed(sink: &Receiver) -> Alertmanager {
     let site = Site::new(&settings(&[], "").replace("alertmanagers: []\n", ""), "version: 1\n");
     let output = Command::new(env!("CARGO_BIN_EXE_allswell"))
         .arg("alertmanager-config")
@@ -99,7 +98,7 @@ fn printed(sink: &Receiver) -> Alertmanager {
 
 /// What receivers were sent: status, check and start of each, in order; what came again in a later message of its
 /// group counts once.
-fn heard(sink: &Receiver) -> Vec<(String, String, String)> {
+pub(crate) fn heard(sink: &Receiver) -> Vec<(String, String, String)> {
     let mut all = Vec::new();
     for (status, name, check, alert) in sink.alerts() {
         let label = |name: &str| text(&alert["labels"][name]).to_owned();
@@ -113,7 +112,7 @@ fn heard(sink: &Receiver) -> Vec<(String, String, String)> {
 }
 
 /// Nothing ends that was not told to stand, and nothing twice.
-fn assert_each_ends_once(sink: &Receiver) {
+pub(crate) fn assert_each_ends_once(sink: &Receiver) {
     let mut standing: BTreeSet<String> = BTreeSet::new();
     for (status, about, at) in heard(sink) {
         if status == "firing" {
@@ -336,132 +335,6 @@ fn what_a_process_said_about_itself_is_ended_by_the_next_and_mutes_nothing_after
     }
 }
 
-/// Two replicas with one ledger, each with its own way to it.
-struct Pair {
-    replicas: Vec<Watchman>,
-    ways: Vec<Proxy>,
-    sites: Vec<Site>,
-    _database: Database,
-}
-
-impl Pair {
-    fn start(alertmanager: &Alertmanager) -> Self {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let database = runtime.block_on(Database::postgres(Postgres::shared()));
-        let port = Postgres::shared().port;
-        let ways: Vec<Proxy> = (0..2).map(|_| Proxy::before(port, Duration::ZERO)).collect();
-        let sites: Vec<Site> = ways
-            .iter()
-            .map(|way| {
-                let url = database.url().replace(&port.to_string(), &way.port.to_string());
-                let ledger = format!(
-                    "ledger: {{url: \"{url}\", password: \"${{file:watch}}\", lease: 2s}}\n"
-                );
-                site_of(&settings(&[alertmanager.url()], &ledger), &["it"])
-            })
-            .collect();
-        let replicas = sites.iter().map(Site::start).collect();
-        Self { replicas, ways, sites, _database: database }
-    }
-
-    /// Cuts the second one from the ledger.
-    fn cut(&self) {
-        self.ways[1].set(Way::Cut);
-        self.replicas[1].until(SOON, |replica| match replica.get("/-/ready") {
-            (503, _) => Ok(()),
-            other => Err(other),
-        });
-    }
-
-    fn set(&self, ok: u8) {
-        for site in &self.sites {
-            set(site, "it", ok);
-        }
-    }
-}
-
-/// For as long as a replica resends several times, no more comes with a status: time that has to pass.
-fn stays(sink: &Receiver, status: &str, count: usize) {
-    let started = Instant::now();
-    while started.elapsed() < Duration::from_secs(9) {
-        assert_eq!(sink.count(status, "AllswellViolated"), count, "{:?}", heard(sink));
-        std::thread::sleep(Duration::from_millis(50));
-    }
-}
-
-#[test]
-fn a_replica_that_is_cut_from_the_ledger_neither_ends_nor_raises_what_others_know_better() {
-    let sink = Receiver::start();
-    let alertmanager = printed(&sink);
-    let pair = Pair::start(&alertmanager);
-    for replica in &pair.replicas {
-        confirmed(replica);
-    }
-    let violated = |status: &str| sink.count(status, "AllswellViolated");
-    // It ended a moment ago, and both know that.
-    pair.set(0);
-    sink.until("firing", "AllswellViolated", 0, SOON);
-    pair.set(1);
-    sink.until("resolved", "AllswellViolated", 0, SOON);
-    pair.cut();
-    pair.set(0);
-    sink.until("firing", "AllswellViolated", 1, SOON);
-    let resolved = violated("resolved");
-    stays(&sink, "resolved", resolved);
-    // It stands while one is cut, and is proved by the other.
-    pair.ways[1].set(Way::Open);
-    pair.replicas[1].until(SOON, |replica| match replica.get("/-/ready") {
-        (200, _) => Ok(()),
-        other => Err(other),
-    });
-    pair.cut();
-    pair.set(1);
-    sink.until("resolved", "AllswellViolated", resolved, SOON);
-    let fired = violated("firing");
-    stays(&sink, "firing", fired);
-    pair.ways[1].set(Way::Open);
-    assert_each_ends_once(&sink);
-}
-
-#[test]
-fn two_replicas_end_what_they_said_about_a_source_and_mute_nothing_after_it() {
-    let sink = Receiver::start();
-    let alertmanager = printed(&sink);
-    let pair = Pair::start(&alertmanager);
-    for replica in &pair.replicas {
-        confirmed(replica);
-    }
-    let moved = |from: &str, to: &str| {
-        for site in &pair.sites {
-            fs::rename(site.path().join(from), site.path().join(to)).unwrap();
-        }
-    };
-    moved("data.db", "away.db");
-    let standing = |name: &str| {
-        let all = alertmanager.standing();
-        all.iter().filter(|(alertname, _)| alertname == name).count()
-    };
-    let down = |count: usize| {
-        pair.replicas[0].until(SOON * 2, |_| {
-            let seen = standing("AllswellSourceDown");
-            if seen == count { Ok(()) } else { Err(alertmanager.standing()) }
-        });
-    };
-    down(2);
-    moved("away.db", "data.db");
-    down(0);
-    let body: Value = serde_json::from_str(&alertmanager.get("/api/v2/alerts").unwrap()).unwrap();
-    assert!(
-        body.as_array().unwrap().iter().all(|a| a["labels"]["alertname"] != "AllswellSourceDown")
-    );
-    // One of them says so, and is killed for good: the other ends it.
-    fs::rename(pair.sites[1].path().join("data.db"), pair.sites[1].path().join("away.db")).unwrap();
-    down(1);
-    pair.replicas[1].signal("KILL");
-    down(0);
-    assert_each_ends_once(&sink);
-}
-
 #[test]
 fn a_clock_that_is_set_right_ends_nothing() {
     let sink = Receiver::start();
@@ -628,6 +501,19 @@ fn what_was_dropped_on_its_way_is_told_when_the_way_is_whole_again() {
     assert_eq!(sink.count("firing", "AllswellViolated"), 0);
     between.status.store(200, Ordering::Relaxed);
     sink.until("firing", "AllswellViolated", 0, SOON);
+    // What was acknowledged while the way was broken counts for nothing by the record either.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    daemon.until(HOLD, |_| {
+        let ended = "select receiver from notified n join alerts a using (fingerprint, starts_at) \
+                     where n.ended_at is not null";
+        let ended = runtime.block_on(async {
+            Other::sqlite(&site.path().join("allswell.db")).await.texts(ended).await
+        });
+        if ended.is_empty() { Ok(()) } else { Err(ended) }
+    });
+    daemon.signal("KILL");
+    drop(daemon);
+    let daemon = site.start();
     sink.until("resolved", "AllswellViolated", 0, SOON);
     assert!(daemon.stop().success());
 }
@@ -756,6 +642,53 @@ fn a_ledger_that_is_down_at_the_start_is_waited_for_and_told() {
     let mut refused = site.spawn(&[], &[]);
     let ended = refused.process.wait(SOON).unwrap();
     assert_eq!(ended.code(), Some(74), "{}", refused.log());
+}
+
+#[test]
+fn a_ledger_that_fails_again_while_it_is_read_at_the_start_is_waited_for() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let database = runtime.block_on(Database::postgres(Postgres::shared()));
+    let port = Postgres::shared().port;
+    let way = Proxy::before(port, Duration::ZERO);
+    way.set(Way::Longer);
+    let url = database.url().replace(&port.to_string(), &way.port.to_string());
+    let ledger = format!("ledger: {{url: \"{url}\", password: \"${{file:watch}}\", lease: 2s}}\n");
+    let site = site_of(&settings(&[], &ledger).replace("alertmanagers: []\n", ""), &["it"]);
+    let daemon = site.start();
+    // It comes a little further each time.
+    daemon.until(SOON * 2, |daemon| match daemon.get("/-/ready") {
+        (200, _) => Ok(()),
+        other => Err(other),
+    });
+    assert!(way.joined.load(Ordering::Relaxed) > 8);
+    way.set(Way::Open);
+    confirmed(&daemon);
+    assert!(daemon.stop().success());
+}
+
+#[test]
+fn what_ended_while_a_webhook_was_down_is_told_there_after_a_restart() {
+    let (sink, hook) = (Receiver::start(), Receiver::start());
+    let alertmanager = printed(&sink);
+    let more = format!("webhooks: [{{name: pager, url: \"{}\"}}]\n", hook.url());
+    let site = site_of(&settings(&[alertmanager.url()], &more), &["it"]);
+    let mut daemon = site.start();
+    confirmed(&daemon);
+    hook.status.store(503, Ordering::Relaxed);
+    set(&site, "it", 0);
+    sink.until("firing", "AllswellViolated", 0, SOON);
+    set(&site, "it", 1);
+    sink.until("resolved", "AllswellViolated", 0, SOON);
+    let refused = hook.alerts().len();
+    assert!(daemon.stop().success());
+    daemon = site.start();
+    hook.status.store(200, Ordering::Relaxed);
+    daemon.until(SOON, |_| {
+        let later = hook.alerts().split_off(refused);
+        let told = |status: &str| later.iter().any(|(s, ..)| s == status);
+        if told("firing") && told("resolved") { Ok(()) } else { Err(later) }
+    });
+    assert!(daemon.stop().success());
 }
 
 #[test]

@@ -40,6 +40,7 @@ mod new_rules;
 mod notices;
 mod reconcile;
 mod reload;
+mod replicas;
 mod silence;
 mod silent_green;
 mod store_gone;

@@ -15,6 +15,8 @@ pub(crate) enum Way {
     Cut,
     /// Of what the server answers, about one chunk in so many is altered.
     Garbled(u64),
+    /// Each connection is closed after some answers, after four more than the one before.
+    Longer,
 }
 
 /// A proxy in front of a port of this machine.
@@ -26,6 +28,8 @@ pub(crate) struct Proxy {
     delay: Duration,
     open: Arc<Mutex<Vec<TcpStream>>>,
     drawn: Arc<AtomicU64>,
+    /// How many connections there were.
+    pub(crate) joined: Arc<AtomicUsize>,
     /// How many chunks were altered.
     pub(crate) altered: Arc<AtomicUsize>,
 }
@@ -39,6 +43,7 @@ impl Proxy {
             delay,
             open: Arc::default(),
             drawn: Arc::new(AtomicU64::new(11)),
+            joined: Arc::default(),
             altered: Arc::default(),
         };
         let server = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
@@ -49,6 +54,7 @@ impl Proxy {
                     continue;
                 }
                 let Ok(upstream) = TcpStream::connect(server) else { continue };
+                served.joined.fetch_add(1, Ordering::Relaxed);
                 served.join(&client, &upstream, false);
                 served.join(&upstream, &client, true);
                 served.open.lock().unwrap().extend([client, upstream]);
@@ -82,12 +88,18 @@ impl Proxy {
         let (mut from, mut to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
         drop(to.set_nodelay(true));
         let (reader, delay) = (self.clone(), self.delay);
+        let most = self.joined.load(Ordering::Relaxed) * 4;
         std::thread::spawn(move || {
             let mut buffer = vec![0; 65_536];
+            let mut answers = 0;
             while let Ok(count @ 1..) = from.read(&mut buffer) {
                 let mut chunk = buffer[..count].to_vec();
                 if let (Way::Garbled(each), true) = (reader.way(), is_answer) {
                     reader.garble(&mut chunk, each);
+                }
+                answers += usize::from(is_answer);
+                if reader.way() == Way::Longer && answers > most {
+                    break;
                 }
                 if sender.send((Instant::now() + delay, chunk)).is_err() {
                     break;

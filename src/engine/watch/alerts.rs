@@ -87,14 +87,18 @@ impl Alerts {
     }
 }
 
-/// Says whether something was acknowledged that is not written down.
+/// Says whether something was acknowledged that is not written down, or something is written down that is in doubt.
 fn is_news(now: &Acknowledged, written: Option<&Acknowledged>) -> bool {
-    written.is_none_or(|written| {
-        let more = |now: Option<_>, written: Option<_>| now.is_some() && written.is_none();
-        now.process != written.process
-            || more(now.begun_at, written.begun_at)
-            || more(now.ended_at, written.ended_at)
-    })
+    let Some(written) = written else { return true };
+    // What this process has not heard another one may have.
+    let differs = |ours: Option<DateTime<Utc>>, written: Option<_>| match ours {
+        Some(_) => written.is_none(),
+        None => now.doubted && written.is_some(),
+    };
+    let is_anything = now.begun_at.or(now.ended_at).is_some();
+    is_anything && now.process != written.process
+        || differs(now.begun_at, written.begun_at)
+        || differs(now.ended_at, written.ended_at)
 }
 
 impl<Q: Queries, N: Notices> Engine<Q, N> {
@@ -220,7 +224,10 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         }
         let mut own: BTreeMap<AlertId, SelfAlert> =
             self.alerts.own.iter().map(|own| (own.id(), own.clone())).collect();
-        own.retain(|id, _| !changes.own_over.contains(id));
+        let old = |own: &SelfAlert| {
+            own.ended_at.zip(changes.forget_before).is_some_and(|(at, before)| at < before)
+        };
+        own.retain(|id, own| !changes.own_over.contains(id) && !old(own));
         own.extend(changes.own.into_iter().map(|changed| (changed.id(), changed)));
         if changes.forget_before.is_some() {
             let known = |id: &AlertId| rows.contains_key(id) || own.contains_key(id);
@@ -261,8 +268,9 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         let before = (now - ENDS_KEPT - TimeDelta::minutes(1)).min(unsettled);
         // A receiver that is away for longer is told of what stands, and of no end.
         let before = before.max(now - AWAY_MAX);
-        let old = |row: &AlertRow| row.ended_at.is_some_and(|at| at < before);
-        self.alerts.rows.iter().any(old).then_some(before)
+        let ends = self.alerts.rows.iter().map(|row| row.ended_at);
+        let mut ends = ends.chain(self.alerts.own.iter().map(|own| own.ended_at)).flatten();
+        ends.any(|at| at < before).then_some(before)
     }
 
     /// What receivers acknowledged since it was written down last.

@@ -1,0 +1,66 @@
+//! How an Alertmanager does, as we see it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::domain::alert::Fingerprint;
+use crate::domain::outbox::{Acknowledged, AlertId};
+use crate::domain::routing::Route;
+
+/// How an Alertmanager does, as we see it.
+#[derive(Debug, Clone)]
+pub struct Health {
+    /// Who.
+    pub name: String,
+    /// When it last took what it was told, or said that it is there.
+    pub reached_at: Option<DateTime<Utc>>,
+    /// Since when it does not, where that is so.
+    pub failing_since: Option<DateTime<Utc>>,
+    /// Why it does not, or which alert it refuses.
+    pub why: Option<String>,
+    /// Its release.
+    pub version: Option<String>,
+    /// How many alerts it took.
+    pub accepted: u64,
+    /// How many it did not take, because it did not answer or was not well.
+    pub failed: u64,
+    /// How many it refused.
+    pub refused: u64,
+    /// How many stand, how many of those it does not know yet, and how many it refuses.
+    pub standing: (usize, usize, usize),
+    /// The earliest end of an alert that it does not know of.
+    pub unsettled: Option<DateTime<Utc>>,
+    /// How far its clock is ahead of ours.
+    pub ahead: TimeDelta,
+    /// What it acknowledged of each alert.
+    pub acknowledged: Arc<BTreeMap<AlertId, Acknowledged>>,
+    /// Which alerts it was sent a moment ago by whoever sends alerts of replicas about themselves; nothing where it
+    /// was not asked, or did not answer.
+    pub repeated: Option<Arc<BTreeSet<Fingerprint>>>,
+    /// Its routes, where it shows them and they can be read.
+    pub routes: Option<Arc<Route>>,
+}
+
+impl Health {
+    /// Before anything was told.
+    pub fn new(name: String) -> Self {
+        Self {
+            name,
+            reached_at: None,
+            failing_since: None,
+            why: None,
+            version: None,
+            accepted: 0,
+            failed: 0,
+            refused: 0,
+            standing: (0, 0, 0),
+            unsettled: None,
+            ahead: TimeDelta::zero(),
+            acknowledged: Arc::default(),
+            repeated: None,
+            routes: None,
+        }
+    }
+}
