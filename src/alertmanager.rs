@@ -219,6 +219,12 @@ impl Alertmanager {
         let config = text(&status["config"]["original"]);
         if config.is_some() && config != self.config {
             let routes = config.as_deref().and_then(config::routes).map(Arc::new);
+            if routes.is_none() {
+                tracing::warn!(
+                    "the routes of Alertmanager {} cannot be read here: whether `hold` is long enough for them is not known",
+                    self.name
+                );
+            }
             self.health.send_modify(|health| health.routes = routes);
             self.config = config;
         }
@@ -249,6 +255,7 @@ impl Alertmanager {
     async fn tell(&mut self, board: &Board, boards: &watch::Receiver<Arc<Board>>) {
         self.skew = board.skew;
         self.outbox.want(&board.alerts, self.now());
+        self.outbox.is_proved_each(board.proofs);
         // By a record that was read since, they are over still.
         let is_later = |at: &Instant| board.read_at.is_some_and(|read_at| read_at > *at);
         if let Some((_, raised)) = self.raised.take_if(|(at, _)| is_later(at)) {
@@ -256,7 +263,11 @@ impl Alertmanager {
         }
         // Until nothing is due, or something went wrong.
         while Instant::now() >= self.again_at {
-            let sight = boards.borrow().sight();
+            // What was read of the record last, and a moment ago: an older board knows of ends that are none any more.
+            let sight = match (board.sight(), boards.borrow().sight()) {
+                (Sight::Clear, Sight::Clear) => Sight::Clear,
+                (Sight::Blind, _) | (_, Sight::Blind) => Sight::Blind,
+            };
             // What stands may be repeated by the receiver's own word, as it is at this moment.
             let repeats = sight == Sight::Blind && self.outbox.repeats(&self.rhythm, self.now());
             if repeats && Instant::now() >= self.ask_at {

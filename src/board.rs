@@ -25,6 +25,8 @@ pub struct Board {
     pub has_others: bool,
     /// When the newest proof of the way was sent that came back, and how often one is sent.
     pub proof: Option<(DateTime<Utc>, TimeDelta)>,
+    /// How often proofs are sent, where any are.
+    pub proofs: Option<TimeDelta>,
     /// How far the record's clock is ahead of the host's.
     pub skew: TimeDelta,
     /// Whether proofs should come back, and none did for a while.

@@ -113,6 +113,9 @@ pub fn serve(start: Start, announce: impl FnOnce(&str)) -> Result<(), NotStarted
     let io = |what: &str, e: &dyn fmt::Display| NotStarted::Io(format!("{what}: {e}"));
     let (street, inside) = runtimes().map_err(|e| io("threads", &e))?;
     let (removals, clock) = (start.removals, start.clock.clone());
+    // A file that may not grow any more is an error that is told, and no reason to die in silence.
+    let too_large = street.block_on(async { signal(SignalKind::from_raw(SIGXFSZ)) });
+    drop(too_large.map_err(|e| io("signals", &e))?);
     let opened = open(start, &street, &inside)?;
     let Opened { outward, listener, web, access, store, ledger, mut loader, settings } = opened;
     let address = listener.address().map_err(|e| io("the door", &e))?;
@@ -232,8 +235,6 @@ type Ends = (Signal, Signal);
 /// the daemon in order, the last one has it read its files.
 fn heard(street: &Runtime) -> std::io::Result<(Ends, Signal)> {
     let hears = |kind| street.block_on(async { signal(kind) });
-    // A file that may not grow any more is an error that is told, and no reason to die in silence.
-    drop(hears(SignalKind::from_raw(SIGXFSZ))?);
     let ends_on = (hears(SignalKind::interrupt())?, hears(SignalKind::terminate())?);
     Ok((ends_on, hears(SignalKind::hangup())?))
 }

@@ -78,6 +78,8 @@ pub struct Webhook {
     groups: BTreeMap<String, Group>,
     /// What was wanted last, and what of it is not mentioned any more: that ended.
     stood: BTreeMap<AlertId, Wanted>,
+    /// When each was seen here first.
+    met: BTreeMap<AlertId, DateTime<Utc>>,
     /// What it took, as it is to be written down.
     acknowledged: BTreeMap<AlertId, Acknowledged>,
     /// Until when it is left alone, because it did not answer.
@@ -125,16 +127,19 @@ impl Webhook {
             acknowledged: Arc::default(),
         };
         let (health, seen) = watch::channel(health);
-        let (groups, stood, acknowledged) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let (groups, stood, met) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let acknowledged = BTreeMap::new();
         let silent_until = None;
-        (Self { name, peer, clock, groups, stood, acknowledged, silent_until, health }, seen)
+        let webhook =
+            Self { name, peer, clock, groups, stood, met, acknowledged, silent_until, health };
+        (webhook, seen)
     }
 
     /// Tells what is wanted, as long as nobody stops it; then what has to be said still.
     pub async fn run(mut self, mut boards: watch::Receiver<Arc<Board>>, stop: CancellationToken) {
         while !stop.is_cancelled() {
             let board = boards.borrow_and_update().clone();
-            self.tell(&board, TOGETHER, &stop).await;
+            self.tell(&board, &boards, TOGETHER, &stop).await;
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
@@ -143,11 +148,17 @@ impl Webhook {
             }
         }
         let (board, unstopped) = (boards.borrow().clone(), CancellationToken::new());
-        let last = self.tell(&board, TimeDelta::zero(), &unstopped);
+        let last = self.tell(&board, &boards, TimeDelta::zero(), &unstopped);
         drop(tokio::time::timeout(FAREWELL, last).await);
     }
 
-    async fn tell(&mut self, board: &Board, together: TimeDelta, stop: &CancellationToken) {
+    async fn tell(
+        &mut self,
+        board: &Board,
+        boards: &watch::Receiver<Arc<Board>>,
+        together: TimeDelta,
+        stop: &CancellationToken,
+    ) {
         let now = self.clock.now();
         self.want(&board.alerts, now);
         let mut groups: BTreeMap<String, Vec<Wanted>> = BTreeMap::new();
@@ -155,10 +166,12 @@ impl Webhook {
             groups.entry(group_key(wanted)).or_default().push(wanted.clone());
         }
         self.groups.retain(|key, _| groups.contains_key(key));
-        // Without the record another replica knows better what begins and ends, but of this one itself.
-        let is_blind = board.sight() == Sight::Blind;
-        groups.retain(|_, alerts| !is_blind || alerts.iter().all(|wanted| wanted.lasts.is_some()));
         for (key, alerts) in &groups {
+            // Without the record another replica knows better what begins and ends, but of this one itself.
+            let is_blind = [board.sight(), boards.borrow().sight()].contains(&Sight::Blind);
+            if is_blind && alerts.iter().any(|wanted| wanted.lasts.is_none()) {
+                continue;
+            }
             let silent = self.silent_until.is_some_and(|until| self.clock.now() < until);
             if silent || stop.is_cancelled() {
                 break;
@@ -211,9 +224,11 @@ impl Webhook {
             if group.is_none_or(|group| !group.told.contains_key(&name)) {
                 self.meet(name, wanted);
             }
+            self.met.entry(name).or_insert(now);
             self.stood.insert(name, wanted.clone());
         }
         let stood = &self.stood;
+        self.met.retain(|name, _| stood.contains_key(name));
         self.acknowledged.retain(|name, _| stood.contains_key(name));
     }
 
@@ -221,6 +236,7 @@ impl Webhook {
     fn fold(&mut self, name: AlertId, wanted: &Wanted) {
         let Some(acknowledged) = &wanted.acknowledged else { return };
         let Some(group) = self.groups.get_mut(&group_key(wanted)) else { return };
+        group.told_at = group.told_at.max(acknowledged.begun_at);
         if acknowledged.ended_at.is_some() && wanted.ended_at.is_some() {
             group.told.insert(name, false);
         } else if acknowledged.begun_at.is_some() {
@@ -245,18 +261,24 @@ impl Webhook {
             None => None,
         };
         if let Some(stands) = told {
-            self.groups.entry(group_key(wanted)).or_default().told.insert(name, stands);
+            let group = self.groups.entry(group_key(wanted)).or_default();
+            group.told.insert(name, stands);
+            // What stands is repeated after a restart too.
+            let begun_at = wanted.acknowledged.as_ref().and_then(|known| known.begun_at);
+            group.told_at = group.told_at.max(begun_at);
         }
     }
 
     async fn tell_group(&mut self, key: &str, alerts: &[Wanted], together: TimeDelta) {
-        let now = self.clock.now();
+        let (now, met) = (self.clock.now(), &self.met);
         let group = self.groups.entry(key.to_owned()).or_default();
         let stands = alerts.iter().any(|wanted| wanted.ended_at.is_none());
         let again = stands && group.told_at.is_some_and(|at| at + REPEAT <= now);
         // What another replica recorded is left to it for a while.
         let is_others = |wanted: &Wanted| {
-            let since = wanted.ended_at.unwrap_or(wanted.alert.starts_at);
+            // One whose labels changed goes on from where it began.
+            let begun = met.get(&name_of(wanted)).copied().unwrap_or(wanted.alert.starts_at);
+            let since = wanted.ended_at.unwrap_or(wanted.alert.starts_at.max(begun));
             !wanted.ours && now < since + OTHERS_WAIT
         };
         let is_news = |wanted: &Wanted| {

@@ -97,13 +97,15 @@ impl Notifier {
     /// Says what is to be told, whenever that changes, until it is told to stop.
     pub(super) async fn run(mut self, stop: CancellationToken) {
         let mut proof_at = Instant::now();
-        let mut sent_at = self.clock.now();
+        let mut sent_at = self.clock.now().trunc_subsecs(3);
         loop {
             let stopping = stop.is_cancelled();
             let now = self.clock.now();
             if Instant::now() >= proof_at {
-                proof_at = Instant::now() + self.every;
-                sent_at = now;
+                // As often as it is sent: what comes back says when that went out.
+                let own_resend = self.rhythm.own_resend().to_std().unwrap_or(self.every);
+                proof_at = Instant::now() + self.every.min(own_resend);
+                sent_at = now.trunc_subsecs(3);
             }
             self.say(now, sent_at);
             if stopping {
@@ -148,6 +150,7 @@ impl Notifier {
                 is_cut: matches!(picture.ledger, LedgerHealth::Down { .. }),
                 has_others: picture.alerts_read_at.is_some(),
                 is_unproved,
+                proofs: self.nonces.is_some().then_some(every),
                 skew: picture.skew,
                 read_at: picture.alerts_read_at,
                 proof: returned.map(|proof| (proof.returned.sent_at, every)),
@@ -206,6 +209,7 @@ impl Notifier {
                 lasts: None,
                 ours: !picture.has_others || picture.recorded_here.contains(&row.id()),
                 heard: row.told_at.is_some(),
+                proof: None,
                 acknowledged: None,
             });
         }
@@ -391,7 +395,8 @@ impl Notifier {
         let alert = Arc::new(Alert { labels, annotations, starts_at, link: None });
         let lasts = Some(self.own_lasts());
         let (ours, heard) = (true, false);
-        Some(Wanted { alert, ended_at: None, lasts, ours, heard, acknowledged: None })
+        let proof = Some(sent_at);
+        Some(Wanted { alert, ended_at: None, lasts, ours, heard, proof, acknowledged: None })
     }
 
     /// An alert about this replica. One that is not written down lapses soon: a process that comes after this one
@@ -413,6 +418,7 @@ impl Notifier {
             lasts,
             ours: true,
             heard: false,
+            proof: None,
             acknowledged: None,
         }
     }

@@ -9,13 +9,16 @@
 //! Where several replicas share a record, only one that has read it within seconds says what begins and what
 //! ends ([`Sight`]); one that has not repeats what stands, as long as the receiver says that it stands.
 
+mod slot;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::domain::alert::{Alert, Fingerprint};
-use crate::domain::parcel::{End, Parcel};
+use crate::domain::outbox::slot::Slot;
+use crate::domain::parcel::Parcel;
 
 /// How long an end is kept for a receiver that was started anew.
 pub const ENDS_KEPT: TimeDelta = TimeDelta::minutes(15);
@@ -96,31 +99,10 @@ pub struct Wanted {
     pub ours: bool,
     /// Whether any receiver took that it stands, by the record.
     pub heard: bool,
+    /// When it was made, where it is what goes to an Alertmanager to come back: a proof of the way.
+    pub proof: Option<DateTime<Utc>>,
     /// What this receiver acknowledged, by the record; nothing where it was no receiver when it was told last.
     pub acknowledged: Option<Acknowledged>,
-}
-
-#[derive(Debug, Clone)]
-struct Slot {
-    wanted: Wanted,
-    /// Rises with each change.
-    version: u64,
-    /// The state that was acknowledged last.
-    known: u64,
-    /// The process of the receiver that acknowledged something last.
-    process: String,
-    /// Since when that process knows that it stands.
-    stood_since: Option<DateTime<Utc>>,
-    /// Since when the receiver knows that it ended, whichever process it was then.
-    end_known: Option<DateTime<Utc>>,
-    /// When it was acknowledged last.
-    told_at: Option<DateTime<Utc>>,
-    /// The state that the receiver refuses, where it does.
-    refused: Option<u64>,
-    /// Whether what was acknowledged is in doubt, and its last state was not acknowledged since.
-    doubted: bool,
-    /// Whether we told that it stands after it had ended: then it is ours to end, whoever recorded the end.
-    is_late: bool,
 }
 
 /// What one receiver has to be told.
@@ -131,6 +113,8 @@ pub struct Outbox {
     process: String,
     /// When the newest proof of the way was sent that came back.
     proved: Option<DateTime<Utc>>,
+    /// Since when anything is told.
+    began: Option<DateTime<Utc>>,
     /// Which alerts the receiver says that stand, where it was asked.
     active: Option<BTreeSet<Fingerprint>>,
 }
@@ -138,6 +122,7 @@ pub struct Outbox {
 impl Outbox {
     /// Takes over what is to stand, and what ended. What stood and is not mentioned any more ended now.
     pub fn want(&mut self, all: &[Wanted], now: DateTime<Utc>) {
+        self.began.get_or_insert(now);
         let mut mentioned: BTreeMap<Fingerprint, &Wanted> = BTreeMap::new();
         for wanted in all {
             let name = wanted.alert.labels.fingerprint();
@@ -179,11 +164,27 @@ impl Outbox {
         now: DateTime<Utc>,
         most: usize,
     ) -> Vec<Parcel> {
-        let due = self.slots.iter().filter(|(name, slot)| {
-            let at = slot.due_at(rhythm, now);
-            at.is_some_and(|at| at <= now) && (sight == Sight::Clear || self.may_repeat(name, slot))
-        });
-        due.take(most).map(|(name, slot)| slot.parcel(*name, rhythm, sight, now)).collect()
+        let may =
+            |name: &Fingerprint, slot: &Slot| sight == Sight::Clear || self.may_repeat(name, slot);
+        let is_due = |slot: &Slot| slot.due_at(rhythm, now).is_some_and(|at| at <= now);
+        // What goes with a proof is known to have arrived once that came back.
+        let is_proof = |slot: &Slot| slot.wanted.proof.is_some() && is_due(slot);
+        let proves = self.slots.values().any(is_proof);
+        let rank = |slot: &Slot| match slot {
+            slot if is_proof(slot) => Some(0),
+            slot if proves && slot.is_told_in_vain() => Some(1),
+            slot if is_due(slot) => Some(2),
+            _ => None,
+        };
+        let mut due: Vec<_> = self
+            .slots
+            .iter()
+            .filter(|(name, slot)| may(name, slot))
+            .filter_map(|(name, slot)| Some((rank(slot)?, name, slot)))
+            .collect();
+        due.sort_by_key(|(rank, ..)| *rank);
+        let due = due.into_iter().take(most);
+        due.map(|(_, name, slot)| slot.parcel(*name, rhythm, sight, now)).collect()
     }
 
     /// The same; and what the receiver said of what stands is not relied on any longer.
@@ -241,6 +242,9 @@ impl Outbox {
 
     /// Takes note that the receiver took these.
     pub fn accepted(&mut self, parcels: &[Parcel], now: DateTime<Utc>) {
+        let proof = parcels.iter().find_map(|parcel| {
+            self.slots.get(&parcel.fingerprint).and_then(|slot| slot.wanted.proof)
+        });
         for parcel in parcels {
             let Some(slot) = self.slots.get_mut(&parcel.fingerprint) else { continue };
             slot.told_at = Some(now);
@@ -251,6 +255,7 @@ impl Outbox {
             slot.process.clone_from(&self.process);
             if parcel.stands() {
                 slot.stood_since.get_or_insert(now);
+                slot.carried_by(proof);
             } else {
                 slot.end_known.get_or_insert(now);
             }
@@ -302,19 +307,29 @@ impl Outbox {
     }
 
     /// Takes note of when the newest proof was sent that came back, of which one is sent so often. Where others
-    /// before it did not come back, whatever was acknowledged meanwhile may have been dropped by somebody
-    /// in between; returns whether that is so.
+    /// before it did not come back, since anything is told, whatever was acknowledged meanwhile may have been
+    /// dropped by somebody in between; returns whether that is so.
     pub fn proved(&mut self, sent_at: DateTime<Utc>, every: TimeDelta) -> bool {
-        let before = self.proved.replace(sent_at);
-        let apart = (every * PROOFS_APART.0).max(PROOFS_APART.1);
-        let Some(before) = before.filter(|before| sent_at - *before > apart) else { return false };
-        let is_doubtful = |at: DateTime<Utc>| before < at && at <= sent_at;
-        for slot in self.slots.values_mut().filter(|slot| slot.told_at.is_some_and(is_doubtful)) {
-            slot.stood_since = slot.stood_since.filter(|at| !is_doubtful(*at));
-            slot.end_known = slot.end_known.filter(|at| !is_doubtful(*at));
-            (slot.told_at, slot.known, slot.refused, slot.doubted) = (None, 0, None, true);
+        let before = self.proved.replace(sent_at).max(self.began);
+        let apart = proofs_apart(every);
+        let before = before.filter(|before| sent_at - *before > apart);
+        if let Some(before) = before {
+            for slot in self.slots.values_mut() {
+                slot.doubt(|at| before <= at && at <= sent_at);
+            }
         }
-        true
+        for slot in self.slots.values_mut() {
+            slot.proved(sent_at);
+        }
+        before.is_some()
+    }
+
+    /// Says how often proofs are sent, where any are: then an alert that ended is held until one came back that went
+    /// out with it.
+    pub fn is_proved_each(&mut self, every: Option<TimeDelta>) {
+        for slot in self.slots.values_mut() {
+            slot.proofs = every;
+        }
     }
 
     /// The earliest end that the receiver does not know of, or of which nothing proves yet that it does.
@@ -332,166 +347,9 @@ impl Outbox {
     }
 }
 
-impl Slot {
-    /// One of which the record may say what the receiver acknowledged before we came.
-    fn new(wanted: &Wanted, process: &str) -> Self {
-        let mut slot = Self {
-            wanted: wanted.clone(),
-            version: 1,
-            known: 0,
-            process: process.to_owned(),
-            stood_since: None,
-            end_known: None,
-            told_at: None,
-            refused: None,
-            doubted: false,
-            is_late: false,
-        };
-        slot.adopt(process);
-        slot
-    }
-
-    /// Takes over what the record says that the receiver acknowledged.
-    fn adopt(&mut self, process: &str) {
-        let Some(acknowledged) = self.wanted.acknowledged.clone() else {
-            // It was over, and some receiver was told, before anything was written down of this one.
-            self.end_known = self.wanted.ended_at.filter(|_| self.wanted.heard);
-            return;
-        };
-        let Acknowledged { process: theirs, begun_at, ended_at, doubted: _ } = acknowledged;
-        let ended = ended_at.filter(|_| self.wanted.ended_at.is_some());
-        self.end_known = self.end_known.or(ended);
-        // Where nobody knows which process it is, it is taken for the same.
-        if theirs == process || process.is_empty() || theirs.is_empty() {
-            self.process = theirs;
-            self.stood_since = self.stood_since.or(begun_at);
-            let stands = self.wanted.ended_at.is_none() && begun_at.is_some();
-            if ended.is_some() || stands && !self.wanted.ours {
-                self.known = self.version;
-                self.told_at = self.told_at.or(ended).or(begun_at);
-            }
-        }
-    }
-
-    fn want(&mut self, wanted: &Wanted, process: &str) {
-        let same = |this: &Wanted| {
-            this.alert == wanted.alert
-                && this.ended_at == wanted.ended_at
-                && this.lasts == wanted.lasts
-        };
-        if !same(&self.wanted) {
-            let begins_anew = self.wanted.ended_at.is_some() && wanted.ended_at.is_none();
-            if begins_anew {
-                (self.stood_since, self.end_known, self.is_late) = (None, None, false);
-            }
-            // What we know is some seconds old: another replica may have told the end before us.
-            let ends = wanted.ended_at.filter(|_| self.wanted.ended_at.is_none());
-            self.is_late |= ends.is_some_and(|at| self.told_at.is_some_and(|told| told >= at));
-            self.version += 1;
-        }
-        let news = self.wanted.acknowledged != wanted.acknowledged;
-        self.wanted = wanted.clone();
-        // What another replica told need not be told again.
-        let unknown = match self.wanted.ended_at {
-            Some(_) => self.end_known.is_none() && !self.is_late,
-            None => self.stood_since.is_none(),
-        };
-        if news && unknown {
-            self.adopt(process);
-        }
-    }
-
-    /// The receiver does not know of it any more.
-    fn forget(&mut self) {
-        self.stood_since = None;
-        (self.told_at, self.known, self.refused) = (None, 0, None);
-    }
-
-    /// Says whether the receiver knows its state, or refuses it, as far as anything proves that; `proved` is when
-    /// the newest proof of the way was sent that came back, where there are proofs.
-    fn is_settled(&self, proved: Option<DateTime<Utc>>) -> bool {
-        let unproved = proved.zip(self.told_at).is_some_and(|(proved, told_at)| told_at > proved);
-        self.refused == Some(self.version) || self.known == self.version && !unproved
-    }
-
-    /// Whether it is told as standing: also for a while after it ended, so that it can be seen.
-    fn stands(&self, rhythm: &Rhythm, now: DateTime<Utc>) -> bool {
-        if self.wanted.ended_at.is_none() {
-            return true;
-        }
-        if self.end_known.is_some() {
-            return false;
-        }
-        // In the future lies what was noted before the clock was set back.
-        self.stood_since.is_none_or(|since| since <= now && now < since + rhythm.hold)
-    }
-
-    fn due_at(&self, rhythm: &Rhythm, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        let settled = self.known == self.version;
-        if self.wanted.ended_at.is_some() && settled {
-            return None;
-        }
-        let ours = self.wanted.ours || self.is_late;
-        // Another replica recorded it, and tells it, unless it died.
-        let others = match self.wanted.ended_at {
-            Some(at) => at + rhythm.hold + OTHERS_WAIT.1,
-            None if self.stood_since.is_none() => self.wanted.alert.starts_at + OTHERS_WAIT.0,
-            None => DateTime::UNIX_EPOCH,
-        };
-        if !ours && now < others {
-            return Some(others);
-        }
-        let Some(told_at) = self.told_at.filter(|at| *at <= now) else {
-            return Some(DateTime::UNIX_EPOCH);
-        };
-        let again = told_at + self.repeats(rhythm);
-        let is_repeat = !ours && self.wanted.ended_at.is_none();
-        if self.refused == Some(self.version) || settled || is_repeat {
-            return Some(again);
-        }
-        // It ended, and cannot be told so yet.
-        if self.wanted.ended_at.is_some() && self.stands(rhythm, now) {
-            let over = self.stood_since.map(|since| since + rhythm.hold);
-            return Some(over.map_or(DateTime::UNIX_EPOCH, |over| over.min(again)));
-        }
-        Some(DateTime::UNIX_EPOCH)
-    }
-
-    /// How often it is told again.
-    fn repeats(&self, rhythm: &Rhythm) -> TimeDelta {
-        if self.wanted.lasts.is_some() {
-            // What no ledger may know of is told more often, so that it need not last for long.
-            rhythm.own_resend()
-        } else if self.wanted.ours {
-            rhythm.resend
-        } else {
-            (rhythm.resend * OTHERS_REPEAT).min(rhythm.lasts / 2)
-        }
-    }
-
-    fn parcel(
-        &self,
-        fingerprint: Fingerprint,
-        rhythm: &Rhythm,
-        sight: Sight,
-        now: DateTime<Utc>,
-    ) -> Parcel {
-        let stands = self.stands(rhythm, now);
-        // Who cannot read the record any more says nothing that lasts, but for longer than others take to repeat it.
-        let of_record = match sight {
-            Sight::Clear => rhythm.lasts,
-            Sight::Blind => rhythm.lasts.min(rhythm.resend * (OTHERS_REPEAT * 2)),
-        };
-        let lasts = self.wanted.lasts.unwrap_or(of_record);
-        let end = match self.wanted.ended_at {
-            Some(at) if !stands => End::At(at),
-            Some(_) | None => End::Lasts(lasts),
-        };
-        // What is told as standing, though it ended, is not the last word.
-        let early = stands && self.wanted.ended_at.is_some();
-        let version = if early { self.version - 1 } else { self.version };
-        Parcel { fingerprint, alert: Arc::clone(&self.wanted.alert), end, version }
-    }
+/// How long may lie between two proofs that came back, of which one is sent so often.
+fn proofs_apart(every: TimeDelta) -> TimeDelta {
+    (every * PROOFS_APART.0).max(PROOFS_APART.1)
 }
 
 #[cfg(test)]
@@ -502,6 +360,7 @@ mod tests {
 
     use super::*;
     use crate::domain::alert::Labels;
+    use crate::domain::parcel::End;
 
     const RHYTHM: Rhythm = Rhythm {
         resend: TimeDelta::seconds(60),
@@ -517,7 +376,7 @@ mod tests {
         let labels = Labels::new([("alertname".to_owned(), format!("a{name}"))]);
         let alert = Alert { labels, annotations: BTreeMap::new(), starts_at: at(0), link: None };
         let (alert, acknowledged) = (Arc::new(alert), None);
-        Wanted { alert, ended_at, lasts: None, ours: true, heard: false, acknowledged }
+        Wanted { alert, ended_at, lasts: None, ours: true, heard: false, proof: None, acknowledged }
     }
 
     /// An alert of which a process took that it stands, and perhaps that it ended.
@@ -612,6 +471,63 @@ mod tests {
         assert_eq!(live.unsettled(), None);
         live.want(&[], at(4_000));
         assert!(live.is_empty());
+    }
+
+    /// How long the receiver knew that an alert stands before it was told the end, where somebody in between answers
+    /// for it and drops what comes within a range of seconds; the proofs come back each half minute.
+    fn known_for(dropped: std::ops::Range<i64>, stands: std::ops::Range<i64>) -> Option<i64> {
+        let every = TimeDelta::seconds(30);
+        let mut outbox = outbox("one");
+        let (mut known_since, mut nonce, mut known_for) = (None, None, None);
+        for secs in 0..600 {
+            let made = secs - secs % 15;
+            let mut all = vec![Wanted {
+                lasts: Some(TimeDelta::minutes(5)),
+                proof: Some(at(made)),
+                alert: Arc::new(Alert {
+                    starts_at: at(made),
+                    ..Alert::clone(&wanted(0, None).alert)
+                }),
+                ..wanted(0, None)
+            }];
+            if secs >= stands.start {
+                let over = secs >= stands.end;
+                let mut it = wanted(1, over.then(|| at(stands.end)));
+                Arc::make_mut(&mut it.alert).starts_at = at(stands.start);
+                all.push(it);
+            }
+            outbox.want(&all, at(secs));
+            outbox.is_proved_each(Some(every));
+            let due = outbox.take_due(&RHYTHM, Sight::Clear, at(secs), 9);
+            outbox.accepted(&due, at(secs));
+            for parcel in due.iter().filter(|_| !dropped.contains(&secs)) {
+                let is_proof = parcel.fingerprint == all[0].alert.labels.fingerprint();
+                match parcel.end {
+                    End::Lasts(_) if is_proof => nonce = Some(at(made)),
+                    End::Lasts(_) => drop(known_since.get_or_insert(secs)),
+                    End::At(_) => {
+                        assert_eq!(known_for, None, "one end");
+                        known_for = Some(secs - known_since.unwrap_or(secs));
+                    }
+                }
+            }
+            if secs % 30 == 29
+                && let Some(nonce) = nonce
+            {
+                outbox.proved(nonce, every);
+            }
+        }
+        known_for
+    }
+
+    #[test]
+    fn what_begins_and_ends_while_somebody_drops_it_is_known_for_hold_all_the_same() {
+        for dropped in [0..0, 10..60, 16..20, 17..75, 40..70] {
+            let known = known_for(dropped.clone(), 18..38);
+            assert!(known >= Some(RHYTHM.hold.num_seconds()), "{dropped:?}: {known:?}");
+        }
+        // Where nothing is dropped, one that stood for long ends at once.
+        assert_eq!(known_for(0..0, 18..300), Some(282));
     }
 
     #[test]
@@ -715,7 +631,7 @@ mod tests {
         let mut outbox = outbox("one");
         outbox.want(&[wanted(1, None)], at(0));
         tell(&mut outbox, 0);
-        assert!(!outbox.proved(at(8), every));
+        assert!(!outbox.proved(at(5), every));
         // Whatever is taken from now on is dropped.
         outbox.want(&[wanted(1, Some(at(60))), wanted(2, None)], at(60));
         assert_eq!(tell(&mut outbox, 60), [false, true]);

@@ -21,6 +21,18 @@ use crate::webhook;
 
 /// How long an Alertmanager may be out of reach before that is told, where nothing proves the way.
 pub const REACHED_WITHIN: TimeDelta = TimeDelta::minutes(2);
+/// The alerts about the daemon itself, and how severe each is, but for those about an Alertmanager: that one is not
+/// told of itself.
+const OWN: [(&str, &str); 8] = [
+    ("AllswellSourceDown", "critical"),
+    ("AllswellLedgerDown", "critical"),
+    ("AllswellStuck", "critical"),
+    ("AllswellIdle", "critical"),
+    ("AllswellCatalogueRefused", "warning"),
+    ("AllswellClockWrong", "critical"),
+    ("AllswellWebhookBroken", "critical"),
+    ("AllswellHeartbeatFails", "warning"),
+];
 /// How late what is due may be written down.
 const LAG_MAX: TimeDelta = TimeDelta::seconds(90);
 
@@ -60,13 +72,20 @@ pub struct Path {
 /// notifications of a group is told to nobody.
 pub fn too_slow(routes: &Route, picture: &Snapshot, hold: TimeDelta) -> Option<String> {
     let mut longest = TimeDelta::zero();
+    let mut look = |labels: &BTreeMap<String, String>| {
+        let waits = routes.waits(labels);
+        let waits = waits.iter().map(|waits| waits.group_interval.max(waits.group_wait));
+        longest = longest.max(waits.max().unwrap_or_default());
+    };
+    for (name, severity) in OWN {
+        let mut labels = BTreeMap::clone(&picture.labels);
+        labels.extend([("alertname".into(), name.into()), ("severity".into(), severity.into())]);
+        look(&labels);
+    }
     for series in &picture.series {
         for alarm in [Alarm::Violated, Alarm::Unconfirmed] {
             let tz = series.record.tz.as_deref();
-            let labels = labels(&series.check, tz, alarm, &picture.labels);
-            let waits = routes.waits(labels.all());
-            let waits = waits.iter().map(|waits| waits.group_interval.max(waits.group_wait));
-            longest = longest.max(waits.max().unwrap_or_default());
+            look(labels(&series.check, tz, alarm, &picture.labels).all());
         }
     }
     (longest >= hold && longest > TimeDelta::zero()).then(|| {

@@ -185,13 +185,14 @@ async fn activate(
     let all = conn.all("SELECT id FROM series ORDER BY id", Vec::new()).await?;
     let all = all.iter().map(|row| row.int(0)).collect::<Result<Vec<_>, _>>()?;
     conn.lock(all, Wait::ForThem).await?;
-    let mut moving = Moving { conn, settings, now };
+    let mut moving = Moving::new(conn, settings, now);
     let id = moving.store(activation).await?;
     moving.succeed(&activation.succession).await?;
     moving.settle(activation).await?;
     let note = format!("{} checks, loaded by {}", activation.checks.len(), activation.loaded_by);
     let was = active.map(|id| id.to_string()).unwrap_or_default();
-    moving.tell("generation", None, None, &was, &id.to_string(), note).await?;
+    moving.tell("generation", None, None, &was, &id.to_string(), note);
+    moving.flush().await?;
     conn.commit().await?;
     Ok(Some(id))
 }

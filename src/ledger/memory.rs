@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use crate::domain::standing::{Alarm, Notice};
-use crate::ledger::conn::{Conn, args};
+use crate::ledger::conn::{Arg, Conn, Each, args, each};
 use crate::ledger::{Happened, StoreSettings, Trouble};
 
 /// The check of a series, and its zone.
@@ -50,19 +50,39 @@ pub(super) async fn event(
     happened: &Happened,
     bounds: Option<(DateTime<Utc>, DateTime<Utc>)>,
 ) -> Result<(), Trouble> {
-    const ADD: &str = "INSERT INTO events (at, kind, check_id, tz, start_at, end_at, was, becomes, \
-        note, replica) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
-    let values = args![
+    add_events(conn, &[event_values(settings, now, happened.clone(), bounds)]).await
+}
+
+/// What is stored of something that happened.
+pub(super) fn event_values(
+    settings: &StoreSettings,
+    now: DateTime<Utc>,
+    happened: Happened,
+    bounds: Option<(DateTime<Utc>, DateTime<Utc>)>,
+) -> Vec<Arg> {
+    args![
         now,
         happened.kind,
-        happened.check.clone(),
-        happened.tz.clone(),
+        happened.check,
+        happened.tz,
         bounds.map(|(start, _)| start),
         bounds.map(|(_, end)| end),
-        happened.was.clone(),
-        happened.becomes.clone(),
-        Some(happened.note.clone()).filter(|note| !note.is_empty()),
+        happened.was,
+        happened.becomes,
+        Some(happened.note).filter(|note| !note.is_empty()),
         settings.replica.as_str(),
-    ];
-    conn.run(ADD, values).await.map(drop)
+    ]
+}
+
+/// Stores what happened.
+pub(super) async fn add_events(conn: &mut Conn, events: &[Vec<Arg>]) -> Result<(), Trouble> {
+    const ADD: Each = each!(
+        ["INSERT INTO events (at, kind, check_id, tz, start_at, end_at, was, becomes, note, replica) \
+          SELECT at, kind, check_id, tz, start_at, end_at, was, becomes, note, replica FROM"],
+        (0 "at" "bigint", 1 "kind" "text", 2 "check_id" "text", 3 "tz" "text",
+         4 "start_at" "bigint", 5 "end_at" "bigint", 6 "was" "text", 7 "becomes" "text",
+         8 "note" "text", 9 "replica" "text"),
+        [""]
+    );
+    conn.run_each(&ADD, events, &[]).await.map(drop)
 }

@@ -3,15 +3,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
 use crate::domain::life::{Recorded, Row, Ruling, Said, State};
 use crate::domain::name::CheckId;
 use crate::domain::succession::Succession;
 use crate::domain::verdict::Cause;
-use crate::ledger::conn::{Conn, args};
+use crate::ledger::conn::{Arg, Conn, Each, args, each};
 use crate::ledger::entry::{Entry, Newest, Times, columns};
-use crate::ledger::memory::{event, standing_event};
+use crate::ledger::memory::{add_events, event_values, standing_event};
 use crate::ledger::tally::{series_columns, weigh};
 use crate::ledger::tx::Turning;
 use crate::ledger::{
@@ -23,6 +23,21 @@ pub(super) struct Moving<'a> {
     pub(super) conn: &'a mut Conn,
     pub(super) settings: &'a StoreSettings,
     pub(super) now: DateTime<Utc>,
+    /// What is written of many series at once.
+    later: Later,
+}
+
+/// What is to be written of many series: one statement for all that are written alike.
+#[derive(Debug, Default)]
+struct Later {
+    new: Vec<Vec<Arg>>,
+    revived: Vec<Vec<Arg>>,
+    turned: Vec<Vec<Arg>>,
+    renamed: Vec<Vec<Arg>>,
+    proved_again: Vec<Vec<Arg>>,
+    asked: Vec<Vec<Arg>>,
+    retired: Vec<Vec<Arg>>,
+    events: Vec<Vec<Arg>>,
 }
 
 /// A series as it stands before the move.
@@ -34,8 +49,12 @@ struct Known {
     retired: bool,
 }
 
-impl Moving<'_> {
-    pub(super) async fn tell(
+impl<'a> Moving<'a> {
+    pub(super) fn new(conn: &'a mut Conn, settings: &'a StoreSettings, now: DateTime<Utc>) -> Self {
+        Self { conn, settings, now, later: Later::default() }
+    }
+
+    pub(super) fn tell(
         &mut self,
         kind: &'static str,
         check: Option<&str>,
@@ -43,11 +62,11 @@ impl Moving<'_> {
         was: &str,
         becomes: &str,
         note: String,
-    ) -> Result<(), Trouble> {
+    ) {
         let (was, becomes) = (was.to_owned(), becomes.to_owned());
         let (check, tz) = (check.map(str::to_owned), tz.map(str::to_owned));
         let happened = Happened { kind, check, tz, was, becomes, note };
-        event(self.conn, self.settings, self.now, &happened, None).await
+        self.later.events.push(event_values(self.settings, self.now, happened, None));
     }
 
     pub(super) async fn store(&mut self, activation: &Activation) -> Result<i64, Trouble> {
@@ -78,8 +97,7 @@ impl Moving<'_> {
         for (was, id) in &succession.renamed {
             self.conn.run(ASIDE, args![self.now, id.as_str()]).await?;
             self.conn.run(RENAME, args![id.as_str(), self.now, was.as_str()]).await?;
-            self.tell("check", Some(id.as_str()), None, was.as_str(), id.as_str(), String::new())
-                .await?;
+            self.tell("check", Some(id.as_str()), None, was.as_str(), id.as_str(), String::new());
         }
         let gone = succession.gone.iter().map(|(id, because)| (id, because.clone(), true));
         let turned = succession.turned.iter().map(|id| (id, None, false));
@@ -90,14 +108,14 @@ impl Moving<'_> {
                 // Should it come back, it begins anew.
                 self.conn.run(ANEW, args![self.now, series]).await?;
                 if is_gone {
-                    self.retire(series).await?;
+                    self.retire(series);
                 }
             }
             let becomes = if is_gone { "removed" } else { "turned" };
             let note = because.unwrap_or_default();
-            self.tell("check", Some(id.as_str()), None, "running", becomes, note).await?;
+            self.tell("check", Some(id.as_str()), None, "running", becomes, note);
         }
-        Ok(())
+        self.flush().await
     }
 
     /// Closes what is open of a series whose check is gone: somebody accepted that.
@@ -126,9 +144,8 @@ impl Moving<'_> {
         Ok(())
     }
 
-    async fn retire(&mut self, series: i64) -> Result<(), Trouble> {
-        const RETIRE: &str = "UPDATE series SET retired_at = $1, changed_at = $1 WHERE id = $2";
-        self.conn.run(RETIRE, args![self.now, series]).await.map(drop)
+    fn retire(&mut self, series: i64) {
+        self.later.retired.push(args![series]);
     }
 
     async fn known(
@@ -164,7 +181,7 @@ impl Moving<'_> {
             let name = (planned.check.as_str().to_owned(), planned.tz.clone().unwrap_or_default());
             if let Some(traits) = activation.checks.get(&planned.check) {
                 let tz_release = &activation.tz_release;
-                self.want(known.get(&name), &name, planned.role, traits, tz_release).await?;
+                self.want(known.get(&name), &name, planned.role, traits, tz_release);
             }
             wanted.insert(name);
         }
@@ -174,7 +191,7 @@ impl Moving<'_> {
                 // Its list will say whether it is still there.
                 Some(traits) if traits.list_source.is_some() && !tz.is_empty() => {
                     if !known.retired {
-                        self.refresh(known, traits).await?;
+                        self.refresh(known, traits);
                     }
                 }
                 Some(_) if !known.retired => {
@@ -182,107 +199,161 @@ impl Moving<'_> {
                     if known.role == "list" {
                         self.remove_rows(known.id).await?;
                     }
-                    self.retire(known.id).await?;
+                    self.retire(known.id);
                     let note =
                         "its check names it no more; what is open of it stays open".to_owned();
-                    self.tell("series", Some(check), Some(tz), "running", "vanished", note).await?;
+                    self.tell("series", Some(check), Some(tz), "running", "vanished", note);
                 }
                 Some(_) | None => {}
             }
         }
-        Ok(())
+        self.flush().await
     }
 
     /// Makes sure that a series is there, and means what it should.
-    async fn want(
+    fn want(
         &mut self,
         known: Option<&Known>,
         (check, tz): &(String, String),
         role: Role,
         traits: &Traits,
         tz_release: &str,
-    ) -> Result<(), Trouble> {
-        const ADD: &str = "INSERT INTO series (check_id, tz, role, meaning, presentation, \
-            tz_release, since, changed_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $7)";
-        const REVIVE: &str = "UPDATE series SET retired_at = NULL, since = $1, \
-            changed_at = $1, tz_release = $2 WHERE id = $3";
-        // What was open of it when it was removed is open again, and looked at at once.
-        const REOPEN: &str = "UPDATE entries SET ruling = 'standing', live = 1, asked = 1, wake_at = $1, \
-            lapse_at = $1 WHERE series = $2 AND ruling = 'removed' AND kind = 'window' \
-            AND state = 'recorded' AND (said = 'violated' OR (said = 'unconfirmed' \
-            AND (cause <> 'missed' OR recorded_at >= deadline)))";
-        const ROLE: &str = "UPDATE series SET role = $1, watermark = NULL WHERE id = $2";
+    ) {
         let role = if role == Role::List { "list" } else { "data" };
         let Some(known) = known else {
             let (meaning, presentation) = (traits.meaning.as_str(), traits.presentation.as_str());
-            let values = args![
-                check.as_str(),
-                tz.as_str(),
-                role,
-                meaning,
-                presentation,
-                tz_release,
-                self.now,
-            ];
-            self.conn.run(ADD, values).await?;
-            return Ok(());
+            let (check, tz) = (check.as_str(), tz.as_str());
+            self.later.new.push(args![check, tz, role, meaning, presentation, tz_release]);
+            return;
         };
         if known.retired {
-            self.conn.run(REVIVE, args![self.now, tz_release, known.id]).await?;
-            self.conn.run(REOPEN, args![self.now, known.id]).await?;
+            self.later.revived.push(args![known.id, tz_release]);
         }
         if known.role != role {
-            self.conn.run(ROLE, args![role, known.id]).await?;
+            self.later.turned.push(args![known.id, role]);
         }
-        self.refresh(known, traits).await
+        self.refresh(known, traits);
     }
 
     /// Has a series proved again where it means something else, and asked anew where it is asked
     /// otherwise.
-    async fn refresh(&mut self, known: &Known, traits: &Traits) -> Result<(), Trouble> {
-        const NAME: &str = "UPDATE series SET meaning = $1, presentation = $2, changed_at = $3 \
-            WHERE id = $4";
-        const ASK: &str = "UPDATE entries SET source = $1, priority = $2 WHERE series = $3 \
-            AND live = 1";
-        const RESUME: &str = "UPDATE entries SET not_before = $1, wake_at = $1 WHERE series = $2 \
-            AND live = 1 AND state = 'waiting' AND waits_for = 'paused'";
+    fn refresh(&mut self, known: &Known, traits: &Traits) {
         if known.meaning == traits.meaning && known.presentation == traits.presentation {
-            return Ok(());
+            return;
         }
         let (meaning, presentation) = (traits.meaning.as_str(), traits.presentation.as_str());
-        self.conn.run(NAME, args![meaning, presentation, self.now, known.id]).await?;
-        self.conn.run(RESUME, args![self.now, known.id]).await?;
+        self.later.renamed.push(args![known.id, meaning, presentation]);
         if known.meaning != traits.meaning {
-            self.prove_again(known.id, traits.patience).await?;
+            self.later.proved_again.push(args![known.id, self.now + traits.patience]);
         }
-        // Last, so that what is to be proved again is asked of the right source too.
         let source = match &traits.list_source {
             Some(source) if known.role == "list" => source.as_str(),
             Some(_) | None => traits.source.as_str(),
         };
-        self.conn.run(ASK, args![source, traits.priority, known.id]).await.map(drop)
+        self.later.asked.push(args![known.id, source, traits.priority]);
+    }
+
+    /// Writes what is to be written, in the order in which one follows from the other.
+    pub(super) async fn flush(&mut self) -> Result<(), Trouble> {
+        const ADD: Each = each!(
+            ["INSERT INTO series (check_id, tz, role, meaning, presentation, tz_release, since, \
+              changed_at) SELECT check_id, tz, role, meaning, presentation, tz_release, $2, $2 FROM"],
+            (0 "check_id" "text", 1 "tz" "text", 2 "role" "text", 3 "meaning" "text",
+             4 "presentation" "text", 5 "tz_release" "text"),
+            [""]
+        );
+        const REVIVE: Each = each!(
+            ["UPDATE series SET retired_at = NULL, since = $2, changed_at = $2, \
+              tz_release = r.release FROM"],
+            (0 "wanted" "bigint", 1 "release" "text"),
+            ["WHERE id = r.wanted"]
+        );
+        // What was open of it when it was removed is open again, and looked at at once; what somebody vouched for is
+        // vouched for still.
+        const REOPEN: Each = each!(
+            ["UPDATE entries SET ruling = CASE WHEN waiver IS NOT NULL AND EXISTS (SELECT 1 FROM waivers w \
+              WHERE w.id = entries.waiver AND w.until_at > $2) THEN 'waived' ELSE 'standing' END, \
+              waived_until = (SELECT w.until_at FROM waivers w WHERE w.id = entries.waiver \
+              AND w.until_at > $2), live = 1, asked = 1, wake_at = $2, lapse_at = $2 FROM"],
+            (0 "wanted" "bigint"),
+            ["WHERE series = r.wanted AND ruling = 'removed' AND kind = 'window' \
+              AND state = 'recorded' AND (said = 'violated' OR (said = 'unconfirmed' \
+              AND (cause <> 'missed' OR recorded_at >= deadline)))"]
+        );
+        const ROLE: Each = each!(
+            ["UPDATE series SET role = r.becomes, watermark = NULL FROM"],
+            (0 "wanted" "bigint", 1 "becomes" "text"),
+            ["WHERE id = r.wanted"]
+        );
+        const NAME: Each = each!(
+            ["UPDATE series SET meaning = r.means, presentation = r.shown, changed_at = $2 FROM"],
+            (0 "wanted" "bigint", 1 "means" "text", 2 "shown" "text"),
+            ["WHERE id = r.wanted"]
+        );
+        const RESUME: Each = each!(
+            ["UPDATE entries SET not_before = $2, wake_at = $2 FROM"],
+            (0 "wanted" "bigint", 1 "means" "text", 2 "shown" "text"),
+            ["WHERE series = r.wanted AND live = 1 AND state = 'waiting' AND waits_for = 'paused'"]
+        );
+        const ASK: Each = each!(
+            ["UPDATE entries SET source = r.asks, priority = r.urgency FROM"],
+            (0 "wanted" "bigint", 1 "asks" "text", 2 "urgency" "bigint"),
+            ["WHERE series = r.wanted AND live = 1"]
+        );
+        const RETIRE: Each = each!(
+            ["UPDATE series SET retired_at = $2, changed_at = $2 FROM"],
+            (0 "wanted" "bigint"),
+            ["WHERE id = r.wanted"]
+        );
+        let later = std::mem::take(&mut self.later);
+        let now: &[Arg] = &[self.now.into()];
+        let ids = |rows: &[Vec<Arg>]| rows.iter().map(|row| row[..1].to_vec()).collect::<Vec<_>>();
+        self.conn.run_each(&ADD, &later.new, now).await?;
+        self.conn.run_each(&REVIVE, &later.revived, now).await?;
+        self.conn.run_each(&REOPEN, &ids(&later.revived), now).await?;
+        self.conn.run_each(&ROLE, &later.turned, &[]).await?;
+        self.conn.run_each(&NAME, &later.renamed, now).await?;
+        self.conn.run_each(&RESUME, &later.renamed, now).await?;
+        self.prove_again(&later.proved_again).await?;
+        // Last, so that what is to be proved again is asked of the right source too.
+        self.conn.run_each(&ASK, &later.asked, &[]).await?;
+        self.conn.run_each(&RETIRE, &later.retired, now).await?;
+        add_events(self.conn, &later.events).await
     }
 
     /// What is open is tried at once, and so is the last row that is not; until that is proved under
-    /// the new meaning, the old proof speaks for no longer than a new one may take.
-    async fn prove_again(&mut self, series: i64, patience: TimeDelta) -> Result<(), Trouble> {
-        const RUNNING: &str = concat!(
-            "SELECT ",
-            columns!(),
-            " FROM entries WHERE series = $1 AND live = 1 AND state = 'running'"
+    /// the new meaning, the old proof speaks for no longer than a new one may take. Of each series until when that is.
+    async fn prove_again(&mut self, series: &[Vec<Arg>]) -> Result<(), Trouble> {
+        const RUNNING: Each = each!(
+            ["SELECT ", columns!(), " FROM entries JOIN"],
+            (0 "wanted" "bigint", 1 "until_at" "bigint"),
+            ["ON series = r.wanted WHERE live = 1 AND state = 'running'"]
         );
         // What is past of the present cannot be looked at: of slots only the last one is.
-        const OPEN: &str = "UPDATE entries SET asked = 1, wake_at = $1 WHERE series = $2 \
-            AND live = 1 AND state = 'recorded' AND (kind = 'window' OR (start_at = end_at \
-            AND start_at = (SELECT MAX(start_at) FROM entries WHERE series = $2 AND kind = 'slot')))";
-        const LAST: &str = "UPDATE entries SET asked = 1, wake_at = $1, live = 1, reproof_by = $2, \
-            lapse_at = $2 WHERE series = $3 AND EXISTS (SELECT 1 FROM series s WHERE s.id = $3 \
-            AND s.watermark IS NOT NULL) AND state = 'recorded' AND ruling <> 'removed' \
-            AND (kind = 'window' OR start_at = end_at) AND start_at = (SELECT MAX(start_at) \
-            FROM entries WHERE series = $3 AND state = 'recorded')";
-        const CAP: &str = "UPDATE series SET lease_until = CASE WHEN lease_until > $1 THEN $1 \
-            ELSE lease_until END WHERE id = $2";
-        for record in self.conn.all(RUNNING, args![series]).await? {
+        const OPEN: Each = each!(
+            ["UPDATE entries SET asked = 1, wake_at = $2 FROM"],
+            (0 "wanted" "bigint", 1 "until_at" "bigint"),
+            ["WHERE series = r.wanted AND live = 1 AND state = 'recorded' AND (kind = 'window' \
+              OR (start_at = end_at AND start_at = (SELECT MAX(l.start_at) FROM entries l \
+              WHERE l.series = entries.series AND l.kind = 'slot')))"]
+        );
+        const LAST: Each = each!(
+            ["UPDATE entries SET asked = 1, wake_at = $2, live = 1, reproof_by = r.until_at, \
+              lapse_at = r.until_at FROM"],
+            (0 "wanted" "bigint", 1 "until_at" "bigint"),
+            ["WHERE series = r.wanted AND EXISTS (SELECT 1 FROM series s WHERE s.id = entries.series \
+              AND s.watermark IS NOT NULL) AND state = 'recorded' AND ruling <> 'removed' \
+              AND (kind = 'window' OR start_at = end_at) AND start_at = (SELECT MAX(l.start_at) \
+              FROM entries l WHERE l.series = entries.series AND l.state = 'recorded')"]
+        );
+        const CAP: Each = each!(
+            ["UPDATE series SET lease_until = CASE WHEN lease_until > r.until_at THEN r.until_at \
+              ELSE lease_until END FROM"],
+            (0 "wanted" "bigint", 1 "until_at" "bigint"),
+            ["WHERE id = r.wanted"]
+        );
+        let mut values = Vec::new();
+        for record in self.conn.all_each(&RUNNING, series, &[]).await? {
             // Whoever attempts it asks what is not asked any more: he is fenced off.
             let entry = Entry::read(&record)?;
             let row = &entry.row;
@@ -293,20 +364,20 @@ impl Moving<'_> {
             let row = Row { state, epoch: row.epoch + 1, ..*row };
             let entry = Entry { row, owner: None, asked: true, ..entry };
             let times = Times::of(&entry, &Terms::gone(self.now), Newest::Yes, self.now);
-            entry.write(self.conn, &times).await?;
+            values.push(entry.values(&times));
         }
-        let until = self.now + patience;
-        self.conn.run(OPEN, args![self.now, series]).await?;
-        self.conn.run(LAST, args![self.now, until, series]).await?;
-        self.conn.run(CAP, args![until, series]).await?;
-        Ok(())
+        Entry::write_each(self.conn, &values).await?;
+        let now: &[Arg] = &[self.now.into()];
+        self.conn.run_each(&OPEN, series, now).await?;
+        self.conn.run_each(&LAST, series, now).await?;
+        self.conn.run_each(&CAP, series, &[]).await.map(drop)
     }
 }
 
 /// Brings the series of checks that fan out over lists to what the lists say.
 pub(super) async fn settle_lists(turning: &mut Turning<'_>) -> Result<(), Trouble> {
     let Turning { conn, settings, work, now, accepted, .. } = turning;
-    let mut moving = Moving { conn, settings, now: *now };
+    let mut moving = Moving::new(conn, settings, *now);
     let mut changed: Vec<String> = Vec::new();
     // Whoever was fenced off read a list that may be an old one.
     for listing in work.listings.iter().filter(|listing| accepted.contains(&listing.key)) {
@@ -317,9 +388,9 @@ pub(super) async fn settle_lists(turning: &mut Turning<'_>) -> Result<(), Troubl
             let name = (check.to_owned(), (*zone).to_owned());
             let there = known.get(&name);
             if there.is_none_or(|known| known.retired) {
-                moving.want(there, &name, Role::Data, &listing.traits, &work.tz_release).await?;
+                moving.want(there, &name, Role::Data, &listing.traits, &work.tz_release);
                 let note = "its list names it".to_owned();
-                moving.tell("series", Some(check), Some(zone), "", "appeared", note).await?;
+                moving.tell("series", Some(check), Some(zone), "", "appeared", note);
                 changed.push(check.to_owned());
             }
         }
@@ -327,11 +398,12 @@ pub(super) async fn settle_lists(turning: &mut Turning<'_>) -> Result<(), Troubl
             listing.whole && !known.retired && !tz.is_empty() && !zones.contains(tz.as_str())
         });
         for ((_, tz), known) in vanished {
-            moving.retire(known.id).await?;
+            moving.retire(known.id);
             let note = "its list names it no more; what was due by now is looked at".to_owned();
-            moving.tell("series", Some(check), Some(tz), "running", "vanished", note).await?;
+            moving.tell("series", Some(check), Some(tz), "running", "vanished", note);
             changed.push(check.to_owned());
         }
+        moving.flush().await?;
     }
     const OF_CHECK: &str =
         concat!("SELECT ", series_columns!(), " FROM series WHERE check_id = $1");

@@ -264,13 +264,14 @@ impl Store {
     /// # Errors
     /// Where the store failed.
     pub async fn cut_by(&mut self, series: Vec<i64>, tz_release: &str) -> Result<(), Trouble> {
-        const CUT: &str = "UPDATE series SET tz_release = $1 WHERE id = $2";
+        const CUT: Each = each!(
+            ["UPDATE series SET tz_release = r.release FROM"],
+            (0 "wanted" "bigint", 1 "release" "text"),
+            ["WHERE id = r.wanted"]
+        );
         self.on(LONG, async |conn, _| {
-            conn.begin().await?;
-            for id in series {
-                conn.run(CUT, args![tz_release, id]).await?;
-            }
-            conn.commit().await
+            let rows: Vec<_> = series.into_iter().map(|id| args![id, tz_release]).collect();
+            conn.run_each(&CUT, &rows, &[]).await.map(drop)
         })
         .await
     }
@@ -427,8 +428,21 @@ async fn supersede(
     series: i64,
     what: &Supersession,
 ) -> Result<(), Trouble> {
-    const ADD: &str = "INSERT INTO successors (series, old_start, old_end, start_at, end_at) \
-        VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING";
+    const ADD: Each = each!(
+        ["INSERT INTO successors (series, old_start, old_end, start_at, end_at) \
+          SELECT series, old_start, old_end, start_at, end_at FROM"],
+        (0 "series" "bigint", 1 "old_start" "bigint", 2 "old_end" "bigint", 3 "start_at" "bigint",
+         4 "end_at" "bigint"),
+        ["WHERE true ON CONFLICT DO NOTHING"]
+    );
+    let keys = what.old.iter().map(|((start, end), _)| RowKey {
+        series,
+        kind: Kind::Window,
+        start: *start,
+        end: *end,
+    });
+    turning.load(keys).await?;
+    let mut successors = Vec::new();
     for ((start, end), by) in &what.old {
         let key = RowKey { series, kind: Kind::Window, start: *start, end: *end };
         let Some(entry) = turning.find(key).await? else { continue };
@@ -445,10 +459,10 @@ async fn supersede(
         };
         let row = Row { state, ruling, epoch: entry.row.epoch + 1, ..entry.row };
         turning.write(&Entry { row, owner: None, ..entry });
-        for window in by {
-            turning.conn.run(ADD, args![series, *start, *end, window.start, window.end]).await?;
-        }
+        successors
+            .extend(by.iter().map(|window| args![series, *start, *end, window.start, window.end]));
     }
+    turning.conn.run_each(&ADD, &successors, &[]).await?;
     turning.flush().await?;
     super::promise::keep_new(turning, series).await?;
     turning.done.series.extend(SeriesRecord::find(turning.conn, series).await?);

@@ -11,7 +11,7 @@ use crate::domain::life::{Kind, Said, State};
 use crate::domain::standing::Alarm;
 use crate::ledger::conn::{Arg, Conn, Each, args, each};
 use crate::ledger::entry::{Entry, Newest, Times, cause_of, columns, kind_word, said_word, stored};
-use crate::ledger::memory::standing;
+use crate::ledger::memory::{add_events, event_values, standing};
 use crate::ledger::tally::{Noted, note_attempts, weigh_each};
 use crate::ledger::{Ended, Happened, RowKey, StoreSettings, Terms, Told, Trouble, Turned, Work};
 
@@ -295,14 +295,6 @@ impl<'a> Turning<'a> {
             (0 "wanted" "bigint"),
             ["ON id = r.wanted"]
         );
-        const ADD: Each = each!(
-            ["INSERT INTO events (at, kind, check_id, tz, start_at, end_at, was, becomes, note, replica) \
-              SELECT at, kind, check_id, tz, start_at, end_at, was, becomes, note, replica FROM"],
-            (0 "at" "bigint", 1 "kind" "text", 2 "check_id" "text", 3 "tz" "text",
-             4 "start_at" "bigint", 5 "end_at" "bigint", 6 "was" "text", 7 "becomes" "text",
-             8 "note" "text", 9 "replica" "text"),
-            [""]
-        );
         let events = std::mem::take(&mut self.events);
         let series: BTreeSet<i64> = events.iter().filter_map(|(series, ..)| *series).collect();
         let series: Vec<_> = series.into_iter().map(|id| args![id]).collect();
@@ -321,20 +313,10 @@ impl<'a> Turning<'a> {
                 }
                 None => (happened.check, happened.tz),
             };
-            rows.push(args![
-                self.now,
-                happened.kind,
-                check,
-                tz,
-                bounds.map(|(start, _)| start),
-                bounds.map(|(_, end)| end),
-                happened.was,
-                happened.becomes,
-                Some(happened.note).filter(|note| !note.is_empty()),
-                self.settings.replica.as_str(),
-            ]);
+            let happened = Happened { check, tz, ..happened };
+            rows.push(event_values(self.settings, self.now, happened, bounds));
         }
-        self.conn.run_each(&ADD, &rows, &[]).await.map(drop)
+        add_events(self.conn, &rows).await
     }
 
     /// Ends the transaction: all of it is there from now on.

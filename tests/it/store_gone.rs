@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -99,6 +100,17 @@ fn a_file_that_is_full_or_locked() {
     runtime.block_on(other.run("rollback")).unwrap();
     runtime.block_on(other.close());
     sees(daemon, async || Other::sqlite(&path).await);
+}
+
+#[test]
+fn a_file_that_may_not_grow_at_the_start_is_an_error_that_is_told() {
+    let site = site("");
+    let program = env!("CARGO_BIN_EXE_allswell");
+    let limited = ["--fsize=4096", program];
+    let mut daemon = site.spawn_by(Path::new("prlimit"), &limited, &[], &[]);
+    let ended = daemon.process.wait(Duration::from_secs(20)).unwrap();
+    assert_eq!(ended.code(), Some(74), "{ended:?}: {}", daemon.log());
+    assert!(daemon.log().contains("the ledger"), "{}", daemon.log());
 }
 
 #[test]
