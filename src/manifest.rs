@@ -11,6 +11,7 @@ mod expectation;
 mod file;
 mod folder;
 mod identity;
+mod place;
 mod reconcile;
 mod timing;
 mod yaml;

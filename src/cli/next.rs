@@ -31,7 +31,6 @@ pub(super) fn next(args: &NextArgs) -> Exit {
         Ok(loaded) => loaded,
         Err(faults) => return refuse(&faults, args.output),
     };
-    warn(&catalogue);
     let from = args.from.unwrap_or_else(clock::now);
     let to = args.to.unwrap_or(from + TimeDelta::days(7));
     let checks = catalogue.select(&args.select.selection());
@@ -47,6 +46,7 @@ pub(super) fn next(args: &NextArgs) -> Exit {
             return Exit::Invalid;
         }
     };
+    warn(catalogue.warnings_of(&checks));
     let mut plan = Plan { zones: &zones, named, from, to, text: String::new(), due: 0, series: 0 };
     let mut json = Json::default();
     for check in &checks {

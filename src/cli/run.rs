@@ -42,7 +42,6 @@ pub(super) fn run(args: &RunArgs) -> Exit {
         Ok(loaded) => loaded,
         Err(faults) => return refuse(&faults, args.output),
     };
-    warn(&catalogue);
     let checks = match catalogue.select(&args.select.selection()) {
         Ok(checks) => checks,
         Err(message) => {
@@ -50,6 +49,7 @@ pub(super) fn run(args: &RunArgs) -> Exit {
             return Exit::Invalid;
         }
     };
+    warn(catalogue.warnings_of(&checks));
     let now = clock::now();
     let wanted = match (args.window, args.at) {
         (Some((from, to)), _) => Some(Wanted::Dates(from, to)),

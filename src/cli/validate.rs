@@ -53,10 +53,32 @@ pub(super) fn zones() -> Zones {
     Zones::open(tzdir().as_deref())
 }
 
-/// Tells what is accepted and had better be written otherwise.
-pub(super) fn warn(catalogue: &Catalogue) {
-    for warning in catalogue.warnings() {
-        complain(&format!("warning: {warning}\n"));
+/// How many places of one kind of warning are named.
+const PLACES: usize = 3;
+
+/// Tells what is accepted and had better be written otherwise: of each kind the first in full, the next by their
+/// places, and how many there are.
+pub(super) fn warn<'w>(warnings: impl Iterator<Item = &'w Fault>) {
+    let mut kinds: Vec<(&Fault, Vec<&Fault>)> = Vec::new();
+    for warning in warnings {
+        match kinds.iter_mut().find(|(first, _)| first.message == warning.message) {
+            Some((_, others)) => others.push(warning),
+            None => kinds.push((warning, Vec::new())),
+        }
+    }
+    for (first, others) in kinds {
+        let mut text = format!("warning: {first}\n");
+        for other in others.iter().take(PLACES - 1) {
+            let Fault { file, line, column, path, .. } = other;
+            text.push_str(&format!("   = also at {file}:{line}:{column}: {path}\n"));
+        }
+        if others.len() >= PLACES {
+            let more = others.len() + 1 - PLACES;
+            text.push_str(&format!(
+                "   = and at {more} more; `allswell validate --output json` names all of them\n"
+            ));
+        }
+        complain(&text);
     }
 }
 
@@ -79,7 +101,7 @@ pub(super) fn validate(args: &ValidateArgs) -> Exit {
     let loaded = load(&args.from);
     match (args.output, loaded) {
         (Output::Text, Ok(Loaded { settings, catalogue, .. })) => {
-            warn(&catalogue);
+            warn(catalogue.warnings().iter().map(|warning| &warning.fault));
             for missing in settings.missing_secrets() {
                 complain(&format!("warning: {missing}; where `serve` runs it has to be there\n"));
             }
@@ -88,7 +110,9 @@ pub(super) fn validate(args: &ValidateArgs) -> Exit {
             print(&format!("{count} {noun} valid; `allswell run` looks at the data\n"))
         }
         (Output::Json, Ok(Loaded { settings, catalogue, .. })) => {
-            let mut report = report(catalogue.checks().len(), &[], catalogue.warnings());
+            let warnings: Vec<Fault> =
+                catalogue.warnings().iter().map(|warning| warning.fault.clone()).collect();
+            let mut report = report(catalogue.checks().len(), &[], &warnings);
             report["missing_secrets"] = json!(settings.missing_secrets());
             print(&format!("{report}\n"))
         }

@@ -6,23 +6,60 @@
     reason = "the tokenizer's tokens are a foreign, growing list"
 )]
 
+use std::collections::BTreeSet;
+
 use sqlparser::tokenizer::{Token, TokenWithSpan, Word};
 
 /// What comes where there is nothing to look at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OverNothing {
     /// No row, as far as one can see.
     NoRow,
-    /// One row of NULL, as from `sum(x)`.
+    /// One row, of these columns.
+    Row(Vec<Column>),
+}
+
+/// A column of that row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column {
+    /// What the query calls it, where it does.
+    name: Option<String>,
+    holds: Holds,
+}
+
+/// What a column holds over nothing, as far as its tokens say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holds {
+    /// NULL, or an error: as `sum(x)`, and whatever is computed from it or divided by a count.
     Null,
-    /// One row of zero or of something computed, as from `count(*)`.
-    Something,
+    /// Zero, or something that is the same whatever there is: as `count(*)`.
+    Number,
+}
+
+impl OverNothing {
+    /// What a column of this name holds in the one row that comes; nothing where no row comes.
+    pub fn column(&self, name: &str) -> Option<Holds> {
+        let Self::Row(columns) = self else { return None };
+        let is_it = |column: &&Column| {
+            column.name.as_deref().is_some_and(|known| known.eq_ignore_ascii_case(name))
+        };
+        match columns.as_slice() {
+            // Whatever the database calls it.
+            [only] => Some(only.holds),
+            all => Some(all.iter().find(is_it).map_or(Holds::Number, |column| column.holds)),
+        }
+    }
+
+    /// Says whether a row comes whatever there is.
+    pub fn is_row(&self) -> bool {
+        matches!(self, Self::Row(_))
+    }
 }
 
 /// Aggregates that are zero over nothing, those that are NULL, and what makes something of a NULL.
 const ZERO: [&str; 3] = ["count", "total", "count_big"];
 const NULL: [&str; 4] = ["sum", "min", "max", "avg"];
-const MENDED: [&str; 4] = ["coalesce", "ifnull", "nullif", "case"];
+const MENDED: [&str; 4] = ["coalesce", "ifnull", "case", "exists"];
 
 /// Looks at the last select that stands in no parentheses, by its tokens without comments.
 pub(crate) fn over_nothing(body: &[&TokenWithSpan]) -> OverNothing {
@@ -45,43 +82,108 @@ pub(crate) fn over_nothing(body: &[&TokenWithSpan]) -> OverNothing {
     {
         return OverNothing::NoRow;
     }
-    let Some(from) = after("from") else { return OverNothing::Something };
-    list(&body[select + 1..from])
+    let from = after("from");
+    let list = &body[select + 1..from.unwrap_or(body.len())];
+    let items: Option<Vec<Item>> = items(list).into_iter().map(Item::read).collect();
+    let Some(items) = items else { return OverNothing::NoRow };
+    // Without a FROM there is one row, whatever stands in it.
+    if from.is_some() && !items.iter().any(|item| item.has(Part::Aggregate)) {
+        return OverNothing::NoRow;
+    }
+    OverNothing::Row(items.into_iter().map(|item| item.column(from.is_some())).collect())
 }
 
-/// Looks at a list of columns, but not into subqueries.
-fn list(tokens: &[&TokenWithSpan]) -> OverNothing {
-    let mut subqueries: Vec<bool> = Vec::new();
-    let (mut zero, mut null, mut mended) = (false, false, false);
-    for (place, token) in tokens.iter().enumerate() {
-        let next = tokens.get(place + 1).map(|token| &token.token);
-        match &token.token {
-            Token::LParen => {
-                let inner =
-                    matches!(next, Some(Token::Word(w)) if w.value.eq_ignore_ascii_case("select"));
-                subqueries.push(inner);
-            }
-            Token::RParen => drop(subqueries.pop()),
-            Token::Word(word) if word.quote_style.is_none() && !subqueries.contains(&true) => {
-                let named =
-                    |names: &[&str]| names.iter().any(|n| word.value.eq_ignore_ascii_case(n));
-                // A window function brings a row for each row.
-                if named(&["over"]) {
-                    return OverNothing::NoRow;
-                }
-                let called = matches!(next, Some(Token::LParen));
-                zero |= called && named(&ZERO);
-                null |= called && named(&NULL);
-                mended |= named(&MENDED);
-            }
+/// The items of a list, by its commas.
+fn items<'t, 's>(list: &'t [&'s TokenWithSpan]) -> Vec<&'t [&'s TokenWithSpan]> {
+    let mut depth = 0_u32;
+    list.split(|token| {
+        match token.token {
+            Token::LParen => depth += 1,
+            Token::RParen => depth = depth.saturating_sub(1),
             _ => {}
         }
+        depth == 0 && token.token == Token::Comma
+    })
+    .collect()
+}
+
+/// What stands in an item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Part {
+    /// An aggregate, outside of subqueries.
+    Aggregate,
+    /// A subquery.
+    Subquery,
+    /// Something that is zero over nothing.
+    Zero,
+    /// Something that is NULL, or an error.
+    Null,
+    /// Something that makes another thing of a NULL.
+    Mended,
+}
+
+/// What the tokens of an item say.
+#[derive(Debug)]
+struct Item {
+    name: Option<String>,
+    parts: BTreeSet<Part>,
+}
+
+impl Item {
+    /// Reads an item; nothing where it has a window function, which brings a row for each row.
+    fn read(tokens: &[&TokenWithSpan]) -> Option<Self> {
+        let mut parts = BTreeSet::new();
+        let mut subqueries: Vec<bool> = Vec::new();
+        for (place, token) in tokens.iter().enumerate() {
+            let next = tokens.get(place + 1).map(|token| &token.token);
+            match &token.token {
+                Token::LParen => {
+                    let inner = matches!(next, Some(Token::Word(w)) if w.value.eq_ignore_ascii_case("select"));
+                    parts.extend(inner.then_some(Part::Subquery));
+                    subqueries.push(inner);
+                }
+                Token::RParen => drop(subqueries.pop()),
+                Token::Div => parts.extend([Part::Null]),
+                Token::Word(word) if word.quote_style.is_none() => {
+                    let named =
+                        |names: &[&str]| names.iter().any(|n| word.value.eq_ignore_ascii_case(n));
+                    let outside = !subqueries.contains(&true);
+                    if outside && named(&["over"]) {
+                        return None;
+                    }
+                    let called = matches!(next, Some(Token::LParen));
+                    let (zero, null) = (called && named(&ZERO), called && named(&NULL));
+                    parts.extend((outside && (zero || null)).then_some(Part::Aggregate));
+                    parts.extend(zero.then_some(Part::Zero));
+                    parts.extend((null || named(&["nullif", "div"])).then_some(Part::Null));
+                    parts.extend(named(&MENDED).then_some(Part::Mended));
+                }
+                _ => {}
+            }
+        }
+        Some(Self { name: name(tokens), parts })
     }
-    match (zero, null) {
-        (true, _) => OverNothing::Something,
-        (false, true) if mended => OverNothing::Something,
-        (false, true) => OverNothing::Null,
-        (false, false) => OverNothing::NoRow,
+
+    fn has(&self, part: Part) -> bool {
+        self.parts.contains(&part)
+    }
+
+    fn column(self, has_from: bool) -> Column {
+        // A row that a subquery does not find is NULL, as a column beside aggregates is; what asks nothing is the same
+        // whatever there is.
+        let asks = self.has(Part::Subquery) || has_from;
+        let empties = self.has(Part::Null) || !self.has(Part::Zero);
+        let holds =
+            if asks && empties && !self.has(Part::Mended) { Holds::Null } else { Holds::Number };
+        Column { name: self.name, holds }
+    }
+}
+
+/// What an item is called.
+fn name(tokens: &[&TokenWithSpan]) -> Option<String> {
+    match &tokens.last()?.token {
+        Token::Word(word) => Some(word.value.clone()),
+        _ => None,
     }
 }
 
@@ -92,23 +194,35 @@ mod tests {
 
     #[test]
     fn a_row_that_comes_whatever_there_is_is_seen() {
+        use Holds::{Null, Number};
         for (sql, wanted) in [
-            ("select count(*) as bad from t where x", OverNothing::Something),
-            ("with b as (select 1 group by a) select count(*) from b", OverNothing::Something),
-            ("select (select count(*) from t) as bad", OverNothing::Something),
-            ("select count(*) from (select 1 from t group by z) q where x", OverNothing::Something),
-            ("select -- c\n ifnull(sum(v), 0) from t", OverNothing::Something),
-            ("select total(v) from t", OverNothing::Something),
-            ("select sum(v) from t", OverNothing::Null),
-            ("select z, count(*) from t group by z", OverNothing::NoRow),
-            ("select count(*) from t having count(*) > 1", OverNothing::NoRow),
-            ("select count(*) over (partition by z) from t", OverNothing::NoRow),
-            ("select a, (select count(*) from u) from t", OverNothing::NoRow),
-            ("select \"count\" from t", OverNothing::NoRow),
-            ("values (1)", OverNothing::NoRow),
+            ("select count(*) as n from t where x", Some(Number)),
+            ("with b as (select 1 group by a) select count(*) n from b", Some(Number)),
+            ("select (select count(*) from t) as n", Some(Number)),
+            ("select count(*) as n from (select 1 from t group by z) q where x", Some(Number)),
+            ("select -- c\n ifnull(sum(v), 0) as n from t", Some(Number)),
+            ("select total(v) as n from t", Some(Number)),
+            ("select 1 as n", Some(Number)),
+            ("select 1 / 0 as n", Some(Number)),
+            ("select count(*) - count(distinct v) as n from t", Some(Number)),
+            ("select coalesce(sum(v) / nullif(count(*), 0), 0) as n from t", Some(Number)),
+            ("select sum(v) as n from t", Some(Null)),
+            ("select count(*) as c, max(v) as n from t", Some(Null)),
+            ("select max(v) as m, count(*) as \"n\" from t", Some(Number)),
+            ("select sum(a) - sum(b) as n from t", Some(Null)),
+            ("select count(*) filter (where bad) * 1.0 / count(*) as n from t", Some(Null)),
+            ("select sum(v) / nullif(count(*), 0) as n from t", Some(Null)),
+            ("select (select sum(v) from t) - (select sum(v) from u) as n", Some(Null)),
+            ("select (select v from t limit 1) as n", Some(Null)),
+            ("select z, count(*) as n from t group by z", None),
+            ("select count(*) as n from t having count(*) > 1", None),
+            ("select count(*) over (partition by z) as n from t", None),
+            ("select a as n, (select count(*) from u) from t", None),
+            ("select \"count\" as n from t", None),
+            ("values (1)", None),
         ] {
             let query = Query::parse(sql, Engine::Sqlite, Binding::Nothing).unwrap();
-            assert_eq!(query.over_nothing(), wanted, "{sql}");
+            assert_eq!(query.over_nothing().column("n"), wanted, "{sql}");
         }
     }
 }

@@ -13,7 +13,16 @@ use crate::domain::nearest::suggestion;
 pub struct Catalogue {
     checks: Vec<Arc<Check>>,
     removed: Vec<Removed>,
-    warnings: Vec<Fault>,
+    warnings: Vec<Warning>,
+}
+
+/// What is accepted, and had better be written otherwise.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warning {
+    /// Of which check, where it is of one.
+    pub check: Option<CheckId>,
+    /// What, and where.
+    pub fault: Fault,
 }
 
 /// A check that was, and that its owner took out.
@@ -39,7 +48,7 @@ pub struct Selection {
 impl Catalogue {
     /// Holds checks whose ids are known to differ, those that are known to be gone, and what their
     /// owners should know about them.
-    pub fn new(checks: Vec<Check>, removed: Vec<Removed>, warnings: Vec<Fault>) -> Self {
+    pub fn new(checks: Vec<Check>, removed: Vec<Removed>, warnings: Vec<Warning>) -> Self {
         debug_assert_eq!(
             checks.iter().map(|c| &c.id).collect::<BTreeSet<_>>().len(),
             checks.len(),
@@ -59,8 +68,16 @@ impl Catalogue {
     }
 
     /// What is accepted, and had better be written otherwise.
-    pub fn warnings(&self) -> &[Fault] {
+    pub fn warnings(&self) -> &[Warning] {
         &self.warnings
+    }
+
+    /// The same of some checks, and of what is of none.
+    pub fn warnings_of<'c>(&'c self, checks: &'c [Arc<Check>]) -> impl Iterator<Item = &'c Fault> {
+        let ids: BTreeSet<&CheckId> = checks.iter().map(|check| &check.id).collect();
+        let is_asked =
+            move |warning: &&Warning| warning.check.as_ref().is_none_or(|id| ids.contains(id));
+        self.warnings.iter().filter(is_asked).map(|warning| &warning.fault)
     }
 
     /// Returns the checks that are wanted.

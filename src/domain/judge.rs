@@ -5,7 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::domain::check::{Check, Expect, Keys};
+use crate::domain::aggregate::Holds;
+use crate::domain::check::{Body, Check, Expect, Keys};
 use crate::domain::evidence::{Measure, Minimum};
 use crate::domain::limit::Limit;
 use crate::domain::name::ColumnName;
@@ -32,21 +33,19 @@ pub fn judge(check: &Check, expect: &Expect, seen: &Observation) -> Judgement {
     let mut bad_rows = BTreeSet::new();
     let mut contradictions = Vec::new();
     contradictions.extend(wrong_number_of_rows(expect, &seen.body, &mut bad_rows));
-    contradictions.extend(broken_values(expect, &seen.body, &mut bad_rows));
+    let values = broken_values(check, expect, &seen.body, &evidence, &mut bad_rows);
+    contradictions.extend(values.contradictions);
     if let (Some(keys), Some(expected)) = (expect.keys(), &seen.expected_keys) {
         contradictions.extend(missing_keys(keys, expected, &seen.body));
     }
     let verdict = if contradictions.is_empty() {
-        match doubt(check, expect, seen, &evidence) {
+        match doubt(check, expect, seen, &evidence).or(values.doubt) {
             Some(doubt) => Verdict::Unconfirmed(doubt),
             None => Verdict::Confirmed,
         }
     } else {
-        Verdict::Violated(Finding {
-            contradictions,
-            cut: seen.body.is_cut(),
-            rows: shown_rows(check, &seen.body, &bad_rows),
-        })
+        let rows = shown_rows(check, &seen.body, &bad_rows, &contradictions);
+        Verdict::Violated(Finding { contradictions, cut: seen.body.is_cut(), rows })
     };
     Judgement { verdict, evidence: evidence.ok() }
 }
@@ -125,14 +124,24 @@ fn wrong_number_of_rows(
     Some(Contradiction::Rows { expected: limit.to_string(), seen })
 }
 
+/// What the limits on values say.
+#[derive(Default)]
+struct Judged {
+    contradictions: Vec<Contradiction>,
+    /// Why a limit says nothing.
+    doubt: Option<Doubt>,
+}
+
 fn broken_values(
+    check: &Check,
     expect: &Expect,
     body: &Rows,
+    evidence: &Result<u64, Doubt>,
     bad_rows: &mut BTreeSet<usize>,
-) -> Vec<Contradiction> {
+) -> Judged {
     // Rows that break a limit come first among those shown, whatever the number of rows says.
     let mut broken_rows = BTreeSet::new();
-    let mut contradictions = Vec::new();
+    let mut judged = Judged::default();
     for (column, limit) in expect.values() {
         let at = body.position(column);
         let broken: Vec<usize> =
@@ -140,7 +149,14 @@ fn broken_values(
         if broken.is_empty() {
             continue;
         }
-        contradictions.push(Contradiction::Values {
+        let values = || body.rows().iter().map(|row| &row[at]);
+        let doubt = wrong_type(column, limit, values())
+            .or_else(|| aggregate_of_nothing(check, column, values(), evidence));
+        if let Some(doubt) = doubt {
+            judged.doubt.get_or_insert(doubt);
+            continue;
+        }
+        judged.contradictions.push(Contradiction::Values {
             column: column.clone(),
             expected: limit.to_string(),
             rows: u64::try_from(broken.len()).unwrap_or(u64::MAX),
@@ -156,19 +172,66 @@ fn broken_values(
     if !broken_rows.is_empty() {
         *bad_rows = broken_rows;
     }
-    contradictions
+    judged
 }
 
-/// Shows a value, with its kind where that is what is wrong with it.
-fn shown_value(limit: &Limit, value: &Value) -> String {
-    let typed = match value {
+/// A limit that no value of the column can be held against: the check is at fault, and not the data.
+fn wrong_type<'a>(
+    column: &ColumnName,
+    limit: &Limit,
+    values: impl Iterator<Item = &'a Value>,
+) -> Option<Doubt> {
+    let mut typed = values.filter(|value| is_typed(value)).peekable();
+    let kind = typed.peek()?.kind();
+    if typed.any(|value| limit.understands(value)) {
+        return None;
+    }
+    let note = format!(
+        "`{column}` is {kind}, and the limit, {limit}, is none: write the limit in the type of the column, or select \
+         what it is to be held against"
+    );
+    Some(Doubt::new(Cause::QueryError, note))
+}
+
+/// The NULL of an aggregate that may have had nothing to look at: evidence that was counted elsewhere says that it
+/// had something.
+fn aggregate_of_nothing<'a>(
+    check: &Check,
+    column: &ColumnName,
+    mut values: impl Iterator<Item = &'a Value>,
+    evidence: &Result<u64, Doubt>,
+) -> Option<Doubt> {
+    let Body::Sql { query, .. } = &check.body else { return None };
+    let counted = match check.evidence.measure {
+        Measure::Rows | Measure::ExpectedKeys => false,
+        Measure::Column(_) | Measure::Query(_) => evidence.as_ref().is_ok_and(|count| *count > 0),
+    };
+    let waived = matches!(check.evidence.minimum, Minimum::Waived { .. });
+    let is_null = query.over_nothing().column(column.as_str()) == Some(Holds::Null)
+        && values.all(|value| *value == Value::Null);
+    if counted || waived || !is_null {
+        return None;
+    }
+    let note = format!(
+        "`{column}` is NULL, as an aggregate over nothing is; `evidence: {{sql: select count(*) from …}}` counts what \
+         there was, and `nulls: allowed` takes NULL for good"
+    );
+    Some(Doubt::new(Cause::NoEvidence, note))
+}
+
+fn is_typed(value: &Value) -> bool {
+    match value {
         Value::Number(_) | Value::Text(_) | Value::Bool(_) | Value::Date(_) | Value::Instant(_) => {
             true
         }
         // These say themselves that they are nothing of the kind.
         Value::Null | Value::NonFinite(_) | Value::NoDate(_) => false,
-    };
-    if typed && !limit.understands(value) {
+    }
+}
+
+/// Shows a value, with its kind where that is what is wrong with it.
+fn shown_value(limit: &Limit, value: &Value) -> String {
+    if is_typed(value) && !limit.understands(value) {
         return format!("{value} ({})", value.kind());
     }
     value.to_string()
@@ -277,10 +340,16 @@ pub fn no_evidence(check: &Check, evidence: u64) -> Doubt {
 }
 
 /// Shows the first bad rows in the columns that the check names.
-fn shown_rows(check: &Check, body: &Rows, bad: &BTreeSet<usize>) -> Vec<String> {
+fn shown_rows(
+    check: &Check,
+    body: &Rows,
+    bad: &BTreeSet<usize>,
+    contradictions: &[Contradiction],
+) -> Vec<String> {
     let columns = check.columns_shown();
-    // One column says no more than the finding has said already.
-    if columns.len() < 2 {
+    let says = |contradiction: &Contradiction| matches!(contradiction, Contradiction::Values { column, .. } if columns == [column.clone()]);
+    // One column says no more than a finding about it has said already.
+    if columns.is_empty() || contradictions.iter().any(says) {
         return Vec::new();
     }
     let show = |row: &usize| {
@@ -299,7 +368,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::check::{Alert, Body, CatchUp, MaxRows, Samples, Severity};
+    use crate::domain::check::{Alert, CatchUp, MaxRows, Samples, Severity};
     use crate::domain::evidence::{Evidence, Scope};
     use crate::domain::limit::{LimitParts, RowLimit};
     use crate::domain::name::{CheckId, Owner, SourceName};
@@ -398,7 +467,10 @@ mod tests {
             (vec![], BytesCut, 1, "over_limit"),
             (vec![Value::Null], Whole, 1, "violated"),
             (vec![Value::NonFinite(NonFinite::Infinity)], Whole, 1, "violated"),
-            (vec![Value::Text("5".into())], Whole, 1, "violated"),
+            // A column of another type is a slip of the check; a value of another type is one of the data.
+            (vec![Value::Text("5".into())], Whole, 1, "query_error"),
+            (vec![Value::Text("5".into()), Value::Null], Whole, 1, "query_error"),
+            (vec![number(1), Value::Text("5".into())], Whole, 1, "violated"),
         ] {
             assert_eq!(
                 judged(&values, completeness, min),

@@ -162,8 +162,8 @@ impl Query {
     }
 
     /// What it brings where there is nothing to look at.
-    pub fn over_nothing(&self) -> OverNothing {
-        self.over_nothing
+    pub fn over_nothing(&self) -> &OverNothing {
+        &self.over_nothing
     }
 
     /// Returns the statement, as it was written.

@@ -23,12 +23,25 @@ pub struct Doubt {
     pub cause: Cause,
     /// What happened and what to do, without any value from the database.
     pub note: String,
+    /// Whether it says something about the query alone: the source answers others.
+    pub of_query: bool,
 }
 
 impl Doubt {
     /// Names a cause, with a note for whoever is awake.
     pub fn new(cause: Cause, note: impl Into<String>) -> Self {
-        Self { cause, note: note.into() }
+        Self { cause, note: note.into(), of_query: false }
+    }
+
+    /// The same, known to be of the query alone.
+    #[must_use]
+    pub fn of_query(self) -> Self {
+        Self { of_query: true, ..self }
+    }
+
+    /// Says whether it tells something about the source.
+    pub fn is_of_the_source(&self) -> bool {
+        self.cause.is_of_the_source() && !self.of_query
     }
 }
 

@@ -1,6 +1,5 @@
 //! What a check asks, and what healthy means: `sql` with `expect`, or `reconcile`.
 
-use crate::domain::aggregate::OverNothing;
 use crate::domain::check::{Body, Samples};
 use crate::domain::evidence::{Evidence, Measure, Minimum};
 use crate::domain::name::SourceName;
@@ -54,7 +53,9 @@ fn one_query(
     let expectation = expectation::read(doc, map, place, context)?;
     let query = query?;
     if expectation.is_met_by_nothing(&query) {
-        warn_of_aggregate(doc, map.get("sql"), Place::Key(&place, "sql"));
+        let message = "this query brings one row even if there is nothing to look at, and what that row holds is in \
+                       order";
+        warn_of_aggregate(doc, map.get("sql"), Place::Key(&place, "sql"), message);
     }
     let bound_elsewhere = expectation.bound_elsewhere().cloned();
     let expectation::Expectation { expect, evidence, samples } = expectation;
@@ -91,11 +92,12 @@ fn two_sides(
         return None;
     }
     let evidence = evidence.filter(|_| sound)?;
-    let aggregate = |query: &Query| query.over_nothing() != OverNothing::NoRow;
+    let aggregate = |query: &Query| query.over_nothing().is_row();
     let counts_rows = evidence.measure == Measure::Rows;
     let needed = matches!(evidence.minimum, Minimum::AtLeast(_));
     if counts_rows && needed && reconcile.sides().iter().all(|side| aggregate(&side.query)) {
-        warn_of_aggregate(doc, Some(node), here);
+        let message = "both sides bring one row even if there is nothing to look at";
+        warn_of_aggregate(doc, Some(node), here, message);
     }
     let bound_elsewhere = Some(reconcile.right.source.clone());
     let body = Body::Reconcile(Box::new(reconcile));
@@ -103,10 +105,8 @@ fn two_sides(
 }
 
 /// One row that comes whatever there is counts as evidence, and is none.
-fn warn_of_aggregate(doc: &mut Document<'_>, node: Option<&Node>, place: Place<'_>) {
+fn warn_of_aggregate(doc: &mut Document<'_>, node: Option<&Node>, place: Place<'_>, message: &str) {
     if let Some(node) = node {
-        let message = "this query brings one row even if there is nothing to look at, and that row \
-                       is in order";
         let hint = "write `evidence: {sql: select count(*) from …}` to count what was looked at";
         doc.warn(node, place, message, Some(hint.into()));
     }

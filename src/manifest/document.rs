@@ -5,10 +5,14 @@
 
 use std::fmt;
 
+use crate::domain::catalogue::Warning;
 use crate::domain::fault::Fault;
+use crate::domain::name::CheckId;
 use crate::domain::nearest::suggestion;
 use crate::manifest::Text;
 use crate::manifest::yaml::{self, Kind, Node};
+
+pub use crate::manifest::place::Place;
 
 /// A file that is being read, with the faults found so far.
 #[derive(Debug)]
@@ -17,18 +21,7 @@ pub struct Document<'t> {
     lines: Vec<&'t str>,
     shows_lines: bool,
     faults: Vec<Fault>,
-    warnings: Vec<Fault>,
-}
-
-/// The place of a node inside its document.
-#[derive(Debug, Clone, Copy)]
-pub enum Place<'p> {
-    /// The document itself.
-    Root,
-    /// Under a key.
-    Key(&'p Place<'p>, &'p str),
-    /// At a position of a list, from 0.
-    Item(&'p Place<'p>, usize),
+    warnings: Vec<Warning>,
 }
 
 /// A map whose keys are known, each once.
@@ -48,17 +41,6 @@ impl<'n> Map<'n> {
     /// Returns all keys and values.
     pub fn entries(&self) -> &[(&'n str, &'n Node)] {
         &self.entries
-    }
-}
-
-impl fmt::Display for Place<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Root => Ok(()),
-            Self::Key(Self::Root, key) => f.write_str(key),
-            Self::Key(parent, key) => write!(f, "{parent}.{key}"),
-            Self::Item(parent, i) => write!(f, "{parent}[{i}]"),
-        }
     }
 }
 
@@ -106,8 +88,23 @@ impl<'t> Document<'t> {
     }
 
     /// Returns what is accepted and had better be written otherwise, in the order of lines.
-    pub fn take_warnings(&mut self) -> Vec<Fault> {
-        sorted(std::mem::take(&mut self.warnings))
+    pub fn take_warnings(&mut self) -> Vec<Warning> {
+        let mut warnings = std::mem::take(&mut self.warnings);
+        warnings.sort_by_key(|warning| (warning.fault.line, warning.fault.column));
+        warnings.dedup();
+        warnings
+    }
+
+    /// How many warnings there are by now.
+    pub fn warned(&self) -> usize {
+        self.warnings.len()
+    }
+
+    /// Says of which check the warnings are that came since there were so many.
+    pub fn attribute(&mut self, since: usize, check: Option<&CheckId>) {
+        for warning in &mut self.warnings[since..] {
+            warning.check = check.cloned();
+        }
     }
 
     /// Records that something is accepted and had better be written otherwise.
@@ -120,7 +117,8 @@ impl<'t> Document<'t> {
     ) {
         let told = self.faults.len();
         self.fault(node, place, message, hint);
-        self.warnings.extend(self.faults.drain(told..));
+        let told = self.faults.drain(told..);
+        self.warnings.extend(told.map(|fault| Warning { check: None, fault }));
     }
 
     /// Returns the file's name.

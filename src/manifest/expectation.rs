@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 
-use crate::domain::aggregate::OverNothing;
+use crate::domain::aggregate::Holds;
 use crate::domain::check::{Expect, Keys, MaxRows, Samples};
 use crate::domain::evidence::{Evidence, Measure, Minimum, Scope};
 use crate::domain::limit::{Limit, LimitFault, LimitParts, RowLimit};
@@ -43,17 +43,21 @@ impl Expectation {
     }
 
     /// Says whether an aggregate over nothing would be taken for a proof: it brings one row, and
-    /// zero satisfies every limit.
+    /// what that holds satisfies every limit.
     pub(super) fn is_met_by_nothing(&self, query: &Query) -> bool {
-        let value = match query.over_nothing() {
-            OverNothing::NoRow => return false,
-            OverNothing::Null => Value::Null,
-            OverNothing::Something => Value::Number(Number::from(0_u64)),
+        let holds = |column: &ColumnName, limit: &Limit| {
+            let value = match query.over_nothing().column(column.as_str()) {
+                None => return false,
+                Some(Holds::Null) => Value::Null,
+                Some(Holds::Number) => Value::Number(Number::from(0_u64)),
+            };
+            limit.holds(&value)
         };
         let counts_rows = self.evidence.measure == Measure::Rows;
         let needed = matches!(self.evidence.minimum, Minimum::AtLeast(_));
         let limits = self.expect.values();
-        counts_rows && needed && !limits.is_empty() && limits.values().all(|l| l.holds(&value))
+        let is_met = limits.iter().all(|(column, limit)| holds(column, limit));
+        counts_rows && needed && !limits.is_empty() && is_met
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::domain::catalogue::Warning;
 use crate::domain::check::{Check, MaxRows, Severity};
 use crate::domain::duration;
 use crate::domain::fault::Fault;
@@ -84,7 +85,7 @@ pub(super) struct Read {
     pub(super) declared: Vec<Declared>,
     pub(super) removed: Vec<TakenOut>,
     pub(super) faults: Vec<Fault>,
-    pub(super) warnings: Vec<Fault>,
+    pub(super) warnings: Vec<Warning>,
 }
 
 /// The source of checks that name none.
@@ -153,7 +154,10 @@ fn read(doc: &mut Document<'_>, world: &World<'_>) -> (Vec<Declared>, Vec<TakenO
     let Some(items) = doc.list(node, place) else { return (Vec::new(), removed) };
     let mut declared = Vec::new();
     for (i, item) in items.iter().enumerate() {
-        declared.extend(check(doc, item, Place::Item(&place, i), &defaults, world));
+        let warned = doc.warned();
+        let read = check(doc, item, Place::Item(&place, i), &defaults, world);
+        doc.attribute(warned, read.as_ref().map(|declared| &declared.check.id));
+        declared.extend(read);
     }
     (declared, removed)
 }

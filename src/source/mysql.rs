@@ -6,6 +6,7 @@
 mod decode;
 mod flow;
 mod trouble;
+mod waiters;
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -28,10 +29,15 @@ use crate::source::collect::{Appetite, Collector, Fetched, whole};
 use crate::source::columns::position;
 use crate::source::mysql::decode::Reading;
 use crate::source::mysql::trouble::Phase;
+use crate::source::mysql::waiters::somebody_waits;
 use crate::source::watch::{SHORT, Watched, opening, short};
 
 /// By how many bytes texts are sorted where rows flow in the order of a key.
 const SORTED_BYTES: usize = 4_096;
+/// How long a list may be that the server puts together: longer than any value that is read.
+const LIST_BYTES: usize = 64 << 20;
+/// How many warnings of one statement the server keeps.
+const WARNINGS: usize = 1_024;
 /// How long a transaction may wait for whoever takes its rows.
 const FLOW_IDLE: Duration = Duration::from_secs(600);
 
@@ -65,6 +71,17 @@ enum Flavour {
     MySql,
 }
 
+impl Session {
+    /// A doubt about a query, and whether it is of the query alone: then the session goes on after it.
+    async fn whose(&mut self, doubt: Doubt) -> Doubt {
+        if !matches!(doubt.cause, Cause::Connect | Cause::Auth) {
+            return doubt;
+        }
+        let goes_on = matches!(timeout(SHORT, self.conn.ping()).await, Ok(Ok(())));
+        if goes_on { trouble::of_query(doubt) } else { doubt }
+    }
+}
+
 impl MySql {
     pub(super) fn new(
         server: &Server,
@@ -85,43 +102,49 @@ impl MySql {
         short(run(&mut session.conn, begin), stop, |e| trouble::doubt(e, &Phase::Ours)).await?;
         let mut replies = Vec::with_capacity(ask.questions.len());
         for (place, question) in ask.questions.iter().enumerate() {
-            if place > 0 {
-                let anew = run(&mut session.conn, guards(session.flavour, ask));
-                short(anew, stop, |e| trouble::doubt(e, &Phase::Ours)).await?;
-            }
-            if let Wanted::Flow(flow) = &question.wanted {
-                let flowed = self.flow(&mut session, (ask, question, flow), stop).await;
-                let drained = flowed.map_err(|doubt| question.blame(doubt))?;
-                replies.push(Reply::Flowed);
-                if !drained {
-                    drop(timeout(SHORT, self.cancel(session.id)).await);
-                    return whole(replies, ask);
-                }
-                continue;
-            }
-            let watched = Watched {
-                work: fetch(&mut session.conn, question, ask.timeout),
-                limit: ask.timeout,
-                stop,
-                in_the_way: std::future::pending(),
-                cancel: self.cancel(session.id),
-                terminate: std::future::ready(()),
+            let answered = Box::pin(self.answer(&mut session, (ask, question), stop)).await;
+            let fetched = match answered {
+                Ok(fetched) => fetched,
+                Err(doubt) => return Err(question.blame(session.whose(doubt).await)),
             };
-            let fetched = watched.end().await.map_err(|doubt: Doubt| question.blame(doubt))?;
             replies.push(fetched.reply);
             if !fetched.drained {
                 drop(timeout(SHORT, self.cancel(session.id)).await);
                 return whole(replies, ask);
             }
+            // What a function of theirs locked by name is free when we say that we are done, and not a moment later.
+            let then = match ask.questions.get(place + 1) {
+                Some(_) => guards(session.flavour, ask),
+                None => "ROLLBACK; DO RELEASE_ALL_LOCKS()".to_owned(),
+            };
+            let warned = Box::pin(warned(&mut session.conn, &then, stop)).await;
+            warned.map_err(|doubt| question.blame(doubt))?;
         }
         // The replies are complete; a farewell that fails takes nothing from them.
-        let farewell = async {
-            // What a function of theirs locked by name is free when we say that we are done, and not a moment later.
-            run(&mut session.conn, "ROLLBACK; DO RELEASE_ALL_LOCKS()".to_owned()).await?;
-            session.conn.close().await
-        };
-        drop(timeout(SHORT, farewell).await);
+        drop(timeout(SHORT, session.conn.close()).await);
         Ok(replies)
+    }
+
+    /// Asks one question.
+    async fn answer(
+        &self,
+        session: &mut Session,
+        (ask, question): (&Ask, &Question),
+        stop: &CancellationToken,
+    ) -> Result<Fetched, Doubt> {
+        if let Wanted::Flow(flow) = &question.wanted {
+            let drained = self.flow(session, (ask, question, flow), stop).await?;
+            return Ok(Fetched { reply: Reply::Flowed, drained });
+        }
+        let watched = Watched {
+            work: fetch(&mut session.conn, question, ask.timeout),
+            limit: ask.timeout,
+            stop,
+            in_the_way: Box::pin(somebody_waits(&self.options, session.id)),
+            cancel: self.cancel(session.id),
+            terminate: std::future::ready(()),
+        };
+        watched.end().await
     }
 
     async fn open(&self, stop: &CancellationToken) -> Result<Session, Doubt> {
@@ -265,17 +288,50 @@ fn guards(flavour: Flavour, ask: &Ask) -> String {
         Flavour::MariaDb => format!("max_statement_time = {}.{:03}", ms / 1000, ms % 1000),
         Flavour::MySql => format!("max_execution_time = {ms}"),
     };
+    // DEFAULT would be what somebody set for the whole server, but for `system_versioning_asof`, where it is now.
+    let uncut = match flavour {
+        Flavour::MariaDb => {
+            "max_recursive_iterations = 4294967295, system_versioning_asof = DEFAULT"
+        }
+        Flavour::MySql => "cte_max_recursion_depth = 4294967295",
+    };
     // sql_select_limit would cut cursors inside functions too, without a word: rows are counted as
     // they come, and the rest is killed. wait_timeout: how long a session outlives us, should we die between two statements.
     format!(
         "SET SESSION {limit}, lock_wait_timeout = 1, innodb_lock_wait_timeout = 1, \
          wait_timeout = {wait}, max_sort_length = {sort}, time_zone = '+00:00', \
-         sql_select_limit = DEFAULT",
+         sql_select_limit = 18446744073709551615, group_concat_max_len = {LIST_BYTES}, \
+         max_error_count = {WARNINGS}, {uncut}",
         // Keys that begin alike are told apart where rows come in their order. Fifteen of them have to fit into
         // the server's sort buffer, which has 256 KiB by default.
         sort = if ask.flows() { SORTED_BYTES } else { 1_024 },
         wait = if ask.flows() { FLOW_IDLE.max(ask.timeout * 2) } else { SHORT * 2 }.as_secs(),
     )
+}
+
+/// Reads what the server warned of in the last statement, and does what follows in the same round trip. A result that
+/// the server cut proves nothing.
+#[expect(clippy::disallowed_methods, reason = "source/ is where SQL is put together")]
+async fn warned(
+    conn: &mut MySqlConnection,
+    then: &str,
+    stop: &CancellationToken,
+) -> Result<(), Doubt> {
+    let sql = AssertSqlSafe(format!("SHOW WARNINGS; {then}"));
+    let rows = sqlx::raw_sql(sql).fetch_all(conn);
+    let rows = short(rows, stop, |e| trouble::doubt(e, &Phase::Ours)).await?;
+    for row in &rows {
+        let code: u32 = row.try_get_unchecked(1).map_err(|e| trouble::doubt(&e, &Phase::Ours))?;
+        if let Some(words) = trouble::warned(code) {
+            let note = format!("the server {words} (warning {code}): such a result proves nothing");
+            return Err(Doubt::new(Cause::QueryError, note));
+        }
+    }
+    if rows.len() >= WARNINGS {
+        let note = "the server has more warnings of the query than it keeps: `SHOW WARNINGS` after it says which";
+        return Err(Doubt::new(Cause::QueryError, note));
+    }
+    Ok(())
 }
 
 #[expect(clippy::disallowed_methods, reason = "source/ is where SQL from outside is run")]

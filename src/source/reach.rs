@@ -16,6 +16,10 @@ pub(super) fn doubt(error: &sqlx::Error) -> Doubt {
         sqlx::Error::Io(io) if io.kind() == ErrorKind::InvalidData => tls(&io.to_string()),
         sqlx::Error::Tls(words) => tls(&words.to_string()),
         sqlx::Error::Io(io) => Doubt::new(Cause::Connect, format!("no connection: {io}")),
+        sqlx::Error::Protocol(text) if text.contains("unknown column type") => Doubt::new(
+            Cause::UnsupportedType,
+            "the query brings a column of a type that has no exact reading: cast it",
+        ),
         sqlx::Error::Protocol(text) if text.contains("authentication") => {
             Doubt::new(Cause::Auth, "the server asks for a kind of password that is not supported")
         }
@@ -23,6 +27,21 @@ pub(super) fn doubt(error: &sqlx::Error) -> Doubt {
             Cause::Connect,
             "the connection broke, or what answers there is another kind of server",
         ),
+    }
+}
+
+/// The same of what went wrong while a query was under way: what cannot be read of its answer is of that query, and
+/// only a connection that broke is of the source.
+pub(super) fn of_query(error: &sqlx::Error) -> Doubt {
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::WorkerCrashed => doubt(error),
+        _ => match doubt(error) {
+            known if known.cause == Cause::UnsupportedType => known,
+            _ => Doubt::new(
+                Cause::QueryError,
+                "what the server answered to this query cannot be read",
+            ),
+        },
     }
 }
 

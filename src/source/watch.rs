@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;
 
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::duration;
@@ -51,10 +51,15 @@ where
     /// After an error the caller must throw the connection away: the order to stop may still be on
     /// its way, and would hit whatever runs next.
     pub(super) async fn end(self) -> Result<T, F> {
+        let started = Instant::now();
         let mut work = pin!(self.work);
         let doubt = tokio::select! {
             biased;
-            done = &mut work => return done,
+            // What ran into its limit was stopped there, and a function of it went on all the same.
+            done = &mut work => return match done {
+                Ok(_) if started.elapsed() >= self.limit => Err(F::from(late(self.limit))),
+                done => done,
+            },
             () = self.stop.cancelled() => interrupted(),
             () = sleep(self.limit + SERVER_FIRST) => late(self.limit),
             () = self.in_the_way => Doubt::new(

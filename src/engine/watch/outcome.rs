@@ -59,7 +59,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             Verdict::Unconfirmed(doubt) => Some(doubt),
             Verdict::Confirmed | Verdict::Violated(_) => None,
         };
-        let trouble = doubt.map(|doubt| doubt.cause);
+        let trouble = doubt.filter(|doubt| doubt.is_of_the_source()).map(|doubt| doubt.cause);
         let blamed = attempted.blamed.as_ref().or(sources.first());
         for source in sources {
             let is_blamed = Some(source) == blamed;
@@ -72,7 +72,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
                 }
             }
             // What failed elsewhere says nothing of this one.
-            if trouble.is_none() || is_blamed {
+            if doubt.is_none() || is_blamed {
                 self.breaker(source, |breaker| breaker.after(trouble, check, now, draw));
             }
         }

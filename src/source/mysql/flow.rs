@@ -22,7 +22,8 @@ use crate::source::flow::{
 };
 use crate::source::mysql::decode::{self, Reading};
 use crate::source::mysql::trouble::{self, Phase};
-use crate::source::mysql::{Flavour, MySql, SORTED_BYTES, Session};
+use crate::source::mysql::waiters::somebody_waits;
+use crate::source::mysql::{Flavour, MySql, SORTED_BYTES, Session, warned};
 use crate::source::watch::Watched;
 
 /// How a question's rows are asked for.
@@ -60,6 +61,10 @@ impl MySql {
             let next = Next { plan: &plan, bound: &bound, after: course.after(), limit };
             let work = fetch(&mut session.conn, &next, flow, ask.timeout);
             let segment = Box::pin(self.watched(work, ask, id, stop)).await?;
+            if !segment.enough {
+                // Before anybody takes it for the last one.
+                warned(&mut session.conn, "DO 0", stop).await?;
+            }
             if let Some(drained) = course.end(segment).await? {
                 return Ok(drained);
             }
@@ -77,7 +82,7 @@ impl MySql {
             work,
             limit: ask.timeout,
             stop,
-            in_the_way: std::future::pending(),
+            in_the_way: Box::pin(somebody_waits(&self.options, id)),
             cancel: self.cancel(id),
             terminate: std::future::ready(()),
         };

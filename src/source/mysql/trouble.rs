@@ -34,8 +34,41 @@ pub(super) fn doubt(error: &sqlx::Error, phase: &Phase) -> Doubt {
             Some(e) => from_server(e, phase),
             None => reach::doubt(error),
         },
-        _ => reach::doubt(error),
+        _ => match phase {
+            Phase::Preparing | Phase::Running { .. } => reach::of_query(error),
+            Phase::Connecting | Phase::Ours => reach::doubt(error),
+        },
     }
+}
+
+/// The same doubt, of a session that goes on after it: it was another server that did not answer, or a function of
+/// the query says so.
+pub(super) fn of_query(doubt: Doubt) -> Doubt {
+    match doubt.cause {
+        Cause::Connect => Doubt::new(
+            Cause::QueryError,
+            format!(
+                "the query itself reports a connection that failed: it reads from another server, or a function of it \
+                 says so; {}",
+                doubt.note
+            ),
+        ),
+        _ => doubt.of_query(),
+    }
+}
+
+/// What the server's warnings say of a result that it cut, or computed from what it could not read: errors 1260 and
+/// following of MySQL's and MariaDB's manuals.
+pub(super) fn warned(code: u32) -> Option<&'static str> {
+    Some(match code {
+        1260 => "cut a list at `group_concat_max_len`",
+        1265 | 1406 => "cut a value short",
+        1301 => "made a value NULL, because it is larger than `max_allowed_packet`",
+        1292 | 1366 | 1411 | 1441 => "read a value as a number or a date that it is not",
+        1365 => "divided by zero, and went on with NULL",
+        1931 => "stopped before the end, at `max_recursive_iterations` or at a limit of rows",
+        _ => return None,
+    })
 }
 
 fn from_server(error: &MySqlDatabaseError, phase: &Phase) -> Doubt {

@@ -11,7 +11,7 @@
 
 use std::time::Duration;
 
-use sqlx::postgres::{PgDatabaseError, PgErrorPosition};
+use sqlx::postgres::{PgDatabaseError, PgErrorPosition, PgSeverity};
 
 use crate::domain::verdict::{Cause, Doubt};
 use crate::source::postgres::wrapped::Wrapped;
@@ -53,8 +53,18 @@ fn database(error: &sqlx::Error) -> Option<&PgDatabaseError> {
 pub(super) fn doubt(error: &sqlx::Error, phase: Phase<'_>) -> Doubt {
     match database(error) {
         Some(error) => from_server(error, phase),
-        None => reach::doubt(error),
+        None => match phase {
+            Phase::Theirs { .. } => reach::of_query(error),
+            Phase::Connecting | Phase::Ours => reach::doubt(error),
+        },
     }
+}
+
+/// Says whether the session goes on after an error of this SQLSTATE that a query raised: then it was another server
+/// that did not answer, or a function that says so.
+fn is_raised(error: &PgDatabaseError, phase: Phase<'_>) -> bool {
+    let goes_on = !matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic);
+    matches!(phase, Phase::Theirs { .. }) && goes_on
 }
 
 fn from_server(error: &PgDatabaseError, phase: Phase<'_>) -> Doubt {
@@ -71,7 +81,15 @@ fn from_server(error: &PgDatabaseError, phase: Phase<'_>) -> Doubt {
         "55P03" => with(Cause::Busy, "a lock was not free within 1s"),
         "40001" | "40P01" => with(Cause::Busy, "the server gave other work precedence"),
         "25006" => with(Cause::Refused, "the query writes, and a check only reads"),
-        "42501" => denied(error),
+        "42501" => match phase {
+            // Others may read what they ask for.
+            Phase::Theirs { .. } => denied(error).of_query(),
+            Phase::Connecting | Phase::Ours => denied(error),
+        },
+        _ if is_raised(error, phase) && is_of_a_way(code) => with(
+            Cause::QueryError,
+            "the query itself reports a connection that failed: it reads from another server, or a function of it says so",
+        ),
         "3D000" => with(Cause::Auth, "there is no such database"),
         "28P01" => with(Cause::Auth, "the role or the password is wrong, or none was given"),
         _ if code.starts_with("28") => {
@@ -99,6 +117,13 @@ fn from_server(error: &PgDatabaseError, phase: Phase<'_>) -> Doubt {
             }
         },
     }
+}
+
+/// Connections, who may open them, and servers that come and go: appendix A of PostgreSQL's manual.
+fn is_of_a_way(code: &str) -> bool {
+    code.starts_with("08")
+        || code.starts_with("28")
+        || matches!(code, "3D000" | "53300" | "57P01" | "57P02" | "57P03" | "57P05" | "25P03")
 }
 
 /// The server names the object; a function of somebody's could name anything.
