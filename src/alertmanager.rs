@@ -241,12 +241,8 @@ impl Alertmanager {
         };
         let now = self.clock.now() + self.ahead();
         let recent = now - self.rhythm.own_resend() * 4 - REPEATED_WITHIN;
-        let repeated = Some(Arc::new(payload::updated_since(&alerts, recent)));
-        self.health.send_if_modified(|health| {
-            let same = health.repeated == repeated;
-            health.repeated = repeated;
-            !same
-        });
+        let repeated = Arc::new(payload::updated_since(&alerts, recent));
+        self.health.send_modify(|health| health.repeated = Some((Instant::now(), repeated)));
         let active = payload::fingerprints(&alerts);
         self.raised = Some((Instant::now(), self.outbox.raised(&active)));
         self.outbox.stand(active);

@@ -27,6 +27,7 @@ use clap::Parser;
 
 use crate::cli::args::{Args, Verb};
 use crate::cli::exit::Exit;
+use crate::domain::plain::plain;
 use crate::manifest::schema::schema;
 
 /// Runs the program with the process's arguments.
@@ -62,10 +63,11 @@ pub fn main() -> ExitCode {
     exit.into()
 }
 
-/// Writes to standard output; a reader who left early is no trouble.
+/// Writes to standard output, and nothing that a terminal would obey; a reader who left early is no trouble. JSON
+/// stays what it was: what is escaped is escaped as JSON does.
 fn print(text: &str) -> Exit {
     let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+    match out.write_all(plain(text).as_bytes()).and_then(|()| out.flush()) {
         Ok(()) => Exit::Confirmed,
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Exit::Confirmed,
         Err(error) => {
@@ -77,5 +79,5 @@ fn print(text: &str) -> Exit {
 
 /// Writes a line to standard error, if anybody can still read it.
 fn complain(text: &str) {
-    drop(writeln!(std::io::stderr().lock(), "{text}"));
+    drop(writeln!(std::io::stderr().lock(), "{}", plain(text)));
 }

@@ -32,7 +32,7 @@ use crate::daemon::log::Log;
 use crate::daemon::outward::Outward;
 use crate::domain::fault::Fault;
 use crate::domain::succession::Removals;
-use crate::engine::load::{NotLoaded, Reading};
+use crate::engine::load::{NotLoaded, Reading, Shown};
 use crate::engine::order::{Load, orders};
 use crate::engine::ports::Watched;
 use crate::engine::snapshot::{LedgerHealth, Snapshot};
@@ -395,8 +395,7 @@ async fn begin(
     engine.resume().await?;
     match first {
         Err(faults) if engine.is_loaded() => {
-            let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
-            engine.refuse(format!("the catalogue cannot be read:\n{}", faults.join("\n")));
+            engine.refuse(format!("the catalogue cannot be read:\n{}", Shown(&faults)));
         }
         Err(faults) => return never(NotStarted::Invalid(faults)),
         Ok(load) => match engine.load(load).await {

@@ -24,6 +24,7 @@ pub mod alert;
 pub mod life;
 pub mod outbox;
 pub mod parcel;
+pub mod plain;
 pub mod routing;
 pub mod standing;
 pub mod succession;

@@ -132,7 +132,7 @@ impl Settings {
         let watchdog = notices.watchdog.as_ref().map(|watchdog| {
             watchdog.token.read().map(drop).map_err(|e| format!("`token` of `watchdog`: {e}"))
         });
-        let all = self.sources.iter().map(|source| source.open().map(drop));
+        let all = self.sources.iter().map(|source| source.open().password.map(drop));
         let all = all.chain([self.ledger.password().map(drop), self.web.tokens().map(drop)]);
         let all = all.chain(peers.map(|peer| peer.open().map(drop))).chain(watchdog);
         all.filter_map(Result::err).collect()
@@ -140,14 +140,12 @@ impl Settings {
 }
 
 impl SourceEntry {
-    /// Reads the password and returns what a source is opened with.
-    ///
-    /// # Errors
-    /// Where the password was looked for and not found.
-    pub fn open(&self) -> Result<SourceSettings, String> {
+    /// Reads the password and returns what a source is opened with. One that cannot be read is no reason to watch
+    /// nothing else.
+    pub fn open(&self) -> SourceSettings {
         let password = self.password.as_ref().map(Reference::read).transpose();
-        let password = password.map_err(|e| format!("password of source `{}`: {e}", self.name))?;
-        Ok(SourceSettings {
+        let password = password.map_err(|e| format!("password of source `{}`: {e}", self.name));
+        SourceSettings {
             name: self.name.clone(),
             dsn: self.dsn.clone(),
             password,
@@ -155,7 +153,7 @@ impl SourceEntry {
             timeout: self.timeout,
             instants: self.instants,
             allow_superuser: self.allow_superuser,
-        })
+        }
     }
 }
 

@@ -14,6 +14,7 @@ mod mysql;
 pub mod offsets;
 mod postgres;
 mod reach;
+mod role;
 mod sqlite;
 mod watch;
 
@@ -40,8 +41,8 @@ pub struct SourceSettings {
     pub name: SourceName,
     /// Its address.
     pub dsn: Dsn,
-    /// Its password, where it needs one.
-    pub password: Option<SecretString>,
+    /// Its password, where it needs one, or why that cannot be read.
+    pub password: Result<Option<SecretString>, String>,
     /// How many connections may be open at once.
     pub connections: u16,
     /// How long a statement may run where the check does not say.
@@ -56,7 +57,10 @@ impl SourceSettings {
     /// Says whether they open the same database in the same way.
     pub fn is_same(&self, other: &Self) -> bool {
         let password = |settings: &Self| {
-            settings.password.as_ref().map(|password| password.expose_secret().to_owned())
+            let shown = |password: &Option<SecretString>| {
+                password.as_ref().map(|password| password.expose_secret().to_owned())
+            };
+            settings.password.as_ref().map(shown).map_err(Clone::clone)
         };
         self.name == other.name
             && self.dsn == other.dsn
@@ -75,6 +79,8 @@ pub struct Source {
     connections: u16,
     slots: Semaphore,
     keeper: Keeper,
+    /// Why it cannot be asked: its password cannot be read.
+    locked_out: Option<String>,
 }
 
 /// The right to use one connection of a source, for as long as it is held.
@@ -92,6 +98,10 @@ impl Source {
     pub fn new(settings: SourceSettings) -> Self {
         let SourceSettings { name, dsn, password, connections, timeout, instants, allow_superuser } =
             settings;
+        let (password, locked_out) = match password {
+            Ok(password) => (password, None),
+            Err(why) => (None, Some(why)),
+        };
         let keeper = match dsn {
             Dsn::Postgres(server) => Keeper::Postgres(Box::new(postgres::Postgres::new(
                 &server,
@@ -107,7 +117,7 @@ impl Source {
         };
         let connections = connections.max(1);
         let slots = Semaphore::new(usize::from(connections));
-        Self { name, timeout, connections, slots, keeper }
+        Self { name, timeout, connections, slots, keeper, locked_out }
     }
 
     /// The name in the settings.
@@ -142,6 +152,15 @@ impl Source {
             Keeper::Postgres(_) => Engine::Postgres,
             Keeper::MySql(_) => Engine::MySql,
             Keeper::Sqlite(_) => Engine::Sqlite,
+        }
+    }
+
+    /// What its role could do and does not need, where anything is known of that.
+    pub fn needless_powers(&self) -> Option<String> {
+        match &self.keeper {
+            Keeper::Postgres(keeper) => keeper.role.needless(),
+            Keeper::MySql(keeper) => keeper.role.needless(),
+            Keeper::Sqlite(_) => None,
         }
     }
 
@@ -197,6 +216,9 @@ impl Source {
         ask: &Ask,
         stop: &CancellationToken,
     ) -> Result<Vec<Reply>, Doubt> {
+        if let Some(why) = &self.locked_out {
+            return Err(Doubt::new(Cause::Auth, format!("{why}; SIGHUP has it read again")));
+        }
         match &self.keeper {
             Keeper::Postgres(keeper) => keeper.observe(ask, stop).await,
             Keeper::MySql(keeper) => keeper.observe(ask, stop).await,

@@ -3,3 +3,10 @@
 CREATE USER 'allswell'@'10.0.0.%' IDENTIFIED BY 'change me'
   WITH MAX_USER_CONNECTIONS 5; -- `connections` of the source, and a few to stop queries with
 GRANT SELECT ON billing.* TO 'allswell'@'10.0.0.%';
+-- A query holds off ALTER TABLE, and whoever writes behind that, until it ends. With this, allswell sees who waits, and
+-- gives way; it also lets the user see what others run:
+--   GRANT PROCESS ON *.* TO 'allswell'@'10.0.0.%';
+
+-- A function that is SQL SECURITY DEFINER acts for its definer, whatever this user may do. Grant no EXECUTE; where a check
+-- needs one, look at what this user could call, and for whom it acts:
+--   SELECT routine_schema, routine_name, definer FROM information_schema.routines WHERE security_type = 'DEFINER';

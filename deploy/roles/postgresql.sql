@@ -21,5 +21,12 @@ GRANT SELECT ON ALL TABLES IN SCHEMA public TO allswell;
 -- Tables to come: this speaks for one owner, so write it for each role that makes tables.
 --   ALTER DEFAULT PRIVILEGES FOR ROLE app IN SCHEMA public GRANT SELECT ON TABLES TO allswell;
 
+-- A function that is SECURITY DEFINER acts for its owner, whatever this role may do, and everybody may call it unless that is
+-- revoked. These are the ones that this role could call; look at each, and revoke what it does not need:
+--   SELECT p.oid::regprocedure, r.rolname AS acts_for, r.rolsuper FROM pg_proc p JOIN pg_roles r ON r.oid = p.proowner
+--     WHERE p.prosecdef AND has_function_privilege('allswell', p.oid, 'EXECUTE');
+--   REVOKE EXECUTE ON FUNCTION … FROM PUBLIC;  -- and GRANT it to those who call it
+-- The same of functions to come: ALTER DEFAULT PRIVILEGES FOR ROLE app REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
+
 -- Where row-level security hides rows, a check ends as `auth` until the role may see all of them:
 --   ALTER ROLE allswell BYPASSRLS;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use tokio::time::Instant;
 
 use crate::domain::alert::Fingerprint;
 use crate::domain::outbox::{Acknowledged, AlertId};
@@ -36,9 +37,8 @@ pub struct Health {
     pub ahead: TimeDelta,
     /// What it acknowledged of each alert.
     pub acknowledged: Arc<BTreeMap<AlertId, Acknowledged>>,
-    /// Which alerts it was sent a moment ago by whoever sends alerts of replicas about themselves; nothing where it
-    /// was not asked, or did not answer.
-    pub repeated: Option<Arc<BTreeSet<Fingerprint>>>,
+    /// Which alerts somebody sent it a moment before it was asked, and when that was; nothing where it did not answer.
+    pub repeated: Option<(Instant, Arc<BTreeSet<Fingerprint>>)>,
     /// Its routes, where it shows them and they can be read.
     pub routes: Option<Arc<Route>>,
 }

@@ -138,7 +138,11 @@ pub(super) fn look(
     let mut sources = Sources::new();
     for entry in &settings.sources {
         if checks().any(|c| c.sources().contains(&&entry.name)) {
-            let source = Source::new(entry.open().map_err(|e| (e, Exit::Invalid))?);
+            let opened = entry.open();
+            if let Err(why) = opened.password {
+                return Err((why, Exit::Invalid));
+            }
+            let source = Source::new(opened);
             sources.insert(entry.name.clone(), Arc::new(source));
         }
     }
@@ -148,9 +152,8 @@ pub(super) fn look(
         .enable_all()
         .build()
         .map_err(|e| (format!("cannot start: {e}"), Exit::Io))?;
-    let stop = CancellationToken::new();
+    let (stop, sources) = (CancellationToken::new(), Arc::new(sources));
     let seen = runtime.block_on(async {
-        let sources = Arc::new(sources);
         tokio::select! {
             seen = round.make(checks().cloned().collect(), &sources, &stop) => seen,
             () = stop::on_signal(stop.clone()) => {
@@ -159,6 +162,11 @@ pub(super) fn look(
         }
     });
     runtime.shutdown_background();
+    for (name, source) in sources.iter() {
+        if let Some(powers) = source.needless_powers() {
+            complain(&format!("warning: source `{name}`: {powers}"));
+        }
+    }
     Ok(Seen { outcomes: seen?, asides: round.asides })
 }
 

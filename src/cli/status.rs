@@ -85,6 +85,12 @@ fn report(status: &Value, checks: &[Value], all: bool) -> String {
         );
     }
     if let Some(Value::Object(sources)) = status.get("sources") {
+        for (name, source) in sources {
+            let powers = text(source, "role");
+            if !powers.is_empty() {
+                let _ = writeln!(out, "source {name}: {powers}");
+            }
+        }
         for (name, source) in sources.iter().filter(|(_, s)| text(s, "breaker") == "open") {
             let (since, why) = (text(source, "open_since"), text(source, "why"));
             let _ = writeln!(out, "SOURCE {name} fails since {since}, and is probed: {why}");
@@ -198,7 +204,11 @@ fn table(out: &mut String, rows: &[&Value]) {
             or_dash("next_due"),
         );
         if waived(row) > 0 {
-            let _ = writeln!(out, "             waived: {} (nothing proves those)", waived(row));
+            let _ = writeln!(
+                out,
+                "             waived: {} (somebody vouches for what was found)",
+                waived(row)
+            );
         }
         let (until, because) = (text(row, "paused_until"), text(row, "paused_because"));
         if !until.is_empty() {

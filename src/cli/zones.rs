@@ -61,15 +61,12 @@ pub(super) fn zones(args: &ZonesArgs) -> Exit {
             report.warnings.push(note);
         }
     } else {
-        let opened = open(&settings).and_then(|sources| {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            Ok((sources, runtime.map_err(|e| format!("cannot start: {e}"))?))
-        });
-        let (sources, runtime) = match opened {
-            Ok(opened) => opened,
-            Err(message) => {
-                complain(&message);
-                return Exit::Invalid;
+        let sources = open(&settings);
+        let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                complain(&format!("cannot start: {error}"));
+                return Exit::Io;
             }
         };
         let cancelled = CancellationToken::new();
@@ -132,9 +129,9 @@ fn written(catalogue: &Catalogue) -> Users {
     users
 }
 
-fn open(settings: &Settings) -> Result<Sources, String> {
+fn open(settings: &Settings) -> Sources {
     let open = |entry: &crate::settings::SourceEntry| {
-        Ok((entry.name.clone(), Arc::new(Source::new(entry.open()?))))
+        (entry.name.clone(), Arc::new(Source::new(entry.open())))
     };
     settings.sources.iter().map(open).collect()
 }

@@ -16,7 +16,7 @@ use crate::daemon::systemd;
 use crate::domain::fault::Fault;
 use crate::domain::succession::Removals;
 use crate::engine::attempt::Sources;
-use crate::engine::load::Reading;
+use crate::engine::load::{Reading, Shown};
 use crate::engine::order::{Load, NotTaken, Orders};
 use crate::engine::ports::Watched;
 use crate::manifest;
@@ -213,8 +213,7 @@ impl Loader {
                 Err(error) => Err(Failed { why: error.to_string(), may_pass: error.may_pass() }),
             },
             Err(faults) => {
-                let shown: Vec<String> = faults.iter().map(ToString::to_string).collect();
-                let why = format!("the catalogue cannot be read:\n{}", shown.join("\n"));
+                let why = format!("the catalogue cannot be read:\n{}", Shown(&faults));
                 orders.unreadable(why.clone()).await.map_err(gone)?;
                 Err(Failed { why, may_pass: false })
             }
@@ -237,7 +236,10 @@ fn sources(
     known: &[(SourceSettings, Arc<Source>)],
 ) -> Result<Vec<(SourceSettings, Arc<Source>)>, String> {
     let open = |entry: &crate::settings::SourceEntry| {
-        let opened = entry.open()?;
+        let opened = entry.open();
+        if let Err(why) = &opened.password {
+            tracing::error!("{why}: nothing of this source is known until it can be");
+        }
         let same = known.iter().find(|(settings, _)| settings.is_same(&opened));
         let source = match same {
             Some((_, source)) => Arc::clone(source),

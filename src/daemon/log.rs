@@ -1,5 +1,6 @@
 //! The log: what changed, for people. Secrets and values of rows never reach it.
 
+use std::io;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -13,6 +14,7 @@ use tracing_subscriber::{fmt, registry};
 use crate::alertmanager::Health;
 use crate::domain::check::Check;
 use crate::domain::life::Said;
+use crate::domain::plain::plain;
 use crate::domain::standing::{Alarm, Notice};
 use crate::engine::ports::{Notices, Receipts};
 use crate::ledger::{SelfAlert, SeriesRecord};
@@ -22,9 +24,23 @@ use crate::webhook;
 pub fn begin() {
     // Of others nothing: a database's driver logs the words of its server.
     let ours = Targets::new().with_target("allswell", Level::INFO);
-    let log = fmt::layer().with_writer(std::io::stderr).with_target(false).with_ansi(false);
+    let log = fmt::layer().with_writer(|| Plain(io::stderr())).with_target(false).with_ansi(false);
     // There is one already where the program is embedded.
     drop(registry().with(log.with_filter(ours)).try_init());
+}
+
+/// Writes nothing that a terminal would obey.
+struct Plain<W>(W);
+
+impl<W: io::Write> io::Write for Plain<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write_all(plain(&String::from_utf8_lossy(bytes)).as_bytes())?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }
 
 /// Standings that change, written to the log; and whether everybody knows what ended.

@@ -1,6 +1,6 @@
 //! What is to be told outside: the alerts that the record says stand, and those about the daemon itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::board::Board;
 use crate::clock::Clock;
 use crate::daemon::wrong::{Wrong, is_well, wrong};
 use crate::domain::agenda::delta;
-use crate::domain::alert::{Alert, Known, Labels, annotations, cut};
+use crate::domain::alert::{Alert, Fingerprint, Known, Labels, annotations, cut};
 use crate::domain::outbox::{AlertId, ENDS_KEPT, Rhythm, Wanted};
 use crate::domain::routing::Route;
 use crate::domain::standing::{Alarm, Lease, Standing};
@@ -54,6 +54,8 @@ pub(super) struct Own {
     alert: SelfAlert,
     /// Whether a process before this one, or another replica, said it, and this one has not.
     inherited: bool,
+    /// Since when this process knows of it.
+    since: Instant,
 }
 
 /// Whether an Alertmanager waits too long, by its routes and the catalogue that it was held against.
@@ -290,7 +292,8 @@ impl Notifier {
         let is_ours = |own: &Own| !has_others || own.alert.replica == *replica;
         self.own.retain(|id, own| is_ours(own) || all.contains_key(id));
         for (id, alert) in all {
-            let inherited = || Own { alert: alert.clone(), inherited: true };
+            let since = Instant::now();
+            let inherited = || Own { alert: alert.clone(), inherited: true, since };
             let own = self.own.entry(id).or_insert_with(inherited);
             if own.alert.ended_at.is_none() && !is_ours(own) {
                 own.alert = alert.clone();
@@ -304,13 +307,16 @@ impl Notifier {
     }
 
     /// Says whether another replica that says something about itself is gone. One that lives repeats it.
-    fn is_gone(&self, alert: &SelfAlert, now: DateTime<Utc>) -> bool {
-        let Some(since) = alert.silent_since else { return true };
-        let name = alert.labels.fingerprint();
+    fn is_gone(&self, own: &Own, now: DateTime<Utc>) -> bool {
+        let Some(since) = own.alert.silent_since else { return true };
+        let name = own.alert.labels.fingerprint();
         let repeated = |health: &watch::Receiver<Health>| health.borrow().repeated.clone();
         let all: Vec<_> = self.paths.alertmanagers.iter().filter_map(repeated).collect();
-        let is_silent = !all.is_empty() && all.iter().all(|repeated| !repeated.contains(&name));
-        is_silent || now > since + CUT_MAX
+        // What was said before this process knew of it says nothing of it.
+        let is_silent = |(asked_at, repeated): &(Instant, Arc<BTreeSet<Fingerprint>>)| {
+            *asked_at > own.since && !repeated.contains(&name)
+        };
+        !all.is_empty() && all.iter().all(is_silent) || now > since + CUT_MAX
     }
 
     /// Says what stands about this replica now, and since when; what does not any more ended.
@@ -337,14 +343,15 @@ impl Notifier {
             let (replica, ended_at, silent_since) = (self.replica.clone(), None, None);
             let alert =
                 SelfAlert { labels, annotations, replica, starts_at, ended_at, silent_since };
-            self.own.insert(alert.id(), Own { alert, inherited: false });
+            let since = Instant::now();
+            self.own.insert(alert.id(), Own { alert, inherited: false, since });
         }
         // What this process did not say itself it does not take back before it knows better.
         let patient = self.began.elapsed() < INHERITED_MAX;
         for (labels, id) in standing {
             let Some(own) = self.own.get(&id) else { continue };
             let is_over = if self.is_foreign(&own.alert) {
-                self.is_gone(&own.alert, now + picture.skew)
+                self.is_gone(own, now + picture.skew)
             } else {
                 !(own.inherited && patient) || is_well(&labels, picture, &self.paths)
             };

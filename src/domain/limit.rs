@@ -8,6 +8,8 @@ use std::fmt;
 
 use crate::domain::literal::{Literal, NotALiteral};
 use crate::domain::number::Number;
+use crate::domain::parameter::Parameter;
+use crate::domain::plain::line;
 use crate::domain::value::Value;
 
 /// What a value must satisfy; proven to be satisfiable and breakable.
@@ -82,6 +84,7 @@ impl Limit {
     /// A contradiction, a limit that cannot fail, or a text that no type can read.
     pub fn new(parts: &LimitParts<'_>) -> Result<Self, LimitFault> {
         let mut conditions = Vec::new();
+        refuse_parameters(parts)?;
         let tolerance = tolerance(parts)?;
         if let Some(text) = parts.equals {
             let literal = literal("equals", Literal::read(text))?;
@@ -326,6 +329,22 @@ impl Tolerance {
     }
 }
 
+/// A limit is a value: a parameter stands in the SQL.
+fn refuse_parameters(parts: &LimitParts<'_>) -> Result<(), LimitFault> {
+    let one_of = parts.one_of.iter().flatten().map(|text| ("one_of", *text));
+    let others = [("equals", parts.equals), ("not_equals", parts.not_equals)];
+    let others = others.into_iter().filter_map(|(key, text)| Some((key, text?)));
+    let is_parameter = |text: &str| text.strip_prefix(':').and_then(Parameter::of_name).is_some();
+    match others.chain(one_of).find(|(_, text)| is_parameter(text)) {
+        None => Ok(()),
+        Some((key, text)) => Err(LimitFault::new(
+            key,
+            format!("a limit is a value, and `{text}` would be taken for a text"),
+            "compare in the SQL, and limit what that says: `booked_on = :window_date as ok`, `ok: {equals: true}`",
+        )),
+    }
+}
+
 /// Names the key at fault.
 fn literal(key: &'static str, read: Result<Literal, NotALiteral>) -> Result<Literal, LimitFault> {
     read.map_err(|not| LimitFault::new(key, not.message, not.hint))
@@ -399,7 +418,7 @@ impl fmt::Display for Condition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Equals(literal, tolerance) => {
-                write!(f, "{}", literal.text())?;
+                f.write_str(&line(literal.text()))?;
                 if let Some(absolute) = &tolerance.absolute {
                     write!(f, " ± {absolute}")?;
                 }
@@ -408,11 +427,11 @@ impl fmt::Display for Condition {
                 }
                 Ok(())
             }
-            Self::NotEquals(literal) => write!(f, "not {}", literal.text()),
+            Self::NotEquals(literal) => write!(f, "not {}", line(literal.text())),
             Self::Min(literal) => write!(f, "at least {}", literal.text()),
             Self::Max(literal) => write!(f, "at most {}", literal.text()),
             Self::OneOf(all) => {
-                let texts: Vec<&str> = all.iter().map(|l| l.text()).collect();
+                let texts: Vec<_> = all.iter().map(|l| line(l.text())).collect();
                 write!(f, "one of {}", texts.join(", "))
             }
         }

@@ -91,6 +91,7 @@ impl Query {
     /// # Errors
     /// The first rule that the text breaks.
     pub fn parse(text: &str, engine: Engine, binding: Binding) -> Result<Self, SqlFault> {
+        refuse_nul(text)?;
         let tokens = Tokenizer::new(engine.dialect(), text)
             .with_unescape(false)
             .tokenize_with_location()
@@ -170,6 +171,16 @@ impl Query {
     pub fn text(&self) -> &str {
         &self.text
     }
+}
+
+/// Databases end a text there, go on behind it, or never end at all.
+fn refuse_nul(text: &str) -> Result<(), SqlFault> {
+    let Some(at) = text.find('\0') else { return Ok(()) };
+    let before = &text[..at];
+    let line = u64::try_from(before.matches('\n').count()).unwrap_or(0) + 1;
+    let column = before.rsplit('\n').next().map_or(0, |line| line.chars().count());
+    let at = Location::new(line, u64::try_from(column).unwrap_or(0) + 1);
+    Err(fault(at, "the character 0 stands in the SQL, and no database reads past it", "remove it"))
 }
 
 /// Whatever is not closed ends past the text, which is no place to point at.

@@ -5,6 +5,7 @@ use std::fmt;
 use chrono::{DateTime, NaiveDate, NaiveDateTime, SecondsFormat, Utc};
 
 use crate::domain::number::Number;
+use crate::domain::plain::is_obeyed;
 
 /// A value as it came from a database.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,7 +73,7 @@ impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Null => f.write_str("NULL"),
-            Self::Number(n) => n.fmt(f),
+            Self::Number(n) => write_short_number(f, n),
             Self::NonFinite(NonFinite::NaN) => f.write_str("NaN"),
             Self::NonFinite(NonFinite::Infinity) => f.write_str("infinity"),
             Self::NonFinite(NonFinite::NegativeInfinity) => f.write_str("-infinity"),
@@ -110,13 +111,23 @@ pub fn instant(text: &str) -> Option<DateTime<Utc>> {
         .map(|civil| civil.and_utc())
 }
 
+/// So are numbers of very many digits.
+fn write_short_number(f: &mut fmt::Formatter<'_>, number: &Number) -> fmt::Result {
+    const SHOWN: usize = 60;
+    let text = number.to_string();
+    match text.get(..SHOWN) {
+        Some(head) if text.len() > SHOWN => write!(f, "{head}… ({} characters)", text.len()),
+        Some(_) | None => f.write_str(&text),
+    }
+}
+
 /// Texts in findings are cut: a finding is read on a telephone.
 fn write_short(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
     const SHOWN: usize = 60;
     let mut chars = text.chars();
     f.write_str("\"")?;
     for c in chars.by_ref().take(SHOWN) {
-        if c.is_control() { f.write_str("·")? } else { write!(f, "{c}")? }
+        if is_obeyed(c) { f.write_str("·")? } else { write!(f, "{c}")? }
     }
     f.write_str(if chars.next().is_some() { "…\"" } else { "\"" })
 }

@@ -83,7 +83,9 @@ impl NotLoaded {
 /// How many faults are shown in one message.
 const SHOWN: usize = 5;
 
-struct Shown<'a>(&'a [Fault]);
+/// Faults for a log or a status: the first of them, and how many more there are.
+#[derive(Debug)]
+pub struct Shown<'a>(pub &'a [Fault]);
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

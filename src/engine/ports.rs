@@ -24,6 +24,9 @@ pub trait Queries: Send + Sync + 'static {
     /// How many attempts a source takes at once; nothing where there is no such source.
     fn places(&self, source: &SourceName) -> Option<usize>;
 
+    /// What the role of a source could do beyond reading, where anything is known of that.
+    fn needless_powers(&self, source: &SourceName) -> Option<String>;
+
     /// Makes one attempt, and shows how far it is.
     fn attempt(
         &self,
@@ -85,6 +88,10 @@ impl Watched {
 impl Queries for Watched {
     fn places(&self, source: &SourceName) -> Option<usize> {
         self.sources.get(source).map(|source| source.connections())
+    }
+
+    fn needless_powers(&self, source: &SourceName) -> Option<String> {
+        self.sources.get(source).and_then(|source| source.needless_powers())
     }
 
     async fn attempt(

@@ -51,6 +51,8 @@ pub struct SourceHealth {
     pub waiting: usize,
     /// What went wrong there last.
     pub trouble: Option<String>,
+    /// What its role could do beyond reading.
+    pub powers: Option<String>,
     /// How many attempts ended.
     pub attempts: u64,
     /// How long they asked it, summed up.

@@ -10,6 +10,7 @@ use crate::domain::check::Check;
 use crate::domain::judge::Judgement;
 use crate::domain::name::ColumnName;
 use crate::domain::observation::Rows;
+use crate::domain::plain::line;
 use crate::domain::value::Value;
 use crate::domain::verdict::{Cause, Contradiction, Doubt, Finding, Verdict};
 use crate::domain::window::ZonesFrom;
@@ -89,7 +90,7 @@ fn judge(read: &Rows, is_known: impl Fn(&ZoneName) -> bool) -> (Vec<ZoneName>, J
             Some(Value::Text(text)) => match ZoneName::parse(text) {
                 Ok(name) if is_known(&name) => drop(zones.insert(name)),
                 Ok(_) | Err(_) => {
-                    let shown: String = text.chars().filter(|c| !c.is_control()).take(64).collect();
+                    let shown: String = line(text).chars().take(64).collect();
                     unknown.insert(format!("`{shown}`"));
                 }
             },

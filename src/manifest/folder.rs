@@ -1,10 +1,13 @@
 //! The files of a catalogue: which are read, and which ids they share.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use crate::domain::fault::Fault;
+use crate::domain::plain::line;
 use crate::manifest::Text;
 
 /// Folders below a folder of checks that are read, at most.
@@ -24,12 +27,12 @@ pub(super) fn read(paths: &[impl AsRef<Path>], faults: &mut Vec<Fault>) -> Vec<T
 
 /// Finds what to read at a path that somebody named.
 fn find(path: &Path, files: &mut Vec<PathBuf>, faults: &mut Vec<Fault>) {
-    let shown = path.display().to_string();
+    let shown = shown(path);
     match fs::metadata(path) {
         Ok(meta) if meta.is_dir() => {
             let before = files.len();
             let faults_before = faults.len();
-            walk(path, 0, files, faults);
+            walk(path, 0, &mut BTreeMap::new(), files, faults);
             if files.len() == before && faults.len() == faults_before {
                 faults.push(Fault::of_file(
                     shown,
@@ -48,8 +51,31 @@ fn find(path: &Path, files: &mut Vec<PathBuf>, faults: &mut Vec<Fault>) {
     }
 }
 
-fn walk(folder: &Path, depth: usize, files: &mut Vec<PathBuf>, faults: &mut Vec<Fault>) {
-    let shown = || folder.display().to_string();
+/// A path within a line of a fault.
+fn shown(path: &Path) -> String {
+    line(&path.display().to_string()).into_owned()
+}
+
+/// Folders by what the file system calls them, and by which way each was read first.
+type Walked = BTreeMap<(u64, u64), PathBuf>;
+
+fn walk(
+    folder: &Path,
+    depth: usize,
+    walked: &mut Walked,
+    files: &mut Vec<PathBuf>,
+    faults: &mut Vec<Fault>,
+) {
+    let shown = || shown(folder);
+    // A link may lead back up, or two of them to one folder: a few of those make any number of ways.
+    if let Ok(meta) = fs::metadata(folder)
+        && let Some(first) = walked.insert((meta.dev(), meta.ino()), folder.to_owned())
+    {
+        let message = format!("this folder is read already, as {}", self::shown(&first));
+        faults.push(Fault::of_file(shown(), message, "remove the link"));
+        walked.insert((meta.dev(), meta.ino()), first);
+        return;
+    }
     if depth > DEPTH_MAX {
         let message = "folders are nested too deeply here";
         faults.push(Fault::of_file(shown(), message, "is this a link to a folder above?"));
@@ -66,13 +92,14 @@ fn walk(folder: &Path, depth: usize, files: &mut Vec<PathBuf>, faults: &mut Vec<
     };
     entries.sort();
     for path in entries {
-        let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+        let name = path.file_name().map(|n| n.to_string_lossy()).unwrap_or_default();
+        let name = name.as_ref();
         if name.starts_with('.') {
             continue;
         }
-        let file = || path.display().to_string();
+        let file = || self::shown(&path);
         match fs::metadata(&path) {
-            Ok(meta) if meta.is_dir() => walk(&path, depth + 1, files, faults),
+            Ok(meta) if meta.is_dir() => walk(&path, depth + 1, walked, files, faults),
             Ok(meta)
                 if meta.is_file()
                     && matches!(
@@ -100,7 +127,8 @@ fn walk(folder: &Path, depth: usize, files: &mut Vec<PathBuf>, faults: &mut Vec<
 
 /// A slip in a file's name must not take its checks away: `b.YAML`, `c.yam`, `d.yaml.bak`.
 fn looks_like_checks(name: &str) -> bool {
-    const PUT_ASIDE: [&str; 7] = ["bak", "old", "orig", "save", "tmp", "off", "disabled"];
+    const PUT_ASIDE: [&str; 10] =
+        ["bak", "old", "orig", "rej", "save", "swp", "tmp", "txt", "off", "disabled"];
     let lowered = name.to_lowercase();
     let slip = |ending: &str| {
         let near = |word| strsim::damerau_levenshtein(ending, word) <= 1;
@@ -113,11 +141,17 @@ fn looks_like_checks(name: &str) -> bool {
     }
 }
 
+/// Opens a file; one that waits for somebody to write is an error, and is not waited for.
+fn opened(path: &Path) -> std::io::Result<fs::File> {
+    /// `O_NONBLOCK` (Linux).
+    const AT_ONCE: i32 = 0o4000;
+    fs::OpenOptions::new().read(true).custom_flags(AT_ONCE).open(path)
+}
+
 fn read_file(path: &Path, faults: &mut Vec<Fault>) -> Option<Text> {
-    let file = path.display().to_string();
+    let file = shown(path);
     let mut bytes = Vec::new();
-    let read =
-        fs::File::open(path).and_then(|f| f.take(BYTES_READ).read_to_end(&mut bytes).map(|_| ()));
+    let read = opened(path).and_then(|f| f.take(BYTES_READ).read_to_end(&mut bytes).map(|_| ()));
     if let Err(error) = read {
         let message = format!("cannot be read: {error}");
         faults.push(Fault::of_file(file, message, "look at its permissions"));

@@ -5,10 +5,10 @@
 
 mod decode;
 mod flow;
+mod grants;
 mod trouble;
 mod waiters;
 
-use std::sync::Mutex;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -30,6 +30,7 @@ use crate::source::columns::position;
 use crate::source::mysql::decode::Reading;
 use crate::source::mysql::trouble::Phase;
 use crate::source::mysql::waiters::somebody_waits;
+use crate::source::role::{Powers, Role};
 use crate::source::watch::{SHORT, Watched, opening, short};
 
 /// By how many bytes texts are sorted where rows flow in the order of a key.
@@ -44,8 +45,7 @@ const FLOW_IDLE: Duration = Duration::from_secs(600);
 /// The keeper of connections to one MySQL or MariaDB database.
 pub(super) struct MySql {
     options: MySqlConnectOptions,
-    inspected: Mutex<Option<Result<(), Doubt>>>,
-    allow_superuser: bool,
+    pub(super) role: Role,
 }
 
 struct Session {
@@ -88,7 +88,8 @@ impl MySql {
         password: Option<&SecretString>,
         allow_superuser: bool,
     ) -> Self {
-        Self { options: options(server, password), inspected: Mutex::new(None), allow_superuser }
+        let role = Role::new("the user has the privilege", allow_superuser);
+        Self { options: options(server, password), role }
     }
 
     pub(super) async fn observe(
@@ -154,20 +155,10 @@ impl MySql {
         let greeting = greet(&mut conn);
         let Greeting { id, version, clock } =
             short(greeting, stop, |e| trouble::doubt(e, &Phase::Ours)).await?;
-        let known = self.inspected.lock().ok().and_then(|known| known.clone());
-        let verdict = match known {
-            Some(verdict) => verdict,
-            None => {
-                let powers =
-                    short(inspect(&mut conn), stop, |e| trouble::doubt(e, &Phase::Ours)).await?;
-                let verdict = self.judge_role(&powers);
-                if let Ok(mut known) = self.inspected.lock() {
-                    *known = Some(verdict.clone());
-                }
-                verdict
-            }
-        };
-        verdict?;
+        if !self.role.is_known() {
+            let powers = short(inspect(&mut conn), stop, |e| trouble::doubt(e, &Phase::Ours));
+            self.role.judge(powers.await?)?;
+        }
         let maria = version.to_ascii_lowercase().contains("mariadb");
         Ok(Session {
             conn,
@@ -175,20 +166,6 @@ impl MySql {
             clock,
             flavour: if maria { Flavour::MariaDb } else { Flavour::MySql },
         })
-    }
-
-    fn judge_role(&self, powers: &[String]) -> Result<(), Doubt> {
-        if powers.is_empty() || self.allow_superuser {
-            return Ok(());
-        }
-        Err(Doubt::new(
-            Cause::Refused,
-            format!(
-                "the user has the privilege {}: give allswell one that can only SELECT, or write \
-                 `allow_superuser: true` in the settings of this source",
-                powers.join(" and ")
-            ),
-        ))
     }
 
     /// Ends our own connection of this id, and what it runs. A user may always do that to itself.
@@ -245,29 +222,27 @@ async fn greet(conn: &mut MySqlConnection) -> Result<Greeting, sqlx::Error> {
 
 /// Asks what the user could do beyond reading, its roles included.
 #[expect(clippy::disallowed_methods, reason = "source/ is where SQL is put together")]
-async fn inspect(conn: &mut MySqlConnection) -> Result<Vec<String>, sqlx::Error> {
-    const POWERS: [&str; 6] =
-        ["ALL PRIVILEGES", "SUPER", "FILE", "SHUTDOWN", "SET USER", "SYSTEM_USER"];
+async fn inspect(conn: &mut MySqlConnection) -> Result<Powers, sqlx::Error> {
     const ROLES: &str = "SELECT DISTINCT role_name FROM information_schema.applicable_roles";
     let mut grants = sqlx::raw_sql("SHOW GRANTS").fetch_all(&mut *conn).await?;
-    let mut powers = Vec::new();
+    let mut powers = Powers::default();
     // A role that is granted may be switched on by a function, whether it is a default or not.
     for role in sqlx::raw_sql(ROLES).fetch_all(&mut *conn).await.unwrap_or_default() {
         let role: String = role.try_get_unchecked(0)?;
         let sql = format!("SHOW GRANTS FOR `{}`", role.replace('`', "``"));
         match sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(&mut *conn).await {
             Ok(more) => grants.extend(more),
-            Err(_) => powers.push(format!("of the role {role}, which it cannot read,")),
+            Err(_) => powers.refused.push(format!("of the role {role}, which it cannot read,")),
         }
     }
     for row in &grants {
         let grant: String = row.try_get_unchecked(0)?;
-        let Some((privileges, _)) = grant.split_once(" ON *.* TO ") else { continue };
-        let privileges = privileges.trim_start_matches("GRANT ").split(", ");
-        powers.extend(privileges.filter(|p| POWERS.contains(p)).map(str::to_owned));
+        grants::add(&grant, &mut powers);
     }
-    powers.sort();
-    powers.dedup();
+    for list in [&mut powers.refused, &mut powers.needless] {
+        list.sort();
+        list.dedup();
+    }
     Ok(powers)
 }
 

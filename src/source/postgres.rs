@@ -36,6 +36,7 @@ use crate::source::postgres::control::{Control, Identity};
 use crate::source::postgres::decode::Reading;
 use crate::source::postgres::trouble::Phase;
 use crate::source::postgres::wrapped::Wrapped;
+use crate::source::role::{Powers, Role};
 use crate::source::watch::{SHORT, Watched, opening, short};
 
 /// How long an idle connection is kept, and how long any connection is used.
@@ -49,8 +50,7 @@ pub(super) struct Postgres {
     options: PgConnectOptions,
     control: Control,
     idle: Mutex<Vec<Session>>,
-    inspected: Mutex<Option<Result<(), Doubt>>>,
-    allow_superuser: bool,
+    pub(super) role: Role,
     /// Makes the name of each attempt at the server its own, across processes too.
     nonce: u64,
     attempts: AtomicU64,
@@ -95,8 +95,7 @@ impl Postgres {
             control: Control::new(options.clone().application_name("allswell/control")),
             options,
             idle: Mutex::new(Vec::new()),
-            inspected: Mutex::new(None),
-            allow_superuser,
+            role: Role::new("the role is", allow_superuser),
             nonce: RandomState::new().hash_one(0_u8) & 0xffff_ffff,
             attempts: AtomicU64::new(0),
         }
@@ -128,40 +127,20 @@ impl Postgres {
     async fn open(&self, stop: &CancellationToken) -> Result<Session, Doubt> {
         let mut conn =
             opening(self.options.connect(), stop, |e| trouble::doubt(e, Phase::Connecting)).await?;
-        let known = self.inspected.lock().ok().and_then(|known| known.clone());
-        let verdict = match known {
-            Some(verdict) => verdict,
-            None => {
-                let verdict =
-                    short(inspect(&mut conn), stop, |e| trouble::doubt(e, Phase::Ours)).await?;
-                let verdict = self.judge_role(&verdict);
-                if let Ok(mut known) = self.inspected.lock() {
-                    *known = Some(verdict.clone());
-                }
-                verdict
-            }
-        };
-        verdict?;
+        if !self.role.is_known() {
+            let powers = short(inspect(&mut conn), stop, |e| trouble::doubt(e, Phase::Ours));
+            self.role.judge(powers.await?)?;
+        }
         let now = Instant::now();
         Ok(Session { conn, opened: now, used: now })
     }
 
-    fn judge_role(&self, powers: &[String]) -> Result<(), Doubt> {
-        if powers.is_empty() || self.allow_superuser {
-            return Ok(());
-        }
-        Err(Doubt::new(
-            Cause::Refused,
-            format!(
-                "the role is {}: give allswell one that can only read, or write \
-                 `allow_superuser: true` in the settings of this source",
-                powers.join(" and ")
-            ),
-        ))
-    }
-
+    /// Takes a connection that is open; none where the role is to be looked at again.
     fn take_idle(&self) -> Option<Session> {
         let mut idle = self.idle.lock().ok()?;
+        if !self.role.is_known() {
+            idle.clear();
+        }
         let now = Instant::now();
         idle.retain(|s| now - s.used < IDLE_MAX && now - s.opened < AGE_MAX);
         idle.pop()
@@ -283,19 +262,41 @@ fn blamed(question: &Question, failure: Failure) -> Failure {
 }
 
 /// Asks what the role could do beyond reading.
-async fn inspect(conn: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
+async fn inspect(conn: &mut PgConnection) -> Result<Powers, sqlx::Error> {
     const POWERS: &str = "\
-        SELECT 'a superuser' FROM pg_catalog.pg_roles \
+        SELECT 'a superuser', true FROM pg_catalog.pg_roles \
           WHERE rolname = session_user AND rolsuper \
-        UNION ALL SELECT 'a member of ' || r.rolname FROM pg_catalog.pg_roles r \
+        UNION ALL SELECT 'a member of ' || r.rolname, true FROM pg_catalog.pg_roles r \
           WHERE (r.rolsuper OR r.rolname IN ('pg_read_server_files', 'pg_write_server_files', \
                                              'pg_execute_server_program')) \
             AND NOT (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = session_user) \
-            AND pg_catalog.pg_has_role(session_user, r.oid, 'MEMBER')";
+            AND pg_catalog.pg_has_role(session_user, r.oid, 'MEMBER') \
+        UNION ALL SELECT p.word, false FROM pg_catalog.pg_roles r, \
+          LATERAL (VALUES ('CREATEROLE', r.rolcreaterole), ('CREATEDB', r.rolcreatedb), \
+                          ('REPLICATION', r.rolreplication)) AS p (word, has) \
+          WHERE r.rolname = session_user AND p.has \
+        UNION ALL SELECT 'it owns the database', false FROM pg_catalog.pg_database d \
+          WHERE d.datname = pg_catalog.current_database() \
+            AND pg_catalog.pg_has_role(session_user, d.datdba, 'MEMBER') \
+        UNION ALL (SELECT 'to write to ' || c.oid::pg_catalog.regclass::text, false \
+          FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+          WHERE c.relkind IN ('r', 'p', 'f', 'v') AND n.nspname NOT LIKE 'pg\\_%' \
+            AND n.nspname <> 'information_schema' AND pg_catalog.has_table_privilege(session_user, \
+            c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE') ORDER BY c.relname LIMIT 4)";
     let mut transaction = conn.begin_with("BEGIN READ ONLY").await?;
     let rows = sqlx::query(POWERS).persistent(false).fetch_all(&mut *transaction).await?;
     transaction.rollback().await?;
-    rows.iter().map(|row| row.try_get(0)).collect()
+    let mut powers = Powers::default();
+    for row in &rows {
+        let (word, is_refused): (String, bool) = (row.try_get(0)?, row.try_get(1)?);
+        let list = if is_refused { &mut powers.refused } else { &mut powers.needless };
+        list.push(word);
+    }
+    // Whoever may do everything may do each of these.
+    if !powers.refused.is_empty() {
+        powers.needless.clear();
+    }
+    Ok(powers)
 }
 
 /// Writes the opening of the transaction: one round trip for all limits, and for who we are there.
@@ -329,6 +330,7 @@ fn guards(conn: &PgConnection, ask: &Ask, name: &str) -> String {
          SET LOCAL work_mem = '16MB'; \
          SET LOCAL max_parallel_workers_per_gather = 0; \
          SET LOCAL jit = off; \
+         SET LOCAL client_min_messages = error; \
          SET LOCAL application_name = '{name}'",
         limit_ms = ask.timeout.as_millis(),
         // Whoever has ended waits for the other side's statement.

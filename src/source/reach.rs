@@ -53,3 +53,22 @@ fn tls(words: &str) -> Doubt {
     };
     Doubt::new(Cause::Connect, format!("TLS failed: {words}; {hint}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_type_that_the_driver_does_not_know_is_no_broken_connection() {
+        let unknown = sqlx::Error::Protocol("unknown column type 0xf2".into());
+        assert_eq!(doubt(&unknown).cause, Cause::UnsupportedType);
+        assert_eq!(of_query(&unknown).cause, Cause::UnsupportedType);
+        let odd = sqlx::Error::Protocol("expected something else".into());
+        assert_eq!((doubt(&odd).cause, of_query(&odd).cause), (Cause::Connect, Cause::QueryError));
+        let broken = || sqlx::Error::Io(ErrorKind::ConnectionReset.into());
+        assert_eq!(
+            (doubt(&broken()).cause, of_query(&broken()).cause),
+            (Cause::Connect, Cause::Connect)
+        );
+    }
+}

@@ -34,6 +34,8 @@ use crate::source::watch::{SHORT, Watched, opening, short};
 
 /// How many virtual machine steps pass between two looks at the order to stop: about 50 µs.
 const STEPS: i32 = 1_000;
+/// How much memory SQLite may take in this process, in bytes: the queries of all checks, and the ledger where it is a file.
+const HEAP_MAX: &str = "134217728";
 /// The compile-time options without which SQLite would take a misspelt column for a text, or open
 /// other files.
 const OPTIONS_NEEDED: [&str; 2] = ["DQS=0", "MAX_ATTACHED=0"];
@@ -115,6 +117,7 @@ impl Sqlite {
             .pragma("query_only", "1")
             .pragma("trusted_schema", "0")
             .pragma("temp_store", "2")
+            .pragma("hard_heap_limit", HEAP_MAX)
             .disable_statement_logging();
         let mut conn = opening(options.connect(), stop, |e| doubt(e, Phase::Ours)).await?;
         {

@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use crate::domain::nearest::suggestion;
+use crate::domain::plain;
 use crate::engine::order::{NotTaken, Touched};
 use crate::engine::snapshot::{SeriesHealth, Snapshot};
 use crate::ledger::{Revocation, Selected, Waiver};
@@ -25,6 +26,9 @@ use crate::web::problem::{Json, Problem};
 
 /// How large an order may be, in bytes.
 const BODY_MAX: usize = 64 * 1024;
+/// How long a reason may be, and a name, in characters.
+const BECAUSE_MAX: usize = 1_000;
+const BY_MAX: usize = 200;
 /// How long an answer waits for its order.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
 /// How long a waiver may hold.
@@ -88,6 +92,15 @@ impl Words {
 
     fn needed(&self, key: &str) -> Result<&str, Problem> {
         self.text(key)?.ok_or_else(|| Problem::bad(format!("`{key}` is missing")))
+    }
+
+    /// One line of at most so many characters.
+    fn line(&self, key: &str, most: usize) -> Result<String, Problem> {
+        let text = self.needed(key)?;
+        if text.chars().count() > most || plain::line(text) != text {
+            return Err(Problem::bad(format!("`{key}` is one line of at most {most} characters")));
+        }
+        Ok(text.to_owned())
     }
 
     fn list(&self, key: &str) -> Result<Vec<&str>, Problem> {
@@ -246,7 +259,7 @@ pub(super) async fn waive(State(shared): Here, request: Request) -> Result<Json,
     let words = Words::read(request, &known).await?;
     let picture = shared.picture();
     let selected = words.selected(&picture)?;
-    let (by, because) = (words.needed("by")?.to_owned(), words.needed("because")?.to_owned());
+    let (by, because) = (words.line("by", BY_MAX)?, words.line("because", BECAUSE_MAX)?);
     let shown = selected.words.clone();
     let orders = shared.door.orders.clone();
     if words.flag("revoke")? {

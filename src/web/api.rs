@@ -283,6 +283,7 @@ fn source_json(source: &SourceHealth) -> Value {
         "breaker": breaker,
         "open_since": since,
         "why": source.trouble.as_ref().filter(|_| breaker == "open"),
+        "role": source.powers,
         "places": source.places,
         "running": source.running,
         "waiting": source.waiting,

@@ -37,7 +37,7 @@ fn sqlite_with(db: &Database, instants: Instants) -> Source {
     Source::new(SourceSettings {
         name: SourceName::parse("db").unwrap(),
         dsn: Dsn::parse(&db.url(), Path::new("/")).unwrap(),
-        password: None,
+        password: Ok(None),
         connections: 2,
         timeout: Duration::from_secs(5),
         instants: Some(instants),

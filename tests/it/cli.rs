@@ -271,3 +271,124 @@ async fn the_sql_is_shown_on_request() {
     let output = allswell(folder.path(), &["run", "--sql"]);
     assert!(out(&output).contains("      select n\n      from t\n"), "{}", out(&output));
 }
+
+#[test]
+fn nothing_that_a_check_says_moves_a_cursor() {
+    let hostile = "\\e]0;pwned\\a\\e[2J\\u202e";
+    let checks = format!(
+        "version: 1\nowner: t\ndefaults: {{source: db}}\nchecks:\n  - id: it\n    why: \"{hostile}\"\n    \
+         sql: select 'x' as n\n    expect: {{values: {{n: {{equals: \"a\\nb{hostile}\"}}}}}}\n"
+    );
+    let folder = project("sqlite:data.db", &checks);
+    fs::write(folder.path().join("data.db"), "").unwrap();
+    fs::write(folder.path().join("checks/b\u{1b}[31m\n.yam"), "").unwrap();
+    let clean = |output: &Output| {
+        let said = format!("{}{}", out(output), err(output));
+        let obeyed = |c: char| c.is_control() && c != '\n' || c == '\u{202e}';
+        assert!(!said.contains(obeyed), "{said:?}");
+        said
+    };
+    for args in [&["validate"][..], &["run"], &["validate", "--output", "json"]] {
+        let said = clean(&allswell(folder.path(), args));
+        assert!(said.contains("looks like a file of checks"), "{said}");
+    }
+    fs::remove_file(folder.path().join("checks/b\u{1b}[31m\n.yam")).unwrap();
+    for args in
+        [&["run"][..], &["run", "--output", "json"], &["next"], &["next", "--output", "json"]]
+    {
+        let said = clean(&allswell(folder.path(), args));
+        assert!(!said.contains("a\nb"), "{said}");
+    }
+    let json = out(&allswell(folder.path(), &["run", "--output", "json"]));
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert!(
+        json.to_string().contains("\\u001b") || json.to_string().contains('\u{202e}'),
+        "{json}"
+    );
+}
+
+#[test]
+fn links_that_lead_back_up_are_one_fault_each() {
+    let one = "version: 1\nowner: t\ndefaults: {source: db}\nchecks:\n  - {id: it, why: w, sql: select 1 as n, \
+               expect: {values: {n: {min: 1}}}}\n";
+    let folder = project("sqlite:data.db", one);
+    for name in ["p", "q", "r"] {
+        let below = folder.path().join("checks").join(name);
+        fs::create_dir(&below).unwrap();
+        for link in ["x", "y", "z"] {
+            std::os::unix::fs::symlink("..", below.join(link)).unwrap();
+        }
+    }
+    let started = Instant::now();
+    let output = allswell(folder.path(), &["validate"]);
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    let said = err(&output);
+    assert_eq!((code(&output), said.matches("is read already").count()), (64, 9), "{said}");
+    // Nor is a file waited for that is never at its end.
+    for link in ["p/x", "p/y", "p/z", "q/x", "q/y", "q/z", "r/x", "r/y", "r/z"] {
+        fs::remove_file(folder.path().join("checks").join(link)).unwrap();
+    }
+    assert_eq!(code(&allswell(folder.path(), &["validate"])), 0);
+    let pipe = folder.path().join("checks/pipe.yaml");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    assert_eq!(code(&allswell(folder.path(), &["validate"])), 64);
+}
+
+#[test]
+fn a_warning_comes_once_with_its_places_and_only_for_checks_that_are_looked_at() {
+    let check = |id: &str, column: &str| {
+        format!(
+            "  - {{id: {id}, why: w, sql: \"select {column} as n from t\", expect: {{values: {{n: {{max: 5}}}}}}}}\n"
+        )
+    };
+    let warned: String = (0..5).map(|i| check(&format!("count-{i}"), "count(*)")).collect();
+    let others = [
+        ("ratio", "count(*) filter (where v > 1) * 1.0 / count(*)"),
+        ("nullif", "sum(v) / nullif(count(*), 0)"),
+        ("difference", "sum(v) - sum(v)"),
+        ("two", "(select sum(v) from t) - (select sum(v) from t) as m, max(v)"),
+    ];
+    let sound: String = others.iter().map(|(id, column)| check(id, column)).collect();
+    let checks =
+        format!("version: 1\nowner: t\ndefaults: {{source: db}}\nchecks:\n{warned}{sound}");
+    let folder = project("sqlite:data.db", &checks);
+    fs::write(folder.path().join("data.db"), "").unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut data = crate::lab::Other::sqlite(&folder.path().join("data.db")).await;
+        data.run("create table t (v integer); insert into t values (1)").await.unwrap();
+        data.close().await;
+    });
+    let said = err(&allswell(folder.path(), &["validate"]));
+    assert_eq!(said.matches("warning: ").count(), 1, "{said}");
+    assert_eq!(said.matches("also at").count(), 2, "{said}");
+    assert!(said.contains("and at 2 more"), "{said}");
+    for (id, _) in others {
+        let said = err(&allswell(folder.path(), &["run", "--check", id]));
+        assert!(!said.contains("warning"), "{id}: {said}");
+    }
+    let said = err(&allswell(folder.path(), &["run", "--check", "count-3"]));
+    assert!(said.contains("warning") && !said.contains("also at"), "{said}");
+}
+
+#[test]
+fn a_sample_of_one_column_is_shown() {
+    let checks = "version: 1\nowner: t\ndefaults: {source: db}\nchecks:\n  - id: it\n    why: w\n    \
+                  sql: select id from t where v is null\n    expect: {rows: {equals: 0}}\n    \
+                  evidence: {sql: select count(*) from t}\n    samples: {rows: 5, columns: [id]}\n";
+    let folder = project("sqlite:data.db", checks);
+    fs::write(folder.path().join("data.db"), "").unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut data = crate::lab::Other::sqlite(&folder.path().join("data.db")).await;
+        data.run("create table t (id integer, v text); insert into t values (41, null), (42, 'x')")
+            .await
+            .unwrap();
+        data.close().await;
+    });
+    let said = out(&allswell(folder.path(), &["run"]));
+    assert!(said.contains("id=41") && !said.contains("id=42"), "{said}");
+    let json = out(&allswell(folder.path(), &["run", "--output", "json"]));
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert!(json.to_string().contains("id=41"), "{json}");
+}

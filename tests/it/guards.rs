@@ -94,7 +94,7 @@ async fn a_superuser_may_watch_where_the_operator_says_so() {
     let source = Source::new(SourceSettings {
         name: allswell::domain::name::SourceName::parse("db").unwrap(),
         dsn: Dsn::parse(&url, std::path::Path::new("/")).unwrap(),
-        password: None::<SecretString>,
+        password: Ok(None::<SecretString>),
         connections: 1,
         timeout: std::time::Duration::from_secs(5),
         instants: None,

@@ -195,7 +195,7 @@ pub(crate) fn source_at(url: &str, connections: u16) -> Source {
     Source::new(SourceSettings {
         name: SourceName::parse("db").unwrap(),
         dsn,
-        password,
+        password: Ok(password),
         connections,
         timeout: Duration::from_secs(10),
         instants: Some(Instants::Sql),

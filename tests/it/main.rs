@@ -16,11 +16,13 @@ mod servers;
 mod tzif;
 mod watchman;
 
+mod blame;
 mod bounds;
 mod calendar;
 mod cli;
 mod clocks;
 mod crash;
+mod cut;
 mod cutoff;
 mod dashboards;
 mod delivery;

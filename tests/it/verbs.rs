@@ -119,6 +119,12 @@ fn a_waiver_has_an_end_covers_what_is_open_and_is_taken_back() {
     });
     let (_, said) = run(&["history", "bad", "--zone", "Asia/Tokyo"]);
     assert!(said.contains("waived by ana, until ") && said.contains(": known"), "{said}");
+    // Nobody's terminal is moved by what somebody gives as a reason, and nothing is as long as a book.
+    for because in ["a\u{1b}[2J", "two\nlines", "a\u{202e}b", &"x".repeat(1_001)] {
+        let args = ["waive", "bad", "--because", because, "--by", "ana", "--until", &week];
+        let (code, said) = run(&args);
+        assert!(code == 64 && said.contains("`because` is one line"), "{code} {said}");
+    }
     // Taken back, it is open again, and told.
     let revoke = ["waive", "bad", "--revoke", "--because", "not so", "--by", "ana"];
     let (code, said) = run(&revoke);

@@ -24,6 +24,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             return;
         }
         self.shown_at = Some(now);
+        self.look_at_powers();
         let as_of = self.now();
         let before = self.pictures.borrow().clone();
         let mut known = before.series.iter().peekable();
@@ -82,6 +83,19 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         self.pictures.send_replace(Arc::new(snapshot));
     }
 
+    /// Says where a role turns out to be able to do more than it needs.
+    fn look_at_powers(&mut self) {
+        for (name, gate) in &mut self.gates {
+            let powers = self.under_way.queries.needless_powers(name);
+            if gate.powers != powers {
+                if let Some(powers) = &powers {
+                    tracing::warn!("source `{name}`: {powers}");
+                }
+                gate.powers = powers;
+            }
+        }
+    }
+
     fn sources_shown(&self) -> BTreeMap<SourceName, SourceHealth> {
         let shown = self.gates.iter().map(|(name, gate)| {
             let health = SourceHealth {
@@ -90,6 +104,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
                 running: gate.running,
                 waiting: gate.waiting(),
                 trouble: gate.trouble.clone(),
+                powers: gate.powers.clone(),
                 attempts: gate.attempts,
                 took: gate.took,
                 took_buckets: gate.took_buckets,

@@ -1,0 +1,155 @@
+//! What is of a query is of that query alone: its source answers others, and nobody calls it down.
+
+use std::fs;
+use std::time::Duration;
+
+use allswell::domain::sql::Engine;
+use allswell::domain::verdict::{Doubt, Verdict};
+
+use crate::lab::{Database, look, one_check, shown, source_at, verdict};
+use crate::servers::MariaDb;
+use crate::watchman::Site;
+
+const COUNTED: &str = "expect:\n  values:\n    n: {min: 1}";
+
+async fn doubt(db: &Database, sql: &str) -> Doubt {
+    let outcomes = look(db.source(), &one_check(sql, COUNTED)).await;
+    match &outcomes[0].judgement.verdict {
+        Verdict::Unconfirmed(doubt) => doubt.clone(),
+        other @ (Verdict::Confirmed | Verdict::Violated(_)) => panic!("{sql}: {}", shown(other)),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_of_a_connection_that_a_query_raises_is_of_the_query() {
+    let db = Database::new(Engine::Postgres).await;
+    for state in ["08000", "08001", "08006", "08P01", "28P01", "53300", "57P01", "57P03"] {
+        db.prepare(&format!(
+            "create or replace function f() returns integer language plpgsql as \
+             $$ begin raise exception 'no' using errcode = '{state}'; end $$"
+        ))
+        .await;
+        let doubt = doubt(&db, "select f() as n").await;
+        assert_eq!(doubt.cause.as_str(), "query_error", "{state}: {doubt:?}");
+        assert!(doubt.note.contains(state), "{doubt:?}");
+    }
+    // Where the session itself is gone, nobody knows whether the server is.
+    let gone = "select pg_terminate_backend(pg_backend_pid()) as n";
+    let gone = one_check(gone, COUNTED).replace("pg_terminate_backend(", "end_me(");
+    db.admin()
+        .await
+        .run(
+            "create function end_me(integer) returns integer security definer language sql as \
+             'select case when pg_terminate_backend($1) then 1 else 0 end'",
+        )
+        .await
+        .unwrap();
+    let outcomes = look(db.source(), &gone).await;
+    let Verdict::Unconfirmed(doubt) = &outcomes[0].judgement.verdict else {
+        panic!("{outcomes:?}")
+    };
+    assert!(doubt.is_of_the_source() && doubt.cause.as_str() == "connect", "{doubt:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_holds_of_mariadb() {
+    let db = Database::new(Engine::MySql).await;
+    for number in [1040, 1053, 1152, 1158, 1203, 1226, 1045] {
+        db.prepare(&format!(
+            "create or replace function f() returns int deterministic begin \
+             signal sqlstate '08S01' set mysql_errno = {number}; return 1; end"
+        ))
+        .await;
+        let doubt = doubt(&db, "select f() as n").await;
+        assert!(!doubt.is_of_the_source(), "{number}: {doubt:?}");
+        assert!(doubt.note.contains(&number.to_string()), "{doubt:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_the_role_may_not_read_says_nothing_of_the_source() {
+    let db = Database::new(Engine::Postgres).await;
+    db.admin().await.run("create table secret (n integer)").await.unwrap();
+    let seen = doubt(&db, "select n from secret").await;
+    assert!(seen.cause.as_str() == "auth" && !seen.is_of_the_source(), "{seen:?}");
+
+    let db = Database::new(Engine::MySql).await;
+    let seen = doubt(&db, "select host as n from mysql.user").await;
+    assert!(seen.cause.as_str() == "auth" && !seen.is_of_the_source(), "{seen:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_that_ran_as_long_as_its_limit_is_late_whatever_it_answered() {
+    let db = Database::new(Engine::Postgres).await;
+    db.prepare(
+        "create function f() returns integer language plpgsql as $$ begin \
+         perform pg_sleep(60); return 1; exception when query_canceled then return 7; end $$",
+    )
+    .await;
+    let seen = doubt(&db, "select f() as n").await;
+    assert_eq!(seen.cause.as_str(), "timeout", "{seen:?}");
+    let said = verdict(db.source(), "select 1 as n", COUNTED).await;
+    assert_eq!(said, "confirmed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_is_looked_at_again_and_what_it_does_not_need_is_named() {
+    let db = Database::new(Engine::Postgres).await;
+    let Database::Postgres { name, port } = &db else { unreachable!("a PostgreSQL") };
+    let mut admin = db.admin().await;
+    admin.run(&format!("grant pg_write_server_files to {name}")).await.unwrap();
+    let source = std::sync::Arc::new(source_at(&db.url(), 2));
+    let said = async |source: &std::sync::Arc<allswell::source::Source>| {
+        let checks = crate::lab::checks(Engine::Postgres, &one_check("select 1 as n", COUNTED));
+        let name = allswell::domain::name::SourceName::parse("db").unwrap();
+        let sources = std::sync::Arc::new(allswell::engine::attempt::Sources::from([(
+            name,
+            std::sync::Arc::clone(source),
+        )]));
+        let stop = tokio_util::sync::CancellationToken::new();
+        let tasks = crate::lab::tasks(&checks);
+        let now = allswell::clock::now();
+        let outcomes = allswell::engine::round::round(&tasks, &sources, now, &stop, |_| {}).await;
+        shown(&outcomes[0].judgement.verdict)
+    };
+    assert!(said(&source).await.starts_with("refused"), "{port}");
+    // Somebody mends it, and nothing is started anew.
+    admin.run(&format!("revoke pg_write_server_files from {name}")).await.unwrap();
+    assert_eq!(said(&source).await, "confirmed");
+    let powers = source.needless_powers().unwrap();
+    assert!(powers.contains("owns the database"), "{powers}");
+
+    let db = Database::mariadb(MariaDb::shared()).await;
+    let source = std::sync::Arc::new(db.source());
+    assert_eq!(said(&source).await, "confirmed");
+    let powers = source.needless_powers().unwrap();
+    assert!(powers.contains("ALL PRIVILEGES on"), "{powers}");
+}
+
+#[test]
+fn a_secret_that_cannot_be_read_locks_one_source_out_and_no_other() {
+    let check = |id: &str, source: &str| {
+        format!(
+            "  - {{id: {id}, why: because, source: {source}, sql: select 1 as n, \
+             expect: {{values: {{n: {{min: 1}}}}}}}}\n"
+        )
+    };
+    let checks = format!(
+        "version: 1\nowner: tests\ndefaults: {{schedule: {{every: 1s}}, result_by: 5s}}\nchecks:\n{}{}",
+        check("here", "db"),
+        check("there", "locked")
+    );
+    let settings = "sources:\n  db: {url: \"sqlite:data.db\", instants: sql}\n  \
+                    locked: {url: \"postgres://u@127.0.0.1:1/d\", password: \"${file:gone}\"}\n";
+    let site = Site::new(settings, &checks);
+    fs::write(site.path().join("data.db"), "").unwrap();
+    let daemon = site.start();
+    daemon.until(Duration::from_secs(30), |daemon| {
+        let last = |id: &str| daemon.series(id).first().cloned().unwrap_or_default();
+        let (here, there) = (last("here"), last("there"));
+        let cause = there["last"]["cause"].as_str() == Some("auth");
+        if here["state"] == "confirmed" && cause { Ok(()) } else { Err((here, there)) }
+    });
+    assert!(daemon.log().contains("password of source `locked`"), "{}", daemon.log());
+    assert!(daemon.stop().success());
+}
