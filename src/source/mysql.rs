@@ -264,11 +264,13 @@ fn guards(flavour: Flavour, ask: &Ask) -> String {
         Flavour::MySql => format!("max_execution_time = {ms}"),
     };
     // DEFAULT would be what somebody set for the whole server, but for `system_versioning_asof`, where it is now.
+    // Earlier releases pass over what they do not know: MariaDB 10.2.2 and 10.3 brought these, MySQL 8.0.3 that.
     let uncut = match flavour {
         Flavour::MariaDb => {
-            "max_recursive_iterations = 4294967295, system_versioning_asof = DEFAULT"
+            "/*M!100202 , max_recursive_iterations = 4294967295 */ \
+             /*M!100300 , system_versioning_asof = DEFAULT */"
         }
-        Flavour::MySql => "cte_max_recursion_depth = 4294967295",
+        Flavour::MySql => "/*!80003 , cte_max_recursion_depth = 4294967295 */",
     };
     // sql_select_limit would cut cursors inside functions too, without a word: rows are counted as
     // they come, and the rest is killed. wait_timeout: how long a session outlives us, should we die between two statements.
@@ -276,7 +278,7 @@ fn guards(flavour: Flavour, ask: &Ask) -> String {
         "SET SESSION {limit}, lock_wait_timeout = 1, innodb_lock_wait_timeout = 1, \
          wait_timeout = {wait}, max_sort_length = {sort}, time_zone = '+00:00', \
          sql_select_limit = 18446744073709551615, group_concat_max_len = {LIST_BYTES}, \
-         max_error_count = {WARNINGS}, {uncut}",
+         max_error_count = {WARNINGS} {uncut}",
         // Keys that begin alike are told apart where rows come in their order. Fifteen of them have to fit into
         // the server's sort buffer, which has 256 KiB by default.
         sort = if ask.flows() { SORTED_BYTES } else { 1_024 },
