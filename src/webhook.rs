@@ -222,7 +222,7 @@ impl Webhook {
             self.fold(name, wanted);
             let group = self.groups.get(&group_key(wanted));
             if group.is_none_or(|group| !group.told.contains_key(&name)) {
-                self.meet(name, wanted);
+                self.meet(name, wanted, now);
             }
             self.met.entry(name).or_insert(now);
             self.stood.insert(name, wanted.clone());
@@ -236,7 +236,6 @@ impl Webhook {
     fn fold(&mut self, name: AlertId, wanted: &Wanted) {
         let Some(acknowledged) = &wanted.acknowledged else { return };
         let Some(group) = self.groups.get_mut(&group_key(wanted)) else { return };
-        group.told_at = group.told_at.max(acknowledged.begun_at);
         if acknowledged.ended_at.is_some() && wanted.ended_at.is_some() {
             group.told.insert(name, false);
         } else if acknowledged.begun_at.is_some() {
@@ -245,7 +244,7 @@ impl Webhook {
     }
 
     /// Takes over what the record says that the receiver took of an alert that is new here.
-    fn meet(&mut self, name: AlertId, wanted: &Wanted) {
+    fn meet(&mut self, name: AlertId, wanted: &Wanted, now: DateTime<Utc>) {
         let told = match &wanted.acknowledged {
             Some(acknowledged) => {
                 self.acknowledged.insert(name, acknowledged.clone());
@@ -263,9 +262,8 @@ impl Webhook {
         if let Some(stands) = told {
             let group = self.groups.entry(group_key(wanted)).or_default();
             group.told.insert(name, stands);
-            // What stands is repeated after a restart too.
-            let begun_at = wanted.acknowledged.as_ref().and_then(|known| known.begun_at);
-            group.told_at = group.told_at.max(begun_at);
+            // What stands is repeated after a restart too, and not because of it.
+            group.told_at.get_or_insert(now);
         }
     }
 
@@ -273,7 +271,8 @@ impl Webhook {
         let (now, met) = (self.clock.now(), &self.met);
         let group = self.groups.entry(key.to_owned()).or_default();
         let stands = alerts.iter().any(|wanted| wanted.ended_at.is_none());
-        let again = stands && group.told_at.is_some_and(|at| at + REPEAT <= now);
+        let ours = alerts.iter().any(|wanted| wanted.ours);
+        let again = stands && ours && group.told_at.is_some_and(|at| at + REPEAT <= now);
         // What another replica recorded is left to it for a while.
         let is_others = |wanted: &Wanted| {
             // One whose labels changed goes on from where it began.

@@ -30,7 +30,7 @@ pub struct Column {
 /// What a column holds over nothing, as far as its tokens say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Holds {
-    /// NULL, or an error: as `sum(x)`, and whatever is computed from it or divided by a count.
+    /// NULL, or an error: as `sum(x)`, and whatever is computed from it or divided by something of the data.
     Null,
     /// Zero, or something that is the same whatever there is: as `count(*)`.
     Number,
@@ -57,8 +57,43 @@ impl OverNothing {
 }
 
 /// Aggregates that are zero over nothing, those that are NULL, and what makes something of a NULL.
-const ZERO: [&str; 3] = ["count", "total", "count_big"];
-const NULL: [&str; 4] = ["sum", "min", "max", "avg"];
+const ZERO: [&str; 4] = ["count", "total", "count_big", "regr_count"];
+const NULL: [&str; 34] = [
+    "sum",
+    "min",
+    "max",
+    "avg",
+    "bool_and",
+    "bool_or",
+    "every",
+    "bit_and",
+    "bit_or",
+    "bit_xor",
+    "string_agg",
+    "array_agg",
+    "json_agg",
+    "jsonb_agg",
+    "json_object_agg",
+    "jsonb_object_agg",
+    "group_concat",
+    "json_arrayagg",
+    "json_objectagg",
+    "json_group_array",
+    "json_group_object",
+    "mode",
+    "percentile_cont",
+    "percentile_disc",
+    "stddev",
+    "stddev_pop",
+    "stddev_samp",
+    "std",
+    "variance",
+    "var_pop",
+    "var_samp",
+    "any_value",
+    "corr",
+    "median",
+];
 const MENDED: [&str; 4] = ["coalesce", "ifnull", "case", "exists"];
 
 /// Looks at the last select that stands in no parentheses, by its tokens without comments.
@@ -78,7 +113,9 @@ pub(crate) fn over_nothing(body: &[&TokenWithSpan]) -> OverNothing {
     let find = |name: &str| outer.iter().rev().find(|(_, w)| w.value.eq_ignore_ascii_case(name));
     let Some((select, _)) = find("select") else { return OverNothing::NoRow };
     let after = |name: &str| find(name).map(|(place, _)| *place).filter(|place| place > select);
-    if ["group", "having", "union", "intersect", "except"].iter().any(|name| after(name).is_some())
+    // Each part of a UNION brings rows of its own.
+    if ["union", "intersect", "except"].iter().any(|name| find(name).is_some())
+        || ["group", "having"].iter().any(|name| after(name).is_some())
     {
         return OverNothing::NoRow;
     }
@@ -133,7 +170,10 @@ impl Item {
     /// Reads an item; nothing where it has a window function, which brings a row for each row.
     fn read(tokens: &[&TokenWithSpan]) -> Option<Self> {
         let mut parts = BTreeSet::new();
+        // What each parenthesis that is open belongs to.
         let mut subqueries: Vec<bool> = Vec::new();
+        let mut aggregates: Vec<bool> = Vec::new();
+        let mut opens_aggregate = false;
         for (place, token) in tokens.iter().enumerate() {
             let next = tokens.get(place + 1).map(|token| &token.token);
             match &token.token {
@@ -141,9 +181,18 @@ impl Item {
                     let inner = matches!(next, Some(Token::Word(w)) if w.value.eq_ignore_ascii_case("select"));
                     parts.extend(inner.then_some(Part::Subquery));
                     subqueries.push(inner);
+                    aggregates.push(std::mem::take(&mut opens_aggregate));
                 }
-                Token::RParen => drop(subqueries.pop()),
-                Token::Div => parts.extend([Part::Null]),
+                Token::RParen => {
+                    subqueries.pop();
+                    aggregates.pop();
+                }
+                // What an aggregate is computed from matters no more over nothing.
+                _ if aggregates.contains(&true) => {}
+                // A number is the same whatever there is.
+                Token::Div if !matches!(next, Some(Token::Number(..))) => {
+                    parts.extend([Part::Null]);
+                }
                 Token::Word(word) if word.quote_style.is_none() => {
                     let named =
                         |names: &[&str]| names.iter().any(|n| word.value.eq_ignore_ascii_case(n));
@@ -153,6 +202,7 @@ impl Item {
                     }
                     let called = matches!(next, Some(Token::LParen));
                     let (zero, null) = (called && named(&ZERO), called && named(&NULL));
+                    opens_aggregate = zero || null;
                     parts.extend((outside && (zero || null)).then_some(Part::Aggregate));
                     parts.extend(zero.then_some(Part::Zero));
                     parts.extend((null || named(&["nullif", "div"])).then_some(Part::Null));
@@ -206,7 +256,15 @@ mod tests {
             ("select 1 / 0 as n", Some(Number)),
             ("select count(*) - count(distinct v) as n from t", Some(Number)),
             ("select coalesce(sum(v) / nullif(count(*), 0), 0) as n from t", Some(Number)),
+            ("select count(*) / 24.0 as n from t", Some(Number)),
+            ("select count(nullif(ok, true)) as n from t", Some(Number)),
+            ("select count(*) filter (where v > 1) as n from t", Some(Number)),
+            ("select coalesce(sum(coalesce(v, 0)), 0) as n from t", Some(Number)),
             ("select sum(v) as n from t", Some(Null)),
+            ("select sum(case when bad then 1 else 0 end) as n from t", Some(Null)),
+            ("select sum(coalesce(v, 0)) as n from t", Some(Null)),
+            ("select bool_and(ok) as n from t", Some(Null)),
+            ("select max(v) / 24.0 as n from t", Some(Null)),
             ("select count(*) as c, max(v) as n from t", Some(Null)),
             ("select max(v) as m, count(*) as \"n\" from t", Some(Number)),
             ("select sum(a) - sum(b) as n from t", Some(Null)),
@@ -219,6 +277,7 @@ mod tests {
             ("select count(*) over (partition by z) as n from t", None),
             ("select a as n, (select count(*) from u) from t", None),
             ("select \"count\" as n from t", None),
+            ("select v as n from t union all select sum(x) from u", None),
             ("values (1)", None),
         ] {
             let query = Query::parse(sql, Engine::Sqlite, Binding::Nothing).unwrap();

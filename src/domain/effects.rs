@@ -3,7 +3,7 @@
 //! A list can never be whole, and no guard relies on it: it tells a reviewer before the night does.
 
 /// Functions with effects: they sleep, lock, write, change settings, signal, or read files.
-const REFUSED_FUNCTIONS: [&str; 59] = [
+const REFUSED_FUNCTIONS: [&str; 63] = [
     // PostgreSQL
     "set_config",
     "setval",
@@ -33,6 +33,10 @@ const REFUSED_FUNCTIONS: [&str; 59] = [
     "cursor_to_xml",
     "xpath_table",
     "crosstab",
+    "crosstab2",
+    "crosstab3",
+    "crosstab4",
+    "ts_rewrite",
     "ts_stat",
     "setseed",
     "txid_current",

@@ -12,6 +12,7 @@ use crate::domain::limit::Limit;
 use crate::domain::name::ColumnName;
 use crate::domain::number::Number;
 use crate::domain::observation::{Completeness, Observation, Rows};
+use crate::domain::sql::Engine;
 use crate::domain::value::Value;
 use crate::domain::verdict::{Cause, Contradiction, Doubt, Finding, Verdict};
 
@@ -150,7 +151,7 @@ fn broken_values(
             continue;
         }
         let values = || body.rows().iter().map(|row| &row[at]);
-        let doubt = wrong_type(column, limit, values())
+        let doubt = wrong_type(check, column, limit, values())
             .or_else(|| aggregate_of_nothing(check, column, values(), evidence));
         if let Some(doubt) = doubt {
             judged.doubt.get_or_insert(doubt);
@@ -177,12 +178,19 @@ fn broken_values(
 
 /// A limit that no value of the column can be held against: the check is at fault, and not the data.
 fn wrong_type<'a>(
+    check: &Check,
     column: &ColumnName,
     limit: &Limit,
     values: impl Iterator<Item = &'a Value>,
 ) -> Option<Doubt> {
     let mut typed = values.filter(|value| is_typed(value)).peekable();
     let kind = typed.peek()?.kind();
+    // There a column has no type of its own: a value of another one is a value that is wrong.
+    let is_sqlite =
+        matches!(&check.body, Body::Sql { query, .. } if query.engine() == Engine::Sqlite);
+    if is_sqlite && limit.is_ordered() {
+        return None;
+    }
     if typed.any(|value| limit.understands(value)) {
         return None;
     }
@@ -198,7 +206,7 @@ fn wrong_type<'a>(
 fn aggregate_of_nothing<'a>(
     check: &Check,
     column: &ColumnName,
-    mut values: impl Iterator<Item = &'a Value>,
+    values: impl Iterator<Item = &'a Value>,
     evidence: &Result<u64, Doubt>,
 ) -> Option<Doubt> {
     let Body::Sql { query, .. } = &check.body else { return None };
@@ -208,7 +216,7 @@ fn aggregate_of_nothing<'a>(
     };
     let waived = matches!(check.evidence.minimum, Minimum::Waived { .. });
     let is_null = query.over_nothing().column(column.as_str()) == Some(Holds::Null)
-        && values.all(|value| *value == Value::Null);
+        && values.eq([&Value::Null]);
     if counted || waived || !is_null {
         return None;
     }
@@ -298,6 +306,9 @@ fn doubt(
     if let Some(note) = cut {
         return Some(Doubt::new(Cause::OverLimit, note));
     }
+    if let Some(doubt) = seen.body.doubt() {
+        return Some(doubt.clone());
+    }
     let waived = matches!(check.evidence.minimum, Minimum::Waived { .. });
     if seen.expected_keys.as_ref().is_some_and(|keys| keys.count() == 0) && !waived {
         let note = "0 keys were expected, and a list of nobody proves nothing: look at `keys.from`, \
@@ -347,9 +358,14 @@ fn shown_rows(
     contradictions: &[Contradiction],
 ) -> Vec<String> {
     let columns = check.columns_shown();
-    let says = |contradiction: &Contradiction| matches!(contradiction, Contradiction::Values { column, .. } if columns == [column.clone()]);
-    // One column says no more than a finding about it has said already.
-    if columns.is_empty() || contradictions.iter().any(says) {
+    // One column says no more than the only finding, which is about it.
+    let is_said = match contradictions {
+        [Contradiction::Values { column, .. }] => {
+            columns == [column.clone()] && check.samples.rows <= SHOWN
+        }
+        _ => false,
+    };
+    if columns.is_empty() || is_said {
         return Vec::new();
     }
     let show = |row: &usize| {
@@ -373,7 +389,7 @@ mod tests {
     use crate::domain::limit::{LimitParts, RowLimit};
     use crate::domain::name::{CheckId, Owner, SourceName};
     use crate::domain::schedule::{Every, Schedule};
-    use crate::domain::sql::{Binding, Engine, Query};
+    use crate::domain::sql::{Binding, Query};
     use crate::domain::value::NonFinite;
 
     fn column(name: &str) -> ColumnName {
@@ -381,7 +397,7 @@ mod tests {
     }
 
     fn query() -> Query {
-        Query::parse("select n from t", Engine::Sqlite, Binding::Nothing).unwrap()
+        Query::parse("select n from t", Engine::Postgres, Binding::Nothing).unwrap()
     }
 
     /// A check of a column `n` that is at least 1, or of fewer rows than that, with its evidence.

@@ -131,6 +131,11 @@ impl Limit {
         }
     }
 
+    /// Says whether only numbers, dates or instants can satisfy it.
+    pub fn is_ordered(&self) -> bool {
+        self.literals().all(|(_, literal)| literal.is_ordered())
+    }
+
     /// Says whether the value is of a type that the limit can be read as.
     pub fn understands(&self, value: &Value) -> bool {
         self.conditions.iter().all(|c| match c {

@@ -81,6 +81,11 @@ impl Literal {
         }
     }
 
+    /// Says whether it reads as a number, a date or an instant.
+    pub(super) fn is_ordered(&self) -> bool {
+        self.ordered.is_some()
+    }
+
     pub(super) fn is_number(&self) -> bool {
         self.number().is_some()
     }

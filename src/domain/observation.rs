@@ -2,6 +2,7 @@
 
 use crate::domain::name::ColumnName;
 use crate::domain::value::Value;
+use crate::domain::verdict::Doubt;
 
 /// The rows of one result, in the columns that were asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -9,6 +10,7 @@ pub struct Rows {
     columns: Vec<ColumnName>,
     rows: Vec<Vec<Value>>,
     completeness: Completeness,
+    doubt: Option<Doubt>,
 }
 
 /// Whether a result was read to its end.
@@ -30,7 +32,18 @@ impl Rows {
         completeness: Completeness,
     ) -> Self {
         debug_assert!(rows.iter().all(|row| row.len() == columns.len()));
-        Self { columns, rows, completeness }
+        Self { columns, rows, completeness, doubt: None }
+    }
+
+    /// The same rows, of which somebody says why they prove nothing; what is wrong in them is wrong all the same.
+    #[must_use]
+    pub fn doubted(self, doubt: Doubt) -> Self {
+        Self { doubt: Some(doubt), ..self }
+    }
+
+    /// Why they prove nothing, where that is so.
+    pub fn doubt(&self) -> Option<&Doubt> {
+        self.doubt.as_ref()
     }
 
     /// How many rows were read.

@@ -255,7 +255,7 @@ impl Outbox {
             slot.process.clone_from(&self.process);
             if parcel.stands() {
                 slot.stood_since.get_or_insert(now);
-                slot.carried_by(proof);
+                slot.carried_by(proof, now);
             } else {
                 slot.end_known.get_or_insert(now);
             }

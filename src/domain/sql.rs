@@ -61,6 +61,7 @@ pub struct Query {
     /// Where parameters stand in the text, in its order.
     uses: Vec<(Range<usize>, Parameter)>,
     over_nothing: OverNothing,
+    engine: Engine,
 }
 
 /// Whether something is there to bind parameters to.
@@ -132,7 +133,8 @@ impl Query {
         }
         let end = body.last().map(|t| t.span.end);
         let over_nothing = over_nothing(body);
-        Ok(Self { text: up_to(text, end).to_owned(), has_line_comment, uses, over_nothing })
+        let text = up_to(text, end).to_owned();
+        Ok(Self { text, has_line_comment, uses, over_nothing, engine })
     }
 
     /// The parameters in it, in the order of the text, as often as they stand there.
@@ -160,6 +162,11 @@ impl Query {
     /// Says whether a comment in it, `--` or `#`, reaches to the end of its line.
     pub fn has_line_comment(&self) -> bool {
         self.has_line_comment
+    }
+
+    /// Which kind of database it is for.
+    pub fn engine(&self) -> Engine {
+        self.engine
     }
 
     /// What it brings where there is nothing to look at.

@@ -23,12 +23,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::verdict::{Cause, Doubt};
 use crate::dsn::{Authorities, Endpoint, Server, Tls};
-use crate::source::ask::{Ask, Question, Reply, Wanted};
+use crate::source::ask::{Ask, Part, Question, Reply, Wanted};
 use crate::source::bind::{Prepared, Style, bind_typed};
 use crate::source::collect::{Appetite, Collector, Fetched, whole};
 use crate::source::columns::position;
 use crate::source::mysql::decode::Reading;
-use crate::source::mysql::trouble::Phase;
+use crate::source::mysql::trouble::{Phase, Warned};
 use crate::source::mysql::waiters::somebody_waits;
 use crate::source::role::{Powers, Role};
 use crate::source::watch::{SHORT, Watched, opening, short};
@@ -108,21 +108,32 @@ impl MySql {
                 Ok(fetched) => fetched,
                 Err(doubt) => return Err(question.blame(session.whose(doubt).await)),
             };
-            replies.push(fetched.reply);
             if !fetched.drained {
+                replies.push(fetched.reply);
                 drop(timeout(SHORT, self.cancel(session.id)).await);
                 return whole(replies, ask);
             }
-            // What a function of theirs locked by name is free when we say that we are done, and not a moment later.
             let then = match ask.questions.get(place + 1) {
                 Some(_) => guards(session.flavour, ask),
-                None => "ROLLBACK; DO RELEASE_ALL_LOCKS()".to_owned(),
+                None => "ROLLBACK".to_owned(),
             };
             let warned = Box::pin(warned(&mut session.conn, &then, stop)).await;
-            warned.map_err(|doubt| question.blame(doubt))?;
+            let doubt = warned.map_err(|doubt| question.blame(doubt))?;
+            replies.push(match (fetched.reply, doubt) {
+                (Reply::Rows(rows), Some(doubt)) if question.part == Part::Body => {
+                    Reply::Rows(rows.doubted(doubt))
+                }
+                (_, Some(doubt)) => return Err(question.blame(doubt)),
+                (reply, None) => reply,
+            });
         }
         // The replies are complete; a farewell that fails takes nothing from them.
-        drop(timeout(SHORT, session.conn.close()).await);
+        let farewell = async {
+            // What a function of theirs locked by name is free when we say that we are done, and not a moment later.
+            run(&mut session.conn, "DO RELEASE_ALL_LOCKS()".to_owned()).await?;
+            session.conn.close().await
+        };
+        drop(timeout(SHORT, farewell).await);
         Ok(replies)
     }
 
@@ -141,7 +152,11 @@ impl MySql {
             work: fetch(&mut session.conn, question, ask.timeout),
             limit: ask.timeout,
             stop,
-            in_the_way: Box::pin(somebody_waits(&self.options, session.id)),
+            in_the_way: Box::pin(somebody_waits(
+                &self.options,
+                self.role.sees_others(),
+                session.id,
+            )),
             cancel: self.cancel(session.id),
             terminate: std::future::ready(()),
         };
@@ -286,29 +301,40 @@ fn guards(flavour: Flavour, ask: &Ask) -> String {
     )
 }
 
-/// Reads what the server warned of in the last statement, and does what follows in the same round trip. A result that
-/// the server cut proves nothing.
+/// Reads what the server warned of in the last statement, and does what follows in the same round trip: returns why the
+/// result proves nothing, where it was misread.
+///
+/// # Errors
+/// Where the result was cut: then nothing that stands in it says anything.
 #[expect(clippy::disallowed_methods, reason = "source/ is where SQL is put together")]
 async fn warned(
     conn: &mut MySqlConnection,
     then: &str,
     stop: &CancellationToken,
-) -> Result<(), Doubt> {
+) -> Result<Option<Doubt>, Doubt> {
     let sql = AssertSqlSafe(format!("SHOW WARNINGS; {then}"));
     let rows = sqlx::raw_sql(sql).fetch_all(conn);
     let rows = short(rows, stop, |e| trouble::doubt(e, &Phase::Ours)).await?;
+    let mut misread = None;
     for row in &rows {
-        let code: u32 = row.try_get_unchecked(1).map_err(|e| trouble::doubt(&e, &Phase::Ours))?;
-        if let Some(words) = trouble::warned(code) {
-            let note = format!("the server {words} (warning {code}): such a result proves nothing");
-            return Err(Doubt::new(Cause::QueryError, note));
+        let failed = |e: sqlx::Error| trouble::doubt(&e, &Phase::Ours);
+        let level: String = row.try_get_unchecked(0).map_err(failed)?;
+        let code: u32 = row.try_get_unchecked(1).map_err(failed)?;
+        let Some((what, words)) = trouble::warned(code).filter(|_| level != "Note") else {
+            continue;
+        };
+        let note = format!("the server {words} (warning {code}): such a result proves nothing");
+        let doubt = Doubt::new(Cause::QueryError, note);
+        match what {
+            Warned::Cut => return Err(doubt),
+            Warned::Misread => drop(misread.get_or_insert(doubt)),
         }
     }
     if rows.len() >= WARNINGS {
         let note = "the server has more warnings of the query than it keeps: `SHOW WARNINGS` after it says which";
-        return Err(Doubt::new(Cause::QueryError, note));
+        misread.get_or_insert(Doubt::new(Cause::QueryError, note));
     }
-    Ok(())
+    Ok(misread)
 }
 
 #[expect(clippy::disallowed_methods, reason = "source/ is where SQL from outside is run")]

@@ -264,39 +264,52 @@ fn blamed(question: &Question, failure: Failure) -> Failure {
 /// Asks what the role could do beyond reading.
 async fn inspect(conn: &mut PgConnection) -> Result<Powers, sqlx::Error> {
     const POWERS: &str = "\
-        SELECT 'a superuser', true FROM pg_catalog.pg_roles \
+        SELECT 'a superuser' FROM pg_catalog.pg_roles \
           WHERE rolname = session_user AND rolsuper \
-        UNION ALL SELECT 'a member of ' || r.rolname, true FROM pg_catalog.pg_roles r \
+        UNION ALL SELECT 'a member of ' || r.rolname FROM pg_catalog.pg_roles r \
           WHERE (r.rolsuper OR r.rolname IN ('pg_read_server_files', 'pg_write_server_files', \
                                              'pg_execute_server_program')) \
             AND NOT (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = session_user) \
-            AND pg_catalog.pg_has_role(session_user, r.oid, 'MEMBER') \
-        UNION ALL SELECT p.word, false FROM pg_catalog.pg_roles r, \
-          LATERAL (VALUES ('CREATEROLE', r.rolcreaterole), ('CREATEDB', r.rolcreatedb), \
-                          ('REPLICATION', r.rolreplication)) AS p (word, has) \
-          WHERE r.rolname = session_user AND p.has \
-        UNION ALL SELECT 'it owns the database', false FROM pg_catalog.pg_database d \
-          WHERE d.datname = pg_catalog.current_database() \
-            AND pg_catalog.pg_has_role(session_user, d.datdba, 'MEMBER') \
-        UNION ALL (SELECT 'to write to ' || c.oid::pg_catalog.regclass::text, false \
-          FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-          WHERE c.relkind IN ('r', 'p', 'f', 'v') AND n.nspname NOT LIKE 'pg\\_%' \
-            AND n.nspname <> 'information_schema' AND pg_catalog.has_table_privilege(session_user, \
-            c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE') ORDER BY c.relname LIMIT 4)";
+            AND pg_catalog.pg_has_role(session_user, r.oid, 'MEMBER')";
     let mut transaction = conn.begin_with("BEGIN READ ONLY").await?;
     let rows = sqlx::query(POWERS).persistent(false).fetch_all(&mut *transaction).await?;
     transaction.rollback().await?;
-    let mut powers = Powers::default();
-    for row in &rows {
-        let (word, is_refused): (String, bool) = (row.try_get(0)?, row.try_get(1)?);
-        let list = if is_refused { &mut powers.refused } else { &mut powers.needless };
-        list.push(word);
-    }
+    let words = rows.iter().map(|row| row.try_get(0));
+    let refused = words.collect::<Result<Vec<String>, _>>()?;
     // Whoever may do everything may do each of these.
-    if !powers.refused.is_empty() {
-        powers.needless.clear();
-    }
-    Ok(powers)
+    let needless = if refused.is_empty() { needless(conn).await } else { Vec::new() };
+    Ok(Powers { refused, needless, sees_others: true })
+}
+
+/// Asks what the role could do and does not need. There may be any number of tables: what is not known within a while
+/// is not told.
+async fn needless(conn: &mut PgConnection) -> Vec<String> {
+    const NEEDLESS: &str = "\
+        SELECT p.word FROM pg_catalog.pg_roles r, \
+          LATERAL (VALUES ('CREATEROLE', r.rolcreaterole), ('CREATEDB', r.rolcreatedb), \
+                          ('REPLICATION', r.rolreplication)) AS p (word, has) \
+          WHERE r.rolname = session_user AND p.has \
+        UNION ALL SELECT 'it owns the database' FROM pg_catalog.pg_database d \
+          WHERE d.datname = pg_catalog.current_database() \
+            AND pg_catalog.pg_has_role(session_user, d.datdba, 'MEMBER') \
+        UNION ALL (SELECT 'to write to ' || c.oid::pg_catalog.regclass::text \
+          FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+          WHERE c.relkind IN ('r', 'p', 'f', 'v') AND n.nspname NOT LIKE 'pg\\_%' \
+            AND n.nspname <> 'information_schema' AND (pg_catalog.has_table_privilege(session_user, \
+            c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE') OR pg_catalog.has_any_column_privilege(session_user, \
+            c.oid, 'INSERT, UPDATE')) ORDER BY c.relname LIMIT 4)";
+    let asked = async {
+        let mut transaction = conn.begin_with("BEGIN READ ONLY").await?;
+        sqlx::query("SET LOCAL statement_timeout = 1000")
+            .persistent(false)
+            .execute(&mut *transaction)
+            .await?;
+        let rows = sqlx::query(NEEDLESS).persistent(false).fetch_all(&mut *transaction).await;
+        transaction.rollback().await?;
+        rows?.iter().map(|row| row.try_get(0)).collect()
+    };
+    let asked: Result<Vec<String>, sqlx::Error> = asked.await;
+    asked.unwrap_or_default()
 }
 
 /// Writes the opening of the transaction: one round trip for all limits, and for who we are there.

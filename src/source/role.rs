@@ -19,6 +19,8 @@ pub(super) struct Powers {
     pub(super) refused: Vec<String>,
     /// What it does not need: to write, and to own.
     pub(super) needless: Vec<String>,
+    /// Whether it sees what others do.
+    pub(super) sees_others: bool,
 }
 
 /// What is known of a role.
@@ -61,6 +63,12 @@ impl Role {
             self.words
         );
         Err(Doubt::new(Cause::Refused, note))
+    }
+
+    /// Whether it sees what others do, as far as that is known.
+    pub(super) fn sees_others(&self) -> bool {
+        let found = self.found.lock().ok();
+        found.is_some_and(|found| found.as_ref().is_some_and(|(_, powers)| powers.sees_others))
     }
 
     /// What the role could do and does not need, where anything is known of that.

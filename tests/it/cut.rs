@@ -81,6 +81,13 @@ async fn what_the_server_cuts_or_misreads_all_the_same_proves_nothing() {
         let said = verdict(db.source(), sql, &rest).await;
         assert!(said.starts_with("query_error") && said.contains(words), "{sql}: {said}");
     }
+    // What is wrong in what was read is wrong all the same.
+    let bad = "select id from tree where amount / (id - 7) < 0 and id > 1899";
+    let said = verdict(db.source(), bad, &plain).await;
+    assert!(said.starts_with("violated"), "{said}");
+    let bad = "select id from tree where amount / (id - 7) is null or id = 1900";
+    let said = verdict(db.source(), bad, &plain).await;
+    assert!(said.starts_with("violated"), "{said}");
     // A division that finds something says no more than the data does.
     let said = verdict(db.source(), "select id from tree where amount / id > 99", &plain).await;
     assert_eq!(said, "confirmed");

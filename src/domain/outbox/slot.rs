@@ -38,8 +38,8 @@ pub(super) struct Slot {
     pub(super) proofs: Option<TimeDelta>,
     /// Whether a message with it as standing is known to have arrived: a proof that went with it came back.
     is_seen: bool,
-    /// When those proofs were made that went with it as standing.
-    carried: Vec<DateTime<Utc>>,
+    /// When those proofs were made that went with it as standing, and when each was taken.
+    carried: Vec<(DateTime<Utc>, DateTime<Utc>)>,
 }
 
 impl Slot {
@@ -77,7 +77,6 @@ impl Slot {
         // Where nobody knows which process it is, it is taken for the same.
         if theirs == process || process.is_empty() || theirs.is_empty() {
             self.process = theirs;
-            self.is_seen |= begun_at.is_some();
             self.stood_since = self.stood_since.or(begun_at);
             let stands = self.wanted.ended_at.is_none() && begun_at.is_some();
             if ended.is_some() || stands && !self.wanted.ours {
@@ -146,11 +145,11 @@ impl Slot {
     }
 
     /// Takes note of the proof that went with it as standing.
-    pub(super) fn carried_by(&mut self, proof: Option<DateTime<Utc>>) {
+    pub(super) fn carried_by(&mut self, proof: Option<DateTime<Utc>>, now: DateTime<Utc>) {
         if self.is_seen {
             return;
         }
-        self.carried.extend(proof);
+        self.carried.extend(proof.map(|made_at| (made_at, now)));
         if self.carried.len() > CARRIED_MAX {
             self.carried.remove(0);
         }
@@ -158,8 +157,9 @@ impl Slot {
 
     /// A proof came back: what went with it arrived.
     pub(super) fn proved(&mut self, made_at: DateTime<Utc>) {
-        if self.carried.contains(&made_at) {
-            (self.is_seen, self.stood_since) = (true, self.stood_since.max(Some(made_at)));
+        let carried = self.carried.iter().find(|(proof, _)| *proof == made_at);
+        if let Some((_, taken_at)) = carried {
+            (self.is_seen, self.stood_since) = (true, self.stood_since.max(Some(*taken_at)));
             self.carried.clear();
         }
     }

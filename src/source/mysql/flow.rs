@@ -63,7 +63,9 @@ impl MySql {
             let segment = Box::pin(self.watched(work, ask, id, stop)).await?;
             if !segment.enough {
                 // Before anybody takes it for the last one.
-                warned(&mut session.conn, "DO 0", stop).await?;
+                if let Some(doubt) = warned(&mut session.conn, "DO 0", stop).await? {
+                    return Err(doubt);
+                }
             }
             if let Some(drained) = course.end(segment).await? {
                 return Ok(drained);
@@ -82,7 +84,7 @@ impl MySql {
             work,
             limit: ask.timeout,
             stop,
-            in_the_way: Box::pin(somebody_waits(&self.options, id)),
+            in_the_way: Box::pin(somebody_waits(&self.options, self.role.sees_others(), id)),
             cancel: self.cancel(id),
             terminate: std::future::ready(()),
         };

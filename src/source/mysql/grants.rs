@@ -6,12 +6,13 @@ use crate::source::role::Powers;
 const REFUSED: [&str; 6] =
     ["ALL PRIVILEGES", "SUPER", "FILE", "SHUTDOWN", "SET USER", "SYSTEM_USER"];
 /// What reads, or lets one see.
-const READS: [&str; 10] = [
+const READS: [&str; 11] = [
     "USAGE",
     "SELECT",
     "SHOW VIEW",
     "SHOW DATABASES",
     "SHOW CREATE ROUTINE",
+    "SHOW_ROUTINE",
     "PROCESS",
     "EXECUTE",
     "REPLICATION CLIENT",
@@ -29,6 +30,8 @@ pub(super) fn add(grant: &str, powers: &mut Powers) {
         return;
     };
     let mut needless = Vec::new();
+    powers.sees_others |= target == "*.*"
+        && split(privileges).any(|name| ["PROCESS", "ALL PRIVILEGES"].contains(&name));
     for privilege in split(privileges) {
         // With the columns that it is for.
         let name = privilege.split(" (").next().unwrap_or(privilege);
@@ -38,7 +41,7 @@ pub(super) fn add(grant: &str, powers: &mut Powers) {
             needless.push(name);
         }
     }
-    if grant.ends_with(" WITH GRANT OPTION") {
+    if grant.contains(" WITH GRANT OPTION") {
         needless.push("GRANT OPTION");
     }
     if !needless.is_empty() {

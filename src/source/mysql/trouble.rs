@@ -57,16 +57,28 @@ pub(super) fn of_query(doubt: Doubt) -> Doubt {
     }
 }
 
+/// What a warning says of a result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Warned {
+    /// It is not what the query asks for.
+    Cut,
+    /// It proves nothing; what is wrong in it is wrong.
+    Misread,
+}
+
 /// What the server's warnings say of a result that it cut, or computed from what it could not read: errors 1260 and
 /// following of MySQL's and MariaDB's manuals.
-pub(super) fn warned(code: u32) -> Option<&'static str> {
+pub(super) fn warned(code: u32) -> Option<(Warned, &'static str)> {
+    use Warned::{Cut, Misread};
     Some(match code {
-        1260 => "cut a list at `group_concat_max_len`",
-        1265 | 1406 => "cut a value short",
-        1301 => "made a value NULL, because it is larger than `max_allowed_packet`",
-        1292 | 1366 | 1411 | 1441 => "read a value as a number or a date that it is not",
-        1365 => "divided by zero, and went on with NULL",
-        1931 => "stopped before the end, at `max_recursive_iterations` or at a limit of rows",
+        1260 => (Cut, "cut a list at `group_concat_max_len`"),
+        1265 | 1406 => (Cut, "cut a value short"),
+        1301 => (Cut, "made a value NULL, because it is larger than `max_allowed_packet`"),
+        1292 | 1366 | 1411 | 1441 => (Misread, "read a value as a number or a date that it is not"),
+        1365 => (Misread, "divided by zero, and went on with NULL"),
+        1931 => {
+            (Cut, "stopped before the end, at `max_recursive_iterations` or at a limit of rows")
+        }
         _ => return None,
     })
 }
