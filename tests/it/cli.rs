@@ -392,3 +392,23 @@ fn a_sample_of_one_column_is_shown() {
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert!(json.to_string().contains("id=41"), "{json}");
 }
+
+#[test]
+fn a_query_that_sorts_without_end_takes_no_more_memory_than_it_may_have() {
+    let checks = "version: 1\nowner: t\ndefaults: {source: db, timeout: 2m}\nchecks:\n  - id: it\n    why: w\n    \
+                  sql: select max(x) as n from (select hex(randomblob(1000)) as x from t a, t b, t c order by 1 limit 99999999)\n    \
+                  expect: {values: {n: {not_equals: x}}}\n";
+    let folder = project("sqlite:data.db", checks);
+    fs::write(folder.path().join("data.db"), "").unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut data = crate::lab::Other::sqlite(&folder.path().join("data.db")).await;
+        let rows = "with recursive s(n) as (select 1 union all select n + 1 from s where n < 1000) \
+                    insert into t select n from s";
+        data.run("create table t (n integer)").await.unwrap();
+        data.run(rows).await.unwrap();
+        data.close().await;
+    });
+    let said = out(&allswell(folder.path(), &["run"]));
+    assert!(said.contains("over_limit") && said.contains("needs more memory"), "{said}");
+}

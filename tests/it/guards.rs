@@ -317,21 +317,3 @@ async fn somebody_elses_closed_write_ahead_log_is_left_alone() {
         assert!(!path.with_file_name("data.db-shm").exists());
     }
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_query_that_sorts_without_end_takes_no_more_memory_than_it_may_have() {
-    let db = Database::new(Engine::Sqlite).await;
-    db.prepare(
-        "create table t (n integer); with recursive s(n) as (select 1 union all select n + 1 from s \
-         where n < 1000) insert into t select n from s",
-    )
-    .await;
-    let sorted = "select max(x) as n from (select hex(randomblob(1000)) as x from t a, t b, t c \
-                  order by 1 limit 99999999)";
-    let rest =
-        "expect:\n  values:\n    n: {not_equals: x}\nevidence: {sql: select count(*) from t}";
-    let said = verdict(db.source(), sorted, rest).await;
-    assert!(said.starts_with("over_limit: the query needs more memory"), "{said}");
-    // What it took is given back.
-    assert_eq!(verdict(db.source(), "select n from t", COUNTED).await, "confirmed");
-}
