@@ -10,6 +10,7 @@ mod bind;
 mod collect;
 mod columns;
 pub mod flow;
+mod memory;
 mod mysql;
 pub mod offsets;
 mod postgres;

@@ -27,6 +27,7 @@ use crate::source::ask::{Ask, Part, Question, Reply, Wanted};
 use crate::source::bind::{Prepared, Style, bind_typed};
 use crate::source::collect::{Appetite, Collector, Fetched, whole};
 use crate::source::columns::position;
+use crate::source::memory::outgrown;
 use crate::source::mysql::decode::Reading;
 use crate::source::mysql::trouble::{Phase, Warned};
 use crate::source::mysql::waiters::somebody_waits;
@@ -157,6 +158,7 @@ impl MySql {
                 self.role.sees_others(),
                 session.id,
             )),
+            outgrown: outgrown(),
             cancel: self.cancel(session.id),
             terminate: std::future::ready(()),
         };

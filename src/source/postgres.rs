@@ -32,6 +32,7 @@ use crate::dsn::Server;
 use crate::source::ask::{Ask, Question, Reply, Wanted};
 use crate::source::bind::{Prepared, Style, bind_typed};
 use crate::source::collect::{Appetite, Collector, Fetched, whole};
+use crate::source::memory::outgrown;
 use crate::source::postgres::control::{Control, Identity};
 use crate::source::postgres::decode::Reading;
 use crate::source::postgres::trouble::Phase;
@@ -231,6 +232,7 @@ impl Postgres {
                 limit: ask.timeout,
                 stop,
                 in_the_way: self.control.somebody_waits_for(&identity),
+                outgrown: outgrown(),
                 cancel: self.control.cancel(&identity),
                 terminate: self.control.terminate(&identity),
             };

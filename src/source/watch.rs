@@ -23,7 +23,7 @@ const CONNECT: Duration = Duration::from_secs(5);
 pub(super) const SHORT: Duration = Duration::from_secs(5);
 
 /// What is watched over.
-pub(super) struct Watched<'a, W, B, C, D> {
+pub(super) struct Watched<'a, W, B, M, C, D> {
     /// The statement.
     pub(super) work: W,
     /// How long it may run; the server is given the same limit.
@@ -32,17 +32,20 @@ pub(super) struct Watched<'a, W, B, C, D> {
     pub(super) stop: &'a CancellationToken,
     /// Ready when somebody waits for us.
     pub(super) in_the_way: B,
+    /// Ready when the answer takes more memory than there is for it.
+    pub(super) outgrown: M,
     /// Tells the server to stop.
     pub(super) cancel: C,
     /// Tells the server to end the session: for what did not stop when it was told to.
     pub(super) terminate: D,
 }
 
-impl<W, B, C, D, T, F> Watched<'_, W, B, C, D>
+impl<W, B, M, C, D, T, F> Watched<'_, W, B, M, C, D>
 where
     F: From<Doubt>,
     W: Future<Output = Result<T, F>>,
     B: Future<Output = ()>,
+    M: Future<Output = ()>,
     C: Future<Output = ()>,
     D: Future<Output = ()>,
 {
@@ -53,24 +56,30 @@ where
     pub(super) async fn end(self) -> Result<T, F> {
         let started = Instant::now();
         let mut work = pin!(self.work);
-        let doubt = tokio::select! {
+        let (doubt, reads_on) = tokio::select! {
             biased;
             // What ran into its limit was stopped there, and a function of it went on all the same.
             done = &mut work => return match done {
                 Ok(_) if started.elapsed() >= self.limit => Err(F::from(late(self.limit))),
                 done => done,
             },
-            () = self.stop.cancelled() => interrupted(),
-            () = sleep(self.limit + SERVER_FIRST) => late(self.limit),
-            () = self.in_the_way => Doubt::new(
-                Cause::Busy,
-                "somebody waited for a lock that this query holds, so it gave way",
-            ),
+            () = self.stop.cancelled() => (interrupted(), true),
+            () = sleep(self.limit + SERVER_FIRST) => (late(self.limit), true),
+            () = self.in_the_way => {
+                let note = "somebody waited for a lock that this query holds, so it gave way";
+                (Doubt::new(Cause::Busy, note), true)
+            }
+            () = self.outgrown => {
+                let note = "allswell's memory grew by more than 96 MiB while the query ran: this answer, or one \
+                            beside it, holds a value or a message that is huge";
+                (Doubt::new(Cause::Busy, note), false)
+            }
         };
         // A result that arrives after the order is not used: a server may answer a stopped query
         // as if it had ended.
         let told = timeout(ORDER, self.cancel).await.is_ok();
-        if told && timeout(GRACE, &mut work).await.is_err() {
+        let ended = reads_on && told && timeout(GRACE, &mut work).await.is_ok();
+        if told && !ended {
             drop(timeout(ORDER, self.terminate).await);
         }
         Err(F::from(doubt))

@@ -20,6 +20,7 @@ use crate::source::flow::course::{Course, bind_key, keyset};
 use crate::source::flow::{
     After, Appetite, Batcher, Flow, Segment, groups_otherwise, hidden, merges,
 };
+use crate::source::memory::outgrown;
 use crate::source::mysql::decode::{self, Reading};
 use crate::source::mysql::trouble::{self, Phase};
 use crate::source::mysql::waiters::somebody_waits;
@@ -85,6 +86,7 @@ impl MySql {
             limit: ask.timeout,
             stop,
             in_the_way: Box::pin(somebody_waits(&self.options, self.role.sees_others(), id)),
+            outgrown: outgrown(),
             cancel: self.cancel(id),
             terminate: std::future::ready(()),
         };

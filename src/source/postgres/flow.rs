@@ -20,6 +20,7 @@ use crate::source::bind::{Prepared, Style, bind_typed};
 use crate::source::collect::VALUE_BYTES_MAX;
 use crate::source::flow::course::{Course, bind_key, keyset};
 use crate::source::flow::{After, Appetite, Batcher, Flow, Segment, merges, no_order};
+use crate::source::memory::outgrown;
 use crate::source::postgres::control::Identity;
 use crate::source::postgres::decode::{self, Reading};
 use crate::source::postgres::merging;
@@ -96,6 +97,7 @@ impl Postgres {
             limit: ask.timeout,
             stop,
             in_the_way: self.control.somebody_waits_for(identity),
+            outgrown: outgrown(),
             cancel: self.control.cancel(identity),
             terminate: self.control.terminate(identity),
         };

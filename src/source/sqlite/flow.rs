@@ -52,6 +52,8 @@ impl Flows<'_> {
                 limit: ask.timeout,
                 stop,
                 in_the_way: std::future::pending(),
+                // Its memory has a limit of its own.
+                outgrown: std::future::pending(),
                 cancel: async { ended.store(true, Ordering::Relaxed) },
                 terminate: std::future::ready(()),
             };
