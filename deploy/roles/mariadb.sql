@@ -7,6 +7,10 @@ GRANT SELECT ON billing.* TO 'allswell'@'10.0.0.%';
 -- gives way; it also lets the user see what others run:
 --   GRANT PROCESS ON *.* TO 'allswell'@'10.0.0.%';
 
+-- A server that was set up without `mariadb-secure-installation` lets every user write to the databases `test` and `test_…`;
+-- no REVOKE from one user takes that away. allswell warns of it until the anonymous rows are gone:
+--   DELETE FROM mysql.db WHERE user = '' AND db IN ('test', 'test\\_%'); FLUSH PRIVILEGES;
+
 -- A function that is SQL SECURITY DEFINER acts for its definer, whatever this user may do. Grant no EXECUTE; where a check
 -- needs one, look at what this user could call, and for whom it acts:
 --   SELECT routine_schema, routine_name, definer FROM information_schema.routines WHERE security_type = 'DEFINER';

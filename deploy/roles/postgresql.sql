@@ -12,9 +12,6 @@ ALTER ROLE allswell SET idle_in_transaction_session_timeout = '30s';
 -- A query that sorts without end fills the disk; only a superuser can limit that.
 ALTER ROLE allswell SET temp_file_limit = '2GB';
 
--- Asks for the password, so that it stands in no history and no log.
-\password allswell
-
 -- Grant as little as the checks need: schemas, tables, or single columns.
 GRANT USAGE ON SCHEMA public TO allswell;
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO allswell;
@@ -27,6 +24,10 @@ GRANT SELECT ON ALL TABLES IN SCHEMA public TO allswell;
 --     WHERE p.prosecdef AND has_function_privilege('allswell', p.oid, 'EXECUTE');
 --   REVOKE EXECUTE ON FUNCTION … FROM PUBLIC;  -- and GRANT it to those who call it
 -- The same of functions to come: ALTER DEFAULT PRIVILEGES FOR ROLE app REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
+
+-- Asks for the password, so that it stands in no history and no log. Where nobody sits at a terminal, leave this line out and
+-- let what sets the role up set the password too.
+\password allswell
 
 -- Where row-level security hides rows, a check ends as `auth` until the role may see all of them:
 --   ALTER ROLE allswell BYPASSRLS;

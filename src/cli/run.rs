@@ -138,11 +138,7 @@ pub(super) fn look(
     let mut sources = Sources::new();
     for entry in &settings.sources {
         if checks().any(|c| c.sources().contains(&&entry.name)) {
-            let opened = entry.open();
-            if let Err(why) = opened.password {
-                return Err((why, Exit::Invalid));
-            }
-            let source = Source::new(opened);
+            let source = Source::new(entry.open());
             sources.insert(entry.name.clone(), Arc::new(source));
         }
     }

@@ -223,7 +223,7 @@ fn limit_parts<'n>(
             "tolerance_ratio" => &mut parts.tolerance_ratio,
             "one_of" => {
                 let texts = doc.list(node, here).map(|items| {
-                    let item = |(i, n)| doc.text(n, Place::Item(&here, i));
+                    let item = |(i, n)| literal(doc, n, Place::Item(&here, i));
                     items.iter().enumerate().map(item).collect::<Option<Vec<_>>>()
                 });
                 sound &= matches!(texts, Some(Some(_)));
@@ -237,10 +237,27 @@ fn limit_parts<'n>(
                 continue;
             }
         };
-        *slot = doc.text(node, here);
+        *slot = literal(doc, node, here);
         sound &= slot.is_some();
     }
     sound.then_some(parts)
+}
+
+/// Reads a value of a limit. Some readers of YAML take `017` for 15, others for 17.
+fn literal<'n>(doc: &mut Document<'_>, node: &'n Node, place: Place<'_>) -> Option<&'n str> {
+    let text = doc.text(node, place)?;
+    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let is_octal =
+        digits.len() > 1 && digits.starts_with('0') && digits.bytes().all(|b| b.is_ascii_digit());
+    if is_octal && !doc.is_quoted(node) {
+        let message =
+            format!("`{text}` is a number to some readers of YAML, and another to others");
+        let plain = text.parse::<i64>().map_or_else(|_| text.to_owned(), |n| n.to_string());
+        let hint = format!("write `\"{text}\"` for the text, or {plain} for the number");
+        doc.fault(node, place, message, Some(hint));
+        return None;
+    }
+    Some(text)
 }
 
 fn limit_fault(doc: &mut Document<'_>, map: &Map<'_>, place: Place<'_>, fault: LimitFault) {

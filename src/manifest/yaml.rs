@@ -80,6 +80,7 @@ pub(super) fn parse(text: &str) -> Result<Node, NotYaml> {
         });
     }
     refuse_tabs(text)?;
+    refuse_odd_line_ends(text)?;
     let options = serde_yaml::options! {
         budget: serde_yaml::budget! {
             max_documents: 1,
@@ -141,6 +142,27 @@ fn refuse_tabs(text: &str) -> Result<(), NotYaml> {
                 column: u64::try_from(tab).unwrap_or(0) + 1,
                 message: "a tab indents this line".into(),
                 hint: "indent with spaces; YAML knows no tabs",
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Characters that end a line to some programs and not to others: what a comment hides depends on who reads.
+fn refuse_odd_line_ends(text: &str) -> Result<(), NotYaml> {
+    const ODD: [char; 5] = ['\u{b}', '\u{c}', '\u{85}', '\u{2028}', '\u{2029}'];
+    for (line, number) in text.lines().zip(1_u64..) {
+        if let Some((column, odd)) =
+            line.chars().zip(1_u64..).map(|(c, n)| (n, c)).find(|(_, c)| ODD.contains(c))
+        {
+            return Err(NotYaml {
+                line: number,
+                column,
+                message: format!(
+                    "U+{:04X} stands here, which ends a line to some programs only",
+                    u32::from(odd)
+                ),
+                hint: "end the line with a line feed; in a quoted text write the character as an escape",
             });
         }
     }

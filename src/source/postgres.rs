@@ -294,6 +294,15 @@ async fn needless(conn: &mut PgConnection) -> Vec<String> {
         UNION ALL SELECT 'it owns the database' FROM pg_catalog.pg_database d \
           WHERE d.datname = pg_catalog.current_database() \
             AND pg_catalog.pg_has_role(session_user, d.datdba, 'MEMBER') \
+        UNION ALL SELECT 'to create schemas in the database' \
+          WHERE pg_catalog.has_database_privilege(session_user, pg_catalog.current_database(), 'CREATE') \
+        UNION ALL (SELECT 'to create objects in the schema ' || n.oid::pg_catalog.regnamespace::text \
+          FROM pg_catalog.pg_namespace n WHERE n.nspname NOT LIKE 'pg\\_%' \
+            AND pg_catalog.has_schema_privilege(session_user, n.oid, 'CREATE') ORDER BY n.nspname LIMIT 4) \
+        UNION ALL (SELECT 'to move the sequence ' || c.oid::pg_catalog.regclass::text \
+          FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+          WHERE c.relkind = 'S' AND n.nspname NOT LIKE 'pg\\_%' \
+            AND pg_catalog.has_sequence_privilege(session_user, c.oid, 'USAGE, UPDATE') ORDER BY c.relname LIMIT 4) \
         UNION ALL (SELECT 'to write to ' || c.oid::pg_catalog.regclass::text \
           FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
           WHERE c.relkind IN ('r', 'p', 'f', 'v') AND n.nspname NOT LIKE 'pg\\_%' \

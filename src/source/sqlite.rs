@@ -106,7 +106,9 @@ impl Sqlite {
         stop: &CancellationToken,
     ) -> Result<SqliteConnection, Doubt> {
         if !self.path.is_file() {
-            let message = format!("{} is no file", self.path.display());
+            let path = std::path::absolute(&self.path).unwrap_or_else(|_| self.path.clone());
+            let what = if path.exists() { "is no file" } else { "does not exist" };
+            let message = format!("{} {what}", path.display());
             return Err(Doubt::new(Cause::Connect, message));
         }
         refuse_foreign_log(&self.path)?;

@@ -21,7 +21,7 @@ use crate::ledger::{Revocation, Selected, Waiver};
 use crate::manifest;
 use crate::web::Here;
 use crate::web::access::{RoleHeld, operator};
-use crate::web::api::ids;
+use crate::web::api::{hinted, ids};
 use crate::web::problem::{Json, Problem};
 
 /// How large an order may be, in bytes.
@@ -64,9 +64,14 @@ struct Words(serde_json::Map<String, Value>);
 
 impl Words {
     async fn read(request: Request, known: &[&str]) -> Result<Self, Problem> {
-        let too_large =
-            |_| Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "an order is 64 KiB at most");
-        let body = to_bytes(request.into_body(), BODY_MAX).await.map_err(too_large)?;
+        let unread = |error: axum::Error| {
+            // What it is made of is not ours to name.
+            match error.to_string().contains("length limit") {
+                true => Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "an order is 64 KiB at most"),
+                false => Problem::bad("the body of the request cannot be read to its end"),
+            }
+        };
+        let body = to_bytes(request.into_body(), BODY_MAX).await.map_err(unread)?;
         let Pairs(pairs) = serde_json::from_slice(&body)
             .map_err(|error| Problem::bad(format!("an order is one JSON object: {error}")))?;
         let mut map = serde_json::Map::new();
@@ -76,8 +81,9 @@ impl Words {
             }
         }
         if let Some(unknown) = map.keys().find(|key| !known.contains(&key.as_str())) {
-            let hint = suggestion(unknown, known).unwrap_or_default();
-            return Err(Problem::bad(format!("`{unknown}` is not known here; {hint}")));
+            let detail =
+                hinted(format!("`{unknown}` is not known here"), suggestion(unknown, known));
+            return Err(Problem::bad(detail));
         }
         Ok(Self(map))
     }
@@ -134,11 +140,9 @@ impl Words {
         }
         let ids = ids(picture);
         if let Some(unknown) = check.filter(|check| !ids.contains(check)) {
-            let hint = suggestion(unknown, &ids).unwrap_or_default();
-            return Err(Problem::new(
-                StatusCode::NOT_FOUND,
-                format!("no check is called `{unknown}`; {hint}"),
-            ));
+            let detail =
+                hinted(format!("no check is called `{unknown}`"), suggestion(unknown, &ids));
+            return Err(Problem::new(StatusCode::NOT_FOUND, detail));
         }
         let (from, to) = (self.text("from")?, self.text("to")?);
         if from.zip(to).is_some_and(|(from, to)| from.get(..10) > to.get(..10)) {
@@ -159,8 +163,13 @@ impl Words {
             .filter_map(|series| series.record.tz.as_deref())
             .collect();
         if let Some(unknown) = zones.iter().find(|zone| !known.contains(zone)) {
-            let hint = suggestion(unknown, &known).unwrap_or_default();
-            let detail = format!("`{unknown}` is no zone of these series; {hint}");
+            let detail = match known.is_empty() {
+                true => format!("`{unknown}` is no zone of these series: they have none"),
+                false => hinted(
+                    format!("`{unknown}` is no zone of these series"),
+                    suggestion(unknown, &known),
+                ),
+            };
             return Err(Problem::new(StatusCode::NOT_FOUND, detail));
         }
         let fits = |series: &&Arc<SeriesHealth>| {

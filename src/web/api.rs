@@ -55,8 +55,8 @@ impl Filter {
                 return Err(Problem::bad(format!("`{}` is written twice", short(key))));
             }
             if !known.contains(&key.as_str()) {
-                let hint = suggestion(key, known).unwrap_or_default();
-                return Err(Problem::bad(format!("`{}` is not known here; {hint}", short(key))));
+                let what = format!("`{}` is not known here", short(key));
+                return Err(Problem::bad(hinted(what, suggestion(key, known))));
             }
             let text = Some(value.clone());
             match key.as_str() {
@@ -90,8 +90,16 @@ fn word(key: &str, value: &str, words: &[&str]) -> Result<String, Problem> {
     if words.contains(&value) {
         return Ok(value.to_owned());
     }
-    let hint = suggestion(value, words).unwrap_or_default();
-    Err(Problem::bad(format!("`{}` is not a value of `{key}`; {hint}", short(value))))
+    let what = format!("`{}` is not a value of `{key}`", short(value));
+    Err(Problem::bad(hinted(what, suggestion(value, words))))
+}
+
+/// What is wrong, and what may have been meant, where there is a guess.
+pub(super) fn hinted(what: String, hint: Option<String>) -> String {
+    match hint {
+        Some(hint) => format!("{what}; {hint}"),
+        None => what,
+    }
 }
 
 fn short(text: &str) -> String {
@@ -312,8 +320,7 @@ pub(super) async fn checks(
     let named = filter.check.is_some() || filter.owner.is_some();
     if page.is_empty() && named && !picture.series.iter().any(|series| filter.fits(series)) {
         let hint = filter.check.as_deref().and_then(|check| suggestion(check, &ids(&picture)));
-        let hint = hint.map(|hint| format!("; {hint}")).unwrap_or_default();
-        let detail = format!("no series is selected{hint}");
+        let detail = hinted("no series is selected".to_owned(), hint);
         return Err(Problem::new(StatusCode::NOT_FOUND, detail));
     }
     let more = fitting.next().is_some();
@@ -365,8 +372,8 @@ pub(super) async fn windows(
     let known = picture.series.iter().any(|series| series.check.id.as_str() == check);
     if page.items.is_empty() && !known {
         let ids = ids(&picture);
-        let hint = suggestion(&check, &ids).unwrap_or_default();
-        let detail = format!("no check is called `{}`; {hint}", short(&check));
+        let what = format!("no check is called `{}`", short(&check));
+        let detail = hinted(what, suggestion(&check, &ids));
         return Err(Problem::new(StatusCode::NOT_FOUND, detail));
     }
     if page.items.is_empty()

@@ -68,6 +68,7 @@ fn odd_requests_get_an_answer_and_change_nothing() {
         ("POST /api/v1/rerun HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}".into(), "403"),
         (format!("POST /api/v1/rerun HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {TOKEN}\r\nContent-Length: 7\r\n\r\n{{\"a\":1}}"), "400"),
         (format!("POST /api/v1/rerun HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {TOKEN}\r\nContent-Length: 2\r\n\r\n\u{fffd}"), "400"),
+        (format!("POST /api/v1/rerun HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {TOKEN}\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n\r\n"), "400"),
         (format!("POST /api/v1/waive HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {TOKEN}\r\nContent-Length: 14\r\n\r\n{{\"check\":\"it\"}}"), "400"),
     ] {
         let answer = raw(&daemon, request.as_bytes());
@@ -200,6 +201,11 @@ fn who_looks_and_who_acts_is_asked_where_the_settings_say_so() {
         (format!("Authorization: Basic {}\r\n", users[1]), "401", "401"),
         (format!("Authorization: Basic {}\r\n", users[2]), "401", "401"),
         ("Authorization: Basic %%%\r\n".into(), "401", "401"),
+        (
+            format!("Authorization: Bearer {TOKEN}\r\nAuthorization: Bearer {TOKEN}\r\n"),
+            "401",
+            "401",
+        ),
     ] {
         assert_eq!(ask("/api/v1/status", &authorization, "GET"), look, "{authorization}");
         assert_eq!(ask("/api/v1/rerun", &authorization, "POST"), act, "{authorization}");

@@ -185,7 +185,7 @@ async fn whom_we_cannot_reach_is_named_by_its_cause() {
         (format!("postgres://nobody@127.0.0.1:{port}/{name}"), "auth: "),
         (format!("mysql://nobody@127.0.0.1:{}/mysql", MariaDb::shared().port), "auth: "),
         (format!("postgres://{name}@127.0.0.1:{port}/{name}?sslmode=verify-full"), "connect: "),
-        ("sqlite:/nowhere/at/all.db".to_owned(), "connect: /nowhere/at/all.db is no file"),
+        ("sqlite:/nowhere/at/all.db".to_owned(), "connect: /nowhere/at/all.db does not exist"),
         ("sqlite:/etc/passwd".to_owned(), "connect: the file is not an SQLite database"),
     ];
     for (url, wanted) in cases {

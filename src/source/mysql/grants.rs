@@ -5,6 +5,8 @@ use crate::source::role::Powers;
 /// Powers over the server and its files.
 const REFUSED: [&str; 6] =
     ["ALL PRIVILEGES", "SUPER", "FILE", "SHUTDOWN", "SET USER", "SYSTEM_USER"];
+/// How many privileges of one grant are named.
+const NAMED: usize = 3;
 /// What reads, or lets one see.
 const READS: [&str; 11] = [
     "USAGE",
@@ -45,7 +47,9 @@ pub(super) fn add(grant: &str, powers: &mut Powers) {
         needless.push("GRANT OPTION");
     }
     if !needless.is_empty() {
-        powers.needless.push(format!("{} on {target}", needless.join(", ")));
+        let more = if needless.len() > NAMED { ", …" } else { "" };
+        needless.truncate(NAMED);
+        powers.needless.push(format!("{}{more} on {target}", needless.join(", ")));
     }
 }
 

@@ -109,7 +109,12 @@ fn from_server(error: &MySqlDatabaseError, phase: &Phase) -> Doubt {
         1044 => with(Cause::Auth, "there is no such database, or this user may not see it"),
         1049 => with(Cause::Auth, "there is no such database"),
         1142 | 1143 => {
-            with(Cause::Auth, "this user may not read a table or column of the query: GRANT SELECT")
+            let what = match (phase, error.message().rsplit_once(" for ")) {
+                // No function of the query has run yet, which could have put data into the message.
+                (Phase::Preparing, Some((_, object))) => object,
+                _ => "a table or column of the query",
+            };
+            with(Cause::Auth, &format!("this user may not read {what}: GRANT SELECT"))
         }
         1227 | 1370 => {
             with(Cause::Auth, "this user may not call a function of the query, or there is none")
