@@ -17,10 +17,10 @@ use std::hint::black_box;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use allswell::domain::crontab::Crontab;
-use allswell::domain::timetable::{Fold, Gap, Happening, Timetable};
-use allswell::domain::window::{Frame, Period, Split};
-use allswell::domain::zone::ZoneName;
+use allswell::domain::time::crontab::Crontab;
+use allswell::domain::time::timetable::{Fold, Gap, Happening, Timetable};
+use allswell::domain::time::window::{Frame, Period, Split};
+use allswell::domain::time::zone::ZoneName;
 use allswell::zones::Zones;
 use chrono::{DateTime, TimeDelta, Utc};
 

@@ -1,6 +1,6 @@
 //! One Alertmanager, told everything that it has to know: API v2, as release 0.25 speaks it.
 //!
-//! What is to be told is a state, not a queue ([`crate::domain::outbox`]): here it is sent, again after
+//! What is to be told is a state, not a queue ([`crate::domain::alerting::outbox`]): here it is sent, again after
 //! failures, and all of it after the other side was started anew, because it forgets.
 
 mod config;
@@ -20,10 +20,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::board::Board;
 use crate::clock::Clock;
-use crate::domain::alert::Fingerprint;
-use crate::domain::backoff::{Draw, doubled};
-use crate::domain::outbox::{Outbox, Rhythm, Sight};
-use crate::domain::parcel::Parcel;
+use crate::domain::alerting::alert::Fingerprint;
+use crate::domain::alerting::outbox::{Outbox, Rhythm, Sight};
+use crate::domain::alerting::parcel::Parcel;
+use crate::domain::time::backoff::{Draw, doubled};
 use crate::http::Peer;
 
 pub use health::Health;

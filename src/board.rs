@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::Instant;
 
-use crate::domain::outbox::{Sight, Wanted};
+use crate::domain::alerting::outbox::{Sight, Wanted};
 
 /// How long ago the record may have been read, where other replicas write it too, before nothing is said of what
 /// begins or ends.

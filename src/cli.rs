@@ -27,7 +27,7 @@ use clap::Parser;
 
 use crate::cli::args::{Args, Verb};
 use crate::cli::exit::Exit;
-use crate::domain::plain::plain;
+use crate::domain::check::plain::plain;
 use crate::manifest::schema::schema;
 
 /// Runs the program with the process's arguments.

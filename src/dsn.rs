@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use percent_encoding::percent_decode_str;
 use url::{Host, Url};
 
-use crate::domain::nearest::suggestion;
+use crate::domain::check::nearest::suggestion;
 use crate::domain::sql::Engine;
 
 /// The address of a database.

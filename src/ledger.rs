@@ -29,10 +29,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::SecretString;
 use tokio::time::timeout;
 
-use crate::domain::backoff::Draw;
-use crate::domain::life::{Kind, Row, Said};
-use crate::domain::name::CheckId;
-use crate::domain::standing::{Lease, Standings};
+use crate::domain::check::name::CheckId;
+use crate::domain::record::life::{Kind, Row, Said};
+use crate::domain::record::standing::{Lease, Standings};
+use crate::domain::time::backoff::Draw;
 use crate::dsn::Dsn;
 use crate::ledger::conn::{Conn, args};
 use crate::ledger::held::Held;
@@ -436,7 +436,7 @@ fn draw(seed: u64, place: usize) -> Draw {
 
 /// The row of a key that is confirmed: it stands for those that are not read.
 fn confirmed(kind: Kind, at: DateTime<Utc>) -> Row {
-    use crate::domain::life::{Recorded, Ruling, State};
+    use crate::domain::record::life::{Recorded, Ruling, State};
     let recorded = Recorded { said: Said::Confirmed, at, tried: at };
     Row {
         kind,

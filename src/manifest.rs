@@ -19,9 +19,9 @@ mod yaml;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::domain::catalogue::Catalogue;
-use crate::domain::fault::Fault;
-use crate::domain::name::SourceName;
+use crate::domain::check::catalogue::Catalogue;
+use crate::domain::check::fault::Fault;
+use crate::domain::check::name::SourceName;
 use crate::domain::sql::Engine;
 use crate::zones::Zones;
 

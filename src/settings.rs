@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::bounded;
-use crate::domain::fault::Fault;
-use crate::domain::name::SourceName;
+use crate::domain::check::fault::Fault;
+use crate::domain::check::name::SourceName;
 use crate::domain::sql::Engine;
 use crate::dsn::Dsn;
 use crate::manifest::{self, Document, Engines, Map, Node, Place, Text};

@@ -26,10 +26,10 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::cell::Epoch;
-use crate::domain::name::SourceName;
+use crate::domain::check::name::SourceName;
+use crate::domain::check::verdict::{Cause, Doubt};
+use crate::domain::reconcile::cell::Epoch;
 use crate::domain::sql::Engine;
-use crate::domain::verdict::{Cause, Doubt};
 use crate::dsn::Dsn;
 use crate::source::ask::{Ask, Reply};
 

@@ -18,8 +18,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::board::Board;
 use crate::clock::Clock;
-use crate::domain::backoff::{Draw, doubled};
-use crate::domain::outbox::{Acknowledged, AlertId, Sight, Wanted};
+use crate::domain::alerting::outbox::{Acknowledged, AlertId, Sight, Wanted};
+use crate::domain::time::backoff::{Draw, doubled};
 use crate::http::Peer;
 
 /// How often what stands is told again.

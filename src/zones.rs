@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex};
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use jiff::tz::TimeZoneDatabase;
 
-use crate::domain::zone::{Rules, ZoneName};
+use crate::domain::time::zone::{Rules, ZoneName};
 
 pub use names::{Named, Refused};
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::TimeDelta;
 use serde::Deserialize;
 
-use crate::domain::routing::{Matcher, Route, duration};
+use crate::domain::alerting::routing::{Matcher, Route, duration};
 
 /// What matters of a configuration; what else stands there is Alertmanager's.
 #[derive(Deserialize)]

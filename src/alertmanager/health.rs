@@ -6,9 +6,9 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::Instant;
 
-use crate::domain::alert::Fingerprint;
-use crate::domain::outbox::{Acknowledged, AlertId};
-use crate::domain::routing::Route;
+use crate::domain::alerting::alert::Fingerprint;
+use crate::domain::alerting::outbox::{Acknowledged, AlertId};
+use crate::domain::alerting::routing::Route;
 
 /// How an Alertmanager does, as we see it.
 #[derive(Debug, Clone)]

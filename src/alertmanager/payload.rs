@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
-use crate::domain::alert::{Fingerprint, Labels};
-use crate::domain::parcel::{End, Parcel};
+use crate::domain::alerting::alert::{Fingerprint, Labels};
+use crate::domain::alerting::parcel::{End, Parcel};
 
 /// An alert in the form of Alertmanager's API v2, for one whose clock says `now`.
 pub(super) fn alert(parcel: &Parcel, now: DateTime<Utc>) -> Value {

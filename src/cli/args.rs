@@ -7,7 +7,7 @@ use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::cli::windows;
-use crate::domain::catalogue::Selection;
+use crate::domain::check::catalogue::Selection;
 use crate::manifest;
 
 /// Proves data right, and says so when the proof does not come.

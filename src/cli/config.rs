@@ -6,7 +6,7 @@ use crate::cli::args::{ConfigArgs, From, Output, RulesArgs};
 use crate::cli::exit::Exit;
 use crate::cli::validate::{config, refuse};
 use crate::cli::{complain, print};
-use crate::domain::duration;
+use crate::domain::time::duration;
 use crate::settings::Settings;
 
 const RULES: &str = include_str!("../../deploy/prometheus/allswell-rules.yml");

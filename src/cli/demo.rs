@@ -21,8 +21,8 @@ use crate::cli::windows::{self, Wanted};
 use crate::cli::{complain, print, report};
 use crate::clock::{self, Clock};
 use crate::daemon::Start;
-use crate::domain::fault::Fault;
-use crate::domain::succession::Removals;
+use crate::domain::check::fault::Fault;
+use crate::domain::check::succession::Removals;
 use crate::engine::round::Outcome;
 use crate::settings::Settings;
 

@@ -12,10 +12,10 @@ use serde_json::{Map, Value, json};
 use crate::cli::complain;
 use crate::cli::exit::Exit;
 use crate::cli::report::window;
-use crate::domain::cell::Cell;
+use crate::domain::check::verdict::{Contradiction, Verdict};
 use crate::domain::reconcile::Terms;
+use crate::domain::reconcile::cell::Cell;
 use crate::domain::reconcile::differences::How;
-use crate::domain::verdict::{Contradiction, Verdict};
 use crate::engine::round::Outcome;
 use crate::engine::two_sides::Differing;
 

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use crate::domain::verdict::Verdict;
+use crate::domain::check::verdict::Verdict;
 use crate::engine::round::Outcome;
 
 /// How the program ends.

@@ -13,12 +13,12 @@ use crate::cli::validate::{Loaded, load, refuse, warn};
 use crate::cli::windows::shown;
 use crate::cli::{complain, print, report};
 use crate::clock;
-use crate::domain::agenda::{Due, Entry, Event, Omission, Target};
 use crate::domain::check::Check;
-use crate::domain::schedule::Schedule;
-use crate::domain::series::{Series, Zone};
-use crate::domain::window::{Frame, Period, Window};
-use crate::domain::zone::{Change, ZoneName};
+use crate::domain::record::series::{Series, Zone};
+use crate::domain::time::agenda::{Due, Entry, Event, Omission, Target};
+use crate::domain::time::schedule::Schedule;
+use crate::domain::time::window::{Frame, Period, Window};
+use crate::domain::time::zone::{Change, ZoneName};
 use crate::zones::Zones;
 
 /// More dues than this within a day are told in one line.
@@ -324,7 +324,7 @@ fn manner(series: &Series) -> String {
     let schedule = match &series.check.schedule {
         Schedule::Every(every) => {
             let period = every.period().to_std().unwrap_or_default();
-            Some(format!("every {}", crate::domain::duration::show(period)))
+            Some(format!("every {}", crate::domain::time::duration::show(period)))
         }
         Schedule::Cron(cron) => Some(format!("`{}` in {}", cron.line, series.clock.name)),
         Schedule::WindowEnd => None,

@@ -12,15 +12,15 @@ use serde_json::{Value, json};
 
 use crate::cli::paint::Paint;
 use crate::cli::windows::shown;
+use crate::domain::check::evidence::Measure;
+use crate::domain::check::name::SourceName;
+use crate::domain::check::verdict::{Contradiction, Verdict};
 use crate::domain::check::{Body, Check, Expect};
-use crate::domain::evidence::Measure;
-use crate::domain::name::SourceName;
-use crate::domain::parameter::{Bounds, Parameter};
 use crate::domain::reconcile::Reconcile;
 use crate::domain::sql::Query;
-use crate::domain::verdict::{Contradiction, Verdict};
-use crate::domain::window::{Frame, Period, Split, Window};
-use crate::domain::zone::ZoneName;
+use crate::domain::sql::parameter::{Bounds, Parameter};
+use crate::domain::time::window::{Frame, Period, Split, Window};
+use crate::domain::time::zone::ZoneName;
 use crate::engine::round::Outcome;
 
 /// Where each source is, by its name.

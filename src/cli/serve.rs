@@ -6,7 +6,7 @@ use crate::cli::validate::{config, refuse, tzdir};
 use crate::cli::{complain, print};
 use crate::clock::Clock;
 use crate::daemon::{self, NotStarted, Start};
-use crate::domain::succession::Removals;
+use crate::domain::check::succession::Removals;
 
 pub(super) fn serve(args: &ServeArgs) -> Exit {
     let removals = if args.accept_removals { Removals::Accepted } else { Removals::AsDeclared };

@@ -2,9 +2,9 @@
 
 use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
 
-use crate::domain::agenda::delta;
-use crate::domain::series::Series;
-use crate::domain::window::{Frame, Span, Window, WindowRule};
+use crate::domain::record::series::Series;
+use crate::domain::time::agenda::delta;
+use crate::domain::time::window::{Frame, Span, Window, WindowRule};
 use crate::manifest;
 
 /// The most windows of one series: days of all years that have rules would be fewer.

@@ -13,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::daemon::files::fingerprint;
 use crate::daemon::systemd;
-use crate::domain::fault::Fault;
-use crate::domain::succession::Removals;
+use crate::domain::check::fault::Fault;
+use crate::domain::check::succession::Removals;
 use crate::engine::attempt::Sources;
 use crate::engine::load::{Reading, Shown};
 use crate::engine::order::{Load, NotTaken, Orders};

@@ -13,9 +13,9 @@ use tracing_subscriber::{fmt, registry};
 
 use crate::alertmanager::Health;
 use crate::domain::check::Check;
-use crate::domain::life::Said;
-use crate::domain::plain::plain;
-use crate::domain::standing::{Alarm, Notice};
+use crate::domain::check::plain::plain;
+use crate::domain::record::life::Said;
+use crate::domain::record::standing::{Alarm, Notice};
 use crate::engine::ports::{Notices, Receipts};
 use crate::ledger::{SelfAlert, SeriesRecord};
 use crate::webhook;

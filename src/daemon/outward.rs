@@ -14,7 +14,7 @@ use crate::alertmanager::{Alertmanager, Health};
 use crate::board::Board;
 use crate::clock::Clock;
 use crate::daemon::notifier::{Notifier, Receiver};
-use crate::domain::outbox::Rhythm;
+use crate::domain::alerting::outbox::Rhythm;
 use crate::engine::alert_path::Paths;
 use crate::engine::snapshot::Snapshot;
 use crate::heartbeat::Heartbeat;

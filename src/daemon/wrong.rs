@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::domain::alert::Labels;
-use crate::domain::breaker::Breaker;
+use crate::domain::alerting::alert::Labels;
+use crate::domain::time::breaker::Breaker;
 use crate::engine::alert_path::{Path, Paths};
 use crate::engine::snapshot::{FRESH, LastLoad, LedgerHealth, Snapshot};
 

@@ -1,17 +1,32 @@
 //! A check: one declared invariant. What healthy means, where to look, who answers.
 
+pub mod name;
+pub mod limit;
+mod literal;
+pub mod evidence;
+pub mod observation;
+pub mod judge;
+pub mod verdict;
+pub mod value;
+pub mod number;
+pub mod catalogue;
+pub mod succession;
+pub mod fault;
+pub mod nearest;
+pub mod plain;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use crate::domain::evidence::{Evidence, Measure};
-use crate::domain::limit::{Limit, RowLimit};
-use crate::domain::name::{CheckId, ColumnName, LabelName, Owner, SourceName};
+use crate::domain::check::evidence::{Evidence, Measure};
+use crate::domain::check::limit::{Limit, RowLimit};
+use crate::domain::check::name::{CheckId, ColumnName, LabelName, Owner, SourceName};
 use crate::domain::reconcile::Reconcile;
-use crate::domain::schedule::{Except, Pause, Schedule};
 use crate::domain::sql::Query;
-use crate::domain::window::{WindowRule, ZoneChoice};
+use crate::domain::time::schedule::{Except, Pause, Schedule};
+use crate::domain::time::window::{WindowRule, ZoneChoice};
 
 /// One declared invariant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +56,7 @@ pub struct Check {
     /// Which data to look at; none where each look is at the present.
     pub window: Option<WindowRule>,
     /// How long after its due a result may be missing; where nothing is written, see
-    /// [`crate::domain::series::Series::patience`].
+    /// [`crate::domain::record::series::Series::patience`].
     pub result_by: Option<Duration>,
     /// What becomes of windows that nobody looked at in time.
     pub catch_up: CatchUp,

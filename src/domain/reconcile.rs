@@ -1,5 +1,6 @@
 //! Reconciliation: the same window asked of two sources, joined by key, compared by value.
 
+pub mod cell;
 pub mod claims;
 pub mod differences;
 mod doubts;
@@ -7,8 +8,8 @@ pub mod merge;
 
 use std::time::Duration;
 
-use crate::domain::name::{ColumnName, SourceName};
-use crate::domain::number::Number;
+use crate::domain::check::name::{ColumnName, SourceName};
+use crate::domain::check::number::Number;
 use crate::domain::sql::Query;
 
 /// Two queries whose results have to be the same.

@@ -9,6 +9,11 @@
     reason = "the tokenizer's tokens are a foreign, growing list"
 )]
 
+pub mod parameter;
+pub mod aggregate;
+pub mod merging;
+mod effects;
+
 use std::fmt;
 use std::ops::Range;
 
@@ -17,10 +22,9 @@ use sqlparser::tokenizer::{
     Location, Token, TokenWithSpan, Tokenizer, TokenizerError, Whitespace, Word,
 };
 
-use crate::domain::aggregate::{OverNothing, over_nothing};
-use crate::domain::effects;
-use crate::domain::nearest::nearest;
-use crate::domain::parameter::Parameter;
+use crate::domain::check::nearest::nearest;
+use crate::domain::sql::aggregate::{OverNothing, over_nothing};
+use crate::domain::sql::parameter::Parameter;
 
 /// A kind of database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

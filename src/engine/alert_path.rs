@@ -10,11 +10,11 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::alertmanager;
-use crate::domain::agenda::delta;
-use crate::domain::alert::labels;
+use crate::domain::alerting::alert::labels;
+use crate::domain::alerting::routing::Route;
 use crate::domain::check::Severity;
-use crate::domain::routing::Route;
-use crate::domain::standing::Alarm;
+use crate::domain::record::standing::Alarm;
+use crate::domain::time::agenda::delta;
 use crate::engine::snapshot::{LedgerHealth, Proof, Snapshot};
 use crate::heartbeat;
 use crate::webhook;

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use crate::domain::breaker::Breaker;
-use crate::domain::budget::Budget;
-use crate::domain::verdict::Cause;
+use crate::domain::check::verdict::Cause;
+use crate::domain::time::breaker::Breaker;
+use crate::domain::time::budget::Budget;
 use crate::engine::snapshot::TOOK_BOUNDS_SECS;
 use crate::ledger::Candidate;
 

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::domain::catalogue::Catalogue;
-use crate::domain::fault::Fault;
-use crate::domain::name::SourceName;
-use crate::domain::succession::Refusal;
+use crate::domain::check::catalogue::Catalogue;
+use crate::domain::check::fault::Fault;
+use crate::domain::check::name::SourceName;
+use crate::domain::check::succession::Refusal;
 use crate::ledger::Trouble;
 use crate::manifest::{self, Engines, Text, World};
 use crate::zones::Zones;

@@ -6,9 +6,9 @@ use std::fmt::Write as _;
 use chrono::TimeDelta;
 use sha2::{Digest, Sha256};
 
-use crate::domain::agenda::delta;
 use crate::domain::check::{Body, Check, Severity};
-use crate::domain::window::ZoneChoice;
+use crate::domain::time::agenda::delta;
+use crate::domain::time::window::ZoneChoice;
 use crate::ledger::Traits;
 use crate::manifest::{Engines, Text};
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::domain::succession::Removals;
+use crate::domain::check::succession::Removals;
 use crate::engine::load::{Loaded, NotLoaded, Reading};
 use crate::ledger::{Returned, Revocation, Selected, Trouble, Waiver};
 use crate::manifest::Text;

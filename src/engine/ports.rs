@@ -7,12 +7,12 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 
+use crate::domain::alerting::outbox::{Acknowledged, AlertId};
 use crate::domain::check::Check;
-use crate::domain::name::SourceName;
-use crate::domain::outbox::{Acknowledged, AlertId};
-use crate::domain::standing::Notice;
-use crate::domain::verdict::Doubt;
-use crate::domain::window::ZonesFrom;
+use crate::domain::check::name::SourceName;
+use crate::domain::check::verdict::Doubt;
+use crate::domain::record::standing::Notice;
+use crate::domain::time::window::ZonesFrom;
 use crate::engine::attempt::{Attempted, Look, Sources, attempt};
 use crate::engine::progress::{Progress, Watching};
 use crate::engine::zone_list::{Listed, list};

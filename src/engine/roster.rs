@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::domain::agenda::{Due, Fate, Owed, Target, Watermark, delta};
-use crate::domain::catalogue::Catalogue;
 use crate::domain::check::Check;
-use crate::domain::name::{CheckId, SourceName};
-use crate::domain::schedule::{Every, Schedule};
-use crate::domain::series::{Series, Zone};
-use crate::domain::window::{Window, ZoneChoice, ZonesFrom};
-use crate::domain::zone::ZoneName;
+use crate::domain::check::catalogue::Catalogue;
+use crate::domain::check::name::{CheckId, SourceName};
+use crate::domain::record::series::{Series, Zone};
+use crate::domain::time::agenda::{Due, Fate, Owed, Target, Watermark, delta};
+use crate::domain::time::schedule::{Every, Schedule};
+use crate::domain::time::window::{Window, ZoneChoice, ZonesFrom};
+use crate::domain::time::zone::ZoneName;
 use crate::engine::meaning::traits;
 use crate::ledger::{Planned, Promise, Role, SeriesRecord, Terms, Traits};
 use crate::zones::Zones;

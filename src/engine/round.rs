@@ -9,12 +9,12 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::check::Check;
-use crate::domain::judge::Judgement;
-use crate::domain::name::SourceName;
-use crate::domain::series::Series;
-use crate::domain::verdict::{Cause, Doubt};
-use crate::domain::window::Window;
-use crate::domain::zone::ZoneName;
+use crate::domain::check::judge::Judgement;
+use crate::domain::check::name::SourceName;
+use crate::domain::check::verdict::{Cause, Doubt};
+use crate::domain::record::series::Series;
+use crate::domain::time::window::Window;
+use crate::domain::time::zone::ZoneName;
 use crate::engine::attempt::{Attempted, Look, Sources, attempt};
 use crate::engine::progress::Watching;
 use crate::engine::two_sides::Differing;

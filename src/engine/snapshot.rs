@@ -6,13 +6,13 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::Instant;
 
-use crate::domain::breaker::Breaker;
+use crate::domain::alerting::outbox::AlertId;
 use crate::domain::check::Check;
-use crate::domain::name::{CheckId, SourceName};
-use crate::domain::outbox::AlertId;
-use crate::domain::series::Zone;
-use crate::domain::standing::Lease;
-use crate::domain::verdict::Cause;
+use crate::domain::check::name::{CheckId, SourceName};
+use crate::domain::check::verdict::Cause;
+use crate::domain::record::series::Zone;
+use crate::domain::record::standing::Lease;
+use crate::domain::time::breaker::Breaker;
 use crate::ledger::{AlertRow, Notified, Returned, SelfAlert, SeriesRecord};
 
 /// How old a picture may be before it says nothing any more.

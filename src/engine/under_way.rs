@@ -9,12 +9,12 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::domain::life::Said;
-use crate::domain::name::{CheckId, SourceName};
-use crate::domain::series::Series;
-use crate::domain::verdict::{Cause, Contradiction, Doubt, Finding, Verdict};
-use crate::domain::window::{Split, Window, ZonesFrom};
-use crate::domain::zone::Offset;
+use crate::domain::check::name::{CheckId, SourceName};
+use crate::domain::check::verdict::{Cause, Contradiction, Doubt, Finding, Verdict};
+use crate::domain::record::life::Said;
+use crate::domain::record::series::Series;
+use crate::domain::time::window::{Split, Window, ZonesFrom};
+use crate::domain::time::zone::Offset;
 use crate::engine::attempt::{Attempted, Look};
 use crate::engine::ports::Queries;
 use crate::engine::progress::Progress;
@@ -130,7 +130,7 @@ impl<Q: Queries> UnderWay<Q> {
             progress: progress.clone(),
         };
         let (queries, stop) = (Arc::clone(&self.queries), self.stop.clone());
-        let is_slot = entry.row.kind == crate::domain::life::Kind::Slot;
+        let is_slot = entry.row.kind == crate::domain::record::life::Kind::Slot;
         let task = match &member.list {
             // A list is looked at as it is now; a window of it is nobody's any more.
             Some(from) if is_slot => {
@@ -213,7 +213,7 @@ fn panicked(about: &About) -> Brought {
 
 /// What an attempt at a row looks at.
 fn look(entry: &Entry, series: &Series) -> Result<Look, Doubt> {
-    use crate::domain::life::Kind;
+    use crate::domain::record::life::Kind;
     let rule = series.window();
     match (entry.row.kind, rule) {
         (Kind::Slot, _) => Ok(Look::Present),

@@ -23,7 +23,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::domain::name::SourceName;
+use crate::domain::check::name::SourceName;
 use crate::engine::gate::{Gate, SLOW};
 use crate::engine::load::Reading;
 use crate::engine::order::Order;
@@ -379,8 +379,8 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
 
     /// What is promised now may be claimed in the same transaction.
     fn queue_promised(&mut self, promise: &Promise, now: DateTime<Utc>) {
-        use crate::domain::agenda::{Fate, Target};
-        use crate::domain::life::Kind;
+        use crate::domain::record::life::Kind;
+        use crate::domain::time::agenda::{Fate, Target};
         let name = SourceName::parse(&promise.source);
         let Some(gate) = name.ok().and_then(|name| self.gates.get_mut(&name)) else { return };
         let terms = self.roster.get(promise.series).map(|member| member.terms);

@@ -7,14 +7,14 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::check::Check;
-use crate::domain::judge::Judgement;
-use crate::domain::name::ColumnName;
-use crate::domain::observation::Rows;
-use crate::domain::plain::line;
-use crate::domain::value::Value;
-use crate::domain::verdict::{Cause, Contradiction, Doubt, Finding, Verdict};
-use crate::domain::window::ZonesFrom;
-use crate::domain::zone::ZoneName;
+use crate::domain::check::judge::Judgement;
+use crate::domain::check::name::ColumnName;
+use crate::domain::check::observation::Rows;
+use crate::domain::check::plain::line;
+use crate::domain::check::value::Value;
+use crate::domain::check::verdict::{Cause, Contradiction, Doubt, Finding, Verdict};
+use crate::domain::time::window::ZonesFrom;
+use crate::domain::time::zone::ZoneName;
 use crate::engine::attempt::{Asking, Attempted, Sources, no_reply, rows};
 use crate::source::ask::{Part, Question, Wanted};
 use crate::zones::Zones;
@@ -118,7 +118,7 @@ fn judge(read: &Rows, is_known: impl Fn(&ZoneName) -> bool) -> (Vec<ZoneName>, J
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::observation::Completeness;
+    use crate::domain::check::observation::Completeness;
 
     fn judged(values: &[Value], completeness: Completeness) -> (usize, String) {
         let name = ColumnName::parse("zone").unwrap();

@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 
-use crate::domain::alert::{Fingerprint, Labels};
-use crate::domain::outbox::{Acknowledged, AlertId};
-use crate::domain::standing::Alarm;
+use crate::domain::alerting::alert::{Fingerprint, Labels};
+use crate::domain::alerting::outbox::{Acknowledged, AlertId};
+use crate::domain::record::standing::Alarm;
 use crate::ledger::conn::{Conn, Each, Record, args, each};
 use crate::ledger::{Store, Trouble};
 

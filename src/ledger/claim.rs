@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::domain::life::{Kind, State};
+use crate::domain::record::life::{Kind, State};
 use crate::ledger::conn::{Each, Record, Wait, args, each};
 use crate::ledger::entry::{Entry, columns};
 use crate::ledger::turn::lease;

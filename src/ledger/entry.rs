@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::domain::backoff::doubled;
-use crate::domain::life::{Kind, Recorded, Row, Ruling, Said, State};
-use crate::domain::verdict::Cause;
+use crate::domain::check::verdict::Cause;
+use crate::domain::record::life::{Kind, Recorded, Row, Ruling, Said, State};
+use crate::domain::time::backoff::doubled;
 use crate::ledger::conn::{Arg, Conn, Each, Record, args, each};
 use crate::ledger::{RowKey, Terms, Trouble};
 

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::domain::name::CheckId;
-use crate::domain::succession::Succession;
+use crate::domain::check::name::CheckId;
+use crate::domain::check::succession::Succession;
 use crate::ledger::conn::{Conn, Wait, args};
 use crate::ledger::moving::Moving;
 use crate::ledger::tally::series_columns;

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::domain::standing::{Alarm, Notice};
+use crate::domain::record::standing::{Alarm, Notice};
 use crate::ledger::conn::{Arg, Conn, Each, args, each};
 use crate::ledger::{Happened, StoreSettings, Trouble};
 

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 
-use crate::domain::life::{Recorded, Row, Ruling, Said, State};
-use crate::domain::name::CheckId;
-use crate::domain::succession::Succession;
-use crate::domain::verdict::Cause;
+use crate::domain::check::name::CheckId;
+use crate::domain::check::succession::Succession;
+use crate::domain::check::verdict::Cause;
+use crate::domain::record::life::{Recorded, Row, Ruling, Said, State};
 use crate::ledger::conn::{Arg, Conn, Each, args, each};
 use crate::ledger::entry::{Entry, Newest, Times, columns};
 use crate::ledger::memory::{add_events, event_values, standing_event};

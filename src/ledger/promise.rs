@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::domain::agenda::{Event, Fate, Omission, Owed, Target};
-use crate::domain::life::{Kind, Recorded, Row, Ruling, Said, State};
-use crate::domain::verdict::Cause;
+use crate::domain::check::verdict::Cause;
+use crate::domain::record::life::{Kind, Recorded, Row, Ruling, Said, State};
+use crate::domain::time::agenda::{Event, Fate, Omission, Owed, Target};
 use crate::ledger::conn::{Each, Wait, args, each};
 use crate::ledger::entry::{Entry, Newest, Times};
 use crate::ledger::tx::Turning;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use tokio::sync::Mutex;
 
-use crate::domain::standing::Alarm;
+use crate::domain::record::standing::Alarm;
 use crate::ledger::conn::{Conn, args, micros};
 use crate::ledger::entry::{Entry, columns};
 use crate::ledger::tally::is_open;

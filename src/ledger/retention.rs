@@ -5,7 +5,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::domain::agenda::delta;
+use crate::domain::time::agenda::delta;
 use crate::ledger::conn::{Conn, Wait, args, micros};
 use crate::ledger::{PATIENCE, Store, Trouble};
 

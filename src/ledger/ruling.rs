@@ -2,9 +2,9 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::domain::life::{Kind, Recorded, Row, Ruling, Said, State};
-use crate::domain::supersession::{Bounds, Supersession};
-use crate::domain::verdict::Cause;
+use crate::domain::check::verdict::Cause;
+use crate::domain::record::life::{Kind, Recorded, Row, Ruling, Said, State};
+use crate::domain::record::supersession::{Bounds, Supersession};
 use crate::ledger::conn::{Conn, Each, Wait, args, each};
 use crate::ledger::entry::{Entry, columns, stored};
 use crate::ledger::tx::Turning;

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use crate::domain::alert::cut;
-use crate::domain::life::{Kind, Row, Ruling, Said};
-use crate::domain::name::CheckId;
-use crate::domain::standing::{Alarm, Lease, Notice, Standing, Standings, bad, lease};
+use crate::domain::alerting::alert::cut;
+use crate::domain::check::name::CheckId;
+use crate::domain::record::life::{Kind, Row, Ruling, Said};
+use crate::domain::record::standing::{Alarm, Lease, Notice, Standing, Standings, bad, lease};
 use crate::ledger::conn::{Arg, Conn, Each, Record, args, each, instant, micros};
 use crate::ledger::entry::{Entry, cause_of, columns, read_said, said_word, stored};
 use crate::ledger::{

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 
-use crate::domain::life::{Kind, Recorded, Row, Said, State};
-use crate::domain::verdict::Cause;
+use crate::domain::check::verdict::Cause;
+use crate::domain::record::life::{Kind, Recorded, Row, Said, State};
 use crate::ledger::conn::{Conn, Each, Wait, args, each};
 use crate::ledger::entry::{Entry, stored};
 use crate::ledger::tally::{close_slots, is_open};
@@ -298,7 +298,7 @@ fn forgotten(row: Row, now: DateTime<Utc>) -> Row {
 
 /// How long a claim holds.
 pub(super) fn lease(settings: &StoreSettings) -> chrono::TimeDelta {
-    crate::domain::agenda::delta(settings.lease)
+    crate::domain::time::agenda::delta(settings.lease)
 }
 
 fn may_pass(said: Said) -> bool {

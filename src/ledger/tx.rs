@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 
-use crate::domain::life::{Kind, Said, State};
-use crate::domain::standing::Alarm;
+use crate::domain::record::life::{Kind, Said, State};
+use crate::domain::record::standing::Alarm;
 use crate::ledger::conn::{Arg, Conn, Each, args, each};
 use crate::ledger::entry::{Entry, Newest, Times, cause_of, columns, kind_word, said_word, stored};
 use crate::ledger::memory::{add_events, event_values, standing};

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::domain::agenda;
-use crate::domain::life::Said;
-use crate::domain::standing::Notice;
-use crate::domain::verdict::Cause;
+use crate::domain::check::verdict::Cause;
+use crate::domain::record::life::Said;
+use crate::domain::record::standing::Notice;
+use crate::domain::time::agenda;
 use crate::ledger::{Entry, Listing, RowKey, SeriesRecord};
 
 /// An attempt that ended.

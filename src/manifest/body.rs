@@ -1,8 +1,8 @@
 //! What a check asks, and what healthy means: `sql` with `expect`, or `reconcile`.
 
+use crate::domain::check::evidence::{Evidence, Measure, Minimum};
+use crate::domain::check::name::SourceName;
 use crate::domain::check::{Body, Samples};
-use crate::domain::evidence::{Evidence, Measure, Minimum};
-use crate::domain::name::SourceName;
 use crate::domain::sql::Query;
 use crate::manifest::document::{Document, Map, Place};
 use crate::manifest::expectation::{self, Context};

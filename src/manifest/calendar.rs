@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use crate::domain::check::name::{CheckId, SourceName};
 use crate::domain::check::{Alert, CatchUp};
-use crate::domain::name::{CheckId, SourceName};
-use crate::domain::schedule::{Every, Except, Pause, Schedule};
 use crate::domain::sql::Engine;
-use crate::domain::window::WindowRule;
+use crate::domain::time::schedule::{Every, Except, Pause, Schedule};
+use crate::domain::time::window::WindowRule;
 use crate::manifest::World;
 use crate::manifest::document::{Document, Map, Place};
 use crate::manifest::file::DEFAULTS;

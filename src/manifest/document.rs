@@ -5,10 +5,10 @@
 
 use std::fmt;
 
-use crate::domain::catalogue::Warning;
-use crate::domain::fault::Fault;
-use crate::domain::name::CheckId;
-use crate::domain::nearest::suggestion;
+use crate::domain::check::catalogue::Warning;
+use crate::domain::check::fault::Fault;
+use crate::domain::check::name::CheckId;
+use crate::domain::check::nearest::suggestion;
 use crate::manifest::Text;
 use crate::manifest::yaml::{self, Kind, Node};
 

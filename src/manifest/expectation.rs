@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 
-use crate::domain::aggregate::Holds;
+use crate::domain::check::evidence::{Evidence, Measure, Minimum, Scope};
+use crate::domain::check::limit::{Limit, LimitFault, LimitParts, RowLimit};
+use crate::domain::check::name::{ColumnName, SourceName};
+use crate::domain::check::number::Number;
+use crate::domain::check::value::Value;
 use crate::domain::check::{Expect, Keys, MaxRows, Samples};
-use crate::domain::evidence::{Evidence, Measure, Minimum, Scope};
-use crate::domain::limit::{Limit, LimitFault, LimitParts, RowLimit};
-use crate::domain::name::{ColumnName, SourceName};
-use crate::domain::number::Number;
+use crate::domain::sql::aggregate::Holds;
 use crate::domain::sql::{Binding, Engine, Query};
-use crate::domain::value::Value;
-use crate::domain::window::Split;
+use crate::domain::time::window::Split;
 use crate::manifest::World;
 use crate::manifest::document::{Document, Map, Place};
 use crate::manifest::file::{required, source, sql, windowed_sql};

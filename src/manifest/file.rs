@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::domain::catalogue::Warning;
+use crate::domain::check::catalogue::Warning;
+use crate::domain::check::fault::Fault;
+use crate::domain::check::name::{CheckId, LabelName, Owner, SourceName};
+use crate::domain::check::nearest::suggestion;
 use crate::domain::check::{Check, MaxRows, Severity};
-use crate::domain::duration;
-use crate::domain::fault::Fault;
-use crate::domain::name::{CheckId, LabelName, Owner, SourceName};
-use crate::domain::nearest::suggestion;
 use crate::domain::sql::{Binding, Engine, Query};
+use crate::domain::time::duration;
 use crate::manifest::body;
 use crate::manifest::calendar;
 use crate::manifest::document::{Document, Map, Place};

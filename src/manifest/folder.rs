@@ -6,8 +6,8 @@ use std::io::Read as _;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use crate::domain::fault::Fault;
-use crate::domain::plain::line;
+use crate::domain::check::fault::Fault;
+use crate::domain::check::plain::line;
 use crate::manifest::Text;
 
 /// Folders below a folder of checks that are read, at most.

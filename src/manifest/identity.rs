@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::catalogue::Removed;
 use crate::domain::check::Check;
-use crate::domain::fault::Fault;
-use crate::domain::name::CheckId;
+use crate::domain::check::catalogue::Removed;
+use crate::domain::check::fault::Fault;
+use crate::domain::check::name::CheckId;
 use crate::manifest::document::{Document, Place};
 use crate::manifest::file::{Declared, required};
 use crate::manifest::yaml::Node;

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use crate::domain::duration;
-use crate::domain::name::{ColumnName, SourceName};
-use crate::domain::number::Number;
+use crate::domain::check::name::{ColumnName, SourceName};
+use crate::domain::check::number::Number;
 use crate::domain::reconcile::{Detail, Reconcile, Side, Terms, Tolerance};
 use crate::domain::sql::{Engine, Query};
+use crate::domain::time::duration;
 use crate::manifest::document::{Document, Map, Place};
 use crate::manifest::expectation::{Context, columns};
 use crate::manifest::file::{required, source, windowed_sql};

@@ -6,7 +6,7 @@
 use serde_json::{Value, json};
 
 use crate::domain::check::CatchUpPolicy;
-use crate::domain::timetable::{Fold, Gap};
+use crate::domain::time::timetable::{Fold, Gap};
 use crate::manifest::expectation::{
     EVIDENCE_KEYS, EXPECT_KEYS, FROM_KEYS, KEYS_KEYS, LIMIT_KEYS, ROW_LIMIT_KEYS, SAMPLES_KEYS,
 };

@@ -6,18 +6,18 @@ use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, Utc};
 
+use crate::domain::check::name::{CheckId, SourceName};
 use crate::domain::check::{Alert, CatchUp, CatchUpPolicy};
-use crate::domain::crontab::Crontab;
-use crate::domain::duration;
-use crate::domain::name::{CheckId, SourceName};
-use crate::domain::parameter::Parameter;
-use crate::domain::schedule::{CronSchedule, Every, Except, Pause, Schedule, Until};
+use crate::domain::sql::parameter::Parameter;
 use crate::domain::sql::{Binding, Engine, Query};
-use crate::domain::timetable::{Fold, Gap};
-use crate::domain::window::{
+use crate::domain::time::crontab::Crontab;
+use crate::domain::time::duration;
+use crate::domain::time::schedule::{CronSchedule, Every, Except, Pause, Schedule, Until};
+use crate::domain::time::timetable::{Fold, Gap};
+use crate::domain::time::window::{
     Frame, GridStep, Period, Split, WindowRule, ZoneChoice, ZonesFrom, has_rules,
 };
-use crate::domain::zone::ZoneName;
+use crate::domain::time::zone::ZoneName;
 use crate::manifest::World;
 use crate::manifest::document::{Document, Map, Place};
 use crate::manifest::expectation::FROM_KEYS;

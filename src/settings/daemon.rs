@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use crate::domain::duration;
 use crate::domain::sql::Engine;
+use crate::domain::time::duration;
 use crate::dsn::Dsn;
 use crate::manifest::{Document, Map, Place};
 use crate::secret::Reference;

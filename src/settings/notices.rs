@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::domain::agenda::delta;
-use crate::domain::name::LabelName;
-use crate::domain::outbox::Rhythm;
+use crate::domain::alerting::outbox::Rhythm;
+use crate::domain::check::name::LabelName;
+use crate::domain::time::agenda::delta;
 use crate::http::{Auth, Tls};
 use crate::manifest::{Document, Map, Node, Place};
 use crate::secret::Reference;

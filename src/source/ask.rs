@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use crate::domain::name::{CheckId, ColumnName};
-use crate::domain::observation::Rows;
-use crate::domain::parameter::Bounds;
+use crate::domain::check::name::{CheckId, ColumnName};
+use crate::domain::check::observation::Rows;
+use crate::domain::check::value::Value;
+use crate::domain::check::verdict::{Cause, Doubt};
+use crate::domain::sql::parameter::Bounds;
 use crate::domain::sql::{Binding, Engine, Query};
-use crate::domain::value::Value;
-use crate::domain::verdict::{Cause, Doubt};
 use crate::source::flow::Flow;
 
 /// All questions of one attempt to one source; they are answered in one snapshot.

@@ -10,7 +10,7 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::domain::parameter::{Bound, Parameter};
+use crate::domain::sql::parameter::{Bound, Parameter};
 use crate::source::ask::Question;
 
 /// How an SQLite database stores instants.
@@ -106,11 +106,11 @@ impl<'q> Prepared<'q> {
 macro_rules! bind_typed {
     ($query:expr, $values:expr) => {
         $values.iter().fold($query, |query, value| match value {
-            $crate::domain::parameter::Bound::Instant(at) => query.bind(*at),
-            $crate::domain::parameter::Bound::Date(date) => query.bind(*date),
-            $crate::domain::parameter::Bound::Text(text) => query.bind((*text).to_owned()),
-            $crate::domain::parameter::Bound::Secs(secs) => query.bind(*secs),
-            $crate::domain::parameter::Bound::Hours(hours) => query.bind(hours.clone()),
+            $crate::domain::sql::parameter::Bound::Instant(at) => query.bind(*at),
+            $crate::domain::sql::parameter::Bound::Date(date) => query.bind(*date),
+            $crate::domain::sql::parameter::Bound::Text(text) => query.bind((*text).to_owned()),
+            $crate::domain::sql::parameter::Bound::Secs(secs) => query.bind(*secs),
+            $crate::domain::sql::parameter::Bound::Hours(hours) => query.bind(hours.clone()),
         })
     };
 }

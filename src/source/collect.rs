@@ -1,9 +1,9 @@
 //! Collecting rows up to the caps on rows and bytes.
 
-use crate::domain::name::ColumnName;
-use crate::domain::observation::{Completeness, Rows};
-use crate::domain::value::Value;
-use crate::domain::verdict::{Cause, Doubt};
+use crate::domain::check::name::ColumnName;
+use crate::domain::check::observation::{Completeness, Rows};
+use crate::domain::check::value::Value;
+use crate::domain::check::verdict::{Cause, Doubt};
 use crate::source::ask::{Ask, Reply, Wanted};
 
 /// How many bytes of one result are kept, roughly.

@@ -15,9 +15,9 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::cell::Cell;
-use crate::domain::name::ColumnName;
-use crate::domain::verdict::{Cause, Doubt};
+use crate::domain::check::name::ColumnName;
+use crate::domain::check::verdict::{Cause, Doubt};
+use crate::domain::reconcile::cell::Cell;
 use crate::source::watch::interrupted;
 
 /// How many rows a batch has at most, and how many bytes of texts.

@@ -4,11 +4,11 @@ use std::fmt::Write as _;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::name::{CheckId, ColumnName};
+use crate::domain::check::name::{CheckId, ColumnName};
+use crate::domain::check::value::Value;
+use crate::domain::check::verdict::{Cause, Doubt};
 use crate::domain::sql::{Binding, Engine, Query};
-use crate::domain::value::Value;
-use crate::domain::verdict::{Cause, Doubt};
-use crate::domain::zone::ZoneName;
+use crate::domain::time::zone::ZoneName;
 use crate::source::Source;
 use crate::source::ask::{Ask, Part, Question, Reply, Wanted};
 

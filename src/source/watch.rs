@@ -8,8 +8,8 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::duration;
-use crate::domain::verdict::{Cause, Doubt};
+use crate::domain::check::verdict::{Cause, Doubt};
+use crate::domain::time::duration;
 
 /// How much later than the server's limit ours is.
 const SERVER_FIRST: Duration = Duration::from_millis(300);

@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use crate::domain::nearest::suggestion;
-use crate::domain::plain;
+use crate::domain::check::nearest::suggestion;
+use crate::domain::check::plain;
 use crate::engine::order::{NotTaken, Touched};
 use crate::engine::snapshot::{SeriesHealth, Snapshot};
 use crate::ledger::{Revocation, Selected, Waiver};

@@ -8,10 +8,10 @@ use axum::http::StatusCode;
 use chrono::{DateTime, SecondsFormat, SubsecRound as _, Utc};
 use serde_json::{Value, json};
 
-use crate::domain::breaker::Breaker;
-use crate::domain::life::{Kind, Row, Ruling, Said, State as RowState};
-use crate::domain::nearest::suggestion;
-use crate::domain::standing::{Lease, Standing};
+use crate::domain::check::nearest::suggestion;
+use crate::domain::record::life::{Kind, Row, Ruling, Said, State as RowState};
+use crate::domain::record::standing::{Lease, Standing};
+use crate::domain::time::breaker::Breaker;
 use crate::engine::snapshot::{
     Comparing, LastLoad, LedgerHealth, SeriesHealth, Snapshot, SourceHealth,
 };
@@ -410,7 +410,7 @@ fn window_json(history: &History) -> Value {
         "deadline": instant(deadline),
         "state": state,
         "verdict": verdict,
-        "cause": cause.or(waits_for.map(crate::domain::verdict::Cause::as_str)),
+        "cause": cause.or(waits_for.map(crate::domain::check::verdict::Cause::as_str)),
         "evidence": entry.evidence,
         "attempts": entry.attempts,
         "in_vain": entry.row.vain,

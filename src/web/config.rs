@@ -13,7 +13,7 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 
 use crate::bounded;
-use crate::domain::fault::Fault;
+use crate::domain::check::fault::Fault;
 use crate::manifest::{Document, Map, Node, Place, Text};
 
 const KEYS: [&str; 3] = ["tls_server_config", "http_server_config", "basic_auth_users"];

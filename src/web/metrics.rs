@@ -16,8 +16,8 @@ use prometheus::{
     Encoder, Gauge, GaugeVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
-use crate::domain::breaker::Breaker;
-use crate::domain::name::CheckId;
+use crate::domain::check::name::CheckId;
+use crate::domain::time::breaker::Breaker;
 use crate::engine::alert_path::Paths;
 use crate::engine::snapshot::{
     Counts, LAG_BOUNDS_MS, LastLoad, LedgerHealth, Snapshot, TOOK_BOUNDS_SECS,

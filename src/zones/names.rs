@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZoneDatabase;
 
-use crate::domain::nearest::nearest;
-use crate::domain::zone::{Rules, ZoneName};
+use crate::domain::check::nearest::nearest;
+use crate::domain::time::zone::{Rules, ZoneName};
 use crate::zones::Zones;
 
 /// A zone that may stand in a check.

@@ -7,7 +7,7 @@ use chrono_tz::{OffsetComponents as _, Tz};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use crate::domain::zone::{Offset, Rules, YEARS, ZoneName};
+use crate::domain::time::zone::{Offset, Rules, YEARS, ZoneName};
 
 /// What a table spans: the years that have rules, and a week on both sides.
 static SPAN: LazyLock<(DateTime<Utc>, DateTime<Utc>)> = LazyLock::new(|| {

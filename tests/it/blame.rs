@@ -3,8 +3,8 @@
 use std::fs;
 use std::time::Duration;
 
+use allswell::domain::check::verdict::{Doubt, Verdict};
 use allswell::domain::sql::Engine;
-use allswell::domain::verdict::{Doubt, Verdict};
 
 use crate::lab::{Database, look, one_check, shown, source_at, verdict};
 use crate::servers::MariaDb;
@@ -101,7 +101,7 @@ async fn a_role_is_looked_at_again_and_what_it_does_not_need_is_named() {
     let source = std::sync::Arc::new(source_at(&db.url(), 2));
     let said = async |source: &std::sync::Arc<allswell::source::Source>| {
         let checks = crate::lab::checks(Engine::Postgres, &one_check("select 1 as n", COUNTED));
-        let name = allswell::domain::name::SourceName::parse("db").unwrap();
+        let name = allswell::domain::check::name::SourceName::parse("db").unwrap();
         let sources = std::sync::Arc::new(allswell::engine::attempt::Sources::from([(
             name,
             std::sync::Arc::clone(source),

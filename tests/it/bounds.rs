@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use allswell::clock;
-use allswell::domain::name::SourceName;
-use allswell::domain::series::Series;
+use allswell::domain::check::name::SourceName;
+use allswell::domain::record::series::Series;
 use allswell::domain::sql::Engine;
 use allswell::dsn::Dsn;
 use allswell::engine::attempt::Sources;

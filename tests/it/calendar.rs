@@ -367,7 +367,7 @@ async fn zones_asks_mariadb_for_the_zones_that_were_loaded_into_it() {
     }
     let db = Database::mariadb(&server).await;
     let source = db.source();
-    let name = |zone: &str| allswell::domain::zone::ZoneName::parse(zone).unwrap();
+    let name = |zone: &str| allswell::domain::time::zone::ZoneName::parse(zone).unwrap();
     let probes: Vec<_> = [
         ("America/New_York", 1_767_225_600),
         ("America/New_York", 1_782_864_000),

@@ -8,10 +8,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use allswell::domain::agenda::{Entry, Target, Watermark};
-use allswell::domain::series::Series;
+use allswell::domain::record::series::Series;
 use allswell::domain::sql::Engine;
-use allswell::domain::zone::ZoneName;
+use allswell::domain::time::agenda::{Entry, Target, Watermark};
+use allswell::domain::time::zone::ZoneName;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::lab::{self, Database, Other};

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use allswell::domain::check::Check;
+use allswell::domain::check::verdict::{Cause, Verdict};
 use allswell::domain::sql::Engine;
-use allswell::domain::verdict::{Cause, Verdict};
 use allswell::engine::attempt::{Look, Sources, attempt};
 use allswell::engine::progress::Watching;
 use tokio_util::sync::CancellationToken;

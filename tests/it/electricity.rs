@@ -7,9 +7,9 @@ use std::process::Command;
 use std::sync::Arc;
 
 use allswell::clock;
-use allswell::domain::series::Series;
+use allswell::domain::check::verdict::Verdict;
+use allswell::domain::record::series::Series;
 use allswell::domain::sql::Engine;
-use allswell::domain::verdict::Verdict;
 use allswell::engine::attempt::Sources;
 use allswell::engine::round::{Task, round};
 use chrono::Datelike as _;

@@ -1,7 +1,7 @@
 //! The guards of a source: who may watch, what a blinded role says, what the environment may not.
 
+use allswell::domain::check::verdict::Cause;
 use allswell::domain::sql::Engine;
-use allswell::domain::verdict::Cause;
 use secrecy::SecretString;
 
 use crate::lab::{Database, ENGINES, cause, look, one_check, source_at, verdict};
@@ -92,7 +92,7 @@ async fn a_superuser_may_watch_where_the_operator_says_so() {
     use allswell::source::{Source, SourceSettings};
     let url = format!("postgres://postgres@127.0.0.1:{}/postgres", Postgres::shared().port);
     let source = Source::new(SourceSettings {
-        name: allswell::domain::name::SourceName::parse("db").unwrap(),
+        name: allswell::domain::check::name::SourceName::parse("db").unwrap(),
         dsn: Dsn::parse(&url, std::path::Path::new("/")).unwrap(),
         password: Ok(None::<SecretString>),
         connections: 1,

@@ -11,7 +11,7 @@ mod sqlite;
 use std::time::{Duration, Instant};
 
 use allswell::domain::check::Check;
-use allswell::domain::name::SourceName;
+use allswell::domain::check::name::SourceName;
 use allswell::domain::sql::Engine;
 use allswell::engine::attempt::{Look, Sources, attempt};
 use allswell::engine::progress::Watching;

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use allswell::clock;
 use allswell::domain::check::Check;
-use allswell::domain::name::SourceName;
+use allswell::domain::check::name::SourceName;
+use allswell::domain::check::verdict::{Cause, Verdict};
 use allswell::domain::sql::Engine;
-use allswell::domain::verdict::{Cause, Verdict};
 use allswell::dsn::Dsn;
 use allswell::engine::attempt::Sources;
 use allswell::engine::round::{Outcome, Task, round};

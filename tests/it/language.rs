@@ -5,8 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use allswell::domain::fault::Fault;
-use allswell::domain::name::SourceName;
+use allswell::domain::check::fault::Fault;
+use allswell::domain::check::name::SourceName;
 use allswell::domain::sql::Engine;
 use allswell::manifest::schema::schema;
 use allswell::manifest::{self, Engines, Text};

@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use allswell::clock;
-use allswell::domain::agenda::{Batch, Due, Fate, Owed, Target};
-use allswell::domain::life::{Kind, Said, State};
-use allswell::domain::name::CheckId;
+use allswell::domain::check::name::CheckId;
+use allswell::domain::check::succession::Succession;
+use allswell::domain::check::verdict::Cause;
+use allswell::domain::record::life::{Kind, Said, State};
+use allswell::domain::record::standing::{Lease, Notice, Standing};
 use allswell::domain::sql::Engine;
-use allswell::domain::standing::{Lease, Notice, Standing};
-use allswell::domain::succession::Succession;
-use allswell::domain::verdict::Cause;
-use allswell::domain::window::{Span, Window};
-use allswell::domain::zone::Offset;
+use allswell::domain::time::agenda::{Batch, Due, Fate, Owed, Target};
+use allswell::domain::time::window::{Span, Window};
+use allswell::domain::time::zone::Offset;
 use allswell::dsn::Dsn;
 use allswell::ledger::{
     Activation, Candidate, Claim, Ended, Offer, Planned, Progress, Promise, Revocation, Role,

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use allswell::clock;
 use allswell::domain::check::Check;
-use allswell::domain::name::SourceName;
+use allswell::domain::check::name::SourceName;
+use allswell::domain::check::verdict::{Cause, Verdict};
 use allswell::domain::sql::Engine;
-use allswell::domain::verdict::{Cause, Verdict};
 use allswell::engine::attempt::Sources;
 use allswell::engine::round::{Outcome, round};
 use allswell::manifest::{self, Engines, Text};

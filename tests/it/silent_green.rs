@@ -1,6 +1,6 @@
 //! What passes for green elsewhere (`facts/silent-green.md` 5.1), row by row: here it never does.
 
-use allswell::domain::verdict::Verdict;
+use allswell::domain::check::verdict::Verdict;
 
 use crate::cli::{allswell, code, err, out, project};
 use crate::lab::{Database, ENGINES, look, shown, verdict};

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use allswell::domain::crontab::Crontab;
-use allswell::domain::timetable::{Fold, Gap, Happening, Timetable, What};
-use allswell::domain::zone::{Change, Rules, ZoneName};
+use allswell::domain::time::crontab::Crontab;
+use allswell::domain::time::timetable::{Fold, Gap, Happening, Timetable, What};
+use allswell::domain::time::zone::{Change, Rules, ZoneName};
 use allswell::zones::witness;
 use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeDelta, Utc};
 

@@ -6,11 +6,11 @@ use std::fmt::Write as _;
 use std::sync::{Arc, LazyLock};
 
 use allswell::clock;
-use allswell::domain::series::Series;
+use allswell::domain::check::verdict::{Contradiction, Verdict};
+use allswell::domain::record::series::Series;
 use allswell::domain::sql::Engine;
-use allswell::domain::verdict::{Contradiction, Verdict};
-use allswell::domain::window::Window;
-use allswell::domain::zone::{Rules, ZoneName};
+use allswell::domain::time::window::Window;
+use allswell::domain::time::zone::{Rules, ZoneName};
 use allswell::engine::attempt::Sources;
 use allswell::engine::round::{Outcome, Task, round};
 use chrono::{DateTime, Datelike as _, NaiveDate, TimeDelta, Utc};

@@ -2,8 +2,8 @@
 
 #![expect(clippy::too_many_lines, reason = "tables are as long as what they list")]
 
+use allswell::domain::check::verdict::Verdict;
 use allswell::domain::sql::Engine;
-use allswell::domain::verdict::Verdict;
 
 use crate::lab::{Database, look, shown};
 

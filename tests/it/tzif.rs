@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, LazyLock};
 
-use allswell::domain::zone::{Offset, Rules, ZoneName};
+use allswell::domain::time::zone::{Offset, Rules, ZoneName};
 use allswell::zones::Database;
 use chrono::{DateTime, NaiveDateTime, Utc};
 

@@ -4,12 +4,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use allswell::domain::agenda::{Entry, Fate, Omission, Target, Watermark};
-use allswell::domain::schedule::Except;
-use allswell::domain::series::Series;
+use allswell::domain::record::series::Series;
 use allswell::domain::sql::Engine;
-use allswell::domain::window::{Frame, GridStep, Period, Span, Split, Window};
-use allswell::domain::zone::Rules;
+use allswell::domain::time::agenda::{Entry, Fate, Omission, Target, Watermark};
+use allswell::domain::time::schedule::Except;
+use allswell::domain::time::window::{Frame, GridStep, Period, Span, Split, Window};
+use allswell::domain::time::zone::Rules;
 use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
 
 use crate::dice::Dice;

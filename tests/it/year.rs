@@ -4,10 +4,10 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use allswell::domain::agenda::{Entry, Target, Watermark};
-use allswell::domain::series::Series;
+use allswell::domain::record::series::Series;
 use allswell::domain::sql::Engine as Dialect;
-use allswell::domain::zone::ZoneName;
+use allswell::domain::time::agenda::{Entry, Target, Watermark};
+use allswell::domain::time::zone::ZoneName;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::hand::{Hand, Oracle, engine, watch_until};

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use allswell::domain::zone::{Offset, Rules, ZoneName};
+use allswell::domain::time::zone::{Offset, Rules, ZoneName};
 use allswell::zones::{Database, Origin, Zones, first_difference, witness};
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use proptest::prelude::*;

@@ -16,7 +16,7 @@ use chrono::{DateTime, Datelike as _, NaiveDate, TimeDelta, Utc};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode};
 use sqlx::{ConnectOptions, Connection};
 
-use crate::domain::zone::{Rules, ZoneName};
+use crate::domain::time::zone::{Rules, ZoneName};
 use crate::zones::Zones;
 
 /// The year of the demo.

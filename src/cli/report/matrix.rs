@@ -6,9 +6,9 @@ use std::fmt::Write as _;
 use chrono::{DateTime, Datelike as _, NaiveDate, Timelike as _, Utc};
 
 use crate::cli::paint::Paint;
-use crate::domain::verdict::Verdict;
-use crate::domain::window::{Frame, Period, Window, WindowRule};
-use crate::domain::zone::Offset;
+use crate::domain::check::verdict::Verdict;
+use crate::domain::time::window::{Frame, Period, Window, WindowRule};
+use crate::domain::time::zone::Offset;
 use crate::engine::round::Outcome;
 
 /// The most columns of one block.

@@ -3,7 +3,7 @@
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
-use crate::domain::cell::Cell;
+use crate::domain::reconcile::cell::Cell;
 use crate::domain::reconcile::differences::{Difference, How};
 
 /// How many are kept at most; those of a million keys with four columns each.
@@ -80,7 +80,7 @@ fn hash(cell: &Cell, hasher: &mut DefaultHasher) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::cell::Decimal;
+    use crate::domain::reconcile::cell::Decimal;
 
     fn changed(left: Cell, right: Cell) -> Difference {
         Difference { key: vec![Cell::integer(1)], how: How::Changed(vec![(0, left, right)]) }

@@ -4,12 +4,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::cell::{Cell, Decimal};
-use crate::domain::name::ColumnName;
-use crate::domain::number::Number;
+use crate::domain::check::name::ColumnName;
+use crate::domain::check::number::Number;
+use crate::domain::check::verdict::Doubt;
 use crate::domain::reconcile::Terms;
+use crate::domain::reconcile::cell::{Cell, Decimal};
 use crate::domain::reconcile::claims::Claims;
-use crate::domain::verdict::Doubt;
 
 /// How many bytes of texts are kept with differences, roughly, for each ten thousand that are to be kept.
 const KEPT_BYTES: usize = 8 << 20;

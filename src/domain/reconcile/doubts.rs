@@ -1,10 +1,10 @@
 //! Why two sides cannot be compared, with what to write instead.
 
-use crate::domain::cell::Cell;
-use crate::domain::name::ColumnName;
+use crate::domain::check::name::ColumnName;
+use crate::domain::check::verdict::{Cause, Doubt};
 use crate::domain::reconcile::Terms;
+use crate::domain::reconcile::cell::Cell;
 use crate::domain::reconcile::merge::Which;
-use crate::domain::verdict::{Cause, Doubt};
 
 pub(super) fn floats(column: &ColumnName) -> Doubt {
     let note = format!(

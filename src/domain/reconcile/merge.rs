@@ -7,12 +7,12 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use crate::domain::cell::{Cell, Epoch, Kind};
+use crate::domain::check::verdict::{Cause, Doubt};
+use crate::domain::reconcile::cell::{Cell, Epoch, Kind};
 use crate::domain::reconcile::claims::Claims;
 use crate::domain::reconcile::differences::{Difference, How, Tally};
 use crate::domain::reconcile::doubts::{float_key, floats, stray_float, unordered};
 use crate::domain::reconcile::{Terms, Tolerance};
-use crate::domain::verdict::{Cause, Doubt};
 
 /// With how many differing keys a comparison has seen enough.
 const ENOUGH: u64 = 1_000_000;
@@ -485,8 +485,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::cell::Decimal;
-    use crate::domain::name::ColumnName;
+    use crate::domain::check::name::ColumnName;
+    use crate::domain::reconcile::cell::Decimal;
 
     fn terms() -> Terms {
         let column = |name: &str| ColumnName::parse(name).unwrap();

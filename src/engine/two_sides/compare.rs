@@ -6,12 +6,12 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use crate::domain::cell::{Cell, Epoch};
+use crate::domain::check::verdict::{Cause, Doubt};
 use crate::domain::reconcile::Reconcile;
+use crate::domain::reconcile::cell::{Cell, Epoch};
 use crate::domain::reconcile::claims::Claims;
 use crate::domain::reconcile::differences::Tally;
 use crate::domain::reconcile::merge::{Merge, Next, Which};
-use crate::domain::verdict::{Cause, Doubt};
 use crate::engine::progress::Watching;
 use crate::source::flow::{Flowing, Parcel};
 

@@ -10,9 +10,9 @@ use std::sync::Arc;
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use tokio::time::{Instant, timeout};
 
-use crate::domain::alert::{Fingerprint, labels};
-use crate::domain::outbox::{Acknowledged, AlertId, ENDS_KEPT};
-use crate::domain::standing::{Alarm, Standing};
+use crate::domain::alerting::alert::{Fingerprint, labels};
+use crate::domain::alerting::outbox::{Acknowledged, AlertId, ENDS_KEPT};
+use crate::domain::record::standing::{Alarm, Standing};
 use crate::engine::ports::{Notices, Queries, Receipts};
 use crate::engine::snapshot::Proof;
 use crate::engine::watch::Engine;

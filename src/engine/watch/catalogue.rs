@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use crate::domain::catalogue::Catalogue;
 use crate::domain::check::Check;
-use crate::domain::name::CheckId;
-use crate::domain::standing::Standing;
-use crate::domain::succession::{Running, Shape, Succession, succession};
+use crate::domain::check::catalogue::Catalogue;
+use crate::domain::check::name::CheckId;
+use crate::domain::check::succession::{Running, Shape, Succession, succession};
+use crate::domain::record::standing::Standing;
 use crate::engine::gate::Gate;
 use crate::engine::load::{Loaded, NotLoaded, from_text, to_text};
 use crate::engine::meaning::{catalogue_digest, traits};
@@ -197,7 +197,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
 
     /// Whoever was told that a check fires is told that it is gone.
     fn tell_resolved(&mut self, records: &[SeriesRecord], succession: &Succession) {
-        use crate::domain::standing::{Alarm, Notice};
+        use crate::domain::record::standing::{Alarm, Notice};
         let gone = |id: &CheckId| {
             succession.gone.iter().any(|(gone, _)| gone == id) || succession.turned.contains(id)
         };
@@ -222,7 +222,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         self.unreadable = None;
         self.under_way.queries = Arc::clone(queries);
         let now = self.now();
-        let places = |name: &crate::domain::name::SourceName| queries.places(name);
+        let places = |name: &crate::domain::check::name::SourceName| queries.places(name);
         self.gates.retain(|name, _| places(name).is_some());
         for name in reading.engines.keys() {
             let Some(places) = places(name) else { continue };

@@ -5,10 +5,10 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::Instant;
 
-use crate::domain::backoff::{Draw, doubled};
-use crate::domain::breaker::Breaker;
-use crate::domain::name::{CheckId, SourceName};
-use crate::domain::verdict::{Doubt, Verdict};
+use crate::domain::check::name::{CheckId, SourceName};
+use crate::domain::check::verdict::{Doubt, Verdict};
+use crate::domain::time::backoff::{Draw, doubled};
+use crate::domain::time::breaker::Breaker;
 use crate::engine::attempt::Attempted;
 use crate::engine::ports::{Notices, Queries};
 use crate::engine::snapshot::LedgerHealth;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::domain::name::SourceName;
+use crate::domain::check::name::SourceName;
 use crate::engine::ports::{Notices, Queries};
 use crate::engine::snapshot::{
     Counts, LAG_BOUNDS_MS, LedgerHealth, SeriesHealth, Snapshot, SourceHealth,

@@ -7,10 +7,10 @@ use chrono::{DateTime, NaiveDate, Utc};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::cell::Cell;
-use crate::domain::name::ColumnName;
-use crate::domain::number::Number;
-use crate::domain::verdict::{Cause, Doubt};
+use crate::domain::check::name::ColumnName;
+use crate::domain::check::number::Number;
+use crate::domain::check::verdict::{Cause, Doubt};
+use crate::domain::reconcile::cell::Cell;
 use crate::source::flow::{After, BATCHES, Flow, Parcel, Segment, no_order};
 use crate::source::watch::interrupted;
 

@@ -4,10 +4,10 @@ use chrono::{NaiveDate, NaiveTime};
 use sqlx::mysql::{MySql, MySqlRow, MySqlTypeInfo};
 use sqlx::{Column, Decode, Row, Type, TypeInfo};
 
-use crate::domain::cell::Cell;
-use crate::domain::number::Number;
-use crate::domain::value::Value;
-use crate::domain::verdict::{Cause, Doubt};
+use crate::domain::check::number::Number;
+use crate::domain::check::value::Value;
+use crate::domain::check::verdict::{Cause, Doubt};
+use crate::domain::reconcile::cell::Cell;
 use crate::source::collect::VALUE_BYTES_MAX;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,10 +9,10 @@ use sqlx::{AssertSqlSafe, Column, Executor, Row, SqlSafeStr, Statement};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::cell::Cell;
-use crate::domain::merging::Words;
+use crate::domain::check::verdict::Doubt;
+use crate::domain::reconcile::cell::Cell;
 use crate::domain::sql::Engine;
-use crate::domain::verdict::Doubt;
+use crate::domain::sql::merging::Words;
 use crate::source::ask::{Ask, Question};
 use crate::source::bind::{Prepared, Style, bind_typed};
 use crate::source::columns::position;

@@ -7,10 +7,10 @@ use chrono::{DateTime, Days, NaiveDate};
 use sqlx::postgres::{PgRow, PgTypeKind, PgValueRef};
 use sqlx::{Column, Row, TypeInfo, ValueRef};
 
-use crate::domain::cell::{Cell, Decimal};
-use crate::domain::number::Number;
-use crate::domain::value::{NonFinite, Value};
-use crate::domain::verdict::{Cause, Doubt};
+use crate::domain::check::number::Number;
+use crate::domain::check::value::{NonFinite, Value};
+use crate::domain::check::verdict::{Cause, Doubt};
+use crate::domain::reconcile::cell::{Cell, Decimal};
 
 /// How the bytes of a column are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,11 +10,11 @@ use sqlx::{AssertSqlSafe, Row};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::cell::Cell;
-use crate::domain::merging::Words;
-use crate::domain::name::ColumnName;
+use crate::domain::check::name::ColumnName;
+use crate::domain::check::verdict::{Cause, Doubt};
+use crate::domain::reconcile::cell::Cell;
 use crate::domain::sql::Engine;
-use crate::domain::verdict::{Cause, Doubt};
+use crate::domain::sql::merging::Words;
 use crate::source::ask::{Ask, Question};
 use crate::source::bind::{Prepared, Style, bind_typed};
 use crate::source::collect::VALUE_BYTES_MAX;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::domain::name::ColumnName;
+use crate::domain::check::name::ColumnName;
 use crate::source::ask::Wanted;
 use crate::source::collect::VALUE_BYTES_MAX;
 

@@ -3,11 +3,11 @@
 use sqlx::sqlite::{Sqlite, SqliteRow};
 use sqlx::{Decode, Row, TypeInfo, ValueRef};
 
-use crate::domain::cell::Cell;
-use crate::domain::name::ColumnName;
-use crate::domain::number::Number;
-use crate::domain::value::{NonFinite, Value};
-use crate::domain::verdict::{Cause, Doubt};
+use crate::domain::check::name::ColumnName;
+use crate::domain::check::number::Number;
+use crate::domain::check::value::{NonFinite, Value};
+use crate::domain::check::verdict::{Cause, Doubt};
+use crate::domain::reconcile::cell::Cell;
 use crate::source::collect::VALUE_BYTES_MAX;
 
 /// Reads the wanted columns of a row, and how many bytes they took.

@@ -9,11 +9,11 @@ use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{AssertSqlSafe, Column, Executor, Row, SqlSafeStr, Statement};
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::cell::{Cell, Epoch};
-use crate::domain::merging::Words;
-use crate::domain::name::ColumnName;
+use crate::domain::check::name::ColumnName;
+use crate::domain::check::verdict::Doubt;
+use crate::domain::reconcile::cell::{Cell, Epoch};
+use crate::domain::sql::merging::Words;
 use crate::domain::sql::{self, Engine};
-use crate::domain::verdict::Doubt;
 use crate::source::ask::{Ask, Question};
 use crate::source::bind::{Instants, Prepared, Style};
 use crate::source::columns::position;

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 
 use chrono::{DateTime, Utc};
 
-use crate::domain::standing::Lease;
+use crate::domain::record::standing::Lease;
 use crate::engine::snapshot::{SeriesHealth, Snapshot};
 
 /// The states of a series.

@@ -5,8 +5,8 @@ use std::fmt;
 use bigdecimal::BigDecimal;
 use chrono::{DateTime, NaiveDate, Utc};
 
-use crate::domain::window::Window;
-use crate::domain::zone::{Offset, ZoneName};
+use crate::domain::time::window::Window;
+use crate::domain::time::zone::{Offset, ZoneName};
 
 /// A parameter that SQL may name, as `:window_start`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

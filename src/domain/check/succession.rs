@@ -7,11 +7,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use crate::domain::catalogue::Catalogue;
 use crate::domain::check::Check;
-use crate::domain::name::CheckId;
-use crate::domain::window::ZoneChoice;
-use crate::domain::zone::ZoneName;
+use crate::domain::check::catalogue::Catalogue;
+use crate::domain::check::name::CheckId;
+use crate::domain::time::window::ZoneChoice;
+use crate::domain::time::zone::ZoneName;
 
 /// A check that runs now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -184,7 +184,7 @@ impl fmt::Display for Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::catalogue::Removed;
+    use crate::domain::check::catalogue::Removed;
 
     fn id(text: &str) -> CheckId {
         CheckId::parse(text).unwrap()

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::domain::alert::Fingerprint;
-use crate::domain::outbox::{
+use crate::domain::alerting::alert::Fingerprint;
+use crate::domain::alerting::outbox::{
     Acknowledged, OTHERS_REPEAT, OTHERS_WAIT, Rhythm, Sight, Wanted, proofs_apart,
 };
-use crate::domain::parcel::{End, Parcel};
+use crate::domain::alerting::parcel::{End, Parcel};
 
 /// How many messages of an alert are remembered that a proof went with.
 const CARRIED_MAX: usize = 64;

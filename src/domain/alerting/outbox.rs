@@ -16,9 +16,9 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::domain::alert::{Alert, Fingerprint};
-use crate::domain::outbox::slot::Slot;
-use crate::domain::parcel::Parcel;
+use crate::domain::alerting::alert::{Alert, Fingerprint};
+use crate::domain::alerting::outbox::slot::Slot;
+use crate::domain::alerting::parcel::Parcel;
 
 /// How long an end is kept for a receiver that was started anew.
 pub const ENDS_KEPT: TimeDelta = TimeDelta::minutes(15);
@@ -359,8 +359,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::alert::Labels;
-    use crate::domain::parcel::End;
+    use crate::domain::alerting::alert::Labels;
+    use crate::domain::alerting::parcel::End;
 
     const RHYTHM: Rhythm = Rhythm {
         resend: TimeDelta::seconds(60),

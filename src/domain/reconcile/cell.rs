@@ -9,8 +9,8 @@ use std::fmt;
 
 use chrono::{DateTime, NaiveDate, Timelike as _, Utc};
 
-use crate::domain::number::Number;
-use crate::domain::value::{NonFinite, Value, date, instant};
+use crate::domain::check::number::Number;
+use crate::domain::check::value::{NonFinite, Value, date, instant};
 
 /// The highest power of ten that fits.
 const TEN_MAX: u8 = 38;

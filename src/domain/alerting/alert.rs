@@ -9,7 +9,7 @@ use std::fmt;
 use chrono::{DateTime, SecondsFormat, Utc};
 
 use crate::domain::check::{Check, Severity};
-use crate::domain::standing::Alarm;
+use crate::domain::record::standing::Alarm;
 
 /// How much is told of one alert at most, in bytes: receivers cut or refuse what is longer
 /// (`facts/alerting.md` 2.1).

@@ -4,8 +4,8 @@ use std::fmt;
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, SecondsFormat, Utc};
 
-use crate::domain::number::Number;
-use crate::domain::plain::is_obeyed;
+use crate::domain::check::number::Number;
+use crate::domain::check::plain::is_obeyed;
 
 /// A value as it came from a database.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use std::str::FromStr as _;
 use chrono::{NaiveDateTime, TimeDelta};
 use cron::Schedule;
 
-use crate::domain::nearest::nearest;
+use crate::domain::check::nearest::nearest;
 
 /// A line that fires.
 #[derive(Debug, Clone)]

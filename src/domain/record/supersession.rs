@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 
-use crate::domain::agenda::{Due, Entry, Target, delta};
-use crate::domain::series::Series;
-use crate::domain::window::{Window, WindowRule};
+use crate::domain::record::series::Series;
+use crate::domain::time::agenda::{Due, Entry, Target, delta};
+use crate::domain::time::window::{Window, WindowRule};
 
 /// A pair of instants, half-open.
 pub type Bounds = (DateTime<Utc>, DateTime<Utc>);

@@ -6,9 +6,9 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::domain::backoff::{Draw, doubled};
-use crate::domain::name::CheckId;
-use crate::domain::verdict::Cause;
+use crate::domain::check::name::CheckId;
+use crate::domain::check::verdict::Cause;
+use crate::domain::time::backoff::{Draw, doubled};
 
 /// How many failures in a row open it.
 pub const FAILURES: u32 = 5;

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 
-use crate::domain::crontab::Crontab;
-use crate::domain::name::CheckId;
-use crate::domain::timetable::{Fold, Gap, Happening, Origin, Timetable, Walk, What};
-use crate::domain::zone::{Rules, ZoneName};
+use crate::domain::check::name::CheckId;
+use crate::domain::time::crontab::Crontab;
+use crate::domain::time::timetable::{Fold, Gap, Happening, Origin, Timetable, Walk, What};
+use crate::domain::time::zone::{Rules, ZoneName};
 
 /// When a check looks.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,8 +5,8 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::domain::backoff::{Draw, doubled};
-use crate::domain::verdict::{Cause, Verdict};
+use crate::domain::check::verdict::{Cause, Verdict};
+use crate::domain::time::backoff::{Draw, doubled};
 
 /// What an attempt said, without its finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

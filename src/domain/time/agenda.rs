@@ -6,11 +6,11 @@ use std::collections::VecDeque;
 use chrono::{DateTime, Datelike as _, NaiveDate, NaiveDateTime, TimeDelta, Utc};
 
 use crate::domain::check::{CatchUp, CatchUpPolicy};
-use crate::domain::schedule::{Every, Schedule, Slots};
-use crate::domain::series::Series;
-use crate::domain::timetable::{Happening, What};
-use crate::domain::window::{Frame, Span, Window, WindowRule};
-use crate::domain::zone::YEARS;
+use crate::domain::record::series::Series;
+use crate::domain::time::schedule::{Every, Schedule, Slots};
+use crate::domain::time::timetable::{Happening, What};
+use crate::domain::time::window::{Frame, Span, Window, WindowRule};
+use crate::domain::time::zone::YEARS;
 
 /// Something to be looked at, at an instant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,16 +5,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::domain::aggregate::Holds;
+use crate::domain::check::evidence::{Measure, Minimum};
+use crate::domain::check::limit::Limit;
+use crate::domain::check::name::ColumnName;
+use crate::domain::check::number::Number;
+use crate::domain::check::observation::{Completeness, Observation, Rows};
+use crate::domain::check::value::Value;
+use crate::domain::check::verdict::{Cause, Contradiction, Doubt, Finding, Verdict};
 use crate::domain::check::{Body, Check, Expect, Keys};
-use crate::domain::evidence::{Measure, Minimum};
-use crate::domain::limit::Limit;
-use crate::domain::name::ColumnName;
-use crate::domain::number::Number;
-use crate::domain::observation::{Completeness, Observation, Rows};
 use crate::domain::sql::Engine;
-use crate::domain::value::Value;
-use crate::domain::verdict::{Cause, Contradiction, Doubt, Finding, Verdict};
+use crate::domain::sql::aggregate::Holds;
 
 /// How many values of a kind are shown.
 const SHOWN: usize = 5;
@@ -384,13 +384,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::domain::check::evidence::{Evidence, Scope};
+    use crate::domain::check::limit::{LimitParts, RowLimit};
+    use crate::domain::check::name::{CheckId, Owner, SourceName};
+    use crate::domain::check::value::NonFinite;
     use crate::domain::check::{Alert, CatchUp, MaxRows, Samples, Severity};
-    use crate::domain::evidence::{Evidence, Scope};
-    use crate::domain::limit::{LimitParts, RowLimit};
-    use crate::domain::name::{CheckId, Owner, SourceName};
-    use crate::domain::schedule::{Every, Schedule};
     use crate::domain::sql::{Binding, Query};
-    use crate::domain::value::NonFinite;
+    use crate::domain::time::schedule::{Every, Schedule};
 
     fn column(name: &str) -> ColumnName {
         ColumnName::parse(name).unwrap()

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use chrono::{DateTime, NaiveDate, Utc};
 
 use crate::domain::check::Check;
-use crate::domain::schedule::Schedule;
-use crate::domain::window::{WindowRule, ZoneChoice};
-use crate::domain::zone::{Offset, Rules, ZoneName};
+use crate::domain::time::schedule::Schedule;
+use crate::domain::time::window::{WindowRule, ZoneChoice};
+use crate::domain::time::zone::{Offset, Rules, ZoneName};
 
 /// A zone with its rules.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,11 +6,11 @@
 use std::cmp::Ordering;
 use std::fmt;
 
-use crate::domain::literal::{Literal, NotALiteral};
-use crate::domain::number::Number;
-use crate::domain::parameter::Parameter;
-use crate::domain::plain::line;
-use crate::domain::value::Value;
+use crate::domain::check::literal::{Literal, NotALiteral};
+use crate::domain::check::number::Number;
+use crate::domain::check::plain::line;
+use crate::domain::check::value::Value;
+use crate::domain::sql::parameter::Parameter;
 
 /// What a value must satisfy; proven to be satisfiable and breakable.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -449,7 +449,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::value::{self, NonFinite};
+    use crate::domain::check::value::{self, NonFinite};
 
     fn limit(parts: LimitParts<'_>) -> Result<Limit, LimitFault> {
         Limit::new(&parts)

@@ -4,8 +4,8 @@ use std::cmp::Ordering;
 
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 
-use crate::domain::number::Number;
-use crate::domain::value::{self, Value};
+use crate::domain::check::number::Number;
+use crate::domain::check::value::{self, Value};
 
 /// A limit's text with every reading that it allows.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::domain::name::ColumnName;
+use crate::domain::check::name::ColumnName;
 use crate::domain::reconcile::differences::Told;
 
 /// What an attempt says about the data.

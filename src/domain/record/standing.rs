@@ -6,7 +6,7 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::domain::life::{Kind, Row, Said};
+use crate::domain::record::life::{Kind, Row, Said};
 
 /// The two kinds of alert that a series can have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

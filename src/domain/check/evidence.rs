@@ -3,7 +3,7 @@
 use std::num::NonZeroU64;
 
 use crate::domain::check::Expect;
-use crate::domain::name::ColumnName;
+use crate::domain::check::name::ColumnName;
 use crate::domain::sql::Query;
 
 /// What is counted as looked at, and how much of it a proof needs.

@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use chrono::{DateTime, Datelike as _, Days, Months, NaiveDate, TimeDelta, Utc, Weekday};
 
-use crate::domain::name::SourceName;
+use crate::domain::check::name::SourceName;
 use crate::domain::sql::Query;
-use crate::domain::zone::{Offset, Rules, YEARS, ZoneName};
+use crate::domain::time::zone::{Offset, Rules, YEARS, ZoneName};
 
 /// Which data each attempt of a check looks at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -174,7 +174,7 @@ impl fmt::Display for Frame {
             Self::Calendar(period) => f.pad(period.word()),
             Self::Grid(step) => {
                 let width = Duration::from_secs(u64::from(step.0.get()) * 60);
-                f.pad(&crate::domain::duration::show(width))
+                f.pad(&crate::domain::time::duration::show(width))
             }
         }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::domain::alert::{Alert, Fingerprint};
+use crate::domain::alerting::alert::{Alert, Fingerprint};
 
 /// An alert on its way.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,8 +10,8 @@ use std::fmt;
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeDelta, Utc};
 
-use crate::domain::crontab::{Crontab, Hours};
-use crate::domain::zone::{Change, Rules, Segment};
+use crate::domain::time::crontab::{Crontab, Hours};
+use crate::domain::time::zone::{Change, Rules, Segment};
 
 /// What becomes of a civil time that clocks leave out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::domain::check::Check;
-use crate::domain::fault::Fault;
-use crate::domain::name::CheckId;
-use crate::domain::nearest::suggestion;
+use crate::domain::check::fault::Fault;
+use crate::domain::check::name::CheckId;
+use crate::domain::check::nearest::suggestion;
 
 /// All checks that are loaded, in the order of their files.
 #[derive(Debug, Clone, Default)]
