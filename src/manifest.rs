@@ -12,6 +12,8 @@ mod file;
 mod folder;
 mod identity;
 mod place;
+mod part;
+mod needs;
 mod reconcile;
 mod timing;
 mod yaml;

@@ -27,7 +27,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::check::name::SourceName;
-use crate::domain::check::verdict::{Cause, Doubt};
+use crate::domain::check::reason::{Cause, Doubt};
 use crate::domain::reconcile::cell::Epoch;
 use crate::domain::sql::Engine;
 use crate::dsn::Dsn;

@@ -7,6 +7,7 @@ pub mod evidence;
 pub mod observation;
 pub mod judge;
 pub mod verdict;
+pub mod reason;
 pub mod value;
 pub mod number;
 pub mod catalogue;
@@ -56,7 +57,7 @@ pub struct Check {
     /// Which data to look at; none where each look is at the present.
     pub window: Option<WindowRule>,
     /// How long after its due a result may be missing; where nothing is written, see
-    /// [`crate::domain::record::series::Series::patience`].
+    /// `Series::patience`.
     pub result_by: Option<Duration>,
     /// What becomes of windows that nobody looked at in time.
     pub catch_up: CatchUp,

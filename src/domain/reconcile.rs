@@ -3,6 +3,7 @@
 pub mod cell;
 pub mod claims;
 pub mod differences;
+pub mod summary;
 mod doubts;
 pub mod merge;
 

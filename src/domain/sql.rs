@@ -10,6 +10,7 @@
 )]
 
 pub mod parameter;
+pub mod bounds;
 pub mod aggregate;
 pub mod merging;
 mod effects;

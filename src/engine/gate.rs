@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use crate::domain::check::verdict::Cause;
+use crate::domain::check::reason::Cause;
 use crate::domain::time::breaker::Breaker;
 use crate::domain::time::budget::Budget;
 use crate::engine::snapshot::TOOK_BOUNDS_SECS;

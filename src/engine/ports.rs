@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::domain::alerting::outbox::{Acknowledged, AlertId};
 use crate::domain::check::Check;
 use crate::domain::check::name::SourceName;
-use crate::domain::check::verdict::Doubt;
+use crate::domain::check::reason::Doubt;
 use crate::domain::record::standing::Notice;
 use crate::domain::time::window::ZonesFrom;
 use crate::engine::attempt::{Attempted, Look, Sources, attempt};

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::domain::check::Check;
 use crate::domain::check::judge::Judgement;
 use crate::domain::check::name::SourceName;
-use crate::domain::check::verdict::{Cause, Doubt};
+use crate::domain::check::reason::{Cause, Doubt};
 use crate::domain::record::series::Series;
 use crate::domain::time::window::Window;
 use crate::domain::time::zone::ZoneName;

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::domain::alerting::outbox::AlertId;
 use crate::domain::check::Check;
 use crate::domain::check::name::{CheckId, SourceName};
-use crate::domain::check::verdict::Cause;
+use crate::domain::check::reason::Cause;
 use crate::domain::record::series::Zone;
 use crate::domain::record::standing::Lease;
 use crate::domain::time::breaker::Breaker;

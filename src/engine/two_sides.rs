@@ -18,11 +18,13 @@ use tokio_util::sync::CancellationToken;
 use crate::domain::check::evidence::{Measure, Minimum, Scope};
 use crate::domain::check::judge::{Judgement, count, no_evidence};
 use crate::domain::check::name::{ColumnName, SourceName};
-use crate::domain::check::verdict::{Cause, Contradiction, Doubt, Finding, Verdict};
+use crate::domain::check::reason::{Cause, Doubt};
+use crate::domain::check::verdict::{Contradiction, Finding, Verdict};
 use crate::domain::reconcile::Reconcile;
 use crate::domain::reconcile::claims::Claims;
-use crate::domain::reconcile::differences::{Difference, Tally, Told};
+use crate::domain::reconcile::differences::{Difference, Tally};
 use crate::domain::reconcile::merge::Which;
+use crate::domain::reconcile::summary::DiffSummary;
 use crate::domain::sql::{Engine, Query};
 use crate::engine::attempt::{Asking, Look};
 use crate::engine::progress::Watching;
@@ -131,14 +133,14 @@ fn conclude(
     let names = names(reconcile);
     let mut contradictions = Vec::new();
     if pass.results.lasts() {
-        let told = Told::new(&reconcile.terms, names.clone(), &pass.results);
-        let told = Told { skew: pass.skew, ..told };
-        contradictions.push(Contradiction::Differs(Box::new(told)));
+        let summary = DiffSummary::new(&reconcile.terms, names.clone(), &pass.results);
+        let summary = DiffSummary { skew: pass.skew, ..summary };
+        contradictions.push(Contradiction::Differs(Box::new(summary)));
     }
     if let (Some(detail), Some(tally)) = (&reconcile.detail, pass.rows().filter(|t| t.lasts())) {
-        let told = Told::new(&detail.terms, names, tally);
-        let told = Told { skew: pass.skew, of_rows: true, ..told };
-        contradictions.push(Contradiction::Differs(Box::new(told)));
+        let summary = DiffSummary::new(&detail.terms, names, tally);
+        let summary = DiffSummary { skew: pass.skew, of_rows: true, ..summary };
+        contradictions.push(Contradiction::Differs(Box::new(summary)));
     }
     if contradictions.is_empty() {
         let verdict = match unproved(asking, &pass) {

@@ -10,7 +10,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::domain::check::name::{CheckId, SourceName};
-use crate::domain::check::verdict::{Cause, Contradiction, Doubt, Finding, Verdict};
+use crate::domain::check::reason::{Cause, Doubt};
+use crate::domain::check::verdict::{Contradiction, Finding, Verdict};
 use crate::domain::record::life::Said;
 use crate::domain::record::series::Series;
 use crate::domain::time::window::{Split, Window, ZonesFrom};

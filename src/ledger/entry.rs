@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::domain::check::verdict::Cause;
+use crate::domain::check::reason::Cause;
 use crate::domain::record::life::{Kind, Recorded, Row, Ruling, Said, State};
 use crate::domain::time::backoff::doubled;
 use crate::ledger::conn::{Arg, Conn, Each, Record, args, each};

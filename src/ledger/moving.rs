@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 
 use crate::domain::check::name::CheckId;
+use crate::domain::check::reason::Cause;
 use crate::domain::check::succession::Succession;
-use crate::domain::check::verdict::Cause;
 use crate::domain::record::life::{Recorded, Row, Ruling, Said, State};
 use crate::ledger::conn::{Arg, Conn, Each, args, each};
 use crate::ledger::entry::{Entry, Newest, Times, columns};

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::domain::check::verdict::Cause;
+use crate::domain::check::reason::Cause;
 use crate::domain::record::life::{Kind, Recorded, Row, Ruling, Said, State};
 use crate::domain::time::agenda::{Event, Fate, Omission, Owed, Target};
 use crate::ledger::conn::{Each, Wait, args, each};

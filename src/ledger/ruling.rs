@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::domain::check::verdict::Cause;
+use crate::domain::check::reason::Cause;
 use crate::domain::record::life::{Kind, Recorded, Row, Ruling, Said, State};
 use crate::domain::record::supersession::{Bounds, Supersession};
 use crate::ledger::conn::{Conn, Each, Wait, args, each};

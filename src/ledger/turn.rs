@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 
-use crate::domain::check::verdict::Cause;
+use crate::domain::check::reason::Cause;
 use crate::domain::record::life::{Kind, Recorded, Row, Said, State};
 use crate::ledger::conn::{Conn, Each, Wait, args, each};
 use crate::ledger::entry::{Entry, stored};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::domain::check::verdict::Cause;
+use crate::domain::check::reason::Cause;
 use crate::domain::record::life::Said;
 use crate::domain::record::standing::Notice;
 use crate::domain::time::agenda;

@@ -6,9 +6,10 @@ use crate::domain::check::{Body, Samples};
 use crate::domain::sql::Query;
 use crate::manifest::document::{Document, Map, Place};
 use crate::manifest::expectation::{self, Context};
-use crate::manifest::file::{required, windowed_sql};
+use crate::manifest::needs::Needs;
+use crate::manifest::needs::windowed_sql;
+use crate::manifest::part::required;
 use crate::manifest::reconcile::reconcile;
-use crate::manifest::timing::Needs;
 use crate::manifest::yaml::Node;
 
 /// The parts of a check that say what is asked, and how it is judged.

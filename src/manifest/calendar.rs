@@ -9,7 +9,7 @@ use crate::domain::time::schedule::{Every, Except, Pause, Schedule};
 use crate::domain::time::window::WindowRule;
 use crate::manifest::World;
 use crate::manifest::document::{Document, Map, Place};
-use crate::manifest::file::DEFAULTS;
+use crate::manifest::part::DEFAULTS;
 use crate::manifest::timing;
 
 /// How often a check without a window looks, where it does not say.

@@ -14,8 +14,9 @@ use crate::domain::sql::{Binding, Engine, Query};
 use crate::domain::time::window::Split;
 use crate::manifest::World;
 use crate::manifest::document::{Document, Map, Place};
-use crate::manifest::file::{required, source, sql, windowed_sql};
-use crate::manifest::timing::Needs;
+use crate::manifest::needs::Needs;
+use crate::manifest::needs::windowed_sql;
+use crate::manifest::part::{FROM_KEYS, required, source, sql};
 use crate::manifest::yaml::{Kind, Node};
 
 pub(super) const EXPECT_KEYS: [&str; 3] = ["rows", "values", "keys"];
@@ -23,7 +24,6 @@ pub(super) const ROW_LIMIT_KEYS: [&str; 5] = ["equals", "not_equals", "min", "ma
 pub(super) const LIMIT_KEYS: [&str; 8] =
     ["equals", "not_equals", "min", "max", "one_of", "tolerance", "tolerance_ratio", "nulls"];
 pub(super) const KEYS_KEYS: [&str; 2] = ["columns", "from"];
-pub(super) const FROM_KEYS: [&str; 2] = ["source", "sql"];
 pub(super) const EVIDENCE_KEYS: [&str; 5] = ["column", "sql", "min", "because", "per"];
 pub(super) const SAMPLES_KEYS: [&str; 2] = ["rows", "columns"];
 

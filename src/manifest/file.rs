@@ -6,16 +6,16 @@ use std::time::Duration;
 use crate::domain::check::catalogue::Warning;
 use crate::domain::check::fault::Fault;
 use crate::domain::check::name::{CheckId, LabelName, Owner, SourceName};
-use crate::domain::check::nearest::suggestion;
 use crate::domain::check::{Check, MaxRows, Severity};
-use crate::domain::sql::{Binding, Engine, Query};
+use crate::domain::sql::Engine;
 use crate::domain::time::duration;
 use crate::manifest::body;
 use crate::manifest::calendar;
 use crate::manifest::document::{Document, Map, Place};
 use crate::manifest::expectation;
-use crate::manifest::identity::{TakenOut, removed, was};
-use crate::manifest::timing::Needs;
+use crate::manifest::identity::{Declared, TakenOut, removed, was};
+use crate::manifest::needs::Needs;
+use crate::manifest::part::{DEFAULTS, SEVERITIES, required, source};
 use crate::manifest::yaml::Node;
 use crate::manifest::{Text, World};
 
@@ -60,24 +60,9 @@ pub(super) const CHECK_KEYS: [&str; 22] = [
     "max_rows",
     "samples",
 ];
-/// The words for severities.
-pub(super) const SEVERITIES: [(&str, Severity); 3] =
-    [("critical", Severity::Critical), ("warning", Severity::Warning), ("info", Severity::Info)];
 /// The shortest and the longest time that a statement may be given.
 pub(super) const TIMEOUTS: (Duration, Duration) =
     (Duration::from_millis(100), Duration::from_secs(300));
-
-/// The place of what checks inherit.
-pub(super) const DEFAULTS: Place<'static> = Place::Key(&Place::Root, "defaults");
-
-/// A check with the place of its id, so that a second one of that id can point at the first.
-#[derive(Debug)]
-pub(super) struct Declared {
-    pub(super) check: Check,
-    pub(super) column: u64,
-    /// Where its earlier id stands.
-    pub(super) was_at: (u64, u64),
-}
 
 /// What was read of a file.
 #[derive(Debug)]
@@ -290,21 +275,6 @@ fn owner(
     defaults.owner.clone()
 }
 
-/// Returns the value of a key that must stand there.
-pub(super) fn required<'n>(
-    doc: &mut Document<'_>,
-    map: &Map<'n>,
-    place: Place<'_>,
-    key: &str,
-) -> Option<&'n Node> {
-    let node = map.get(key);
-    if node.is_none() {
-        let hint = format!("write `{key}:` here");
-        doc.fault(map.node, place, format!("`{key}` is missing"), Some(hint));
-    }
-    node
-}
-
 /// Returns the source that a check asks, or records that there is none.
 fn target(
     doc: &mut Document<'_>,
@@ -329,71 +299,6 @@ fn target(
         DefaultSource::Unwritten => {
             let hint = "write `source:` here or under `defaults`".to_owned();
             doc.fault(map.node, place, "`source` is missing", Some(hint));
-            None
-        }
-    }
-}
-
-/// Reads the name of a source that the settings know.
-pub(super) fn source(
-    doc: &mut Document<'_>,
-    node: &Node,
-    place: Place<'_>,
-    world: &World<'_>,
-) -> Option<(SourceName, Engine)> {
-    let name = doc.parsed(node, place, SourceName::parse)?;
-    if let Some(engine) = world.engines.get(&name) {
-        return Some((name, *engine));
-    }
-    let valid: Vec<&str> = world.engines.keys().map(SourceName::as_str).collect();
-    let hint = suggestion(name.as_str(), &valid)
-        .unwrap_or_else(|| "add it under `sources` in allswell.yaml".into());
-    doc.fault(node, place, format!("the settings have no source `{name}`"), Some(hint));
-    None
-}
-
-/// Reads SQL that has to keep to its check's window.
-pub(super) fn windowed_sql(
-    doc: &mut Document<'_>,
-    node: &Node,
-    place: Place<'_>,
-    engine: Option<Engine>,
-    needs: Needs<'_>,
-) -> Option<Query> {
-    let query = sql(doc, node, place, engine, needs.binding())?;
-    match needs.broken(&query) {
-        None => Some(query),
-        Some((message, hint)) => {
-            doc.fault(node, place, message, Some(hint));
-            None
-        }
-    }
-}
-
-/// Reads SQL in the dialect of its source; where the source is unknown, only that it is there.
-pub(super) fn sql(
-    doc: &mut Document<'_>,
-    node: &Node,
-    place: Place<'_>,
-    engine: Option<Engine>,
-    binding: Binding,
-) -> Option<Query> {
-    let text = doc.text(node, place)?.to_owned();
-    if doc.comment_after(node) {
-        let message = "` #` begins a YAML comment, so the SQL ends before it";
-        doc.fault(node, place, message, Some("use a block: `sql: |`".into()));
-        return None;
-    }
-    match Query::parse(&text, engine?, binding) {
-        Ok(query) if query.has_line_comment() && doc.is_folded(node) => {
-            let message = "YAML joins these lines, so a comment in the SQL reaches to its end";
-            doc.fault(node, place, message, Some("use a block that keeps lines: `sql: |`".into()));
-            None
-        }
-        Ok(query) => Some(query),
-        Err(fault) => {
-            let (line, column) = doc.inside(node, fault.line, fault.column);
-            doc.fault_at(line, column, place, fault.message, fault.hint);
             None
         }
     }

@@ -7,7 +7,7 @@ use crate::domain::check::catalogue::Removed;
 use crate::domain::check::fault::Fault;
 use crate::domain::check::name::CheckId;
 use crate::manifest::document::{Document, Place};
-use crate::manifest::file::{Declared, required};
+use crate::manifest::part::required;
 use crate::manifest::yaml::Node;
 
 /// The keys of an entry under `removed`.
@@ -60,6 +60,15 @@ pub(super) fn was(
         return None;
     }
     Some(was)
+}
+
+/// A check with the place of its id, so that a second one of that id can point at the first.
+#[derive(Debug)]
+pub(super) struct Declared {
+    pub(super) check: Check,
+    pub(super) column: u64,
+    /// Where its earlier id stands.
+    pub(super) was_at: (u64, u64),
 }
 
 /// Keeps the checks whose identity is sound, and those that are gone, and records the others.

@@ -9,8 +9,9 @@ use crate::domain::sql::{Engine, Query};
 use crate::domain::time::duration;
 use crate::manifest::document::{Document, Map, Place};
 use crate::manifest::expectation::{Context, columns};
-use crate::manifest::file::{required, source, windowed_sql};
-use crate::manifest::timing::Needs;
+use crate::manifest::needs::Needs;
+use crate::manifest::needs::windowed_sql;
+use crate::manifest::part::{required, source};
 use crate::manifest::yaml::{Kind, Node};
 
 pub(super) const RECONCILE_KEYS: [&str; 6] =

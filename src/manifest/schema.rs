@@ -8,10 +8,12 @@ use serde_json::{Value, json};
 use crate::domain::check::CatchUpPolicy;
 use crate::domain::time::timetable::{Fold, Gap};
 use crate::manifest::expectation::{
-    EVIDENCE_KEYS, EXPECT_KEYS, FROM_KEYS, KEYS_KEYS, LIMIT_KEYS, ROW_LIMIT_KEYS, SAMPLES_KEYS,
+    EVIDENCE_KEYS, EXPECT_KEYS, KEYS_KEYS, LIMIT_KEYS, ROW_LIMIT_KEYS, SAMPLES_KEYS,
 };
-use crate::manifest::file::{CHECK_KEYS, DEFAULTS_KEYS, FILE_KEYS, SEVERITIES};
+use crate::manifest::file::{CHECK_KEYS, DEFAULTS_KEYS, FILE_KEYS};
 use crate::manifest::identity::REMOVED_KEYS;
+use crate::manifest::part::FROM_KEYS;
+use crate::manifest::part::SEVERITIES;
 use crate::manifest::reconcile::{
     DETAIL_KEYS, RECONCILE_KEYS, ROWS_KEYS, SIDE_KEYS, TOLERANCE_KEYS, WHEN,
 };

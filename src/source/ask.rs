@@ -7,9 +7,9 @@ use chrono::{DateTime, Utc};
 
 use crate::domain::check::name::{CheckId, ColumnName};
 use crate::domain::check::observation::Rows;
+use crate::domain::check::reason::{Cause, Doubt};
 use crate::domain::check::value::Value;
-use crate::domain::check::verdict::{Cause, Doubt};
-use crate::domain::sql::parameter::Bounds;
+use crate::domain::sql::bounds::Bounds;
 use crate::domain::sql::{Binding, Engine, Query};
 use crate::source::flow::Flow;
 

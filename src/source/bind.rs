@@ -10,7 +10,8 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::domain::sql::parameter::{Bound, Parameter};
+use crate::domain::sql::bounds::Bound;
+use crate::domain::sql::parameter::Parameter;
 use crate::source::ask::Question;
 
 /// How an SQLite database stores instants.
@@ -106,11 +107,11 @@ impl<'q> Prepared<'q> {
 macro_rules! bind_typed {
     ($query:expr, $values:expr) => {
         $values.iter().fold($query, |query, value| match value {
-            $crate::domain::sql::parameter::Bound::Instant(at) => query.bind(*at),
-            $crate::domain::sql::parameter::Bound::Date(date) => query.bind(*date),
-            $crate::domain::sql::parameter::Bound::Text(text) => query.bind((*text).to_owned()),
-            $crate::domain::sql::parameter::Bound::Secs(secs) => query.bind(*secs),
-            $crate::domain::sql::parameter::Bound::Hours(hours) => query.bind(hours.clone()),
+            $crate::domain::sql::bounds::Bound::Instant(at) => query.bind(*at),
+            $crate::domain::sql::bounds::Bound::Date(date) => query.bind(*date),
+            $crate::domain::sql::bounds::Bound::Text(text) => query.bind((*text).to_owned()),
+            $crate::domain::sql::bounds::Bound::Secs(secs) => query.bind(*secs),
+            $crate::domain::sql::bounds::Bound::Hours(hours) => query.bind(hours.clone()),
         })
     };
 }

@@ -2,8 +2,8 @@
 
 use crate::domain::check::name::ColumnName;
 use crate::domain::check::observation::{Completeness, Rows};
+use crate::domain::check::reason::{Cause, Doubt};
 use crate::domain::check::value::Value;
-use crate::domain::check::verdict::{Cause, Doubt};
 use crate::source::ask::{Ask, Reply, Wanted};
 
 /// How many bytes of one result are kept, roughly.

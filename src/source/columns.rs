@@ -1,7 +1,7 @@
 //! Finding judged columns in a result, for engines whose column names have no case.
 
 use crate::domain::check::name::ColumnName;
-use crate::domain::check::verdict::{Cause, Doubt};
+use crate::domain::check::reason::{Cause, Doubt};
 
 /// Returns the position of the one column of this name.
 ///

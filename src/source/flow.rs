@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::check::name::ColumnName;
-use crate::domain::check::verdict::{Cause, Doubt};
+use crate::domain::check::reason::{Cause, Doubt};
 use crate::domain::reconcile::cell::Cell;
 use crate::source::watch::interrupted;
 

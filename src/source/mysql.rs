@@ -21,7 +21,7 @@ use sqlx::{
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::check::verdict::{Cause, Doubt};
+use crate::domain::check::reason::{Cause, Doubt};
 use crate::dsn::{Authorities, Endpoint, Server, Tls};
 use crate::source::ask::{Ask, Part, Question, Reply, Wanted};
 use crate::source::bind::{Prepared, Style, bind_typed};

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::check::name::{CheckId, ColumnName};
+use crate::domain::check::reason::{Cause, Doubt};
 use crate::domain::check::value::Value;
-use crate::domain::check::verdict::{Cause, Doubt};
 use crate::domain::sql::{Binding, Engine, Query};
 use crate::domain::time::zone::ZoneName;
 use crate::source::Source;

@@ -27,7 +27,7 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::dial;
-use crate::domain::check::verdict::{Cause, Doubt};
+use crate::domain::check::reason::{Cause, Doubt};
 use crate::dsn::Server;
 use crate::source::ask::{Ask, Question, Reply, Wanted};
 use crate::source::bind::{Prepared, Style, bind_typed};

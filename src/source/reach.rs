@@ -7,7 +7,7 @@
 
 use std::io::ErrorKind;
 
-use crate::domain::check::verdict::{Cause, Doubt};
+use crate::domain::check::reason::{Cause, Doubt};
 
 /// Finds the cause of an error that is not the server's own.
 pub(super) fn doubt(error: &sqlx::Error) -> Doubt {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::domain::check::verdict::{Cause, Doubt};
+use crate::domain::check::reason::{Cause, Doubt};
 
 /// How long what was found of a role that may watch is relied on.
 const LOOK_EACH: Duration = Duration::from_secs(60);

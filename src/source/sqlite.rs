@@ -22,9 +22,9 @@ use sqlx::{AssertSqlSafe, Column, ConnectOptions, Connection, Executor, SqlSafeS
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::check::verdict::{Cause, Doubt};
+use crate::domain::check::reason::{Cause, Doubt};
 use crate::domain::reconcile::cell::Epoch;
-use crate::domain::sql::parameter::Bound;
+use crate::domain::sql::bounds::Bound;
 use crate::source::ask::{Ask, Question, Reply, Wanted};
 use crate::source::bind::{Instants, Prepared, Stored, Style};
 use crate::source::collect::{Appetite, Collector, Fetched, whole};

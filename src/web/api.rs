@@ -410,7 +410,7 @@ fn window_json(history: &History) -> Value {
         "deadline": instant(deadline),
         "state": state,
         "verdict": verdict,
-        "cause": cause.or(waits_for.map(crate::domain::check::verdict::Cause::as_str)),
+        "cause": cause.or(waits_for.map(crate::domain::check::reason::Cause::as_str)),
         "evidence": entry.evidence,
         "attempts": entry.attempts,
         "in_vain": entry.row.vain,

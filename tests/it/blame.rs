@@ -3,7 +3,8 @@
 use std::fs;
 use std::time::Duration;
 
-use allswell::domain::check::verdict::{Doubt, Verdict};
+use allswell::domain::check::reason::Doubt;
+use allswell::domain::check::verdict::Verdict;
 use allswell::domain::sql::Engine;
 
 use crate::lab::{Database, look, one_check, shown, source_at, verdict};

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use allswell::domain::check::Check;
-use allswell::domain::check::verdict::{Cause, Verdict};
+use allswell::domain::check::reason::Cause;
+use allswell::domain::check::verdict::Verdict;
 use allswell::domain::sql::Engine;
 use allswell::engine::attempt::{Look, Sources, attempt};
 use allswell::engine::progress::Watching;

@@ -4,7 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use allswell::domain::check::verdict::{Cause, Contradiction, Doubt, Finding, Verdict};
+use allswell::domain::check::reason::{Cause, Doubt};
+use allswell::domain::check::verdict::{Contradiction, Finding, Verdict};
 use allswell::engine::attempt::Look;
 use allswell::engine::watch::Engine;
 use chrono::{DateTime, TimeDelta, Utc};

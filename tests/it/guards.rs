@@ -1,6 +1,6 @@
 //! The guards of a source: who may watch, what a blinded role says, what the environment may not.
 
-use allswell::domain::check::verdict::Cause;
+use allswell::domain::check::reason::Cause;
 use allswell::domain::sql::Engine;
 use secrecy::SecretString;
 

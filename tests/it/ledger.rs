@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use allswell::clock;
 use allswell::domain::check::name::CheckId;
+use allswell::domain::check::reason::Cause;
 use allswell::domain::check::succession::Succession;
-use allswell::domain::check::verdict::Cause;
 use allswell::domain::record::life::{Kind, Said, State};
 use allswell::domain::record::standing::{Lease, Notice, Standing};
 use allswell::domain::sql::Engine;

@@ -1,7 +1,7 @@
 //! The life of windows, leases and standings, through whatever may happen, beside a naive model that
 //! remembers everything and computes all of it anew.
 
-use allswell::domain::check::verdict::Cause;
+use allswell::domain::check::reason::Cause;
 use allswell::domain::record::life::{Kind, Recorded, Row, Ruling, Said, Stale, State};
 use allswell::domain::record::standing::{Alarm, Lease, Notice, Standing, Standings, lease};
 use chrono::{DateTime, TimeDelta, Utc};

@@ -7,8 +7,9 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use allswell::domain::check::reason::{Cause, Doubt};
 use allswell::domain::check::succession::Removals;
-use allswell::domain::check::verdict::{Cause, Contradiction, Doubt, Finding, Verdict};
+use allswell::domain::check::verdict::{Contradiction, Finding, Verdict};
 use allswell::engine::load::Reading;
 use allswell::engine::order::Load;
 use allswell::engine::watch::Engine;

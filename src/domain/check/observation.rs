@@ -1,8 +1,8 @@
 //! What an attempt brought back, before anybody judges it.
 
 use crate::domain::check::name::ColumnName;
+use crate::domain::check::reason::Doubt;
 use crate::domain::check::value::Value;
-use crate::domain::check::verdict::Doubt;
 
 /// The rows of one result, in the columns that were asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]

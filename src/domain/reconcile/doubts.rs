@@ -1,7 +1,7 @@
 //! Why two sides cannot be compared, with what to write instead.
 
 use crate::domain::check::name::ColumnName;
-use crate::domain::check::verdict::{Cause, Doubt};
+use crate::domain::check::reason::{Cause, Doubt};
 use crate::domain::reconcile::Terms;
 use crate::domain::reconcile::cell::Cell;
 use crate::domain::reconcile::merge::Which;

@@ -7,7 +7,7 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use crate::domain::check::verdict::{Cause, Doubt};
+use crate::domain::check::reason::{Cause, Doubt};
 use crate::domain::reconcile::cell::{Cell, Epoch, Kind};
 use crate::domain::reconcile::claims::Claims;
 use crate::domain::reconcile::differences::{Difference, How, Tally};

@@ -5,7 +5,8 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::domain::check::verdict::{Cause, Verdict};
+use crate::domain::check::reason::Cause;
+use crate::domain::check::verdict::Verdict;
 use crate::domain::time::backoff::{Draw, doubled};
 
 /// What an attempt said, without its finding.

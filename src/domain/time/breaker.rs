@@ -7,7 +7,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::domain::check::name::CheckId;
-use crate::domain::check::verdict::Cause;
+use crate::domain::check::reason::Cause;
 use crate::domain::time::backoff::{Draw, doubled};
 
 /// How many failures in a row open it.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use crate::domain::check::verdict::{Cause, Doubt};
+use crate::domain::check::reason::{Cause, Doubt};
 use crate::domain::reconcile::Reconcile;
 use crate::domain::reconcile::cell::{Cell, Epoch};
 use crate::domain::reconcile::claims::Claims;

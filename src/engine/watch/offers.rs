@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::domain::check::name::SourceName;
-use crate::domain::check::verdict::Cause;
+use crate::domain::check::reason::Cause;
 use crate::engine::ports::{Notices, Queries};
 use crate::engine::watch::{Engine, REFILL};
 use crate::ledger::{Candidate, Hold, Offer};

@@ -6,7 +6,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::Instant;
 
 use crate::domain::check::name::{CheckId, SourceName};
-use crate::domain::check::verdict::{Doubt, Verdict};
+use crate::domain::check::reason::Doubt;
+use crate::domain::check::verdict::Verdict;
 use crate::domain::time::backoff::{Draw, doubled};
 use crate::domain::time::breaker::Breaker;
 use crate::engine::attempt::Attempted;

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::check::name::ColumnName;
 use crate::domain::check::number::Number;
-use crate::domain::check::verdict::{Cause, Doubt};
+use crate::domain::check::reason::{Cause, Doubt};
 use crate::domain::reconcile::cell::Cell;
 use crate::source::flow::{After, BATCHES, Flow, Parcel, Segment, no_order};
 use crate::source::watch::interrupted;

@@ -5,8 +5,8 @@ use sqlx::mysql::{MySql, MySqlRow, MySqlTypeInfo};
 use sqlx::{Column, Decode, Row, Type, TypeInfo};
 
 use crate::domain::check::number::Number;
+use crate::domain::check::reason::{Cause, Doubt};
 use crate::domain::check::value::Value;
-use crate::domain::check::verdict::{Cause, Doubt};
 use crate::domain::reconcile::cell::Cell;
 use crate::source::collect::VALUE_BYTES_MAX;
 

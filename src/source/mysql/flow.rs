@@ -9,7 +9,7 @@ use sqlx::{AssertSqlSafe, Column, Executor, Row, SqlSafeStr, Statement};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::check::verdict::Doubt;
+use crate::domain::check::reason::Doubt;
 use crate::domain::reconcile::cell::Cell;
 use crate::domain::sql::Engine;
 use crate::domain::sql::merging::Words;

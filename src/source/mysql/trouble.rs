@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use sqlx::mysql::MySqlDatabaseError;
 
-use crate::domain::check::verdict::{Cause, Doubt};
+use crate::domain::check::reason::{Cause, Doubt};
 use crate::source::reach;
 use crate::source::watch::late;
 

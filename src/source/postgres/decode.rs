@@ -8,8 +8,8 @@ use sqlx::postgres::{PgRow, PgTypeKind, PgValueRef};
 use sqlx::{Column, Row, TypeInfo, ValueRef};
 
 use crate::domain::check::number::Number;
+use crate::domain::check::reason::{Cause, Doubt};
 use crate::domain::check::value::{NonFinite, Value};
-use crate::domain::check::verdict::{Cause, Doubt};
 use crate::domain::reconcile::cell::{Cell, Decimal};
 
 /// How the bytes of a column are read.

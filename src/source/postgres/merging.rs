@@ -5,7 +5,7 @@ use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Row};
 
 use crate::domain::check::name::ColumnName;
-use crate::domain::check::verdict::Doubt;
+use crate::domain::check::reason::Doubt;
 use crate::source::bind::{Prepared, bind_typed};
 use crate::source::flow::{groups_otherwise, hidden};
 use crate::source::postgres::trouble::{self, Phase};

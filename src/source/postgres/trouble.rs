@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use sqlx::postgres::{PgDatabaseError, PgErrorPosition, PgSeverity};
 
-use crate::domain::check::verdict::{Cause, Doubt};
+use crate::domain::check::reason::{Cause, Doubt};
 use crate::source::postgres::wrapped::Wrapped;
 use crate::source::reach;
 use crate::source::watch::late;

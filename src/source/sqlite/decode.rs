@@ -5,8 +5,8 @@ use sqlx::{Decode, Row, TypeInfo, ValueRef};
 
 use crate::domain::check::name::ColumnName;
 use crate::domain::check::number::Number;
+use crate::domain::check::reason::{Cause, Doubt};
 use crate::domain::check::value::{NonFinite, Value};
-use crate::domain::check::verdict::{Cause, Doubt};
 use crate::domain::reconcile::cell::Cell;
 use crate::source::collect::VALUE_BYTES_MAX;
 

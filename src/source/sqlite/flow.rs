@@ -10,7 +10,7 @@ use sqlx::{AssertSqlSafe, Column, Executor, Row, SqlSafeStr, Statement};
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::check::name::ColumnName;
-use crate::domain::check::verdict::Doubt;
+use crate::domain::check::reason::Doubt;
 use crate::domain::reconcile::cell::{Cell, Epoch};
 use crate::domain::sql::merging::Words;
 use crate::domain::sql::{self, Engine};

@@ -1,0 +1,69 @@
+//! What a query of a windowed check has to name, so that it looks at its window and no more.
+
+use crate::domain::sql::parameter::Parameter;
+use crate::domain::sql::{Binding, Engine, Query};
+use crate::domain::time::window::{Frame, Period, Split, WindowRule, ZoneChoice};
+use crate::manifest::document::{Document, Place};
+use crate::manifest::part::sql;
+use crate::manifest::yaml::Node;
+
+/// What each query of a windowed check has to use, so that it looks at its window and no more.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Needs<'w>(pub(super) Option<&'w WindowRule>);
+
+impl Needs<'_> {
+    /// What there is to bind.
+    pub(super) fn binding(self) -> Binding {
+        if self.0.is_some() { Binding::Window } else { Binding::Nothing }
+    }
+
+    /// Finds what a query leaves out, or names without its being there.
+    pub(super) fn broken(self, query: &Query) -> Option<(String, String)> {
+        use Parameter::{WindowDate, WindowEnd, WindowStart, Zone};
+        let rule = self.0?;
+        let uses = |parameter| query.parameters().any(|p| p == parameter);
+        if rule.zones == ZoneChoice::Nowhere && uses(Zone) {
+            let hint = "remove it, or let the window have `zones:`";
+            return Some(("the window has no zone for `:zone`".to_owned(), hint.to_owned()));
+        }
+        if rule.zones.fans_out() && !uses(Zone) {
+            return Some((
+                "the check fans out over zones, and this query does not use `:zone`".to_owned(),
+                "write `time_zone = :zone`, so that each zone is proved by its own rows".to_owned(),
+            ));
+        }
+        let by_date = rule.frame == Frame::Calendar(Period::Day) && rule.split == Split::Whole;
+        if by_date && uses(WindowDate) {
+            return None;
+        }
+        let missing = [WindowStart, WindowEnd].into_iter().find(|p| !uses(*p))?;
+        let hint = if uses(WindowDate) {
+            "a date names a whole day and nothing else: write `at >= :window_start and at < \
+             :window_end`"
+        } else {
+            "write `at >= :window_start and at < :window_end`"
+        };
+        Some((
+            format!("this query does not keep to its window: `{missing}` is not used"),
+            hint.to_owned(),
+        ))
+    }
+}
+
+/// Reads SQL that has to keep to its check's window.
+pub(super) fn windowed_sql(
+    doc: &mut Document<'_>,
+    node: &Node,
+    place: Place<'_>,
+    engine: Option<Engine>,
+    needs: Needs<'_>,
+) -> Option<Query> {
+    let query = sql(doc, node, place, engine, needs.binding())?;
+    match needs.broken(&query) {
+        None => Some(query),
+        Some((message, hint)) => {
+            doc.fault(node, place, message, Some(hint));
+            None
+        }
+    }
+}
