@@ -21,8 +21,8 @@ use tokio_util::sync::CancellationToken;
 use crate::board::Board;
 use crate::clock::Clock;
 use crate::domain::alerting::alert::Fingerprint;
+use crate::domain::alerting::alert_to_send::AlertToSend;
 use crate::domain::alerting::outbox::{Outbox, Rhythm, Sight};
-use crate::domain::alerting::parcel::Parcel;
 use crate::domain::time::backoff::{Draw, doubled};
 use crate::http::Peer;
 
@@ -292,7 +292,7 @@ impl Alertmanager {
     }
 
     /// Sends a batch; where something in it is refused, halves of it, until the culprit is alone.
-    async fn send_all(&mut self, batch: Vec<Parcel>) -> bool {
+    async fn send_all(&mut self, batch: Vec<AlertToSend>) -> bool {
         let mut batches = vec![batch];
         let mut passed = false;
         while let Some(mut batch) = batches.pop() {
@@ -337,7 +337,7 @@ impl Alertmanager {
     }
 
     /// Says whether the first or the last alone is taken: then it is not the way that is barred.
-    async fn passes_in_part(&mut self, batch: &[Parcel]) -> bool {
+    async fn passes_in_part(&mut self, batch: &[AlertToSend]) -> bool {
         if batch.len() < 2 {
             return false;
         }
@@ -372,21 +372,21 @@ impl Alertmanager {
         if ahead.abs() > CLOCKS_APART { ahead } else { TimeDelta::zero() }
     }
 
-    fn quarantine(&mut self, parcel: &Parcel, words: &str) {
-        let labels = &parcel.alert.labels;
+    fn quarantine(&mut self, alert_to_send: &AlertToSend, words: &str) {
+        let labels = &alert_to_send.alert.labels;
         let name = format!("{} {}", labels.get("alertname"), labels.get("check"));
         let words: String = words.chars().filter(|c| !c.is_control()).take(200).collect();
         tracing::error!("Alertmanager {} refuses the alert {name}: {words}", self.name);
-        self.outbox.refused(parcel, self.now());
+        self.outbox.refused(alert_to_send, self.now());
         self.reached(|health| {
             health.refused += 1;
             health.why = Some(format!("it refuses the alert {name}: {words}"));
         });
     }
 
-    async fn send(&mut self, batch: &[Parcel]) -> Sent {
+    async fn send(&mut self, batch: &[AlertToSend]) -> Sent {
         let now = self.clock.now() + self.ahead();
-        let alerts = batch.iter().map(|parcel| payload::alert(parcel, now)).collect();
+        let alerts = batch.iter().map(|alert_to_send| payload::alert(alert_to_send, now)).collect();
         let answer = self.peer.deliver("/api/v2/alerts", Value::Array(alerts).to_string()).await;
         self.note_clock();
         match answer {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::Instant;
 
-use crate::domain::alerting::outbox::{Sight, Wanted};
+use crate::domain::alerting::outbox::{AlertState, Sight};
 
 /// How long ago the record may have been read, where other replicas write it too, before nothing is said of what
 /// begins or ends.
@@ -16,7 +16,7 @@ const READ_WITHIN: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone, Default)]
 pub struct Board {
     /// The alerts.
-    pub alerts: Vec<Wanted>,
+    pub alerts: Vec<AlertState>,
     /// When they were read from the record; nothing where nobody else writes it.
     pub read_at: Option<Instant>,
     /// Whether the record is known to be out of reach, where other replicas write it too.

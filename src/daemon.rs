@@ -9,7 +9,7 @@ mod log;
 mod notifier;
 mod outward;
 mod systemd;
-mod wrong;
+mod self_alerts;
 
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
@@ -37,9 +37,9 @@ use crate::engine::order::{Load, orders};
 use crate::engine::ports::Watched;
 use crate::engine::snapshot::{LedgerHealth, Snapshot};
 use crate::engine::watch::Engine;
-use crate::ledger::{Reader, Store, StoreSettings, Trouble, lasting_name};
+use crate::ledger::{LedgerError, Reader, Store, StoreSettings, lasting_name};
 use crate::settings::Settings;
-use crate::web::{self, Access, Door, Listener, WebConfig};
+use crate::web::{self, Access, Listener, Server, WebConfig};
 use crate::zones::Zones;
 
 pub use log::begin as begin_log;
@@ -76,8 +76,8 @@ pub enum NotStarted {
     Io(String),
 }
 
-impl From<Trouble> for NotStarted {
-    fn from(trouble: Trouble) -> Self {
+impl From<LedgerError> for NotStarted {
+    fn from(trouble: LedgerError) -> Self {
         Self::Io(format!("the ledger: {trouble}"))
     }
 }
@@ -111,15 +111,15 @@ struct Opened {
 #[expect(clippy::too_many_lines, reason = "the order in which everything comes up, and goes down")]
 pub fn serve(start: Start, announce: impl FnOnce(&str)) -> Result<(), NotStarted> {
     let io = |what: &str, e: &dyn fmt::Display| NotStarted::Io(format!("{what}: {e}"));
-    let (street, inside) = runtimes().map_err(|e| io("threads", &e))?;
+    let (io_runtime, inside) = runtimes().map_err(|e| io("threads", &e))?;
     let (removals, clock) = (start.removals, start.clock.clone());
     // A file that may not grow any more is an error that is told, and no reason to die in silence.
-    let too_large = street.block_on(async { signal(SignalKind::from_raw(SIGXFSZ)) });
+    let too_large = io_runtime.block_on(async { signal(SignalKind::from_raw(SIGXFSZ)) });
     drop(too_large.map_err(|e| io("signals", &e))?);
-    let opened = open(start, &street, &inside)?;
+    let opened = open(start, &io_runtime, &inside)?;
     let Opened { outward, listener, web, access, store, ledger, mut loader, settings } = opened;
     let address = listener.address().map_err(|e| io("the door", &e))?;
-    let (ends_on, hup) = heard(&street).map_err(|e| io("signals", &e))?;
+    let (ends_on, hup) = heard(&io_runtime).map_err(|e| io("signals", &e))?;
     let (orders, mut inbox) = orders::<Watched>();
     let (stop, hurry) = (CancellationToken::new(), CancellationToken::new());
     let (shown, pictures) = watch::channel(Arc::new(Snapshot::empty(clock.now())));
@@ -144,7 +144,7 @@ pub fn serve(start: Start, announce: impl FnOnce(&str)) -> Result<(), NotStarted
         None => None,
     };
     let (reloads, wishes) = mpsc::channel(1);
-    let door = Door {
+    let door = Server {
         pictures: pictures.clone(),
         reader: Reader::new(ledger.clone()),
         orders: orders.clone(),
@@ -163,11 +163,11 @@ pub fn serve(start: Start, announce: impl FnOnce(&str)) -> Result<(), NotStarted
     let labels = loader.labels();
     let notices = outward.run(pictures.clone(), labels, public_url, own, silent.clone());
     let mut handles = vec![
-        street.spawn(ends(web::serve(door, listener, closing.clone()), stop.clone())),
-        street.spawn(ends(systemd::watchdog(pictures, stop.clone()), stop.clone())),
-        street.spawn(signals(ends_on, stop.clone(), hurry.clone())),
+        io_runtime.spawn(ends(web::serve(door, listener, closing.clone()), stop.clone())),
+        io_runtime.spawn(ends(systemd::watchdog(pictures, stop.clone()), stop.clone())),
+        io_runtime.spawn(signals(ends_on, stop.clone(), hurry.clone())),
     ];
-    let told = street.spawn(ends(notices, stop.clone()));
+    let told = io_runtime.spawn(ends(notices, stop.clone()));
     announce(&ready_line(address, &replica));
     systemd::ready();
     let begun = match begun {
@@ -179,8 +179,9 @@ pub fn serve(start: Start, announce: impl FnOnce(&str)) -> Result<(), NotStarted
         if again == Begun::TryAgain {
             loader.try_again();
         }
-        handles
-            .push(street.spawn(ends(loader.run(orders, wishes, hup, stop.clone()), stop.clone())));
+        handles.push(
+            io_runtime.spawn(ends(loader.run(orders, wishes, hup, stop.clone()), stop.clone())),
+        );
         inside.block_on(engine.run(&mut inbox, &stop, &hurry, settings.grace.get()));
         Some(engine)
     });
@@ -191,7 +192,7 @@ pub fn serve(start: Start, announce: impl FnOnce(&str)) -> Result<(), NotStarted
         token.cancel();
     }
     handles.push(told);
-    wait_for(&street, handles);
+    wait_for(&io_runtime, handles);
     let ended = ended.map(|engine| {
         if let Some(mut engine) = engine {
             // The next process need not wait until this one is taken for dead.
@@ -199,16 +200,16 @@ pub fn serve(start: Start, announce: impl FnOnce(&str)) -> Result<(), NotStarted
         }
     });
     tracing::info!("stopped");
-    street.shutdown_background();
+    io_runtime.shutdown_background();
     inside.shutdown_background();
     ended
 }
 
 /// Waits for the parts that were told to end, for no longer than each may take.
-fn wait_for(street: &Runtime, handles: Vec<JoinHandle<()>>) {
+fn wait_for(io_runtime: &Runtime, handles: Vec<JoinHandle<()>>) {
     for handle in handles {
         // One that panicked has said so, one that hangs is left behind; the end goes on.
-        drop(street.block_on(async { timeout(FAREWELL, handle).await }));
+        drop(io_runtime.block_on(async { timeout(FAREWELL, handle).await }));
     }
 }
 
@@ -225,16 +226,16 @@ fn ready_line(address: SocketAddr, replica: &str) -> String {
 
 /// The threads of the door, and of the engine.
 fn runtimes() -> std::io::Result<(Runtime, Runtime)> {
-    let street = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    Ok((street, Builder::new_current_thread().enable_all().build()?))
+    let io_runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    Ok((io_runtime, Builder::new_current_thread().enable_all().build()?))
 }
 
 type Ends = (Signal, Signal);
 
 /// Hears signals, before anybody knows that we are there: one that nobody hears ends the process. The first two end
 /// the daemon in order, the last one has it read its files.
-fn heard(street: &Runtime) -> std::io::Result<(Ends, Signal)> {
-    let hears = |kind| street.block_on(async { signal(kind) });
+fn heard(io_runtime: &Runtime) -> std::io::Result<(Ends, Signal)> {
+    let hears = |kind| io_runtime.block_on(async { signal(kind) });
     let ends_on = (hears(SignalKind::interrupt())?, hears(SignalKind::terminate())?);
     Ok((ends_on, hears(SignalKind::hangup())?))
 }
@@ -251,13 +252,13 @@ struct Begin {
 /// Why watching did not begin.
 enum NotBegun {
     /// The ledger failed, and may not the next time.
-    Away(Trouble),
+    Away(LedgerError),
     /// It never will by itself.
     Never(NotStarted),
 }
 
-impl From<Trouble> for NotBegun {
-    fn from(trouble: Trouble) -> Self {
+impl From<LedgerError> for NotBegun {
+    fn from(trouble: LedgerError) -> Self {
         if trouble.may_pass() { Self::Away(trouble) } else { Self::Never(trouble.into()) }
     }
 }
@@ -328,7 +329,7 @@ impl Begin {
 }
 
 /// Opens and binds everything that the daemon needs.
-fn open(start: Start, street: &Runtime, inside: &Runtime) -> Result<Opened, NotStarted> {
+fn open(start: Start, io_runtime: &Runtime, inside: &Runtime) -> Result<Opened, NotStarted> {
     let settings = Settings::read(&start.config).map_err(NotStarted::Invalid)?;
     let web = match &settings.web.config_file {
         Some(path) => web::read_config(path).map_err(NotStarted::Invalid)?,
@@ -339,7 +340,7 @@ fn open(start: Start, street: &Runtime, inside: &Runtime) -> Result<Opened, NotS
     let ledger = &settings.ledger;
     let outward = Outward::open(&settings, &start.clock).map_err(NotStarted::Refused)?;
     let listen = settings.web.listen;
-    let listener = street.block_on(web::bind(listen, web.tls.clone()));
+    let listener = io_runtime.block_on(web::bind(listen, web.tls.clone()));
     let listener = listener.map_err(|e| {
         NotStarted::Io(format!("cannot listen on {listen}: {e}; `web: {{listen: …}}` says where"))
     })?;

@@ -4,7 +4,7 @@ pub mod alert_path;
 pub mod attempt;
 pub mod progress;
 pub mod round;
-pub mod two_sides;
+pub mod reconcile;
 pub mod zone_list;
 
 pub mod gate;

@@ -9,16 +9,16 @@ mod claim;
 mod conn;
 mod entry;
 mod generation;
-mod held;
+mod lock_file;
 mod memory;
-mod moving;
-mod promise;
+mod activation;
+mod due;
 mod read;
 mod retention;
-mod ruling;
+mod overrides;
 mod schema;
-mod tally;
-mod turn;
+mod summary;
+mod transaction;
 mod tx;
 mod work;
 
@@ -30,21 +30,23 @@ use secrecy::SecretString;
 use tokio::time::timeout;
 
 use crate::domain::check::name::CheckId;
-use crate::domain::record::life::{Kind, Row, Said};
 use crate::domain::record::standing::{Lease, Standings};
+use crate::domain::record::window_state::{VerdictKind, WindowKind, WindowState};
 use crate::domain::time::backoff::Draw;
 use crate::dsn::Dsn;
 use crate::ledger::conn::{Conn, args};
-use crate::ledger::held::Held;
+use crate::ledger::lock_file::LockFile;
 
 pub use alerts::{AlertChanges, AlertRow, Notified, Returned, SelfAlert, lasting_name};
 pub use entry::Entry;
 pub use generation::{Activation, Generation, Listing, Planned, Traits};
-pub use read::{History, Listed, Page, Reader, WaivedBy, Wanted, is_page};
+pub use overrides::{Progress, Revocation, Selected, Waiver};
+pub use read::{History, HistoryQuery, Listed, Page, Reader, WaivedBy, is_page};
 pub use retention::Tidied;
-pub use ruling::{Progress, Revocation, Selected, Waiver};
 pub use schema::VERSION;
-pub use work::{Candidate, Claim, Ended, Happened, Hold, Offer, Promise, Told, Turned, Work};
+pub use work::{
+    Candidate, Claim, Deferral, DueBatch, Ended, Happened, Offer, StandingChange, TxOutcome, Work,
+};
 
 /// How long one transaction may take as a whole; the server's own limits are shorter.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -57,7 +59,7 @@ const LONG: Duration = Duration::from_secs(120);
 
 /// What went wrong with the store.
 #[derive(Debug, thiserror::Error)]
-pub enum Trouble {
+pub enum LedgerError {
     /// The store could not be reached, or refused.
     #[error("the store failed: {0}")]
     Store(#[from] sqlx::Error),
@@ -107,7 +109,7 @@ pub enum Trouble {
     Odd(&'static str),
 }
 
-impl Trouble {
+impl LedgerError {
     /// Says whether it may be over soon, because a server is away or overloaded, and nothing is wrong with
     /// what was given.
     pub fn may_pass(&self) -> bool {
@@ -157,7 +159,7 @@ pub struct RowKey {
     /// The series, by its number in the store.
     pub series: i64,
     /// Of a window or of a slot.
-    pub kind: Kind,
+    pub kind: WindowKind,
     /// Its first instant.
     pub start: DateTime<Utc>,
     /// The first instant after it.
@@ -222,7 +224,7 @@ pub struct LastAttempt {
     /// When it ended.
     pub at: DateTime<Utc>,
     /// What it said.
-    pub said: Said,
+    pub said: VerdictKind,
     /// How much was looked at.
     pub evidence: Option<u64>,
     /// How many rows were wrong, where that is known.
@@ -277,7 +279,7 @@ pub struct Store {
     conn: Option<Conn>,
     is_new: bool,
     /// The file, where it is one.
-    file: Option<Held>,
+    file: Option<LockFile>,
 }
 
 impl fmt::Debug for Store {
@@ -291,11 +293,11 @@ impl Store {
     ///
     /// # Errors
     /// Where it cannot be reached, is damaged, somebody else's, or from a later release.
-    pub async fn open(settings: StoreSettings) -> Result<Self, Trouble> {
+    pub async fn open(settings: StoreSettings) -> Result<Self, LedgerError> {
         const ABANDONED: &str =
             "UPDATE entries SET lease_until = 0, lapse_at = 0 WHERE owner IS NOT NULL";
         let file = match &settings.dsn {
-            Dsn::Sqlite(path) => Some(Held::take(path)?),
+            Dsn::Sqlite(path) => Some(LockFile::take(path)?),
             Dsn::Postgres(_) | Dsn::MySql(_) => None,
         };
         let mut store = Self { settings, conn: None, is_new: false, file };
@@ -305,7 +307,7 @@ impl Store {
             let found = conn.first("PRAGMA quick_check(1)", Vec::new()).await?;
             let found = found.map_or(Ok(String::new()), |r| r.text(0).map(str::to_owned))?;
             if found != "ok" {
-                return Err(Trouble::Damaged(found));
+                return Err(LedgerError::Damaged(found));
             }
         }
         let opened = async {
@@ -317,7 +319,7 @@ impl Store {
             if let Conn::Sqlite(_) = &conn {
                 conn.run(ABANDONED, Vec::new()).await?;
             }
-            Ok::<_, Trouble>(())
+            Ok::<_, LedgerError>(())
         };
         within(LONG, opened).await?;
         if let Some(file) = &mut store.file {
@@ -351,7 +353,7 @@ impl Store {
     ///
     /// # Errors
     /// Where the store failed.
-    pub async fn leave(&mut self) -> Result<(), Trouble> {
+    pub async fn leave(&mut self) -> Result<(), LedgerError> {
         const LEAVE: &str = "DELETE FROM replicas WHERE id = $1";
         self.on(LEAVING, async |conn, settings| {
             conn.run(LEAVE, args![settings.replica.as_str()]).await.map(drop)
@@ -364,7 +366,7 @@ impl Store {
         Reader::new(self.settings.clone())
     }
 
-    async fn connect(&self) -> Result<Conn, Trouble> {
+    async fn connect(&self) -> Result<Conn, LedgerError> {
         connect(&self.settings, false).await
     }
 
@@ -372,8 +374,8 @@ impl Store {
     async fn on<T>(
         &mut self,
         patience: Duration,
-        work: impl AsyncFnOnce(&mut Conn, &StoreSettings) -> Result<T, Trouble>,
-    ) -> Result<T, Trouble> {
+        work: impl AsyncFnOnce(&mut Conn, &StoreSettings) -> Result<T, LedgerError>,
+    ) -> Result<T, LedgerError> {
         // Whatever is written goes where people look for it.
         if let Some(file) = &mut self.file {
             file.is_still_there()?;
@@ -385,7 +387,7 @@ impl Store {
                 None => self.connect().await?,
             };
             let done = work(&mut conn, &self.settings).await?;
-            Ok::<_, Trouble>((conn, done))
+            Ok::<_, LedgerError>((conn, done))
         };
         let (conn, done) = within(patience, all).await?;
         self.conn = Some(conn);
@@ -401,9 +403,11 @@ impl Store {
         &mut self,
         work: &Work,
         terms: &(dyn Fn(i64) -> Option<Terms> + Sync),
-    ) -> Result<Turned, Trouble> {
-        self.on(PATIENCE, async |conn, settings| turn::turn(conn, settings, work, terms).await)
-            .await
+    ) -> Result<TxOutcome, LedgerError> {
+        self.on(PATIENCE, async |conn, settings| {
+            transaction::turn(conn, settings, work, terms).await
+        })
+        .await
     }
 }
 
@@ -411,19 +415,19 @@ impl Store {
 /// panic: that is trouble of the store, and no end of the daemon.
 async fn within<T>(
     patience: Duration,
-    work: impl Future<Output = Result<T, Trouble>>,
-) -> Result<T, Trouble> {
+    work: impl Future<Output = Result<T, LedgerError>>,
+) -> Result<T, LedgerError> {
     use futures_util::FutureExt as _;
     let work = std::panic::AssertUnwindSafe(work).catch_unwind();
-    let done = timeout(patience, work).await.map_err(|_| Trouble::Slow(patience))?;
-    done.unwrap_or(Err(Trouble::Garbled))
+    let done = timeout(patience, work).await.map_err(|_| LedgerError::Slow(patience))?;
+    done.unwrap_or(Err(LedgerError::Garbled))
 }
 
-async fn connect(settings: &StoreSettings, read_only: bool) -> Result<Conn, Trouble> {
+async fn connect(settings: &StoreSettings, read_only: bool) -> Result<Conn, LedgerError> {
     match &settings.dsn {
         Dsn::Sqlite(path) => Conn::sqlite(path, read_only).await,
         Dsn::Postgres(server) => Conn::postgres(server, settings.password.as_ref()).await,
-        Dsn::MySql(_) => Err(Trouble::odd("the ledger is kept in SQLite or PostgreSQL")),
+        Dsn::MySql(_) => Err(LedgerError::odd("the ledger is kept in SQLite or PostgreSQL")),
     }
 }
 
@@ -435,10 +439,10 @@ fn draw(seed: u64, place: usize) -> Draw {
 }
 
 /// The row of a key that is confirmed: it stands for those that are not read.
-fn confirmed(kind: Kind, at: DateTime<Utc>) -> Row {
-    use crate::domain::record::life::{Recorded, Ruling, State};
-    let recorded = Recorded { said: Said::Confirmed, at, tried: at };
-    Row {
+fn confirmed(kind: WindowKind, at: DateTime<Utc>) -> WindowState {
+    use crate::domain::record::window_state::{Override, Recorded, State};
+    let recorded = Recorded { said: VerdictKind::Confirmed, at, tried: at };
+    WindowState {
         kind,
         start: at,
         end: at,
@@ -448,6 +452,6 @@ fn confirmed(kind: Kind, at: DateTime<Utc>) -> Row {
         state: State::Recorded(recorded),
         epoch: 0,
         vain: 0,
-        ruling: Ruling::Standing,
+        ruling: Override::Standing,
     }
 }

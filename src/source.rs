@@ -27,7 +27,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::check::name::SourceName;
-use crate::domain::check::reason::{Cause, Doubt};
+use crate::domain::check::reason::{Cause, Reason};
 use crate::domain::reconcile::cell::Epoch;
 use crate::domain::sql::Engine;
 use crate::dsn::Dsn;
@@ -142,7 +142,7 @@ impl Source {
     ///
     /// # Errors
     /// Why it does not.
-    pub async fn probe(&self, stop: &CancellationToken) -> Result<(), Doubt> {
+    pub async fn probe(&self, stop: &CancellationToken) -> Result<(), Reason> {
         let slot = self.slot(stop).await?;
         self.observe(&slot, &Ask::probe(self.engine()), stop).await.map(drop)
     }
@@ -177,8 +177,8 @@ impl Source {
     ///
     /// # Errors
     /// Where our order to stop comes first.
-    pub async fn slot(&self, stop: &CancellationToken) -> Result<Slot<'_>, Doubt> {
-        let interrupted = || Doubt::new(Cause::Interrupted, "stopped before it was looked at");
+    pub async fn slot(&self, stop: &CancellationToken) -> Result<Slot<'_>, Reason> {
+        let interrupted = || Reason::new(Cause::Interrupted, "stopped before it was looked at");
         tokio::select! {
             biased;
             () = stop.cancelled() => Err(interrupted()),
@@ -191,13 +191,13 @@ impl Source {
     ///
     /// # Errors
     /// Where there are never two, or our order to stop comes first.
-    pub async fn two_slots(&self, stop: &CancellationToken) -> Result<Slot<'_>, Doubt> {
+    pub async fn two_slots(&self, stop: &CancellationToken) -> Result<Slot<'_>, Reason> {
         if self.connections < 2 {
             let name = &self.name;
             let note = format!("both sides ask `{name}` at once: give it `connections: 2`");
-            return Err(Doubt::new(Cause::Refused, note));
+            return Err(Reason::new(Cause::Refused, note));
         }
-        let interrupted = || Doubt::new(Cause::Interrupted, "stopped before it was looked at");
+        let interrupted = || Reason::new(Cause::Interrupted, "stopped before it was looked at");
         tokio::select! {
             biased;
             () = stop.cancelled() => Err(interrupted()),
@@ -216,9 +216,9 @@ impl Source {
         _slot: &Slot<'_>,
         ask: &Ask,
         stop: &CancellationToken,
-    ) -> Result<Vec<Reply>, Doubt> {
+    ) -> Result<Vec<Reply>, Reason> {
         if let Some(why) = &self.locked_out {
-            return Err(Doubt::new(Cause::Auth, format!("{why}; SIGHUP has it read again")));
+            return Err(Reason::new(Cause::Auth, format!("{why}; SIGHUP has it read again")));
         }
         match &self.keeper {
             Keeper::Postgres(keeper) => keeper.observe(ask, stop).await,

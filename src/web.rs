@@ -4,7 +4,7 @@
 //! to the engine. It listens on this machine only, unless the settings say otherwise.
 
 mod access;
-mod act;
+mod operator;
 mod api;
 mod config;
 mod health;
@@ -49,7 +49,7 @@ pub type ReloadWish = oneshot::Sender<Result<String, String>>;
 
 /// What the door knows.
 #[derive(Debug)]
-pub struct Door {
+pub struct Server {
     /// The engine's picture.
     pub pictures: watch::Receiver<Arc<Snapshot>>,
     /// The ledger's reader.
@@ -76,7 +76,7 @@ const KNOCKED_EACH: Duration = Duration::from_secs(60);
 /// What handlers share.
 #[derive(Debug)]
 struct Shared {
-    door: Door,
+    door: Server,
     busy: Semaphore,
     /// When it was last told that a message came with a wrong token.
     knocked_at: std::sync::Mutex<Option<tokio::time::Instant>>,
@@ -105,7 +105,7 @@ type Here = State<Arc<Shared>>;
 
 /// Serves until it is told to stop; then what is under way ends.
 pub fn serve(
-    door: Door,
+    door: Server,
     listener: Listener,
     stop: CancellationToken,
 ) -> impl Future<Output = ()> + Send {
@@ -123,14 +123,14 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/api/v1/checks", get(api::checks))
         .route("/api/v1/checks/{id}/windows", get(api::windows))
         .route("/api/v1/events", get(api::events))
-        .route("/api/v1/rerun", post(act::rerun))
-        .route("/api/v1/waive", post(act::waive))
+        .route("/api/v1/rerun", post(operator::rerun))
+        .route("/api/v1/waive", post(operator::waive))
         .route_layer(middleware::from_fn_with_state(Arc::clone(&shared), limited));
     let guarded = Router::new()
         .merge(api)
         .route("/allswell", get(health::allswell))
         .route("/metrics", get(metrics::metrics))
-        .route("/-/reload", post(act::reload))
+        .route("/-/reload", post(operator::reload))
         .route("/", get(health::index))
         .route_layer(middleware::from_fn_with_state(Arc::clone(&shared), access::guard));
     Router::new()

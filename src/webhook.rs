@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::board::Board;
 use crate::clock::Clock;
-use crate::domain::alerting::outbox::{Acknowledged, AlertId, Sight, Wanted};
+use crate::domain::alerting::outbox::{Acknowledged, AlertId, AlertState, Sight};
 use crate::domain::time::backoff::{Draw, doubled};
 use crate::http::Peer;
 
@@ -77,7 +77,7 @@ pub struct Webhook {
     clock: Clock,
     groups: BTreeMap<String, Group>,
     /// What was wanted last, and what of it is not mentioned any more: that ended.
-    stood: BTreeMap<AlertId, Wanted>,
+    stood: BTreeMap<AlertId, AlertState>,
     /// When each was seen here first.
     met: BTreeMap<AlertId, DateTime<Utc>>,
     /// What it took, as it is to be written down.
@@ -161,7 +161,7 @@ impl Webhook {
     ) {
         let now = self.clock.now();
         self.want(&board.alerts, now);
-        let mut groups: BTreeMap<String, Vec<Wanted>> = BTreeMap::new();
+        let mut groups: BTreeMap<String, Vec<AlertState>> = BTreeMap::new();
         for wanted in self.stood.values() {
             groups.entry(group_key(wanted)).or_default().push(wanted.clone());
         }
@@ -199,8 +199,9 @@ impl Webhook {
     }
 
     /// Takes over what is to stand, and what ended. What stood and is not mentioned any more ended now.
-    fn want(&mut self, all: &[Wanted], now: DateTime<Utc>) {
-        let mentioned: BTreeMap<AlertId, &Wanted> = all.iter().map(|w| (name_of(w), w)).collect();
+    fn want(&mut self, all: &[AlertState], now: DateTime<Utc>) {
+        let mentioned: BTreeMap<AlertId, &AlertState> =
+            all.iter().map(|w| (name_of(w), w)).collect();
         for (name, wanted) in &mut self.stood {
             if wanted.ended_at.is_none() && !mentioned.contains_key(name) {
                 wanted.ended_at = Some(now);
@@ -233,7 +234,7 @@ impl Webhook {
     }
 
     /// Takes over what another replica told the receiver meanwhile.
-    fn fold(&mut self, name: AlertId, wanted: &Wanted) {
+    fn fold(&mut self, name: AlertId, wanted: &AlertState) {
         let Some(acknowledged) = &wanted.acknowledged else { return };
         let Some(group) = self.groups.get_mut(&group_key(wanted)) else { return };
         if acknowledged.ended_at.is_some() && wanted.ended_at.is_some() {
@@ -244,7 +245,7 @@ impl Webhook {
     }
 
     /// Takes over what the record says that the receiver took of an alert that is new here.
-    fn meet(&mut self, name: AlertId, wanted: &Wanted, now: DateTime<Utc>) {
+    fn meet(&mut self, name: AlertId, wanted: &AlertState, now: DateTime<Utc>) {
         let told = match &wanted.acknowledged {
             Some(acknowledged) => {
                 self.acknowledged.insert(name, acknowledged.clone());
@@ -267,20 +268,20 @@ impl Webhook {
         }
     }
 
-    async fn tell_group(&mut self, key: &str, alerts: &[Wanted], together: TimeDelta) {
+    async fn tell_group(&mut self, key: &str, alerts: &[AlertState], together: TimeDelta) {
         let (now, met) = (self.clock.now(), &self.met);
         let group = self.groups.entry(key.to_owned()).or_default();
         let stands = alerts.iter().any(|wanted| wanted.ended_at.is_none());
         let ours = alerts.iter().any(|wanted| wanted.ours);
         let again = stands && ours && group.told_at.is_some_and(|at| at + REPEAT <= now);
         // What another replica recorded is left to it for a while.
-        let is_others = |wanted: &Wanted| {
+        let is_others = |wanted: &AlertState| {
             // One whose labels changed goes on from where it began.
             let begun = met.get(&name_of(wanted)).copied().unwrap_or(wanted.alert.starts_at);
             let since = wanted.ended_at.unwrap_or(wanted.alert.starts_at.max(begun));
             !wanted.ours && now < since + OTHERS_WAIT
         };
-        let is_news = |wanted: &Wanted| {
+        let is_news = |wanted: &AlertState| {
             group.told.get(&name_of(wanted)) != Some(&wanted.ended_at.is_none())
                 && !is_others(wanted)
         };
@@ -294,7 +295,7 @@ impl Webhook {
             return;
         }
         // What ended is told once, and as standing before, where the receiver does not know of it.
-        let shown = |wanted: &Wanted| {
+        let shown = |wanted: &AlertState| {
             if is_others(wanted) {
                 return None;
             }
@@ -303,9 +304,9 @@ impl Webhook {
                 (Some(at), Some(true)) => Some(at),
                 (Some(_) | None, _) => None,
             };
-            Some(Wanted { ended_at, ..wanted.clone() })
+            Some(AlertState { ended_at, ..wanted.clone() })
         };
-        let alerts: Vec<Wanted> = alerts.iter().filter_map(shown).collect();
+        let alerts: Vec<AlertState> = alerts.iter().filter_map(shown).collect();
         for part in alerts.chunks(ALERTS_MAX) {
             let outcome = self.deliver(message(&self.name, key, part)).await;
             let failed = outcome.is_err();
@@ -336,7 +337,7 @@ impl Webhook {
     fn settle(
         &mut self,
         key: &str,
-        part: &[Wanted],
+        part: &[AlertState],
         outcome: Result<(), Refusal>,
         now: DateTime<Utc>,
     ) {
@@ -398,23 +399,23 @@ impl Webhook {
     }
 }
 
-fn name_of(wanted: &Wanted) -> AlertId {
+fn name_of(wanted: &AlertState) -> AlertId {
     (wanted.alert.labels.fingerprint(), wanted.alert.starts_at)
 }
 
 /// Alerts of one name about one check go together.
-fn group_key(wanted: &Wanted) -> String {
+fn group_key(wanted: &AlertState) -> String {
     let labels = &wanted.alert.labels;
     let (name, check) = (labels.get("alertname"), labels.get("check"));
     format!("{{}}:{{alertname={name:?}, check={check:?}}}")
 }
 
 /// A message in Alertmanager's form.
-fn message(receiver: &str, key: &str, alerts: &[Wanted]) -> String {
+fn message(receiver: &str, key: &str, alerts: &[AlertState]) -> String {
     let at = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Millis, true);
     let firing = alerts.iter().any(|wanted| wanted.ended_at.is_none());
     let word = |firing: bool| if firing { "firing" } else { "resolved" };
-    let alert = |wanted: &Wanted| {
+    let alert = |wanted: &AlertState| {
         let alert = &wanted.alert;
         json!({
             "status": word(wanted.ended_at.is_none()),
@@ -427,8 +428,8 @@ fn message(receiver: &str, key: &str, alerts: &[Wanted]) -> String {
             "fingerprint": alert.labels.fingerprint().to_string(),
         })
     };
-    let labels = |wanted: &Wanted| wanted.alert.labels.all().clone();
-    let annotations = |wanted: &Wanted| wanted.alert.annotations.clone();
+    let labels = |wanted: &AlertState| wanted.alert.labels.all().clone();
+    let annotations = |wanted: &AlertState| wanted.alert.annotations.clone();
     let group: BTreeMap<&str, &str> = ["alertname", "check"]
         .into_iter()
         .map(|name| (name, alerts.first().map_or("", |wanted| wanted.alert.labels.get(name))))

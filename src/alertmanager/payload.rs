@@ -6,13 +6,13 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
 use crate::domain::alerting::alert::{Fingerprint, Labels};
-use crate::domain::alerting::parcel::{End, Parcel};
+use crate::domain::alerting::alert_to_send::{AlertToSend, End};
 
 /// An alert in the form of Alertmanager's API v2, for one whose clock says `now`.
-pub(super) fn alert(parcel: &Parcel, now: DateTime<Utc>) -> Value {
+pub(super) fn alert(alert_to_send: &AlertToSend, now: DateTime<Utc>) -> Value {
     let at = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Millis, true);
-    let alert = &parcel.alert;
-    let ends_at = match parcel.end {
+    let alert = &alert_to_send.alert;
+    let ends_at = match alert_to_send.end {
         End::Lasts(lasts) => now + lasts,
         End::At(at) => at.min(now),
     };

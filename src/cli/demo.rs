@@ -17,7 +17,7 @@ use crate::cli::report::Style;
 use crate::cli::run::{addresses, look};
 use crate::cli::serve::watch;
 use crate::cli::validate::{Loaded, load_with, refuse, tzdir, zones};
-use crate::cli::windows::{self, Wanted};
+use crate::cli::windows::{self, HistoryFilter};
 use crate::cli::{complain, print, report};
 use crate::clock::{self, Clock};
 use crate::daemon::Start;
@@ -193,7 +193,7 @@ fn check(folder: &Path) -> Result<(Settings, Vec<Outcome>), Exit> {
     // The data is of one year; what has no window is looked at as it is.
     let (windowed, others): (Vec<_>, Vec<_>) =
         catalogue.checks().iter().cloned().partition(|check| check.window.is_some());
-    let year = Some(Wanted::Dates(year.0, year.1));
+    let year = Some(HistoryFilter::Dates(year.0, year.1));
     for (checks, wanted) in [(others, None), (windowed, year)] {
         if !checks.is_empty() {
             let seen = look(&settings, &zones, &checks, wanted, now, None).map_err(told)?;

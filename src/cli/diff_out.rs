@@ -16,8 +16,8 @@ use crate::domain::check::verdict::{Contradiction, Verdict};
 use crate::domain::reconcile::Terms;
 use crate::domain::reconcile::cell::Cell;
 use crate::domain::reconcile::differences::How;
+use crate::engine::reconcile::Differing;
 use crate::engine::round::Outcome;
-use crate::engine::two_sides::Differing;
 
 /// Writes what differs.
 pub(super) fn write(path: &Path, outcomes: &[Outcome]) -> Exit {

@@ -15,11 +15,11 @@ use crate::cli::exit::Exit;
 use crate::cli::paint::Paint;
 use crate::cli::report::{Addresses, Aside, Style, Why};
 use crate::cli::validate::{Loaded, load, refuse, warn};
-use crate::cli::windows::{self, Wanted};
+use crate::cli::windows::{self, HistoryFilter};
 use crate::cli::{complain, print, report, stop};
 use crate::clock;
 use crate::domain::check::Check;
-use crate::domain::check::reason::{Cause, Doubt};
+use crate::domain::check::reason::{Cause, Reason};
 use crate::domain::check::verdict::Verdict;
 use crate::domain::record::series::Series;
 use crate::domain::time::schedule::Until;
@@ -53,8 +53,8 @@ pub(super) fn run(args: &RunArgs) -> Exit {
     warn(catalogue.warnings_of(&checks));
     let now = clock::now();
     let wanted = match (args.window, args.at) {
-        (Some((from, to)), _) => Some(Wanted::Dates(from, to)),
-        (None, Some(at)) => Some(Wanted::LastBy(at)),
+        (Some((from, to)), _) => Some(HistoryFilter::Dates(from, to)),
+        (None, Some(at)) => Some(HistoryFilter::LastBy(at)),
         (None, None) => None,
     };
     // Before anything is asked: whoever waited for it wants it written.
@@ -112,7 +112,7 @@ pub(super) fn look(
     settings: &Settings,
     zones: &Zones,
     checks: &[Arc<Check>],
-    wanted: Option<Wanted>,
+    wanted: Option<HistoryFilter>,
     now: DateTime<Utc>,
     kept_max: Option<usize>,
 ) -> Result<Seen, (String, Exit)> {
@@ -170,7 +170,7 @@ pub(super) fn look(
 /// A round that is being put together.
 struct Round<'a> {
     zones: &'a Zones,
-    wanted: Option<Wanted>,
+    wanted: Option<HistoryFilter>,
     now: DateTime<Utc>,
     /// How many differences are kept, where somebody wants more of them.
     kept_max: Option<usize>,
@@ -251,7 +251,7 @@ impl Round<'_> {
     /// What is said of a check of which there is no window.
     fn nothing(&self, check: Arc<Check>) -> Outcome {
         let note = "there is no window there to look at";
-        let attempted = Attempted::doubtful(Doubt::new(Cause::NoEvidence, note), Duration::ZERO);
+        let attempted = Attempted::doubtful(Reason::new(Cause::NoEvidence, note), Duration::ZERO);
         Outcome::new(&Task::present(check), self.now, attempted)
     }
 
@@ -281,13 +281,13 @@ impl Round<'_> {
     }
 
     fn choose(&mut self, series: &Series, rule: &WindowRule) -> Result<(), (String, Exit)> {
-        let wanted = self.wanted.unwrap_or(Wanted::LastBy(self.now));
+        let wanted = self.wanted.unwrap_or(HistoryFilter::LastBy(self.now));
         let chosen = windows::choose(series, rule, wanted, self.now);
         let chosen = chosen.map_err(|message| (message, Exit::Invalid))?;
         for (window, settles) in chosen.unsettled {
             let note =
                 format!("it ends and settles at {}, and not before", windows::shown(settles));
-            let attempted = Attempted::doubtful(Doubt::new(Cause::Clock, note), Duration::ZERO);
+            let attempted = Attempted::doubtful(Reason::new(Cause::Clock, note), Duration::ZERO);
             self.early.push(Outcome::new(&Task::window(series, window), self.now, attempted));
         }
         if !chosen.excepted.is_empty() {

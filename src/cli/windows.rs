@@ -12,7 +12,7 @@ const WINDOWS_MAX: usize = 50_000;
 
 /// What somebody wants to look at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wanted {
+pub(super) enum HistoryFilter {
     /// The last window that had ended and settled by an instant.
     LastBy(DateTime<Utc>),
     /// Every window that lies in some local dates: from the first to the day before the second.
@@ -48,7 +48,7 @@ pub(super) fn dates(text: &str) -> Result<(NaiveDate, NaiveDate), String> {
 pub(super) fn choose(
     series: &Series,
     rule: &WindowRule,
-    wanted: Wanted,
+    wanted: HistoryFilter,
     now: DateTime<Utc>,
 ) -> Result<Chosen, String> {
     let rules = &series.home.rules;
@@ -75,11 +75,11 @@ pub(super) fn choose(
         Ok(())
     };
     match wanted {
-        Wanted::LastBy(at) => {
+        HistoryFilter::LastBy(at) => {
             let last = rule.frame.last_closed(rules, at - settle);
             last.map_or(Ok(()), take)?;
         }
-        Wanted::Dates(from, to) => {
+        HistoryFilter::Dates(from, to) => {
             let end = rules.day_start(to);
             let mut span = rule.frame.span_of(rules, from);
             // By their dates, so that one which clocks leave out is not passed over.

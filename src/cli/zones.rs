@@ -27,7 +27,7 @@ use crate::engine::zone_list;
 use crate::manifest::Engines;
 use crate::settings::Settings;
 use crate::source::Source;
-use crate::source::offsets::{self, Said};
+use crate::source::offsets::{self, KnownOffsets};
 use crate::zones::{self as rules, Zones};
 
 /// A release older than this is told.
@@ -220,10 +220,10 @@ impl<'a> Report<'a> {
                 unknown: Vec::new(),
             };
             match offsets::offsets(source, &probes, stop).await {
-                Ok(Said::NoZones) => {
+                Ok(KnownOffsets::NoZones) => {
                     asked.said = "computes with no zones: it gets bounds in UTC".into();
                 }
-                Ok(Said::Offsets(offsets)) => self.hold(&mut asked, &probes, &offsets),
+                Ok(KnownOffsets::Offsets(offsets)) => self.hold(&mut asked, &probes, &offsets),
                 Err(doubt) => {
                     self.unasked = true;
                     asked.said = format!("could not be asked: {}: {}", doubt.cause, doubt.note);

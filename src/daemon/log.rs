@@ -14,8 +14,8 @@ use tracing_subscriber::{fmt, registry};
 use crate::alertmanager::Health;
 use crate::domain::check::Check;
 use crate::domain::check::plain::plain;
-use crate::domain::record::life::Said;
 use crate::domain::record::standing::{Alarm, Notice};
+use crate::domain::record::window_state::VerdictKind;
 use crate::engine::ports::{Notices, Receipts};
 use crate::ledger::{SelfAlert, SeriesRecord};
 use crate::webhook;
@@ -68,8 +68,8 @@ impl Notices for Log {
         let tz = series.tz.as_deref();
         // What an attempt found may hold values of rows: it is in the record, not here.
         let cause = series.last.as_ref().and_then(|last| match last.said {
-            Said::Unconfirmed(cause) => Some(cause.as_str()),
-            Said::Confirmed | Said::Violated => None,
+            VerdictKind::Unconfirmed(cause) => Some(cause.as_str()),
+            VerdictKind::Confirmed | VerdictKind::Violated => None,
         });
         if fires {
             tracing::warn!(check = %id, tz, %owner, %severity, open, cause, "{what}: firing");

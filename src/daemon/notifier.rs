@@ -12,9 +12,9 @@ use tokio_util::sync::CancellationToken;
 use crate::alertmanager::Health;
 use crate::board::Board;
 use crate::clock::Clock;
-use crate::daemon::wrong::{Wrong, is_well, wrong};
+use crate::daemon::self_alerts::{SelfAlerts, is_well, wrong};
 use crate::domain::alerting::alert::{Alert, Fingerprint, Known, Labels, annotations, cut};
-use crate::domain::alerting::outbox::{AlertId, ENDS_KEPT, Rhythm, Wanted};
+use crate::domain::alerting::outbox::{AlertId, AlertState, ENDS_KEPT, Rhythm};
 use crate::domain::alerting::routing::Route;
 use crate::domain::record::standing::{Alarm, Lease, Standing};
 use crate::domain::time::agenda::delta;
@@ -168,7 +168,7 @@ impl Notifier {
     }
 
     /// Everything that stands, or ended a while ago.
-    fn wanted(&mut self, picture: &Snapshot, now: DateTime<Utc>) -> Vec<Wanted> {
+    fn wanted(&mut self, picture: &Snapshot, now: DateTime<Utc>) -> Vec<AlertState> {
         let rows = Arc::clone(&picture.alerts);
         let mut known = BTreeMap::new();
         let mut all = Vec::new();
@@ -205,7 +205,7 @@ impl Notifier {
                 Some(at) => Arc::new(over(&alert, at)),
                 None => alert,
             };
-            all.push(Wanted {
+            all.push(AlertState {
                 alert,
                 ended_at: row.ended_at,
                 lasts: None,
@@ -325,7 +325,8 @@ impl Notifier {
         for (id, own) in self.own.iter().filter(|(_, own)| own.alert.ended_at.is_none()) {
             standing.insert(own.alert.labels.clone(), *id);
         }
-        for Wrong { name, severity, summary, why, about, since } in wrong(picture, &self.paths, now)
+        for SelfAlerts { name, severity, summary, why, about, since } in
+            wrong(picture, &self.paths, now)
         {
             let ours = [("alertname", name.to_owned()), ("severity", severity.to_owned())];
             let replica = self.has_others.then(|| ("replica", self.replica.clone()));
@@ -381,7 +382,7 @@ impl Notifier {
     }
 
     /// What goes to an Alertmanager and is to come back.
-    fn proof(&self, alertmanager: &str, sent_at: DateTime<Utc>) -> Option<Wanted> {
+    fn proof(&self, alertmanager: &str, sent_at: DateTime<Utc>) -> Option<AlertState> {
         let nonces = self.nonces.as_ref()?;
         let ours = [
             ("alertname", crate::web::watchdog::ALERTNAME.to_owned()),
@@ -403,12 +404,12 @@ impl Notifier {
         let lasts = Some(self.own_lasts());
         let (ours, heard) = (true, false);
         let proof = Some(sent_at);
-        Some(Wanted { alert, ended_at: None, lasts, ours, heard, proof, acknowledged: None })
+        Some(AlertState { alert, ended_at: None, lasts, ours, heard, proof, acknowledged: None })
     }
 
     /// An alert about this replica. One that is not written down lapses soon: a process that comes after this one
     /// would not know that it has to end it.
-    fn ours(&self, own: &SelfAlert, picture: &Snapshot) -> Wanted {
+    fn ours(&self, own: &SelfAlert, picture: &Snapshot) -> AlertState {
         let link = self.public_url.as_ref().map(|url| format!("{url}/api/v1/status"));
         let mut annotations = own.annotations.clone();
         if own.ended_at.is_some() {
@@ -419,7 +420,7 @@ impl Notifier {
         let alert = Arc::new(Alert { labels, annotations, starts_at, link });
         let is_written = picture.own.iter().flat_map(|all| all.iter()).any(|o| o.id() == own.id());
         let lasts = Some(if is_written { self.own_lasts() } else { UNWRITTEN_LASTS });
-        Wanted {
+        AlertState {
             alert,
             ended_at: own.ended_at,
             lasts,

@@ -1,6 +1,6 @@
 //! Alerting: what an alert says, what each receiver still has to be told, and how an Alertmanager routes it.
 
 pub mod alert;
-pub mod parcel;
+pub mod alert_to_send;
 pub mod outbox;
 pub mod routing;

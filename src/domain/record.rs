@@ -1,6 +1,6 @@
 //! The record: the series that have health, the state of each of their windows, and what is to be said of them.
 
 pub mod series;
-pub mod life;
+pub mod window_state;
 pub mod standing;
 pub mod supersession;

@@ -12,7 +12,7 @@
 pub mod parameter;
 pub mod bounds;
 pub mod aggregate;
-pub mod merging;
+pub mod collation_merge;
 mod effects;
 
 use std::fmt;

@@ -12,7 +12,7 @@ use crate::domain::check::evidence::{Measure, Scope};
 use crate::domain::check::judge::{Judgement, judge};
 use crate::domain::check::name::SourceName;
 use crate::domain::check::observation::{Observation, Rows};
-use crate::domain::check::reason::{Cause, Doubt};
+use crate::domain::check::reason::{Cause, Reason};
 use crate::domain::check::verdict::Verdict;
 use crate::domain::check::{Body, Check, Expect, Keys};
 use crate::domain::record::series::Series;
@@ -21,9 +21,9 @@ use crate::domain::sql::bounds::Bounds;
 use crate::domain::time::agenda::delta;
 use crate::domain::time::window::Window;
 use crate::engine::progress::Watching;
-use crate::engine::two_sides::{self, Differing};
+use crate::engine::reconcile::{self, Differing};
 use crate::source::Source;
-use crate::source::ask::{Ask, Part, Question, Reply, Wanted};
+use crate::source::ask::{Ask, Part, Question, Reply, ResultShape};
 
 /// The sources that checks may ask, by name.
 pub type Sources = BTreeMap<SourceName, Arc<Source>>;
@@ -95,7 +95,7 @@ pub struct Attempted {
 
 impl Attempted {
     /// An attempt that brought nothing.
-    pub fn doubtful(doubt: Doubt, took: Duration) -> Self {
+    pub fn doubtful(doubt: Reason, took: Duration) -> Self {
         let verdict = Verdict::Unconfirmed(doubt);
         let judgement = Judgement { verdict, evidence: None };
         Self { judgement, took, blamed: None, differences: Vec::new() }
@@ -124,7 +124,7 @@ pub async fn attempt(
             .await
             .map(|seen| (judge(check, expect, &seen), Vec::new())),
         Body::Reconcile(reconcile) => {
-            Box::pin(two_sides::judge(&mut asking, reconcile, look, watching)).await
+            Box::pin(reconcile::judge(&mut asking, reconcile, look, watching)).await
         }
     };
     match judged {
@@ -155,7 +155,7 @@ impl Asking<'_> {
         query: &Query,
         expect: &Expect,
         look: &Look,
-    ) -> Result<Observation, Doubt> {
+    ) -> Result<Observation, Reason> {
         let check = self.check;
         let keys = expect.keys().map(|keys| (keys, keys_question(check, keys, look)));
         let mut expected_keys = None;
@@ -173,7 +173,10 @@ impl Asking<'_> {
             part: Part::Body,
             query: query.clone(),
             bounds: look.bounds(Scope::Window),
-            wanted: Wanted::Rows { columns: check.columns_read(), rows_max: check.max_rows.get() },
+            wanted: ResultShape::Rows {
+                columns: check.columns_read(),
+                rows_max: check.max_rows.get(),
+            },
         });
         let mut replies = self.ask(&check.source, questions).await?;
         let body = replies.pop().map(rows).transpose()?.ok_or_else(no_reply)?;
@@ -196,14 +199,14 @@ impl Asking<'_> {
             part: Part::Evidence,
             query: query.clone(),
             bounds: look.bounds(evidence.scope),
-            wanted: Wanted::OneValue,
+            wanted: ResultShape::OneValue,
         })
     }
 
     /// A source by its name.
-    pub(super) fn source(&self, name: &SourceName) -> Result<Arc<Source>, Doubt> {
+    pub(super) fn source(&self, name: &SourceName) -> Result<Arc<Source>, Reason> {
         self.sources.get(name).cloned().ok_or_else(|| {
-            Doubt::new(Cause::Connect, format!("the settings have no source `{name}`"))
+            Reason::new(Cause::Connect, format!("the settings have no source `{name}`"))
         })
     }
 
@@ -212,7 +215,7 @@ impl Asking<'_> {
         &mut self,
         name: &SourceName,
         questions: Vec<Question>,
-    ) -> Result<Vec<Reply>, Doubt> {
+    ) -> Result<Vec<Reply>, Reason> {
         let source = self.source(name)?;
         let timeout = self.check.timeout.unwrap_or_else(|| source.timeout());
         let check = self.check.id.clone();
@@ -233,12 +236,12 @@ fn keys_question(check: &Check, keys: &Keys, look: &Look) -> Question {
         part: Part::Keys,
         query: keys.from.clone(),
         bounds: look.bounds(Scope::Window),
-        wanted: Wanted::Rows { columns: keys.columns.clone(), rows_max: check.max_rows.get() },
+        wanted: ResultShape::Rows { columns: keys.columns.clone(), rows_max: check.max_rows.get() },
     }
 }
 
 /// Takes the rows of a reply.
-pub(super) fn rows(reply: Reply) -> Result<Rows, Doubt> {
+pub(super) fn rows(reply: Reply) -> Result<Rows, Reason> {
     match reply {
         Reply::Rows(rows) => Ok(rows),
         Reply::Value(_) | Reply::Flowed => Err(no_reply()),
@@ -246,6 +249,6 @@ pub(super) fn rows(reply: Reply) -> Result<Rows, Doubt> {
 }
 
 /// The source answers each question in its kind; this is said where it does not.
-pub(super) fn no_reply() -> Doubt {
-    Doubt::new(Cause::QueryError, "the source left a question without its answer")
+pub(super) fn no_reply() -> Reason {
+    Reason::new(Cause::QueryError, "the source left a question without its answer")
 }

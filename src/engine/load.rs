@@ -9,7 +9,7 @@ use crate::domain::check::catalogue::Catalogue;
 use crate::domain::check::fault::Fault;
 use crate::domain::check::name::SourceName;
 use crate::domain::check::succession::Refusal;
-use crate::ledger::Trouble;
+use crate::ledger::LedgerError;
 use crate::manifest::{self, Engines, Text, World};
 use crate::zones::Zones;
 
@@ -64,7 +64,7 @@ pub enum NotLoaded {
     Refused(Refusal),
     /// The store failed.
     #[error("the catalogue could not be stored: {0}")]
-    Store(#[from] Trouble),
+    Store(#[from] LedgerError),
     /// Another replica was faster, again and again.
     #[error("another replica loads catalogues at the same time; try again")]
     Contended,

@@ -6,7 +6,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::domain::check::succession::Removals;
 use crate::engine::load::{Loaded, NotLoaded, Reading};
-use crate::ledger::{Returned, Revocation, Selected, Trouble, Waiver};
+use crate::ledger::{LedgerError, Returned, Revocation, Selected, Waiver};
 use crate::manifest::Text;
 
 /// How many orders wait at once.
@@ -24,7 +24,7 @@ pub struct HalfDone {
     /// How many rows it was carried out on.
     pub rows: u64,
     /// What was wrong.
-    pub trouble: Trouble,
+    pub trouble: LedgerError,
 }
 
 /// An order, with a way to say what became of it.
@@ -37,7 +37,7 @@ pub enum Order<Q> {
     /// Try rows again.
     Rerun(Selected, String, oneshot::Sender<Touched>),
     /// Take note that what was sent to an Alertmanager came back.
-    Returned(Returned, oneshot::Sender<Result<(), Trouble>>),
+    Returned(Returned, oneshot::Sender<Result<(), LedgerError>>),
     /// Vouch for rows.
     Waive(Selected, Waiver, oneshot::Sender<Touched>),
     /// Take waivers back.
@@ -141,7 +141,7 @@ impl<Q> Orders<Q> {
     ///
     /// # Errors
     /// Where the engine takes no orders.
-    pub async fn returned(&self, returned: Returned) -> Result<Result<(), Trouble>, NotTaken> {
+    pub async fn returned(&self, returned: Returned) -> Result<Result<(), LedgerError>, NotTaken> {
         self.give(|reply| Order::Returned(returned, reply)).await
     }
 

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::domain::alerting::outbox::{Acknowledged, AlertId};
 use crate::domain::check::Check;
 use crate::domain::check::name::SourceName;
-use crate::domain::check::reason::Doubt;
+use crate::domain::check::reason::Reason;
 use crate::domain::record::standing::Notice;
 use crate::domain::time::window::ZonesFrom;
 use crate::engine::attempt::{Attempted, Look, Sources, attempt};
@@ -49,7 +49,7 @@ pub trait Queries: Send + Sync + 'static {
         &self,
         source: SourceName,
         stop: CancellationToken,
-    ) -> impl Future<Output = Result<(), Doubt>> + Send;
+    ) -> impl Future<Output = Result<(), Reason>> + Send;
 }
 
 /// Whoever is told what stands.
@@ -109,7 +109,7 @@ impl Queries for Watched {
         list(&check, &from, &self.zones, &self.sources, &stop).await
     }
 
-    async fn probe(&self, source: SourceName, stop: CancellationToken) -> Result<(), Doubt> {
+    async fn probe(&self, source: SourceName, stop: CancellationToken) -> Result<(), Reason> {
         match self.sources.get(&source) {
             Some(source) => source.probe(&stop).await,
             None => Ok(()),

@@ -14,10 +14,10 @@ use crate::domain::time::schedule::{Every, Schedule};
 use crate::domain::time::window::{Window, ZoneChoice, ZonesFrom};
 use crate::domain::time::zone::ZoneName;
 use crate::engine::meaning::traits;
-use crate::ledger::{Planned, Promise, Role, SeriesRecord, Terms, Traits};
+use crate::ledger::{DueBatch, Planned, Role, SeriesRecord, Terms, Traits};
 use crate::zones::Zones;
 
-/// How many rows of one series are promised at once.
+/// How many rows of one series are materialised at once.
 const PROMISED: usize = 300;
 /// How much longer attempts are moved apart for each one more that is due with them.
 const SPLAY_EACH: TimeDelta = TimeDelta::milliseconds(20);
@@ -188,54 +188,54 @@ impl Roster {
 
     /// What is due by now, of at most so many series, and no more rows than that once one is there; it stays due
     /// until it is kept or put off.
-    pub fn due(&self, now: DateTime<Utc>, most: usize, rows_max: usize) -> Vec<Promise> {
+    pub fn due(&self, now: DateTime<Utc>, most: usize, rows_max: usize) -> Vec<DueBatch> {
         let due = self.wakes.iter().take_while(|(at, _)| *at <= now).take(most);
-        let (mut promises, mut rows): (Vec<Promise>, usize) = (Vec::new(), 0);
+        let (mut due_batches, mut rows): (Vec<DueBatch>, usize) = (Vec::new(), 0);
         for (_, id) in due {
             let Some(member) = self.members.get(id) else { continue };
             let left = rows_max.saturating_sub(rows);
             if left == 0 {
                 break;
             }
-            let promise = member.promise(*id, now, left);
-            rows += promise.batch.owed.len().max(1);
-            promises.push(promise);
+            let due_batch = member.due_batch(*id, now, left);
+            rows += due_batch.batch.owed.len().max(1);
+            due_batches.push(due_batch);
         }
         let mut crowds: BTreeMap<String, i32> = BTreeMap::new();
-        for promise in &promises {
-            *crowds.entry(promise.source.clone()).or_default() += 1;
+        for due_batch in &due_batches {
+            *crowds.entry(due_batch.source.clone()).or_default() += 1;
         }
-        for promise in &mut promises {
-            let crowd = crowds.get(&promise.source).copied().unwrap_or(1) - 1;
-            promise.splay = promise.splay.min(SPLAY_EACH * crowd);
+        for due_batch in &mut due_batches {
+            let crowd = crowds.get(&due_batch.source).copied().unwrap_or(1) - 1;
+            due_batch.splay = due_batch.splay.min(SPLAY_EACH * crowd);
         }
-        promises
+        due_batches
     }
 
     /// What new rules make due of a series, to be looked at now.
-    pub fn promise_of(&self, id: i64, new: &[Window], now: DateTime<Utc>) -> Option<Promise> {
+    pub fn due_batch_of(&self, id: i64, new: &[Window], now: DateTime<Utc>) -> Option<DueBatch> {
         let member = self.members.get(&id)?;
-        let mut promise = member.promise(id, now, PROMISED);
+        let mut due_batch = member.due_batch(id, now, PROMISED);
         let owed = new.iter().map(|window| {
             let due = Due { at: now, target: Target::Window(*window), slot: None };
             let deadline = now + member.series.patience(&due);
             Owed { due, deadline_nominal: deadline, deadline, fate: Fate::Wait }
         });
-        promise.batch.owed = owed.collect();
-        promise.batch.missed_slots = None;
-        promise.batch.events = Vec::new();
-        Some(promise)
+        due_batch.batch.owed = owed.collect();
+        due_batch.batch.missed_slots = None;
+        due_batch.batch.events = Vec::new();
+        Some(due_batch)
     }
 
-    /// Takes note that the ledger holds what was promised.
-    pub fn kept(&mut self, promise: &Promise, now: DateTime<Utc>) {
-        let Some(member) = self.members.get_mut(&promise.series) else { return };
+    /// Takes note that the ledger holds what was materialised.
+    pub fn kept(&mut self, due_batch: &DueBatch, now: DateTime<Utc>) {
+        let Some(member) = self.members.get_mut(&due_batch.series) else { return };
         if let Some(at) = member.wake_at {
-            self.wakes.remove(&(at, promise.series));
+            self.wakes.remove(&(at, due_batch.series));
         }
-        Arc::make_mut(&mut member.record).watermark = Some(promise.batch.watermark);
+        Arc::make_mut(&mut member.record).watermark = Some(due_batch.batch.watermark);
         member.look_ahead(now);
-        self.wakes.extend(member.wake_at.map(|at| (at, promise.series)));
+        self.wakes.extend(member.wake_at.map(|at| (at, due_batch.series)));
     }
 
     /// Looks at a series again a little later: somebody else does something about it.
@@ -257,7 +257,7 @@ impl Member {
             self.wake_at = self.record.retired_at.is_none().then_some(self.record.since);
             return;
         };
-        let next = self.series.next_promise(watermark);
+        let next = self.series.next_due_batch(watermark);
         self.terms.next_due = next.map(|(due, _)| due);
         self.terms.next_deadline = next.map_or(now, |(_, deadline)| deadline);
         let patience = next.map(|(due, deadline)| deadline - self.series.held(due));
@@ -269,7 +269,7 @@ impl Member {
     }
 
     /// What is owed by now.
-    fn promise(&self, id: i64, now: DateTime<Utc>, most: usize) -> Promise {
+    fn due_batch(&self, id: i64, now: DateTime<Utc>, most: usize) -> DueBatch {
         let until = self.record.retired_at.map_or(now, |ended| ended.min(now));
         let since = match self.record.watermark {
             Some(at) => Watermark::Through(at),
@@ -285,7 +285,7 @@ impl Member {
             Schedule::Cron(_) | Schedule::WindowEnd => (patience / 10).min(SPLAY_MOST),
         };
         let source = self.list.as_ref().map_or(&check.source, |list| &list.source);
-        Promise {
+        DueBatch {
             series: id,
             from: self.record.watermark,
             batch,

@@ -11,13 +11,13 @@ use tokio_util::sync::CancellationToken;
 use crate::domain::check::Check;
 use crate::domain::check::judge::Judgement;
 use crate::domain::check::name::SourceName;
-use crate::domain::check::reason::{Cause, Doubt};
+use crate::domain::check::reason::{Cause, Reason};
 use crate::domain::record::series::Series;
 use crate::domain::time::window::Window;
 use crate::domain::time::zone::ZoneName;
 use crate::engine::attempt::{Attempted, Look, Sources, attempt};
 use crate::engine::progress::Watching;
-use crate::engine::two_sides::Differing;
+use crate::engine::reconcile::Differing;
 
 /// How many attempts of one source wait for its connections at once: a source has at most 64.
 const UNDER_WAY: usize = 128;
@@ -132,5 +132,5 @@ pub async fn round(
 
 fn panicked() -> Attempted {
     let note = "allswell itself failed on this check; please report it";
-    Attempted::doubtful(Doubt::new(Cause::Interrupted, note), Duration::ZERO)
+    Attempted::doubtful(Reason::new(Cause::Interrupted, note), Duration::ZERO)
 }

@@ -10,10 +10,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::domain::check::name::{CheckId, SourceName};
-use crate::domain::check::reason::{Cause, Doubt};
+use crate::domain::check::reason::{Cause, Reason};
 use crate::domain::check::verdict::{Contradiction, Finding, Verdict};
-use crate::domain::record::life::Said;
 use crate::domain::record::series::Series;
+use crate::domain::record::window_state::VerdictKind;
 use crate::domain::time::window::{Split, Window, ZonesFrom};
 use crate::domain::time::zone::Offset;
 use crate::engine::attempt::{Attempted, Look};
@@ -34,7 +34,7 @@ pub(super) enum Brought {
     /// A list of zones, whether those are all, and its judgement.
     List(Vec<String>, bool, Attempted, DateTime<Utc>),
     /// Whether a source answers.
-    Probe(Result<(), Doubt>),
+    Probe(Result<(), Reason>),
 }
 
 /// What a task is about.
@@ -131,7 +131,7 @@ impl<Q: Queries> UnderWay<Q> {
             progress: progress.clone(),
         };
         let (queries, stop) = (Arc::clone(&self.queries), self.stop.clone());
-        let is_slot = entry.row.kind == crate::domain::record::life::Kind::Slot;
+        let is_slot = entry.row.kind == crate::domain::record::window_state::WindowKind::Slot;
         let task = match &member.list {
             // A list is looked at as it is now; a window of it is nobody's any more.
             Some(from) if is_slot => {
@@ -203,7 +203,7 @@ impl<Q: Queries> UnderWay<Q> {
 /// What stands for a task that panicked.
 fn panicked(about: &About) -> Brought {
     let note = "allswell itself failed on this check; please report it";
-    let doubt = Doubt::new(Cause::Interrupted, note);
+    let doubt = Reason::new(Cause::Interrupted, note);
     match about {
         About::Row { began, .. } => {
             Brought::Attempt(Attempted::doubtful(doubt, Duration::ZERO), *began)
@@ -213,12 +213,12 @@ fn panicked(about: &About) -> Brought {
 }
 
 /// What an attempt at a row looks at.
-fn look(entry: &Entry, series: &Series) -> Result<Look, Doubt> {
-    use crate::domain::record::life::Kind;
+fn look(entry: &Entry, series: &Series) -> Result<Look, Reason> {
+    use crate::domain::record::window_state::WindowKind;
     let rule = series.window();
     match (entry.row.kind, rule) {
-        (Kind::Slot, _) => Ok(Look::Present),
-        (Kind::Window, Some(rule)) => {
+        (WindowKind::Slot, _) => Ok(Look::Present),
+        (WindowKind::Window, Some(rule)) => {
             let rules = &series.home.rules;
             let (start, end) = (entry.row.start, entry.row.end);
             let mut span = rule.frame.span_at(rules, entry.period_start);
@@ -229,8 +229,8 @@ fn look(entry: &Entry, series: &Series) -> Result<Look, Doubt> {
             let utc_offset = Offset::of_secs(entry.utc_offset);
             Ok(Look::when_over(series, Window { start, end, utc_offset, span }))
         }
-        (Kind::Window, None) => {
-            Err(Doubt::new(Cause::Refused, "its check has no windows any more"))
+        (WindowKind::Window, None) => {
+            Err(Reason::new(Cause::Refused, "its check has no windows any more"))
         }
     }
 }
@@ -255,7 +255,7 @@ pub(super) fn ended(
         key,
         epoch,
         generation,
-        said: Said::from(verdict),
+        said: VerdictKind::from(verdict),
         evidence: attempted.judgement.evidence,
         bad_rows,
         note,

@@ -34,9 +34,9 @@ use crate::engine::under_way::UnderWay;
 use crate::engine::watch::alerts::Alerts;
 use crate::engine::watch::offers::Turnstile;
 use crate::engine::watch::orders::UnderOrder;
-use crate::ledger::{Candidate, Ended, Happened, Listing, Promise, RowKey, Store, Work};
+use crate::ledger::{Candidate, DueBatch, Ended, Happened, Listing, RowKey, Store, Work};
 
-/// How many series are promised in one turn at most, how many rows as long as turns succeed, and how many at
+/// How many series are materialised in one turn at most, how many rows as long as turns succeed, and how many at
 /// least.
 const PROMISES: usize = 100;
 const ROWS_MAX: usize = 2_000;
@@ -286,7 +286,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             return now;
         }
         let probes = self.gates.values().filter_map(|gate| gate.breaker.probe_at());
-        let due = self.roster.wake_at().filter(|_| self.may_promise());
+        let due = self.roster.wake_at().filter(|_| self.may_materialise());
         let next = probes.chain(due).min().map(|at| (at - self.now()).to_std().unwrap_or_default());
         now + next.map_or(NAP, |pause| pause.min(NAP))
     }
@@ -319,7 +319,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         }
     }
 
-    fn may_promise(&self) -> bool {
+    fn may_materialise(&self) -> bool {
         !self.stopping && self.old_rules().is_none()
     }
 
@@ -334,13 +334,13 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
 
     /// Puts together what the next transaction does.
     fn work(&mut self, now: DateTime<Utc>) -> Work {
-        let promises = if self.may_promise() {
+        let due_batches = if self.may_materialise() {
             self.roster.due(now, PROMISES, self.rows_max)
         } else {
             Vec::new()
         };
-        for promise in &promises {
-            self.queue_promised(promise, now);
+        for due_batch in &due_batches {
+            self.queue_materialised(due_batch, now);
         }
         let (mut offers, mut holds, mut refill) = (Vec::new(), Vec::new(), Vec::new());
         if self.generation.is_some() && !self.stopping {
@@ -365,7 +365,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             generation: self.generation.as_ref().map_or(0, |generation| generation.id),
             tz_release: self.reading.tz_release(),
             ended: std::mem::take(&mut self.ended),
-            promises,
+            due_batches,
             offers,
             holds,
             refill,
@@ -377,26 +377,26 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         }
     }
 
-    /// What is promised now may be claimed in the same transaction.
-    fn queue_promised(&mut self, promise: &Promise, now: DateTime<Utc>) {
-        use crate::domain::record::life::Kind;
+    /// What is materialised now may be claimed in the same transaction.
+    fn queue_materialised(&mut self, due_batch: &DueBatch, now: DateTime<Utc>) {
+        use crate::domain::record::window_state::WindowKind;
         use crate::domain::time::agenda::{Fate, Target};
-        let name = SourceName::parse(&promise.source);
+        let name = SourceName::parse(&due_batch.source);
         let Some(gate) = name.ok().and_then(|name| self.gates.get_mut(&name)) else { return };
-        let terms = self.roster.get(promise.series).map(|member| member.terms);
+        let terms = self.roster.get(due_batch.series).map(|member| member.terms);
         if terms.is_some_and(|terms| terms.pause(now).is_some()) {
             return;
         }
         // One row of a series at a time.
-        let first = promise.batch.owed.iter().find(|owed| owed.fate == Fate::Wait);
+        let first = due_batch.batch.owed.iter().find(|owed| owed.fate == Fate::Wait);
         if let Some(owed) = first {
             let (kind, start, end) = match owed.due.target {
-                Target::Window(window) => (Kind::Window, window.start, window.end),
-                Target::Slot(at) => (Kind::Slot, at, at),
+                Target::Window(window) => (WindowKind::Window, window.start, window.end),
+                Target::Slot(at) => (WindowKind::Slot, at, at),
             };
-            let key = RowKey { series: promise.series, kind, start, end };
+            let key = RowKey { series: due_batch.series, kind, start, end };
             let deadline = owed.deadline;
-            gate.push(Candidate { priority: promise.priority, deadline, key, retry: false });
+            gate.push(Candidate { priority: due_batch.priority, deadline, key, retry: false });
         }
     }
 

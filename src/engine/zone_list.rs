@@ -11,13 +11,13 @@ use crate::domain::check::judge::Judgement;
 use crate::domain::check::name::ColumnName;
 use crate::domain::check::observation::Rows;
 use crate::domain::check::plain::line;
-use crate::domain::check::reason::{Cause, Doubt};
+use crate::domain::check::reason::{Cause, Reason};
 use crate::domain::check::value::Value;
 use crate::domain::check::verdict::{Contradiction, Finding, Verdict};
 use crate::domain::time::window::ZonesFrom;
 use crate::domain::time::zone::ZoneName;
 use crate::engine::attempt::{Asking, Attempted, Sources, no_reply, rows};
-use crate::source::ask::{Part, Question, Wanted};
+use crate::source::ask::{Part, Question, ResultShape};
 use crate::zones::Zones;
 
 /// How many unknown names are shown.
@@ -51,10 +51,10 @@ pub async fn list(
         part: Part::Zones,
         query: from.query.clone(),
         bounds: None,
-        wanted: Wanted::FirstColumn { name, rows_max: check.max_rows.get() },
+        wanted: ResultShape::FirstColumn { name, rows_max: check.max_rows.get() },
     };
     let replies = asking.ask(&from.source, vec![question]).await;
-    let replies = replies.map_err(|doubt| Doubt {
+    let replies = replies.map_err(|doubt| Reason {
         note: format!("`zones_from` ({}): {}", from.source, doubt.note),
         ..doubt
     });
@@ -105,10 +105,10 @@ fn judge(read: &Rows, is_known: impl Fn(&ZoneName) -> bool) -> (Vec<ZoneName>, J
         Verdict::Violated(Finding { contradictions, cut: read.is_cut(), rows: Vec::new() })
     } else if read.is_cut() {
         let note = "the list of zones is longer than `max_rows`: select distinct ones";
-        Verdict::Unconfirmed(Doubt::new(Cause::OverLimit, note))
+        Verdict::Unconfirmed(Reason::new(Cause::OverLimit, note))
     } else if zones.is_empty() {
         let note = "the list of zones is empty, so nothing was looked at";
-        Verdict::Unconfirmed(Doubt::new(Cause::NoEvidence, note))
+        Verdict::Unconfirmed(Reason::new(Cause::NoEvidence, note))
     } else {
         Verdict::Confirmed
     };

@@ -10,7 +10,7 @@ use crate::domain::alerting::alert::{Fingerprint, Labels};
 use crate::domain::alerting::outbox::{Acknowledged, AlertId};
 use crate::domain::record::standing::Alarm;
 use crate::ledger::conn::{Conn, Each, Record, args, each};
-use crate::ledger::{Store, Trouble};
+use crate::ledger::{LedgerError, Store};
 
 /// An alert about a series, as it is written down.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,7 +99,7 @@ impl Store {
     ///
     /// # Errors
     /// Where the store failed.
-    pub async fn alerts(&mut self) -> Result<Vec<AlertRow>, Trouble> {
+    pub async fn alerts(&mut self) -> Result<Vec<AlertRow>, LedgerError> {
         const ALL: &str = "SELECT labels, series, alarm, starts_at, ended_at, told_at FROM alerts \
             ORDER BY starts_at, fingerprint";
         self.on(super::PATIENCE, async |conn, _| {
@@ -117,7 +117,7 @@ impl Store {
     pub async fn change_alerts(
         &mut self,
         changes: &AlertChanges,
-    ) -> Result<BTreeSet<AlertId>, Trouble> {
+    ) -> Result<BTreeSet<AlertId>, LedgerError> {
         const BEGIN: Each = each!(
             ["INSERT INTO alerts (fingerprint, labels, series, alarm, starts_at) \
               SELECT fingerprint, labels, series, alarm, starts_at FROM"],
@@ -177,7 +177,7 @@ impl Store {
     ///
     /// # Errors
     /// Where the store failed.
-    pub async fn notified(&mut self) -> Result<Notified, Trouble> {
+    pub async fn notified(&mut self) -> Result<Notified, LedgerError> {
         const ALL: &str = "SELECT receiver, fingerprint, starts_at, process, begun_at, ended_at \
             FROM notified";
         self.on(super::PATIENCE, async |conn, _| {
@@ -205,7 +205,7 @@ impl Store {
     pub async fn self_alerts(
         &mut self,
         host_now: DateTime<Utc>,
-    ) -> Result<Vec<SelfAlert>, Trouble> {
+    ) -> Result<Vec<SelfAlert>, LedgerError> {
         const ALL: &str = "SELECT labels, annotations, replica, starts_at, ended_at \
             FROM self_alerts ORDER BY starts_at, fingerprint";
         const SEEN: &str = "SELECT id, seen_at FROM replicas";
@@ -215,7 +215,7 @@ impl Store {
             if all.is_empty() || !conn.is_server() {
                 return Ok(all);
             }
-            let recent = conn.now(host_now).await? - super::turn::lease(settings) * 2;
+            let recent = conn.now(host_now).await? - super::transaction::lease(settings) * 2;
             let mut seen: BTreeMap<String, DateTime<Utc>> = BTreeMap::new();
             for row in conn.all(SEEN, Vec::new()).await? {
                 let at = seen.entry(lasting_name(row.text(0)?).to_owned()).or_default();
@@ -235,7 +235,7 @@ impl Store {
     ///
     /// # Errors
     /// Where the store failed.
-    pub async fn returned(&mut self) -> Result<Vec<Returned>, Trouble> {
+    pub async fn returned(&mut self) -> Result<Vec<Returned>, LedgerError> {
         const ALL: &str = "SELECT alertmanager, sent_at, received_at FROM watchdogs";
         self.on(super::PATIENCE, async |conn, _| {
             let rows = conn.all(ALL, Vec::new()).await?;
@@ -256,7 +256,7 @@ impl Store {
     ///
     /// # Errors
     /// Where the store failed.
-    pub async fn has_returned(&mut self, returned: &Returned) -> Result<(), Trouble> {
+    pub async fn has_returned(&mut self, returned: &Returned) -> Result<(), LedgerError> {
         const PUT: &str = "INSERT INTO watchdogs (alertmanager, sent_at, received_at) \
             VALUES ($1, $2, $3) ON CONFLICT (alertmanager) DO UPDATE SET \
             sent_at = excluded.sent_at, received_at = excluded.received_at \
@@ -273,7 +273,7 @@ impl Store {
 async fn put_notified(
     conn: &mut Conn,
     notified: &[((String, AlertId), Acknowledged)],
-) -> Result<(), Trouble> {
+) -> Result<(), LedgerError> {
     const PUT: Each = each!(
         ["INSERT INTO notified (receiver, fingerprint, starts_at, process, begun_at, ended_at) \
           SELECT receiver, fingerprint, starts_at, process, begun_at, ended_at FROM"],
@@ -309,7 +309,7 @@ async fn put_notified(
     conn.run_each(&DOUBTED, &doubted, &[]).await.map(drop)
 }
 
-async fn put_own(conn: &mut Conn, changes: &AlertChanges) -> Result<(), Trouble> {
+async fn put_own(conn: &mut Conn, changes: &AlertChanges) -> Result<(), LedgerError> {
     const PUT: Each = each!(
         ["INSERT INTO self_alerts (fingerprint, labels, annotations, replica, starts_at, ended_at) \
           SELECT fingerprint, labels, annotations, replica, starts_at, ended_at FROM"],
@@ -326,7 +326,8 @@ async fn put_own(conn: &mut Conn, changes: &AlertChanges) -> Result<(), Trouble>
     let mut rows = Vec::new();
     for own in &changes.own {
         let annotations = serde_json::to_string(&own.annotations);
-        let annotations = annotations.map_err(|_| Trouble::odd("annotations that are no text"))?;
+        let annotations =
+            annotations.map_err(|_| LedgerError::odd("annotations that are no text"))?;
         let (name, labels) = (own.labels.fingerprint().to_string(), text_of(&own.labels)?);
         let replica = own.replica.as_str();
         rows.push(args![name, labels, annotations, replica, own.starts_at, own.ended_at]);
@@ -343,30 +344,30 @@ pub fn lasting_name(replica: &str) -> &str {
     replica.rsplitn(3, '-').last().unwrap_or(replica)
 }
 
-fn text_of(labels: &Labels) -> Result<String, Trouble> {
-    serde_json::to_string(labels.all()).map_err(|_| Trouble::odd("labels that are no text"))
+fn text_of(labels: &Labels) -> Result<String, LedgerError> {
+    serde_json::to_string(labels.all()).map_err(|_| LedgerError::odd("labels that are no text"))
 }
 
-fn read_labels(text: &str) -> Result<Labels, Trouble> {
+fn read_labels(text: &str) -> Result<Labels, LedgerError> {
     let labels: BTreeMap<String, String> =
-        serde_json::from_str(text).map_err(|_| Trouble::odd("labels that do not read"))?;
+        serde_json::from_str(text).map_err(|_| LedgerError::odd("labels that do not read"))?;
     Ok(Labels::new(labels))
 }
 
-fn read_fingerprint(text: &str) -> Result<Fingerprint, Trouble> {
-    Fingerprint::parse(text).ok_or_else(|| Trouble::odd("a fingerprint that does not read"))
+fn read_fingerprint(text: &str) -> Result<Fingerprint, LedgerError> {
+    Fingerprint::parse(text).ok_or_else(|| LedgerError::odd("a fingerprint that does not read"))
 }
 
-fn read_id(record: &Record) -> Result<AlertId, Trouble> {
+fn read_id(record: &Record) -> Result<AlertId, LedgerError> {
     Ok((read_fingerprint(record.text(0)?)?, record.at(1)?))
 }
 
 impl SelfAlert {
-    fn read(record: &Record) -> Result<Self, Trouble> {
+    fn read(record: &Record) -> Result<Self, LedgerError> {
         Ok(Self {
             labels: read_labels(record.text(0)?)?,
             annotations: serde_json::from_str(record.text(1)?)
-                .map_err(|_| Trouble::odd("annotations that do not read"))?,
+                .map_err(|_| LedgerError::odd("annotations that do not read"))?,
             replica: record.text(2)?.to_owned(),
             starts_at: record.at(3)?,
             ended_at: record.maybe_at(4)?,
@@ -381,14 +382,14 @@ impl AlertRow {
         (self.labels.fingerprint(), self.starts_at)
     }
 
-    fn read(record: &Record) -> Result<Self, Trouble> {
+    fn read(record: &Record) -> Result<Self, LedgerError> {
         Ok(Self {
             labels: read_labels(record.text(0)?)?,
             series: record.int(1)?,
             alarm: match record.text(2)? {
                 "violated" => Alarm::Violated,
                 "unconfirmed" => Alarm::Unconfirmed,
-                _ => return Err(Trouble::odd("an unknown alarm")),
+                _ => return Err(LedgerError::odd("an unknown alarm")),
             },
             starts_at: record.at(3)?,
             ended_at: record.maybe_at(4)?,

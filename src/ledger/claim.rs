@@ -2,18 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::domain::record::life::{Kind, State};
+use crate::domain::record::window_state::{State, WindowKind};
 use crate::ledger::conn::{Each, Record, Wait, args, each};
 use crate::ledger::entry::{Entry, columns};
-use crate::ledger::turn::lease;
-use crate::ledger::tx::Turning;
-use crate::ledger::{Candidate, Claim, Hold, RowKey, Trouble};
+use crate::ledger::transaction::lease;
+use crate::ledger::tx::Tx;
+use crate::ledger::{Candidate, Claim, Deferral, LedgerError, RowKey};
 
 /// How many candidates of one source are read at once.
 const CANDIDATES: i64 = 256;
 
 /// Takes free places for rows that are ready.
-pub(super) async fn claim_all(turning: &mut Turning<'_>) -> Result<(), Trouble> {
+pub(super) async fn claim_all(tx: &mut Tx<'_>) -> Result<(), LedgerError> {
     const READY: Each = each!(
         ["SELECT ", columns!(), " FROM entries JOIN"],
         (0 "wanted" "bigint", 1 "wanted_kind" "text", 2 "wanted_start" "bigint",
@@ -26,20 +26,20 @@ pub(super) async fn claim_all(turning: &mut Turning<'_>) -> Result<(), Trouble> 
         (0 "wanted" "bigint"),
         ["ON series = r.wanted WHERE live = 1 AND state = 'running'"]
     );
-    let offers = &turning.work.offers;
+    let offers = &tx.work.offers;
     let all = || offers.iter().flat_map(|offer| &offer.candidates);
     // Another replica that holds a series does something about it: its rows are ready again after that.
-    let free = turning.conn.lock(all().map(|c| c.key.series).collect(), Wait::Never).await?;
+    let free = tx.conn.lock(all().map(|c| c.key.series).collect(), Wait::Never).await?;
     let is_free = |candidate: &&Candidate| free.binary_search(&candidate.key.series).is_ok();
     let wanted: BTreeSet<RowKey> = all().filter(is_free).map(|c| c.key).collect();
     let wanted: Vec<_> = wanted.into_iter().map(RowKey::args).collect();
     let mut ready = BTreeMap::new();
-    for record in turning.conn.all_each(&READY, &wanted, &[turning.now.into()]).await? {
+    for record in tx.conn.all_each(&READY, &wanted, &[tx.now.into()]).await? {
         let entry = Entry::read(&record)?;
         ready.insert(entry.key(), entry);
     }
     let series: Vec<_> = free.iter().map(|series| args![*series]).collect();
-    let busy = turning.conn.all_each(&BUSY, &series, &[]).await?;
+    let busy = tx.conn.all_each(&BUSY, &series, &[]).await?;
     let mut busy: BTreeSet<i64> = busy.iter().map(|r| r.int(0)).collect::<Result<_, _>>()?;
     for offer in offers {
         let mut places = offer.places;
@@ -48,34 +48,34 @@ pub(super) async fn claim_all(turning: &mut Turning<'_>) -> Result<(), Trouble> 
                 break;
             }
             let Some(entry) = ready.remove(&candidate.key) else { continue };
-            if !busy.contains(&entry.series) && claim(turning, entry) {
+            if !busy.contains(&entry.series) && claim(tx, entry) {
                 busy.insert(candidate.key.series);
                 places -= 1;
             }
         }
     }
-    turning.flush().await
+    tx.flush().await
 }
 
-fn claim(turning: &mut Turning<'_>, entry: Entry) -> bool {
-    let entry = turning.resumed(entry);
+fn claim(tx: &mut Tx<'_>, entry: Entry) -> bool {
+    let entry = tx.resumed(entry);
     // What is late lapses first, so that what is told of it is weighed.
-    if entry.row.recorded().is_none() && entry.row.deadline <= turning.now {
+    if entry.row.recorded().is_none() && entry.row.deadline <= tx.now {
         return false;
     }
-    let lease_until = turning.now + lease(turning.settings);
-    let Ok(row) = entry.row.claim(entry.row.epoch + 1, lease_until, turning.now) else {
+    let lease_until = tx.now + lease(tx.settings);
+    let Ok(row) = entry.row.claim(entry.row.epoch + 1, lease_until, tx.now) else {
         return false;
     };
-    let owner = Some(turning.settings.replica.clone());
+    let owner = Some(tx.settings.replica.clone());
     let entry = Entry { row, owner, ..entry };
-    turning.write_quietly(&entry);
-    turning.done.claims.push(Claim { entry, lease_until });
+    tx.write_quietly(&entry);
+    tx.done.claims.push(Claim { entry, lease_until });
     true
 }
 
 /// Holds back rows that wait for another one: they say so when their time runs out.
-pub(super) async fn hold_all(turning: &mut Turning<'_>) -> Result<(), Trouble> {
+pub(super) async fn defer_all(tx: &mut Tx<'_>) -> Result<(), LedgerError> {
     const LATER: Each = each!(
         ["UPDATE entries SET wake_at = r.until_at FROM"],
         (0 "wanted" "bigint", 1 "wanted_kind" "text", 2 "wanted_start" "bigint",
@@ -83,20 +83,20 @@ pub(super) async fn hold_all(turning: &mut Turning<'_>) -> Result<(), Trouble> {
         ["WHERE series = r.wanted AND kind = r.wanted_kind AND start_at = r.wanted_start \
           AND end_at = r.wanted_end AND state = 'recorded' AND wake_at < r.until_at"]
     );
-    let holds = &turning.work.holds;
+    let holds = &tx.work.holds;
     let series = holds.iter().map(|hold| hold.key.series).collect();
-    let free = turning.conn.lock(series, Wait::Never).await?;
-    let is_free = |hold: &&Hold| free.binary_search(&hold.key.series).is_ok();
-    turning.load(holds.iter().filter(is_free).map(|hold| hold.key)).await?;
+    let free = tx.conn.lock(series, Wait::Never).await?;
+    let is_free = |hold: &&Deferral| free.binary_search(&hold.key.series).is_ok();
+    tx.load(holds.iter().filter(is_free).map(|hold| hold.key)).await?;
     let mut later = Vec::new();
     for hold in holds.iter().filter(is_free) {
-        let Some(entry) = turning.find(hold.key).await? else { continue };
-        let entry = turning.resumed(entry);
+        let Some(entry) = tx.find(hold.key).await? else { continue };
+        let entry = tx.resumed(entry);
         match entry.row.state {
             State::Waiting { not_before, last } if not_before < hold.until => {
                 let Some(cause) = hold.cause.or(last) else { continue };
                 let row = entry.row.put_off(cause, hold.until);
-                turning.write(&Entry { row, ..entry });
+                tx.write(&Entry { row, ..entry });
             }
             State::Recorded(_) => {
                 let mut values = hold.key.args();
@@ -106,12 +106,12 @@ pub(super) async fn hold_all(turning: &mut Turning<'_>) -> Result<(), Trouble> {
             State::Waiting { .. } | State::Running { .. } => {}
         }
     }
-    turning.conn.run_each(&LATER, &later, &[]).await?;
-    turning.flush().await
+    tx.conn.run_each(&LATER, &later, &[]).await?;
+    tx.flush().await
 }
 
 /// Reads who may be claimed: of each series that nobody attempts the first row that is ready.
-pub(super) async fn refill(turning: &mut Turning<'_>) -> Result<(), Trouble> {
+pub(super) async fn refill(tx: &mut Tx<'_>) -> Result<(), LedgerError> {
     const READY: &str = "SELECT e.priority, e.deadline, e.series, e.kind, e.start_at, e.end_at, \
         e.vain, e.said FROM (SELECT series, MIN(start_at) AS start_at FROM entries \
         WHERE source = $1 AND wake_at <= $2 GROUP BY series) f JOIN entries e \
@@ -127,24 +127,24 @@ pub(super) async fn refill(turning: &mut Turning<'_>) -> Result<(), Trouble> {
           AND e.start_at = (SELECT MIN(n.start_at) FROM entries n WHERE n.series = r.wanted \
           AND n.live = 1 AND n.wake_at <= $2)"]
     );
-    let windows = turning.work.ended.iter().filter(|ended| ended.key.kind == Kind::Window);
+    let windows = tx.work.ended.iter().filter(|ended| ended.key.kind == WindowKind::Window);
     let series: BTreeSet<i64> = windows.map(|ended| ended.key.series).collect();
     let series: Vec<_> = series.into_iter().map(|series| args![series]).collect();
-    for record in turning.conn.all_each(&NEXT, &series, &[turning.now.into()]).await? {
+    for record in tx.conn.all_each(&NEXT, &series, &[tx.now.into()]).await? {
         let candidate = Candidate::read(&record)?;
-        turning.done.next.push((record.text(8)?.to_owned(), candidate));
+        tx.done.next.push((record.text(8)?.to_owned(), candidate));
     }
-    for source in &turning.work.refill {
-        let args = args![source.as_str(), turning.now, CANDIDATES];
-        let ready = turning.conn.all(READY, args).await?;
+    for source in &tx.work.refill {
+        let args = args![source.as_str(), tx.now, CANDIDATES];
+        let ready = tx.conn.all(READY, args).await?;
         let candidates = ready.iter().map(Candidate::read).collect::<Result<Vec<_>, _>>()?;
-        turning.done.candidates.push((source.clone(), candidates));
+        tx.done.candidates.push((source.clone(), candidates));
     }
     Ok(())
 }
 
 impl Candidate {
-    fn read(record: &Record) -> Result<Self, Trouble> {
+    fn read(record: &Record) -> Result<Self, LedgerError> {
         Ok(Self {
             priority: record.int(0)?,
             deadline: record.at(1)?,

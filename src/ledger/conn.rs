@@ -15,7 +15,7 @@ use sqlx::{Column, ConnectOptions, Row, TypeInfo, ValueRef};
 
 use crate::dial;
 use crate::dsn::Server;
-use crate::ledger::Trouble;
+use crate::ledger::LedgerError;
 
 /// A connection.
 pub(super) enum Conn {
@@ -162,45 +162,45 @@ enum Cell {
 
 impl Record {
     /// A whole number that must be there.
-    pub(super) fn int(&self, place: usize) -> Result<i64, Trouble> {
-        self.maybe_int(place)?.ok_or_else(|| Trouble::odd("a number is missing"))
+    pub(super) fn int(&self, place: usize) -> Result<i64, LedgerError> {
+        self.maybe_int(place)?.ok_or_else(|| LedgerError::odd("a number is missing"))
     }
 
     /// A whole number, where there is one.
-    pub(super) fn maybe_int(&self, place: usize) -> Result<Option<i64>, Trouble> {
+    pub(super) fn maybe_int(&self, place: usize) -> Result<Option<i64>, LedgerError> {
         match self.0.get(place) {
             Some(Cell::Int(value)) => Ok(Some(*value)),
             Some(Cell::Null) => Ok(None),
-            Some(Cell::Text(_)) | None => Err(Trouble::odd("a number is none")),
+            Some(Cell::Text(_)) | None => Err(LedgerError::odd("a number is none")),
         }
     }
 
     /// An instant that must be there.
-    pub(super) fn at(&self, place: usize) -> Result<DateTime<Utc>, Trouble> {
+    pub(super) fn at(&self, place: usize) -> Result<DateTime<Utc>, LedgerError> {
         self.int(place).map(instant)
     }
 
     /// An instant, where there is one.
-    pub(super) fn maybe_at(&self, place: usize) -> Result<Option<DateTime<Utc>>, Trouble> {
+    pub(super) fn maybe_at(&self, place: usize) -> Result<Option<DateTime<Utc>>, LedgerError> {
         Ok(self.maybe_int(place)?.map(instant))
     }
 
     /// A count that must be there.
-    pub(super) fn count(&self, place: usize) -> Result<u64, Trouble> {
-        u64::try_from(self.int(place)?).map_err(|_| Trouble::odd("a count is negative"))
+    pub(super) fn count(&self, place: usize) -> Result<u64, LedgerError> {
+        u64::try_from(self.int(place)?).map_err(|_| LedgerError::odd("a count is negative"))
     }
 
     /// A text that must be there.
-    pub(super) fn text(&self, place: usize) -> Result<&str, Trouble> {
-        self.maybe_text(place)?.ok_or_else(|| Trouble::odd("a text is missing"))
+    pub(super) fn text(&self, place: usize) -> Result<&str, LedgerError> {
+        self.maybe_text(place)?.ok_or_else(|| LedgerError::odd("a text is missing"))
     }
 
     /// A text, where there is one.
-    pub(super) fn maybe_text(&self, place: usize) -> Result<Option<&str>, Trouble> {
+    pub(super) fn maybe_text(&self, place: usize) -> Result<Option<&str>, LedgerError> {
         match self.0.get(place) {
             Some(Cell::Text(text)) => Ok(Some(text)),
             Some(Cell::Null) => Ok(None),
-            Some(Cell::Int(_)) | None => Err(Trouble::odd("a text is none")),
+            Some(Cell::Int(_)) | None => Err(LedgerError::odd("a text is none")),
         }
     }
 }
@@ -243,7 +243,7 @@ macro_rules! record {
 
 impl Conn {
     /// Opens a file, and makes it where there is none.
-    pub(super) async fn sqlite(path: &Path, read_only: bool) -> Result<Self, Trouble> {
+    pub(super) async fn sqlite(path: &Path, read_only: bool) -> Result<Self, LedgerError> {
         let mut options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(!read_only)
@@ -263,7 +263,7 @@ impl Conn {
     pub(super) async fn postgres(
         server: &Server,
         password: Option<&SecretString>,
-    ) -> Result<Self, Trouble> {
+    ) -> Result<Self, LedgerError> {
         // Nothing of ours takes long: what does is stuck, and somebody else may wait for its locks.
         const LIMITS: &str = "SET statement_timeout = '8s'; SET lock_timeout = '2s'; \
                               SET idle_in_transaction_session_timeout = '10s'; SET jit = off; \
@@ -275,7 +275,11 @@ impl Conn {
     }
 
     /// Runs a statement and says how many rows it touched.
-    pub(super) async fn run(&mut self, sql: &'static str, args: Vec<Arg>) -> Result<u64, Trouble> {
+    pub(super) async fn run(
+        &mut self,
+        sql: &'static str,
+        args: Vec<Arg>,
+    ) -> Result<u64, LedgerError> {
         match self {
             Self::Sqlite(conn) => {
                 let query = bound!(sql, args, |query, _| query);
@@ -289,7 +293,7 @@ impl Conn {
     }
 
     /// Runs statements without parameters or rows.
-    pub(super) async fn batch(&mut self, sql: &'static str) -> Result<(), Trouble> {
+    pub(super) async fn batch(&mut self, sql: &'static str) -> Result<(), LedgerError> {
         match self {
             Self::Sqlite(conn) => {
                 sqlx::raw_sql(sql).execute(conn).await?;
@@ -306,7 +310,7 @@ impl Conn {
         &mut self,
         sql: &'static str,
         args: Vec<Arg>,
-    ) -> Result<Vec<Record>, Trouble> {
+    ) -> Result<Vec<Record>, LedgerError> {
         let records: Result<Vec<Record>, sqlx::Error> = match self {
             Self::Sqlite(conn) => {
                 let rows = bound!(sql, args, |query, _| query).fetch_all(conn).await?;
@@ -325,7 +329,7 @@ impl Conn {
         &mut self,
         sql: &'static str,
         args: Vec<Arg>,
-    ) -> Result<Option<Record>, Trouble> {
+    ) -> Result<Option<Record>, LedgerError> {
         Ok(self.all(sql, args).await?.into_iter().next())
     }
 
@@ -335,7 +339,7 @@ impl Conn {
         each: &Each,
         rows: &[Vec<Arg>],
         more: &[Arg],
-    ) -> Result<u64, Trouble> {
+    ) -> Result<u64, LedgerError> {
         let sql = self.text_of(each);
         let mut touched = 0;
         for rows in rows.chunks(ROWS_EACH) {
@@ -351,7 +355,7 @@ impl Conn {
         each: &Each,
         rows: &[Vec<Arg>],
         more: &[Arg],
-    ) -> Result<Vec<Record>, Trouble> {
+    ) -> Result<Vec<Record>, LedgerError> {
         let sql = self.text_of(each);
         let mut records = Vec::new();
         for rows in rows.chunks(ROWS_EACH) {
@@ -366,7 +370,7 @@ impl Conn {
     }
 
     /// Opens a transaction that will write.
-    pub(super) async fn begin(&mut self) -> Result<(), Trouble> {
+    pub(super) async fn begin(&mut self) -> Result<(), LedgerError> {
         match self {
             Self::Sqlite(_) => self.batch("BEGIN IMMEDIATE").await,
             Self::Postgres(_) => self.batch("BEGIN").await,
@@ -374,19 +378,19 @@ impl Conn {
     }
 
     /// Ends a transaction: all of it is there from now on.
-    pub(super) async fn commit(&mut self) -> Result<(), Trouble> {
+    pub(super) async fn commit(&mut self) -> Result<(), LedgerError> {
         self.batch("COMMIT").await
     }
 
     /// Reads the store's clock; a file has none, and takes the one given.
-    pub(super) async fn now(&mut self, host: DateTime<Utc>) -> Result<DateTime<Utc>, Trouble> {
+    pub(super) async fn now(&mut self, host: DateTime<Utc>) -> Result<DateTime<Utc>, LedgerError> {
         const NOW: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
         match self {
             // As exact as it is stored: what is read again is what was written.
             Self::Sqlite(_) => Ok(instant(micros(host))),
             Self::Postgres(_) => match self.first(NOW, Vec::new()).await? {
                 Some(row) => row.at(0),
-                None => Err(Trouble::odd("the store has no clock")),
+                None => Err(LedgerError::odd("the store has no clock")),
             },
         }
     }
@@ -397,7 +401,7 @@ impl Conn {
         &mut self,
         mut series: Vec<i64>,
         wait: Wait,
-    ) -> Result<Vec<i64>, Trouble> {
+    ) -> Result<Vec<i64>, LedgerError> {
         const WAITING: &str =
             "SELECT id FROM series WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE";
         const PASSING: &str =

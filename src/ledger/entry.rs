@@ -5,10 +5,12 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::domain::check::reason::Cause;
-use crate::domain::record::life::{Kind, Recorded, Row, Ruling, Said, State};
+use crate::domain::record::window_state::{
+    Override, Recorded, State, VerdictKind, WindowKind, WindowState,
+};
 use crate::domain::time::backoff::doubled;
 use crate::ledger::conn::{Arg, Conn, Each, Record, args, each};
-use crate::ledger::{RowKey, Terms, Trouble};
+use crate::ledger::{LedgerError, RowKey, Terms};
 
 /// A row of the ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,7 +18,7 @@ pub struct Entry {
     /// The series, by its number in the store.
     pub series: i64,
     /// What is decided about it.
-    pub row: Row,
+    pub row: WindowState,
     /// The beginning of the period that it is, or lies in.
     pub period_start: DateTime<Utc>,
     /// The offset from UTC with which it begins, in seconds.
@@ -56,70 +58,70 @@ macro_rules! columns {
 }
 pub(super) use columns;
 
-pub(super) fn kind_word(kind: Kind) -> &'static str {
+pub(super) fn kind_word(kind: WindowKind) -> &'static str {
     match kind {
-        Kind::Window => "window",
-        Kind::Slot => "slot",
+        WindowKind::Window => "window",
+        WindowKind::Slot => "slot",
     }
 }
 
-pub(super) fn said_word(said: Said) -> &'static str {
+pub(super) fn said_word(said: VerdictKind) -> &'static str {
     match said {
-        Said::Confirmed => "confirmed",
-        Said::Violated => "violated",
-        Said::Unconfirmed(_) => "unconfirmed",
+        VerdictKind::Confirmed => "confirmed",
+        VerdictKind::Violated => "violated",
+        VerdictKind::Unconfirmed(_) => "unconfirmed",
     }
 }
 
-pub(super) fn cause_of(said: Said) -> Option<Cause> {
+pub(super) fn cause_of(said: VerdictKind) -> Option<Cause> {
     match said {
-        Said::Confirmed | Said::Violated => None,
-        Said::Unconfirmed(cause) => Some(cause),
+        VerdictKind::Confirmed | VerdictKind::Violated => None,
+        VerdictKind::Unconfirmed(cause) => Some(cause),
     }
 }
 
-pub(super) fn read_kind(word: &str) -> Result<Kind, Trouble> {
+pub(super) fn read_kind(word: &str) -> Result<WindowKind, LedgerError> {
     match word {
-        "window" => Ok(Kind::Window),
-        "slot" => Ok(Kind::Slot),
-        _ => Err(Trouble::odd("a row of an unknown kind")),
+        "window" => Ok(WindowKind::Window),
+        "slot" => Ok(WindowKind::Slot),
+        _ => Err(LedgerError::odd("a row of an unknown kind")),
     }
 }
 
-fn read_cause(word: &str) -> Result<Cause, Trouble> {
+fn read_cause(word: &str) -> Result<Cause, LedgerError> {
     let cause = Cause::ALL.iter().find(|cause| cause.as_str() == word);
-    cause.copied().ok_or_else(|| Trouble::odd("an unknown cause"))
+    cause.copied().ok_or_else(|| LedgerError::odd("an unknown cause"))
 }
 
-pub(super) fn read_said(said: &str, cause: Option<&str>) -> Result<Said, Trouble> {
+pub(super) fn read_said(said: &str, cause: Option<&str>) -> Result<VerdictKind, LedgerError> {
     match (said, cause) {
-        ("confirmed", _) => Ok(Said::Confirmed),
-        ("violated", _) => Ok(Said::Violated),
-        ("unconfirmed", Some(cause)) => read_cause(cause).map(Said::Unconfirmed),
-        _ => Err(Trouble::odd("an unknown verdict")),
+        ("confirmed", _) => Ok(VerdictKind::Confirmed),
+        ("violated", _) => Ok(VerdictKind::Violated),
+        ("unconfirmed", Some(cause)) => read_cause(cause).map(VerdictKind::Unconfirmed),
+        _ => Err(LedgerError::odd("an unknown verdict")),
     }
 }
 
 /// The words of a ruling, and until when it holds.
-fn ruling_words(ruling: Ruling) -> (&'static str, Option<DateTime<Utc>>) {
+fn ruling_words(ruling: Override) -> (&'static str, Option<DateTime<Utc>>) {
     match ruling {
-        Ruling::Standing => ("standing", None),
-        Ruling::Excused => ("excused", None),
-        Ruling::Waived { until } => ("waived", until),
-        Ruling::Superseded { replaced: false } => ("superseded", None),
-        Ruling::Superseded { replaced: true } => ("replaced", None),
-        Ruling::Removed => ("removed", None),
+        Override::Standing => ("standing", None),
+        Override::Excused => ("excused", None),
+        Override::Waived { until } => ("waived", until),
+        Override::Superseded { replaced: false } => ("superseded", None),
+        Override::Superseded { replaced: true } => ("replaced", None),
+        Override::Removed => ("removed", None),
     }
 }
 
 impl Entry {
     /// Its name.
     pub fn key(&self) -> RowKey {
-        let Row { kind, start, end, .. } = self.row;
+        let WindowState { kind, start, end, .. } = self.row;
         RowKey { series: self.series, kind, start, end }
     }
 
-    pub(super) fn read(record: &Record) -> Result<Self, Trouble> {
+    pub(super) fn read(record: &Record) -> Result<Self, LedgerError> {
         let kind = read_kind(record.text(1)?)?;
         let said = record.maybe_text(16)?;
         let recorded = match said {
@@ -135,23 +137,23 @@ impl Entry {
             ("waiting", None) => State::Waiting { not_before: record.at(10)?, last },
             ("running", before) => State::Running { lease_until: record.at(11)?, before, last },
             ("recorded", Some(recorded)) => State::Recorded(recorded),
-            _ => return Err(Trouble::odd("a row in an unknown state")),
+            _ => return Err(LedgerError::odd("a row in an unknown state")),
         };
         let ruling = match record.text(22)? {
-            "standing" => Ruling::Standing,
-            "excused" => Ruling::Excused,
-            "waived" => Ruling::Waived { until: record.maybe_at(24)? },
-            "superseded" => Ruling::Superseded { replaced: false },
-            "replaced" => Ruling::Superseded { replaced: true },
-            "removed" => Ruling::Removed,
-            _ => return Err(Trouble::odd("an unknown ruling")),
+            "standing" => Override::Standing,
+            "excused" => Override::Excused,
+            "waived" => Override::Waived { until: record.maybe_at(24)? },
+            "superseded" => Override::Superseded { replaced: false },
+            "replaced" => Override::Superseded { replaced: true },
+            "removed" => Override::Removed,
+            _ => return Err(LedgerError::odd("an unknown ruling")),
         };
-        let small = |place| -> Result<i32, Trouble> {
-            i32::try_from(record.int(place)?).map_err(|_| Trouble::odd("a number is too large"))
+        let small = |place| -> Result<i32, LedgerError> {
+            i32::try_from(record.int(place)?).map_err(|_| LedgerError::odd("a number is too large"))
         };
         Ok(Self {
             series: record.int(0)?,
-            row: Row {
+            row: WindowState {
                 kind,
                 start: record.at(2)?,
                 end: record.at(3)?,
@@ -181,7 +183,7 @@ impl Entry {
 
     /// The values of all columns but the key, then the key.
     pub(super) fn values(&self, times: &Times) -> Vec<Arg> {
-        let Row { due, deadline_nominal, deadline, epoch, vain, ruling, .. } = self.row;
+        let WindowState { due, deadline_nominal, deadline, epoch, vain, ruling, .. } = self.row;
         let (state, not_before, lease_until, last) = match self.row.state {
             State::Waiting { not_before, last } => ("waiting", Some(not_before), None, last),
             State::Running { lease_until, last, .. } => ("running", None, Some(lease_until), last),
@@ -227,7 +229,7 @@ impl Entry {
     }
 
     /// Writes rows that are there, by their values.
-    pub(super) async fn write_each(conn: &mut Conn, rows: &[Vec<Arg>]) -> Result<(), Trouble> {
+    pub(super) async fn write_each(conn: &mut Conn, rows: &[Vec<Arg>]) -> Result<(), LedgerError> {
         const WRITE: Each = each!(
             ["UPDATE entries SET period_start = r.period_start, utc_offset = r.utc_offset, due = r.due, \
               deadline_nominal = r.deadline_nominal, deadline = r.deadline, state = r.state, \
@@ -257,12 +259,12 @@ impl Entry {
         if written == u64::try_from(rows.len()).unwrap_or(u64::MAX) {
             Ok(())
         } else {
-            Err(Trouble::odd("a row vanished while it was written"))
+            Err(LedgerError::odd("a row vanished while it was written"))
         }
     }
 
     /// Writes a row that is there.
-    pub(super) async fn write(&self, conn: &mut Conn, times: &Times) -> Result<(), Trouble> {
+    pub(super) async fn write(&self, conn: &mut Conn, times: &Times) -> Result<(), LedgerError> {
         Self::write_each(conn, &[self.values(times)]).await
     }
 
@@ -270,7 +272,7 @@ impl Entry {
     pub(super) async fn add_each(
         conn: &mut Conn,
         rows: &[Vec<Arg>],
-    ) -> Result<BTreeSet<RowKey>, Trouble> {
+    ) -> Result<BTreeSet<RowKey>, LedgerError> {
         const ADD: Each = each!(
             ["INSERT INTO entries (period_start, utc_offset, due, deadline_nominal, deadline, state, not_before, \
               lease_until, owner, epoch, vain, waits_for, said, cause, recorded_at, tried_at, \
@@ -305,7 +307,7 @@ impl RowKey {
         args![self.series, kind_word(self.kind), self.start, self.end]
     }
 
-    pub(super) fn read(record: &Record, place: usize) -> Result<Self, Trouble> {
+    pub(super) fn read(record: &Record, place: usize) -> Result<Self, LedgerError> {
         Ok(Self {
             series: record.int(place)?,
             kind: read_kind(record.text(place + 1)?)?,
@@ -352,17 +354,23 @@ impl Times {
             State::Waiting { not_before, .. } => Some(not_before),
             State::Running { .. } => None,
             // A range of slots is a hole, or a row of proofs: nobody can look there any more.
-            State::Recorded(_) if row.kind == Kind::Slot && row.start != row.end => None,
-            State::Recorded(_) if row.kind == Kind::Slot && newest == Newest::No => None,
+            State::Recorded(_) if row.kind == WindowKind::Slot && row.start != row.end => None,
+            State::Recorded(_) if row.kind == WindowKind::Slot && newest == Newest::No => None,
             State::Recorded(r) if entry.asked && row.vain > 0 => {
                 Some(r.tried + pause_between_proofs(row.vain))
             }
             State::Recorded(_) if entry.asked => Some(now),
-            State::Recorded(r) if entry.reproof_by.is_some() && r.said == Said::Confirmed => {
+            State::Recorded(r)
+                if entry.reproof_by.is_some() && r.said == VerdictKind::Confirmed =>
+            {
                 Some(r.tried + pause_between_proofs(row.vain))
             }
             // What is wrong with the present is asked anew by the next slot.
-            State::Recorded(r) if row.kind == Kind::Slot && r.said == Said::Violated => None,
+            State::Recorded(r)
+                if row.kind == WindowKind::Slot && r.said == VerdictKind::Violated =>
+            {
+                None
+            }
             State::Recorded(_) => row.wake_at(terms.next_due, terms.age),
         };
         let unrecorded = row.recorded().is_none().then_some(row.deadline);
@@ -376,11 +384,11 @@ impl Times {
             }
             State::Recorded(recorded) => {
                 let waived_until = match row.ruling {
-                    Ruling::Waived { until } => until,
-                    Ruling::Standing
-                    | Ruling::Excused
-                    | Ruling::Superseded { .. }
-                    | Ruling::Removed => None,
+                    Override::Waived { until } => until,
+                    Override::Standing
+                    | Override::Excused
+                    | Override::Superseded { .. }
+                    | Override::Removed => None,
                 };
                 // What says nothing is open only from its deadline on.
                 let silent = cause_of(recorded.said).is_some();
@@ -390,16 +398,16 @@ impl Times {
             }
         };
         let settled = match row.ruling {
-            Ruling::Standing | Ruling::Superseded { replaced: false } => false,
-            Ruling::Waived { until } => until.is_none(),
-            Ruling::Excused | Ruling::Superseded { replaced: true } | Ruling::Removed => {
+            Override::Standing | Override::Superseded { replaced: false } => false,
+            Override::Waived { until } => until.is_none(),
+            Override::Excused | Override::Superseded { replaced: true } | Override::Removed => {
                 row.is_settled(now)
             }
         };
         let live = match row.state {
             State::Waiting { .. } | State::Running { .. } => true,
             State::Recorded(r) => {
-                entry.reproof_by.is_some() || (r.said != Said::Confirmed && !settled)
+                entry.reproof_by.is_some() || (r.said != VerdictKind::Confirmed && !settled)
             }
         };
         Self { wake_at, lapse_at, live }

@@ -9,10 +9,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::domain::check::name::CheckId;
 use crate::domain::check::succession::Succession;
+use crate::ledger::activation::Activating;
 use crate::ledger::conn::{Conn, Wait, args};
-use crate::ledger::moving::Moving;
-use crate::ledger::tally::series_columns;
-use crate::ledger::{LONG, PATIENCE, Role, RowKey, SeriesRecord, Store, StoreSettings, Trouble};
+use crate::ledger::summary::series_columns;
+use crate::ledger::{
+    LONG, LedgerError, PATIENCE, Role, RowKey, SeriesRecord, Store, StoreSettings,
+};
 
 /// A catalogue as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,7 +100,7 @@ impl Store {
     ///
     /// # Errors
     /// Where the store failed.
-    pub async fn active(&mut self) -> Result<Option<Generation>, Trouble> {
+    pub async fn active(&mut self) -> Result<Option<Generation>, LedgerError> {
         const ACTIVE: &str = "SELECT id, digest, text, loaded_at, loaded_by FROM generations \
                               WHERE active = 1";
         self.on(PATIENCE, async |conn, _| {
@@ -121,7 +123,7 @@ impl Store {
     ///
     /// # Errors
     /// Where the store failed.
-    pub async fn series(&mut self) -> Result<Vec<SeriesRecord>, Trouble> {
+    pub async fn series(&mut self) -> Result<Vec<SeriesRecord>, LedgerError> {
         self.on(LONG, async |conn, _| all_series(conn).await).await
     }
 
@@ -129,7 +131,10 @@ impl Store {
     ///
     /// # Errors
     /// Where the store failed.
-    pub async fn changed_since(&mut self, at: DateTime<Utc>) -> Result<Vec<SeriesRecord>, Trouble> {
+    pub async fn changed_since(
+        &mut self,
+        at: DateTime<Utc>,
+    ) -> Result<Vec<SeriesRecord>, LedgerError> {
         const CHANGED: &str =
             concat!("SELECT ", series_columns!(), " FROM series WHERE changed_at >= $1");
         self.on(PATIENCE, async |conn, _| {
@@ -147,13 +152,13 @@ impl Store {
         &mut self,
         activation: &Activation,
         host_now: DateTime<Utc>,
-    ) -> Result<Option<i64>, Trouble> {
+    ) -> Result<Option<i64>, LedgerError> {
         self.on(LONG, async |conn, settings| activate(conn, settings, activation, host_now).await)
             .await
     }
 }
 
-async fn all_series(conn: &mut Conn) -> Result<Vec<SeriesRecord>, Trouble> {
+async fn all_series(conn: &mut Conn) -> Result<Vec<SeriesRecord>, LedgerError> {
     const ALL: &str = concat!("SELECT ", series_columns!(), " FROM series ORDER BY id");
     conn.all(ALL, Vec::new()).await?.iter().map(SeriesRecord::read).collect()
 }
@@ -163,7 +168,7 @@ async fn activate(
     settings: &StoreSettings,
     activation: &Activation,
     host_now: DateTime<Utc>,
-) -> Result<Option<i64>, Trouble> {
+) -> Result<Option<i64>, LedgerError> {
     const ACTIVE: &str = "SELECT id FROM generations WHERE active = 1";
     const STAND_DOWN: &str = "UPDATE generations SET active = 0 WHERE active = 1 AND id = $1";
     conn.begin().await?;
@@ -185,7 +190,7 @@ async fn activate(
     let all = conn.all("SELECT id FROM series ORDER BY id", Vec::new()).await?;
     let all = all.iter().map(|row| row.int(0)).collect::<Result<Vec<_>, _>>()?;
     conn.lock(all, Wait::ForThem).await?;
-    let mut moving = Moving::new(conn, settings, now);
+    let mut moving = Activating::new(conn, settings, now);
     let id = moving.store(activation).await?;
     moving.succeed(&activation.succession).await?;
     moving.settle(activation).await?;

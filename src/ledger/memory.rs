@@ -4,13 +4,13 @@ use chrono::{DateTime, Utc};
 
 use crate::domain::record::standing::{Alarm, Notice};
 use crate::ledger::conn::{Arg, Conn, Each, args, each};
-use crate::ledger::{Happened, StoreSettings, Trouble};
+use crate::ledger::{Happened, LedgerError, StoreSettings};
 
 /// The check of a series, and its zone.
-async fn names(conn: &mut Conn, series: i64) -> Result<(String, Option<String>), Trouble> {
+async fn names(conn: &mut Conn, series: i64) -> Result<(String, Option<String>), LedgerError> {
     const NAMES: &str = "SELECT check_id, tz FROM series WHERE id = $1";
     let Some(row) = conn.first(NAMES, args![series]).await? else {
-        return Err(Trouble::odd("a row of no series"));
+        return Err(LedgerError::odd("a row of no series"));
     };
     let tz = Some(row.text(1)?.to_owned()).filter(|tz| !tz.is_empty());
     Ok((row.text(0)?.to_owned(), tz))
@@ -23,7 +23,7 @@ pub(super) async fn standing_event(
     now: DateTime<Utc>,
     series: i64,
     notice: Notice,
-) -> Result<(), Trouble> {
+) -> Result<(), LedgerError> {
     let (check, tz) = names(conn, series).await?;
     let happened = Happened { check: Some(check), tz, ..standing(notice) };
     event(conn, settings, now, &happened, None).await
@@ -49,7 +49,7 @@ pub(super) async fn event(
     now: DateTime<Utc>,
     happened: &Happened,
     bounds: Option<(DateTime<Utc>, DateTime<Utc>)>,
-) -> Result<(), Trouble> {
+) -> Result<(), LedgerError> {
     add_events(conn, &[event_values(settings, now, happened.clone(), bounds)]).await
 }
 
@@ -75,7 +75,7 @@ pub(super) fn event_values(
 }
 
 /// Stores what happened.
-pub(super) async fn add_events(conn: &mut Conn, events: &[Vec<Arg>]) -> Result<(), Trouble> {
+pub(super) async fn add_events(conn: &mut Conn, events: &[Vec<Arg>]) -> Result<(), LedgerError> {
     const ADD: Each = each!(
         ["INSERT INTO events (at, kind, check_id, tz, start_at, end_at, was, becomes, note, replica) \
           SELECT at, kind, check_id, tz, start_at, end_at, was, becomes, note, replica FROM"],

@@ -9,8 +9,8 @@ use tokio::sync::Mutex;
 use crate::domain::record::standing::Alarm;
 use crate::ledger::conn::{Conn, args, micros};
 use crate::ledger::entry::{Entry, columns};
-use crate::ledger::tally::is_open;
-use crate::ledger::{StoreSettings, Trouble, connect};
+use crate::ledger::summary::is_open;
+use crate::ledger::{LedgerError, StoreSettings, connect};
 
 /// How long somebody waits for a page.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -75,7 +75,7 @@ pub struct Page<T> {
 
 /// Which rows of a check are asked for.
 #[derive(Debug, Clone, Default)]
-pub struct Wanted {
+pub struct HistoryQuery {
     /// Only of this zone.
     pub tz: Option<String>,
     /// Only those that are open.
@@ -108,8 +108,8 @@ impl Reader {
 
     async fn on<T>(
         &self,
-        work: impl AsyncFnOnce(&mut Conn) -> Result<T, Trouble>,
-    ) -> Result<T, Trouble> {
+        work: impl AsyncFnOnce(&mut Conn) -> Result<T, LedgerError>,
+    ) -> Result<T, LedgerError> {
         let all = async {
             let mut kept = self.conn.lock().await;
             let mut conn = match kept.take() {
@@ -118,7 +118,7 @@ impl Reader {
             };
             let done = work(&mut conn).await?;
             *kept = Some(conn);
-            Ok::<_, Trouble>(done)
+            Ok::<_, LedgerError>(done)
         };
         super::within(PATIENCE, all).await
     }
@@ -130,10 +130,10 @@ impl Reader {
     pub async fn windows(
         &self,
         check: &str,
-        wanted: &Wanted,
+        wanted: &HistoryQuery,
         now: DateTime<Utc>,
         most: u16,
-    ) -> Result<Page<History>, Trouble> {
+    ) -> Result<Page<History>, LedgerError> {
         const ROWS: &str = concat!(
             "SELECT ",
             columns!(),
@@ -197,7 +197,7 @@ impl Reader {
         check: Option<&str>,
         page: Option<&str>,
         most: u16,
-    ) -> Result<Page<Listed>, Trouble> {
+    ) -> Result<Page<Listed>, LedgerError> {
         const EVENTS: &str = "SELECT id, at, kind, check_id, tz, start_at, end_at, was, becomes, \
             note, replica FROM events WHERE id < $1 AND ($2 = 0 OR check_id = $3) \
             ORDER BY id DESC LIMIT $4";
@@ -207,7 +207,7 @@ impl Reader {
         let rows = self.on(async |conn| conn.all(EVENTS, values).await).await?;
         let mut items = Vec::with_capacity(rows.len());
         for row in &rows {
-            let owned = |place| Ok::<_, Trouble>(row.maybe_text(place)?.map(str::to_owned));
+            let owned = |place| Ok::<_, LedgerError>(row.maybe_text(place)?.map(str::to_owned));
             items.push(Listed {
                 id: row.int(0)?,
                 at: row.at(1)?,

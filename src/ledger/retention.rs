@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::domain::time::agenda::delta;
 use crate::ledger::conn::{Conn, Wait, args, micros};
-use crate::ledger::{PATIENCE, Store, Trouble};
+use crate::ledger::{LedgerError, PATIENCE, Store};
 
 /// After how long confirmed slots become ranges.
 const FOLD_AFTER: TimeDelta = TimeDelta::days(7);
@@ -33,7 +33,7 @@ impl Store {
         series: i64,
         from: DateTime<Utc>,
         host_now: DateTime<Utc>,
-    ) -> Result<Tidied, Trouble> {
+    ) -> Result<Tidied, LedgerError> {
         const OLD: &str = "DELETE FROM entries WHERE (series, kind, start_at, end_at) IN \
             (SELECT series, kind, start_at, end_at FROM entries WHERE series = $1 \
             AND end_at < $2 AND live = 0 AND state = 'recorded' AND ruling <> 'waived' LIMIT $3)";
@@ -64,7 +64,7 @@ impl Store {
     ///
     /// # Errors
     /// Where the store failed.
-    pub async fn tidy_events(&mut self, now: DateTime<Utc>) -> Result<u64, Trouble> {
+    pub async fn tidy_events(&mut self, now: DateTime<Utc>) -> Result<u64, LedgerError> {
         const OLD: &str = "DELETE FROM events WHERE id IN \
             (SELECT id FROM events WHERE at < $1 ORDER BY id LIMIT $2)";
         const GENERATIONS: &str = "DELETE FROM generations WHERE id IN (SELECT id FROM generations \
@@ -84,7 +84,7 @@ async fn fold(
     series: i64,
     from: DateTime<Utc>,
     before: DateTime<Utc>,
-) -> Result<(u64, Option<DateTime<Utc>>), Trouble> {
+) -> Result<(u64, Option<DateTime<Utc>>), LedgerError> {
     const OLD: &str = "SELECT start_at, end_at, said, live, ruling FROM entries \
         WHERE series = $1 AND kind = 'slot' AND end_at < $2 AND start_at >= $4 \
         ORDER BY start_at LIMIT $3";

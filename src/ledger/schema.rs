@@ -4,7 +4,7 @@
 //! not need any more goes one release later, so that two releases run side by side. The store says
 //! which version it has, and which is the oldest that may still write.
 
-use crate::ledger::Trouble;
+use crate::ledger::LedgerError;
 use crate::ledger::conn::{Conn, args};
 
 /// The version that this program writes.
@@ -112,7 +112,7 @@ const FOURTH: &str = "CREATE TABLE IF NOT EXISTS notified (receiver TEXT NOT NUL
     AND e.waiver IS NOT NULL AND e.ruling = 'waived') WHERE waived > 0;\n";
 
 /// Brings the store to this version; one migration at a time, each whole or not at all.
-pub(super) async fn migrate(conn: &mut Conn) -> Result<(), Trouble> {
+pub(super) async fn migrate(conn: &mut Conn) -> Result<(), LedgerError> {
     const META: &str =
         "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL)";
     // Two that do this at once collide in the catalogue (`IF NOT EXISTS` looks first), at its type, its
@@ -129,7 +129,7 @@ pub(super) async fn migrate(conn: &mut Conn) -> Result<(), Trouble> {
     if version(conn).await?.is_none() && !conn.is_server() {
         let others = conn.first("SELECT name FROM sqlite_schema LIMIT 1", Vec::new()).await?;
         if others.is_some() {
-            return Err(Trouble::Foreign);
+            return Err(LedgerError::Foreign);
         }
     }
     conn.batch(if conn.is_server() { META_SERVER } else { META }).await?;
@@ -160,7 +160,7 @@ pub(super) async fn migrate(conn: &mut Conn) -> Result<(), Trouble> {
 }
 
 /// Reads the store's version and the oldest that may write; nothing where it is empty.
-pub(super) async fn version(conn: &mut Conn) -> Result<Option<(i64, i64)>, Trouble> {
+pub(super) async fn version(conn: &mut Conn) -> Result<Option<(i64, i64)>, LedgerError> {
     const SQLITE: &str = "SELECT name FROM sqlite_schema WHERE name = 'meta'";
     const POSTGRES: &str = "SELECT to_regclass('meta')::text";
     let sql = if conn.is_server() { POSTGRES } else { SQLITE };
@@ -170,29 +170,29 @@ pub(super) async fn version(conn: &mut Conn) -> Result<Option<(i64, i64)>, Troub
     }
     let mut number = async |key: &str| {
         let value = get(conn, key).await?;
-        Ok::<_, Trouble>(value.and_then(|value| value.parse::<i64>().ok()))
+        Ok::<_, LedgerError>(value.and_then(|value| value.parse::<i64>().ok()))
     };
     Ok(number("version").await?.zip(number("oldest").await?))
 }
 
 /// Refuses a store that a later release made, unless that one says that we may go on.
-pub(super) fn check(found: Option<(i64, i64)>) -> Result<(), Trouble> {
+pub(super) fn check(found: Option<(i64, i64)>) -> Result<(), LedgerError> {
     match found {
         Some((version, oldest)) if oldest > VERSION => {
-            Err(Trouble::Version { version, ours: VERSION })
+            Err(LedgerError::Version { version, ours: VERSION })
         }
         Some(_) | None => Ok(()),
     }
 }
 
 /// Reads one of the store's own words.
-pub(super) async fn get(conn: &mut Conn, key: &str) -> Result<Option<String>, Trouble> {
+pub(super) async fn get(conn: &mut Conn, key: &str) -> Result<Option<String>, LedgerError> {
     let row = conn.first("SELECT value FROM meta WHERE key = $1", args![key]).await?;
     row.map(|row| row.text(0).map(str::to_owned)).transpose()
 }
 
 /// Writes one of the store's own words.
-pub(super) async fn put(conn: &mut Conn, key: &str, value: &str) -> Result<(), Trouble> {
+pub(super) async fn put(conn: &mut Conn, key: &str, value: &str) -> Result<(), LedgerError> {
     const PUT: &str = "INSERT INTO meta (key, value) VALUES ($1, $2) \
                        ON CONFLICT (key) DO UPDATE SET value = excluded.value";
     conn.run(PUT, args![key, value]).await.map(drop)

@@ -7,19 +7,21 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 
-use crate::domain::record::life::{Kind, Said, State};
 use crate::domain::record::standing::Alarm;
+use crate::domain::record::window_state::{State, VerdictKind, WindowKind};
 use crate::ledger::conn::{Arg, Conn, Each, args, each};
 use crate::ledger::entry::{Entry, Newest, Times, cause_of, columns, kind_word, said_word, stored};
 use crate::ledger::memory::{add_events, event_values, standing};
-use crate::ledger::tally::{Noted, note_attempts, weigh_each};
-use crate::ledger::{Ended, Happened, RowKey, StoreSettings, Terms, Told, Trouble, Turned, Work};
+use crate::ledger::summary::{Noted, note_attempts, recompute_each};
+use crate::ledger::{
+    Ended, Happened, LedgerError, RowKey, StandingChange, StoreSettings, Terms, TxOutcome, Work,
+};
 
 /// Something that is to be remembered: of which series, where it is of one, and of which row.
 type Event = (Option<i64>, Happened, Option<(DateTime<Utc>, DateTime<Utc>)>);
 
 /// A transaction that is under way.
-pub(super) struct Turning<'a> {
+pub(super) struct Tx<'a> {
     pub(super) conn: &'a mut Conn,
     pub(super) settings: &'a StoreSettings,
     pub(super) work: &'a Work,
@@ -29,7 +31,7 @@ pub(super) struct Turning<'a> {
     pub(super) touched: BTreeSet<i64>,
     /// Rows of which an attempt was recorded, and not fenced off.
     pub(super) accepted: BTreeSet<RowKey>,
-    pub(super) done: Turned,
+    pub(super) done: TxOutcome,
     /// Rows as they are by now; those of `dirty` are to be written.
     rows: BTreeMap<RowKey, Option<Entry>>,
     dirty: BTreeSet<RowKey>,
@@ -40,7 +42,7 @@ pub(super) struct Turning<'a> {
     events: Vec<Event>,
 }
 
-impl<'a> Turning<'a> {
+impl<'a> Tx<'a> {
     pub(super) fn new(
         conn: &'a mut Conn,
         settings: &'a StoreSettings,
@@ -56,7 +58,7 @@ impl<'a> Turning<'a> {
             now,
             touched: BTreeSet::new(),
             accepted: BTreeSet::new(),
-            done: Turned { now, ..Turned::default() },
+            done: TxOutcome { now, ..TxOutcome::default() },
             rows: BTreeMap::new(),
             dirty: BTreeSet::new(),
             last_slots: BTreeMap::new(),
@@ -72,7 +74,10 @@ impl<'a> Turning<'a> {
     }
 
     /// Reads rows that are asked for one by one afterwards.
-    pub(super) async fn load(&mut self, keys: impl Iterator<Item = RowKey>) -> Result<(), Trouble> {
+    pub(super) async fn load(
+        &mut self,
+        keys: impl Iterator<Item = RowKey>,
+    ) -> Result<(), LedgerError> {
         const FIND: Each = each!(
             ["SELECT ", columns!(), " FROM entries JOIN"],
             (0 "wanted" "bigint", 1 "wanted_kind" "text", 2 "wanted_start" "bigint",
@@ -93,7 +98,7 @@ impl<'a> Turning<'a> {
     }
 
     /// One row, as it is by now.
-    pub(super) async fn find(&mut self, key: RowKey) -> Result<Option<Entry>, Trouble> {
+    pub(super) async fn find(&mut self, key: RowKey) -> Result<Option<Entry>, LedgerError> {
         if !self.rows.contains_key(&key) {
             self.load(std::iter::once(key)).await?;
         }
@@ -113,14 +118,16 @@ impl<'a> Turning<'a> {
     }
 
     /// Writes everything that is to be written of rows: what is read from the store after it is as it is.
-    pub(super) async fn flush(&mut self) -> Result<(), Trouble> {
+    pub(super) async fn flush(&mut self) -> Result<(), LedgerError> {
         let dirty = std::mem::take(&mut self.dirty);
         let rows = std::mem::take(&mut self.rows);
         let entries: Vec<Entry> =
             dirty.iter().filter_map(|key| rows.get(key).cloned().flatten()).collect();
         let matters = |entry: &&Entry| match (entry.row.kind, entry.row.state) {
-            (Kind::Slot, State::Recorded(recorded)) => recorded.said != Said::Confirmed,
-            (Kind::Slot | Kind::Window, _) => false,
+            (WindowKind::Slot, State::Recorded(recorded)) => {
+                recorded.said != VerdictKind::Confirmed
+            }
+            (WindowKind::Slot | WindowKind::Window, _) => false,
         };
         let slots = entries.iter().filter(matters).map(|entry| entry.series).collect();
         self.read_last_slots(slots).await?;
@@ -135,7 +142,10 @@ impl<'a> Turning<'a> {
     }
 
     /// Reads which slot is the last one, of each of these series.
-    pub(super) async fn read_last_slots(&mut self, series: BTreeSet<i64>) -> Result<(), Trouble> {
+    pub(super) async fn read_last_slots(
+        &mut self,
+        series: BTreeSet<i64>,
+    ) -> Result<(), LedgerError> {
         const LAST: Each = each!(
             ["SELECT r.wanted, (SELECT MAX(start_at) FROM entries WHERE series = r.wanted \
               AND kind = 'slot') FROM"],
@@ -158,7 +168,7 @@ impl<'a> Turning<'a> {
     /// Says whether a row may be looked at: a window, or the last slot of its series, which was read before.
     pub(super) fn is_newest(&self, entry: &Entry) -> bool {
         let last = self.last_slots.get(&entry.series).copied().flatten();
-        entry.row.kind == Kind::Window || last.is_none_or(|last| last <= entry.row.start)
+        entry.row.kind == WindowKind::Window || last.is_none_or(|last| last <= entry.row.start)
     }
 
     /// Until when a row is left alone, because it waits and its check is paused.
@@ -201,7 +211,7 @@ impl<'a> Turning<'a> {
     }
 
     /// Writes what attempts said: of each, and of their series.
-    pub(super) async fn flush_attempts(&mut self) -> Result<(), Trouble> {
+    pub(super) async fn flush_attempts(&mut self) -> Result<(), LedgerError> {
         const ADD: Each = each!(
             ["INSERT INTO attempts (series, kind, start_at, end_at, epoch, owner, began_at, ended_at, \
               took_us, said, cause, evidence, note, generation, outcome) SELECT series, kind, \
@@ -271,7 +281,7 @@ impl<'a> Turning<'a> {
     }
 
     /// Weighs every series whose rows changed.
-    pub(super) async fn weigh_all(&mut self) -> Result<(), Trouble> {
+    pub(super) async fn recompute_all(&mut self) -> Result<(), LedgerError> {
         self.flush().await?;
         self.flush_attempts().await?;
         let touched = std::mem::take(&mut self.touched);
@@ -280,16 +290,17 @@ impl<'a> Turning<'a> {
             .filter_map(|series| Some((series, Some((self.terms)(series)?))))
             .collect();
         let from = self.done.told.len();
-        let records = weigh_each(self.conn, &terms, self.now, &mut self.done.told).await?;
+        let records = recompute_each(self.conn, &terms, self.now, &mut self.done.told).await?;
         self.done.series.extend(records);
         let told = self.done.told[from..].iter();
-        self.events
-            .extend(told.map(|Told { series, notice }| (Some(*series), standing(*notice), None)));
+        self.events.extend(
+            told.map(|StandingChange { series, notice }| (Some(*series), standing(*notice), None)),
+        );
         Ok(())
     }
 
     /// Writes what happened.
-    pub(super) async fn flush_events(&mut self) -> Result<(), Trouble> {
+    pub(super) async fn flush_events(&mut self) -> Result<(), LedgerError> {
         const NAMES: Each = each!(
             ["SELECT id, check_id, tz FROM series JOIN"],
             (0 "wanted" "bigint"),
@@ -308,7 +319,7 @@ impl<'a> Turning<'a> {
             let (check, tz) = match series {
                 Some(id) => {
                     let name = names.get(&id).cloned();
-                    let (check, tz) = name.ok_or_else(|| Trouble::odd("a row of no series"))?;
+                    let (check, tz) = name.ok_or_else(|| LedgerError::odd("a row of no series"))?;
                     (Some(check), tz)
                 }
                 None => (happened.check, happened.tz),
@@ -320,7 +331,7 @@ impl<'a> Turning<'a> {
     }
 
     /// Ends the transaction: all of it is there from now on.
-    pub(super) async fn commit(mut self) -> Result<Turned, Trouble> {
+    pub(super) async fn commit(mut self) -> Result<TxOutcome, LedgerError> {
         self.flush().await?;
         self.flush_attempts().await?;
         self.flush_events().await?;

@@ -5,8 +5,8 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::domain::check::reason::Cause;
-use crate::domain::record::life::Said;
 use crate::domain::record::standing::Notice;
+use crate::domain::record::window_state::VerdictKind;
 use crate::domain::time::agenda;
 use crate::ledger::{Entry, Listing, RowKey, SeriesRecord};
 
@@ -20,7 +20,7 @@ pub struct Ended {
     /// Under which generation.
     pub generation: i64,
     /// What it said.
-    pub said: Said,
+    pub said: VerdictKind,
     /// How much was looked at.
     pub evidence: Option<u64>,
     /// How many rows were wrong, where that is known.
@@ -35,7 +35,7 @@ pub struct Ended {
 
 /// What became due for a series.
 #[derive(Debug, Clone)]
-pub struct Promise {
+pub struct DueBatch {
     /// The series.
     pub series: i64,
     /// Where its record ended when this was computed.
@@ -76,7 +76,7 @@ pub struct Offer {
 
 /// Rows that are held back.
 #[derive(Debug, Clone)]
-pub struct Hold {
+pub struct Deferral {
     /// Which row.
     pub key: RowKey,
     /// Why; where nothing is said, for what it waits already.
@@ -99,11 +99,11 @@ pub struct Work {
     /// Attempts that ended.
     pub ended: Vec<Ended>,
     /// What became due.
-    pub promises: Vec<Promise>,
+    pub due_batches: Vec<DueBatch>,
     /// Free places.
     pub offers: Vec<Offer>,
     /// Who is held back.
-    pub holds: Vec<Hold>,
+    pub holds: Vec<Deferral>,
     /// Sources of which more candidates are wanted.
     pub refill: Vec<String>,
     /// Where it is time for that: our presence is renewed, and our claims of these rows. A claim of
@@ -147,7 +147,7 @@ pub struct Claim {
 
 /// A standing that changed.
 #[derive(Debug, Clone)]
-pub struct Told {
+pub struct StandingChange {
     /// Whose.
     pub series: i64,
     /// What is to be said.
@@ -156,7 +156,7 @@ pub struct Told {
 
 /// What a transaction did.
 #[derive(Debug, Default)]
-pub struct Turned {
+pub struct TxOutcome {
     /// The store's clock.
     pub now: DateTime<Utc>,
     /// The generation that is active.
@@ -170,7 +170,7 @@ pub struct Turned {
     /// Series as they are now.
     pub series: Vec<SeriesRecord>,
     /// Standings that changed.
-    pub told: Vec<Told>,
+    pub told: Vec<StandingChange>,
     /// How many attempts were recorded, by what they said.
     pub recorded: [u64; 3],
     /// How many writes were fenced off.

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 
 use crate::domain::check::name::{CheckId, ColumnName};
 use crate::domain::check::observation::Rows;
-use crate::domain::check::reason::{Cause, Doubt};
+use crate::domain::check::reason::{Cause, Reason};
 use crate::domain::check::value::Value;
 use crate::domain::sql::bounds::Bounds;
 use crate::domain::sql::{Binding, Engine, Query};
@@ -33,24 +33,25 @@ impl Ask {
         const TIMEOUT: Duration = Duration::from_secs(5);
         let query =
             Query::parse("select 1", engine, Binding::Nothing).expect("the smallest query reads");
-        let question = Question { part: Part::Body, query, bounds: None, wanted: Wanted::OneValue };
+        let question =
+            Question { part: Part::Body, query, bounds: None, wanted: ResultShape::OneValue };
         let check = CheckId::parse("probe").expect("a short word is an id");
         Self { check, timeout: TIMEOUT, not_before: None, questions: vec![question] }
     }
 
     /// Whether rows flow, so that the transaction may wait for whoever takes them.
     pub(super) fn flows(&self) -> bool {
-        self.questions.iter().any(|question| matches!(question.wanted, Wanted::Flow(_)))
+        self.questions.iter().any(|question| matches!(question.wanted, ResultShape::Flow(_)))
     }
 
     /// Holds the database's clock against what is asked.
-    pub(super) fn is_over(&self, theirs: Option<DateTime<Utc>>) -> Result<(), Doubt> {
+    pub(super) fn is_over(&self, theirs: Option<DateTime<Utc>>) -> Result<(), Reason> {
         match (self.not_before, theirs) {
             (Some(from), Some(theirs)) if theirs < from => {
                 let shown = theirs.format("%Y-%m-%dT%H:%M:%SZ");
                 let note =
                     format!("by the database's clock it is {shown}, and the window is not over");
-                Err(Doubt::new(Cause::Clock, note))
+                Err(Reason::new(Cause::Clock, note))
             }
             (Some(_) | None, _) => Ok(()),
         }
@@ -84,12 +85,12 @@ pub struct Question {
     /// What its parameters stand for.
     pub bounds: Option<Bounds>,
     /// What is wanted.
-    pub wanted: Wanted,
+    pub wanted: ResultShape,
 }
 
 impl Question {
     /// Says of which query of a check a doubt is, where that is not clear.
-    pub(super) fn blame(&self, doubt: Doubt) -> Doubt {
+    pub(super) fn blame(&self, doubt: Reason) -> Reason {
         let part = match self.part {
             Part::Body | Part::Side => return doubt,
             Part::Detail => "detail",
@@ -97,13 +98,13 @@ impl Question {
             Part::Keys => "keys.from",
             Part::Zones => "zones_from",
         };
-        Doubt { note: format!("in `{part}`: {}", doubt.note), ..doubt }
+        Reason { note: format!("in `{part}`: {}", doubt.note), ..doubt }
     }
 }
 
 /// What is wanted of a result.
 #[derive(Debug, Clone)]
-pub enum Wanted {
+pub enum ResultShape {
     /// Some columns of at most so many rows.
     Rows {
         /// Which columns; no other leaves the database.
@@ -127,10 +128,10 @@ pub enum Wanted {
 /// The answer to one question.
 #[derive(Debug, Clone)]
 pub enum Reply {
-    /// To [`Wanted::Rows`] and [`Wanted::FirstColumn`].
+    /// To [`ResultShape::Rows`] and [`ResultShape::FirstColumn`].
     Rows(Rows),
-    /// To [`Wanted::OneValue`].
+    /// To [`ResultShape::OneValue`].
     Value(Value),
-    /// To [`Wanted::Flow`]: what there was has flowed.
+    /// To [`ResultShape::Flow`]: what there was has flowed.
     Flowed,
 }

@@ -2,9 +2,9 @@
 
 use crate::domain::check::name::ColumnName;
 use crate::domain::check::observation::{Completeness, Rows};
-use crate::domain::check::reason::{Cause, Doubt};
+use crate::domain::check::reason::{Cause, Reason};
 use crate::domain::check::value::Value;
-use crate::source::ask::{Ask, Reply, Wanted};
+use crate::source::ask::{Ask, Reply, ResultShape};
 
 /// How many bytes of one result are kept, roughly.
 const BYTES_MAX: usize = 16 << 20;
@@ -23,7 +23,7 @@ pub(super) struct Collector {
 
 /// Whether more rows are wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Appetite {
+pub(super) enum Demand {
     More,
     /// No; but the server was told how many rows to send, so it has stopped by itself.
     Enough,
@@ -39,23 +39,23 @@ pub(super) struct Fetched {
 }
 
 /// Returns the replies, if the one that was cut off was the last.
-pub(super) fn whole(replies: Vec<Reply>, ask: &Ask) -> Result<Vec<Reply>, Doubt> {
+pub(super) fn whole(replies: Vec<Reply>, ask: &Ask) -> Result<Vec<Reply>, Reason> {
     if replies.len() == ask.questions.len() {
         return Ok(replies);
     }
-    Err(Doubt::new(
+    Err(Reason::new(
         Cause::OverLimit,
         "the list of expected keys has more than 16 MiB: expect fewer or shorter keys",
     ))
 }
 
 impl Collector {
-    pub(super) fn new(wanted: &Wanted) -> Self {
+    pub(super) fn new(wanted: &ResultShape) -> Self {
         let (columns, rows_max) = match wanted {
-            Wanted::Rows { columns, rows_max } => (Some(columns.clone()), *rows_max),
-            Wanted::FirstColumn { name, rows_max } => (Some(vec![name.clone()]), *rows_max),
+            ResultShape::Rows { columns, rows_max } => (Some(columns.clone()), *rows_max),
+            ResultShape::FirstColumn { name, rows_max } => (Some(vec![name.clone()]), *rows_max),
             // What flows is not collected.
-            Wanted::OneValue | Wanted::Flow(_) => (None, 1),
+            ResultShape::OneValue | ResultShape::Flow(_) => (None, 1),
         };
         Self {
             columns,
@@ -72,40 +72,40 @@ impl Collector {
     }
 
     /// Keeps a row that took so many bytes on the way.
-    pub(super) fn push(&mut self, row: Vec<Value>, bytes: usize) -> Appetite {
+    pub(super) fn push(&mut self, row: Vec<Value>, bytes: usize) -> Demand {
         if self.rows.len() >= self.rows_max {
             self.completeness = Completeness::RowsCut;
-            return Appetite::Enough;
+            return Demand::Enough;
         }
         self.bytes += bytes + size_of::<Value>() * row.len();
         if self.bytes > BYTES_MAX {
             return self.too_large();
         }
         self.rows.push(row);
-        Appetite::More
+        Demand::More
     }
 
     /// Notes that a value was too large to be fetched.
-    pub(super) fn too_large(&mut self) -> Appetite {
+    pub(super) fn too_large(&mut self) -> Demand {
         self.completeness = Completeness::BytesCut;
-        Appetite::TooMuch
+        Demand::TooMuch
     }
 
     /// Returns what was collected before the rest was left where it is.
-    pub(super) fn finish_cut_off(self) -> Result<Fetched, Doubt> {
+    pub(super) fn finish_cut_off(self) -> Result<Fetched, Reason> {
         let fetched = self.finish()?;
         Ok(Fetched { drained: false, ..fetched })
     }
 
     /// Returns what was collected.
-    pub(super) fn finish(mut self) -> Result<Fetched, Doubt> {
+    pub(super) fn finish(mut self) -> Result<Fetched, Reason> {
         let drained = self.completeness != Completeness::BytesCut;
         if let Some(columns) = self.columns {
             let reply = Reply::Rows(Rows::new(columns, self.rows, self.completeness));
             return Ok(Fetched { reply, drained });
         }
         let one = "the evidence query must bring one row with one non-negative whole number";
-        let doubt = |seen: &str| Doubt::new(Cause::QueryError, format!("{one}, and {seen}"));
+        let doubt = |seen: &str| Reason::new(Cause::QueryError, format!("{one}, and {seen}"));
         if self.completeness != Completeness::Whole {
             return Err(doubt("it brings more"));
         }

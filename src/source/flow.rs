@@ -5,7 +5,7 @@
 //! after the last key: so that none runs longer than its limit, and the server is left alone in between. A
 //! segment begins when there is room for it, so that nobody's slowness is charged to the other side.
 
-pub(super) mod course;
+pub(super) mod segments;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::check::name::ColumnName;
-use crate::domain::check::reason::{Cause, Doubt};
+use crate::domain::check::reason::{Cause, Reason};
 use crate::domain::reconcile::cell::Cell;
 use crate::source::watch::interrupted;
 
@@ -29,7 +29,7 @@ const BYTES_MAX: usize = 16 << 20;
 
 /// What comes of a flow.
 #[derive(Debug)]
-pub enum Parcel {
+pub enum RowBatch {
     /// Rows, one after the other: so many cells each as there are columns.
     Rows(Vec<Cell>),
     /// There is more, and it is not fetched: too many rows, or too many bytes.
@@ -52,7 +52,7 @@ pub struct Flow {
     gate: Mutex<Option<oneshot::Receiver<bool>>>,
     /// When the source was ready for it: when its snapshot began.
     ready_at: Arc<OnceLock<Instant>>,
-    out: mpsc::Sender<Parcel>,
+    out: mpsc::Sender<RowBatch>,
     rows: Arc<AtomicU64>,
 }
 
@@ -64,7 +64,7 @@ pub struct Flowing {
     /// When the source was ready for it, once it is.
     pub ready_at: Arc<OnceLock<Instant>>,
     /// What comes; it closes with the source's end, so that nobody waits for one who is gone.
-    pub parcels: mpsc::Receiver<Parcel>,
+    pub parcels: mpsc::Receiver<RowBatch>,
 }
 
 /// Makes a flow; `rows` counts what flows.
@@ -89,7 +89,7 @@ pub(super) struct Closed;
 
 impl Flow {
     /// Waits until somebody says whether the rows are wanted.
-    pub(super) async fn is_wanted(&self, stop: &CancellationToken) -> Result<bool, Doubt> {
+    pub(super) async fn is_wanted(&self, stop: &CancellationToken) -> Result<bool, Reason> {
         let _ = self.ready_at.set(Instant::now());
         let gate = self.gate.lock().ok().and_then(|mut gate| gate.take());
         let Some(gate) = gate else { return Ok(false) };
@@ -101,7 +101,7 @@ impl Flow {
     }
 
     /// Waits until there is room for a segment.
-    pub(super) async fn room(&self, rows: u64, stop: &CancellationToken) -> Result<(), Doubt> {
+    pub(super) async fn room(&self, rows: u64, stop: &CancellationToken) -> Result<(), Reason> {
         let batches = usize::try_from(rows).unwrap_or(usize::MAX).div_ceil(BATCH.0);
         // What a segment sends is half of what there is room for, unless it is to sort everything.
         let waits = self.out.reserve_many(batches.clamp(1, BATCHES / 2));
@@ -113,7 +113,7 @@ impl Flow {
         }
     }
 
-    pub(super) async fn send(&self, parcel: Parcel) -> Result<(), Closed> {
+    pub(super) async fn send(&self, parcel: RowBatch) -> Result<(), Closed> {
         self.out.send(parcel).await.map_err(|_| Closed)
     }
 }
@@ -139,7 +139,7 @@ pub(super) struct Batcher<'f> {
 
 /// What becomes of a statement after a row.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Appetite {
+pub(super) enum FlowDemand {
     /// The next row is wanted.
     More,
     /// Nothing more is.
@@ -167,7 +167,7 @@ impl<'f> Batcher<'f> {
     }
 
     /// A row was read that took so many bytes; `None` where a value of it is too large.
-    pub(super) async fn row(&mut self, bytes: Option<usize>) -> Appetite {
+    pub(super) async fn row(&mut self, bytes: Option<usize>) -> FlowDemand {
         let Some(bytes) = bytes else {
             return self.cut("a value past 1 MiB: select less of it".to_owned()).await;
         };
@@ -180,7 +180,7 @@ impl<'f> Batcher<'f> {
         if self.skip > 0 {
             self.skip -= 1;
             self.cells.truncate(self.cells.len() - flow.columns.len());
-            return Appetite::More;
+            return FlowDemand::More;
         }
         if !flow.ordered {
             self.bytes_in_all += bytes + size_of::<Cell>() * flow.columns.len();
@@ -201,12 +201,12 @@ impl<'f> Batcher<'f> {
         if self.cells.len() >= BATCH.0 * flow.columns.len() || self.bytes >= BATCH.1 {
             return self.flush().await;
         }
-        Appetite::More
+        FlowDemand::More
     }
 
     /// Says whether the row that was read last has a key that names it, where rows come in its order: where
     /// NULL stands among others, each database says otherwise.
-    pub(super) fn is_named(&self) -> Result<(), Doubt> {
+    pub(super) fn is_named(&self) -> Result<(), Reason> {
         if !self.flow.ordered {
             return Ok(());
         }
@@ -224,7 +224,7 @@ impl<'f> Batcher<'f> {
 
     /// Says whether the key of the row that was read last has no text in it: a collation may have put several
     /// together.
-    pub(super) fn has_no_text(&self, collation: &str) -> Result<(), Doubt> {
+    pub(super) fn has_no_text(&self, collation: &str) -> Result<(), Reason> {
         let Some(begins) = self.cells.len().checked_sub(self.flow.columns.len()) else {
             return Ok(());
         };
@@ -238,14 +238,14 @@ impl<'f> Batcher<'f> {
     }
 
     /// Says whether the texts in the key of the row that was read last are as short as the server sorts them.
-    pub(super) fn is_sorted_whole(&self, bytes_max: usize) -> Result<(), Doubt> {
+    pub(super) fn is_sorted_whole(&self, bytes_max: usize) -> Result<(), Reason> {
         let Some(begins) = self.cells.len().checked_sub(self.flow.columns.len()) else {
             return Ok(());
         };
         let mut key = self.cells[begins..].iter().zip(&self.flow.columns).take(self.flow.key);
         let is_long = |(cell, _): &(&Cell, &ColumnName)| matches!(cell, Cell::Text(text) if text.len() >= bytes_max);
         match key.find(is_long).filter(|_| self.flow.ordered) {
-            Some((_, column)) => Err(Doubt::new(
+            Some((_, column)) => Err(Reason::new(
                 Cause::Unordered,
                 format!(
                     "key column `{column}` has texts of {bytes_max} bytes and more, which the server sorts by their \
@@ -269,18 +269,18 @@ impl<'f> Batcher<'f> {
     }
 
     /// Says that there is more, after what came before: that may contradict already.
-    async fn cut(&mut self, note: String) -> Appetite {
-        if self.flush().await == Appetite::More {
-            drop(self.flow.send(Parcel::Cut(note)).await);
+    async fn cut(&mut self, note: String) -> FlowDemand {
+        if self.flush().await == FlowDemand::More {
+            drop(self.flow.send(RowBatch::Cut(note)).await);
         }
-        Appetite::Enough
+        FlowDemand::Enough
     }
 
     /// Sends what is there.
-    pub(super) async fn flush(&mut self) -> Appetite {
+    pub(super) async fn flush(&mut self) -> FlowDemand {
         let width = self.flow.columns.len();
         if self.cells.is_empty() {
-            return Appetite::More;
+            return FlowDemand::More;
         }
         let rows = u64::try_from(self.cells.len() / width).unwrap_or(0);
         self.remember();
@@ -288,20 +288,20 @@ impl<'f> Batcher<'f> {
         let cells = std::mem::replace(&mut self.cells, Vec::with_capacity(BATCH.0 * width));
         self.bytes = 0;
         self.flow.rows.fetch_add(rows, Ordering::Relaxed);
-        match self.flow.send(Parcel::Rows(cells)).await {
-            Ok(()) => Appetite::More,
-            Err(Closed) => Appetite::Enough,
+        match self.flow.send(RowBatch::Rows(cells)).await {
+            Ok(()) => FlowDemand::More,
+            Err(Closed) => FlowDemand::Enough,
         }
     }
 
     /// Sends the rest; says what was brought, and whether nobody wants more.
-    pub(super) async fn finish(mut self, wanted: Appetite) -> Segment {
-        let wanted = if wanted == Appetite::More { self.flush().await } else { wanted };
+    pub(super) async fn finish(mut self, wanted: FlowDemand) -> Segment {
+        let wanted = if wanted == FlowDemand::More { self.flush().await } else { wanted };
         Segment {
             rows: self.rows,
             last: self.last.map(|key| After { key, rows: self.again }),
             batches: self.batches,
-            enough: wanted == Appetite::Enough,
+            enough: wanted == FlowDemand::Enough,
             first_after: self.first_after.unwrap_or_default(),
         }
     }
@@ -331,8 +331,8 @@ pub(super) struct Segment {
 }
 
 /// A key by which no segment can go on.
-pub(super) fn no_order(column: &ColumnName) -> Doubt {
-    Doubt::new(
+pub(super) fn no_order(column: &ColumnName) -> Reason {
+    Reason::new(
         Cause::Unordered,
         format!(
             "key column `{column}` is NULL or not finite on some row, and such a key names no row: leave \
@@ -342,8 +342,8 @@ pub(super) fn no_order(column: &ColumnName) -> Doubt {
 }
 
 /// A query that groups by the name of a column to which its select list gives a collation.
-pub(super) fn groups_otherwise(column: &ColumnName, cast: &str) -> Doubt {
-    Doubt::new(
+pub(super) fn groups_otherwise(column: &ColumnName, cast: &str) -> Reason {
+    Reason::new(
         Cause::Unordered,
         format!(
             "key column `{column}` gets a collation in the select list, and `group by {column}` means the table's \
@@ -353,8 +353,8 @@ pub(super) fn groups_otherwise(column: &ColumnName, cast: &str) -> Doubt {
 }
 
 /// What puts texts together where nobody sees it in the query.
-pub(super) fn hidden(what: &str, cast: &str) -> Doubt {
-    Doubt::new(
+pub(super) fn hidden(what: &str, cast: &str) -> Reason {
+    Reason::new(
         Cause::Unordered,
         format!(
             "{what} puts rows together by a text whose collation may take different texts for one: ask the \
@@ -364,8 +364,8 @@ pub(super) fn hidden(what: &str, cast: &str) -> Doubt {
 }
 
 /// A key whose collation takes different texts for one.
-pub(super) fn merges(column: &ColumnName, collation: &str, cast: &str) -> Doubt {
-    Doubt::new(
+pub(super) fn merges(column: &ColumnName, collation: &str, cast: &str) -> Reason {
+    Reason::new(
         Cause::Unordered,
         format!(
             "key column `{column}` has the collation {collation}, which takes different texts for one, so \

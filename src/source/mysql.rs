@@ -6,7 +6,7 @@
 mod decode;
 mod flow;
 mod grants;
-mod trouble;
+mod errors;
 mod waiters;
 
 use std::time::Duration;
@@ -21,15 +21,15 @@ use sqlx::{
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::check::reason::{Cause, Doubt};
+use crate::domain::check::reason::{Cause, Reason};
 use crate::dsn::{Authorities, Endpoint, Server, Tls};
-use crate::source::ask::{Ask, Part, Question, Reply, Wanted};
+use crate::source::ask::{Ask, Part, Question, Reply, ResultShape};
 use crate::source::bind::{Prepared, Style, bind_typed};
-use crate::source::collect::{Appetite, Collector, Fetched, whole};
+use crate::source::collect::{Collector, Demand, Fetched, whole};
 use crate::source::columns::position;
 use crate::source::memory::outgrown;
 use crate::source::mysql::decode::Reading;
-use crate::source::mysql::trouble::{Phase, Warned};
+use crate::source::mysql::errors::{Phase, Warned};
 use crate::source::mysql::waiters::somebody_waits;
 use crate::source::role::{Powers, Role};
 use crate::source::watch::{SHORT, Watched, opening, short};
@@ -74,12 +74,12 @@ enum Flavour {
 
 impl Session {
     /// A doubt about a query, and whether it is of the query alone: then the session goes on after it.
-    async fn whose(&mut self, doubt: Doubt) -> Doubt {
+    async fn whose(&mut self, doubt: Reason) -> Reason {
         if !matches!(doubt.cause, Cause::Connect | Cause::Auth) {
             return doubt;
         }
         let goes_on = matches!(timeout(SHORT, self.conn.ping()).await, Ok(Ok(())));
-        if goes_on { trouble::of_query(doubt) } else { doubt }
+        if goes_on { errors::of_query(doubt) } else { doubt }
     }
 }
 
@@ -97,11 +97,11 @@ impl MySql {
         &self,
         ask: &Ask,
         stop: &CancellationToken,
-    ) -> Result<Vec<Reply>, Doubt> {
+    ) -> Result<Vec<Reply>, Reason> {
         let mut session = self.open(stop).await?;
         ask.is_over(session.clock)?;
         let begin = preamble(session.flavour, ask);
-        short(run(&mut session.conn, begin), stop, |e| trouble::doubt(e, &Phase::Ours)).await?;
+        short(run(&mut session.conn, begin), stop, |e| errors::doubt(e, &Phase::Ours)).await?;
         let mut replies = Vec::with_capacity(ask.questions.len());
         for (place, question) in ask.questions.iter().enumerate() {
             let answered = Box::pin(self.answer(&mut session, (ask, question), stop)).await;
@@ -144,8 +144,8 @@ impl MySql {
         session: &mut Session,
         (ask, question): (&Ask, &Question),
         stop: &CancellationToken,
-    ) -> Result<Fetched, Doubt> {
-        if let Wanted::Flow(flow) = &question.wanted {
+    ) -> Result<Fetched, Reason> {
+        if let ResultShape::Flow(flow) = &question.wanted {
             let drained = self.flow(session, (ask, question, flow), stop).await?;
             return Ok(Fetched { reply: Reply::Flowed, drained });
         }
@@ -165,15 +165,14 @@ impl MySql {
         watched.end().await
     }
 
-    async fn open(&self, stop: &CancellationToken) -> Result<Session, Doubt> {
+    async fn open(&self, stop: &CancellationToken) -> Result<Session, Reason> {
         let mut conn =
-            opening(self.options.connect(), stop, |e| trouble::doubt(e, &Phase::Connecting))
-                .await?;
+            opening(self.options.connect(), stop, |e| errors::doubt(e, &Phase::Connecting)).await?;
         let greeting = greet(&mut conn);
         let Greeting { id, version, clock } =
-            short(greeting, stop, |e| trouble::doubt(e, &Phase::Ours)).await?;
+            short(greeting, stop, |e| errors::doubt(e, &Phase::Ours)).await?;
         if !self.role.is_known() {
-            let powers = short(inspect(&mut conn), stop, |e| trouble::doubt(e, &Phase::Ours));
+            let powers = short(inspect(&mut conn), stop, |e| errors::doubt(e, &Phase::Ours));
             self.role.judge(powers.await?)?;
         }
         let maria = version.to_ascii_lowercase().contains("mariadb");
@@ -313,20 +312,20 @@ async fn warned(
     conn: &mut MySqlConnection,
     then: &str,
     stop: &CancellationToken,
-) -> Result<Option<Doubt>, Doubt> {
+) -> Result<Option<Reason>, Reason> {
     let sql = AssertSqlSafe(format!("SHOW WARNINGS; {then}"));
     let rows = sqlx::raw_sql(sql).fetch_all(conn);
-    let rows = short(rows, stop, |e| trouble::doubt(e, &Phase::Ours)).await?;
+    let rows = short(rows, stop, |e| errors::doubt(e, &Phase::Ours)).await?;
     let mut misread = None;
     for row in &rows {
-        let failed = |e: sqlx::Error| trouble::doubt(&e, &Phase::Ours);
+        let failed = |e: sqlx::Error| errors::doubt(&e, &Phase::Ours);
         let level: String = row.try_get_unchecked(0).map_err(failed)?;
         let code: u32 = row.try_get_unchecked(1).map_err(failed)?;
-        let Some((what, words)) = trouble::warned(code).filter(|_| level != "Note") else {
+        let Some((what, words)) = errors::warned(code).filter(|_| level != "Note") else {
             continue;
         };
         let note = format!("the server {words} (warning {code}): such a result proves nothing");
-        let doubt = Doubt::new(Cause::QueryError, note);
+        let doubt = Reason::new(Cause::QueryError, note);
         match what {
             Warned::Cut => return Err(doubt),
             Warned::Misread => drop(misread.get_or_insert(doubt)),
@@ -334,7 +333,7 @@ async fn warned(
     }
     if rows.len() >= WARNINGS {
         let note = "the server has more warnings of the query than it keeps: `SHOW WARNINGS` after it says which";
-        misread.get_or_insert(Doubt::new(Cause::QueryError, note));
+        misread.get_or_insert(Reason::new(Cause::QueryError, note));
     }
     Ok(misread)
 }
@@ -353,17 +352,17 @@ async fn fetch(
     conn: &mut MySqlConnection,
     question: &Question,
     limit: Duration,
-) -> Result<Fetched, Doubt> {
+) -> Result<Fetched, Reason> {
     let bound = Prepared::new(question, Style::Mark);
     let sql = AssertSqlSafe(bound.text).into_sql_str();
     let started = Instant::now();
-    let prepared = conn.prepare(sql).await.map_err(|e| trouble::doubt(&e, &Phase::Preparing))?;
+    let prepared = conn.prepare(sql).await.map_err(|e| errors::doubt(&e, &Phase::Preparing))?;
     let positions = positions(&prepared, &question.wanted)?;
     let mut collector = Collector::new(&question.wanted);
     let mut readings: Option<Vec<Reading>> = None;
     let mut rows = bind_typed!(prepared.query(), bound.values).fetch(&mut *conn);
     let trouble =
-        |e: &sqlx::Error| trouble::doubt(e, &Phase::Running { limit, ran: started.elapsed() });
+        |e: &sqlx::Error| errors::doubt(e, &Phase::Running { limit, ran: started.elapsed() });
     while let Some(row) = rows.try_next().await.map_err(|e| trouble(&e))? {
         let readings = match &readings {
             Some(readings) => readings,
@@ -371,9 +370,9 @@ async fn fetch(
         };
         let (values, bytes) = decode::row(&row, readings)?;
         match collector.push(values, bytes) {
-            Appetite::More => {}
+            Demand::More => {}
             // There may be any number of rows more.
-            Appetite::Enough | Appetite::TooMuch => return collector.finish_cut_off(),
+            Demand::Enough | Demand::TooMuch => return collector.finish_cut_off(),
         }
     }
     drop(rows);
@@ -381,13 +380,16 @@ async fn fetch(
 }
 
 /// Finds the wanted columns in the result.
-fn positions(prepared: &sqlx::mysql::MySqlStatement, wanted: &Wanted) -> Result<Vec<usize>, Doubt> {
+fn positions(
+    prepared: &sqlx::mysql::MySqlStatement,
+    wanted: &ResultShape,
+) -> Result<Vec<usize>, Reason> {
     let names: Vec<&str> = prepared.columns().iter().map(Column::name).collect();
     match wanted {
-        Wanted::OneValue => Ok((0..names.len()).collect()),
+        ResultShape::OneValue => Ok((0..names.len()).collect()),
         // What flows is found elsewhere.
-        Wanted::Flow(_) => Ok(Vec::new()),
-        Wanted::FirstColumn { .. } => Ok((0..names.len().min(1)).collect()),
-        Wanted::Rows { columns, .. } => columns.iter().map(|c| position(&names, c)).collect(),
+        ResultShape::Flow(_) => Ok(Vec::new()),
+        ResultShape::FirstColumn { .. } => Ok((0..names.len().min(1)).collect()),
+        ResultShape::Rows { columns, .. } => columns.iter().map(|c| position(&names, c)).collect(),
     }
 }

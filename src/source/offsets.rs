@@ -5,19 +5,19 @@ use std::fmt::Write as _;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::check::name::{CheckId, ColumnName};
-use crate::domain::check::reason::{Cause, Doubt};
+use crate::domain::check::reason::{Cause, Reason};
 use crate::domain::check::value::Value;
 use crate::domain::sql::{Binding, Engine, Query};
 use crate::domain::time::zone::ZoneName;
 use crate::source::Source;
-use crate::source::ask::{Ask, Part, Question, Reply, Wanted};
+use crate::source::ask::{Ask, Part, Question, Reply, ResultShape};
 
 /// How many instants one statement asks for.
 const BATCH: usize = 2_000;
 
 /// What a database says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Said {
+pub enum KnownOffsets {
     /// It has no named zones; it only gets bounds in UTC.
     NoZones,
     /// For each instant the offset in seconds, or nothing where it does not know the zone.
@@ -34,23 +34,23 @@ pub async fn offsets(
     source: &Source,
     probes: &[(ZoneName, i64)],
     stop: &CancellationToken,
-) -> Result<Said, Doubt> {
+) -> Result<KnownOffsets, Reason> {
     let mut offsets = Vec::with_capacity(probes.len());
     for batch in probes.chunks(BATCH) {
         let sql = match source.engine() {
-            Engine::Sqlite => return Ok(Said::NoZones),
+            Engine::Sqlite => return Ok(KnownOffsets::NoZones),
             Engine::Postgres => postgres(batch),
             Engine::MySql => mysql(batch),
         };
         let unclear =
-            || Doubt::new(Cause::QueryError, "the question for offsets is not understood");
+            || Reason::new(Cause::QueryError, "the question for offsets is not understood");
         let query = Query::parse(&sql, source.engine(), Binding::Nothing).map_err(|_| unclear())?;
         let column = |name| ColumnName::parse(name).map_err(|_| unclear());
         let question = Question {
             part: Part::Body,
             query,
             bounds: None,
-            wanted: Wanted::Rows {
+            wanted: ResultShape::Rows {
                 columns: vec![column("place")?, column("difference")?],
                 rows_max: u32::try_from(batch.len()).unwrap_or(u32::MAX),
             },
@@ -82,7 +82,7 @@ pub async fn offsets(
         }
         offsets.extend(said);
     }
-    Ok(Said::Offsets(offsets))
+    Ok(KnownOffsets::Offsets(offsets))
 }
 
 /// The names are known to our rules, and none of those has a quote in it; they are doubled anyway.

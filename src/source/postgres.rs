@@ -8,8 +8,8 @@
 mod control;
 mod decode;
 mod flow;
-mod merging;
-mod trouble;
+mod collation_merge;
+mod errors;
 mod wrapped;
 
 use std::fmt::Write as _;
@@ -27,15 +27,15 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::dial;
-use crate::domain::check::reason::{Cause, Doubt};
+use crate::domain::check::reason::{Cause, Reason};
 use crate::dsn::Server;
-use crate::source::ask::{Ask, Question, Reply, Wanted};
+use crate::source::ask::{Ask, Question, Reply, ResultShape};
 use crate::source::bind::{Prepared, Style, bind_typed};
-use crate::source::collect::{Appetite, Collector, Fetched, whole};
+use crate::source::collect::{Collector, Demand, Fetched, whole};
 use crate::source::memory::outgrown;
 use crate::source::postgres::control::{Control, Identity};
 use crate::source::postgres::decode::Reading;
-use crate::source::postgres::trouble::Phase;
+use crate::source::postgres::errors::Phase;
 use crate::source::postgres::wrapped::Wrapped;
 use crate::source::role::{Powers, Role};
 use crate::source::watch::{SHORT, Watched, opening, short};
@@ -76,11 +76,11 @@ enum Failure {
     /// The driver looked up a type of the result, and lost the unnamed statement over it.
     Unprepared,
     /// Something to be told.
-    Real(Doubt),
+    Real(Reason),
 }
 
-impl From<Doubt> for Failure {
-    fn from(doubt: Doubt) -> Self {
+impl From<Reason> for Failure {
+    fn from(doubt: Reason) -> Self {
         Self::Real(doubt)
     }
 }
@@ -106,7 +106,7 @@ impl Postgres {
         &self,
         ask: &Ask,
         stop: &CancellationToken,
-    ) -> Result<Vec<Reply>, Doubt> {
+    ) -> Result<Vec<Reply>, Reason> {
         if let Some(session) = self.take_idle() {
             match self.attempt(session, ask, stop, true).await {
                 Ok(replies) => return Ok(replies),
@@ -120,16 +120,16 @@ impl Postgres {
             Ok(replies) => Ok(replies),
             Err(Failure::Real(doubt)) => Err(doubt),
             Err(Failure::Stale | Failure::Unprepared) => {
-                Err(Doubt::new(Cause::Connect, "the connection did not keep its statements"))
+                Err(Reason::new(Cause::Connect, "the connection did not keep its statements"))
             }
         }
     }
 
-    async fn open(&self, stop: &CancellationToken) -> Result<Session, Doubt> {
+    async fn open(&self, stop: &CancellationToken) -> Result<Session, Reason> {
         let mut conn =
-            opening(self.options.connect(), stop, |e| trouble::doubt(e, Phase::Connecting)).await?;
+            opening(self.options.connect(), stop, |e| errors::doubt(e, Phase::Connecting)).await?;
         if !self.role.is_known() {
-            let powers = short(inspect(&mut conn), stop, |e| trouble::doubt(e, Phase::Ours));
+            let powers = short(inspect(&mut conn), stop, |e| errors::doubt(e, Phase::Ours));
             self.role.judge(powers.await?)?;
         }
         let now = Instant::now();
@@ -162,7 +162,7 @@ impl Postgres {
         stop: &CancellationToken,
         reused: bool,
     ) -> Result<Vec<Reply>, Failure> {
-        let ours = |e: &sqlx::Error| trouble::doubt(e, Phase::Ours);
+        let ours = |e: &sqlx::Error| errors::doubt(e, Phase::Ours);
         let mut lessons = 0;
         let asked = loop {
             match self.ask_all(&mut session.conn, ask, stop, reused).await {
@@ -198,26 +198,26 @@ impl Postgres {
         let name = self.attempt_name(ask);
         let opening = preamble(conn, ask, &name);
         let begun = short(begin(conn, opening), stop, |e| {
-            let stale = matches!(e, sqlx::Error::Io(_)) || trouble::is_shutdown(e);
+            let stale = matches!(e, sqlx::Error::Io(_)) || errors::is_shutdown(e);
             if reused && stale {
                 return Failure::Stale;
             }
-            Failure::Real(trouble::doubt(e, Phase::Ours))
+            Failure::Real(errors::doubt(e, Phase::Ours))
         });
         let (identity, clock) = begun.await?;
         if let Err(doubt) = ask.is_over(clock) {
             let undone = run(conn, "ROLLBACK".to_owned());
-            short::<_, _, Failure>(undone, stop, |e| trouble::doubt(e, Phase::Ours).into()).await?;
+            short::<_, _, Failure>(undone, stop, |e| errors::doubt(e, Phase::Ours).into()).await?;
             return Err(Failure::Real(doubt));
         }
         let mut replies = Vec::with_capacity(ask.questions.len());
         for (place, question) in ask.questions.iter().enumerate() {
             if place > 0 {
                 let anew = run(conn, guards(conn, ask, &name));
-                let failed = |e: &sqlx::Error| Failure::Real(trouble::doubt(e, Phase::Ours));
+                let failed = |e: &sqlx::Error| Failure::Real(errors::doubt(e, Phase::Ours));
                 short(anew, stop, failed).await?;
             }
-            if let Wanted::Flow(flow) = &question.wanted {
+            if let ResultShape::Flow(flow) = &question.wanted {
                 let flowed = self.flow(conn, (ask, question, flow), &identity, stop).await;
                 let drained = flowed.map_err(|failure| blamed(question, failure))?;
                 replies.push(Reply::Flowed);
@@ -409,11 +409,11 @@ async fn fetch(
     let wrapped = Wrapped::new(&bound.text, &question.wanted, collector.rows_asked());
     let started = Instant::now();
     let trouble = |e: &sqlx::Error| {
-        if trouble::is_lost_statement(e) {
+        if errors::is_lost_statement(e) {
             return Failure::Unprepared;
         }
         let ran = started.elapsed();
-        Failure::Real(trouble::doubt(e, Phase::Theirs { wrapped: &wrapped, limit, ran }))
+        Failure::Real(errors::doubt(e, Phase::Theirs { wrapped: &wrapped, limit, ran }))
     };
     let query = sqlx::query(AssertSqlSafe(wrapped.sql.clone())).persistent(false);
     let mut rows = bind_typed!(query, bound.values).fetch(&mut *conn);
@@ -428,8 +428,8 @@ async fn fetch(
             None => collector.too_large(),
         };
         match appetite {
-            Appetite::More | Appetite::Enough => {}
-            Appetite::TooMuch => break,
+            Demand::More | Demand::Enough => {}
+            Demand::TooMuch => break,
         }
     }
     drop(rows);

@@ -7,23 +7,23 @@
 
 use std::io::ErrorKind;
 
-use crate::domain::check::reason::{Cause, Doubt};
+use crate::domain::check::reason::{Cause, Reason};
 
 /// Finds the cause of an error that is not the server's own.
-pub(super) fn doubt(error: &sqlx::Error) -> Doubt {
+pub(super) fn doubt(error: &sqlx::Error) -> Reason {
     match error {
         // A certificate that is not believed comes as invalid data, with the reason inside.
         sqlx::Error::Io(io) if io.kind() == ErrorKind::InvalidData => tls(&io.to_string()),
         sqlx::Error::Tls(words) => tls(&words.to_string()),
-        sqlx::Error::Io(io) => Doubt::new(Cause::Connect, format!("no connection: {io}")),
-        sqlx::Error::Protocol(text) if text.contains("unknown column type") => Doubt::new(
+        sqlx::Error::Io(io) => Reason::new(Cause::Connect, format!("no connection: {io}")),
+        sqlx::Error::Protocol(text) if text.contains("unknown column type") => Reason::new(
             Cause::UnsupportedType,
             "the query brings a column of a type that has no exact reading: cast it",
         ),
         sqlx::Error::Protocol(text) if text.contains("authentication") => {
-            Doubt::new(Cause::Auth, "the server asks for a kind of password that is not supported")
+            Reason::new(Cause::Auth, "the server asks for a kind of password that is not supported")
         }
-        _ => Doubt::new(
+        _ => Reason::new(
             Cause::Connect,
             "the connection broke, or what answers there is another kind of server",
         ),
@@ -32,12 +32,12 @@ pub(super) fn doubt(error: &sqlx::Error) -> Doubt {
 
 /// The same of what went wrong while a query was under way: what cannot be read of its answer is of that query, and
 /// only a connection that broke is of the source.
-pub(super) fn of_query(error: &sqlx::Error) -> Doubt {
+pub(super) fn of_query(error: &sqlx::Error) -> Reason {
     match error {
         sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::WorkerCrashed => doubt(error),
         _ => match doubt(error) {
             known if known.cause == Cause::UnsupportedType => known,
-            _ => Doubt::new(
+            _ => Reason::new(
                 Cause::QueryError,
                 "what the server answered to this query cannot be read",
             ),
@@ -45,13 +45,13 @@ pub(super) fn of_query(error: &sqlx::Error) -> Doubt {
     }
 }
 
-fn tls(words: &str) -> Doubt {
+fn tls(words: &str) -> Reason {
     let hint = if words.contains("does not support TLS") {
         "switch it on there, or write `?sslmode=disable` at the end of the address"
     } else {
         "`sslrootcert=FILE` in the address names whose signature to trust"
     };
-    Doubt::new(Cause::Connect, format!("TLS failed: {words}; {hint}"))
+    Reason::new(Cause::Connect, format!("TLS failed: {words}; {hint}"))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::domain::check::reason::{Cause, Doubt};
+use crate::domain::check::reason::{Cause, Reason};
 
 /// How long what was found of a role that may watch is relied on.
 const LOOK_EACH: Duration = Duration::from_secs(60);
@@ -48,7 +48,7 @@ impl Role {
     }
 
     /// Takes note of what was found, and judges it.
-    pub(super) fn judge(&self, powers: Powers) -> Result<(), Doubt> {
+    pub(super) fn judge(&self, powers: Powers) -> Result<(), Reason> {
         let refused =
             if self.allow_superuser { String::new() } else { powers.refused.join(" and ") };
         if let Ok(mut found) = self.found.lock() {
@@ -62,7 +62,7 @@ impl Role {
              this source",
             self.words
         );
-        Err(Doubt::new(Cause::Refused, note))
+        Err(Reason::new(Cause::Refused, note))
     }
 
     /// Whether it sees what others do, as far as that is known.

@@ -22,12 +22,12 @@ use sqlx::{AssertSqlSafe, Column, ConnectOptions, Connection, Executor, SqlSafeS
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::check::reason::{Cause, Doubt};
+use crate::domain::check::reason::{Cause, Reason};
 use crate::domain::reconcile::cell::Epoch;
 use crate::domain::sql::bounds::Bound;
-use crate::source::ask::{Ask, Question, Reply, Wanted};
+use crate::source::ask::{Ask, Question, Reply, ResultShape};
 use crate::source::bind::{Instants, Prepared, Stored, Style};
-use crate::source::collect::{Appetite, Collector, Fetched, whole};
+use crate::source::collect::{Collector, Demand, Fetched, whole};
 use crate::source::columns::position;
 use crate::source::sqlite::flow::Flows;
 use crate::source::watch::{SHORT, Watched, opening, short};
@@ -60,14 +60,14 @@ impl Sqlite {
         &self,
         ask: &Ask,
         stop: &CancellationToken,
-    ) -> Result<Vec<Reply>, Doubt> {
+    ) -> Result<Vec<Reply>, Reason> {
         let ended = Arc::new(AtomicBool::new(false));
         let mut conn = self.open(&ended, stop).await?;
         let mut replies = Vec::with_capacity(ask.questions.len());
         let build = short(begin(&mut conn), stop, |e| doubt(e, Phase::Ours)).await?;
         refuse_lax_build(&build)?;
         for question in &ask.questions {
-            if let Wanted::Flow(flow) = &question.wanted {
+            if let ResultShape::Flow(flow) = &question.wanted {
                 let (ended, instants) = (&ended, self.instants);
                 let mut flows = Flows { conn: &mut conn, ended, instants, stop };
                 let flowed = flows.flow(ask, question, flow).await;
@@ -89,7 +89,7 @@ impl Sqlite {
                 cancel: async { ended.store(true, Ordering::Relaxed) },
                 terminate: std::future::ready(()),
             };
-            let fetched = watched.end().await.map_err(|doubt: Doubt| question.blame(doubt))?;
+            let fetched = watched.end().await.map_err(|doubt: Reason| question.blame(doubt))?;
             replies.push(fetched.reply);
             if !fetched.drained {
                 ended.store(true, Ordering::Relaxed);
@@ -104,12 +104,12 @@ impl Sqlite {
         &self,
         ended: &Arc<AtomicBool>,
         stop: &CancellationToken,
-    ) -> Result<SqliteConnection, Doubt> {
+    ) -> Result<SqliteConnection, Reason> {
         if !self.path.is_file() {
             let path = std::path::absolute(&self.path).unwrap_or_else(|_| self.path.clone());
             let what = if path.exists() { "is no file" } else { "does not exist" };
             let message = format!("{} {what}", path.display());
-            return Err(Doubt::new(Cause::Connect, message));
+            return Err(Reason::new(Cause::Connect, message));
         }
         refuse_foreign_log(&self.path)?;
         let options = SqliteConnectOptions::new()
@@ -135,7 +135,7 @@ impl Sqlite {
 
 /// A closed database in WAL mode gets its log files from whoever opens it first; were that we, and
 /// not its owner, the application could not write any more.
-fn refuse_foreign_log(path: &Path) -> Result<(), Doubt> {
+fn refuse_foreign_log(path: &Path) -> Result<(), Reason> {
     const WAL_VERSION: u8 = 2;
     let mut header = [0_u8; 20];
     let read = File::open(path).and_then(|mut file| file.read_exact(&mut header));
@@ -151,7 +151,7 @@ fn refuse_foreign_log(path: &Path) -> Result<(), Doubt> {
     if owner(path) == owner(Path::new("/proc/self")) {
         return Ok(());
     }
-    Err(Doubt::new(
+    Err(Reason::new(
         Cause::Refused,
         "the database is in WAL mode, closed, and somebody else's: opening it would leave log files \
          that its owner cannot write; run allswell as its owner, or while the application runs",
@@ -166,11 +166,11 @@ async fn begin(conn: &mut SqliteConnection) -> Result<Vec<String>, sqlx::Error> 
     Ok(options)
 }
 
-fn refuse_lax_build(options: &[String]) -> Result<(), Doubt> {
+fn refuse_lax_build(options: &[String]) -> Result<(), Reason> {
     if OPTIONS_NEEDED.iter().all(|needed| options.iter().any(|o| o == needed)) {
         return Ok(());
     }
-    Err(Doubt::new(
+    Err(Reason::new(
         Cause::Refused,
         "this allswell was built without the SQLite options of .cargo/config.toml: build it inside \
          its repository",
@@ -184,24 +184,24 @@ async fn fetch(
     conn: &mut SqliteConnection,
     question: &Question,
     instants: Option<Instants>,
-) -> Result<Fetched, Doubt> {
+) -> Result<Fetched, Reason> {
     let bound = Prepared::new(question, Style::NumberedMark);
     let mut collector = Collector::new(&question.wanted);
     let bare = AssertSqlSafe(bound.text.clone()).into_sql_str();
     let bare = conn.prepare(bare).await.map_err(|e| doubt(&e, Phase::Preparing))?;
     let brought: Vec<&str> = bare.columns().iter().map(Column::name).collect();
     let names: Vec<String> = match &question.wanted {
-        Wanted::Rows { columns, .. } => {
+        ResultShape::Rows { columns, .. } => {
             // In a subquery, SQLite would quietly take the first of two columns of one name.
             for column in columns {
                 position(&brought, column)?;
             }
             columns.iter().map(ToString::to_string).collect()
         }
-        Wanted::FirstColumn { name, .. } => vec![name.to_string()],
-        Wanted::OneValue => brought.iter().map(|_| "evidence".to_owned()).collect(),
+        ResultShape::FirstColumn { name, .. } => vec![name.to_string()],
+        ResultShape::OneValue => brought.iter().map(|_| "evidence".to_owned()).collect(),
         // What flows is read elsewhere.
-        Wanted::Flow(_) => Vec::new(),
+        ResultShape::Flow(_) => Vec::new(),
     };
     let first = brought.first().copied().unwrap_or_default();
     let sql = wrapped(&bound.text, &question.wanted, first, collector.rows_asked());
@@ -211,8 +211,8 @@ async fn fetch(
     while let Some(row) = rows.try_next().await.map_err(|e| doubt(&e, Phase::Running))? {
         let (values, bytes) = decode::row(&row, &names)?;
         match collector.push(values, bytes) {
-            Appetite::More | Appetite::Enough => {}
-            Appetite::TooMuch => return collector.finish_cut_off(),
+            Demand::More | Demand::Enough => {}
+            Demand::TooMuch => return collector.finish_cut_off(),
         }
     }
     drop(rows);
@@ -226,7 +226,7 @@ fn bind<'q>(
     query: Query<'q>,
     values: &[Bound<'_>],
     instants: Option<Instants>,
-) -> Result<Query<'q>, Doubt> {
+) -> Result<Query<'q>, Reason> {
     values.iter().try_fold(query, |query, value| {
         Ok(match value {
             Bound::Instant(at) => match instants.map(|instants| instants.form(*at)) {
@@ -235,7 +235,7 @@ fn bind<'q>(
                 None => {
                     let note = "the settings do not say how this source stores instants: write \
                                 `instants:`";
-                    return Err(Doubt::new(Cause::Refused, note));
+                    return Err(Reason::new(Cause::Refused, note));
                 }
             },
             Bound::Date(date) => query.bind(date.to_string()),
@@ -252,15 +252,15 @@ fn bind<'q>(
 
 /// The user's query inside ours: only rows and columns that are wanted, and nothing but a query
 /// can stand in parentheses.
-fn wrapped(inner: &str, wanted: &Wanted, first: &str, rows_asked: usize) -> String {
+fn wrapped(inner: &str, wanted: &ResultShape, first: &str, rows_asked: usize) -> String {
     let quoted = |name: &str| format!("q.\"{}\"", name.replace('"', "\"\""));
     let list = match wanted {
-        Wanted::OneValue | Wanted::Flow(_) => "*".to_owned(),
-        Wanted::Rows { columns, .. } if columns.is_empty() => "1".to_owned(),
-        Wanted::Rows { columns, .. } => {
+        ResultShape::OneValue | ResultShape::Flow(_) => "*".to_owned(),
+        ResultShape::Rows { columns, .. } if columns.is_empty() => "1".to_owned(),
+        ResultShape::Rows { columns, .. } => {
             columns.iter().map(|c| quoted(c.as_str())).collect::<Vec<_>>().join(", ")
         }
-        Wanted::FirstColumn { .. } => quoted(first),
+        ResultShape::FirstColumn { .. } => quoted(first),
     };
     format!("SELECT {list} FROM (\n{inner}\n) AS q LIMIT {rows_asked}")
 }
@@ -275,12 +275,12 @@ enum Phase {
 }
 
 /// Finds the cause, without a word that could be data.
-fn doubt(error: &sqlx::Error, phase: Phase) -> Doubt {
+fn doubt(error: &sqlx::Error, phase: Phase) -> Reason {
     let sqlx::Error::Database(error) = error else {
-        return Doubt::new(Cause::Connect, "the file could not be opened");
+        return Reason::new(Cause::Connect, "the file could not be opened");
     };
     let code: i32 = error.code().and_then(|c| c.parse().ok()).unwrap_or(1);
-    let with = |cause, note: &str| Doubt::new(cause, format!("{note} (SQLite code {code})"));
+    let with = |cause, note: &str| Reason::new(cause, format!("{note} (SQLite code {code})"));
     match code & 0xff {
         5 | 6 => with(Cause::Busy, "somebody writes, and did not finish within 1s"),
         7 => with(Cause::OverLimit, "the query needs more memory than it may have"),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::check::reason::{Cause, Doubt};
+use crate::domain::check::reason::{Cause, Reason};
 use crate::domain::time::duration;
 
 /// How much later than the server's limit ours is.
@@ -42,7 +42,7 @@ pub(super) struct Watched<'a, W, B, M, C, D> {
 
 impl<W, B, M, C, D, T, F> Watched<'_, W, B, M, C, D>
 where
-    F: From<Doubt>,
+    F: From<Reason>,
     W: Future<Output = Result<T, F>>,
     B: Future<Output = ()>,
     M: Future<Output = ()>,
@@ -67,12 +67,12 @@ where
             () = sleep(self.limit + SERVER_FIRST) => (late(self.limit), true),
             () = self.in_the_way => {
                 let note = "somebody waited for a lock that this query holds, so it gave way";
-                (Doubt::new(Cause::Busy, note), true)
+                (Reason::new(Cause::Busy, note), true)
             }
             () = self.outgrown => {
                 let note = "allswell's memory grew by more than 96 MiB while the query ran: this answer, or one \
                             beside it, holds a value or a message that is huge";
-                (Doubt::new(Cause::Busy, note), false)
+                (Reason::new(Cause::Busy, note), false)
             }
         };
         // A result that arrives after the order is not used: a server may answer a stopped query
@@ -90,15 +90,15 @@ where
 pub(super) async fn opening<T, E>(
     work: impl Future<Output = Result<T, E>>,
     stop: &CancellationToken,
-    doubt: impl FnOnce(&E) -> Doubt,
-) -> Result<T, Doubt> {
+    doubt: impl FnOnce(&E) -> Reason,
+) -> Result<T, Reason> {
     tokio::select! {
         biased;
         () = stop.cancelled() => Err(interrupted()),
         opened = timeout(CONNECT, work) => match opened {
             Ok(Ok(opened)) => Ok(opened),
             Ok(Err(error)) => Err(doubt(&error)),
-            Err(_) => Err(Doubt::new(
+            Err(_) => Err(Reason::new(
                 Cause::Connect,
                 format!(
                     "no connection within {}: is it the right host, port and kind of server?",
@@ -112,7 +112,7 @@ pub(super) async fn opening<T, E>(
 /// Waits for a short statement of our own, or for our order to stop.
 ///
 /// After an error the caller must throw the connection away.
-pub(super) async fn short<T, E, F: From<Doubt>>(
+pub(super) async fn short<T, E, F: From<Reason>>(
     work: impl Future<Output = Result<T, E>>,
     stop: &CancellationToken,
     failure: impl FnOnce(&E) -> F,
@@ -122,7 +122,7 @@ pub(super) async fn short<T, E, F: From<Doubt>>(
         done = timeout(SHORT, work) => match done {
             Ok(Ok(done)) => Ok(done),
             Ok(Err(error)) => Err(failure(&error)),
-            Err(_) => Err(F::from(Doubt::new(
+            Err(_) => Err(F::from(Reason::new(
                 Cause::Timeout,
                 format!("the server did not answer within {}", duration::show(SHORT)),
             ))),
@@ -132,13 +132,13 @@ pub(super) async fn short<T, E, F: From<Doubt>>(
 }
 
 /// We were told to stop.
-pub(super) fn interrupted() -> Doubt {
-    Doubt::new(Cause::Interrupted, "stopped while it was looked at")
+pub(super) fn interrupted() -> Reason {
+    Reason::new(Cause::Interrupted, "stopped while it was looked at")
 }
 
 /// A statement ran into its limit.
-pub(super) fn late(limit: Duration) -> Doubt {
-    Doubt::new(
+pub(super) fn late(limit: Duration) -> Reason {
+    Reason::new(
         Cause::Timeout,
         format!(
             "the query did not end within {}: narrow it, give it an index, or raise `timeout`",

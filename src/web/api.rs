@@ -9,13 +9,15 @@ use chrono::{DateTime, SecondsFormat, SubsecRound as _, Utc};
 use serde_json::{Value, json};
 
 use crate::domain::check::nearest::suggestion;
-use crate::domain::record::life::{Kind, Row, Ruling, Said, State as RowState};
 use crate::domain::record::standing::{Lease, Standing};
+use crate::domain::record::window_state::{
+    Override, State as RowState, VerdictKind, WindowKind, WindowState,
+};
 use crate::domain::time::breaker::Breaker;
 use crate::engine::snapshot::{
     Comparing, LastLoad, LedgerHealth, SeriesHealth, Snapshot, SourceHealth,
 };
-use crate::ledger::{History, Listed, Trouble, Wanted, is_page};
+use crate::ledger::{History, HistoryQuery, LedgerError, Listed, is_page};
 use crate::manifest;
 use crate::web::Here;
 use crate::web::problem::{Json, Problem};
@@ -193,11 +195,11 @@ fn series_json(picture: &Snapshot, series: &SeriesHealth) -> Value {
     value
 }
 
-fn said(said: Said) -> (&'static str, Option<&'static str>) {
+fn said(said: VerdictKind) -> (&'static str, Option<&'static str>) {
     match said {
-        Said::Confirmed => ("confirmed", None),
-        Said::Violated => ("violated", None),
-        Said::Unconfirmed(cause) => ("unconfirmed", Some(cause.as_str())),
+        VerdictKind::Confirmed => ("confirmed", None),
+        VerdictKind::Violated => ("violated", None),
+        VerdictKind::Unconfirmed(cause) => ("unconfirmed", Some(cause.as_str())),
     }
 }
 
@@ -340,7 +342,7 @@ pub(super) fn ids(picture: &Snapshot) -> Vec<&str> {
     ids
 }
 
-fn unreadable(trouble: &Trouble) -> Problem {
+fn unreadable(trouble: &LedgerError) -> Problem {
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, format!("the ledger was not read: {trouble}"))
 }
 
@@ -359,7 +361,7 @@ pub(super) async fn windows(
     let picture = shared.picture();
     let mut zones = picture.series.iter().filter(|s| s.check.id.as_str() == check);
     let tz = filter.tz.clone();
-    let wanted = Wanted {
+    let wanted = HistoryQuery {
         tz: filter.tz,
         open: filter.open,
         from: filter.from,
@@ -389,7 +391,7 @@ pub(super) async fn windows(
 
 fn window_json(history: &History) -> Value {
     let entry = &history.entry;
-    let Row { kind, start, end, due, deadline, state, .. } = entry.row;
+    let WindowState { kind, start, end, due, deadline, state, .. } = entry.row;
     let recorded = entry.row.recorded();
     let (state, waits_for) = match state {
         RowState::Waiting { last, .. } => ("waiting", last),
@@ -402,7 +404,7 @@ fn window_json(history: &History) -> Value {
     });
     json!({
         "tz": history.tz,
-        "kind": match kind { Kind::Window => "window", Kind::Slot => "slot" },
+        "kind": match kind { WindowKind::Window => "window", WindowKind::Slot => "slot" },
         "start": instant(start),
         "end": instant(end),
         "utc_offset": entry.utc_offset,
@@ -429,14 +431,14 @@ fn window_json(history: &History) -> Value {
     })
 }
 
-fn ruling(ruling: Ruling) -> Option<&'static str> {
+fn ruling(ruling: Override) -> Option<&'static str> {
     match ruling {
-        Ruling::Standing => None,
-        Ruling::Excused => Some("excused"),
-        Ruling::Waived { .. } => Some("waived"),
-        Ruling::Superseded { replaced: false } => Some("superseded"),
-        Ruling::Superseded { replaced: true } => Some("replaced"),
-        Ruling::Removed => Some("removed"),
+        Override::Standing => None,
+        Override::Excused => Some("excused"),
+        Override::Waived { .. } => Some("waived"),
+        Override::Superseded { replaced: false } => Some("superseded"),
+        Override::Superseded { replaced: true } => Some("replaced"),
+        Override::Removed => Some("removed"),
     }
 }
 

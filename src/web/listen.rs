@@ -68,7 +68,7 @@ pub async fn bind(address: SocketAddr, tls: Option<Arc<ServerConfig>>) -> io::Re
 
 /// A connection, as far as others have to know of it.
 #[derive(Debug, Clone)]
-struct Guest {
+struct Connection {
     came: Instant,
     busy: Arc<AtomicBool>,
     leave: CancellationToken,
@@ -78,7 +78,7 @@ struct Guest {
 #[derive(Debug)]
 struct Guests {
     most: usize,
-    all: Mutex<BTreeMap<u64, Guest>>,
+    all: Mutex<BTreeMap<u64, Connection>>,
 }
 
 impl Guests {
@@ -109,8 +109,8 @@ impl Guests {
         None
     }
 
-    fn enter(&self, number: u64) -> Option<Guest> {
-        let guest = Guest {
+    fn enter(&self, number: u64) -> Option<Connection> {
+        let guest = Connection {
             came: Instant::now(),
             busy: Arc::new(AtomicBool::new(false)),
             leave: CancellationToken::new(),
@@ -186,7 +186,7 @@ async fn host(
     stream: TcpStream,
     acceptor: Option<TlsAcceptor>,
     router: Router,
-    guest: &Guest,
+    guest: &Connection,
     stop: &CancellationToken,
 ) {
     drop(stream.set_nodelay(true));
@@ -207,7 +207,7 @@ async fn host(
 async fn converse<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     stream: S,
     router: Router,
-    guest: &Guest,
+    guest: &Connection,
     stop: &CancellationToken,
 ) {
     let busy = Arc::clone(&guest.busy);

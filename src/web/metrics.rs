@@ -1,7 +1,7 @@
 //! The daemon's own health for Prometheus: instants rather than ages, counts since the start.
 
 mod comparing;
-mod outward;
+mod notify;
 mod series;
 
 use std::collections::BTreeMap;
@@ -88,7 +88,7 @@ fn text(picture: &Snapshot, paths: &Paths) -> Result<String, prometheus::Error> 
     let tz = GaugeVec::new(Opts::new("tzdata_info", "The rules of time zones."), &["release"])?;
     tz.with_label_values(&[picture.tz_release.as_str()]).set(1.0);
     registry.register(Box::new(tz))?;
-    outward::register(picture, paths, &registry)?;
+    notify::register(picture, paths, &registry)?;
     comparing::register(picture, &registry)?;
     loads(picture, &gauge)?;
     counts(&picture.counts, &registry, &counter)?;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use allswell::domain::check::reason::Doubt;
+use allswell::domain::check::reason::Reason;
 use allswell::domain::check::verdict::Verdict;
 use allswell::domain::sql::Engine;
 
@@ -13,7 +13,7 @@ use crate::watchman::Site;
 
 const COUNTED: &str = "expect:\n  values:\n    n: {min: 1}";
 
-async fn doubt(db: &Database, sql: &str) -> Doubt {
+async fn doubt(db: &Database, sql: &str) -> Reason {
     let outcomes = look(db.source(), &one_check(sql, COUNTED)).await;
     match &outcomes[0].judgement.verdict {
         Verdict::Unconfirmed(doubt) => doubt.clone(),

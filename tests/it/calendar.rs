@@ -378,7 +378,7 @@ async fn zones_asks_mariadb_for_the_zones_that_were_loaded_into_it() {
     let stop = tokio_util::sync::CancellationToken::new();
     let said = allswell::source::offsets::offsets(&source, &probes, &stop).await.unwrap();
     let wanted = vec![Some(-18_000), Some(-18_000), None];
-    assert_eq!(said, allswell::source::offsets::Said::Offsets(wanted));
+    assert_eq!(said, allswell::source::offsets::KnownOffsets::Offsets(wanted));
 }
 
 #[tokio::test(flavor = "multi_thread")]

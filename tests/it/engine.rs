@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use allswell::domain::check::reason::{Cause, Doubt};
+use allswell::domain::check::reason::{Cause, Reason};
 use allswell::domain::check::verdict::{Contradiction, Finding, Verdict};
 use allswell::engine::attempt::Look;
 use allswell::engine::watch::Engine;
@@ -20,7 +20,7 @@ fn violated() -> Verdict {
 }
 
 fn silent(cause: Cause) -> Verdict {
-    Verdict::Unconfirmed(Doubt::new(cause, "because"))
+    Verdict::Unconfirmed(Reason::new(cause, "because"))
 }
 
 fn yaml(checks: &[(&str, &str)]) -> String {

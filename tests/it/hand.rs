@@ -9,7 +9,7 @@ use allswell::clock::Clock;
 use allswell::domain::check::Check;
 use allswell::domain::check::judge::Judgement;
 use allswell::domain::check::name::SourceName;
-use allswell::domain::check::reason::{Cause, Doubt};
+use allswell::domain::check::reason::{Cause, Reason};
 use allswell::domain::check::succession::Removals;
 use allswell::domain::check::verdict::Verdict;
 use allswell::domain::record::standing::Notice;
@@ -127,7 +127,7 @@ impl Queries for Oracle {
 
     async fn list(&self, _: Arc<Check>, _: ZonesFrom, _: CancellationToken) -> Listed {
         let Some(zones) = self.zones.lock().unwrap().clone() else {
-            let doubt = Doubt::new(Cause::Connect, "no list here");
+            let doubt = Reason::new(Cause::Connect, "no list here");
             let attempted = Attempted::doubtful(doubt, Duration::ZERO);
             return Listed { zones: Vec::new(), whole: false, attempted };
         };
@@ -144,11 +144,11 @@ impl Queries for Oracle {
         }
     }
 
-    async fn probe(&self, _: SourceName, _: CancellationToken) -> Result<(), Doubt> {
+    async fn probe(&self, _: SourceName, _: CancellationToken) -> Result<(), Reason> {
         self.probes.fetch_add(1, Ordering::SeqCst);
         match self.alive.load(Ordering::SeqCst) {
             true => Ok(()),
-            false => Err(Doubt::new(Cause::Connect, "nobody is there")),
+            false => Err(Reason::new(Cause::Connect, "nobody is there")),
         }
     }
 }

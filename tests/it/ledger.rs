@@ -7,17 +7,17 @@ use allswell::clock;
 use allswell::domain::check::name::CheckId;
 use allswell::domain::check::reason::Cause;
 use allswell::domain::check::succession::Succession;
-use allswell::domain::record::life::{Kind, Said, State};
 use allswell::domain::record::standing::{Lease, Notice, Standing};
+use allswell::domain::record::window_state::{State, VerdictKind, WindowKind};
 use allswell::domain::sql::Engine;
 use allswell::domain::time::agenda::{Batch, Due, Fate, Owed, Target};
 use allswell::domain::time::window::{Span, Window};
 use allswell::domain::time::zone::Offset;
 use allswell::dsn::Dsn;
 use allswell::ledger::{
-    Activation, Candidate, Claim, Ended, Offer, Planned, Progress, Promise, Revocation, Role,
-    RowKey, Selected, SeriesRecord, Store, StoreSettings, Terms, Told, Traits, Trouble, Turned,
-    Waiver, Wanted, Work,
+    Activation, Candidate, Claim, DueBatch, Ended, HistoryQuery, LedgerError, Offer, Planned,
+    Progress, Revocation, Role, RowKey, Selected, SeriesRecord, StandingChange, Store,
+    StoreSettings, Terms, Traits, TxOutcome, Waiver, Work,
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::SecretString;
@@ -110,27 +110,29 @@ impl Bench {
         }
     }
 
-    async fn turn(&mut self, work: Work) -> Turned {
+    async fn turn(&mut self, work: Work) -> TxOutcome {
         let terms = self.terms;
         self.store.turn(&work, &|_| Some(terms)).await.unwrap()
     }
 
     /// Promises a window that ended `ago`, and has until `patience` after now.
-    async fn promise(
+    async fn due_batch(
         &mut self,
         check: &str,
-        kind: Kind,
+        kind: WindowKind,
         ago: TimeDelta,
         patience: TimeDelta,
     ) -> RowKey {
         let record = self.record(check).await;
         let now = clock::now();
         let end = now - ago;
-        let start = if kind == Kind::Window { end - TimeDelta::hours(1) } else { end };
+        let start = if kind == WindowKind::Window { end - TimeDelta::hours(1) } else { end };
         let span = Span { start, end, date: start.date_naive() };
         let target = match kind {
-            Kind::Window => Target::Window(Window { start, end, utc_offset: Offset::ZERO, span }),
-            Kind::Slot => Target::Slot(end),
+            WindowKind::Window => {
+                Target::Window(Window { start, end, utc_offset: Offset::ZERO, span })
+            }
+            WindowKind::Slot => Target::Slot(end),
         };
         let due = Due { at: end, target, slot: None };
         let deadline = now + patience;
@@ -148,13 +150,13 @@ impl Bench {
     }
 
     /// Claims a row and records what was said.
-    async fn say(&mut self, key: RowKey, said: Said) -> Turned {
+    async fn say(&mut self, key: RowKey, said: VerdictKind) -> TxOutcome {
         let claim = self.claim(key).await.expect("it can be claimed");
         self.turn(ended(key, claim.entry.row.epoch, said)).await
     }
 
     async fn rows(&self, check: &str) -> Vec<String> {
-        let wanted = Wanted::default();
+        let wanted = HistoryQuery::default();
         let page = self.store.reader().windows(check, &wanted, clock::now(), 100).await.unwrap();
         let shown = page.items.iter().map(|item| {
             let recorded = item.entry.row.recorded().map(|r| format!("{:?}", r.said));
@@ -174,7 +176,7 @@ impl Bench {
 fn promised(record: &SeriesRecord, owed: Vec<Owed>, now: DateTime<Utc>) -> Work {
     let batch =
         Batch { owed, events: Vec::new(), missed_slots: None, watermark: now, complete: true };
-    let promise = Promise {
+    let due_batch = DueBatch {
         series: record.id,
         from: record.watermark,
         batch,
@@ -183,7 +185,7 @@ fn promised(record: &SeriesRecord, owed: Vec<Owed>, now: DateTime<Utc>) -> Work 
         priority: 1,
         patience: TimeDelta::hours(1),
     };
-    Work { promises: vec![promise], ..work() }
+    Work { due_batches: vec![due_batch], ..work() }
 }
 
 fn work() -> Work {
@@ -196,7 +198,7 @@ fn offered(key: RowKey) -> Work {
     Work { offers: vec![Offer { places: 1, candidates: vec![candidate] }], ..work() }
 }
 
-fn ended(key: RowKey, epoch: u64, said: Said) -> Work {
+fn ended(key: RowKey, epoch: u64, said: VerdictKind) -> Work {
     let ended = Ended {
         key,
         epoch,
@@ -222,7 +224,7 @@ async fn what_is_due_is_promised_once() {
         let mut bench = Bench::new(engine).await;
         bench.activate("a", &[("it", "m")], Succession::default()).await;
         let before = bench.record("it").await;
-        bench.promise("it", Kind::Window, SECOND, TimeDelta::hours(1)).await;
+        bench.due_batch("it", WindowKind::Window, SECOND, TimeDelta::hours(1)).await;
         // Somebody who did not see that promises the same again.
         let turned = bench.turn(promised(&before, Vec::new(), clock::now())).await;
         assert_eq!(turned.contended, [before.id], "{engine:?}");
@@ -242,7 +244,7 @@ async fn a_claim_is_given_to_one_and_a_stale_write_is_fenced_off() {
     for engine in ENGINES {
         let mut bench = Bench::new(engine).await;
         bench.activate("a", &[("it", "m")], Succession::default()).await;
-        let key = bench.promise("it", Kind::Window, SECOND, TimeDelta::hours(1)).await;
+        let key = bench.due_batch("it", WindowKind::Window, SECOND, TimeDelta::hours(1)).await;
         let first = bench.claim(key).await.unwrap();
         assert!(bench.claim(key).await.is_none(), "{engine:?}: it is claimed");
         // Whoever claimed it stalls until his lease is over.
@@ -252,12 +254,12 @@ async fn a_claim_is_given_to_one_and_a_stale_write_is_fenced_off() {
         bench.turn(work()).await;
         let second = bench.claim(key).await.unwrap();
         assert!(second.entry.row.epoch > first.entry.row.epoch);
-        let turned = bench.turn(ended(key, first.entry.row.epoch, Said::Violated)).await;
+        let turned = bench.turn(ended(key, first.entry.row.epoch, VerdictKind::Violated)).await;
         assert_eq!((turned.fenced, turned.recorded), (1, [0, 0, 0]), "{engine:?}");
-        let turned = bench.turn(ended(key, second.entry.row.epoch, Said::Confirmed)).await;
+        let turned = bench.turn(ended(key, second.entry.row.epoch, VerdictKind::Confirmed)).await;
         assert_eq!((turned.fenced, turned.recorded), (0, [1, 0, 0]), "{engine:?}");
         // The answer to that was lost, and it is said again.
-        let turned = bench.turn(ended(key, second.entry.row.epoch, Said::Confirmed)).await;
+        let turned = bench.turn(ended(key, second.entry.row.epoch, VerdictKind::Confirmed)).await;
         assert_eq!((turned.fenced, turned.recorded), (0, [0, 0, 0]), "{engine:?}");
         assert_eq!(bench.rows("it").await, ["Confirmed open:false"]);
     }
@@ -268,7 +270,7 @@ async fn a_claim_of_which_nobody_knows_runs_out() {
     for engine in ENGINES {
         let mut bench = Bench::new(engine).await;
         bench.activate("a", &[("it", "m")], Succession::default()).await;
-        let key = bench.promise("it", Kind::Window, SECOND, TimeDelta::hours(1)).await;
+        let key = bench.due_batch("it", WindowKind::Window, SECOND, TimeDelta::hours(1)).await;
         // It was made, and the answer that said so was lost: the daemon goes on renewing its own.
         assert!(bench.claim(key).await.is_some());
         let mut owner = bench.owner().await;
@@ -288,7 +290,8 @@ async fn a_claim_of_which_nobody_knows_runs_out() {
         // One that is known is renewed.
         let held = Some(vec![(key, 2)]);
         bench.turn(Work { renew: held, ..work() }).await;
-        let page = bench.store.reader().windows("it", &Wanted::default(), clock::now(), 1).await;
+        let page =
+            bench.store.reader().windows("it", &HistoryQuery::default(), clock::now(), 1).await;
         let state = page.unwrap().items[0].entry.row.state;
         let State::Running { lease_until, .. } = state else { panic!("{engine:?}: {state:?}") };
         assert!(lease_until > clock::now() + TimeDelta::seconds(4), "{engine:?}");
@@ -300,9 +303,10 @@ async fn two_rows_of_one_series_are_not_attempted_at_once() {
     for engine in ENGINES {
         let mut bench = Bench::new(engine).await;
         bench.activate("a", &[("it", "m")], Succession::default()).await;
-        let first =
-            bench.promise("it", Kind::Window, TimeDelta::hours(2), TimeDelta::hours(1)).await;
-        let second = bench.promise("it", Kind::Window, SECOND, TimeDelta::hours(1)).await;
+        let first = bench
+            .due_batch("it", WindowKind::Window, TimeDelta::hours(2), TimeDelta::hours(1))
+            .await;
+        let second = bench.due_batch("it", WindowKind::Window, SECOND, TimeDelta::hours(1)).await;
         assert!(bench.claim(first).await.is_some());
         assert!(bench.claim(second).await.is_none(), "{engine:?}");
     }
@@ -314,16 +318,16 @@ async fn whoever_runs_an_earlier_generation_promises_and_claims_nothing() {
         let mut bench = Bench::new(engine).await;
         bench.activate("a", &[("it", "m")], Succession::default()).await;
         let earlier = bench.generation.unwrap();
-        let key = bench.promise("it", Kind::Window, SECOND, TimeDelta::hours(1)).await;
+        let key = bench.due_batch("it", WindowKind::Window, SECOND, TimeDelta::hours(1)).await;
         bench.activate("b", &[("it", "m"), ("more", "m")], Succession::default()).await;
         let now = bench.generation.unwrap();
         let record = bench.record("more").await;
-        let promise = || promised(&record, Vec::new(), clock::now());
-        let stale = Work { generation: earlier, ..promise() };
+        let due_batch = || promised(&record, Vec::new(), clock::now());
+        let stale = Work { generation: earlier, ..due_batch() };
         assert_eq!(bench.turn(stale).await.contended, [record.id], "{engine:?}");
         let stale = bench.turn(Work { generation: earlier, ..offered(key) }).await;
         assert_eq!((stale.claims.len(), stale.active), (0, now), "{engine:?}");
-        assert!(bench.turn(Work { generation: now, ..promise() }).await.contended.is_empty());
+        assert!(bench.turn(Work { generation: now, ..due_batch() }).await.contended.is_empty());
         let ours = bench.turn(Work { generation: now, ..offered(key) }).await;
         assert_eq!(ours.claims.len(), 1, "{engine:?}");
     }
@@ -334,21 +338,23 @@ async fn a_bad_window_fires_until_it_is_proved_itself() {
     for engine in ENGINES {
         let mut bench = Bench::new(engine).await;
         bench.activate("a", &[("it", "m")], Succession::default()).await;
-        let bad = bench.promise("it", Kind::Window, TimeDelta::hours(2), TimeDelta::hours(1)).await;
-        let turned = bench.say(bad, Said::Violated).await;
+        let bad = bench
+            .due_batch("it", WindowKind::Window, TimeDelta::hours(2), TimeDelta::hours(1))
+            .await;
+        let turned = bench.say(bad, VerdictKind::Violated).await;
         assert!(matches!(turned.told[0].notice, Notice::Firing(_)), "{engine:?}");
-        let good = bench.promise("it", Kind::Window, SECOND, TimeDelta::hours(1)).await;
-        assert!(bench.say(good, Said::Confirmed).await.told.is_empty());
+        let good = bench.due_batch("it", WindowKind::Window, SECOND, TimeDelta::hours(1)).await;
+        assert!(bench.say(good, VerdictKind::Confirmed).await.told.is_empty());
         // A failed attempt takes nothing back either.
         bench.rerun(bad).await;
-        let turned = bench.say(bad, Said::Unconfirmed(Cause::Connect)).await;
+        let turned = bench.say(bad, VerdictKind::Unconfirmed(Cause::Connect)).await;
         assert!(turned.told.is_empty(), "{engine:?}");
         let record = bench.record("it").await;
         assert!(matches!(record.standings.violated, Standing::Firing { .. }));
         assert_eq!((record.open_violated, record.open_unconfirmed), (1, 0));
         assert!(matches!(record.lease, Lease::Until(until) if until <= clock::now()));
         bench.rerun(bad).await;
-        let turned = bench.say(bad, Said::Confirmed).await;
+        let turned = bench.say(bad, VerdictKind::Confirmed).await;
         assert!(matches!(turned.told[0].notice, Notice::Resolved(_)), "{engine:?}");
         assert_eq!(bench.record("it").await.open_violated, 0);
     }
@@ -359,13 +365,13 @@ async fn what_nobody_looked_at_is_recorded_when_its_time_is_over() {
     for engine in ENGINES {
         let mut bench = Bench::new(engine).await;
         bench.activate("a", &[("it", "m")], Succession::default()).await;
-        bench.promise("it", Kind::Window, SECOND, -TimeDelta::milliseconds(1)).await;
+        bench.due_batch("it", WindowKind::Window, SECOND, -TimeDelta::milliseconds(1)).await;
         let watching = Work { watching_since: clock::now() + TimeDelta::hours(1), ..work() };
         let turned = bench.turn(watching).await;
         assert_eq!(turned.lapsed, 1, "{engine:?}");
         assert_eq!(bench.rows("it").await, ["Unconfirmed(Missed) open:true"]);
         // Where nothing kept us from looking but other work, that is said.
-        bench.promise("it", Kind::Slot, SECOND, -TimeDelta::milliseconds(1)).await;
+        bench.due_batch("it", WindowKind::Slot, SECOND, -TimeDelta::milliseconds(1)).await;
         let watching = Work { watching_since: clock::now() - TimeDelta::hours(1), ..work() };
         bench.turn(watching).await;
         let rows = bench.rows("it").await;
@@ -377,13 +383,13 @@ async fn what_nobody_looked_at_is_recorded_when_its_time_is_over() {
 #[tokio::test]
 async fn a_later_slot_makes_earlier_ones_good_and_a_later_window_does_not() {
     for engine in ENGINES {
-        for (kind, open) in [(Kind::Slot, 0), (Kind::Window, 1)] {
+        for (kind, open) in [(WindowKind::Slot, 0), (WindowKind::Window, 1)] {
             let mut bench = Bench::new(engine).await;
             bench.activate("a", &[("it", "m")], Succession::default()).await;
-            let early = bench.promise("it", kind, TimeDelta::hours(2), TimeDelta::hours(3)).await;
-            bench.say(early, Said::Violated).await;
-            let late = bench.promise("it", kind, SECOND, TimeDelta::hours(1)).await;
-            bench.say(late, Said::Confirmed).await;
+            let early = bench.due_batch("it", kind, TimeDelta::hours(2), TimeDelta::hours(3)).await;
+            bench.say(early, VerdictKind::Violated).await;
+            let late = bench.due_batch("it", kind, SECOND, TimeDelta::hours(1)).await;
+            bench.say(late, VerdictKind::Confirmed).await;
             assert_eq!(bench.record("it").await.open_violated, open, "{engine:?} {kind:?}");
         }
     }
@@ -394,8 +400,8 @@ async fn a_waiver_closes_what_is_open_until_it_ends() {
     for engine in ENGINES {
         let mut bench = Bench::new(engine).await;
         bench.activate("a", &[("it", "m")], Succession::default()).await;
-        let bad = bench.promise("it", Kind::Window, SECOND, TimeDelta::hours(1)).await;
-        bench.say(bad, Said::Violated).await;
+        let bad = bench.due_batch("it", WindowKind::Window, SECOND, TimeDelta::hours(1)).await;
+        bench.say(bad, VerdictKind::Violated).await;
         let until = clock::now() + TimeDelta::milliseconds(600);
         let waiver = Waiver { by: "me".into(), because: "known".into(), until: Some(until) };
         let mut progress = Progress::new(selected(bad));
@@ -422,16 +428,18 @@ async fn a_proof_ends_a_waiver_and_a_later_violation_is_open() {
     for engine in ENGINES {
         let mut bench = Bench::new(engine).await;
         bench.activate("a", &[("it", "m")], Succession::default()).await;
-        let bad = bench.promise("it", Kind::Window, SECOND, TimeDelta::hours(1)).await;
-        bench.say(bad, Said::Violated).await;
+        let bad = bench.due_batch("it", WindowKind::Window, SECOND, TimeDelta::hours(1)).await;
+        bench.say(bad, VerdictKind::Violated).await;
         let until = Some(clock::now() + TimeDelta::days(7));
         let waiver = Waiver { by: "me".into(), because: "known".into(), until };
         let terms = |_| Some(terms());
         let mut progress = Progress::new(selected(bad));
         bench.store.waive(&mut progress, &waiver, &work(), &terms).await.unwrap();
-        for (said, waived, open) in
-            [(Said::Violated, 1, 0), (Said::Confirmed, 0, 0), (Said::Violated, 0, 1)]
-        {
+        for (said, waived, open) in [
+            (VerdictKind::Violated, 1, 0),
+            (VerdictKind::Confirmed, 0, 0),
+            (VerdictKind::Violated, 0, 1),
+        ] {
             bench.rerun(bad).await;
             bench.say(bad, said).await;
             let record = bench.record("it").await;
@@ -465,8 +473,8 @@ async fn a_renamed_check_goes_on_and_a_removed_one_takes_its_alarm_along() {
         let mut bench = Bench::new(engine).await;
         bench.activate("a", &[("old", "m"), ("gone", "m")], Succession::default()).await;
         for check in ["old", "gone"] {
-            let key = bench.promise(check, Kind::Window, SECOND, TimeDelta::hours(1)).await;
-            bench.say(key, Said::Violated).await;
+            let key = bench.due_batch(check, WindowKind::Window, SECOND, TimeDelta::hours(1)).await;
+            bench.say(key, VerdictKind::Violated).await;
         }
         let before = bench.record("old").await;
         let succession = Succession {
@@ -493,12 +501,13 @@ async fn a_check_that_comes_back_gets_its_open_windows_back() {
         let mut bench = Bench::new(engine).await;
         bench.activate("a", &[("it", "m"), ("other", "m")], Succession::default()).await;
         let early = TimeDelta::hours(5);
-        let bad = bench.promise("it", Kind::Window, early, TimeDelta::hours(1)).await;
-        bench.say(bad, Said::Violated).await;
-        let waived = bench.promise("it", Kind::Window, SECOND * 2, TimeDelta::hours(1)).await;
-        bench.say(waived, Said::Violated).await;
-        let good = bench.promise("it", Kind::Window, SECOND, TimeDelta::hours(1)).await;
-        bench.say(good, Said::Confirmed).await;
+        let bad = bench.due_batch("it", WindowKind::Window, early, TimeDelta::hours(1)).await;
+        bench.say(bad, VerdictKind::Violated).await;
+        let waived =
+            bench.due_batch("it", WindowKind::Window, SECOND * 2, TimeDelta::hours(1)).await;
+        bench.say(waived, VerdictKind::Violated).await;
+        let good = bench.due_batch("it", WindowKind::Window, SECOND, TimeDelta::hours(1)).await;
+        bench.say(good, VerdictKind::Confirmed).await;
         // Somebody vouches for one of them: that holds on.
         let until = Some(clock::now() + TimeDelta::days(1));
         let waiver = Waiver { by: "me".into(), because: "known".into(), until };
@@ -511,12 +520,12 @@ async fn a_check_that_comes_back_gets_its_open_windows_back() {
         assert_eq!(bench.record("it").await.open_violated, 0, "{engine:?}");
         bench.activate("c", &[("it", "m"), ("other", "m")], Succession::default()).await;
         let turned = bench.turn(work()).await;
-        let fires = |told: &Told| matches!(told.notice, Notice::Firing(_));
+        let fires = |told: &StandingChange| matches!(told.notice, Notice::Firing(_));
         assert!(turned.told.iter().any(fires), "{engine:?}: it is told again");
         let record = bench.record("it").await;
         assert_eq!((record.open_violated, record.waived), (1, 1), "{engine:?}");
         // It ends by its own proof, as if nothing had been.
-        bench.say(bad, Said::Confirmed).await;
+        bench.say(bad, VerdictKind::Confirmed).await;
         assert_eq!(bench.record("it").await.open_violated, 0, "{engine:?}");
     }
 }
@@ -526,14 +535,14 @@ async fn a_new_meaning_is_proved_again_and_fences_off_the_old_one() {
     for engine in ENGINES {
         let mut bench = Bench::new(engine).await;
         bench.activate("a", &[("it", "m")], Succession::default()).await;
-        let key = bench.promise("it", Kind::Window, SECOND, TimeDelta::hours(1)).await;
-        bench.say(key, Said::Confirmed).await;
+        let key = bench.due_batch("it", WindowKind::Window, SECOND, TimeDelta::hours(1)).await;
+        bench.say(key, VerdictKind::Confirmed).await;
         let running =
-            bench.promise("it", Kind::Window, TimeDelta::zero(), TimeDelta::hours(1)).await;
+            bench.due_batch("it", WindowKind::Window, TimeDelta::zero(), TimeDelta::hours(1)).await;
         let old = bench.claim(running).await.unwrap();
         let before = bench.record("it").await.lease;
         bench.activate("b", &[("it", "another")], Succession::default()).await;
-        let turned = bench.turn(ended(running, old.entry.row.epoch, Said::Confirmed)).await;
+        let turned = bench.turn(ended(running, old.entry.row.epoch, VerdictKind::Confirmed)).await;
         assert_eq!(turned.fenced, 1, "{engine:?}: what was asked before says nothing now");
         let capped = bench.record("it").await.lease;
         assert!(capped < before, "{engine:?}: {capped:?} {before:?}");
@@ -586,18 +595,18 @@ async fn confirmed_slots_become_ranges_and_what_is_open_or_waived_stays() {
         let mut bench = Bench::new(engine).await;
         bench.activate("a", &[("it", "m")], Succession::default()).await;
         let days = |days: i64| TimeDelta::days(days);
-        let confirmed = Said::Confirmed;
+        let confirmed = VerdictKind::Confirmed;
         for (kind, ago, said) in [
-            (Kind::Window, days(500), confirmed),
-            (Kind::Window, days(499), Said::Violated),
-            (Kind::Slot, days(20), confirmed),
-            (Kind::Slot, days(19), confirmed),
-            (Kind::Slot, days(18), confirmed),
-            (Kind::Slot, days(17), Said::Violated),
-            (Kind::Slot, days(16), confirmed),
-            (Kind::Slot, days(1), confirmed),
+            (WindowKind::Window, days(500), confirmed),
+            (WindowKind::Window, days(499), VerdictKind::Violated),
+            (WindowKind::Slot, days(20), confirmed),
+            (WindowKind::Slot, days(19), confirmed),
+            (WindowKind::Slot, days(18), confirmed),
+            (WindowKind::Slot, days(17), VerdictKind::Violated),
+            (WindowKind::Slot, days(16), confirmed),
+            (WindowKind::Slot, days(1), confirmed),
         ] {
-            let key = bench.promise("it", kind, ago, days(600)).await;
+            let key = bench.due_batch("it", kind, ago, days(600)).await;
             bench.say(key, said).await;
         }
         let series = bench.record("it").await.id;
@@ -623,10 +632,12 @@ async fn pages_of_history_show_each_row_once() {
         let mut bench = Bench::new(engine).await;
         bench.activate("a", &[("it", "m")], Succession::default()).await;
         for minutes in (1..=10).rev() {
-            bench.promise("it", Kind::Slot, TimeDelta::minutes(minutes), TimeDelta::hours(1)).await;
+            bench
+                .due_batch("it", WindowKind::Slot, TimeDelta::minutes(minutes), TimeDelta::hours(1))
+                .await;
         }
         let reader = bench.store.reader();
-        let (mut seen, mut wanted) = (Vec::new(), Wanted::default());
+        let (mut seen, mut wanted) = (Vec::new(), HistoryQuery::default());
         loop {
             let page = reader.windows("it", &wanted, clock::now(), 3).await.unwrap();
             seen.extend(page.items.iter().map(|item| item.entry.row.start));
@@ -665,7 +676,7 @@ async fn a_store_of_a_later_release_is_refused_unless_it_says_otherwise() {
             let again = Store::open(settings(&database, "two")).await;
             assert_eq!(again.is_ok(), opens, "{engine:?}");
             if let Err(trouble) = again {
-                assert!(matches!(trouble, Trouble::Version { version: 99, .. }), "{trouble}");
+                assert!(matches!(trouble, LedgerError::Version { version: 99, .. }), "{trouble}");
             } else {
                 // What a later release wrote is not written back.
                 let mut owner = match &database {
@@ -697,7 +708,7 @@ async fn a_file_has_one_owner_and_is_free_when_he_is_gone() {
     let database = Database::sqlite();
     let first = Store::open(settings(&database, "one")).await.unwrap();
     let second = Store::open(settings(&database, "two")).await;
-    assert!(matches!(second, Err(Trouble::Taken(_))));
+    assert!(matches!(second, Err(LedgerError::Taken(_))));
     drop(first);
     Store::open(settings(&database, "two")).await.unwrap();
 }

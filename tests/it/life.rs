@@ -2,8 +2,10 @@
 //! remembers everything and computes all of it anew.
 
 use allswell::domain::check::reason::Cause;
-use allswell::domain::record::life::{Kind, Recorded, Row, Ruling, Said, Stale, State};
 use allswell::domain::record::standing::{Alarm, Lease, Notice, Standing, Standings, lease};
+use allswell::domain::record::window_state::{
+    Override, Recorded, Stale, State, VerdictKind, WindowKind, WindowState,
+};
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 
@@ -19,17 +21,17 @@ fn due(place: usize) -> DateTime<Utc> {
     start() + TimeDelta::minutes(100 * (i64::try_from(place).unwrap() + 1))
 }
 
-fn row(kind: Kind, place: usize) -> Row {
+fn row(kind: WindowKind, place: usize) -> WindowState {
     row_known_at(kind, place, due(place))
 }
 
 /// A row that came to be known at its due or later: its deadline counts from then.
-fn row_known_at(kind: Kind, place: usize, known: DateTime<Utc>) -> Row {
+fn row_known_at(kind: WindowKind, place: usize, known: DateTime<Utc>) -> WindowState {
     let (from, to) = match kind {
-        Kind::Window => (due(place) - TimeDelta::minutes(100), due(place)),
-        Kind::Slot => (due(place), due(place)),
+        WindowKind::Window => (due(place) - TimeDelta::minutes(100), due(place)),
+        WindowKind::Slot => (due(place), due(place)),
     };
-    Row {
+    WindowState {
         kind,
         start: from,
         end: to,
@@ -39,7 +41,7 @@ fn row_known_at(kind: Kind, place: usize, known: DateTime<Utc>) -> Row {
         state: State::Waiting { not_before: due(place), last: None },
         epoch: 0,
         vain: 0,
-        ruling: Ruling::Standing,
+        ruling: Override::Standing,
     }
 }
 
@@ -49,11 +51,11 @@ enum Happens {
     /// Time passes, in minutes.
     Time(i64),
     /// A window is claimed, attempted, and the result is written down.
-    Attempt(usize, Said),
+    Attempt(usize, VerdictKind),
     /// A window is claimed, and who claimed it dies.
     Crash(usize),
     /// Somebody who was fenced off writes after all.
-    Ghost(usize, Said),
+    Ghost(usize, VerdictKind),
     /// The owner vouches for a window, for some minutes or for good.
     Waive(usize, Option<i64>),
     /// The waiver is revoked.
@@ -66,15 +68,15 @@ enum Happens {
     Remove,
 }
 
-fn said() -> impl Strategy<Value = Said> {
+fn said() -> impl Strategy<Value = VerdictKind> {
     prop_oneof![
-        3 => Just(Said::Confirmed),
-        2 => Just(Said::Violated),
+        3 => Just(VerdictKind::Confirmed),
+        2 => Just(VerdictKind::Violated),
         2 => prop_oneof![
             Just(Cause::Timeout), Just(Cause::NoEvidence), Just(Cause::Connect), Just(Cause::Busy)
-        ].prop_map(Said::Unconfirmed),
+        ].prop_map(VerdictKind::Unconfirmed),
         1 => prop_oneof![Just(Cause::QueryError), Just(Cause::Auth), Just(Cause::Refused)]
-            .prop_map(Said::Unconfirmed),
+            .prop_map(VerdictKind::Unconfirmed),
     ]
 }
 
@@ -97,13 +99,13 @@ fn happens() -> impl Strategy<Value = Happens> {
 #[derive(Debug, Default, Clone)]
 struct History {
     /// Results in the order in which they were accepted.
-    results: Vec<(DateTime<Utc>, Said)>,
+    results: Vec<(DateTime<Utc>, VerdictKind)>,
     /// Claims that died before the deadline, with the end of their leases; later ones take nothing
     /// back that is recorded.
     crashes: Vec<DateTime<Utc>>,
-    ruling: Option<Ruling>,
+    ruling: Option<Override>,
     /// How many results there were when it was waived, and what was recorded then.
-    waived_at: Option<(usize, Option<Said>)>,
+    waived_at: Option<(usize, Option<VerdictKind>)>,
     /// By when its absence is an alarm; nothing before it came to be known.
     deadline: Option<DateTime<Utc>>,
     replaced_at: Option<DateTime<Utc>>,
@@ -116,15 +118,15 @@ impl History {
     }
 
     /// What is recorded by now, by the words of the design.
-    fn recorded(&self, now: DateTime<Utc>) -> Option<Said> {
+    fn recorded(&self, now: DateTime<Utc>) -> Option<VerdictKind> {
         let fact = self.results.iter().rev().find(|(_, said)| said.is_fact());
         if let Some((_, said)) = fact {
             return Some(*said);
         }
         let deadline = self.deadline();
         let recorded_at_once = self.results.iter().any(|(at, said)| match said {
-            Said::Unconfirmed(cause) => !cause.may_pass() || *at >= deadline,
-            Said::Confirmed | Said::Violated => false,
+            VerdictKind::Unconfirmed(cause) => !cause.may_pass() || *at >= deadline,
+            VerdictKind::Confirmed | VerdictKind::Violated => false,
         });
         let last = self.results.last();
         if recorded_at_once {
@@ -137,23 +139,25 @@ impl History {
         let crashed = self.crashes.iter().rfind(|until| **until <= deadline);
         Some(match (last, crashed) {
             // A claim that runs out says something later than the last result.
-            (Some((at, _)), Some(crash)) if crash > at => Said::Unconfirmed(Cause::Interrupted),
+            (Some((at, _)), Some(crash)) if crash > at => {
+                VerdictKind::Unconfirmed(Cause::Interrupted)
+            }
             (Some((_, said)), _) => *said,
-            (None, Some(_)) => Said::Unconfirmed(Cause::Interrupted),
-            (None, None) => Said::Unconfirmed(Cause::Missed),
+            (None, Some(_)) => VerdictKind::Unconfirmed(Cause::Interrupted),
+            (None, None) => VerdictKind::Unconfirmed(Cause::Missed),
         })
     }
 
     fn is_settled(&self, now: DateTime<Utc>) -> bool {
         match self.ruling {
-            Some(Ruling::Removed) => true,
+            Some(Override::Removed) => true,
             // That nobody looked is excused; what is wrong is not.
-            Some(Ruling::Excused) => self.recorded(now) != Some(Said::Violated),
-            Some(Ruling::Waived { until }) => {
+            Some(Override::Excused) => self.recorded(now) != Some(VerdictKind::Violated),
+            Some(Override::Waived { until }) => {
                 until.is_none_or(|until| until > now) && self.waiver_covers()
             }
-            Some(Ruling::Superseded { .. }) => self.replaced_at.is_some_and(|at| at <= now),
-            Some(Ruling::Standing) | None => false,
+            Some(Override::Superseded { .. }) => self.replaced_at.is_some_and(|at| at <= now),
+            Some(Override::Standing) | None => false,
         }
     }
 
@@ -161,11 +165,11 @@ impl History {
     /// where nothing was known.
     fn waiver_covers(&self) -> bool {
         let Some((given, known)) = self.waived_at else { return true };
-        let later: Vec<Said> = self.results[given..].iter().map(|(_, said)| *said).collect();
-        let ends = |said: &Said| match said {
-            Said::Confirmed => true,
-            Said::Violated => known != Some(Said::Violated),
-            Said::Unconfirmed(_) => false,
+        let later: Vec<VerdictKind> = self.results[given..].iter().map(|(_, said)| *said).collect();
+        let ends = |said: &VerdictKind| match said {
+            VerdictKind::Confirmed => true,
+            VerdictKind::Violated => known != Some(VerdictKind::Violated),
+            VerdictKind::Unconfirmed(_) => false,
         };
         !later.iter().any(ends)
     }
@@ -175,19 +179,19 @@ impl History {
             return None;
         }
         match self.recorded(now)? {
-            Said::Confirmed => None,
-            Said::Violated => Some(Alarm::Violated),
-            Said::Unconfirmed(_) if now < self.deadline() => None,
-            Said::Unconfirmed(_) => Some(Alarm::Unconfirmed),
+            VerdictKind::Confirmed => None,
+            VerdictKind::Violated => Some(Alarm::Violated),
+            VerdictKind::Unconfirmed(_) if now < self.deadline() => None,
+            VerdictKind::Unconfirmed(_) => Some(Alarm::Unconfirmed),
         }
     }
 }
 
 struct World {
-    kind: Kind,
+    kind: WindowKind,
     after: u32,
     now: DateTime<Utc>,
-    rows: Vec<Row>,
+    rows: Vec<WindowState>,
     history: Vec<History>,
     epoch: u64,
     standings: Standings,
@@ -196,7 +200,7 @@ struct World {
 }
 
 impl World {
-    fn new(kind: Kind, after: u32) -> Self {
+    fn new(kind: WindowKind, after: u32) -> Self {
         Self {
             kind,
             after,
@@ -262,35 +266,35 @@ impl World {
                     let known = self.history[place].recorded(self.now);
                     let given = self.history[place].results.len();
                     self.history[place].waived_at = Some((given, known));
-                    self.rule(place, Ruling::Waived { until });
+                    self.rule(place, Override::Waived { until });
                 }
             }
             Happens::Revoke(place) => {
                 let waived = self.rows.get(place).map(|row| row.ruling);
-                if let Some(Ruling::Waived { .. }) = waived {
-                    self.rule(place, Ruling::Standing);
+                if let Some(Override::Waived { .. }) = waived {
+                    self.rule(place, Override::Standing);
                 }
             }
             Happens::Supersede(place, minutes) => {
-                self.rule(place, Ruling::Superseded { replaced: false });
+                self.rule(place, Override::Superseded { replaced: false });
                 self.history[place].replaced_at = Some(self.now + TimeDelta::minutes(minutes));
             }
-            Happens::Excuse(place) => self.rule(place, Ruling::Excused),
-            Happens::Remove => (0..self.rows.len()).for_each(|p| self.rule(p, Ruling::Removed)),
+            Happens::Excuse(place) => self.rule(place, Override::Excused),
+            Happens::Remove => (0..self.rows.len()).for_each(|p| self.rule(p, Override::Removed)),
         }
         self.materialise();
         for (row, history) in self.rows.iter_mut().zip(&self.history) {
-            if let (Ruling::Superseded { .. }, Some(at)) = (row.ruling, history.replaced_at) {
-                row.ruling = Ruling::Superseded { replaced: at <= self.now };
+            if let (Override::Superseded { .. }, Some(at)) = (row.ruling, history.replaced_at) {
+                row.ruling = Override::Superseded { replaced: at <= self.now };
             }
             *row = row.at(self.now);
         }
     }
 
-    fn rule(&mut self, place: usize, ruling: Ruling) {
+    fn rule(&mut self, place: usize, ruling: Override) {
         if let Some(row) = self.rows.get_mut(place) {
             // Nobody can vouch for what is gone.
-            if row.ruling != Ruling::Removed {
+            if row.ruling != Override::Removed {
                 row.ruling = ruling;
                 self.history[place].ruling = Some(ruling);
             }
@@ -299,11 +303,12 @@ impl World {
 
     /// The model's bad rows: a later confirmed slot closes earlier ones.
     fn model_bad(&self) -> Vec<Option<Alarm>> {
-        let confirmed = |p: usize| self.history[p].recorded(self.now) == Some(Said::Confirmed);
+        let confirmed =
+            |p: usize| self.history[p].recorded(self.now) == Some(VerdictKind::Confirmed);
         let places = 0..self.rows.len();
         let open = |p: usize| {
             let later = (p + 1..self.rows.len()).any(confirmed);
-            let closed = self.kind == Kind::Slot && later;
+            let closed = self.kind == WindowKind::Slot && later;
             self.history[p].open(self.now).filter(|_| !closed)
         };
         places.map(open).collect()
@@ -369,7 +374,8 @@ impl World {
     fn check_lease(&self) {
         let next = due(self.rows.len()) + PATIENCE;
         let Lease::Until(until) = lease(&self.rows, next, self.now) else {
-            let confirmed = |p: usize| self.history[p].recorded(self.now) == Some(Said::Confirmed);
+            let confirmed =
+                |p: usize| self.history[p].recorded(self.now) == Some(VerdictKind::Confirmed);
             assert!(!(0..self.rows.len()).any(confirmed), "something was proved");
             return;
         };
@@ -377,22 +383,25 @@ impl World {
         // and that nothing is known to be wrong.
         if until > self.now {
             for place in 0..self.rows.len() {
-                let later = |p: usize| self.history[p].recorded(self.now) == Some(Said::Confirmed);
-                let closed = self.kind == Kind::Slot && (place + 1..self.rows.len()).any(later);
+                let later =
+                    |p: usize| self.history[p].recorded(self.now) == Some(VerdictKind::Confirmed);
+                let closed =
+                    self.kind == WindowKind::Slot && (place + 1..self.rows.len()).any(later);
                 let said = self.history[place].recorded(self.now);
                 let fine = closed
                     || self.history[place].is_settled(self.now)
-                    || said == Some(Said::Confirmed);
-                assert!(fine || said != Some(Said::Violated), "violated, and healthy");
+                    || said == Some(VerdictKind::Confirmed);
+                assert!(fine || said != Some(VerdictKind::Violated), "violated, and healthy");
                 assert!(fine || due(place) + PATIENCE > self.now, "late, and healthy");
             }
         } else {
             let fine = |p: usize| {
-                let later = |q: usize| self.history[q].recorded(self.now) == Some(Said::Confirmed);
-                let closed = self.kind == Kind::Slot && (p + 1..self.rows.len()).any(later);
+                let later =
+                    |q: usize| self.history[q].recorded(self.now) == Some(VerdictKind::Confirmed);
+                let closed = self.kind == WindowKind::Slot && (p + 1..self.rows.len()).any(later);
                 closed
                     || self.history[p].is_settled(self.now)
-                    || self.history[p].recorded(self.now) == Some(Said::Confirmed)
+                    || self.history[p].recorded(self.now) == Some(VerdictKind::Confirmed)
             };
             let all_fine = (0..self.rows.len()).all(fine);
             assert!(!all_fine || next <= self.now, "all is proved, and not healthy");
@@ -409,7 +418,7 @@ proptest! {
         slots in any::<bool>(),
         after in 1_u32..4,
     ) {
-        let mut world = World::new(if slots { Kind::Slot } else { Kind::Window }, after);
+        let mut world = World::new(if slots { WindowKind::Slot } else { WindowKind::Window }, after);
         for event in events {
             world.happen(event);
             world.check();
@@ -426,59 +435,59 @@ proptest! {
 
 #[test]
 fn no_violation_after_a_proof_is_settled_by_a_waiver_given_before_it() {
-    let mut world = World::new(Kind::Window, 1);
+    let mut world = World::new(WindowKind::Window, 1);
     world.happen(Happens::Time(100));
-    world.happen(Happens::Attempt(0, Said::Violated));
+    world.happen(Happens::Attempt(0, VerdictKind::Violated));
     world.happen(Happens::Waive(0, None));
     world.check();
     assert_eq!(world.rows[0].open(world.now), None, "it was known, and is waived");
-    world.happen(Happens::Attempt(0, Said::Violated));
+    world.happen(Happens::Attempt(0, VerdictKind::Violated));
     world.check();
     assert_eq!(world.rows[0].open(world.now), None, "nothing new is known");
-    world.happen(Happens::Attempt(0, Said::Confirmed));
-    world.happen(Happens::Attempt(0, Said::Violated));
+    world.happen(Happens::Attempt(0, VerdictKind::Confirmed));
+    world.happen(Happens::Attempt(0, VerdictKind::Violated));
     world.check();
-    assert_eq!(world.rows[0].open(world.now), Some(Said::Violated));
+    assert_eq!(world.rows[0].open(world.now), Some(VerdictKind::Violated));
     // What nobody could look at and was waived, and is found wrong later, is wrong.
     world.happen(Happens::Time(400));
     world.happen(Happens::Time(100));
-    assert!(matches!(world.rows[1].open(world.now), Some(Said::Unconfirmed(_))));
+    assert!(matches!(world.rows[1].open(world.now), Some(VerdictKind::Unconfirmed(_))));
     world.happen(Happens::Waive(1, Some(200)));
     world.check();
     assert_eq!(world.rows[1].open(world.now), None);
-    world.happen(Happens::Attempt(1, Said::Violated));
+    world.happen(Happens::Attempt(1, VerdictKind::Violated));
     world.check();
-    assert_eq!(world.rows[1].open(world.now), Some(Said::Violated));
+    assert_eq!(world.rows[1].open(world.now), Some(VerdictKind::Violated));
 }
 
 #[test]
 fn a_bad_window_is_not_healed_by_a_good_one() {
-    let mut world = World::new(Kind::Window, 1);
+    let mut world = World::new(WindowKind::Window, 1);
     world.happen(Happens::Time(100));
-    world.happen(Happens::Attempt(0, Said::Violated));
+    world.happen(Happens::Attempt(0, VerdictKind::Violated));
     world.check();
     assert!(matches!(world.standings.violated, Standing::Firing { .. }));
     world.happen(Happens::Time(100));
-    world.happen(Happens::Attempt(1, Said::Confirmed));
+    world.happen(Happens::Attempt(1, VerdictKind::Confirmed));
     world.check();
     assert!(
         matches!(world.standings.violated, Standing::Firing { .. }),
         "yesterday is still wrong"
     );
-    world.happen(Happens::Attempt(0, Said::Unconfirmed(Cause::Connect)));
+    world.happen(Happens::Attempt(0, VerdictKind::Unconfirmed(Cause::Connect)));
     world.check();
     assert!(
         matches!(world.standings.violated, Standing::Firing { .. }),
         "nothing known is no proof"
     );
-    world.happen(Happens::Attempt(0, Said::Confirmed));
+    world.happen(Happens::Attempt(0, VerdictKind::Confirmed));
     world.check();
     assert_eq!(world.standings.violated, Standing::Calm);
 }
 
 #[test]
 fn a_window_that_nobody_could_look_at_is_tried_on_ever_more_rarely() {
-    let mut row = row(Kind::Window, 0);
+    let mut row = row(WindowKind::Window, 0);
     let (mut now, mut epoch) = (due(0), 0);
     let age = TimeDelta::days(2);
     let mut pauses = Vec::new();
@@ -488,7 +497,7 @@ fn a_window_that_nobody_could_look_at_is_tried_on_ever_more_rarely() {
         now = wake.max(now);
         epoch += 1;
         row = row.claim(epoch, now + LEASE, now).unwrap();
-        row = row.ended(epoch, Said::Unconfirmed(Cause::Connect), now).unwrap();
+        row = row.ended(epoch, VerdictKind::Unconfirmed(Cause::Connect), now).unwrap();
         assert!(pauses.len() < 500, "it ends");
     }
     assert_eq!(pauses[..8], [0, 1, 2, 4, 8, 16, 32, 60]);
@@ -497,44 +506,50 @@ fn a_window_that_nobody_could_look_at_is_tried_on_ever_more_rarely() {
     assert_eq!(pauses[late..late + 4], [120, 240, 480, 960]);
     assert_eq!(*pauses.last().unwrap(), 3_600);
     assert!(now - due(0) <= age && now - due(0) > age - TimeDelta::hours(2));
-    let recorded =
-        Recorded { said: Said::Unconfirmed(Cause::Connect), at: due(0) + PATIENCE, tried: now };
+    let recorded = Recorded {
+        said: VerdictKind::Unconfirmed(Cause::Connect),
+        at: due(0) + PATIENCE,
+        tried: now,
+    };
     assert_eq!(row.recorded(), Some(recorded), "open since its deadline");
 }
 
 #[test]
 fn an_attempt_that_outlasts_the_deadline_is_an_alarm_while_it_runs_and_begins_the_count_anew() {
-    let mut row = row(Kind::Window, 0);
+    let mut row = row(WindowKind::Window, 0);
     let late = row.deadline;
     // Seven attempts in vain, and one that begins in time and ends too late.
     let mut now = due(0);
     for epoch in 1..8 {
         row = row.claim(epoch, now + LEASE, now).unwrap();
-        row = row.ended(epoch, Said::Unconfirmed(Cause::Busy), now).unwrap();
+        row = row.ended(epoch, VerdictKind::Unconfirmed(Cause::Busy), now).unwrap();
         now = row.wake_at(None, PATIENCE).unwrap();
     }
     let begun = late - TimeDelta::minutes(1);
     row = row.claim(8, begun + LEASE, begun).unwrap();
     assert_eq!(row.open(begun), None);
-    assert_eq!(row.at(late).open(late), Some(Said::Unconfirmed(Cause::Busy)));
+    assert_eq!(row.at(late).open(late), Some(VerdictKind::Unconfirmed(Cause::Busy)));
     let ended = late + TimeDelta::minutes(1);
-    let tried = row.ended(8, Said::Unconfirmed(Cause::Timeout), ended).unwrap();
-    assert_eq!(tried.open(ended), Some(Said::Unconfirmed(Cause::Timeout)));
+    let tried = row.ended(8, VerdictKind::Unconfirmed(Cause::Timeout), ended).unwrap();
+    assert_eq!(tried.open(ended), Some(VerdictKind::Unconfirmed(Cause::Timeout)));
     let age = TimeDelta::days(35);
     assert_eq!(tried.wake_at(None, age), Some(ended + TimeDelta::minutes(1)));
 }
 
 #[test]
 fn a_violated_window_is_tried_again_with_the_next_due_and_at_most_hourly() {
-    let row = row(Kind::Window, 0);
+    let row = row(WindowKind::Window, 0);
     let claimed = row.claim(1, due(0) + LEASE, due(0)).unwrap();
-    let bad = claimed.ended(1, Said::Violated, due(0)).unwrap();
+    let bad = claimed.ended(1, VerdictKind::Violated, due(0)).unwrap();
     let age = TimeDelta::days(35);
     assert_eq!(bad.wake_at(Some(due(1)), age), Some(due(1)));
     let soon = due(0) + TimeDelta::minutes(5);
     assert_eq!(bad.wake_at(Some(soon), age), Some(due(0) + TimeDelta::hours(1)));
     assert_eq!(bad.wake_at(None, age), None);
-    let good =
-        bad.claim(2, due(1) + LEASE, due(1)).unwrap().ended(2, Said::Confirmed, due(1)).unwrap();
+    let good = bad
+        .claim(2, due(1) + LEASE, due(1))
+        .unwrap()
+        .ended(2, VerdictKind::Confirmed, due(1))
+        .unwrap();
     assert_eq!(good.wake_at(Some(due(2)), age), None);
 }

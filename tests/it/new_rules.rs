@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use allswell::domain::check::reason::{Cause, Doubt};
+use allswell::domain::check::reason::{Cause, Reason};
 use allswell::domain::check::succession::Removals;
 use allswell::domain::check::verdict::{Contradiction, Finding, Verdict};
 use allswell::engine::load::Reading;
@@ -96,7 +96,7 @@ async fn windows_that_new_rules_move_are_proved_anew_and_what_was_open_stays_ope
     let oracle = Arc::new(Oracle::new(move |_, look| {
         let window = look.window().unwrap();
         if is_silent.load(Ordering::SeqCst) {
-            Verdict::Unconfirmed(Doubt::new(Cause::Timeout, "because"))
+            Verdict::Unconfirmed(Reason::new(Cause::Timeout, "because"))
         } else if window.start == eleventh && is_bad.load(Ordering::SeqCst) {
             let contradictions = vec![Contradiction::Rows { expected: "0".into(), seen: 1 }];
             Verdict::Violated(Finding { contradictions, cut: false, rows: Vec::new() })

@@ -15,9 +15,9 @@ use crate::lab;
 use crate::servers::Folder;
 
 /// What the ledger holds: check, kind, start, end, and what was said.
-type Held = BTreeSet<(String, String, i64, i64, String)>;
+type LockFile = BTreeSet<(String, String, i64, i64, String)>;
 
-async fn held(path: &Path) -> Held {
+async fn held(path: &Path) -> LockFile {
     let mut ledger = lab::Other::sqlite(path).await;
     let sql = "select s.check_id || '|' || e.kind || '|' || e.start_at || '|' || e.end_at || '|' \
                || coalesce(e.said, e.state) from entries e join series s on s.id = e.series";
@@ -31,8 +31,8 @@ async fn held(path: &Path) -> Held {
 }
 
 /// What the calendar says, without any engine.
-fn expected(yaml: &str, loaded: DateTime<Utc>, end: DateTime<Utc>) -> Held {
-    let mut expected = Held::new();
+fn expected(yaml: &str, loaded: DateTime<Utc>, end: DateTime<Utc>) -> LockFile {
+    let mut expected = LockFile::new();
     let rules = |name: &ZoneName| lab::zones().rules(name);
     for check in lab::checks(Dialect::Sqlite, yaml) {
         for series in Series::of(&check, &rules).unwrap() {

@@ -17,8 +17,8 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::domain::alerting::alert::{Alert, Fingerprint};
+use crate::domain::alerting::alert_to_send::AlertToSend;
 use crate::domain::alerting::outbox::slot::Slot;
-use crate::domain::alerting::parcel::Parcel;
 
 /// How long an end is kept for a receiver that was started anew.
 pub const ENDS_KEPT: TimeDelta = TimeDelta::minutes(15);
@@ -86,7 +86,7 @@ pub enum Sight {
 
 /// An alert that is to stand, or that ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wanted {
+pub struct AlertState {
     /// The alert.
     pub alert: Arc<Alert>,
     /// When it ended, where it did.
@@ -121,9 +121,9 @@ pub struct Outbox {
 
 impl Outbox {
     /// Takes over what is to stand, and what ended. What stood and is not mentioned any more ended now.
-    pub fn want(&mut self, all: &[Wanted], now: DateTime<Utc>) {
+    pub fn want(&mut self, all: &[AlertState], now: DateTime<Utc>) {
         self.began.get_or_insert(now);
-        let mut mentioned: BTreeMap<Fingerprint, &Wanted> = BTreeMap::new();
+        let mut mentioned: BTreeMap<Fingerprint, &AlertState> = BTreeMap::new();
         for wanted in all {
             let name = wanted.alert.labels.fingerprint();
             // What stands goes before what ended with the same labels.
@@ -163,7 +163,7 @@ impl Outbox {
         sight: Sight,
         now: DateTime<Utc>,
         most: usize,
-    ) -> Vec<Parcel> {
+    ) -> Vec<AlertToSend> {
         let may =
             |name: &Fingerprint, slot: &Slot| sight == Sight::Clear || self.may_repeat(name, slot);
         let is_due = |slot: &Slot| slot.due_at(rhythm, now).is_some_and(|at| at <= now);
@@ -184,7 +184,7 @@ impl Outbox {
             .collect();
         due.sort_by_key(|(rank, ..)| *rank);
         let due = due.into_iter().take(most);
-        due.map(|(_, name, slot)| slot.parcel(*name, rhythm, sight, now)).collect()
+        due.map(|(_, name, slot)| slot.alert_to_send(*name, rhythm, sight, now)).collect()
     }
 
     /// The same; and what the receiver said of what stands is not relied on any longer.
@@ -194,7 +194,7 @@ impl Outbox {
         sight: Sight,
         now: DateTime<Utc>,
         most: usize,
-    ) -> Vec<Parcel> {
+    ) -> Vec<AlertToSend> {
         let due = self.due(rhythm, sight, now, most);
         self.active = None;
         due
@@ -241,19 +241,19 @@ impl Outbox {
     }
 
     /// Takes note that the receiver took these.
-    pub fn accepted(&mut self, parcels: &[Parcel], now: DateTime<Utc>) {
-        let proof = parcels.iter().find_map(|parcel| {
-            self.slots.get(&parcel.fingerprint).and_then(|slot| slot.wanted.proof)
+    pub fn accepted(&mut self, parcels: &[AlertToSend], now: DateTime<Utc>) {
+        let proof = parcels.iter().find_map(|alert_to_send| {
+            self.slots.get(&alert_to_send.fingerprint).and_then(|slot| slot.wanted.proof)
         });
-        for parcel in parcels {
-            let Some(slot) = self.slots.get_mut(&parcel.fingerprint) else { continue };
+        for alert_to_send in parcels {
+            let Some(slot) = self.slots.get_mut(&alert_to_send.fingerprint) else { continue };
             slot.told_at = Some(now);
-            slot.known = slot.known.max(parcel.version);
+            slot.known = slot.known.max(alert_to_send.version);
             slot.refused = None;
             // Until its last state is acknowledged again, less is known than is written down.
             slot.doubted &= slot.known != slot.version;
             slot.process.clone_from(&self.process);
-            if parcel.stands() {
+            if alert_to_send.stands() {
                 slot.stood_since.get_or_insert(now);
                 slot.carried_by(proof, now);
             } else {
@@ -264,8 +264,8 @@ impl Outbox {
 
     /// Takes note that the receiver refuses one: it is sent again when something of it changes, and
     /// now and then.
-    pub fn refused(&mut self, parcel: &Parcel, now: DateTime<Utc>) {
-        if let Some(slot) = self.slots.get_mut(&parcel.fingerprint) {
+    pub fn refused(&mut self, alert_to_send: &AlertToSend, now: DateTime<Utc>) {
+        if let Some(slot) = self.slots.get_mut(&alert_to_send.fingerprint) {
             // Whichever way it was told: it is the same alert until it changes.
             slot.refused = Some(slot.version);
             slot.told_at = Some(now);
@@ -360,7 +360,7 @@ mod tests {
 
     use super::*;
     use crate::domain::alerting::alert::Labels;
-    use crate::domain::alerting::parcel::End;
+    use crate::domain::alerting::alert_to_send::End;
 
     const RHYTHM: Rhythm = Rhythm {
         resend: TimeDelta::seconds(60),
@@ -372,26 +372,34 @@ mod tests {
         DateTime::from_timestamp(1_700_000_000 + secs, 0).unwrap()
     }
 
-    fn wanted(name: u8, ended_at: Option<DateTime<Utc>>) -> Wanted {
+    fn wanted(name: u8, ended_at: Option<DateTime<Utc>>) -> AlertState {
         let labels = Labels::new([("alertname".to_owned(), format!("a{name}"))]);
         let alert = Alert { labels, annotations: BTreeMap::new(), starts_at: at(0), link: None };
         let (alert, acknowledged) = (Arc::new(alert), None);
-        Wanted { alert, ended_at, lasts: None, ours: true, heard: false, proof: None, acknowledged }
+        AlertState {
+            alert,
+            ended_at,
+            lasts: None,
+            ours: true,
+            heard: false,
+            proof: None,
+            acknowledged,
+        }
     }
 
     /// An alert of which a process took that it stands, and perhaps that it ended.
-    fn acknowledged(wanted: Wanted, process: &str, ended_at: Option<i64>) -> Wanted {
+    fn acknowledged(wanted: AlertState, process: &str, ended_at: Option<i64>) -> AlertState {
         let (process, begun_at) = (process.to_owned(), Some(at(10)));
         let ended_at = ended_at.map(at);
         let acknowledged = Acknowledged { process, begun_at, ended_at, doubted: false };
-        Wanted { acknowledged: Some(acknowledged), ..wanted }
+        AlertState { acknowledged: Some(acknowledged), ..wanted }
     }
 
     /// What is due at a second: of each alert, whether it is told as standing, those that ended first. The receiver takes all of it.
     fn tell(outbox: &mut Outbox, secs: i64) -> Vec<bool> {
         let due = outbox.due(&RHYTHM, Sight::Clear, at(secs), 9);
         outbox.accepted(&due, at(secs));
-        let mut stands: Vec<bool> = due.iter().map(Parcel::stands).collect();
+        let mut stands: Vec<bool> = due.iter().map(AlertToSend::stands).collect();
         stands.sort_unstable();
         stands
     }
@@ -481,7 +489,7 @@ mod tests {
         let (mut known_since, mut nonce, mut known_for) = (None, None, None);
         for secs in 0..600 {
             let made = secs - secs % 15;
-            let mut all = vec![Wanted {
+            let mut all = vec![AlertState {
                 lasts: Some(TimeDelta::minutes(5)),
                 proof: Some(at(made)),
                 alert: Arc::new(Alert {
@@ -500,9 +508,9 @@ mod tests {
             outbox.is_proved_each(Some(every));
             let due = outbox.take_due(&RHYTHM, Sight::Clear, at(secs), 9);
             outbox.accepted(&due, at(secs));
-            for parcel in due.iter().filter(|_| !dropped.contains(&secs)) {
-                let is_proof = parcel.fingerprint == all[0].alert.labels.fingerprint();
-                match parcel.end {
+            for alert_to_send in due.iter().filter(|_| !dropped.contains(&secs)) {
+                let is_proof = alert_to_send.fingerprint == all[0].alert.labels.fingerprint();
+                match alert_to_send.end {
                     End::Lasts(_) if is_proof => nonce = Some(at(made)),
                     End::Lasts(_) => drop(known_since.get_or_insert(secs)),
                     End::At(_) => {
@@ -546,7 +554,8 @@ mod tests {
 
     #[test]
     fn an_end_that_another_replica_recorded_and_told_nobody_is_told_by_one_that_comes_later() {
-        let others = Wanted { ours: false, ..acknowledged(wanted(1, Some(at(20))), "one", None) };
+        let others =
+            AlertState { ours: false, ..acknowledged(wanted(1, Some(at(20))), "one", None) };
         let mut outbox = outbox("one");
         outbox.want(&[others], at(30));
         assert_eq!(tell(&mut outbox, 30), [] as [bool; 0]);
@@ -581,7 +590,7 @@ mod tests {
     #[test]
     fn a_replica_that_has_not_read_the_record_repeats_only_what_stands_by_the_receivers_word() {
         let mut outbox = outbox("one");
-        let own = Wanted { lasts: Some(TimeDelta::minutes(5)), ..wanted(4, None) };
+        let own = AlertState { lasts: Some(TimeDelta::minutes(5)), ..wanted(4, None) };
         outbox.want(&[wanted(1, None), wanted(2, None)], at(0));
         tell(&mut outbox, 0);
         let ended = wanted(2, Some(at(100)));
@@ -607,7 +616,7 @@ mod tests {
         let mut outbox = outbox("one");
         outbox.want(&[wanted(1, None)], at(0));
         tell(&mut outbox, 0);
-        let ended = Wanted { ours: false, ..wanted(1, Some(at(100))) };
+        let ended = AlertState { ours: false, ..wanted(1, Some(at(100))) };
         outbox.want(std::slice::from_ref(&ended), at(100));
         assert_eq!(tell(&mut outbox, 130), [] as [bool; 0]);
         let mut orphan = outbox.clone();
@@ -677,14 +686,14 @@ mod tests {
         ) {
             let mut outbox = Outbox::default();
             let mut now = 0;
-            let mut all: BTreeMap<u8, Wanted> = BTreeMap::new();
+            let mut all: BTreeMap<u8, AlertState> = BTreeMap::new();
             for (name, ends, refuses, pause) in steps {
                 now += pause;
                 all.insert(name, wanted(name, ends.then(|| at(now))));
-                let wanted: Vec<Wanted> = all.values().cloned().collect();
+                let wanted: Vec<AlertState> = all.values().cloned().collect();
                 outbox.want(&wanted, at(now));
-                for parcel in outbox.due(&RHYTHM, Sight::Clear, at(now), 100) {
-                    if refuses { outbox.refused(&parcel, at(now)) } else { outbox.accepted(&[parcel], at(now)) }
+                for alert_to_send in outbox.due(&RHYTHM, Sight::Clear, at(now), 100) {
+                    if refuses { outbox.refused(&alert_to_send, at(now)) } else { outbox.accepted(&[alert_to_send], at(now)) }
                 }
                 // What was just seen to stand is due again only when it has stood for a while.
                 prop_assert!(outbox.due(&RHYTHM, Sight::Clear, at(now), 100).is_empty(), "{:?}", outbox);
@@ -711,23 +720,23 @@ mod tests {
                         let kept = outbox.acknowledged().into_values().next();
                         let mut next = Outbox::default();
                         next.is_process(&process.to_string());
-                        next.want(&[Wanted { acknowledged: kept, ..wanted(1, ended) }], at(now));
+                        next.want(&[AlertState { acknowledged: kept, ..wanted(1, ended) }], at(now));
                         outbox = next;
                     }
                     _ => {}
                 }
                 let before = outbox.slots.values().next().and_then(|s| s.wanted.acknowledged.clone());
-                outbox.want(&[Wanted { acknowledged: before, ..wanted(1, ended) }], at(now));
+                outbox.want(&[AlertState { acknowledged: before, ..wanted(1, ended) }], at(now));
                 if step == 3 { continue } // It does not answer.
-                for parcel in outbox.due(&RHYTHM, Sight::Clear, at(now), 9) {
-                    if parcel.stands() {
+                for alert_to_send in outbox.due(&RHYTHM, Sight::Clear, at(now), 9) {
+                    if alert_to_send.stands() {
                         prop_assert!(told_end.is_none(), "it stands again");
                         begun = true;
                     } else {
                         prop_assert!(begun && told_end != Some(process), "{told_end:?}");
                         told_end = Some(process);
                     }
-                    outbox.accepted(&[parcel], at(now));
+                    outbox.accepted(&[alert_to_send], at(now));
                 }
             }
         }

@@ -10,7 +10,7 @@ use crate::domain::check::limit::Limit;
 use crate::domain::check::name::ColumnName;
 use crate::domain::check::number::Number;
 use crate::domain::check::observation::{Completeness, Observation, Rows};
-use crate::domain::check::reason::{Cause, Doubt};
+use crate::domain::check::reason::{Cause, Reason};
 use crate::domain::check::value::Value;
 use crate::domain::check::verdict::{Contradiction, Finding, Verdict};
 use crate::domain::check::{Body, Check, Expect, Keys};
@@ -52,7 +52,7 @@ pub fn judge(check: &Check, expect: &Expect, seen: &Observation) -> Judgement {
     Judgement { verdict, evidence: evidence.ok() }
 }
 
-fn evidence(check: &Check, seen: &Observation) -> Result<u64, Doubt> {
+fn evidence(check: &Check, seen: &Observation) -> Result<u64, Reason> {
     match &check.evidence.measure {
         Measure::Rows => Ok(seen.body.count()),
         Measure::ExpectedKeys => Ok(seen.expected_keys.as_ref().map_or(0, Rows::count)),
@@ -65,7 +65,7 @@ fn evidence(check: &Check, seen: &Observation) -> Result<u64, Doubt> {
 ///
 /// # Errors
 /// Where it is no count.
-pub fn count(value: &Value) -> Result<u64, Doubt> {
+pub fn count(value: &Value) -> Result<u64, Reason> {
     let (counted, seen) = match value {
         Value::Number(number) => (number.as_count(), "negative or a fraction"),
         other @ (Value::Null
@@ -78,14 +78,14 @@ pub fn count(value: &Value) -> Result<u64, Doubt> {
     };
     counted.ok_or_else(|| {
         let rule = "evidence is one non-negative whole number, and the answer is";
-        Doubt::new(Cause::QueryError, format!("{rule} {seen}"))
+        Reason::new(Cause::QueryError, format!("{rule} {seen}"))
     })
 }
 
-fn summed(column: &ColumnName, body: &Rows) -> Result<u64, Doubt> {
+fn summed(column: &ColumnName, body: &Rows) -> Result<u64, Reason> {
     let at = body.position(column);
     let not_a_count = |what: &str| {
-        Doubt::new(
+        Reason::new(
             Cause::QueryError,
             format!("evidence column `{column}` is {what} on a row, and evidence is a count"),
         )
@@ -131,14 +131,14 @@ fn wrong_number_of_rows(
 struct Judged {
     contradictions: Vec<Contradiction>,
     /// Why a limit says nothing.
-    doubt: Option<Doubt>,
+    doubt: Option<Reason>,
 }
 
 fn broken_values(
     check: &Check,
     expect: &Expect,
     body: &Rows,
-    evidence: &Result<u64, Doubt>,
+    evidence: &Result<u64, Reason>,
     bad_rows: &mut BTreeSet<usize>,
 ) -> Judged {
     // Rows that break a limit come first among those shown, whatever the number of rows says.
@@ -183,7 +183,7 @@ fn wrong_type<'a>(
     column: &ColumnName,
     limit: &Limit,
     values: impl Iterator<Item = &'a Value>,
-) -> Option<Doubt> {
+) -> Option<Reason> {
     let mut typed = values.filter(|value| is_typed(value)).peekable();
     let kind = typed.peek()?.kind();
     // There a column has no type of its own: a value of another one is a value that is wrong.
@@ -199,7 +199,7 @@ fn wrong_type<'a>(
         "`{column}` is {kind}, and the limit, {limit}, is none: write the limit in the type of the column, or select \
          what it is to be held against"
     );
-    Some(Doubt::new(Cause::QueryError, note))
+    Some(Reason::new(Cause::QueryError, note))
 }
 
 /// The NULL of an aggregate that may have had nothing to look at: evidence that was counted elsewhere says that it
@@ -208,8 +208,8 @@ fn aggregate_of_nothing<'a>(
     check: &Check,
     column: &ColumnName,
     values: impl Iterator<Item = &'a Value>,
-    evidence: &Result<u64, Doubt>,
-) -> Option<Doubt> {
+    evidence: &Result<u64, Reason>,
+) -> Option<Reason> {
     let Body::Sql { query, .. } = &check.body else { return None };
     let counted = match check.evidence.measure {
         Measure::Rows | Measure::ExpectedKeys => false,
@@ -225,7 +225,7 @@ fn aggregate_of_nothing<'a>(
         "`{column}` is NULL, as an aggregate over nothing is; `evidence: {{sql: select count(*) from …}}` counts what \
          there was, and `nulls: allowed` takes NULL for good"
     );
-    Some(Doubt::new(Cause::NoEvidence, note))
+    Some(Reason::new(Cause::NoEvidence, note))
 }
 
 fn is_typed(value: &Value) -> bool {
@@ -289,8 +289,8 @@ fn doubt(
     check: &Check,
     expect: &Expect,
     seen: &Observation,
-    evidence: &Result<u64, Doubt>,
-) -> Option<Doubt> {
+    evidence: &Result<u64, Reason>,
+) -> Option<Reason> {
     let keys_cut = seen.expected_keys.as_ref().map(Rows::completeness);
     let cut =
         [Some(seen.body.completeness()), keys_cut].into_iter().flatten().find_map(|c| match c {
@@ -305,7 +305,7 @@ fn doubt(
             ),
         });
     if let Some(note) = cut {
-        return Some(Doubt::new(Cause::OverLimit, note));
+        return Some(Reason::new(Cause::OverLimit, note));
     }
     if let Some(doubt) = seen.body.doubt() {
         return Some(doubt.clone());
@@ -314,14 +314,14 @@ fn doubt(
     if seen.expected_keys.as_ref().is_some_and(|keys| keys.count() == 0) && !waived {
         let note = "0 keys were expected, and a list of nobody proves nothing: look at `keys.from`, \
                     or say that none is normal: `evidence: {min: 0, because: …}`";
-        return Some(Doubt::new(Cause::NoEvidence, note));
+        return Some(Reason::new(Cause::NoEvidence, note));
     }
     // Written evidence says that there was something; `values` needs a row of its own to hold on.
     let judged = !expect.values().is_empty() && !expect.allows_zero_rows();
     if judged && seen.body.count() == 0 && !waived {
         let note = "0 rows came, and limits on no row prove nothing; if none is normal, say so: \
                     `evidence: {min: 0, because: …}`";
-        return Some(Doubt::new(Cause::NoEvidence, note));
+        return Some(Reason::new(Cause::NoEvidence, note));
     }
     match evidence {
         Err(doubt) => Some(doubt.clone()),
@@ -331,7 +331,7 @@ fn doubt(
 }
 
 /// What is said where so little was looked at.
-pub fn no_evidence(check: &Check, evidence: u64) -> Doubt {
+pub fn no_evidence(check: &Check, evidence: u64) -> Reason {
     let needed = match &check.evidence.minimum {
         Minimum::AtLeast(min) => min.get(),
         Minimum::Waived { .. } => 0,
@@ -348,7 +348,7 @@ pub fn no_evidence(check: &Check, evidence: u64) -> Doubt {
         "if none is normal, say so: `evidence: {min: 0, because: …}`"
     };
     let note = format!("{evidence} {what}, at least {needed} needed; {hint}");
-    Doubt::new(Cause::NoEvidence, note)
+    Reason::new(Cause::NoEvidence, note)
 }
 
 /// Shows the first bad rows in the columns that the check names.

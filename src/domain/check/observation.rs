@@ -1,7 +1,7 @@
 //! What an attempt brought back, before anybody judges it.
 
 use crate::domain::check::name::ColumnName;
-use crate::domain::check::reason::Doubt;
+use crate::domain::check::reason::Reason;
 use crate::domain::check::value::Value;
 
 /// The rows of one result, in the columns that were asked for.
@@ -10,7 +10,7 @@ pub struct Rows {
     columns: Vec<ColumnName>,
     rows: Vec<Vec<Value>>,
     completeness: Completeness,
-    doubt: Option<Doubt>,
+    doubt: Option<Reason>,
 }
 
 /// Whether a result was read to its end.
@@ -37,12 +37,12 @@ impl Rows {
 
     /// The same rows, of which somebody says why they prove nothing; what is wrong in them is wrong all the same.
     #[must_use]
-    pub fn doubted(self, doubt: Doubt) -> Self {
+    pub fn doubted(self, doubt: Reason) -> Self {
         Self { doubt: Some(doubt), ..self }
     }
 
     /// Why they prove nothing, where that is so.
-    pub fn doubt(&self) -> Option<&Doubt> {
+    pub fn doubt(&self) -> Option<&Reason> {
         self.doubt.as_ref()
     }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// Why an attempt says nothing about the data.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Doubt {
+pub struct Reason {
     /// Which of the closed list of causes.
     pub cause: Cause,
     /// What happened and what to do, without any value from the database.
@@ -13,7 +13,7 @@ pub struct Doubt {
     pub of_query: bool,
 }
 
-impl Doubt {
+impl Reason {
     /// Names a cause, with a note for whoever is awake.
     pub fn new(cause: Cause, note: impl Into<String>) -> Self {
         Self { cause, note: note.into(), of_query: false }

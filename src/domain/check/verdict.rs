@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::domain::check::name::ColumnName;
-use crate::domain::check::reason::Doubt;
+use crate::domain::check::reason::Reason;
 use crate::domain::reconcile::summary::DiffSummary;
 
 /// What an attempt says about the data.
@@ -14,7 +14,7 @@ pub enum Verdict {
     /// Looked at, and wrong.
     Violated(Finding),
     /// Says nothing about the data.
-    Unconfirmed(Doubt),
+    Unconfirmed(Reason),
 }
 
 /// What is wrong with the data.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::domain::check::number::Number;
-use crate::domain::check::reason::Doubt;
+use crate::domain::check::reason::Reason;
 use crate::domain::reconcile::cell::{Cell, Decimal};
 use crate::domain::reconcile::claims::Claims;
 
@@ -126,7 +126,7 @@ pub struct Tally {
     /// Whether it was stopped because enough differs.
     pub stopped: bool,
     /// Why it says nothing of some keys, where that is so.
-    pub ambiguous: Option<Doubt>,
+    pub ambiguous: Option<Reason>,
     /// What differs in this look.
     pub claims: Claims,
     /// What differed in an earlier one.

@@ -7,7 +7,7 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use crate::domain::check::reason::{Cause, Doubt};
+use crate::domain::check::reason::{Cause, Reason};
 use crate::domain::reconcile::cell::{Cell, Epoch, Kind};
 use crate::domain::reconcile::claims::Claims;
 use crate::domain::reconcile::differences::{Difference, How, Tally};
@@ -137,7 +137,7 @@ impl<'t> Merge<'t> {
     ///
     /// # Errors
     /// Where the columns cannot be compared, or do not come in order.
-    pub fn feed(&mut self, side: Which, cells: Vec<Cell>) -> Result<(), Doubt> {
+    pub fn feed(&mut self, side: Which, cells: Vec<Cell>) -> Result<(), Reason> {
         debug_assert_eq!(cells.len() % self.width, 0);
         let key = self.terms.key.len();
         let half = &mut self.halves[side.place()];
@@ -180,7 +180,7 @@ impl<'t> Merge<'t> {
     ///
     /// # Errors
     /// Where a side does not come in order, or a value cannot be compared.
-    pub fn advance(&mut self) -> Result<Next, Doubt> {
+    pub fn advance(&mut self) -> Result<Next, Reason> {
         let key = self.terms.key.len();
         loop {
             for side in [Which::Left, Which::Right] {
@@ -214,7 +214,7 @@ impl<'t> Merge<'t> {
     }
 
     /// Learns what the columns of a side are, and what both are compared as.
-    fn learn(&mut self, side: Which) -> Result<(), Doubt> {
+    fn learn(&mut self, side: Which) -> Result<(), Reason> {
         for column in 0..self.kinds.len() {
             if self.seen[side.place()][column].is_some() {
                 continue;
@@ -230,7 +230,7 @@ impl<'t> Merge<'t> {
                 let note = format!(
                     "column `{name}` is {left} on the left and {right} on the right: cast one of them"
                 );
-                Doubt::new(Cause::UnsupportedType, note)
+                Reason::new(Cause::UnsupportedType, note)
             })?);
             // What came before from the other side was not read like that yet.
             let other = if side == Which::Left { Which::Right } else { Which::Left };
@@ -245,7 +245,7 @@ impl<'t> Merge<'t> {
     }
 
     /// A float is compared with a tolerance only; and nothing but numbers is.
-    fn refuse_floats(&self) -> Result<(), Doubt> {
+    fn refuse_floats(&self) -> Result<(), Reason> {
         for (column, name) in self.terms.columns().enumerate() {
             let is = |kind| self.seen.iter().any(|seen| seen[column] == Some(kind));
             let place = column.checked_sub(self.terms.key.len());
@@ -264,14 +264,14 @@ impl<'t> Merge<'t> {
                 let note = format!(
                     "column `{name}` is {kind}, and a tolerance is for numbers: write `{name}: {{tolerance: 0}}`"
                 );
-                return Err(Doubt::new(Cause::UnsupportedType, note));
+                return Err(Reason::new(Cause::UnsupportedType, note));
             }
         }
         Ok(())
     }
 
     /// Reads the rows of a side, from one on, as what they are compared as.
-    fn read_as(&mut self, side: Which, from: usize) -> Result<(), Doubt> {
+    fn read_as(&mut self, side: Which, from: usize) -> Result<(), Reason> {
         let place = side.place();
         let key = self.terms.key.len();
         for column in 0..self.kinds.len() {
@@ -297,7 +297,7 @@ impl<'t> Merge<'t> {
                              05:00:00 or 2026-03-08, or cast it there",
                             side.word()
                         );
-                        return Err(Doubt::new(Cause::UnsupportedType, note));
+                        return Err(Reason::new(Cause::UnsupportedType, note));
                     }
                     None => {
                         let (name, own) = (self.name(column), kind.as_str());
@@ -305,7 +305,7 @@ impl<'t> Merge<'t> {
                             "key column `{name}` on the {} has values that are not {own}: cast it there",
                             side.word()
                         );
-                        return Err(Doubt::new(Cause::UnsupportedType, note));
+                        return Err(Reason::new(Cause::UnsupportedType, note));
                     }
                 }
             }
@@ -314,7 +314,7 @@ impl<'t> Merge<'t> {
     }
 
     /// Takes the next row of a side; says whether its key is the one before again.
-    fn take(&mut self, side: Which) -> Result<bool, Doubt> {
+    fn take(&mut self, side: Which) -> Result<bool, Reason> {
         let key = self.terms.key.len();
         let half = &mut self.halves[side.place()];
         let before = if half.taken {
@@ -349,7 +349,7 @@ impl<'t> Merge<'t> {
     }
 
     /// A row whose key the other side does not have, or not again.
-    fn alone(&mut self, side: Which) -> Result<(), Doubt> {
+    fn alone(&mut self, side: Which) -> Result<(), Reason> {
         if self.is_again(side) {
             return self.take(side).map(drop);
         }
@@ -365,7 +365,7 @@ impl<'t> Merge<'t> {
     }
 
     /// Two rows of one key.
-    fn both(&mut self) -> Result<(), Doubt> {
+    fn both(&mut self) -> Result<(), Reason> {
         // Both come again, or one does: that is settled when both are past the key.
         for side in [Which::Left, Which::Right] {
             if self.is_again(side) {
@@ -454,7 +454,7 @@ impl<'t> Merge<'t> {
                  row, by more columns or by a `group by`",
                 l + 1
             );
-            self.tally.ambiguous.get_or_insert(Doubt::new(Cause::QueryError, note));
+            self.tally.ambiguous.get_or_insert(Reason::new(Cause::QueryError, note));
             return;
         }
         let half = &self.halves[usize::from(l < r)];
@@ -468,14 +468,14 @@ impl<'t> Merge<'t> {
     }
 }
 
-fn counted(cell: &Cell) -> Result<&Cell, Doubt> {
+fn counted(cell: &Cell) -> Result<&Cell, Reason> {
     let count = cell.as_number().filter(|number| number.as_count().is_some());
     if count.is_some() {
         return Ok(cell);
     }
     let note =
         "the evidence column is not a count on every row: a whole number that is not negative";
-    Err(Doubt::new(Cause::QueryError, note))
+    Err(Reason::new(Cause::QueryError, note))
 }
 
 #[cfg(test)]
@@ -501,7 +501,7 @@ mod tests {
     }
 
     /// Feeds both sides in batches of some sizes, one after the other where both could take more.
-    fn merged(left: &[[Cell; 2]], right: &[[Cell; 2]], sizes: &[usize]) -> Result<Tally, Doubt> {
+    fn merged(left: &[[Cell; 2]], right: &[[Cell; 2]], sizes: &[usize]) -> Result<Tally, Reason> {
         let terms = terms();
         let mut merge = Merge::new(&terms, false, [None, None], 1_000);
         let (mut rest, mut sizes) = ([left, right], sizes.iter().cycle());

@@ -6,7 +6,7 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::domain::record::life::{Kind, Row, Said};
+use crate::domain::record::window_state::{VerdictKind, WindowKind, WindowState};
 
 /// The two kinds of alert that a series can have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,15 +50,16 @@ pub enum Notice {
 
 /// The rows of a series that are bad by now, each with its kind; nothing for the others. A slot is
 /// closed by a later confirmed one.
-pub fn bad(rows: &[Row], now: DateTime<Utc>) -> Vec<Option<Alarm>> {
-    let confirmed = |row: &Row| row.recorded().is_some_and(|r| r.said == Said::Confirmed);
-    let last = rows.iter().rposition(|row| row.kind == Kind::Slot && confirmed(row));
-    let alarm = |(place, row): (usize, &Row)| {
-        let closed = row.kind == Kind::Slot && last.is_some_and(|last| place < last);
+pub fn bad(rows: &[WindowState], now: DateTime<Utc>) -> Vec<Option<Alarm>> {
+    let confirmed =
+        |row: &WindowState| row.recorded().is_some_and(|r| r.said == VerdictKind::Confirmed);
+    let last = rows.iter().rposition(|row| row.kind == WindowKind::Slot && confirmed(row));
+    let alarm = |(place, row): (usize, &WindowState)| {
+        let closed = row.kind == WindowKind::Slot && last.is_some_and(|last| place < last);
         match row.open(now).filter(|_| !closed)? {
-            Said::Confirmed => None,
-            Said::Violated => Some(Alarm::Violated),
-            Said::Unconfirmed(_) => Some(Alarm::Unconfirmed),
+            VerdictKind::Confirmed => None,
+            VerdictKind::Violated => Some(Alarm::Violated),
+            VerdictKind::Unconfirmed(_) => Some(Alarm::Unconfirmed),
         }
     };
     rows.iter().enumerate().map(alarm).collect()
@@ -84,7 +85,12 @@ impl Standings {
     ///
     /// What begins comes before what ends: from unconfirmed to violated, somebody is told without a
     /// moment in between in which all seems well.
-    pub fn after(self, rows: &[Row], after: u32, now: DateTime<Utc>) -> (Self, Vec<Notice>) {
+    pub fn after(
+        self,
+        rows: &[WindowState],
+        after: u32,
+        now: DateTime<Utc>,
+    ) -> (Self, Vec<Notice>) {
         let bad = bad(rows, now);
         let mut notices = Vec::new();
         let mut next = self;
@@ -114,7 +120,7 @@ impl Standings {
 
 /// The most windows in a row that are bad, this kind among them. What nothing is recorded of yet
 /// neither counts nor interrupts.
-fn in_a_row(rows: &[Row], bad: &[Option<Alarm>], alarm: Alarm) -> u32 {
+fn in_a_row(rows: &[WindowState], bad: &[Option<Alarm>], alarm: Alarm) -> u32 {
     let (mut most, mut run, mut of_kind) = (0, 0, false);
     for (row, bad) in rows.iter().zip(bad) {
         match bad {
@@ -145,23 +151,24 @@ pub enum Lease {
 ///
 /// It ends with the nominal deadline of the earliest row that is neither confirmed nor settled, the
 /// next one included that is not due yet; from a violation on, it ended when that was recorded.
-pub fn lease(rows: &[Row], next_deadline: DateTime<Utc>, now: DateTime<Utc>) -> Lease {
-    let said = |row: &Row| row.recorded().map(|recorded| recorded.said);
-    if !rows.iter().any(|row| said(row) == Some(Said::Confirmed)) {
+pub fn lease(rows: &[WindowState], next_deadline: DateTime<Utc>, now: DateTime<Utc>) -> Lease {
+    let said = |row: &WindowState| row.recorded().map(|recorded| recorded.said);
+    if !rows.iter().any(|row| said(row) == Some(VerdictKind::Confirmed)) {
         return Lease::Never;
     }
-    let last =
-        rows.iter().rposition(|row| row.kind == Kind::Slot && said(row) == Some(Said::Confirmed));
+    let last = rows
+        .iter()
+        .rposition(|row| row.kind == WindowKind::Slot && said(row) == Some(VerdictKind::Confirmed));
     let ends = rows.iter().enumerate().filter_map(|(place, row)| {
-        let closed = row.kind == Kind::Slot && last.is_some_and(|last| place < last);
+        let closed = row.kind == WindowKind::Slot && last.is_some_and(|last| place < last);
         if closed || row.is_settled(now) {
             return None;
         }
         match row.recorded() {
             Some(recorded) => match recorded.said {
-                Said::Confirmed => None,
-                Said::Violated => Some(recorded.at),
-                Said::Unconfirmed(_) => Some(row.deadline_nominal),
+                VerdictKind::Confirmed => None,
+                VerdictKind::Violated => Some(recorded.at),
+                VerdictKind::Unconfirmed(_) => Some(row.deadline_nominal),
             },
             None => Some(row.deadline_nominal),
         }

@@ -342,7 +342,7 @@ impl Series {
 
     /// What is due next after an instant, and until when it is not an alarm; nothing where the years
     /// that have rules are over.
-    pub fn next_promise(&self, after: DateTime<Utc>) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
+    pub fn next_due_batch(&self, after: DateTime<Utc>) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
         let due = self.agenda_after(after).find_map(|entry| match entry {
             Entry::Due(due) => Some(due),
             Entry::Event(_) => None,

@@ -80,7 +80,7 @@ pub enum What {
     /// It is a slot.
     Slot(Origin),
     /// It is not.
-    Dropped(Reason),
+    Dropped(WhyDropped),
 }
 
 /// How a slot came to its instant.
@@ -100,7 +100,7 @@ pub enum Origin {
 
 /// Why a civil time is no slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reason {
+pub enum WhyDropped {
     /// Clocks leave it out, and the policy skips it.
     Gap(Change),
     /// Clocks leave it out, and there is a look at that instant already.
@@ -137,19 +137,19 @@ impl fmt::Display for Happening {
             What::Slot(Origin::Shifted(change)) => {
                 write!(f, "{time} does not exist ({change}): shifted")
             }
-            What::Dropped(Reason::Gap(change)) => {
+            What::Dropped(WhyDropped::Gap(change)) => {
                 write!(f, "{time} does not exist ({change}): skipped")
             }
-            What::Dropped(Reason::Merged(change)) => {
+            What::Dropped(WhyDropped::Merged(change)) => {
                 write!(f, "{time} does not exist ({change}): merged with another look")
             }
-            What::Dropped(Reason::NoSuchDate(change)) => {
+            What::Dropped(WhyDropped::NoSuchDate(change)) => {
                 write!(f, "{} does not exist ({change}): skipped", self.civil.date())
             }
-            What::Dropped(Reason::FirstOfTwo(_)) => {
+            What::Dropped(WhyDropped::FirstOfTwo(_)) => {
                 write!(f, "{time} comes twice: the first is dropped")
             }
-            What::Dropped(Reason::SecondOfTwo(_)) => {
+            What::Dropped(WhyDropped::SecondOfTwo(_)) => {
                 write!(f, "{time} comes twice: the second is dropped")
             }
         }
@@ -238,7 +238,7 @@ impl Iterator for Walk<'_> {
 fn merged(special: Happening) -> Happening {
     match special.what {
         What::Slot(Origin::EndOfGap(change) | Origin::Shifted(change)) => {
-            Happening { what: What::Dropped(Reason::Merged(change)), ..special }
+            Happening { what: What::Dropped(WhyDropped::Merged(change)), ..special }
         }
         What::Slot(Origin::Plain | Origin::FirstOfTwo | Origin::SecondOfTwo) | What::Dropped(_) => {
             special
@@ -277,9 +277,9 @@ impl Walk<'_> {
         let once_more = segment.to.filter(folded).filter(|c| civil >= c.after.civil(c.at));
         let what = match (again, once_more, self.table.fold) {
             (None, None, _) => What::Slot(Origin::Plain),
-            (Some(change), _, Fold::First) => What::Dropped(Reason::SecondOfTwo(change)),
+            (Some(change), _, Fold::First) => What::Dropped(WhyDropped::SecondOfTwo(change)),
             (Some(_), _, Fold::Second | Fold::Both) => What::Slot(Origin::SecondOfTwo),
-            (None, Some(change), Fold::Second) => What::Dropped(Reason::FirstOfTwo(change)),
+            (None, Some(change), Fold::Second) => What::Dropped(WhyDropped::FirstOfTwo(change)),
             (None, Some(_), Fold::First | Fold::Both) => What::Slot(Origin::FirstOfTwo),
         };
         Happening { at, civil, what }
@@ -294,9 +294,9 @@ impl Walk<'_> {
         while let Some(civil) = next.filter(|civil| *civil < to) {
             let no_date = left_out(civil.date(), from, to);
             let (at, what) = match self.table.gap {
-                _ if no_date => (change.at, What::Dropped(Reason::NoSuchDate(change))),
-                Gap::Skip => (change.at, What::Dropped(Reason::Gap(change))),
-                Gap::NextValid if looked => (change.at, What::Dropped(Reason::Merged(change))),
+                _ if no_date => (change.at, What::Dropped(WhyDropped::NoSuchDate(change))),
+                Gap::Skip => (change.at, What::Dropped(WhyDropped::Gap(change))),
+                Gap::NextValid if looked => (change.at, What::Dropped(WhyDropped::Merged(change))),
                 Gap::NextValid => (change.at, What::Slot(Origin::EndOfGap(change))),
                 Gap::Shift => (change.before.instant(civil), What::Slot(Origin::Shifted(change))),
             };

@@ -16,7 +16,7 @@ use crate::domain::record::standing::{Alarm, Standing};
 use crate::engine::ports::{Notices, Queries, Receipts};
 use crate::engine::snapshot::Proof;
 use crate::engine::watch::Engine;
-use crate::ledger::{AlertChanges, AlertRow, Notified, Returned, SelfAlert, Trouble};
+use crate::ledger::{AlertChanges, AlertRow, LedgerError, Notified, Returned, SelfAlert};
 
 /// How often alerts that ended long ago are forgotten.
 const FORGET_EACH: std::time::Duration = std::time::Duration::from_secs(60);
@@ -103,14 +103,14 @@ fn is_news(now: &Acknowledged, written: Option<&Acknowledged>) -> bool {
 
 impl<Q: Queries, N: Notices> Engine<Q, N> {
     /// Reads what is written down.
-    pub(super) async fn resume_alerts(&mut self) -> Result<(), Trouble> {
+    pub(super) async fn resume_alerts(&mut self) -> Result<(), LedgerError> {
         self.read_alerts().await?;
         self.alerts.changed = true;
         Ok(())
     }
 
     /// Reads everything about alerts: before what series stand at, so that no row is older than that.
-    pub(super) async fn read_alerts(&mut self) -> Result<(), Trouble> {
+    pub(super) async fn read_alerts(&mut self) -> Result<(), LedgerError> {
         let read = self.fetch_alerts().await?;
         self.take_read(read);
         Ok(())
@@ -118,7 +118,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
 
     /// Reads everything about alerts, and takes nothing over yet: rows must not be newer than what is known of
     /// their series.
-    pub(super) async fn fetch_alerts(&mut self) -> Result<Read, Trouble> {
+    pub(super) async fn fetch_alerts(&mut self) -> Result<Read, LedgerError> {
         Ok(Read {
             rows: self.store.alerts().await?,
             notified: self.store.notified().await?,
@@ -187,7 +187,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         drop(self.store.leave().await);
     }
 
-    fn alerts_unwritten(&mut self, trouble: &Trouble) {
+    fn alerts_unwritten(&mut self, trouble: &LedgerError) {
         let why = format!("which alerts stand cannot be written down: {trouble}");
         if self.alerts.trouble.is_none() {
             tracing::error!("{why}");
@@ -316,7 +316,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
 
     /// Takes note that what went out to an Alertmanager came back. It holds at once; that other replicas learn it
     /// takes a ledger that can be written.
-    pub(super) async fn take_returned(&mut self, returned: Returned) -> Result<(), Trouble> {
+    pub(super) async fn take_returned(&mut self, returned: Returned) -> Result<(), LedgerError> {
         let mut all: Vec<Returned> =
             self.alerts.proofs.iter().map(|proof| proof.returned.clone()).collect();
         let written = self.store.has_returned(&returned).await;

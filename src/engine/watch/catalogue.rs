@@ -19,7 +19,7 @@ use crate::engine::roster::{Roster, planned};
 use crate::engine::snapshot::{GenerationHealth, LastLoad};
 use crate::engine::watch::Engine;
 use crate::engine::watch::orders::What;
-use crate::ledger::{Activation, Generation, SeriesRecord, Trouble, Work};
+use crate::ledger::{Activation, Generation, LedgerError, SeriesRecord, Work};
 use crate::manifest::Text;
 
 /// How often a catalogue is tried again when another replica was faster.
@@ -62,7 +62,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
     ///
     /// # Errors
     /// Where the store failed.
-    pub async fn resume(&mut self) -> Result<(), Trouble> {
+    pub async fn resume(&mut self) -> Result<(), LedgerError> {
         self.resume_alerts().await?;
         if let Some(active) = self.store.active().await? {
             self.adopt(active).await?;
@@ -232,7 +232,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
     }
 
     /// Watches the series of a generation that is active by now.
-    async fn take_over(&mut self, catalogue: &Catalogue, id: i64) -> Result<(), Trouble> {
+    async fn take_over(&mut self, catalogue: &Catalogue, id: i64) -> Result<(), LedgerError> {
         let records = self.store.series().await?;
         let active = self.store.active().await?.filter(|active| active.id == id);
         let now = self.now();
@@ -274,7 +274,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         }
     }
 
-    async fn adopt(&mut self, active: Generation) -> Result<(), Trouble> {
+    async fn adopt(&mut self, active: Generation) -> Result<(), LedgerError> {
         let id = active.id;
         let texts: Vec<Text> = from_text(&active.text).unwrap_or_default();
         match self.reading.parse(&texts) {
@@ -299,7 +299,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
     }
 
     /// Holds the record against newer rules of zones, series by series.
-    async fn recut(&mut self) -> Result<(), Trouble> {
+    async fn recut(&mut self) -> Result<(), LedgerError> {
         let release = self.reading.tz_release();
         let older: Vec<i64> = self
             .roster
@@ -317,8 +317,8 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             let oldest = now - member.terms.age;
             let recorded = self.store.bounds(*id, oldest).await?;
             let Some(what) = member.series.superseded(&recorded, watermark, now) else { continue };
-            let promise = self.roster.promise_of(*id, &what.new, now);
-            let work = Work { promises: promise.into_iter().collect(), ..self.bare_work() };
+            let due_batch = self.roster.due_batch_of(*id, &what.new, now);
+            let work = Work { due_batches: due_batch.into_iter().collect(), ..self.bare_work() };
             let terms = |series: i64| self.roster.get(series).map(|member| member.terms);
             let turned = self.store.supersede(*id, &what, &work, &terms).await?;
             tracing::info!(series = id, "new rules of its zone moved windows of a series");

@@ -8,7 +8,7 @@ use crate::domain::check::name::SourceName;
 use crate::domain::check::reason::Cause;
 use crate::engine::ports::{Notices, Queries};
 use crate::engine::watch::{Engine, REFILL};
-use crate::ledger::{Candidate, Hold, Offer};
+use crate::ledger::{Candidate, Deferral, Offer};
 
 /// How long a row waits that finds no place at another source that it asks too.
 const ELSEWHERE: TimeDelta = TimeDelta::seconds(1);
@@ -35,7 +35,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         name: &SourceName,
         taken: &mut BTreeMap<SourceName, usize>,
         now: DateTime<Utc>,
-    ) -> (Option<Offer>, Vec<Hold>) {
+    ) -> (Option<Offer>, Vec<Deferral>) {
         self.turnstile = self.turnstile.take().filter(|kept| now < kept.until);
         let kept = self.turnstile.as_ref().is_some_and(|kept| kept.source == *name);
         let open: BTreeMap<SourceName, DateTime<Utc>> = self
@@ -64,21 +64,21 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
                 self.turnstile = None;
             }
             if let Some(until) = held {
-                holds.push(Hold { key, cause: Some(Cause::BreakerOpen), until });
+                holds.push(Deferral { key, cause: Some(Cause::BreakerOpen), until });
             } else if let Some(until) = member.terms.pause(now) {
-                holds.push(Hold { key, cause: Some(Cause::Paused), until });
+                holds.push(Deferral { key, cause: Some(Cause::Paused), until });
             } else if let Some(source) = member.sources().into_iter().find(|s| full.contains(*s)) {
                 // It would only hold a place here while it waits for one there.
                 let (source, series, until) = (source.clone(), key.series, now + KEPT);
                 self.turnstile.get_or_insert(Turnstile { source, series, until });
-                holds.push(Hold { key, cause: Some(Cause::Shed), until: now + ELSEWHERE });
+                holds.push(Deferral { key, cause: Some(Cause::Shed), until: now + ELSEWHERE });
             } else if self.under_way.is_busy(key.series)
                 || candidates.iter().any(|c: &Candidate| c.key.series == key.series)
             {
                 // When the attempt at its series ends, the ledger names the next row.
             } else if candidate.retry && !gate.budget.spend(now) {
                 // Out of the way, so that others are seen behind it.
-                holds.push(Hold { key, cause: None, until: now + UNFUNDED });
+                holds.push(Deferral { key, cause: None, until: now + UNFUNDED });
             } else {
                 for source in member.sources() {
                     *taken.entry(source.clone()).or_default() += 1;

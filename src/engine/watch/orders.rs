@@ -10,7 +10,7 @@ use crate::engine::order::{HalfDone, Touched};
 use crate::engine::ports::{Notices, Queries};
 use crate::engine::snapshot::LedgerHealth;
 use crate::engine::watch::Engine;
-use crate::ledger::{Happened, Progress, Revocation, Selected, Trouble, Turned, Waiver};
+use crate::ledger::{Happened, LedgerError, Progress, Revocation, Selected, TxOutcome, Waiver};
 
 /// How often a slice is tried while the ledger takes everything else.
 const TRIES: u32 = 8;
@@ -103,7 +103,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
     }
 
     /// Remembers how far an order came that does not go on, and says so to whoever gave it.
-    fn give_up(&mut self, order: UnderOrder, trouble: Trouble) {
+    fn give_up(&mut self, order: UnderOrder, trouble: LedgerError) {
         let rows = order.progress.rows();
         self.remember_half(&order, &trouble.to_string());
         self.answer(order.reply, Err(HalfDone { rows, trouble }));
@@ -133,7 +133,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         }
     }
 
-    pub(super) fn take_touched(&mut self, turned: Turned) {
+    pub(super) fn take_touched(&mut self, turned: TxOutcome) {
         let now = turned.now;
         for record in turned.series {
             self.roster.admit(record, &self.reading.zones, now);

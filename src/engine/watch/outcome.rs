@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::Instant;
 
 use crate::domain::check::name::{CheckId, SourceName};
-use crate::domain::check::reason::Doubt;
+use crate::domain::check::reason::Reason;
 use crate::domain::check::verdict::Verdict;
 use crate::domain::time::backoff::{Draw, doubled};
 use crate::domain::time::breaker::Breaker;
@@ -15,7 +15,7 @@ use crate::engine::ports::{Notices, Queries};
 use crate::engine::snapshot::LedgerHealth;
 use crate::engine::under_way::{About, Brought, ended};
 use crate::engine::watch::{AGAIN, CLOCKS_APART, Engine, REFILL, ROWS_MAX, ROWS_MIN};
-use crate::ledger::{Entry, Happened, Listing, RowKey, Trouble, Turned, Work};
+use crate::ledger::{Entry, Happened, LedgerError, Listing, RowKey, TxOutcome, Work};
 
 impl<Q: Queries, N: Notices> Engine<Q, N> {
     /// Takes note of what a task brought.
@@ -143,7 +143,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
     }
 
     /// The ledger failed: what was to be written is written when it is back.
-    pub(super) fn down(&mut self, work: Work, trouble: &Trouble) {
+    pub(super) fn down(&mut self, work: Work, trouble: &LedgerError) {
         let Work { ended, listings, events, .. } = work;
         self.ended.splice(0..0, ended);
         self.listings.splice(0..0, listings);
@@ -168,18 +168,18 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
     }
 
     /// Takes over what the ledger did.
-    pub(super) async fn apply(&mut self, work: Work, turned: Turned) {
+    pub(super) async fn apply(&mut self, work: Work, turned: TxOutcome) {
         let now = turned.now;
         if work.renew.is_some() {
             self.renew_at = Instant::now() + self.store.lease() / 3;
             self.newest_rules = turned.tz_release;
             self.replicas = turned.replicas;
         }
-        for promise in &work.promises {
-            if turned.contended.contains(&promise.series) {
-                self.roster.put_off(promise.series, now + TimeDelta::milliseconds(100));
+        for due_batch in &work.due_batches {
+            if turned.contended.contains(&due_batch.series) {
+                self.roster.put_off(due_batch.series, now + TimeDelta::milliseconds(100));
             } else {
-                self.roster.kept(promise, now);
+                self.roster.kept(due_batch, now);
             }
         }
         for record in turned.series {
@@ -237,6 +237,6 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
 }
 
 /// What went wrong, in one line.
-fn said(doubt: &Doubt) -> String {
+fn said(doubt: &Reason) -> String {
     format!("{}: {}", doubt.cause, doubt.note)
 }

@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::engine::ports::{Notices, Queries};
 use crate::engine::snapshot::LedgerHealth;
 use crate::engine::watch::{Engine, SYNC_BACK, SYNC_EACH, TIDY_EACH};
-use crate::ledger::Trouble;
+use crate::ledger::LedgerError;
 
 /// After how long without a look at what other replicas wrote all of it is read.
 const FROZEN: Duration = Duration::from_secs(10);
@@ -43,7 +43,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
     }
 
     /// Reads what other replicas wrote: alerts first, so that no alert is known here whose series is not.
-    async fn sync(&mut self, now: Instant) -> Result<(), Trouble> {
+    async fn sync(&mut self, now: Instant) -> Result<(), LedgerError> {
         let read = self.fetch_alerts().await?;
         // A process that was frozen has missed more than the last changes.
         if now - self.alerts.read_at > FROZEN {
@@ -64,7 +64,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
     }
 
     /// Holds what the ledger says against what was told, after answers were lost.
-    async fn tell_what_stands(&mut self) -> Result<(), Trouble> {
+    async fn tell_what_stands(&mut self) -> Result<(), LedgerError> {
         let now = self.now();
         for record in self.store.series().await? {
             let Some(member) = self.roster.get(record.id) else { continue };

@@ -5,7 +5,7 @@ use sqlx::mysql::{MySql, MySqlRow, MySqlTypeInfo};
 use sqlx::{Column, Decode, Row, Type, TypeInfo};
 
 use crate::domain::check::number::Number;
-use crate::domain::check::reason::{Cause, Doubt};
+use crate::domain::check::reason::{Cause, Reason};
 use crate::domain::check::value::Value;
 use crate::domain::reconcile::cell::Cell;
 use crate::source::collect::VALUE_BYTES_MAX;
@@ -32,7 +32,7 @@ pub(super) struct Reading {
 }
 
 /// Finds the form of each wanted column.
-pub(super) fn readings(row: &MySqlRow, positions: &[usize]) -> Result<Vec<Reading>, Doubt> {
+pub(super) fn readings(row: &MySqlRow, positions: &[usize]) -> Result<Vec<Reading>, Reason> {
     let columns = row.columns();
     let reading = |position: &usize| {
         let column = &columns[*position];
@@ -59,7 +59,7 @@ fn form(info: &MySqlTypeInfo) -> Option<Form> {
     }
 }
 
-fn unsupported(column: &sqlx::mysql::MySqlColumn) -> Doubt {
+fn unsupported(column: &sqlx::mysql::MySqlColumn) -> Reason {
     let (name, kind) = (column.name(), column.type_info().name().to_lowercase());
     let cast = match kind.as_str() {
         "bit" => format!("{name} + 0"),
@@ -68,20 +68,20 @@ fn unsupported(column: &sqlx::mysql::MySqlColumn) -> Doubt {
         "geometry" => format!("st_astext({name})"),
         _ => format!("hex({name})"),
     };
-    Doubt::new(
+    Reason::new(
         Cause::UnsupportedType,
         format!("column `{name}` is of type {kind}, which has no exact reading: select `{cast}`"),
     )
 }
 
 /// Reads the wanted columns of a row, and how many bytes they took.
-pub(super) fn row(row: &MySqlRow, readings: &[Reading]) -> Result<(Vec<Value>, usize), Doubt> {
+pub(super) fn row(row: &MySqlRow, readings: &[Reading]) -> Result<(Vec<Value>, usize), Reason> {
     let mut values = Vec::with_capacity(readings.len());
     let mut size = 0;
     for reading in readings {
         let unreadable = || {
             let name = &reading.name;
-            Doubt::new(
+            Reason::new(
                 Cause::UnsupportedType,
                 format!(
                     "column `{name}` has a value that cannot be read exactly: select \
@@ -109,7 +109,7 @@ pub(super) fn cells(
     row: &MySqlRow,
     readings: &[Reading],
     cells: &mut Vec<Cell>,
-) -> Result<Option<usize>, Doubt> {
+) -> Result<Option<usize>, Reason> {
     let (values, size) = self::row(row, readings)?;
     let too_large =
         |value: &Value| matches!(value, Value::Text(text) if text.len() > VALUE_BYTES_MAX);

@@ -9,20 +9,20 @@ use sqlx::{AssertSqlSafe, Column, Executor, Row, SqlSafeStr, Statement};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::check::reason::Doubt;
+use crate::domain::check::reason::Reason;
 use crate::domain::reconcile::cell::Cell;
 use crate::domain::sql::Engine;
-use crate::domain::sql::merging::Words;
+use crate::domain::sql::collation_merge::Words;
 use crate::source::ask::{Ask, Question};
 use crate::source::bind::{Prepared, Style, bind_typed};
 use crate::source::columns::position;
-use crate::source::flow::course::{Course, bind_key, keyset};
+use crate::source::flow::segments::{Segments, bind_key, keyset};
 use crate::source::flow::{
-    After, Appetite, Batcher, Flow, Segment, groups_otherwise, hidden, merges,
+    After, Batcher, Flow, FlowDemand, Segment, groups_otherwise, hidden, merges,
 };
 use crate::source::memory::outgrown;
 use crate::source::mysql::decode::{self, Reading};
-use crate::source::mysql::trouble::{self, Phase};
+use crate::source::mysql::errors::{self, Phase};
 use crate::source::mysql::waiters::somebody_waits;
 use crate::source::mysql::{Flavour, MySql, SORTED_BYTES, Session, warned};
 use crate::source::watch::Watched;
@@ -46,7 +46,7 @@ impl MySql {
         session: &mut Session,
         (ask, question, flow): (&Ask, &Question, &Flow),
         stop: &CancellationToken,
-    ) -> Result<bool, Doubt> {
+    ) -> Result<bool, Reason> {
         if !flow.is_wanted(stop).await? {
             return Ok(true);
         }
@@ -56,10 +56,10 @@ impl MySql {
         let learnt = (session.flavour, words.as_ref());
         let plan = learn(&mut session.conn, &bound, learnt, flow, ask.timeout);
         let plan = Box::pin(self.watched(plan, ask, id, stop)).await?;
-        let mut course = Course::new(flow, stop);
+        let mut segments = Segments::new(flow, stop);
         loop {
-            let limit = course.begin().await?;
-            let next = Next { plan: &plan, bound: &bound, after: course.after(), limit };
+            let limit = segments.begin().await?;
+            let next = Next { plan: &plan, bound: &bound, after: segments.after(), limit };
             let work = fetch(&mut session.conn, &next, flow, ask.timeout);
             let segment = Box::pin(self.watched(work, ask, id, stop)).await?;
             if !segment.enough {
@@ -68,7 +68,7 @@ impl MySql {
                     return Err(doubt);
                 }
             }
-            if let Some(drained) = course.end(segment).await? {
+            if let Some(drained) = segments.end(segment).await? {
                 return Ok(drained);
             }
         }
@@ -76,11 +76,11 @@ impl MySql {
 
     async fn watched<T>(
         &self,
-        work: impl Future<Output = Result<T, Doubt>>,
+        work: impl Future<Output = Result<T, Reason>>,
         ask: &Ask,
         id: u64,
         stop: &CancellationToken,
-    ) -> Result<T, Doubt> {
+    ) -> Result<T, Reason> {
         let watched = Watched {
             work,
             limit: ask.timeout,
@@ -102,10 +102,10 @@ async fn learn(
     (flavour, words): (Flavour, Option<&Words>),
     flow: &Flow,
     limit: Duration,
-) -> Result<Plan, Doubt> {
+) -> Result<Plan, Reason> {
     let started = Instant::now();
     let sql = AssertSqlSafe(bound.text.clone()).into_sql_str();
-    let prepared = conn.prepare(sql).await.map_err(|e| trouble::doubt(&e, &Phase::Preparing))?;
+    let prepared = conn.prepare(sql).await.map_err(|e| errors::doubt(&e, &Phase::Preparing))?;
     let brought: Vec<&str> = prepared.columns().iter().map(Column::name).collect();
     let positions: Vec<usize> =
         flow.columns.iter().map(|column| position(&brought, column)).collect::<Result<_, _>>()?;
@@ -144,7 +144,7 @@ async fn learn(
         let query = sqlx::query(AssertSqlSafe(sql)).persistent(false);
         let row = bind_typed!(query, bound.values).fetch_one(&mut *conn).await;
         let ran = started.elapsed();
-        let row = row.map_err(|e| trouble::doubt(&e, &Phase::Running { limit, ran }))?;
+        let row = row.map_err(|e| errors::doubt(&e, &Phase::Running { limit, ran }))?;
         let collation: Option<String> = row.try_get_unchecked(0).ok();
         // The others that are binary take spaces at the end for nothing.
         let is_exact = |name: &str| {
@@ -179,11 +179,11 @@ fn exact(flavour: Flavour) -> &'static str {
 async fn view_that_merges(
     conn: &mut MySqlConnection,
     words: Option<&Words>,
-) -> Result<Option<String>, Doubt> {
+) -> Result<Option<String>, Reason> {
     const VIEWS: &str = "SELECT TABLE_NAME, VIEW_DEFINITION, TABLE_SCHEMA, DATABASE() FROM information_schema.VIEWS \
         WHERE TABLE_SCHEMA NOT IN ('information_schema', 'mysql', 'performance_schema', 'sys')";
     let rows = sqlx::query(VIEWS).persistent(false).fetch_all(conn).await;
-    let rows = rows.map_err(|e| trouble::doubt(&e, &Phase::Ours))?;
+    let rows = rows.map_err(|e| errors::doubt(&e, &Phase::Ours))?;
     let text = |row: &MySqlRow, place: usize| {
         row.try_get_unchecked::<String, _>(place).unwrap_or_default()
     };
@@ -256,7 +256,7 @@ async fn fetch(
     next: &Next<'_>,
     flow: &Flow,
     limit: Duration,
-) -> Result<Segment, Doubt> {
+) -> Result<Segment, Reason> {
     let started = Instant::now();
     let (sql, places, positions) = if flow.ordered {
         let (sql, places) = next.sql();
@@ -274,9 +274,9 @@ async fn fetch(
     let mut rows = query.fetch(&mut *conn);
     let mut readings: Option<Vec<Reading>> = None;
     let mut batcher = Batcher::new(flow, next.after);
-    let mut wanted = Appetite::More;
+    let mut wanted = FlowDemand::More;
     let trouble =
-        |e: &sqlx::Error| trouble::doubt(e, &Phase::Running { limit, ran: started.elapsed() });
+        |e: &sqlx::Error| errors::doubt(e, &Phase::Running { limit, ran: started.elapsed() });
     while let Some(row) = rows.try_next().await.map_err(|e| trouble(&e))? {
         let readings = match &readings {
             Some(readings) => readings,
@@ -286,7 +286,7 @@ async fn fetch(
         batcher.is_named()?;
         batcher.is_sorted_whole(SORTED_BYTES)?;
         wanted = batcher.row(bytes).await;
-        if wanted == Appetite::Enough {
+        if wanted == FlowDemand::Enough {
             break;
         }
     }

@@ -8,7 +8,7 @@ use sqlx::postgres::{PgRow, PgTypeKind, PgValueRef};
 use sqlx::{Column, Row, TypeInfo, ValueRef};
 
 use crate::domain::check::number::Number;
-use crate::domain::check::reason::{Cause, Doubt};
+use crate::domain::check::reason::{Cause, Reason};
 use crate::domain::check::value::{NonFinite, Value};
 use crate::domain::reconcile::cell::{Cell, Decimal};
 
@@ -39,12 +39,12 @@ pub(super) struct Reading {
 }
 
 /// Finds the form of each wanted column; the row's last column is ours.
-pub(super) fn readings(row: &PgRow, names: &[String]) -> Result<Vec<Reading>, Doubt> {
+pub(super) fn readings(row: &PgRow, names: &[String]) -> Result<Vec<Reading>, Reason> {
     let columns = row.columns().iter().take(names.len());
     columns.zip(names).map(|(column, name)| reading(column.type_info(), name)).collect()
 }
 
-fn reading(info: &sqlx::postgres::PgTypeInfo, name: &str) -> Result<Reading, Doubt> {
+fn reading(info: &sqlx::postgres::PgTypeInfo, name: &str) -> Result<Reading, Reason> {
     let form = match info.name() {
         "BOOL" => Form::Bool,
         "INT2" => Form::Int2,
@@ -72,7 +72,7 @@ fn reading(info: &sqlx::postgres::PgTypeInfo, name: &str) -> Result<Reading, Dou
     Ok(Reading { name: name.to_owned(), form })
 }
 
-pub(super) fn unsupported(name: &str, kind: &str) -> Doubt {
+pub(super) fn unsupported(name: &str, kind: &str) -> Reason {
     let kind = kind.to_lowercase();
     let cast = match kind.as_str() {
         "bytea" => format!("encode({name}, 'hex')"),
@@ -83,16 +83,19 @@ pub(super) fn unsupported(name: &str, kind: &str) -> Doubt {
         _ if kind.ends_with("range") => format!("lower({name})"),
         _ => format!("{name}::text"),
     };
-    Doubt::new(
+    Reason::new(
         Cause::UnsupportedType,
         format!("column `{name}` is of type {kind}, which has no exact reading: select `{cast}`"),
     )
 }
 
 /// Reads the wanted columns of a row and their size; `None` where a value is too large.
-pub(super) fn row(row: &PgRow, readings: &[Reading]) -> Result<Option<(Vec<Value>, usize)>, Doubt> {
+pub(super) fn row(
+    row: &PgRow,
+    readings: &[Reading],
+) -> Result<Option<(Vec<Value>, usize)>, Reason> {
     let raw = |i: usize| {
-        row.try_get_raw(i).map_err(|_| Doubt::new(Cause::QueryError, "the row has a column less"))
+        row.try_get_raw(i).map_err(|_| Reason::new(Cause::QueryError, "the row has a column less"))
     };
     let fits = raw(readings.len())?;
     if fits.as_bytes().ok().and_then(|b| b.first().copied()) != Some(1) {
@@ -113,8 +116,8 @@ pub(super) fn cells(
     row: &PgRow,
     readings: &[Reading],
     cells: &mut Vec<Cell>,
-) -> Result<Option<usize>, Doubt> {
-    let missing = || Doubt::new(Cause::QueryError, "the row has a column less");
+) -> Result<Option<usize>, Reason> {
+    let missing = || Reason::new(Cause::QueryError, "the row has a column less");
     // Where no value can be too large, nobody asked.
     if row.len() > readings.len() {
         let fits = row.try_get_raw(readings.len()).map_err(|_| missing())?;
@@ -167,8 +170,8 @@ pub(super) fn copied(
     mut row: &[u8],
     readings: &[Reading],
     cells: &mut Vec<Cell>,
-) -> Result<Option<usize>, Doubt> {
-    let broken = || Doubt::new(Cause::Connect, "the server sent a row that cannot be read");
+) -> Result<Option<usize>, Reason> {
+    let broken = || Reason::new(Cause::Connect, "the server sent a row that cannot be read");
     let size = row.len();
     let before = cells.len();
     let fields = row.split_off(..2).ok_or_else(broken)?;
@@ -178,7 +181,7 @@ pub(super) fn copied(
         Some(1) => true,
         Some(_) | None => return Err(broken()),
     };
-    let mut field = || -> Result<Option<&[u8]>, Doubt> {
+    let mut field = || -> Result<Option<&[u8]>, Reason> {
         let length = row.split_off(..4).ok_or_else(broken)?;
         let length = i32::from_be_bytes([length[0], length[1], length[2], length[3]]);
         match usize::try_from(length) {
@@ -271,7 +274,7 @@ impl Reading {
     }
 }
 
-fn read(value: &PgValueRef<'_>, reading: &Reading) -> Result<Value, Doubt> {
+fn read(value: &PgValueRef<'_>, reading: &Reading) -> Result<Value, Reason> {
     if value.is_null() {
         return Ok(Value::Null);
     }
@@ -279,9 +282,9 @@ fn read(value: &PgValueRef<'_>, reading: &Reading) -> Result<Value, Doubt> {
     decode(bytes, reading.form).ok_or_else(|| unreadable(reading))
 }
 
-fn unreadable(reading: &Reading) -> Doubt {
+fn unreadable(reading: &Reading) -> Reason {
     let name = &reading.name;
-    Doubt::new(
+    Reason::new(
         Cause::UnsupportedType,
         format!("column `{name}` has a value that cannot be read exactly: select `{name}::text`"),
     )

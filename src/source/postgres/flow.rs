@@ -11,20 +11,20 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::check::name::ColumnName;
-use crate::domain::check::reason::{Cause, Doubt};
+use crate::domain::check::reason::{Cause, Reason};
 use crate::domain::reconcile::cell::Cell;
 use crate::domain::sql::Engine;
-use crate::domain::sql::merging::Words;
+use crate::domain::sql::collation_merge::Words;
 use crate::source::ask::{Ask, Question};
 use crate::source::bind::{Prepared, Style, bind_typed};
 use crate::source::collect::VALUE_BYTES_MAX;
-use crate::source::flow::course::{Course, bind_key, keyset};
-use crate::source::flow::{After, Appetite, Batcher, Flow, Segment, merges, no_order};
+use crate::source::flow::segments::{Segments, bind_key, keyset};
+use crate::source::flow::{After, Batcher, Flow, FlowDemand, Segment, merges, no_order};
 use crate::source::memory::outgrown;
+use crate::source::postgres::collation_merge;
 use crate::source::postgres::control::Identity;
 use crate::source::postgres::decode::{self, Reading};
-use crate::source::postgres::merging;
-use crate::source::postgres::trouble::{self, Phase};
+use crate::source::postgres::errors::{self, Phase};
 use crate::source::postgres::wrapped::{Wrapped, quote};
 use crate::source::postgres::{Failure, Postgres};
 use crate::source::watch::Watched;
@@ -67,19 +67,19 @@ impl Postgres {
         let plan = Box::pin(self.watched(plan, ask, identity, stop)).await?;
         // A copy is read faster, and nothing can be bound to it.
         let copies = plan.copied().filter(|_| flow.ordered && bound.values.is_empty());
-        let mut course = Course::new(flow, stop);
+        let mut segments = Segments::new(flow, stop);
         loop {
-            let limit = course.begin().await?;
-            let written = course.after().is_none_or(|after| after.key.iter().all(is_written));
+            let limit = segments.begin().await?;
+            let written = segments.after().is_none_or(|after| after.key.iter().all(is_written));
             let segment = if let Some(readings) = copies.as_ref().filter(|_| written) {
                 let limits = (limit, ask.timeout);
-                let work = copy(conn, &plan, &bound.text, course.after(), flow, readings, limits);
+                let work = copy(conn, &plan, &bound.text, segments.after(), flow, readings, limits);
                 Box::pin(self.watched(work, ask, identity, stop)).await?
             } else {
-                let work = fetch(conn, &plan, &bound, course.after(), limit, flow, ask.timeout);
+                let work = fetch(conn, &plan, &bound, segments.after(), limit, flow, ask.timeout);
                 Box::pin(self.watched(work, ask, identity, stop)).await?
             };
-            if let Some(drained) = course.end(segment).await? {
+            if let Some(drained) = segments.end(segment).await? {
                 return Ok(drained);
             }
         }
@@ -142,7 +142,7 @@ async fn learn(
     }
     let text = keys.clone().find(|(_, kind)| kind.collates || kind.is_text);
     if let Some((column, _)) = text {
-        merging::refuse(conn, bound, column).await?;
+        collation_merge::refuse(conn, bound, column).await?;
     }
     let (columns, key, ordered) = (flow.columns.clone(), flow.key, flow.ordered);
     Ok(Plan { kinds, columns, key, ordered })
@@ -215,7 +215,7 @@ impl Plan {
 
     /// A segment of the query as a copy. The server has parsed the query by itself before: it is one
     /// statement, and cannot end ours.
-    fn copy(&self, inner: &str, after: Option<&After>, limit: u64) -> Result<Wrapped, Doubt> {
+    fn copy(&self, inner: &str, after: Option<&After>, limit: u64) -> Result<Wrapped, Reason> {
         let mut literals = Vec::new();
         for (column, cell) in self.columns.iter().zip(after.map_or(&[][..], |after| &after.key)) {
             literals.push(literal(column, cell)?);
@@ -273,7 +273,7 @@ impl Plan {
 
 fn failure(error: &sqlx::Error, wrapped: &Wrapped, limit: Duration, started: Instant) -> Failure {
     let ran = started.elapsed();
-    Failure::Real(trouble::doubt(error, Phase::Theirs { wrapped, limit, ran }))
+    Failure::Real(errors::doubt(error, Phase::Theirs { wrapped, limit, ran }))
 }
 
 #[expect(clippy::disallowed_methods, reason = "source/ is where SQL from outside is run")]
@@ -301,7 +301,7 @@ async fn fetch(
     let mut stream = query.fetch(conn);
     let mut readings: Option<Vec<Reading>> = None;
     let mut batcher = Batcher::new(flow, after);
-    let mut wanted = Appetite::More;
+    let mut wanted = FlowDemand::More;
     while let Some(row) =
         stream.try_next().await.map_err(|e| failure(&e, &wrapped, limit, started))?
     {
@@ -312,7 +312,7 @@ async fn fetch(
         let bytes = decode::cells(&row, readings, &mut batcher.cells)?;
         batcher.is_named()?;
         wanted = batcher.row(bytes).await;
-        if wanted == Appetite::Enough {
+        if wanted == FlowDemand::Enough {
             break;
         }
     }
@@ -338,7 +338,7 @@ async fn copy(
     // Before it: the server says that it copies only when the first rows come, after it has sorted.
     let mut batcher = Batcher::new(flow, after);
     let mut stream = conn.copy_out_raw(&wrapped.sql).await.map_err(|e| failed(&e))?;
-    let (mut wanted, mut head, mut whole) = (Appetite::More, true, false);
+    let (mut wanted, mut head, mut whole) = (FlowDemand::More, true, false);
     while let Some(chunk) = stream.try_next().await.map_err(|e| failed(&e))? {
         let row = if head { chunk.get(HEAD..).unwrap_or_default() } else { &chunk[..] };
         head = false;
@@ -352,13 +352,13 @@ async fn copy(
         let bytes = decode::copied(row, readings, &mut batcher.cells)?;
         batcher.is_named()?;
         wanted = batcher.row(bytes).await;
-        if wanted == Appetite::Enough {
+        if wanted == FlowDemand::Enough {
             break;
         }
     }
     drop(stream);
-    if !whole && wanted == Appetite::More {
-        return Err(Doubt::new(Cause::Connect, "the server ended a copy before its end").into());
+    if !whole && wanted == FlowDemand::More {
+        return Err(Reason::new(Cause::Connect, "the server ended a copy before its end").into());
     }
     Ok(batcher.finish(wanted).await)
 }
@@ -383,7 +383,7 @@ fn is_written(cell: &Cell) -> bool {
 }
 
 /// Writes a value of the key after which a copy goes on.
-fn literal(column: &ColumnName, cell: &Cell) -> Result<String, Doubt> {
+fn literal(column: &ColumnName, cell: &Cell) -> Result<String, Reason> {
     Ok(match cell {
         Cell::Bool(value) => value.to_string(),
         Cell::Decimal(number) => format!("({})", number.number().plain()),

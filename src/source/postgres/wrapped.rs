@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::domain::check::name::ColumnName;
-use crate::source::ask::Wanted;
+use crate::source::ask::ResultShape;
 use crate::source::collect::VALUE_BYTES_MAX;
 
 /// The user's query inside ours, which limits rows, columns and the size of values.
@@ -19,22 +19,22 @@ pub(super) struct Wrapped {
 
 impl Wrapped {
     /// OFFSET 0 keeps the inner query as it is; the sizes are looked at before values are sent.
-    pub(super) fn new(inner: &str, wanted: &Wanted, rows_asked: usize) -> Self {
+    pub(super) fn new(inner: &str, wanted: &ResultShape, rows_asked: usize) -> Self {
         let (names, before, after) = match wanted {
-            Wanted::Rows { columns, .. } => (
+            ResultShape::Rows { columns, .. } => (
                 columns.iter().map(ColumnName::to_string).collect::<Vec<_>>(),
                 "SELECT * FROM (\n".to_owned(),
                 "\n) AS r".to_owned(),
             ),
-            Wanted::FirstColumn { name, .. } => (
+            ResultShape::FirstColumn { name, .. } => (
                 vec![name.to_string()],
                 "SELECT * FROM (\n".to_owned(),
                 format!("\n) AS r ({})", quote(name.as_str())),
             ),
             // What flows is wrapped elsewhere.
-            Wanted::Flow(_) => (Vec::new(), String::new(), String::new()),
+            ResultShape::Flow(_) => (Vec::new(), String::new(), String::new()),
             // A scalar subquery: the server refuses a second column or row.
-            Wanted::OneValue => {
+            ResultShape::OneValue => {
                 (vec!["v".to_owned()], "SELECT (\n".to_owned(), "\n) AS v".to_owned())
             }
         };

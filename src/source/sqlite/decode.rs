@@ -5,13 +5,13 @@ use sqlx::{Decode, Row, TypeInfo, ValueRef};
 
 use crate::domain::check::name::ColumnName;
 use crate::domain::check::number::Number;
-use crate::domain::check::reason::{Cause, Doubt};
+use crate::domain::check::reason::{Cause, Reason};
 use crate::domain::check::value::{NonFinite, Value};
 use crate::domain::reconcile::cell::Cell;
 use crate::source::collect::VALUE_BYTES_MAX;
 
 /// Reads the wanted columns of a row, and how many bytes they took.
-pub(super) fn row(row: &SqliteRow, names: &[String]) -> Result<(Vec<Value>, usize), Doubt> {
+pub(super) fn row(row: &SqliteRow, names: &[String]) -> Result<(Vec<Value>, usize), Reason> {
     let mut values = Vec::with_capacity(names.len());
     let mut bytes = 0;
     for (i, name) in names.iter().enumerate() {
@@ -30,7 +30,7 @@ pub(super) fn cells(
     row: &SqliteRow,
     names: &[ColumnName],
     cells: &mut Vec<Cell>,
-) -> Result<Option<usize>, Doubt> {
+) -> Result<Option<usize>, Reason> {
     let (mut bytes, before) = (0, cells.len());
     for (i, name) in names.iter().enumerate() {
         let is_float =
@@ -48,8 +48,8 @@ pub(super) fn cells(
     Ok(Some(bytes))
 }
 
-fn unreadable(name: &str) -> Doubt {
-    Doubt::new(
+fn unreadable(name: &str) -> Reason {
+    Reason::new(
         Cause::UnsupportedType,
         format!(
             "column `{name}` has a blob or a text that is not UTF-8, which has no exact reading: select \

@@ -10,15 +10,15 @@ use sqlx::{AssertSqlSafe, Column, Executor, Row, SqlSafeStr, Statement};
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::check::name::ColumnName;
-use crate::domain::check::reason::Doubt;
+use crate::domain::check::reason::Reason;
 use crate::domain::reconcile::cell::{Cell, Epoch};
-use crate::domain::sql::merging::Words;
+use crate::domain::sql::collation_merge::Words;
 use crate::domain::sql::{self, Engine};
 use crate::source::ask::{Ask, Question};
 use crate::source::bind::{Instants, Prepared, Style};
 use crate::source::columns::position;
-use crate::source::flow::course::{Course, KeyValue, keyset};
-use crate::source::flow::{After, Appetite, Batcher, Flow, Segment, no_order};
+use crate::source::flow::segments::{KeyValue, Segments, keyset};
+use crate::source::flow::{After, Batcher, Flow, FlowDemand, Segment, no_order};
 use crate::source::sqlite::{Phase, Query, bind, decode, doubt};
 use crate::source::watch::Watched;
 
@@ -37,18 +37,18 @@ impl Flows<'_> {
         ask: &Ask,
         question: &Question,
         flow: &Flow,
-    ) -> Result<bool, Doubt> {
+    ) -> Result<bool, Reason> {
         if !flow.is_wanted(self.stop).await? {
             return Ok(true);
         }
         let bound = Prepared::new(question, Style::NumberedMark);
         let merging = self.learn((&bound, &question.query), flow).await?;
         let (ended, stop, instants) = (self.ended, self.stop, self.instants);
-        let mut course = Course::new(flow, stop);
+        let mut segments = Segments::new(flow, stop);
         loop {
-            let limit = course.begin().await?;
+            let limit = segments.begin().await?;
             let watched = Watched {
-                work: fetch(self.conn, &bound, course.after(), limit, flow, (instants, merging)),
+                work: fetch(self.conn, &bound, segments.after(), limit, flow, (instants, merging)),
                 limit: ask.timeout,
                 stop,
                 in_the_way: std::future::pending(),
@@ -58,7 +58,7 @@ impl Flows<'_> {
                 terminate: std::future::ready(()),
             };
             let segment = watched.end().await?;
-            if let Some(drained) = course.end(segment).await? {
+            if let Some(drained) = segments.end(segment).await? {
                 return Ok(drained);
             }
         }
@@ -71,7 +71,7 @@ impl Flows<'_> {
         &mut self,
         (bound, query): (&Prepared<'_>, &sql::Query),
         flow: &Flow,
-    ) -> Result<Option<&'static str>, Doubt> {
+    ) -> Result<Option<&'static str>, Reason> {
         let sql = AssertSqlSafe(bound.text.clone()).into_sql_str();
         let prepared = self.conn.prepare(sql).await.map_err(|e| doubt(&e, Phase::Preparing))?;
         let brought: Vec<&str> = prepared.columns().iter().map(Column::name).collect();
@@ -128,7 +128,7 @@ async fn fetch(
     limit: u64,
     flow: &Flow,
     (instants, merging): (Option<Instants>, Option<&'static str>),
-) -> Result<Segment, Doubt> {
+) -> Result<Segment, Reason> {
     let first = after.map(|_| bound.values.len() + 1);
     let sql = AssertSqlSafe(segment(&bound.text, flow, first, limit)).into_sql_str();
     let prepared = conn.prepare(sql).await.map_err(|e| doubt(&e, Phase::Preparing))?;
@@ -138,7 +138,7 @@ async fn fetch(
     }
     let mut rows = query.fetch(&mut *conn);
     let mut batcher = Batcher::new(flow, after);
-    let mut wanted = Appetite::More;
+    let mut wanted = FlowDemand::More;
     while let Some(row) = rows.try_next().await.map_err(|e| doubt(&e, Phase::Running))? {
         let bytes = decode::cells(&row, &flow.columns, &mut batcher.cells)?;
         if let Some(collation) = merging {
@@ -146,7 +146,7 @@ async fn fetch(
         }
         batcher.is_named()?;
         wanted = batcher.row(bytes).await;
-        if wanted == Appetite::Enough {
+        if wanted == FlowDemand::Enough {
             break;
         }
     }
@@ -155,7 +155,7 @@ async fn fetch(
 }
 
 /// Binds a value of the key after which a segment goes on: as it is stored here.
-fn bind_key<'q>(query: Query<'q>, column: &ColumnName, cell: &Cell) -> Result<Query<'q>, Doubt> {
+fn bind_key<'q>(query: Query<'q>, column: &ColumnName, cell: &Cell) -> Result<Query<'q>, Reason> {
     match KeyValue::of(column, cell)? {
         KeyValue::Integer(integer) => Ok(query.bind(integer)),
         KeyValue::Text(text) => Ok(query.bind(text)),

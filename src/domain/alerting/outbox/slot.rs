@@ -5,17 +5,17 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::domain::alerting::alert::Fingerprint;
+use crate::domain::alerting::alert_to_send::{AlertToSend, End};
 use crate::domain::alerting::outbox::{
-    Acknowledged, OTHERS_REPEAT, OTHERS_WAIT, Rhythm, Sight, Wanted, proofs_apart,
+    Acknowledged, AlertState, OTHERS_REPEAT, OTHERS_WAIT, Rhythm, Sight, proofs_apart,
 };
-use crate::domain::alerting::parcel::{End, Parcel};
 
 /// How many messages of an alert are remembered that a proof went with.
 const CARRIED_MAX: usize = 64;
 
 #[derive(Debug, Clone)]
 pub(super) struct Slot {
-    pub(super) wanted: Wanted,
+    pub(super) wanted: AlertState,
     /// Rises with each change.
     pub(super) version: u64,
     /// The state that was acknowledged last.
@@ -44,7 +44,7 @@ pub(super) struct Slot {
 
 impl Slot {
     /// One of which the record may say what the receiver acknowledged before we came.
-    pub(super) fn new(wanted: &Wanted, process: &str) -> Self {
+    pub(super) fn new(wanted: &AlertState, process: &str) -> Self {
         let mut slot = Self {
             wanted: wanted.clone(),
             version: 1,
@@ -86,8 +86,8 @@ impl Slot {
         }
     }
 
-    pub(super) fn want(&mut self, wanted: &Wanted, process: &str) {
-        let same = |this: &Wanted| {
+    pub(super) fn want(&mut self, wanted: &AlertState, process: &str) {
+        let same = |this: &AlertState| {
             this.alert == wanted.alert
                 && this.ended_at == wanted.ended_at
                 // How long it would have stood matters no more.
@@ -240,13 +240,13 @@ impl Slot {
         }
     }
 
-    pub(super) fn parcel(
+    pub(super) fn alert_to_send(
         &self,
         fingerprint: Fingerprint,
         rhythm: &Rhythm,
         sight: Sight,
         now: DateTime<Utc>,
-    ) -> Parcel {
+    ) -> AlertToSend {
         let stands = self.stands(rhythm, now);
         // Who cannot read the record any more says nothing that lasts, but for longer than others take to repeat it.
         let of_record = match sight {
@@ -261,6 +261,6 @@ impl Slot {
         // What is told as standing, though it ended, is not the last word.
         let early = stands && self.wanted.ended_at.is_some();
         let version = if early { self.version - 1 } else { self.version };
-        Parcel { fingerprint, alert: Arc::clone(&self.wanted.alert), end, version }
+        AlertToSend { fingerprint, alert: Arc::clone(&self.wanted.alert), end, version }
     }
 }

@@ -10,12 +10,12 @@ use chrono::{DateTime, Utc};
 
 use crate::domain::alerting::alert::cut;
 use crate::domain::check::name::CheckId;
-use crate::domain::record::life::{Kind, Row, Ruling, Said};
 use crate::domain::record::standing::{Alarm, Lease, Notice, Standing, Standings, bad, lease};
+use crate::domain::record::window_state::{Override, VerdictKind, WindowKind, WindowState};
 use crate::ledger::conn::{Arg, Conn, Each, Record, args, each, instant, micros};
 use crate::ledger::entry::{Entry, cause_of, columns, read_said, said_word, stored};
 use crate::ledger::{
-    Ended, LastAttempt, Role, RowKey, SeriesRecord, Terms, Told, Trouble, confirmed,
+    Ended, LastAttempt, LedgerError, Role, RowKey, SeriesRecord, StandingChange, Terms, confirmed,
 };
 
 macro_rules! series_columns {
@@ -38,8 +38,8 @@ const WEIGHED: i64 = 5_000;
 const SLOTS: i64 = 128;
 
 impl SeriesRecord {
-    pub(super) fn read(record: &Record) -> Result<Self, Trouble> {
-        let standing = |place| -> Result<Standing, Trouble> {
+    pub(super) fn read(record: &Record) -> Result<Self, LedgerError> {
+        let standing = |place| -> Result<Standing, LedgerError> {
             Ok(record.maybe_at(place)?.map_or(Standing::Calm, |since| Standing::Firing { since }))
         };
         let tz = record.text(2)?;
@@ -57,7 +57,7 @@ impl SeriesRecord {
         };
         Ok(Self {
             id: record.int(0)?,
-            check: CheckId::parse(record.text(1)?).map_err(Trouble::odd)?,
+            check: CheckId::parse(record.text(1)?).map_err(LedgerError::odd)?,
             tz: (!tz.is_empty()).then(|| tz.to_owned()),
             role,
             tz_release: record.text(4)?.to_owned(),
@@ -79,7 +79,7 @@ impl SeriesRecord {
     }
 
     /// Reads one series.
-    pub(super) async fn find(conn: &mut Conn, id: i64) -> Result<Option<Self>, Trouble> {
+    pub(super) async fn find(conn: &mut Conn, id: i64) -> Result<Option<Self>, LedgerError> {
         const FIND: &str = concat!("SELECT ", series_columns!(), " FROM series WHERE id = $1");
         conn.first(FIND, args![id]).await?.as_ref().map(Self::read).transpose()
     }
@@ -100,12 +100,12 @@ fn in_words(entry: &Entry) -> String {
     let secs = entry.utc_offset;
     let local = entry.row.start + chrono::TimeDelta::seconds(i64::from(secs));
     let mut words = match entry.row.kind {
-        Kind::Window => {
+        WindowKind::Window => {
             let day = entry.row.end - entry.row.start >= chrono::TimeDelta::hours(20);
             let civil = if day { local.format("%Y-%m-%d") } else { local.format("%Y-%m-%d %H:%M") };
             format!("{civil} (UTC{:+03}:{:02})", secs / 3_600, secs.abs() % 3_600 / 60)
         }
-        Kind::Slot => format!("{}", entry.row.start.format("%Y-%m-%dT%H:%M:%SZ")),
+        WindowKind::Slot => format!("{}", entry.row.start.format("%Y-%m-%dT%H:%M:%SZ")),
     };
     let cause = entry.row.recorded().and_then(|recorded| cause_of(recorded.said));
     if let Some(cause) = cause {
@@ -127,7 +127,7 @@ fn describe(record: &mut SeriesRecord, entries: &[Entry], now: DateTime<Utc>) {
     record.newest_violated = of(Alarm::Violated);
     record.newest_unconfirmed = of(Alarm::Unconfirmed);
     let mut by_offset: BTreeMap<i32, (u64, u64)> = BTreeMap::new();
-    for entry in entries.iter().filter(|entry| entry.row.kind == Kind::Window) {
+    for entry in entries.iter().filter(|entry| entry.row.kind == WindowKind::Window) {
         match is_open(&entry.row, now) {
             Some(Alarm::Violated) => by_offset.entry(entry.utc_offset).or_default().0 += 1,
             Some(Alarm::Unconfirmed) => by_offset.entry(entry.utc_offset).or_default().1 += 1,
@@ -150,12 +150,12 @@ impl Noted {
     /// Adds one that was recorded.
     pub(super) fn add(&mut self, ended: &Ended) {
         let place = match ended.said {
-            Said::Confirmed => 0,
-            Said::Violated => 1,
-            Said::Unconfirmed(_) => 2,
+            VerdictKind::Confirmed => 0,
+            VerdictKind::Violated => 1,
+            VerdictKind::Unconfirmed(_) => 2,
         };
         self.counts[place] += 1;
-        if ended.said == Said::Confirmed && ended.key.kind == Kind::Slot {
+        if ended.said == VerdictKind::Confirmed && ended.key.kind == WindowKind::Slot {
             self.confirmed_slot = self.confirmed_slot.max(Some(ended.key.start));
         }
         self.last = Some(ended.clone());
@@ -167,7 +167,7 @@ pub(super) async fn note_attempts(
     conn: &mut Conn,
     noted: &BTreeMap<i64, Noted>,
     at: DateTime<Utc>,
-) -> Result<(), Trouble> {
+) -> Result<(), LedgerError> {
     const NOTE: Each = each!(
         ["UPDATE series SET last_at = r.at, last_said = r.said, last_cause = r.cause, \
           last_evidence = r.evidence, last_bad_rows = r.bad_rows, last_took_us = r.took_us, \
@@ -205,7 +205,7 @@ pub(super) async fn note_attempts(
 }
 
 /// Closes the slots that later confirmed ones make good.
-pub(super) async fn close_slots(conn: &mut Conn, confirmed: &[RowKey]) -> Result<(), Trouble> {
+pub(super) async fn close_slots(conn: &mut Conn, confirmed: &[RowKey]) -> Result<(), LedgerError> {
     const CLOSE: Each = each!(
         ["UPDATE entries SET live = 0, wake_at = NULL, lapse_at = NULL, reproof_by = NULL FROM"],
         (0 "wanted" "bigint", 1 "before" "bigint"),
@@ -230,14 +230,18 @@ struct Live {
 impl Live {
     /// Says whether all of them were read.
     fn is_whole(&self) -> bool {
-        let windows = self.entries.iter().filter(|entry| entry.row.kind == Kind::Window).count();
+        let windows =
+            self.entries.iter().filter(|entry| entry.row.kind == WindowKind::Window).count();
         windows < usize::try_from(WEIGHED).unwrap_or(usize::MAX)
     }
 }
 
 /// Reads the rows of series that still matter. Of windows that wait, as many as there may be, only the first
 /// deadline matters.
-async fn live_each(conn: &mut Conn, wanted: &[Vec<Arg>]) -> Result<BTreeMap<i64, Live>, Trouble> {
+async fn live_each(
+    conn: &mut Conn,
+    wanted: &[Vec<Arg>],
+) -> Result<BTreeMap<i64, Live>, LedgerError> {
     const ROWS: Each = each!(
         ["SELECT ", columns!(), " FROM (SELECT e.*, \
           ROW_NUMBER() OVER (PARTITION BY e.series, e.kind ORDER BY e.start_at) AS place, \
@@ -280,7 +284,7 @@ async fn live_each(conn: &mut Conn, wanted: &[Vec<Arg>]) -> Result<BTreeMap<i64,
 async fn between_each(
     conn: &mut Conn,
     pairs: &[Vec<Arg>],
-) -> Result<BTreeMap<(i64, i64), DateTime<Utc>>, Trouble> {
+) -> Result<BTreeMap<(i64, i64), DateTime<Utc>>, LedgerError> {
     const BETWEEN: Each = each!(
         ["SELECT r.wanted, r.from_at, (SELECT MIN(e.start_at) FROM entries e WHERE e.series = r.wanted \
           AND e.kind = 'window' AND e.start_at > r.from_at AND e.start_at < r.to_at \
@@ -298,24 +302,24 @@ async fn between_each(
 }
 
 /// Weighs a series anew and writes down what stands. It must be locked.
-pub(super) async fn weigh(
+pub(super) async fn recompute(
     conn: &mut Conn,
     series: i64,
     terms: Option<&Terms>,
     now: DateTime<Utc>,
-    told: &mut Vec<Told>,
-) -> Result<Option<SeriesRecord>, Trouble> {
+    told: &mut Vec<StandingChange>,
+) -> Result<Option<SeriesRecord>, LedgerError> {
     let terms = BTreeMap::from([(series, terms.copied())]);
-    Ok(weigh_each(conn, &terms, now, told).await?.pop())
+    Ok(recompute_each(conn, &terms, now, told).await?.pop())
 }
 
 /// Weighs series anew and writes down what stands. They must be locked.
-pub(super) async fn weigh_each(
+pub(super) async fn recompute_each(
     conn: &mut Conn,
     terms: &BTreeMap<i64, Option<Terms>>,
     now: DateTime<Utc>,
-    told: &mut Vec<Told>,
-) -> Result<Vec<SeriesRecord>, Trouble> {
+    told: &mut Vec<StandingChange>,
+) -> Result<Vec<SeriesRecord>, LedgerError> {
     const FIND: Each = each!(
         ["SELECT ", series_columns!(), ", confirmed_slot FROM series JOIN"],
         (0 "wanted" "bigint"),
@@ -344,11 +348,11 @@ pub(super) async fn weigh_each(
                 continue;
             }
             if let Some(at) = between.get(&(record.id, micros(entry.row.start))) {
-                rows.push(confirmed(Kind::Window, *at));
+                rows.push(confirmed(WindowKind::Window, *at));
             }
         }
         let terms = terms.get(&record.id).copied().flatten();
-        let record = weighed(record, rows, &live, found.maybe_at(28)?, terms, now, told);
+        let record = recomputed(record, rows, &live, found.maybe_at(28)?, terms, now, told);
         records.push(record);
     }
     write_each(conn, &records, now).await?;
@@ -356,24 +360,24 @@ pub(super) async fn weigh_each(
 }
 
 /// What stands of a series with these rows.
-fn weighed(
+fn recomputed(
     mut record: SeriesRecord,
-    mut rows: Vec<Row>,
+    mut rows: Vec<WindowState>,
     live: &Live,
     confirmed_slot: Option<DateTime<Utc>>,
     terms: Option<Terms>,
     now: DateTime<Utc>,
-    told: &mut Vec<Told>,
+    told: &mut Vec<StandingChange>,
 ) -> SeriesRecord {
     let (series, whole) = (record.id, live.is_whole());
     let after = terms.map_or(1, |terms| terms.after);
     // What was confirmed stands before everything that is open, but for slots: there its place counts.
     if record.confirmed_at.is_some() {
-        rows.insert(0, confirmed(Kind::Window, instant(0)));
+        rows.insert(0, confirmed(WindowKind::Window, instant(0)));
     }
     if let Some(at) = confirmed_slot {
         let place = rows.partition_point(|row| row.start < at);
-        rows.insert(place, confirmed(Kind::Slot, at));
+        rows.insert(place, confirmed(WindowKind::Slot, at));
     }
     let (standings, mut notices) = record.standings.after(&rows, after, now);
     let resolves = |notice: &Notice| matches!(notice, Notice::Resolved(_));
@@ -386,14 +390,15 @@ fn weighed(
     } else {
         record.standings = standings;
     }
-    told.extend(notices.iter().map(|notice| Told { series, notice: *notice }));
+    told.extend(notices.iter().map(|notice| StandingChange { series, notice: *notice }));
     let of = |alarm| {
         let count = bad(&rows, now).iter().filter(|bad| **bad == Some(alarm)).count();
         u64::try_from(count).unwrap_or(u64::MAX)
     };
     record.open_violated = of(Alarm::Violated);
     record.open_unconfirmed = of(Alarm::Unconfirmed);
-    let is_waived = |row: &&Row| matches!(row.ruling, Ruling::Waived { .. }) && row.is_settled(now);
+    let is_waived =
+        |row: &&WindowState| matches!(row.ruling, Override::Waived { .. }) && row.is_settled(now);
     let waived = rows.iter().filter(is_waived).count();
     record.waived = u64::try_from(waived).unwrap_or(u64::MAX) + live.waived;
     let next_deadline = terms.map_or(now, |terms| terms.next_deadline);
@@ -413,7 +418,7 @@ async fn write_each(
     conn: &mut Conn,
     records: &[SeriesRecord],
     now: DateTime<Utc>,
-) -> Result<(), Trouble> {
+) -> Result<(), LedgerError> {
     const WRITE: Each = each!(
         ["UPDATE series SET violated_since = r.violated_at, unconfirmed_since = r.unconfirmed_at, \
           lease_until = r.until_at, open_violated = r.violated, open_unconfirmed = r.unconfirmed, \
@@ -455,10 +460,10 @@ async fn write_each(
 }
 
 /// Says whether a row is bad by now.
-pub(super) fn is_open(row: &Row, now: DateTime<Utc>) -> Option<Alarm> {
+pub(super) fn is_open(row: &WindowState, now: DateTime<Utc>) -> Option<Alarm> {
     match row.open(now)? {
-        Said::Confirmed => None,
-        Said::Violated => Some(Alarm::Violated),
-        Said::Unconfirmed(_) => Some(Alarm::Unconfirmed),
+        VerdictKind::Confirmed => None,
+        VerdictKind::Violated => Some(Alarm::Violated),
+        VerdictKind::Unconfirmed(_) => Some(Alarm::Unconfirmed),
     }
 }

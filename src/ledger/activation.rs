@@ -8,18 +8,19 @@ use chrono::{DateTime, Utc};
 use crate::domain::check::name::CheckId;
 use crate::domain::check::reason::Cause;
 use crate::domain::check::succession::Succession;
-use crate::domain::record::life::{Recorded, Row, Ruling, Said, State};
+use crate::domain::record::window_state::{Override, Recorded, State, VerdictKind, WindowState};
 use crate::ledger::conn::{Arg, Conn, Each, args, each};
 use crate::ledger::entry::{Entry, Newest, Times, columns};
 use crate::ledger::memory::{add_events, event_values, standing_event};
-use crate::ledger::tally::{series_columns, weigh};
-use crate::ledger::tx::Turning;
+use crate::ledger::summary::{recompute, series_columns};
+use crate::ledger::tx::Tx;
 use crate::ledger::{
-    Activation, Happened, Role, SeriesRecord, StoreSettings, Terms, Told, Traits, Trouble,
+    Activation, Happened, LedgerError, Role, SeriesRecord, StandingChange, StoreSettings, Terms,
+    Traits,
 };
 
 /// Series that are on their way from one generation to the next.
-pub(super) struct Moving<'a> {
+pub(super) struct Activating<'a> {
     pub(super) conn: &'a mut Conn,
     pub(super) settings: &'a StoreSettings,
     pub(super) now: DateTime<Utc>,
@@ -49,7 +50,7 @@ struct Known {
     retired: bool,
 }
 
-impl<'a> Moving<'a> {
+impl<'a> Activating<'a> {
     pub(super) fn new(conn: &'a mut Conn, settings: &'a StoreSettings, now: DateTime<Utc>) -> Self {
         Self { conn, settings, now, later: Later::default() }
     }
@@ -69,7 +70,7 @@ impl<'a> Moving<'a> {
         self.later.events.push(event_values(self.settings, self.now, happened, None));
     }
 
-    pub(super) async fn store(&mut self, activation: &Activation) -> Result<i64, Trouble> {
+    pub(super) async fn store(&mut self, activation: &Activation) -> Result<i64, LedgerError> {
         const AGAIN: &str = "UPDATE generations SET active = 1 WHERE id = \
             (SELECT MAX(id) FROM generations WHERE digest = $1) RETURNING id";
         const ADD: &str = "INSERT INTO generations (digest, text, tz_release, loaded_at, \
@@ -81,11 +82,11 @@ impl<'a> Moving<'a> {
         let (text, tz) = (activation.text.as_str(), activation.tz_release.as_str());
         let values = args![digest, text, tz, self.now, activation.loaded_by.as_str()];
         let row = self.conn.first(ADD, values).await?;
-        row.ok_or_else(|| Trouble::odd("a generation was not stored"))?.int(0)
+        row.ok_or_else(|| LedgerError::odd("a generation was not stored"))?.int(0)
     }
 
     /// Renames, removes and turns checks.
-    pub(super) async fn succeed(&mut self, succession: &Succession) -> Result<(), Trouble> {
+    pub(super) async fn succeed(&mut self, succession: &Succession) -> Result<(), LedgerError> {
         const RENAME: &str = "UPDATE series SET check_id = $1, changed_at = $2 WHERE check_id = $3";
         // Those that vanished may have open rows.
         const OF_CHECK: &str = "SELECT id FROM series WHERE check_id = $1";
@@ -119,25 +120,25 @@ impl<'a> Moving<'a> {
     }
 
     /// Closes what is open of a series whose check is gone: somebody accepted that.
-    async fn remove_rows(&mut self, series: i64) -> Result<(), Trouble> {
+    async fn remove_rows(&mut self, series: i64) -> Result<(), LedgerError> {
         const LIVE: &str =
             concat!("SELECT ", columns!(), " FROM entries WHERE series = $1 AND live = 1");
         const QUIET: &str = "UPDATE entries SET wake_at = NULL, lapse_at = NULL WHERE series = $1 \
             AND (wake_at IS NOT NULL OR lapse_at IS NOT NULL)";
         for record in self.conn.all(LIVE, args![series]).await? {
             let entry = Entry::read(&record)?;
-            let said = Said::Unconfirmed(Cause::Missed);
+            let said = VerdictKind::Unconfirmed(Cause::Missed);
             let missed = Recorded { said, at: self.now, tried: self.now };
             let recorded = entry.row.recorded().unwrap_or(missed);
-            let (state, ruling) = (State::Recorded(recorded), Ruling::Removed);
-            let row = Row { state, ruling, epoch: entry.row.epoch + 1, ..entry.row };
+            let (state, ruling) = (State::Recorded(recorded), Override::Removed);
+            let row = WindowState { state, ruling, epoch: entry.row.epoch + 1, ..entry.row };
             let entry = Entry { row, owner: None, asked: false, reproof_by: None, ..entry };
             let times = Times { wake_at: None, lapse_at: None, live: false };
             entry.write(self.conn, &times).await?;
         }
         self.conn.run(QUIET, args![series]).await?;
-        let mut told: Vec<Told> = Vec::new();
-        weigh(self.conn, series, None, self.now, &mut told).await?;
+        let mut told: Vec<StandingChange> = Vec::new();
+        recompute(self.conn, series, None, self.now, &mut told).await?;
         for told in told {
             standing_event(self.conn, self.settings, self.now, series, told.notice).await?;
         }
@@ -151,7 +152,7 @@ impl<'a> Moving<'a> {
     async fn known(
         &mut self,
         check: Option<&str>,
-    ) -> Result<BTreeMap<(String, String), Known>, Trouble> {
+    ) -> Result<BTreeMap<(String, String), Known>, LedgerError> {
         const ALL: &str =
             "SELECT check_id, tz, id, role, meaning, presentation, retired_at FROM series";
         const ONE: &str = "SELECT check_id, tz, id, role, meaning, presentation, retired_at \
@@ -174,7 +175,7 @@ impl<'a> Moving<'a> {
     }
 
     /// Brings the series of the store to those that are declared.
-    pub(super) async fn settle(&mut self, activation: &Activation) -> Result<(), Trouble> {
+    pub(super) async fn settle(&mut self, activation: &Activation) -> Result<(), LedgerError> {
         let known = self.known(None).await?;
         let mut wanted: BTreeSet<(String, String)> = BTreeSet::new();
         for planned in &activation.series {
@@ -254,7 +255,7 @@ impl<'a> Moving<'a> {
     }
 
     /// Writes what is to be written, in the order in which one follows from the other.
-    pub(super) async fn flush(&mut self) -> Result<(), Trouble> {
+    pub(super) async fn flush(&mut self) -> Result<(), LedgerError> {
         const ADD: Each = each!(
             ["INSERT INTO series (check_id, tz, role, meaning, presentation, tz_release, since, \
               changed_at) SELECT check_id, tz, role, meaning, presentation, tz_release, $2, $2 FROM"],
@@ -323,7 +324,7 @@ impl<'a> Moving<'a> {
 
     /// What is open is tried at once, and so is the last row that is not; until that is proved under
     /// the new meaning, the old proof speaks for no longer than a new one may take. Of each series until when that is.
-    async fn prove_again(&mut self, series: &[Vec<Arg>]) -> Result<(), Trouble> {
+    async fn prove_again(&mut self, series: &[Vec<Arg>]) -> Result<(), LedgerError> {
         const RUNNING: Each = each!(
             ["SELECT ", columns!(), " FROM entries JOIN"],
             (0 "wanted" "bigint", 1 "until_at" "bigint"),
@@ -361,7 +362,7 @@ impl<'a> Moving<'a> {
                 Some(before) => State::Recorded(before),
                 None => State::Waiting { not_before: self.now, last: Some(Cause::Interrupted) },
             };
-            let row = Row { state, epoch: row.epoch + 1, ..*row };
+            let row = WindowState { state, epoch: row.epoch + 1, ..*row };
             let entry = Entry { row, owner: None, asked: true, ..entry };
             let times = Times::of(&entry, &Terms::gone(self.now), Newest::Yes, self.now);
             values.push(entry.values(&times));
@@ -375,9 +376,9 @@ impl<'a> Moving<'a> {
 }
 
 /// Brings the series of checks that fan out over lists to what the lists say.
-pub(super) async fn settle_lists(turning: &mut Turning<'_>) -> Result<(), Trouble> {
-    let Turning { conn, settings, work, now, accepted, .. } = turning;
-    let mut moving = Moving::new(conn, settings, *now);
+pub(super) async fn settle_lists(tx: &mut Tx<'_>) -> Result<(), LedgerError> {
+    let Tx { conn, settings, work, now, accepted, .. } = tx;
+    let mut moving = Activating::new(conn, settings, *now);
     let mut changed: Vec<String> = Vec::new();
     // Whoever was fenced off read a list that may be an old one.
     for listing in work.listings.iter().filter(|listing| accepted.contains(&listing.key)) {
@@ -409,8 +410,8 @@ pub(super) async fn settle_lists(turning: &mut Turning<'_>) -> Result<(), Troubl
         concat!("SELECT ", series_columns!(), " FROM series WHERE check_id = $1");
     changed.dedup();
     for check in changed {
-        for record in turning.conn.all(OF_CHECK, args![check]).await? {
-            turning.done.series.push(SeriesRecord::read(&record)?);
+        for record in tx.conn.all(OF_CHECK, args![check]).await? {
+            tx.done.series.push(SeriesRecord::read(&record)?);
         }
     }
     Ok(())

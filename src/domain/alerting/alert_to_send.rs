@@ -8,7 +8,7 @@ use crate::domain::alerting::alert::{Alert, Fingerprint};
 
 /// An alert on its way.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Parcel {
+pub struct AlertToSend {
     /// Its name.
     pub fingerprint: Fingerprint,
     /// The alert.
@@ -28,7 +28,7 @@ pub enum End {
     At(DateTime<Utc>),
 }
 
-impl Parcel {
+impl AlertToSend {
     /// Says whether it stands.
     pub fn stands(&self) -> bool {
         matches!(self.end, End::Lasts(_))

@@ -5,10 +5,10 @@ use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use crate::ledger::Trouble;
+use crate::ledger::LedgerError;
 
 /// A file that is ours.
-pub(super) struct Held {
+pub(super) struct LockFile {
     /// Held as long as the file is ours: the file beside it, and the file itself, which may have other names.
     _locks: [File; 2],
     path: PathBuf,
@@ -16,9 +16,9 @@ pub(super) struct Held {
     inode: Option<(u64, u64)>,
 }
 
-impl Held {
+impl LockFile {
     /// Takes the file for ourselves, as long as we live: the kernel gives it back when we do not.
-    pub(super) fn take(path: &Path) -> Result<Self, Trouble> {
+    pub(super) fn take(path: &Path) -> Result<Self, LedgerError> {
         let path = real(path)?;
         let mut name = path.as_os_str().to_owned();
         name.push(".lock");
@@ -34,10 +34,10 @@ impl Held {
     }
 
     /// Makes sure that what is written goes where people look for it.
-    pub(super) fn is_still_there(&mut self) -> Result<(), Trouble> {
+    pub(super) fn is_still_there(&mut self) -> Result<(), LedgerError> {
         let meta = std::fs::metadata(&self.path).map_err(|e| {
             if e.kind() == std::io::ErrorKind::NotFound {
-                Trouble::Gone(self.path.display().to_string())
+                LedgerError::Gone(self.path.display().to_string())
             } else {
                 failed(&self.path, e)
             }
@@ -46,22 +46,24 @@ impl Held {
         if *self.inode.get_or_insert(inode) == inode {
             Ok(())
         } else {
-            Err(Trouble::Replaced(self.path.display().to_string()))
+            Err(LedgerError::Replaced(self.path.display().to_string()))
         }
     }
 }
 
 /// Locks a file, as long as it is open here.
-fn locked(file: &File, name: &Path, ledger: &Path) -> Result<(), Trouble> {
+fn locked(file: &File, name: &Path, ledger: &Path) -> Result<(), LedgerError> {
     match file.try_lock() {
         Ok(()) => Ok(()),
-        Err(std::fs::TryLockError::WouldBlock) => Err(Trouble::Taken(ledger.display().to_string())),
+        Err(std::fs::TryLockError::WouldBlock) => {
+            Err(LedgerError::Taken(ledger.display().to_string()))
+        }
         Err(std::fs::TryLockError::Error(error)) => Err(failed(name, error)),
     }
 }
 
 /// The path without links: a file has one owner by whatever name it is called.
-fn real(path: &Path) -> Result<PathBuf, Trouble> {
+fn real(path: &Path) -> Result<PathBuf, LedgerError> {
     if let Ok(path) = path.canonicalize() {
         return Ok(path);
     }
@@ -73,6 +75,6 @@ fn real(path: &Path) -> Result<PathBuf, Trouble> {
     Ok(folder.canonicalize().map_err(|e| failed(folder, e))?.join(name))
 }
 
-fn failed(path: &Path, error: std::io::Error) -> Trouble {
-    Trouble::File { path: path.display().to_string(), error }
+fn failed(path: &Path, error: std::io::Error) -> LedgerError {
+    LedgerError::File { path: path.display().to_string(), error }
 }

@@ -6,13 +6,13 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 
 use crate::domain::check::reason::Cause;
-use crate::domain::record::life::{Kind, Recorded, Row, Said, State};
+use crate::domain::record::window_state::{Recorded, State, VerdictKind, WindowKind, WindowState};
 use crate::ledger::conn::{Conn, Each, Wait, args, each};
 use crate::ledger::entry::{Entry, stored};
-use crate::ledger::tally::{close_slots, is_open};
-use crate::ledger::tx::Turning;
+use crate::ledger::summary::{close_slots, is_open};
+use crate::ledger::tx::Tx;
 use crate::ledger::{
-    Ended, RowKey, StoreSettings, Terms, Trouble, Turned, Work, claim, draw, moving, promise,
+    Ended, LedgerError, RowKey, StoreSettings, Terms, TxOutcome, Work, activation, claim, draw, due,
 };
 
 /// How many rows lapse in one transaction.
@@ -28,41 +28,41 @@ pub(super) async fn turn(
     settings: &StoreSettings,
     work: &Work,
     terms: &(dyn Fn(i64) -> Option<Terms> + Sync),
-) -> Result<Turned, Trouble> {
+) -> Result<TxOutcome, LedgerError> {
     conn.begin().await?;
     let now = conn.now(work.host_now).await?;
-    let mut turning = Turning::new(conn, settings, work, terms, now);
-    turning.read_active().await?;
-    turning.record_all().await?;
-    turning.lapse().await?;
-    turning.flush().await?;
-    moving::settle_lists(&mut turning).await?;
+    let mut tx = Tx::new(conn, settings, work, terms, now);
+    tx.read_active().await?;
+    tx.record_all().await?;
+    tx.lapse().await?;
+    tx.flush().await?;
+    activation::settle_lists(&mut tx).await?;
     // Replicas run the active generation only: what an earlier one would ask is not asked any more.
-    let is_ours = work.generation == 0 || turning.done.active == work.generation;
+    let is_ours = work.generation == 0 || tx.done.active == work.generation;
     if is_ours {
-        promise::keep_all(&mut turning).await?;
-        claim::hold_all(&mut turning).await?;
+        due::materialise_all(&mut tx).await?;
+        claim::defer_all(&mut tx).await?;
     } else {
-        turning.done.contended = work.promises.iter().map(|promise| promise.series).collect();
+        tx.done.contended = work.due_batches.iter().map(|due_batch| due_batch.series).collect();
     }
-    turning.weigh_all().await?;
+    tx.recompute_all().await?;
     if is_ours {
-        claim::claim_all(&mut turning).await?;
+        claim::claim_all(&mut tx).await?;
     }
-    claim::refill(&mut turning).await?;
+    claim::refill(&mut tx).await?;
     for happened in &work.events {
-        turning.happened(None, happened.clone(), None);
+        tx.happened(None, happened.clone(), None);
     }
     if let Some(claims) = &work.renew {
-        turning.renew(claims).await?;
+        tx.renew(claims).await?;
     }
-    turning.commit().await
+    tx.commit().await
 }
 
-impl Turning<'_> {
+impl Tx<'_> {
     /// Reads which generation is active, and keeps it so until we are done. While another one is being
     /// made active, nothing is known, and nothing is waited for.
-    async fn read_active(&mut self) -> Result<(), Trouble> {
+    async fn read_active(&mut self) -> Result<(), LedgerError> {
         const SQLITE: &str = "SELECT id FROM generations WHERE active = 1";
         const POSTGRES: &str = "SELECT id FROM generations WHERE active = 1 FOR SHARE SKIP LOCKED";
         let active = if self.conn.is_server() { POSTGRES } else { SQLITE };
@@ -72,7 +72,7 @@ impl Turning<'_> {
     }
 
     /// Records what attempts said.
-    async fn record_all(&mut self) -> Result<(), Trouble> {
+    async fn record_all(&mut self) -> Result<(), LedgerError> {
         let series = self.work.ended.iter().map(|ended| ended.key.series).collect();
         self.conn.lock(series, Wait::ForThem).await?;
         let work = self.work;
@@ -83,17 +83,16 @@ impl Turning<'_> {
             self.record(place).await?;
         }
         self.flush().await?;
-        let confirmed = work
-            .ended
-            .iter()
-            .filter(|ended| ended.said == Said::Confirmed && self.accepted.contains(&ended.key));
+        let confirmed = work.ended.iter().filter(|ended| {
+            ended.said == VerdictKind::Confirmed && self.accepted.contains(&ended.key)
+        });
         let (windows, slots): (Vec<RowKey>, Vec<RowKey>) =
-            confirmed.map(|ended| ended.key).partition(|key| key.kind == Kind::Window);
+            confirmed.map(|ended| ended.key).partition(|key| key.kind == WindowKind::Window);
         close_slots(self.conn, &slots).await?;
-        super::ruling::replace(self, &windows).await
+        super::overrides::replace(self, &windows).await
     }
 
-    async fn record(&mut self, place: usize) -> Result<(), Trouble> {
+    async fn record(&mut self, place: usize) -> Result<(), LedgerError> {
         let ended = &self.work.ended[place];
         let Some(entry) = self.find(ended.key).await? else {
             return self.fence(ended).await;
@@ -126,9 +125,9 @@ impl Turning<'_> {
         self.accepted.insert(ended.key);
         self.note(ended);
         let said = match ended.said {
-            Said::Confirmed => 0,
-            Said::Violated => 1,
-            Said::Unconfirmed(_) => 2,
+            VerdictKind::Confirmed => 0,
+            VerdictKind::Violated => 1,
+            VerdictKind::Unconfirmed(_) => 2,
         };
         self.done.recorded[said] += 1;
         self.opened(ended.key, is_open(&before, self.now), is_open(&row, self.now), &after);
@@ -136,7 +135,7 @@ impl Turning<'_> {
     }
 
     /// Takes note of an attempt whose row went on without it.
-    async fn fence(&mut self, ended: &Ended) -> Result<(), Trouble> {
+    async fn fence(&mut self, ended: &Ended) -> Result<(), LedgerError> {
         const KNOWN: &str = "SELECT owner FROM attempts WHERE series = $1 AND kind = $2 \
             AND start_at = $3 AND end_at = $4 AND epoch = $5";
         let mut name = ended.key.args();
@@ -151,7 +150,7 @@ impl Turning<'_> {
     }
 
     /// The rows for which time ran out, of series that we know and hold now.
-    async fn late(&mut self) -> Result<Vec<RowKey>, Trouble> {
+    async fn late(&mut self) -> Result<Vec<RowKey>, LedgerError> {
         const LATE: &str = "SELECT series, kind, start_at, end_at FROM entries \
             WHERE lapse_at <= $1 ORDER BY lapse_at LIMIT $2 OFFSET $3";
         let mut keys = Vec::new();
@@ -179,7 +178,7 @@ impl Turning<'_> {
     }
 
     /// Lets time pass for rows whose deadline, lease or waiver ran out.
-    async fn lapse(&mut self) -> Result<(), Trouble> {
+    async fn lapse(&mut self) -> Result<(), LedgerError> {
         let late = self.late().await?;
         self.load(late.iter().copied()).await?;
         for key in late {
@@ -240,7 +239,7 @@ impl Turning<'_> {
     }
 
     /// Renews our claims, and says that we are here.
-    async fn renew(&mut self, claims: &[(RowKey, u64)]) -> Result<(), Trouble> {
+    async fn renew(&mut self, claims: &[(RowKey, u64)]) -> Result<(), LedgerError> {
         const CLAIMS: Each = each!(
             ["UPDATE entries SET lease_until = r.until_at, lapse_at = CASE WHEN said IS NULL \
               AND deadline < r.until_at AND deadline > r.now_at THEN deadline ELSE r.until_at END FROM"],
@@ -285,12 +284,12 @@ impl Turning<'_> {
 }
 
 /// A proof of what the check meant before, which nobody has proved since.
-fn forgotten(row: Row, now: DateTime<Utc>) -> Row {
+fn forgotten(row: WindowState, now: DateTime<Utc>) -> WindowState {
     match row.state {
-        State::Recorded(recorded) if recorded.said == Said::Confirmed => {
-            let said = Said::Unconfirmed(Cause::Missed);
+        State::Recorded(recorded) if recorded.said == VerdictKind::Confirmed => {
+            let said = VerdictKind::Unconfirmed(Cause::Missed);
             let recorded = Recorded { said, at: now, tried: recorded.tried };
-            Row { state: State::Recorded(recorded), ..row }
+            WindowState { state: State::Recorded(recorded), ..row }
         }
         State::Recorded(_) | State::Waiting { .. } | State::Running { .. } => row,
     }
@@ -301,9 +300,9 @@ pub(super) fn lease(settings: &StoreSettings) -> chrono::TimeDelta {
     crate::domain::time::agenda::delta(settings.lease)
 }
 
-fn may_pass(said: Said) -> bool {
+fn may_pass(said: VerdictKind) -> bool {
     match said {
-        Said::Confirmed | Said::Violated => false,
-        Said::Unconfirmed(cause) => cause.may_pass(),
+        VerdictKind::Confirmed | VerdictKind::Violated => false,
+        VerdictKind::Unconfirmed(cause) => cause.may_pass(),
     }
 }

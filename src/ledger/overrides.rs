@@ -3,13 +3,15 @@
 use chrono::{DateTime, Utc};
 
 use crate::domain::check::reason::Cause;
-use crate::domain::record::life::{Kind, Recorded, Row, Ruling, Said, State};
 use crate::domain::record::supersession::{Bounds, Supersession};
+use crate::domain::record::window_state::{
+    Override, Recorded, State, VerdictKind, WindowKind, WindowState,
+};
 use crate::ledger::conn::{Conn, Each, Wait, args, each};
 use crate::ledger::entry::{Entry, columns, stored};
-use crate::ledger::tx::Turning;
+use crate::ledger::tx::Tx;
 use crate::ledger::{
-    Happened, LONG, RowKey, SeriesRecord, Store, StoreSettings, Terms, Trouble, Turned, Work,
+    Happened, LONG, LedgerError, RowKey, SeriesRecord, Store, StoreSettings, Terms, TxOutcome, Work,
 };
 
 /// How many rows of an order are touched in one transaction, and of how many series.
@@ -111,27 +113,29 @@ impl Store {
         waiver: &Waiver,
         work: &Work,
         terms: TermsOf<'_>,
-    ) -> Result<Turned, Trouble> {
+    ) -> Result<TxOutcome, LedgerError> {
         let done = self
             .on(LONG, async |conn, settings| {
                 let mut slice = Slice::begin(conn, settings, progress, work, terms).await?;
                 let entries = slice.read(Rows::Live).await?;
-                let turning = &mut slice.turning;
-                let open = entries.into_iter().filter(|e| e.row.open(turning.now).is_some());
+                let tx = &mut slice.tx;
+                let open = entries.into_iter().filter(|e| e.row.open(tx.now).is_some());
                 let open: Vec<Entry> = open.collect();
                 if !open.is_empty() {
                     let words = &progress.rest.words;
-                    let id =
-                        store_waiver(turning, words, waiver, progress.waiver, open.len()).await?;
+                    let id = store_waiver(tx, words, waiver, progress.waiver, open.len()).await?;
                     slice.after.waiver = Some(id);
                 }
                 for entry in open {
-                    let turning = &mut slice.turning;
-                    let was = super::tally::is_open(&entry.row, turning.now);
-                    let row = Row { ruling: Ruling::Waived { until: waiver.until }, ..entry.row };
+                    let tx = &mut slice.tx;
+                    let was = super::summary::is_open(&entry.row, tx.now);
+                    let row = WindowState {
+                        ruling: Override::Waived { until: waiver.until },
+                        ..entry.row
+                    };
                     let entry = Entry { row, waiver: slice.after.waiver, ..entry };
-                    turning.write(&entry);
-                    turning.opened(entry.key(), was, None, &entry);
+                    tx.write(&entry);
+                    tx.opened(entry.key(), was, None, &entry);
                     slice.after.rows += 1;
                 }
                 let note = format!("by {}: {}", waiver.by, waiver.because);
@@ -152,18 +156,18 @@ impl Store {
         revocation: &Revocation,
         work: &Work,
         terms: TermsOf<'_>,
-    ) -> Result<Turned, Trouble> {
+    ) -> Result<TxOutcome, LedgerError> {
         let done = self
             .on(LONG, async |conn, settings| {
                 let mut slice = Slice::begin(conn, settings, progress, work, terms).await?;
                 for entry in slice.read(Rows::Waived).await? {
-                    let turning = &mut slice.turning;
-                    let was = super::tally::is_open(&entry.row, turning.now);
-                    let row = Row { ruling: Ruling::Standing, ..entry.row };
-                    let is = super::tally::is_open(&row, turning.now);
+                    let tx = &mut slice.tx;
+                    let was = super::summary::is_open(&entry.row, tx.now);
+                    let row = WindowState { ruling: Override::Standing, ..entry.row };
+                    let is = super::summary::is_open(&row, tx.now);
                     let entry = Entry { row, ..entry };
-                    turning.write(&entry);
-                    turning.opened(entry.key(), was, is, &entry);
+                    tx.write(&entry);
+                    tx.opened(entry.key(), was, is, &entry);
                     slice.after.rows += 1;
                 }
                 let note = format!("by {}: {}", revocation.by, revocation.because);
@@ -184,29 +188,29 @@ impl Store {
         by: &str,
         work: &Work,
         terms: TermsOf<'_>,
-    ) -> Result<Turned, Trouble> {
+    ) -> Result<TxOutcome, LedgerError> {
         let done = self
             .on(LONG, async |conn, settings| {
                 let mut slice = Slice::begin(conn, settings, progress, work, terms).await?;
                 let entries = slice.read(Rows::All).await?;
                 let series = entries.iter().map(|entry| entry.series).collect();
-                slice.turning.read_last_slots(series).await?;
+                slice.tx.read_last_slots(series).await?;
                 for entry in entries {
-                    let turning = &mut slice.turning;
+                    let tx = &mut slice.tx;
                     // What is past of the present cannot be looked at.
-                    if !turning.is_newest(&entry) {
+                    if !tx.is_newest(&entry) {
                         continue;
                     }
                     let row = match entry.row.state {
                         State::Running { .. } => continue,
                         // However often it was in vain before.
-                        State::Recorded(_) => Row { vain: 0, ..entry.row },
+                        State::Recorded(_) => WindowState { vain: 0, ..entry.row },
                         State::Waiting { last, .. } => {
-                            let state = State::Waiting { not_before: turning.now, last };
-                            Row { state, ..entry.row }
+                            let state = State::Waiting { not_before: tx.now, last };
+                            WindowState { state, ..entry.row }
                         }
                     };
-                    turning.write_quietly(&Entry { row, asked: true, ..entry });
+                    tx.write_quietly(&Entry { row, asked: true, ..entry });
                     slice.after.rows += 1;
                 }
                 slice.end("rerun", "asked for", &format!("by {by}")).await
@@ -224,7 +228,7 @@ impl Store {
         &mut self,
         series: i64,
         since: DateTime<Utc>,
-    ) -> Result<Vec<Bounds>, Trouble> {
+    ) -> Result<Vec<Bounds>, LedgerError> {
         const BOUNDS: &str = "SELECT start_at, end_at FROM entries WHERE series = $1 \
             AND kind = 'window' AND end_at > $2 AND ruling NOT IN ('superseded', 'replaced') \
             ORDER BY start_at";
@@ -246,15 +250,15 @@ impl Store {
         what: &Supersession,
         work: &Work,
         terms: TermsOf<'_>,
-    ) -> Result<Turned, Trouble> {
+    ) -> Result<TxOutcome, LedgerError> {
         self.on(LONG, async |conn, settings| {
             conn.begin().await?;
             let now = conn.now(work.host_now).await?;
-            let mut turning = Turning::new(conn, settings, work, terms, now);
-            turning.conn.lock(vec![series], Wait::ForThem).await?;
-            supersede(&mut turning, series, what).await?;
-            turning.weigh_all().await?;
-            turning.commit().await
+            let mut tx = Tx::new(conn, settings, work, terms, now);
+            tx.conn.lock(vec![series], Wait::ForThem).await?;
+            supersede(&mut tx, series, what).await?;
+            tx.recompute_all().await?;
+            tx.commit().await
         })
         .await
     }
@@ -263,7 +267,7 @@ impl Store {
     ///
     /// # Errors
     /// Where the store failed.
-    pub async fn cut_by(&mut self, series: Vec<i64>, tz_release: &str) -> Result<(), Trouble> {
+    pub async fn cut_by(&mut self, series: Vec<i64>, tz_release: &str) -> Result<(), LedgerError> {
         const CUT: Each = each!(
             ["UPDATE series SET tz_release = r.release FROM"],
             (0 "wanted" "bigint", 1 "release" "text"),
@@ -279,7 +283,7 @@ impl Store {
 
 /// A slice of an order, as a transaction.
 struct Slice<'a> {
-    turning: Turning<'a>,
+    tx: Tx<'a>,
     /// How far the order is once this slice is done.
     after: Progress,
 }
@@ -291,15 +295,15 @@ impl<'a> Slice<'a> {
         progress: &Progress,
         work: &'a Work,
         terms: TermsOf<'a>,
-    ) -> Result<Self, Trouble> {
+    ) -> Result<Self, LedgerError> {
         conn.begin().await?;
         let now = conn.now(work.host_now).await?;
-        let turning = Turning::new(conn, settings, work, terms, now);
-        Ok(Self { turning, after: progress.clone() })
+        let tx = Tx::new(conn, settings, work, terms, now);
+        Ok(Self { tx, after: progress.clone() })
     }
 
     /// Reads the next rows of the order, under the locks of their series.
-    async fn read(&mut self, which: Rows) -> Result<Vec<Entry>, Trouble> {
+    async fn read(&mut self, which: Rows) -> Result<Vec<Entry>, LedgerError> {
         const LIVE: Each = each!(
             ["SELECT ", columns!(), " FROM entries JOIN"],
             (0 "wanted" "bigint", 1 "from_at" "bigint", 2 "to_at" "bigint"),
@@ -320,7 +324,7 @@ impl<'a> Slice<'a> {
         );
         let ranges: Vec<_> = self.after.rest.rows.iter().take(SLICE_SERIES).copied().collect();
         let series = ranges.iter().map(|(series, ..)| *series).collect();
-        self.turning.conn.lock(series, Wait::ForThem).await?;
+        self.tx.conn.lock(series, Wait::ForThem).await?;
         let each = match which {
             Rows::All => &ALL,
             Rows::Live => &LIVE,
@@ -329,7 +333,7 @@ impl<'a> Slice<'a> {
         let wanted: Vec<_> = ranges.iter().map(|(id, from, to)| args![*id, *from, *to]).collect();
         let slice = self.after.slice;
         let most = i64::try_from(slice + 1).unwrap_or(i64::MAX);
-        let rows = self.turning.conn.all_each(each, &wanted, &[most.into()]).await?;
+        let rows = self.tx.conn.all_each(each, &wanted, &[most.into()]).await?;
         let mut entries = rows.iter().map(Entry::read).collect::<Result<Vec<_>, _>>()?;
         let rest = &mut self.after.rest.rows;
         let Some(next) = entries.get(slice).map(|next| (next.series, next.row.start)) else {
@@ -353,7 +357,7 @@ impl<'a> Slice<'a> {
         kind: &'static str,
         what: &str,
         note: &str,
-    ) -> Result<(Progress, Turned), Trouble> {
+    ) -> Result<(Progress, TxOutcome), LedgerError> {
         if let Some(rows) = self.after.done() {
             let happened = Happened {
                 kind,
@@ -363,38 +367,38 @@ impl<'a> Slice<'a> {
                 becomes: format!("{rows} rows {what}"),
                 note: format!("{} {note}", self.after.rest.words),
             };
-            self.turning.happened(None, happened, None);
+            self.tx.happened(None, happened, None);
         }
-        self.turning.weigh_all().await?;
-        Ok((self.after, self.turning.commit().await?))
+        self.tx.recompute_all().await?;
+        Ok((self.after, self.tx.commit().await?))
     }
 }
 
 /// Stores a waiver, or adds rows to the one that an earlier slice stored; returns its number.
 async fn store_waiver(
-    turning: &mut Turning<'_>,
+    tx: &mut Tx<'_>,
     words: &str,
     waiver: &Waiver,
     stored: Option<i64>,
     entries: usize,
-) -> Result<i64, Trouble> {
+) -> Result<i64, LedgerError> {
     const ADD: &str = "INSERT INTO waivers (at, by_whom, because, until_at, selection, entries) \
         VALUES ($1, $2, $3, $4, $5, $6) RETURNING id";
     const MORE: &str = "UPDATE waivers SET entries = entries + $1 WHERE id = $2";
     let count = i64::try_from(entries).unwrap_or(i64::MAX);
     if let Some(id) = stored {
-        turning.conn.run(MORE, args![count, id]).await?;
+        tx.conn.run(MORE, args![count, id]).await?;
         return Ok(id);
     }
     let (by, because) = (waiver.by.as_str(), waiver.because.as_str());
-    let values = args![turning.now, by, because, waiver.until, words, count];
-    let row = turning.conn.first(ADD, values).await?;
-    row.ok_or_else(|| Trouble::odd("a waiver was not stored"))?.int(0)
+    let values = args![tx.now, by, because, waiver.until, words, count];
+    let row = tx.conn.first(ADD, values).await?;
+    row.ok_or_else(|| LedgerError::odd("a waiver was not stored"))?.int(0)
 }
 
 /// Closes rows for which others stand since the rules of their zone changed, once all of those are
 /// confirmed.
-pub(super) async fn replace(turning: &mut Turning<'_>, keys: &[RowKey]) -> Result<(), Trouble> {
+pub(super) async fn replace(tx: &mut Tx<'_>, keys: &[RowKey]) -> Result<(), LedgerError> {
     const OLD: Each = each!(
         ["SELECT DISTINCT s.series, s.old_start, s.old_end FROM successors s JOIN"],
         (0 "wanted" "bigint", 1 "from_at" "bigint", 2 "to_at" "bigint"),
@@ -405,29 +409,25 @@ pub(super) async fn replace(turning: &mut Turning<'_>, keys: &[RowKey]) -> Resul
         AND e.end_at = s.end_at AND e.said = 'confirmed' \
         WHERE s.series = $1 AND s.old_start = $2 AND s.old_end = $3 AND e.series IS NULL LIMIT 1";
     let windows: Vec<_> = keys.iter().map(|key| args![key.series, key.start, key.end]).collect();
-    for record in turning.conn.all_each(&OLD, &windows, &[]).await? {
+    for record in tx.conn.all_each(&OLD, &windows, &[]).await? {
         let (series, start, end) = (record.int(0)?, record.at(1)?, record.at(2)?);
-        if turning.conn.first(LEFT, args![series, start, end]).await?.is_some() {
+        if tx.conn.first(LEFT, args![series, start, end]).await?.is_some() {
             continue;
         }
-        let key = RowKey { series, kind: Kind::Window, start, end };
-        if let Some(entry) = turning.find(key).await? {
-            let was = super::tally::is_open(&entry.row, turning.now);
-            let ruling = Ruling::Superseded { replaced: true };
-            let row = Row { ruling, ..entry.row };
+        let key = RowKey { series, kind: WindowKind::Window, start, end };
+        if let Some(entry) = tx.find(key).await? {
+            let was = super::summary::is_open(&entry.row, tx.now);
+            let ruling = Override::Superseded { replaced: true };
+            let row = WindowState { ruling, ..entry.row };
             let entry = Entry { row, ..entry };
-            turning.write(&entry);
-            turning.opened(entry.key(), was, None, &entry);
+            tx.write(&entry);
+            tx.opened(entry.key(), was, None, &entry);
         }
     }
-    turning.flush().await
+    tx.flush().await
 }
 
-async fn supersede(
-    turning: &mut Turning<'_>,
-    series: i64,
-    what: &Supersession,
-) -> Result<(), Trouble> {
+async fn supersede(tx: &mut Tx<'_>, series: i64, what: &Supersession) -> Result<(), LedgerError> {
     const ADD: Each = each!(
         ["INSERT INTO successors (series, old_start, old_end, start_at, end_at) \
           SELECT series, old_start, old_end, start_at, end_at FROM"],
@@ -437,35 +437,35 @@ async fn supersede(
     );
     let keys = what.old.iter().map(|((start, end), _)| RowKey {
         series,
-        kind: Kind::Window,
+        kind: WindowKind::Window,
         start: *start,
         end: *end,
     });
-    turning.load(keys).await?;
+    tx.load(keys).await?;
     let mut successors = Vec::new();
     for ((start, end), by) in &what.old {
-        let key = RowKey { series, kind: Kind::Window, start: *start, end: *end };
-        let Some(entry) = turning.find(key).await? else { continue };
-        let confirmed = entry.row.recorded().is_some_and(|r| r.said == Said::Confirmed);
-        let ruling = Ruling::Superseded { replaced: confirmed };
+        let key = RowKey { series, kind: WindowKind::Window, start: *start, end: *end };
+        let Some(entry) = tx.find(key).await? else { continue };
+        let confirmed = entry.row.recorded().is_some_and(|r| r.said == VerdictKind::Confirmed);
+        let ruling = Override::Superseded { replaced: confirmed };
         // Who waited is not looked at any more: the windows that stand for it are.
         let state = match entry.row.state {
             State::Waiting { .. } | State::Running { .. } if entry.row.recorded().is_none() => {
-                let said = Said::Unconfirmed(Cause::Missed);
-                let (at, tried) = (turning.now, turning.now);
+                let said = VerdictKind::Unconfirmed(Cause::Missed);
+                let (at, tried) = (tx.now, tx.now);
                 State::Recorded(Recorded { said, at, tried })
             }
             state @ (State::Waiting { .. } | State::Running { .. } | State::Recorded(_)) => state,
         };
-        let row = Row { state, ruling, epoch: entry.row.epoch + 1, ..entry.row };
-        turning.write(&Entry { row, owner: None, ..entry });
+        let row = WindowState { state, ruling, epoch: entry.row.epoch + 1, ..entry.row };
+        tx.write(&Entry { row, owner: None, ..entry });
         successors
             .extend(by.iter().map(|window| args![series, *start, *end, window.start, window.end]));
     }
-    turning.conn.run_each(&ADD, &successors, &[]).await?;
-    turning.flush().await?;
-    super::promise::keep_new(turning, series).await?;
-    turning.done.series.extend(SeriesRecord::find(turning.conn, series).await?);
+    tx.conn.run_each(&ADD, &successors, &[]).await?;
+    tx.flush().await?;
+    super::due::materialise_new(tx, series).await?;
+    tx.done.series.extend(SeriesRecord::find(tx.conn, series).await?);
     let happened = Happened {
         kind: "rules",
         check: None,
@@ -474,6 +474,6 @@ async fn supersede(
         becomes: format!("{} windows", what.new.len()),
         note: format!("series {}: the rules of its zone changed", stored(series.unsigned_abs())),
     };
-    turning.happened(None, happened, None);
+    tx.happened(None, happened, None);
     Ok(())
 }

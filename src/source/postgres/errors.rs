@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use sqlx::postgres::{PgDatabaseError, PgErrorPosition, PgSeverity};
 
-use crate::domain::check::reason::{Cause, Doubt};
+use crate::domain::check::reason::{Cause, Reason};
 use crate::source::postgres::wrapped::Wrapped;
 use crate::source::reach;
 use crate::source::watch::late;
@@ -50,7 +50,7 @@ fn database(error: &sqlx::Error) -> Option<&PgDatabaseError> {
 }
 
 /// Finds the cause.
-pub(super) fn doubt(error: &sqlx::Error, phase: Phase<'_>) -> Doubt {
+pub(super) fn doubt(error: &sqlx::Error, phase: Phase<'_>) -> Reason {
     match database(error) {
         Some(error) => from_server(error, phase),
         None => match phase {
@@ -67,9 +67,9 @@ fn is_raised(error: &PgDatabaseError, phase: Phase<'_>) -> bool {
     matches!(phase, Phase::Theirs { .. }) && goes_on
 }
 
-fn from_server(error: &PgDatabaseError, phase: Phase<'_>) -> Doubt {
+fn from_server(error: &PgDatabaseError, phase: Phase<'_>) -> Reason {
     let code = error.code();
-    let with = |cause, note: &str| Doubt::new(cause, format!("{note} (SQLSTATE {code})"));
+    let with = |cause, note: &str| Reason::new(cause, format!("{note} (SQLSTATE {code})"));
     match code {
         "57014" => match phase {
             Phase::Theirs { limit, ran, .. } if ran >= limit.mul_f32(0.9) => late(limit),
@@ -127,7 +127,7 @@ fn is_of_a_way(code: &str) -> bool {
 }
 
 /// The server names the object; a function of somebody's could name anything.
-fn denied(error: &PgDatabaseError) -> Doubt {
+fn denied(error: &PgDatabaseError) -> Reason {
     let words = match error.r#where() {
         None => error.message(),
         Some(_) => "the role may not do what a function of the query does",
@@ -137,10 +137,10 @@ fn denied(error: &PgDatabaseError) -> Doubt {
     } else {
         "GRANT it to the role"
     };
-    Doubt::new(Cause::Auth, format!("{words}; {hint} (SQLSTATE 42501)"))
+    Reason::new(Cause::Auth, format!("{words}; {hint} (SQLSTATE 42501)"))
 }
 
-fn from_query(error: &PgDatabaseError, wrapped: &Wrapped) -> Doubt {
+fn from_query(error: &PgDatabaseError, wrapped: &Wrapped) -> Reason {
     let code = error.code();
     let what = match code {
         "0A000" => "the server does not support this here",
@@ -157,27 +157,27 @@ fn from_query(error: &PgDatabaseError, wrapped: &Wrapped) -> Doubt {
     let position = match error.position() {
         Some(PgErrorPosition::Original(position)) if parsed => position.saturating_sub(1),
         Some(_) | None => {
-            return Doubt::new(Cause::QueryError, format!("{what} (SQLSTATE {code})"));
+            return Reason::new(Cause::QueryError, format!("{what} (SQLSTATE {code})"));
         }
     };
     if !wrapped.inner.contains(&position) {
         return match (code, missing_column(wrapped, error.message())) {
-            ("42703", Some(column)) => Doubt::new(
+            ("42703", Some(column)) => Reason::new(
                 Cause::QueryError,
                 format!("the query brings no column `{column}` (SQLSTATE {code})"),
             ),
-            ("42702", _) => Doubt::new(
+            ("42702", _) => Reason::new(
                 Cause::QueryError,
                 format!(
                     "the query brings two columns of one name that is judged (SQLSTATE {code})"
                 ),
             ),
-            _ => Doubt::new(Cause::QueryError, format!("{what} (SQLSTATE {code})")),
+            _ => Reason::new(Cause::QueryError, format!("{what} (SQLSTATE {code})")),
         };
     }
     let before: String = wrapped.inner_text.chars().take(position - wrapped.inner.start).collect();
     let line = before.matches('\n').count() + 1;
-    Doubt::new(
+    Reason::new(
         Cause::QueryError,
         format!("{}, in line {line} of the SQL (SQLSTATE {code})", error.message()),
     )

@@ -15,7 +15,7 @@ const HEARTBEAT_LOST: TimeDelta = TimeDelta::seconds(30);
 const CLOCKS_APART: TimeDelta = TimeDelta::seconds(60);
 
 /// Something that is wrong with the daemon.
-pub(super) struct Wrong {
+pub(super) struct SelfAlerts {
     pub(super) name: &'static str,
     pub(super) severity: &'static str,
     pub(super) summary: String,
@@ -24,7 +24,7 @@ pub(super) struct Wrong {
     pub(super) since: Option<DateTime<Utc>>,
 }
 
-impl Wrong {
+impl SelfAlerts {
     fn critical(name: &'static str, summary: impl Into<String>, why: String) -> Self {
         let summary = summary.into();
         Self { name, severity: "critical", summary, why, about: Vec::new(), since: None }
@@ -36,7 +36,7 @@ impl Wrong {
 }
 
 /// Everything that is wrong by now.
-pub(super) fn wrong(picture: &Snapshot, paths: &Paths, now: DateTime<Utc>) -> Vec<Wrong> {
+pub(super) fn wrong(picture: &Snapshot, paths: &Paths, now: DateTime<Utc>) -> Vec<SelfAlerts> {
     let mut wrong = inside(picture, now);
     for path in paths.at(picture, now) {
         let name = path.health.name.clone();
@@ -48,43 +48,46 @@ pub(super) fn wrong(picture: &Snapshot, paths: &Paths, now: DateTime<Utc>) -> Ve
                 format!("the clock of {name} is {} min {how} ours", apart.abs().num_minutes());
             let why = "alerts begin and end by its clock, and by ours everything is due: set the wrong one right";
             let about = about.clone();
-            wrong.push(Wrong {
+            wrong.push(SelfAlerts {
                 about,
-                ..Wrong::warning("AllswellClockWrong", summary, why.to_owned())
+                ..SelfAlerts::warning("AllswellClockWrong", summary, why.to_owned())
             });
         }
         if path.health.standing.2 > 0 {
             let why = path.health.why.clone().unwrap_or_default();
             let summary = format!("{name} refuses an alert: nobody hears of it there");
             let about = about.clone();
-            wrong.push(Wrong { about, ..Wrong::critical("AllswellAlertRefused", summary, why) });
+            wrong.push(SelfAlerts {
+                about,
+                ..SelfAlerts::critical("AllswellAlertRefused", summary, why)
+            });
         }
         let Some((since, why)) = path.broken else { continue };
         let summary = format!("alerts do not get through {name}, or nothing proves that they do");
-        wrong.push(Wrong {
+        wrong.push(SelfAlerts {
             // Where that is now, it is since it was seen first.
             since: Some(since).filter(|since| *since < now),
             about,
-            ..Wrong::critical("AllswellAlertPathBroken", summary, why)
+            ..SelfAlerts::critical("AllswellAlertPathBroken", summary, why)
         });
     }
     for health in &paths.webhooks {
         let health = health.borrow();
         let Some((since, why)) = health.broken(now) else { continue };
         let summary = format!("notices do not get through the webhook {}", health.name);
-        wrong.push(Wrong {
+        wrong.push(SelfAlerts {
             since: Some(since),
             about: vec![("webhook", health.name.clone())],
-            ..Wrong::critical("AllswellWebhookBroken", summary, why)
+            ..SelfAlerts::critical("AllswellWebhookBroken", summary, why)
         });
     }
     if let Some(heartbeat) = &paths.heartbeat {
         let health = heartbeat.borrow().clone();
         // One that is lost wakes nobody.
         if let Some(since) = health.failing_since.filter(|since| *since + HEARTBEAT_LOST <= now) {
-            wrong.push(Wrong {
+            wrong.push(SelfAlerts {
                 since: Some(since),
-                ..Wrong::warning(
+                ..SelfAlerts::warning(
                     "AllswellHeartbeatFails",
                     "the heartbeat does not get through",
                     health.why.unwrap_or_default(),
@@ -135,10 +138,10 @@ pub(super) fn is_well(labels: &Labels, picture: &Snapshot, paths: &Paths) -> boo
 }
 
 /// What is wrong with the engine, the ledger, the catalogue and the sources.
-fn inside(picture: &Snapshot, now: DateTime<Utc>) -> Vec<Wrong> {
+fn inside(picture: &Snapshot, now: DateTime<Utc>) -> Vec<SelfAlerts> {
     let mut wrong = Vec::new();
     if picture.taken.elapsed() > FRESH {
-        wrong.push(Wrong::critical(
+        wrong.push(SelfAlerts::critical(
             "AllswellStuck",
             "allswell does not move: nothing is looked at",
             format!(
@@ -150,9 +153,9 @@ fn inside(picture: &Snapshot, now: DateTime<Utc>) -> Vec<Wrong> {
     if let LedgerHealth::Down { why, since } = &picture.ledger
         && *since + LEDGER_AWAY <= now
     {
-        wrong.push(Wrong {
+        wrong.push(SelfAlerts {
                 since: Some(*since),
-                ..Wrong::critical(
+                ..SelfAlerts::critical(
                     "AllswellLedgerDown",
                     "allswell cannot write its ledger: nothing is proved, and nothing is called healthy",
                     why.clone(),
@@ -160,7 +163,7 @@ fn inside(picture: &Snapshot, now: DateTime<Utc>) -> Vec<Wrong> {
             });
     }
     if let LastLoad::Bad { why, .. } = &picture.last_load {
-        wrong.push(Wrong::warning(
+        wrong.push(SelfAlerts::warning(
             "AllswellCatalogueRefused",
             "the last catalogue was not taken: the one before goes on",
             why.clone(),
@@ -168,20 +171,20 @@ fn inside(picture: &Snapshot, now: DateTime<Utc>) -> Vec<Wrong> {
     }
     if let Some(why) = &picture.idle {
         let summary = "allswell does not look at anything";
-        wrong.push(Wrong::critical("AllswellIdle", summary, why.clone()));
+        wrong.push(SelfAlerts::critical("AllswellIdle", summary, why.clone()));
     }
     if let Some(why) = picture.clock_is_wrong() {
         let summary = "a clock is wrong: what is due, and when alerts begin and end, is wrong too";
-        wrong.push(Wrong::critical("AllswellClockWrong", summary, why));
+        wrong.push(SelfAlerts::critical("AllswellClockWrong", summary, why));
     }
     for (name, source) in &picture.sources {
         let Breaker::Open { since, .. } = &source.breaker else { continue };
         let why = source.trouble.clone().unwrap_or_default();
-        wrong.push(Wrong {
+        wrong.push(SelfAlerts {
             since: Some(*since),
             // Under both names: a check that asks it as its second source is muted by the other one.
             about: vec![("source", name.to_string()), ("other_source", name.to_string())],
-            ..Wrong::critical(
+            ..SelfAlerts::critical(
                 "AllswellSourceDown",
                 format!("the source {name} does not answer: nothing is known of its data"),
                 why,

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use sqlx::mysql::MySqlDatabaseError;
 
-use crate::domain::check::reason::{Cause, Doubt};
+use crate::domain::check::reason::{Cause, Reason};
 use crate::source::reach;
 use crate::source::watch::late;
 
@@ -28,7 +28,7 @@ pub(super) enum Phase {
 }
 
 /// Finds the cause.
-pub(super) fn doubt(error: &sqlx::Error, phase: &Phase) -> Doubt {
+pub(super) fn doubt(error: &sqlx::Error, phase: &Phase) -> Reason {
     match error {
         sqlx::Error::Database(e) => match e.try_downcast_ref::<MySqlDatabaseError>() {
             Some(e) => from_server(e, phase),
@@ -43,9 +43,9 @@ pub(super) fn doubt(error: &sqlx::Error, phase: &Phase) -> Doubt {
 
 /// The same doubt, of a session that goes on after it: it was another server that did not answer, or a function of
 /// the query says so.
-pub(super) fn of_query(doubt: Doubt) -> Doubt {
+pub(super) fn of_query(doubt: Reason) -> Reason {
     match doubt.cause {
-        Cause::Connect => Doubt::new(
+        Cause::Connect => Reason::new(
             Cause::QueryError,
             format!(
                 "the query itself reports a connection that failed: it reads from another server, or a function of it \
@@ -83,11 +83,12 @@ pub(super) fn warned(code: u32) -> Option<(Warned, &'static str)> {
     })
 }
 
-fn from_server(error: &MySqlDatabaseError, phase: &Phase) -> Doubt {
+fn from_server(error: &MySqlDatabaseError, phase: &Phase) -> Reason {
     let number = error.number();
     let state = error.code().unwrap_or("HY000");
-    let with =
-        |cause, note: &str| Doubt::new(cause, format!("{note} (SQLSTATE {state}, error {number})"));
+    let with = |cause, note: &str| {
+        Reason::new(cause, format!("{note} (SQLSTATE {state}, error {number})"))
+    };
     match number {
         // Statement limits of MariaDB and MySQL.
         1969 | 3024 => match phase {
@@ -132,7 +133,7 @@ fn from_server(error: &MySqlDatabaseError, phase: &Phase) -> Doubt {
         1365 => with(Cause::QueryError, "the query divides by zero"),
         _ => match phase {
             // Written while the text was parsed: every word of it stands in the check.
-            Phase::Preparing if repeats_only_the_text(number) => Doubt::new(
+            Phase::Preparing if repeats_only_the_text(number) => Reason::new(
                 Cause::QueryError,
                 format!("{} (SQLSTATE {state}, error {number})", error.message()),
             ),

@@ -11,7 +11,7 @@ use crate::domain::time::backoff::{Draw, doubled};
 
 /// What an attempt said, without its finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Said {
+pub enum VerdictKind {
     /// A fact: the data is right.
     Confirmed,
     /// A fact: the data is wrong.
@@ -20,7 +20,7 @@ pub enum Said {
     Unconfirmed(Cause),
 }
 
-impl From<&Verdict> for Said {
+impl From<&Verdict> for VerdictKind {
     fn from(verdict: &Verdict) -> Self {
         match verdict {
             Verdict::Confirmed => Self::Confirmed,
@@ -30,7 +30,7 @@ impl From<&Verdict> for Said {
     }
 }
 
-impl Said {
+impl VerdictKind {
     /// Says whether it speaks about the data.
     pub fn is_fact(self) -> bool {
         match self {
@@ -67,9 +67,9 @@ impl Cause {
 
 /// A window or a slot of a series, as it is recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Row {
+pub struct WindowState {
     /// Whether it is a window, or a look at the present.
-    pub kind: Kind,
+    pub kind: WindowKind,
     /// Its first instant; the slot itself.
     pub start: DateTime<Utc>,
     /// The first instant after it; the slot itself.
@@ -87,12 +87,12 @@ pub struct Row {
     /// How many attempts were made in a row that said nothing.
     pub vain: u32,
     /// What its owner, or a change of rules, says beside the data.
-    pub ruling: Ruling,
+    pub ruling: Override,
 }
 
 /// What a row is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
+pub enum WindowKind {
     /// Of a window.
     Window,
     /// Of a slot.
@@ -126,7 +126,7 @@ pub enum State {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Recorded {
     /// What was said.
-    pub said: Said,
+    pub said: VerdictKind,
     /// Since when.
     pub at: DateTime<Utc>,
     /// When it was last tried.
@@ -135,7 +135,7 @@ pub struct Recorded {
 
 /// What stands beside what was said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ruling {
+pub enum Override {
     /// Nothing.
     Standing,
     /// Its check's owner wants nothing caught up, so that missing it is no alarm.
@@ -155,15 +155,15 @@ pub enum Ruling {
     Removed,
 }
 
-impl Ruling {
+impl Override {
     /// What is left of it after an attempt: a waiver covers what was known when it was given. A proof ends
     /// it, and so does a violation of what was not known to be violated.
-    fn after(self, said: Said, before: Option<Said>) -> Self {
+    fn after(self, said: VerdictKind, before: Option<VerdictKind>) -> Self {
         let is_waived = matches!(self, Self::Waived { .. });
         let is_news = match said {
-            Said::Confirmed => true,
-            Said::Violated => before != Some(Said::Violated),
-            Said::Unconfirmed(_) => false,
+            VerdictKind::Confirmed => true,
+            VerdictKind::Violated => before != Some(VerdictKind::Violated),
+            VerdictKind::Unconfirmed(_) => false,
         };
         if is_waived && is_news { Self::Standing } else { self }
     }
@@ -178,7 +178,7 @@ const TRIED_ON: (TimeDelta, TimeDelta) = (TimeDelta::minutes(1), TimeDelta::hour
 /// The first pause between attempts before the deadline, and the longest.
 const RETRIED: (TimeDelta, TimeDelta) = (TimeDelta::seconds(1), TimeDelta::minutes(1));
 
-impl Row {
+impl WindowState {
     /// What is recorded of it, also while it is tried again.
     pub fn recorded(&self) -> Option<Recorded> {
         match self.state {
@@ -218,7 +218,7 @@ impl Row {
     ///
     /// # Errors
     /// Where the row was claimed anew since.
-    pub fn ended(self, epoch: u64, said: Said, now: DateTime<Utc>) -> Result<Self, Stale> {
+    pub fn ended(self, epoch: u64, said: VerdictKind, now: DateTime<Utc>) -> Result<Self, Stale> {
         // What fell late meanwhile is recorded first, and what is tried then is tried anew.
         let row = self.at(now);
         let (State::Running { before, .. }, true) = (row.state, row.epoch == epoch) else {
@@ -226,22 +226,24 @@ impl Row {
         };
         let vain = if said.is_fact() { 0 } else { row.vain.saturating_add(1) };
         let state = match (said, before) {
-            (Said::Confirmed | Said::Violated, _) => {
+            (VerdictKind::Confirmed | VerdictKind::Violated, _) => {
                 let same = before.filter(|before| before.said == said);
                 let at = same.map_or(now, |before| before.at);
                 State::Recorded(Recorded { said, at, tried: now })
             }
-            (Said::Unconfirmed(_), Some(before)) if before.said.is_fact() => {
+            (VerdictKind::Unconfirmed(_), Some(before)) if before.said.is_fact() => {
                 State::Recorded(Recorded { tried: now, ..before })
             }
-            (Said::Unconfirmed(_), Some(before)) => {
+            (VerdictKind::Unconfirmed(_), Some(before)) => {
                 State::Recorded(Recorded { said, tried: now, ..before })
             }
-            (Said::Unconfirmed(cause), None) if cause.may_pass() && now < self.deadline => {
+            (VerdictKind::Unconfirmed(cause), None) if cause.may_pass() && now < self.deadline => {
                 let pause = now + doubled(RETRIED.0, RETRIED.1, vain);
                 State::Waiting { not_before: pause.min(self.deadline), last: Some(cause) }
             }
-            (Said::Unconfirmed(_), None) => State::Recorded(Recorded { said, at: now, tried: now }),
+            (VerdictKind::Unconfirmed(_), None) => {
+                State::Recorded(Recorded { said, at: now, tried: now })
+            }
         };
         let ruling = row.ruling.after(said, before.map(|before| before.said));
         Ok(Self { state, vain, ruling, ..row })
@@ -299,7 +301,7 @@ impl Row {
     pub fn at(self, now: DateTime<Utc>) -> Self {
         let late = self.deadline <= now;
         let missing = |last: Option<Cause>| {
-            let said = Said::Unconfirmed(last.unwrap_or(Cause::Missed));
+            let said = VerdictKind::Unconfirmed(last.unwrap_or(Cause::Missed));
             Recorded { said, at: self.deadline, tried: now }
         };
         let state = match self.state {
@@ -339,14 +341,14 @@ impl Row {
             State::Running { lease_until, .. } => return Some(lease_until),
             State::Recorded(recorded) => recorded,
         };
-        let excused = self.ruling == Ruling::Excused && recorded.said != Said::Violated;
-        if excused || self.ruling == Ruling::Removed {
+        let excused = self.ruling == Override::Excused && recorded.said != VerdictKind::Violated;
+        if excused || self.ruling == Override::Removed {
             return None;
         }
         match recorded.said {
-            Said::Confirmed => None,
-            Said::Violated => next_due.map(|due| due.max(recorded.tried + TRIED_ON.1)),
-            Said::Unconfirmed(_) => {
+            VerdictKind::Confirmed => None,
+            VerdictKind::Violated => next_due.map(|due| due.max(recorded.tried + TRIED_ON.1)),
+            VerdictKind::Unconfirmed(_) => {
                 let next = recorded.tried + doubled(TRIED_ON.0, TRIED_ON.1, self.vain.max(1));
                 (next <= self.due + age).then_some(next)
             }
@@ -356,24 +358,24 @@ impl Row {
     /// Says whether somebody's word, or other rows, stand in for a proof of it.
     pub fn is_settled(&self, now: DateTime<Utc>) -> bool {
         match self.ruling {
-            Ruling::Standing => false,
+            Override::Standing => false,
             // That it was missed is excused; what is wrong with it is not.
-            Ruling::Excused => self.recorded().is_none_or(|r| r.said != Said::Violated),
-            Ruling::Removed => true,
-            Ruling::Waived { until } => until.is_none_or(|until| now < until),
-            Ruling::Superseded { replaced } => replaced,
+            Override::Excused => self.recorded().is_none_or(|r| r.said != VerdictKind::Violated),
+            Override::Removed => true,
+            Override::Waived { until } => until.is_none_or(|until| now < until),
+            Override::Superseded { replaced } => replaced,
         }
     }
 
     /// Says what is wrong with it, if something is: violated, or unconfirmed past its deadline, and
     /// not settled otherwise.
-    pub fn open(&self, now: DateTime<Utc>) -> Option<Said> {
+    pub fn open(&self, now: DateTime<Utc>) -> Option<VerdictKind> {
         let recorded = self.recorded().filter(|_| !self.is_settled(now))?;
         match recorded.said {
-            Said::Confirmed => None,
-            Said::Violated => Some(Said::Violated),
-            Said::Unconfirmed(_) if now < self.deadline => None,
-            Said::Unconfirmed(_) => Some(recorded.said),
+            VerdictKind::Confirmed => None,
+            VerdictKind::Violated => Some(VerdictKind::Violated),
+            VerdictKind::Unconfirmed(_) if now < self.deadline => None,
+            VerdictKind::Unconfirmed(_) => Some(recorded.said),
         }
     }
 }

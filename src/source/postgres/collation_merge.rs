@@ -5,10 +5,10 @@ use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Row};
 
 use crate::domain::check::name::ColumnName;
-use crate::domain::check::reason::Doubt;
+use crate::domain::check::reason::Reason;
 use crate::source::bind::{Prepared, bind_typed};
 use crate::source::flow::{groups_otherwise, hidden};
-use crate::source::postgres::trouble::{self, Phase};
+use crate::source::postgres::errors::{self, Phase};
 
 /// What takes different texts for one: collations by their names, and columns of the type `citext` by theirs.
 #[derive(Debug, Default)]
@@ -22,7 +22,7 @@ pub(super) async fn refuse(
     conn: &mut PgConnection,
     bound: &Prepared<'_>,
     column: &ColumnName,
-) -> Result<(), Doubt> {
+) -> Result<(), Reason> {
     let merging = Merging::read(conn).await?;
     if merging.collations.is_empty() && merging.citext.is_empty() {
         return Ok(());
@@ -43,7 +43,7 @@ pub(super) async fn refuse(
 
 impl Merging {
     #[expect(clippy::disallowed_methods, reason = "source/ is where SQL from outside is run")]
-    async fn read(conn: &mut PgConnection) -> Result<Self, Doubt> {
+    async fn read(conn: &mut PgConnection) -> Result<Self, Reason> {
         // Earlier releases have none that are not deterministic, or do not say which.
         let collations = match conn.server_version_num().unwrap_or(0) {
             130_000.. => {
@@ -59,7 +59,7 @@ impl Merging {
              AND r.relkind IN ('r', 'p', 'm', 'f') AND 'citext' IN (t.typname, b.typname)"
         );
         let query = sqlx::query(AssertSqlSafe(sql)).persistent(false);
-        let rows = query.fetch_all(conn).await.map_err(|e| trouble::doubt(&e, Phase::Ours))?;
+        let rows = query.fetch_all(conn).await.map_err(|e| errors::doubt(&e, Phase::Ours))?;
         let mut merging = Self::default();
         for row in rows {
             let text = |place: usize| row.try_get::<String, _>(place).unwrap_or_default();
@@ -87,14 +87,14 @@ impl Merging {
 }
 
 #[expect(clippy::disallowed_methods, reason = "source/ is where SQL from outside is run")]
-async fn explain(conn: &mut PgConnection, bound: &Prepared<'_>) -> Result<Vec<String>, Doubt> {
+async fn explain(conn: &mut PgConnection, bound: &Prepared<'_>) -> Result<Vec<String>, Reason> {
     // What is put together by hashes, or comes sorted from an index, names no collation.
     let only = |how: &str| {
         let others = ["hashagg", "indexscan", "indexonlyscan", "bitmapscan"];
         let set = others.map(|other| format!("SET LOCAL enable_{other} = {how}"));
         AssertSqlSafe(set.join("; "))
     };
-    let ours = |e: sqlx::Error| trouble::doubt(&e, Phase::Ours);
+    let ours = |e: sqlx::Error| errors::doubt(&e, Phase::Ours);
     sqlx::raw_sql(only("off")).execute(&mut *conn).await.map_err(ours)?;
     let sql = format!("EXPLAIN (VERBOSE, COSTS OFF) {}", bound.text);
     let query = sqlx::query(AssertSqlSafe(sql)).persistent(false);

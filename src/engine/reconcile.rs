@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::domain::check::evidence::{Measure, Minimum, Scope};
 use crate::domain::check::judge::{Judgement, count, no_evidence};
 use crate::domain::check::name::{ColumnName, SourceName};
-use crate::domain::check::reason::{Cause, Doubt};
+use crate::domain::check::reason::{Cause, Reason};
 use crate::domain::check::verdict::{Contradiction, Finding, Verdict};
 use crate::domain::reconcile::Reconcile;
 use crate::domain::reconcile::claims::Claims;
@@ -28,8 +28,8 @@ use crate::domain::reconcile::summary::DiffSummary;
 use crate::domain::sql::{Engine, Query};
 use crate::engine::attempt::{Asking, Look};
 use crate::engine::progress::Watching;
-use crate::engine::two_sides::compare::{Channels, Compared, Comparing, Ended};
-use crate::source::ask::{Ask, Part, Question, Reply, Wanted};
+use crate::engine::reconcile::compare::{Channels, Compared, Comparing, Ended};
+use crate::source::ask::{Ask, Part, Question, Reply, ResultShape};
 use crate::source::flow::flow;
 use crate::source::{Slot, Source};
 
@@ -49,8 +49,8 @@ pub struct Differing {
 struct Pass {
     results: Tally,
     /// The rows behind, where they were compared; or why they could not be.
-    rows: Option<Result<Tally, Doubt>>,
-    evidence: Result<u64, Doubt>,
+    rows: Option<Result<Tally, Reason>>,
+    evidence: Result<u64, Reason>,
     skew: Duration,
 }
 
@@ -66,7 +66,7 @@ pub(super) async fn judge(
     reconcile: &Reconcile,
     look: &Look,
     watching: &Watching,
-) -> Result<(Judgement, Vec<Differing>), Doubt> {
+) -> Result<(Judgement, Vec<Differing>), Reason> {
     let mut earlier: Option<Earlier> = None;
     let mut last = [0, 0];
     for number in 1..=LOOKS_MAX {
@@ -93,7 +93,7 @@ pub(super) async fn judge(
         tokio::select! {
             biased;
             () = asking.stop.cancelled() => {
-                return Err(Doubt::new(Cause::Interrupted, "stopped before it was looked at again"));
+                return Err(Reason::new(Cause::Interrupted, "stopped before it was looked at again"));
             }
             () = sleep(reconcile.confirm_after) => {}
         }
@@ -104,7 +104,7 @@ pub(super) async fn judge(
          whether that is on its way: let the window `settle` for longer, raise `confirm_after`{rows}",
         last[0], last[1]
     );
-    Err(Doubt::new(Cause::Stale, note))
+    Err(Reason::new(Cause::Stale, note))
 }
 
 impl Pass {
@@ -174,7 +174,7 @@ fn conclude(
 }
 
 /// Why two sides that do not differ are no proof yet.
-fn unproved(asking: &Asking<'_>, pass: &Pass) -> Option<Doubt> {
+fn unproved(asking: &Asking<'_>, pass: &Pass) -> Option<Reason> {
     let rows = pass.rows.as_ref();
     if let Some(Err(doubt)) = rows {
         return Some(doubt.clone());
@@ -227,7 +227,7 @@ fn prepare(
         part,
         query: query.clone(),
         bounds: bounds.clone(),
-        wanted: Wanted::Flow(flow),
+        wanted: ResultShape::Flow(flow),
     };
     let mut columns: Vec<ColumnName> = reconcile.terms.columns().cloned().collect();
     columns.extend(evidence_column(asking).cloned());
@@ -258,7 +258,7 @@ async fn slots<'s>(
     right: &'s Source,
     reconcile: &Reconcile,
     stop: &CancellationToken,
-) -> Result<[Option<Slot<'s>>; 2], Doubt> {
+) -> Result<[Option<Slot<'s>>; 2], Reason> {
     match reconcile.left.source.cmp(&reconcile.right.source) {
         Ordering::Equal => Ok([Some(left.two_slots(stop).await?), None]),
         Ordering::Less => {
@@ -279,12 +279,12 @@ async fn look_once(
     look: &Look,
     watching: &Watching,
     earlier: Option<&Earlier>,
-) -> Result<Pass, Doubt> {
+) -> Result<Pass, Reason> {
     let [left, right] = reconcile.sides().map(|side| asking.source(&side.source));
     let (left, right) = (left?, right?);
     let held = slots(&left, &right, reconcile, asking.stop).await?;
     let (Some(left_slot), right_slot) = (&held[0], &held[1]) else {
-        return Err(Doubt::new(Cause::Busy, "no connection is free"));
+        return Err(Reason::new(Cause::Busy, "no connection is free"));
     };
     let right_slot = right_slot.as_ref().unwrap_or(left_slot);
     let [left_rows, right_rows] = watching.progress.counters();
@@ -340,9 +340,9 @@ async fn observed(
     side: &str,
     ask: Ask,
     stop: &CancellationToken,
-) -> Result<Vec<Reply>, Doubt> {
+) -> Result<Vec<Reply>, Reason> {
     let said = source.observe(slot, &ask, stop).await;
-    let named = |doubt: Doubt| Doubt { note: format!("{side}: {}", doubt.note), ..doubt };
+    let named = |doubt: Reason| Reason { note: format!("{side}: {}", doubt.note), ..doubt };
     let said = said.map_err(named);
     if said.is_err() {
         stop.cancel();
@@ -352,16 +352,16 @@ async fn observed(
     said
 }
 
-type Said = Result<Vec<Reply>, Doubt>;
+type VerdictKind = Result<Vec<Reply>, Reason>;
 
 /// Puts together what both sides and the comparison said.
 fn settle(
     asking: &mut Asking<'_>,
     reconcile: &Reconcile,
-    (left, right): (Said, Said),
+    (left, right): (VerdictKind, VerdictKind),
     compared: Result<Compared, Ended>,
     skew: Duration,
-) -> Result<Pass, Doubt> {
+) -> Result<Pass, Reason> {
     let evidence_asked = matches!(asking.check.evidence.measure, Measure::Query(_));
     let first = match &left {
         Ok(replies) if evidence_asked => replies.first().cloned(),
@@ -370,11 +370,11 @@ fn settle(
     let failed = failed(asking.stop, (&left, &right), reconcile);
     let compared = match compared {
         Ok(compared) => compared,
-        Err(Ended::Doubt(doubt)) => return Err(doubt),
+        Err(Ended::Reason(doubt)) => return Err(doubt),
         Err(Ended::Gone) => {
             let (source, doubt) = failed.unwrap_or_else(|| {
                 let note = "a side ended before all of its rows came";
-                (reconcile.left.source.clone(), Doubt::new(Cause::Connect, note))
+                (reconcile.left.source.clone(), Reason::new(Cause::Connect, note))
             });
             asking.blamed = Some(source);
             return Err(doubt);
@@ -388,9 +388,9 @@ fn settle(
             Some(Err(doubt))
         }
         (Some(Err(Ended::Gone)), None) => {
-            Some(Err(Doubt::new(Cause::Connect, "a side ended before all of its rows came")))
+            Some(Err(Reason::new(Cause::Connect, "a side ended before all of its rows came")))
         }
-        (Some(Err(Ended::Doubt(doubt))), _) => Some(Err(doubt)),
+        (Some(Err(Ended::Reason(doubt))), _) => Some(Err(doubt)),
         // A result of which the source says that something went wrong is none.
         (Some(Ok(_)) | None, Some((source, doubt))) if !stopped_by_us(&doubt) => {
             asking.blamed = Some(source);
@@ -404,27 +404,27 @@ fn settle(
 }
 
 /// We stopped it ourselves, because enough was seen.
-fn stopped_by_us(doubt: &Doubt) -> bool {
+fn stopped_by_us(doubt: &Reason) -> bool {
     doubt.cause == Cause::Interrupted
 }
 
 /// Which side failed, and why: not the one that was stopped because the other failed.
 fn failed(
     stop: &CancellationToken,
-    (left, right): (&Said, &Said),
+    (left, right): (&VerdictKind, &VerdictKind),
     reconcile: &Reconcile,
-) -> Option<(SourceName, Doubt)> {
+) -> Option<(SourceName, Reason)> {
     let [l, r] = reconcile.sides().map(|side| side.source.clone());
     let sides = [(l, left.as_ref().err()), (r, right.as_ref().err())];
     let doubts = sides.into_iter().filter_map(|(source, doubt)| Some((source, doubt?.clone())));
-    let mut doubts: Vec<(SourceName, Doubt)> = doubts.collect();
+    let mut doubts: Vec<(SourceName, Reason)> = doubts.collect();
     if !stop.is_cancelled() {
         doubts.sort_by_key(|(_, doubt)| stopped_by_us(doubt));
     }
     doubts.into_iter().next()
 }
 
-fn evidence(asking: &Asking<'_>, results: &Tally, first: Option<Reply>) -> Result<u64, Doubt> {
+fn evidence(asking: &Asking<'_>, results: &Tally, first: Option<Reply>) -> Result<u64, Reason> {
     let [left, right] = results.rows;
     match &asking.check.evidence.measure {
         Measure::Rows | Measure::ExpectedKeys => Ok(left.max(right)),

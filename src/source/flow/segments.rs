@@ -9,9 +9,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::check::name::ColumnName;
 use crate::domain::check::number::Number;
-use crate::domain::check::reason::{Cause, Doubt};
+use crate::domain::check::reason::{Cause, Reason};
 use crate::domain::reconcile::cell::Cell;
-use crate::source::flow::{After, BATCHES, Flow, Parcel, Segment, no_order};
+use crate::source::flow::{After, BATCHES, Flow, RowBatch, Segment, no_order};
 use crate::source::watch::interrupted;
 
 /// How many rows the first segment asks for: few, because nobody knows how wide they are.
@@ -23,14 +23,14 @@ const PAUSE_MAX: Duration = Duration::from_secs(5);
 
 /// How large segments are.
 #[derive(Debug)]
-struct Segments {
+struct SegmentSize {
     /// How many rows the next one asks for.
     limit: u64,
     /// How long a row took at best, in nanoseconds.
     best_ns: u64,
 }
 
-impl Segments {
+impl SegmentSize {
     fn new() -> Self {
         Self { limit: SEGMENT, best_ns: u64::MAX }
     }
@@ -60,28 +60,28 @@ impl Segments {
 }
 
 /// How far a flow is: one segment after the other.
-pub(in crate::source) struct Course<'f> {
+pub(in crate::source) struct Segments<'f> {
     flow: &'f Flow,
     stop: &'f CancellationToken,
-    segments: Segments,
+    size: SegmentSize,
     after: Option<After>,
     limit: u64,
     began: Instant,
 }
 
-impl<'f> Course<'f> {
+impl<'f> Segments<'f> {
     pub(in crate::source) fn new(flow: &'f Flow, stop: &'f CancellationToken) -> Self {
-        let (segments, began) = (Segments::new(), Instant::now());
-        Self { flow, stop, segments, after: None, limit: 0, began }
+        let (size, began) = (SegmentSize::new(), Instant::now());
+        Self { flow, stop, size, after: None, limit: 0, began }
     }
 
     /// Waits until there is room for a segment; returns how many rows it asks for.
-    pub(in crate::source) async fn begin(&mut self) -> Result<u64, Doubt> {
+    pub(in crate::source) async fn begin(&mut self) -> Result<u64, Reason> {
         self.limit = u64::from(self.flow.rows_max) + 1;
         if self.flow.ordered {
             // Rows of the last key come again, and are passed over.
             let again = self.after.as_ref().map_or(0, |after| after.rows);
-            self.limit = self.segments.limit.saturating_add(again);
+            self.limit = self.size.limit.saturating_add(again);
             self.flow.room(self.limit, self.stop).await?;
         }
         self.began = Instant::now();
@@ -95,14 +95,17 @@ impl<'f> Course<'f> {
 
     /// Takes note of what a segment brought; where it was the last, says whether the source has sent all
     /// that it would.
-    pub(in crate::source) async fn end(&mut self, segment: Segment) -> Result<Option<bool>, Doubt> {
+    pub(in crate::source) async fn end(
+        &mut self,
+        segment: Segment,
+    ) -> Result<Option<bool>, Reason> {
         if segment.enough {
             return Ok(Some(false));
         }
         if segment.rows < self.limit || !self.flow.ordered {
-            return Ok(Some(self.flow.send(Parcel::End).await.is_ok()));
+            return Ok(Some(self.flow.send(RowBatch::End).await.is_ok()));
         }
-        let pause = self.segments.after(&segment, self.began.elapsed());
+        let pause = self.size.after(&segment, self.began.elapsed());
         self.after = segment.last;
         tokio::select! {
             biased;
@@ -124,7 +127,7 @@ pub(in crate::source) enum KeyValue {
 
 impl KeyValue {
     /// Takes a value of a key column.
-    pub(in crate::source) fn of(column: &ColumnName, cell: &Cell) -> Result<Self, Doubt> {
+    pub(in crate::source) fn of(column: &ColumnName, cell: &Cell) -> Result<Self, Reason> {
         match cell {
             Cell::Bool(value) => Ok(Self::Bool(*value)),
             Cell::Decimal(number) => Ok(match number.integer() {
@@ -138,7 +141,7 @@ impl KeyValue {
                 at.map(Self::Instant).ok_or_else(|| no_order(column))
             }
             Cell::Text(text) => Ok(Self::Text(text.to_string())),
-            Cell::Float(_) => Err(Doubt::new(
+            Cell::Float(_) => Err(Reason::new(
                 Cause::UnsupportedType,
                 format!("key column `{column}` is a float, and no float is a key: cast it"),
             )),
@@ -150,13 +153,13 @@ impl KeyValue {
 /// Binds a value of a key as the server's own type.
 macro_rules! bind_key {
     ($query:expr, $column:expr, $cell:expr) => {
-        match $crate::source::flow::course::KeyValue::of($column, $cell)? {
-            $crate::source::flow::course::KeyValue::Bool(value) => $query.bind(value),
-            $crate::source::flow::course::KeyValue::Integer(value) => $query.bind(value),
-            $crate::source::flow::course::KeyValue::Decimal(value) => $query.bind(value),
-            $crate::source::flow::course::KeyValue::Date(value) => $query.bind(value),
-            $crate::source::flow::course::KeyValue::Instant(value) => $query.bind(value),
-            $crate::source::flow::course::KeyValue::Text(value) => $query.bind(value),
+        match $crate::source::flow::segments::KeyValue::of($column, $cell)? {
+            $crate::source::flow::segments::KeyValue::Bool(value) => $query.bind(value),
+            $crate::source::flow::segments::KeyValue::Integer(value) => $query.bind(value),
+            $crate::source::flow::segments::KeyValue::Decimal(value) => $query.bind(value),
+            $crate::source::flow::segments::KeyValue::Date(value) => $query.bind(value),
+            $crate::source::flow::segments::KeyValue::Instant(value) => $query.bind(value),
+            $crate::source::flow::segments::KeyValue::Text(value) => $query.bind(value),
         }
     };
 }

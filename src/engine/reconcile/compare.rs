@@ -6,14 +6,14 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use crate::domain::check::reason::{Cause, Doubt};
+use crate::domain::check::reason::{Cause, Reason};
 use crate::domain::reconcile::Reconcile;
 use crate::domain::reconcile::cell::{Cell, Epoch};
 use crate::domain::reconcile::claims::Claims;
 use crate::domain::reconcile::differences::Tally;
 use crate::domain::reconcile::merge::{Merge, Next, Which};
 use crate::engine::progress::Watching;
-use crate::source::flow::{Flowing, Parcel};
+use crate::source::flow::{Flowing, RowBatch};
 
 /// How long rows may take to be compared, all in all.
 const ROWS_TAKE_MAX: Duration = Duration::from_secs(6 * 3_600);
@@ -29,12 +29,12 @@ pub(super) enum Ended {
     /// A side is gone: it says why itself.
     Gone,
     /// It cannot be compared.
-    Doubt(Doubt),
+    Reason(Reason),
 }
 
-impl From<Doubt> for Ended {
-    fn from(doubt: Doubt) -> Self {
-        Self::Doubt(doubt)
+impl From<Reason> for Ended {
+    fn from(doubt: Reason) -> Self {
+        Self::Reason(doubt)
     }
 }
 
@@ -97,19 +97,19 @@ impl Comparing<'_> {
             Ok(Some(Ok(rows))) => rows,
             Ok(Some(Err(_)) | None) => {
                 let note = "allswell itself failed on this check; please report it";
-                Err(Ended::Doubt(Doubt::new(Cause::Interrupted, note)))
+                Err(Ended::Reason(Reason::new(Cause::Interrupted, note)))
             }
             Err(_) => {
                 let note =
                     "the rows take longer than six hours to compare: compare smaller windows";
-                Err(Ended::Doubt(Doubt::new(Cause::Timeout, note)))
+                Err(Ended::Reason(Reason::new(Cause::Timeout, note)))
             }
         };
         Ok(Compared { results, rows: Some(rows) })
     }
 
     /// Joins results that are there, whole or in part.
-    fn join(&self, [left, right]: [Collected; 2]) -> Result<Tally, Doubt> {
+    fn join(&self, [left, right]: [Collected; 2]) -> Result<Tally, Reason> {
         let (terms, kept_max) = (&self.reconcile.terms, self.watching.kept_max());
         let earlier = self.earlier.as_ref().map(|[results, _]| Arc::clone(results));
         let merge = Merge::new(terms, self.with_evidence, self.epochs, kept_max);
@@ -122,7 +122,7 @@ impl Comparing<'_> {
         merge.end(Which::Right);
         while merge.advance()? != Next::Done {}
         if let Some(note) = left.cut.or(right.cut) {
-            merge.tally.ambiguous = Some(Doubt::new(Cause::OverLimit, note));
+            merge.tally.ambiguous = Some(Reason::new(Cause::OverLimit, note));
         }
         Ok(merge.tally)
     }
@@ -143,13 +143,13 @@ struct Collected {
 }
 
 /// Collects all rows of a flow.
-async fn collect(parcels: &mut mpsc::Receiver<Parcel>) -> Result<Collected, Ended> {
+async fn collect(parcels: &mut mpsc::Receiver<RowBatch>) -> Result<Collected, Ended> {
     let mut all = Vec::new();
     loop {
         match parcels.recv().await {
-            Some(Parcel::Rows(cells)) => all.extend(cells),
-            Some(Parcel::Cut(note)) => return Ok(Collected { cells: all, cut: Some(note) }),
-            Some(Parcel::End) => return Ok(Collected { cells: all, cut: None }),
+            Some(RowBatch::Rows(cells)) => all.extend(cells),
+            Some(RowBatch::Cut(note)) => return Ok(Collected { cells: all, cut: Some(note) }),
+            Some(RowBatch::End) => return Ok(Collected { cells: all, cut: None }),
             None => return Err(Ended::Gone),
         }
     }
@@ -158,7 +158,7 @@ async fn collect(parcels: &mut mpsc::Receiver<Parcel>) -> Result<Collected, Ende
 /// Merges rows as they come; waits for them, on a thread that may.
 fn all(
     mut merge: Merge<'_>,
-    [mut left, mut right]: [mpsc::Receiver<Parcel>; 2],
+    [mut left, mut right]: [mpsc::Receiver<RowBatch>; 2],
 ) -> Result<Tally, Ended> {
     loop {
         let side = match merge.advance()? {
@@ -170,12 +170,12 @@ fn all(
             Which::Right => &mut right,
         };
         match parcels.blocking_recv() {
-            Some(Parcel::Rows(cells)) => merge.feed(side, cells)?,
-            Some(Parcel::End) => merge.end(side),
-            Some(Parcel::Cut(note)) => {
-                let doubt = Doubt::new(Cause::OverLimit, note);
+            Some(RowBatch::Rows(cells)) => merge.feed(side, cells)?,
+            Some(RowBatch::End) => merge.end(side),
+            Some(RowBatch::Cut(note)) => {
+                let doubt = Reason::new(Cause::OverLimit, note);
                 if merge.tally.differing() == 0 {
-                    return Err(Ended::Doubt(doubt));
+                    return Err(Ended::Reason(doubt));
                 }
                 // What came before it contradicts already.
                 merge.tally.stopped = true;
