@@ -6,10 +6,8 @@
 mod files;
 mod loader;
 mod log;
-mod notifier;
-mod outward;
+mod senders;
 mod systemd;
-mod self_alerts;
 
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
@@ -29,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::daemon::loader::Loader;
 use crate::daemon::log::Log;
-use crate::daemon::outward::Outward;
+use crate::daemon::senders::Senders;
 use crate::domain::check::fault::Fault;
 use crate::domain::check::succession::Removals;
 use crate::engine::load::{NotLoaded, Reading, Shown};
@@ -93,7 +91,7 @@ impl fmt::Display for NotStarted {
 
 /// What is open before anything runs.
 struct Opened {
-    outward: Outward,
+    senders: Senders,
     listener: Listener,
     web: WebConfig,
     access: Access,
@@ -117,7 +115,7 @@ pub fn serve(start: Start, announce: impl FnOnce(&str)) -> Result<(), NotStarted
     let too_large = io_runtime.block_on(async { signal(SignalKind::from_raw(SIGXFSZ)) });
     drop(too_large.map_err(|e| io("signals", &e))?);
     let opened = open(start, &io_runtime, &inside)?;
-    let Opened { outward, listener, web, access, store, ledger, mut loader, settings } = opened;
+    let Opened { senders, listener, web, access, store, ledger, mut loader, settings } = opened;
     let address = listener.address().map_err(|e| io("the door", &e))?;
     let (ends_on, hup) = heard(&io_runtime).map_err(|e| io("signals", &e))?;
     let (orders, mut inbox) = orders::<Watched>();
@@ -125,7 +123,7 @@ pub fn serve(start: Start, announce: impl FnOnce(&str)) -> Result<(), NotStarted
     let (shown, pictures) = watch::channel(Arc::new(Snapshot::empty(clock.now())));
     let (written, own) = watch::channel(None);
     let (alertmanagers, webhooks) =
-        (outward.paths.alertmanagers.clone(), outward.paths.webhooks.clone());
+        (senders.paths.alertmanagers.clone(), senders.paths.webhooks.clone());
     let begin = Begin {
         first: loader.read(removals, "start"),
         reading: loader.current(),
@@ -150,8 +148,8 @@ pub fn serve(start: Start, announce: impl FnOnce(&str)) -> Result<(), NotStarted
         orders: orders.clone(),
         reloads,
         access,
-        paths: outward.paths.clone(),
-        nonces: outward.nonces.clone(),
+        paths: senders.paths.clone(),
+        nonces: senders.nonces.clone(),
         lifecycle: settings.web.lifecycle,
         headers: web.headers,
     };
@@ -161,7 +159,7 @@ pub fn serve(start: Start, announce: impl FnOnce(&str)) -> Result<(), NotStarted
     let public_url = settings.web.public_url.clone();
     let own = (lasting_name(&replica).to_owned(), written);
     let labels = loader.labels();
-    let notices = outward.run(pictures.clone(), labels, public_url, own, silent.clone());
+    let notices = senders.run(pictures.clone(), labels, public_url, own, silent.clone());
     let mut handles = vec![
         io_runtime.spawn(ends(web::serve(door, listener, closing.clone()), stop.clone())),
         io_runtime.spawn(ends(systemd::watchdog(pictures, stop.clone()), stop.clone())),
@@ -338,7 +336,7 @@ fn open(start: Start, io_runtime: &Runtime, inside: &Runtime) -> Result<Opened, 
     let (viewer, operator) = settings.web.tokens().map_err(NotStarted::Refused)?;
     let access = Access::new(viewer, operator, web.users.clone());
     let ledger = &settings.ledger;
-    let outward = Outward::open(&settings, &start.clock).map_err(NotStarted::Refused)?;
+    let senders = Senders::open(&settings, &start.clock).map_err(NotStarted::Refused)?;
     let listen = settings.web.listen;
     let listener = io_runtime.block_on(web::bind(listen, web.tls.clone()));
     let listener = listener.map_err(|e| {
@@ -375,7 +373,7 @@ fn open(start: Start, io_runtime: &Runtime, inside: &Runtime) -> Result<Opened, 
     if store.as_ref().is_some_and(Store::is_new) {
         tracing::warn!("the ledger is new, and nothing is known of before: {dsn}");
     }
-    Ok(Opened { outward, listener, web, access, store, ledger, loader, settings })
+    Ok(Opened { senders, listener, web, access, store, ledger, loader, settings })
 }
 
 /// Whether the files are to be looked at again, though they did not change.

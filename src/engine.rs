@@ -1,6 +1,5 @@
 //! From checks to verdicts: attempts, a round of them, and the watch that never ends.
 
-pub mod alert_path;
 pub mod attempt;
 pub mod progress;
 pub mod round;

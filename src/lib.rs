@@ -23,6 +23,7 @@ pub mod webhook;
 
 pub mod engine;
 
+pub mod notify;
 pub mod web;
 
 pub mod settings;

@@ -27,13 +27,13 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::engine::alert_path::Paths;
 use crate::engine::order::Orders;
 use crate::engine::ports::Watched;
 use crate::engine::snapshot::Snapshot;
 use crate::ledger::Reader;
+use crate::notify::alert_path::Paths;
+use crate::notify::nonces::Nonces;
 use crate::web::problem::Problem;
-use crate::web::watchdog::Nonces;
 
 pub use access::Access;
 pub use config::{WebConfig, read as read_config};

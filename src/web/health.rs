@@ -9,8 +9,8 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use crate::domain::check::Severity;
-use crate::engine::alert_path::Path;
 use crate::engine::snapshot::{SeriesHealth, Snapshot};
+use crate::notify::alert_path::Path;
 use crate::web::api::{Filter, instant, named};
 use crate::web::problem::{Json, Problem};
 use crate::web::{Here, Shared};

@@ -18,10 +18,10 @@ use prometheus::{
 
 use crate::domain::check::name::CheckId;
 use crate::domain::time::breaker::Breaker;
-use crate::engine::alert_path::Paths;
 use crate::engine::snapshot::{
     Counts, LAG_BOUNDS_MS, LastLoad, LedgerHealth, Snapshot, TOOK_BOUNDS_SECS,
 };
+use crate::notify::alert_path::Paths;
 use crate::web::Here;
 use crate::web::problem::Problem;
 

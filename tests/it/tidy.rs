@@ -4,13 +4,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The floors, lowest first; modules of one floor may name each other where the list says so.
-const FLOORS: [&[&str]; 10] = [
+const FLOORS: [&[&str]; 11] = [
     &["domain"],
     &["board", "bounded"],
     &["clock", "zones", "secret", "dsn", "http"],
     &["dial"],
     &["manifest", "source", "ledger", "alertmanager", "webhook", "heartbeat"],
     &["engine"],
+    &["notify"],
     &["web"],
     &["settings"],
     &["daemon"],

@@ -3,8 +3,8 @@
 use chrono::{DateTime, Utc};
 use prometheus::{GaugeVec, IntCounterVec, IntGaugeVec, Opts, Registry};
 
-use crate::engine::alert_path::Paths;
 use crate::engine::snapshot::Snapshot;
+use crate::notify::alert_path::Paths;
 use crate::web::metrics::seconds;
 
 /// Registers what is known of the ways out.

@@ -12,16 +12,16 @@ use tokio_util::sync::CancellationToken;
 use crate::alertmanager::Health;
 use crate::board::Board;
 use crate::clock::Clock;
-use crate::daemon::self_alerts::{SelfAlerts, is_well, wrong};
 use crate::domain::alerting::alert::{Alert, Fingerprint, Known, Labels, annotations, cut};
 use crate::domain::alerting::outbox::{AlertId, AlertState, ENDS_KEPT, Rhythm};
 use crate::domain::alerting::routing::Route;
 use crate::domain::record::standing::{Alarm, Lease, Standing};
 use crate::domain::time::agenda::delta;
-use crate::engine::alert_path::{Paths, too_slow};
 use crate::engine::snapshot::{LedgerHealth, SeriesHealth, Snapshot};
 use crate::ledger::{AlertRow, SelfAlert, SeriesRecord};
-use crate::web::watchdog::Nonces;
+use crate::notify::alert_path::{Paths, too_slow};
+use crate::notify::nonces::Nonces;
+use crate::notify::self_alerts::{Symptom, is_well, symptoms};
 
 /// How often we look though nothing changed: the engine may be stuck.
 const LOOK_EACH: Duration = Duration::from_secs(1);
@@ -40,17 +40,17 @@ const ABOUT: [&str; 4] = ["source", "alertmanager", "webhook", "replica"];
 const WHY_MAX: usize = 1_000;
 
 /// A receiver: what the record calls it, whether it is an Alertmanager, and where it is handed what is wanted.
-pub(super) struct Receiver {
-    pub(super) name: String,
-    pub(super) alertmanager: Option<String>,
-    pub(super) board: watch::Sender<Arc<Board>>,
+pub(crate) struct Receiver {
+    pub(crate) name: String,
+    pub(crate) alertmanager: Option<String>,
+    pub(crate) board: watch::Sender<Arc<Board>>,
 }
 
 /// An alert about a series: of which, whether it is violated, and since when.
 type Key = (i64, bool, DateTime<Utc>);
 
 /// An alert of this replica about itself.
-pub(super) struct Own {
+pub(crate) struct Own {
     alert: SelfAlert,
     /// Whether a process before this one, or another replica, said it, and this one has not.
     inherited: bool,
@@ -59,45 +59,45 @@ pub(super) struct Own {
 }
 
 /// Whether an Alertmanager waits too long, by its routes and the catalogue that it was held against.
-pub(super) struct Slow {
+pub(crate) struct Slow {
     routes: Arc<Route>,
     catalogue: (i64, usize),
     why: Option<String>,
 }
 
 /// What decides what is to be told.
-pub(super) struct Notifier {
-    pub(super) pictures: watch::Receiver<Arc<Snapshot>>,
-    pub(super) paths: Paths,
-    pub(super) clock: Clock,
+pub(crate) struct Notifier {
+    pub(crate) pictures: watch::Receiver<Arc<Snapshot>>,
+    pub(crate) paths: Paths,
+    pub(crate) clock: Clock,
     /// The installation's labels, as they are now.
-    pub(super) labels: watch::Receiver<BTreeMap<String, String>>,
-    pub(super) public_url: Option<String>,
+    pub(crate) labels: watch::Receiver<BTreeMap<String, String>>,
+    pub(crate) public_url: Option<String>,
     /// Every receiver is told everything.
-    pub(super) receivers: Vec<Receiver>,
+    pub(crate) receivers: Vec<Receiver>,
     /// How the ways are proved.
-    pub(super) nonces: Option<Nonces>,
-    pub(super) every: Duration,
-    pub(super) rhythm: Rhythm,
+    pub(crate) nonces: Option<Nonces>,
+    pub(crate) every: Duration,
+    pub(crate) rhythm: Rhythm,
     /// What this replica is called, as long as it has the same address.
-    pub(super) replica: String,
+    pub(crate) replica: String,
     /// Whether other replicas write the same record: then alerts of this one about itself name it.
-    pub(super) has_others: bool,
+    pub(crate) has_others: bool,
     /// The alerts of this replica about itself, as they are to be written down.
-    pub(super) written: watch::Sender<Option<Arc<Vec<SelfAlert>>>>,
+    pub(crate) written: watch::Sender<Option<Arc<Vec<SelfAlert>>>>,
     /// Alerts as they were told last, and from which record, while there is one.
-    pub(super) known: BTreeMap<Key, (Option<Arc<SeriesRecord>>, Arc<Alert>)>,
+    pub(crate) known: BTreeMap<Key, (Option<Arc<SeriesRecord>>, Arc<Alert>)>,
     /// The alerts of this replica about itself: those that stand, and those that ended a while ago.
-    pub(super) own: BTreeMap<AlertId, Own>,
-    pub(super) slow: BTreeMap<String, Slow>,
+    pub(crate) own: BTreeMap<AlertId, Own>,
+    pub(crate) slow: BTreeMap<String, Slow>,
     /// Which wait longer than `hold`, by name, and why that matters.
-    pub(super) slow_ones: watch::Sender<Arc<BTreeMap<String, String>>>,
-    pub(super) began: Instant,
+    pub(crate) slow_ones: watch::Sender<Arc<BTreeMap<String, String>>>,
+    pub(crate) began: Instant,
 }
 
 impl Notifier {
     /// Says what is to be told, whenever that changes, until it is told to stop.
-    pub(super) async fn run(mut self, stop: CancellationToken) {
+    pub(crate) async fn run(mut self, stop: CancellationToken) {
         let mut proof_at = Instant::now();
         let mut sent_at = self.clock.now().trunc_subsecs(3);
         loop {
@@ -325,8 +325,8 @@ impl Notifier {
         for (id, own) in self.own.iter().filter(|(_, own)| own.alert.ended_at.is_none()) {
             standing.insert(own.alert.labels.clone(), *id);
         }
-        for SelfAlerts { name, severity, summary, why, about, since } in
-            wrong(picture, &self.paths, now)
+        for Symptom { name, severity, summary, why, about, since } in
+            symptoms(picture, &self.paths, now)
         {
             let ours = [("alertname", name.to_owned()), ("severity", severity.to_owned())];
             let replica = self.has_others.then(|| ("replica", self.replica.clone()));
@@ -385,7 +385,7 @@ impl Notifier {
     fn proof(&self, alertmanager: &str, sent_at: DateTime<Utc>) -> Option<AlertState> {
         let nonces = self.nonces.as_ref()?;
         let ours = [
-            ("alertname", crate::web::watchdog::ALERTNAME.to_owned()),
+            ("alertname", crate::notify::nonces::ALERTNAME.to_owned()),
             ("alertmanager", alertmanager.to_owned()),
             ("severity", "none".to_owned()),
         ];

@@ -4,8 +4,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::domain::alerting::alert::Labels;
 use crate::domain::time::breaker::Breaker;
-use crate::engine::alert_path::{Path, Paths};
 use crate::engine::snapshot::{FRESH, LastLoad, LedgerHealth, Snapshot};
+use crate::notify::alert_path::{Path, Paths};
 
 /// How long the ledger may be away before anybody is woken: a server that is restarted is soon back.
 const LEDGER_AWAY: TimeDelta = TimeDelta::seconds(10);
@@ -15,16 +15,16 @@ const HEARTBEAT_LOST: TimeDelta = TimeDelta::seconds(30);
 const CLOCKS_APART: TimeDelta = TimeDelta::seconds(60);
 
 /// Something that is wrong with the daemon.
-pub(super) struct SelfAlerts {
-    pub(super) name: &'static str,
-    pub(super) severity: &'static str,
-    pub(super) summary: String,
-    pub(super) why: String,
-    pub(super) about: Vec<(&'static str, String)>,
-    pub(super) since: Option<DateTime<Utc>>,
+pub(crate) struct Symptom {
+    pub(crate) name: &'static str,
+    pub(crate) severity: &'static str,
+    pub(crate) summary: String,
+    pub(crate) why: String,
+    pub(crate) about: Vec<(&'static str, String)>,
+    pub(crate) since: Option<DateTime<Utc>>,
 }
 
-impl SelfAlerts {
+impl Symptom {
     fn critical(name: &'static str, summary: impl Into<String>, why: String) -> Self {
         let summary = summary.into();
         Self { name, severity: "critical", summary, why, about: Vec::new(), since: None }
@@ -36,8 +36,8 @@ impl SelfAlerts {
 }
 
 /// Everything that is wrong by now.
-pub(super) fn wrong(picture: &Snapshot, paths: &Paths, now: DateTime<Utc>) -> Vec<SelfAlerts> {
-    let mut wrong = inside(picture, now);
+pub(crate) fn symptoms(picture: &Snapshot, paths: &Paths, now: DateTime<Utc>) -> Vec<Symptom> {
+    let mut symptoms = inside(picture, now);
     for path in paths.at(picture, now) {
         let name = path.health.name.clone();
         let about = vec![("alertmanager", name.clone())];
@@ -48,46 +48,44 @@ pub(super) fn wrong(picture: &Snapshot, paths: &Paths, now: DateTime<Utc>) -> Ve
                 format!("the clock of {name} is {} min {how} ours", apart.abs().num_minutes());
             let why = "alerts begin and end by its clock, and by ours everything is due: set the wrong one right";
             let about = about.clone();
-            wrong.push(SelfAlerts {
+            symptoms.push(Symptom {
                 about,
-                ..SelfAlerts::warning("AllswellClockWrong", summary, why.to_owned())
+                ..Symptom::warning("AllswellClockWrong", summary, why.to_owned())
             });
         }
         if path.health.standing.2 > 0 {
             let why = path.health.why.clone().unwrap_or_default();
             let summary = format!("{name} refuses an alert: nobody hears of it there");
             let about = about.clone();
-            wrong.push(SelfAlerts {
-                about,
-                ..SelfAlerts::critical("AllswellAlertRefused", summary, why)
-            });
+            symptoms
+                .push(Symptom { about, ..Symptom::critical("AllswellAlertRefused", summary, why) });
         }
         let Some((since, why)) = path.broken else { continue };
         let summary = format!("alerts do not get through {name}, or nothing proves that they do");
-        wrong.push(SelfAlerts {
+        symptoms.push(Symptom {
             // Where that is now, it is since it was seen first.
             since: Some(since).filter(|since| *since < now),
             about,
-            ..SelfAlerts::critical("AllswellAlertPathBroken", summary, why)
+            ..Symptom::critical("AllswellAlertPathBroken", summary, why)
         });
     }
     for health in &paths.webhooks {
         let health = health.borrow();
         let Some((since, why)) = health.broken(now) else { continue };
         let summary = format!("notices do not get through the webhook {}", health.name);
-        wrong.push(SelfAlerts {
+        symptoms.push(Symptom {
             since: Some(since),
             about: vec![("webhook", health.name.clone())],
-            ..SelfAlerts::critical("AllswellWebhookBroken", summary, why)
+            ..Symptom::critical("AllswellWebhookBroken", summary, why)
         });
     }
     if let Some(heartbeat) = &paths.heartbeat {
         let health = heartbeat.borrow().clone();
         // One that is lost wakes nobody.
         if let Some(since) = health.failing_since.filter(|since| *since + HEARTBEAT_LOST <= now) {
-            wrong.push(SelfAlerts {
+            symptoms.push(Symptom {
                 since: Some(since),
-                ..SelfAlerts::warning(
+                ..Symptom::warning(
                     "AllswellHeartbeatFails",
                     "the heartbeat does not get through",
                     health.why.unwrap_or_default(),
@@ -95,11 +93,11 @@ pub(super) fn wrong(picture: &Snapshot, paths: &Paths, now: DateTime<Utc>) -> Ve
             });
         }
     }
-    wrong
+    symptoms
 }
 
 /// Says whether what an alert of an earlier process is about is known to be well by now, or not there any more.
-pub(super) fn is_well(labels: &Labels, picture: &Snapshot, paths: &Paths) -> bool {
+pub(crate) fn is_well(labels: &Labels, picture: &Snapshot, paths: &Paths) -> bool {
     let sees = picture.blind().is_none();
     let way = |well: &dyn Fn(&Path) -> bool| {
         let all = paths.at(picture, picture.now());
@@ -138,10 +136,10 @@ pub(super) fn is_well(labels: &Labels, picture: &Snapshot, paths: &Paths) -> boo
 }
 
 /// What is wrong with the engine, the ledger, the catalogue and the sources.
-fn inside(picture: &Snapshot, now: DateTime<Utc>) -> Vec<SelfAlerts> {
-    let mut wrong = Vec::new();
+fn inside(picture: &Snapshot, now: DateTime<Utc>) -> Vec<Symptom> {
+    let mut symptoms = Vec::new();
     if picture.taken.elapsed() > FRESH {
-        wrong.push(SelfAlerts::critical(
+        symptoms.push(Symptom::critical(
             "AllswellStuck",
             "allswell does not move: nothing is looked at",
             format!(
@@ -153,9 +151,9 @@ fn inside(picture: &Snapshot, now: DateTime<Utc>) -> Vec<SelfAlerts> {
     if let LedgerHealth::Down { why, since } = &picture.ledger
         && *since + LEDGER_AWAY <= now
     {
-        wrong.push(SelfAlerts {
+        symptoms.push(Symptom {
                 since: Some(*since),
-                ..SelfAlerts::critical(
+                ..Symptom::critical(
                     "AllswellLedgerDown",
                     "allswell cannot write its ledger: nothing is proved, and nothing is called healthy",
                     why.clone(),
@@ -163,7 +161,7 @@ fn inside(picture: &Snapshot, now: DateTime<Utc>) -> Vec<SelfAlerts> {
             });
     }
     if let LastLoad::Bad { why, .. } = &picture.last_load {
-        wrong.push(SelfAlerts::warning(
+        symptoms.push(Symptom::warning(
             "AllswellCatalogueRefused",
             "the last catalogue was not taken: the one before goes on",
             why.clone(),
@@ -171,25 +169,25 @@ fn inside(picture: &Snapshot, now: DateTime<Utc>) -> Vec<SelfAlerts> {
     }
     if let Some(why) = &picture.idle {
         let summary = "allswell does not look at anything";
-        wrong.push(SelfAlerts::critical("AllswellIdle", summary, why.clone()));
+        symptoms.push(Symptom::critical("AllswellIdle", summary, why.clone()));
     }
     if let Some(why) = picture.clock_is_wrong() {
         let summary = "a clock is wrong: what is due, and when alerts begin and end, is wrong too";
-        wrong.push(SelfAlerts::critical("AllswellClockWrong", summary, why));
+        symptoms.push(Symptom::critical("AllswellClockWrong", summary, why));
     }
     for (name, source) in &picture.sources {
         let Breaker::Open { since, .. } = &source.breaker else { continue };
         let why = source.trouble.clone().unwrap_or_default();
-        wrong.push(SelfAlerts {
+        symptoms.push(Symptom {
             since: Some(*since),
             // Under both names: a check that asks it as its second source is muted by the other one.
             about: vec![("source", name.to_string()), ("other_source", name.to_string())],
-            ..SelfAlerts::critical(
+            ..Symptom::critical(
                 "AllswellSourceDown",
                 format!("the source {name} does not answer: nothing is known of its data"),
                 why,
             )
         });
     }
-    wrong
+    symptoms
 }

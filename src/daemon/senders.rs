@@ -13,19 +13,19 @@ use tokio_util::sync::CancellationToken;
 use crate::alertmanager::{Alertmanager, Health};
 use crate::board::Board;
 use crate::clock::Clock;
-use crate::daemon::notifier::{Notifier, Receiver};
 use crate::domain::alerting::outbox::Rhythm;
-use crate::engine::alert_path::Paths;
 use crate::engine::snapshot::Snapshot;
 use crate::heartbeat::Heartbeat;
 use crate::http::Peer;
 use crate::ledger::SelfAlert;
+use crate::notify::alert_path::Paths;
+use crate::notify::nonces::Nonces;
+use crate::notify::notifier::{Notifier, Receiver};
 use crate::settings::{PeerEntry, Settings};
-use crate::web::watchdog::Nonces;
 use crate::webhook::{self, Webhook};
 
 /// Everybody who is told.
-pub(super) struct Outward {
+pub(super) struct Senders {
     pub(super) paths: Paths,
     pub(super) nonces: Option<Nonces>,
     every: Duration,
@@ -57,7 +57,7 @@ fn named(receiver: &watch::Receiver<webhook::Health>) -> String {
     receiver.borrow().name.clone()
 }
 
-impl Outward {
+impl Senders {
     /// Prepares to tell everybody whom the settings name.
     ///
     /// # Errors

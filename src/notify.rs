@@ -1,0 +1,9 @@
+//! What is said to people: the alerts that stand, of series and of the daemon itself, handed to each sender, and
+//! whether an alert's way to its receiver is proved.
+//!
+//! The senders themselves (`alertmanager`, `webhook`, `heartbeat`) lie below; `web` only receives what comes back.
+
+pub mod notifier;
+pub mod self_alerts;
+pub mod alert_path;
+pub mod nonces;
