@@ -129,7 +129,7 @@ impl Alertmanager {
             self.look(has_others).await;
             let board = boards.borrow_and_update().clone();
             self.prove(&board);
-            self.tell(&board, &boards).await;
+            self.pass_on(&board, &boards).await;
             let wake = self.wake(boards.borrow().sight());
             tokio::select! {
                 biased;
@@ -141,7 +141,7 @@ impl Alertmanager {
             }
         }
         let board = boards.borrow().clone();
-        drop(tokio::time::timeout(FAREWELL, self.tell(&board, &boards)).await);
+        drop(tokio::time::timeout(FAREWELL, self.pass_on(&board, &boards)).await);
     }
 
     /// What time it is by the record's clock.
@@ -248,7 +248,7 @@ impl Alertmanager {
         self.outbox.stand(active);
     }
 
-    async fn tell(&mut self, board: &Board, boards: &watch::Receiver<Arc<Board>>) {
+    async fn pass_on(&mut self, board: &Board, boards: &watch::Receiver<Arc<Board>>) {
         self.skew = board.skew;
         self.outbox.want(&board.alerts, self.now());
         self.outbox.is_proved_each(board.proofs);

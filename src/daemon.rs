@@ -109,15 +109,15 @@ struct Opened {
 #[expect(clippy::too_many_lines, reason = "the order in which everything comes up, and goes down")]
 pub fn serve(start: Start, announce: impl FnOnce(&str)) -> Result<(), NotStarted> {
     let io = |what: &str, e: &dyn fmt::Display| NotStarted::Io(format!("{what}: {e}"));
-    let (io_runtime, inside) = runtimes().map_err(|e| io("threads", &e))?;
+    let (io_runtime, engine_runtime) = runtimes().map_err(|e| io("threads", &e))?;
     let (removals, clock) = (start.removals, start.clock.clone());
     // A file that may not grow any more is an error that is told, and no reason to die in silence.
     let too_large = io_runtime.block_on(async { signal(SignalKind::from_raw(SIGXFSZ)) });
     drop(too_large.map_err(|e| io("signals", &e))?);
-    let opened = open(start, &io_runtime, &inside)?;
+    let opened = open(start, &io_runtime, &engine_runtime)?;
     let Opened { senders, listener, web, access, store, ledger, mut loader, settings } = opened;
     let address = listener.address().map_err(|e| io("the door", &e))?;
-    let (ends_on, hup) = heard(&io_runtime).map_err(|e| io("signals", &e))?;
+    let (ends_on, hup) = signals_of(&io_runtime).map_err(|e| io("signals", &e))?;
     let (orders, mut inbox) = orders::<Watched>();
     let (stop, hurry) = (CancellationToken::new(), CancellationToken::new());
     let (shown, pictures) = watch::channel(Arc::new(Snapshot::empty(clock.now())));
@@ -132,7 +132,7 @@ pub fn serve(start: Start, announce: impl FnOnce(&str)) -> Result<(), NotStarted
         shown,
     };
     // A catalogue that cannot be run is known before anybody can ask for it.
-    let begun = match store.map(|store| inside.block_on(begin.engine(store))) {
+    let begun = match store.map(|store| engine_runtime.block_on(begin.engine(store))) {
         Some(Ok(begun)) => Some(begun),
         Some(Err(NotBegun::Away(trouble))) if settings.ledger.is_shared() => {
             tracing::error!("the ledger failed at the start: {trouble}. It is tried again");
@@ -170,7 +170,7 @@ pub fn serve(start: Start, announce: impl FnOnce(&str)) -> Result<(), NotStarted
     systemd::ready();
     let begun = match begun {
         Some(begun) => Ok(Some(begun)),
-        None => inside.block_on(begin.once_there(ledger, &stop)),
+        None => engine_runtime.block_on(begin.once_there(ledger, &stop)),
     };
     let ended = begun.map(|begun| {
         let (mut engine, again) = begun?;
@@ -180,7 +180,7 @@ pub fn serve(start: Start, announce: impl FnOnce(&str)) -> Result<(), NotStarted
         handles.push(
             io_runtime.spawn(ends(loader.run(orders, wishes, hup, stop.clone()), stop.clone())),
         );
-        inside.block_on(engine.run(&mut inbox, &stop, &hurry, settings.grace.get()));
+        engine_runtime.block_on(engine.run(&mut inbox, &stop, &hurry, settings.grace.get()));
         Some(engine)
     });
     // Orders that nobody obeys any more are answered by that.
@@ -194,12 +194,12 @@ pub fn serve(start: Start, announce: impl FnOnce(&str)) -> Result<(), NotStarted
     let ended = ended.map(|engine| {
         if let Some(mut engine) = engine {
             // The next process need not wait until this one is taken for dead.
-            inside.block_on(engine.part());
+            engine_runtime.block_on(engine.part());
         }
     });
     tracing::info!("stopped");
     io_runtime.shutdown_background();
-    inside.shutdown_background();
+    engine_runtime.shutdown_background();
     ended
 }
 
@@ -232,7 +232,7 @@ type Ends = (Signal, Signal);
 
 /// Hears signals, before anybody knows that we are there: one that nobody hears ends the process. The first two end
 /// the daemon in order, the last one has it read its files.
-fn heard(io_runtime: &Runtime) -> std::io::Result<(Ends, Signal)> {
+fn signals_of(io_runtime: &Runtime) -> std::io::Result<(Ends, Signal)> {
     let hears = |kind| io_runtime.block_on(async { signal(kind) });
     let ends_on = (hears(SignalKind::interrupt())?, hears(SignalKind::terminate())?);
     Ok((ends_on, hears(SignalKind::hangup())?))
@@ -327,7 +327,11 @@ impl Begin {
 }
 
 /// Opens and binds everything that the daemon needs.
-fn open(start: Start, io_runtime: &Runtime, inside: &Runtime) -> Result<Opened, NotStarted> {
+fn open(
+    start: Start,
+    io_runtime: &Runtime,
+    engine_runtime: &Runtime,
+) -> Result<Opened, NotStarted> {
     let settings = Settings::read(&start.config).map_err(NotStarted::Invalid)?;
     let web = match &settings.web.config_file {
         Some(path) => web::read_config(path).map_err(NotStarted::Invalid)?,
@@ -359,7 +363,7 @@ fn open(start: Start, io_runtime: &Runtime, inside: &Runtime) -> Result<Opened, 
         );
     }
     let (ledger, dsn) = (store, settings.ledger.dsn.to_string());
-    let store = match inside.block_on(Store::open(ledger.clone())) {
+    let store = match engine_runtime.block_on(Store::open(ledger.clone())) {
         Ok(store) => Some(store),
         // A server comes back; what is wrong with a file does not pass by itself.
         Err(trouble) if trouble.may_pass() && settings.ledger.is_shared() => {

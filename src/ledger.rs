@@ -4,23 +4,27 @@
 //! `domain`; here it is read, moved and written in one transaction, under the lock of its series.
 //! Claims carry an epoch, so that whoever stalled is fenced off when he comes back.
 
-mod alerts;
-mod claim;
-mod conn;
-mod entry;
-mod generation;
-mod lock_file;
-mod memory;
-mod activation;
-mod due;
-mod read;
-mod retention;
-mod overrides;
-mod schema;
-mod summary;
+mod work;
 mod transaction;
 mod tx;
-mod work;
+mod due;
+mod claim;
+mod entry;
+mod summary;
+mod alerts;
+mod slices;
+mod waive;
+mod rerun;
+mod supersede;
+mod generation;
+mod activation;
+mod retention;
+mod read;
+mod memory;
+mod schema;
+mod conn;
+mod lock_file;
+mod errors;
 
 use std::fmt;
 use std::time::Duration;
@@ -39,11 +43,13 @@ use crate::ledger::lock_file::LockFile;
 
 pub use alerts::{AlertChanges, AlertRow, Notified, Returned, SelfAlert, lasting_name};
 pub use entry::Entry;
+pub use errors::LedgerError;
 pub use generation::{Activation, Generation, Listing, Planned, Traits};
-pub use overrides::{Progress, Revocation, Selected, Waiver};
 pub use read::{History, HistoryQuery, Listed, Page, Reader, WaivedBy, is_page};
 pub use retention::Tidied;
 pub use schema::VERSION;
+pub use slices::{Progress, Selected};
+pub use waive::{Revocation, Waiver};
 pub use work::{
     Candidate, Claim, Deferral, DueBatch, Ended, Happened, Offer, StandingChange, TxOutcome, Work,
 };
@@ -56,87 +62,6 @@ const PAUSE_SEEN: TimeDelta = TimeDelta::minutes(1);
 const LEAVING: Duration = Duration::from_secs(1);
 /// How long a catalogue may take to be stored, retention a batch to be dropped.
 const LONG: Duration = Duration::from_secs(120);
-
-/// What went wrong with the store.
-#[derive(Debug, thiserror::Error)]
-pub enum LedgerError {
-    /// The store could not be reached, or refused.
-    #[error("the store failed: {0}")]
-    Store(#[from] sqlx::Error),
-    /// The store did not answer in time.
-    #[error("the store did not answer within {} s", .0.as_secs())]
-    Slow(Duration),
-    /// Somebody else keeps his record there.
-    #[error("another daemon keeps its record in {0}: stop it, or name another file under `ledger`")]
-    Taken(String),
-    /// The store was made by a later release.
-    #[error(
-        "the store has version {version}, and this program knows {ours}: use the newer program"
-    )]
-    Version {
-        /// The store's.
-        version: i64,
-        /// Ours.
-        ours: i64,
-    },
-    /// The file is damaged.
-    #[error("the file is damaged ({0}): restore a copy, or put it aside to begin anew")]
-    Damaged(String),
-    /// The file cannot be made or locked.
-    #[error("{path}: {error}")]
-    File {
-        /// Which.
-        path: String,
-        /// Why.
-        error: std::io::Error,
-    },
-    /// The file holds somebody's data.
-    #[error("the file holds other tables than a ledger's: name a file of its own under `ledger`")]
-    Foreign,
-    /// Its file is not there any more.
-    #[error(
-        "{0} is gone: put it back, or start the daemon anew to begin a record that knows nothing of before"
-    )]
-    Gone(String),
-    /// Another file has its name now.
-    #[error("{0} is another file than the one that was opened: start the daemon anew")]
-    Replaced(String),
-    /// What came from the store could not be read, and stopped the driver.
-    #[error("the store answered something that is no answer: the connection was thrown away")]
-    Garbled,
-    /// What is stored is not what was written.
-    #[error("the store holds something odd: {0}")]
-    Odd(&'static str),
-}
-
-impl LedgerError {
-    /// Says whether it may be over soon, because a server is away or overloaded, and nothing is wrong with
-    /// what was given.
-    pub fn may_pass(&self) -> bool {
-        match self {
-            Self::Slow(_) | Self::Garbled => true,
-            Self::Store(sqlx::Error::Database(error)) => {
-                // A wrong password, no such database, no right to it: PostgreSQL's manual, appendix A.
-                let code = error.code().unwrap_or_default();
-                !["28", "3D", "3F", "42"].iter().any(|class| code.starts_with(class))
-            }
-            Self::Store(sqlx::Error::Configuration(_)) => false,
-            Self::Store(_) => true,
-            Self::Taken(_)
-            | Self::Version { .. }
-            | Self::Damaged(_)
-            | Self::File { .. }
-            | Self::Foreign
-            | Self::Gone(_)
-            | Self::Replaced(_)
-            | Self::Odd(_) => false,
-        }
-    }
-
-    fn odd(what: &'static str) -> Self {
-        Self::Odd(what)
-    }
-}
 
 /// Where the record is kept, and by whom.
 #[derive(Debug, Clone)]
@@ -451,7 +376,7 @@ fn confirmed(kind: WindowKind, at: DateTime<Utc>) -> WindowState {
         deadline: at,
         state: State::Recorded(recorded),
         epoch: 0,
-        vain: 0,
-        ruling: Override::Standing,
+        failed_attempts: 0,
+        overridden: Override::Standing,
     }
 }

@@ -71,7 +71,7 @@ pub struct Server {
 }
 
 /// How often a wrong token is told.
-const KNOCKED_EACH: Duration = Duration::from_secs(60);
+const BAD_TOKEN_EACH: Duration = Duration::from_secs(60);
 
 /// What handlers share.
 #[derive(Debug)]
@@ -79,7 +79,7 @@ struct Shared {
     door: Server,
     busy: Semaphore,
     /// When it was last told that a message came with a wrong token.
-    knocked_at: std::sync::Mutex<Option<tokio::time::Instant>>,
+    bad_token_at: std::sync::Mutex<Option<tokio::time::Instant>>,
 }
 
 impl Shared {
@@ -88,11 +88,11 @@ impl Shared {
     }
 
     /// A message came to where Alertmanager's come, with a wrong token: that is told now and then.
-    fn knocked(&self) {
+    fn log_bad_token(&self) {
         let now = tokio::time::Instant::now();
-        let Ok(mut told_at) = self.knocked_at.lock() else { return };
-        if told_at.is_none_or(|at| now - at >= KNOCKED_EACH) {
-            *told_at = Some(now);
+        let Ok(mut logged_at) = self.bad_token_at.lock() else { return };
+        if logged_at.is_none_or(|at| now - at >= BAD_TOKEN_EACH) {
+            *logged_at = Some(now);
             tracing::warn!(
                 "something comes to /webhooks/alertmanager with a wrong token: has Alertmanager's receiver \
                  the same as `watchdog`?"
@@ -112,7 +112,7 @@ pub fn serve(
     let shared = Arc::new(Shared {
         door,
         busy: Semaphore::new(AT_ONCE),
-        knocked_at: std::sync::Mutex::new(None),
+        bad_token_at: std::sync::Mutex::new(None),
     });
     listen::serve(router(shared), listener, stop)
 }

@@ -139,7 +139,7 @@ impl Webhook {
     pub async fn run(mut self, mut boards: watch::Receiver<Arc<Board>>, stop: CancellationToken) {
         while !stop.is_cancelled() {
             let board = boards.borrow_and_update().clone();
-            self.tell(&board, &boards, TOGETHER, &stop).await;
+            self.send(&board, &boards, TOGETHER, &stop).await;
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
@@ -148,11 +148,11 @@ impl Webhook {
             }
         }
         let (board, unstopped) = (boards.borrow().clone(), CancellationToken::new());
-        let last = self.tell(&board, &boards, TimeDelta::zero(), &unstopped);
+        let last = self.send(&board, &boards, TimeDelta::zero(), &unstopped);
         drop(tokio::time::timeout(FAREWELL, last).await);
     }
 
-    async fn tell(
+    async fn send(
         &mut self,
         board: &Board,
         boards: &watch::Receiver<Arc<Board>>,
@@ -176,7 +176,7 @@ impl Webhook {
             if silent || stop.is_cancelled() {
                 break;
             }
-            self.tell_group(key, alerts, together).await;
+            self.send_group(key, alerts, together).await;
         }
         let unsettled = self.stood.iter().filter(|(name, wanted)| {
             let group = self.groups.get(&group_key(wanted));
@@ -268,7 +268,7 @@ impl Webhook {
         }
     }
 
-    async fn tell_group(&mut self, key: &str, alerts: &[AlertState], together: TimeDelta) {
+    async fn send_group(&mut self, key: &str, alerts: &[AlertState], together: TimeDelta) {
         let (now, met) = (self.clock.now(), &self.met);
         let group = self.groups.entry(key.to_owned()).or_default();
         let stands = alerts.iter().any(|wanted| wanted.ended_at.is_none());

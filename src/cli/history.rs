@@ -79,9 +79,9 @@ fn report(windows: &[Value]) -> String {
         if window["open"] == Value::Bool(true) {
             words.push("OPEN".into());
         }
-        let ruling = text(window, "ruling");
-        if !ruling.is_empty() {
-            words.push(ruling.to_owned());
+        let overridden = text(window, "ruling");
+        if !overridden.is_empty() {
+            words.push(overridden.to_owned());
         }
         let _ = writeln!(out, "{}", words.join("  "));
         let note = text(window, "note");
@@ -94,7 +94,7 @@ fn report(windows: &[Value]) -> String {
                 until => format!(", until {until}"),
             };
             let (by, because) = (text(waiver, "by"), text(waiver, "because"));
-            let word = if ruling == "waived" { "waived" } else { "was waived" };
+            let word = if overridden == "waived" { "waived" } else { "was waived" };
             let _ = writeln!(out, "             {word} by {by}{until}: {because}");
         }
     }

@@ -242,8 +242,8 @@ fn rank(verdict: &Verdict) -> u8 {
 
 fn looked(outcome: &Outcome) -> String {
     match (&outcome.judgement.verdict, outcome.judgement.evidence) {
-        (Verdict::Unconfirmed(doubt), None) => doubt.cause.to_string(),
-        (Verdict::Unconfirmed(doubt), Some(n)) => format!("{}, looked at {n}", doubt.cause),
+        (Verdict::Unconfirmed(reason), None) => reason.cause.to_string(),
+        (Verdict::Unconfirmed(reason), Some(n)) => format!("{}, looked at {n}", reason.cause),
         (Verdict::Confirmed | Verdict::Violated(_), Some(n)) => format!("looked at {n}"),
         (Verdict::Confirmed | Verdict::Violated(_), None) => String::new(),
     }
@@ -324,9 +324,9 @@ fn told(bad: &[&Outcome], many: bool) -> Vec<(&'static str, String)> {
                     lines.push(("", "the result was cut: there may be more".into()));
                 }
             }
-            Verdict::Unconfirmed(doubt) if !many => lines.push(("because", doubt.note.clone())),
-            Verdict::Unconfirmed(doubt) => {
-                *causes.entry((doubt.cause.as_str(), doubt.note.as_str())).or_default() += 1;
+            Verdict::Unconfirmed(reason) if !many => lines.push(("because", reason.note.clone())),
+            Verdict::Unconfirmed(reason) => {
+                *causes.entry((reason.cause.as_str(), reason.note.as_str())).or_default() += 1;
             }
             Verdict::Confirmed => {}
         }
@@ -419,8 +419,8 @@ fn run(outcome: &Outcome) -> Value {
     let (verdict, cause, finding) = match &outcome.judgement.verdict {
         Verdict::Confirmed => ("confirmed", None, None),
         Verdict::Violated(finding) => ("violated", None, Some(finding.to_string())),
-        Verdict::Unconfirmed(doubt) => {
-            ("unconfirmed", Some(doubt.cause.as_str()), Some(doubt.note.clone()))
+        Verdict::Unconfirmed(reason) => {
+            ("unconfirmed", Some(reason.cause.as_str()), Some(reason.note.clone()))
         }
     };
     json!({

@@ -251,7 +251,8 @@ impl Round<'_> {
     /// What is said of a check of which there is no window.
     fn nothing(&self, check: Arc<Check>) -> Outcome {
         let note = "there is no window there to look at";
-        let attempted = Attempted::doubtful(Reason::new(Cause::NoEvidence, note), Duration::ZERO);
+        let attempted =
+            Attempted::unconfirmed(Reason::new(Cause::NoEvidence, note), Duration::ZERO);
         Outcome::new(&Task::present(check), self.now, attempted)
     }
 
@@ -287,7 +288,7 @@ impl Round<'_> {
         for (window, settles) in chosen.unsettled {
             let note =
                 format!("it ends and settles at {}, and not before", windows::shown(settles));
-            let attempted = Attempted::doubtful(Reason::new(Cause::Clock, note), Duration::ZERO);
+            let attempted = Attempted::unconfirmed(Reason::new(Cause::Clock, note), Duration::ZERO);
             self.early.push(Outcome::new(&Task::window(series, window), self.now, attempted));
         }
         if !chosen.excepted.is_empty() {
@@ -328,8 +329,8 @@ impl Progress {
         match &outcome.judgement.verdict {
             Verdict::Confirmed => {}
             Verdict::Violated(_) => bar.set_message(format!("{} is violated", outcome.check.id)),
-            Verdict::Unconfirmed(doubt) => {
-                bar.set_message(format!("{} is unconfirmed: {}", outcome.check.id, doubt.cause));
+            Verdict::Unconfirmed(reason) => {
+                bar.set_message(format!("{} is unconfirmed: {}", outcome.check.id, reason.cause));
             }
         }
     }

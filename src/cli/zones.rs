@@ -198,9 +198,9 @@ impl<'a> Report<'a> {
             let trouble = match &listed.attempted.judgement.verdict {
                 Verdict::Confirmed => None,
                 Verdict::Violated(finding) => Some(finding.to_string()),
-                Verdict::Unconfirmed(doubt) => {
+                Verdict::Unconfirmed(reason) => {
                     self.unasked = true;
-                    Some(format!("{}: {}", doubt.cause, doubt.note))
+                    Some(format!("{}: {}", reason.cause, reason.note))
                 }
             };
             self.warnings.extend(trouble.map(|trouble| format!("{}: {trouble}", check.id)));
@@ -224,9 +224,9 @@ impl<'a> Report<'a> {
                     asked.said = "computes with no zones: it gets bounds in UTC".into();
                 }
                 Ok(KnownOffsets::Offsets(offsets)) => self.hold(&mut asked, &probes, &offsets),
-                Err(doubt) => {
+                Err(reason) => {
                     self.unasked = true;
-                    asked.said = format!("could not be asked: {}: {}", doubt.cause, doubt.note);
+                    asked.said = format!("could not be asked: {}: {}", reason.cause, reason.note);
                 }
             }
             self.asked.push(asked);

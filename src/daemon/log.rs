@@ -55,7 +55,7 @@ pub(super) struct Log {
 }
 
 impl Notices for Log {
-    fn tell(&mut self, check: &Check, series: &SeriesRecord, notice: Notice) {
+    fn changed(&mut self, check: &Check, series: &SeriesRecord, notice: Notice) {
         let (alarm, fires) = match notice {
             Notice::Firing(alarm) => (alarm, true),
             Notice::Resolved(alarm) => (alarm, false),

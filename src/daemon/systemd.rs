@@ -11,25 +11,25 @@ use tokio_util::sync::CancellationToken;
 
 use crate::engine::snapshot::{FRESH, Snapshot};
 
-fn tell(state: &[NotifyState<'_>]) {
+fn announce(state: &[NotifyState<'_>]) {
     if let Err(error) = notify(state) {
         tracing::warn!(%error, "systemd could not be told");
     }
 }
 
 pub(super) fn ready() {
-    tell(&[NotifyState::Ready]);
+    announce(&[NotifyState::Ready]);
 }
 
 pub(super) fn stopping() {
-    tell(&[NotifyState::Stopping]);
+    announce(&[NotifyState::Stopping]);
 }
 
 /// Says that a reload began; [`ready`] says that it is over.
 pub(super) fn reloading() {
     match NotifyState::monotonic_usec_now() {
-        Ok(now) => tell(&[NotifyState::Reloading, now]),
-        Err(_) => tell(&[NotifyState::Reloading]),
+        Ok(now) => announce(&[NotifyState::Reloading, now]),
+        Err(_) => announce(&[NotifyState::Reloading]),
     }
 }
 
@@ -42,7 +42,7 @@ pub(super) async fn watchdog(pictures: watch::Receiver<Arc<Snapshot>>, stop: Can
     let each = (limit / 3).max(Duration::from_millis(100));
     loop {
         if pictures.borrow().taken.elapsed() < FRESH.min(limit) {
-            tell(&[NotifyState::Watchdog]);
+            announce(&[NotifyState::Watchdog]);
         }
         tokio::select! {
             () = stop.cancelled() => return,

@@ -4,7 +4,7 @@ pub mod cell;
 pub mod claims;
 pub mod differences;
 pub mod summary;
-mod doubts;
+mod incomparable;
 pub mod merge;
 
 use std::time::Duration;

@@ -95,8 +95,8 @@ pub struct Attempted {
 
 impl Attempted {
     /// An attempt that brought nothing.
-    pub fn doubtful(doubt: Reason, took: Duration) -> Self {
-        let verdict = Verdict::Unconfirmed(doubt);
+    pub fn unconfirmed(reason: Reason, took: Duration) -> Self {
+        let verdict = Verdict::Unconfirmed(reason);
         let judgement = Judgement { verdict, evidence: None };
         Self { judgement, took, blamed: None, differences: Vec::new() }
     }
@@ -131,9 +131,9 @@ pub async fn attempt(
         Ok((judgement, differences)) => {
             Attempted { judgement, took: asking.took, blamed: None, differences }
         }
-        Err(doubt) => {
+        Err(reason) => {
             let blamed = asking.blamed.take();
-            Attempted { blamed, ..Attempted::doubtful(doubt, asking.took) }
+            Attempted { blamed, ..Attempted::unconfirmed(reason, asking.took) }
         }
     }
 }

@@ -55,7 +55,7 @@ pub trait Queries: Send + Sync + 'static {
 /// Whoever is told what stands.
 pub trait Notices: Send + 'static {
     /// Takes note of a standing that changed, with what the ledger says of the series.
-    fn tell(&mut self, check: &Check, series: &SeriesRecord, notice: Notice);
+    fn changed(&mut self, check: &Check, series: &SeriesRecord, notice: Notice);
 
     /// What each receiver acknowledged.
     fn acknowledged(&self) -> Vec<Receipts>;

@@ -78,9 +78,9 @@ pub(super) async fn judge(
             return Ok(conclude(asking, reconcile, pass, watching));
         }
         if number == LOOKS_MAX
-            && let (true, Some(doubt)) = (pass.results.is_cut(), &pass.results.ambiguous)
+            && let (true, Some(reason)) = (pass.results.is_cut(), &pass.results.ambiguous)
         {
-            return Err(doubt.clone());
+            return Err(reason.clone());
         }
         last = [pass.results.differing(), pass.results.rows[0]];
         if number == LOOKS_MAX {
@@ -144,17 +144,17 @@ fn conclude(
     }
     if contradictions.is_empty() {
         let verdict = match unproved(asking, &pass) {
-            Some(doubt) => Verdict::Unconfirmed(doubt),
+            Some(reason) => Verdict::Unconfirmed(reason),
             None => Verdict::Confirmed,
         };
         return (Judgement { verdict, evidence }, Vec::new());
     }
     let mut asides = Vec::new();
-    if let (true, Some(doubt)) = (pass.results.is_cut(), &pass.results.ambiguous) {
-        asides.push(format!("not all was compared: {}", doubt.note));
+    if let (true, Some(reason)) = (pass.results.is_cut(), &pass.results.ambiguous) {
+        asides.push(format!("not all was compared: {}", reason.note));
     }
     match &pass.rows {
-        Some(Err(doubt)) => asides.push(format!("detail: {}: {}", doubt.cause, doubt.note)),
+        Some(Err(reason)) => asides.push(format!("detail: {}: {}", reason.cause, reason.note)),
         Some(Ok(tally)) if tally.differing() == 0 => {
             asides.push("detail: no row differs: do its queries look at the same rows?".to_owned());
         }
@@ -176,17 +176,17 @@ fn conclude(
 /// Why two sides that do not differ are no proof yet.
 fn unproved(asking: &Asking<'_>, pass: &Pass) -> Option<Reason> {
     let rows = pass.rows.as_ref();
-    if let Some(Err(doubt)) = rows {
-        return Some(doubt.clone());
+    if let Some(Err(reason)) = rows {
+        return Some(reason.clone());
     }
     let ambiguous = rows.and_then(|rows| rows.as_ref().ok()?.ambiguous.clone());
-    if let Some(doubt) = pass.results.ambiguous.clone().or(ambiguous) {
-        return Some(doubt);
+    if let Some(reason) = pass.results.ambiguous.clone().or(ambiguous) {
+        return Some(reason);
     }
     let minimum = &asking.check.evidence.minimum;
     let nothing = pass.results.rows == [0, 0] && !matches!(minimum, Minimum::Waived { .. });
     match &pass.evidence {
-        Err(doubt) => Some(doubt.clone()),
+        Err(reason) => Some(reason.clone()),
         Ok(_) if nothing => Some(no_evidence(asking.check, 0)),
         Ok(evidence) if minimum.is_met_by(*evidence) => None,
         Ok(evidence) => Some(no_evidence(asking.check, *evidence)),
@@ -342,7 +342,7 @@ async fn observed(
     stop: &CancellationToken,
 ) -> Result<Vec<Reply>, Reason> {
     let said = source.observe(slot, &ask, stop).await;
-    let named = |doubt: Reason| Reason { note: format!("{side}: {}", doubt.note), ..doubt };
+    let named = |reason: Reason| Reason { note: format!("{side}: {}", reason.note), ..reason };
     let said = said.map_err(named);
     if said.is_err() {
         stop.cancel();
@@ -370,31 +370,31 @@ fn settle(
     let failed = failed(asking.stop, (&left, &right), reconcile);
     let compared = match compared {
         Ok(compared) => compared,
-        Err(Ended::Reason(doubt)) => return Err(doubt),
+        Err(Ended::Reason(reason)) => return Err(reason),
         Err(Ended::Gone) => {
-            let (source, doubt) = failed.unwrap_or_else(|| {
+            let (source, reason) = failed.unwrap_or_else(|| {
                 let note = "a side ended before all of its rows came";
                 (reconcile.left.source.clone(), Reason::new(Cause::Connect, note))
             });
             asking.blamed = Some(source);
-            return Err(doubt);
+            return Err(reason);
         }
     };
     let Compared { results, rows } = compared;
     // Results that came to their end are whole, whatever happened to the rows behind.
     let rows = match (rows, failed) {
-        (Some(Err(Ended::Gone)), Some((source, doubt))) => {
+        (Some(Err(Ended::Gone)), Some((source, reason))) => {
             asking.blamed = Some(source);
-            Some(Err(doubt))
+            Some(Err(reason))
         }
         (Some(Err(Ended::Gone)), None) => {
             Some(Err(Reason::new(Cause::Connect, "a side ended before all of its rows came")))
         }
-        (Some(Err(Ended::Reason(doubt))), _) => Some(Err(doubt)),
+        (Some(Err(Ended::Reason(reason))), _) => Some(Err(reason)),
         // A result of which the source says that something went wrong is none.
-        (Some(Ok(_)) | None, Some((source, doubt))) if !stopped_by_us(&doubt) => {
+        (Some(Ok(_)) | None, Some((source, reason))) if !stopped_by_us(&reason) => {
             asking.blamed = Some(source);
-            return Err(doubt);
+            return Err(reason);
         }
         (Some(Ok(tally)), _) => Some(Ok(tally)),
         (None, _) => None,
@@ -404,8 +404,8 @@ fn settle(
 }
 
 /// We stopped it ourselves, because enough was seen.
-fn stopped_by_us(doubt: &Reason) -> bool {
-    doubt.cause == Cause::Interrupted
+fn stopped_by_us(reason: &Reason) -> bool {
+    reason.cause == Cause::Interrupted
 }
 
 /// Which side failed, and why: not the one that was stopped because the other failed.
@@ -416,12 +416,12 @@ fn failed(
 ) -> Option<(SourceName, Reason)> {
     let [l, r] = reconcile.sides().map(|side| side.source.clone());
     let sides = [(l, left.as_ref().err()), (r, right.as_ref().err())];
-    let doubts = sides.into_iter().filter_map(|(source, doubt)| Some((source, doubt?.clone())));
-    let mut doubts: Vec<(SourceName, Reason)> = doubts.collect();
+    let reasons = sides.into_iter().filter_map(|(source, reason)| Some((source, reason?.clone())));
+    let mut reasons: Vec<(SourceName, Reason)> = reasons.collect();
     if !stop.is_cancelled() {
-        doubts.sort_by_key(|(_, doubt)| stopped_by_us(doubt));
+        reasons.sort_by_key(|(_, reason)| stopped_by_us(reason));
     }
-    doubts.into_iter().next()
+    reasons.into_iter().next()
 }
 
 fn evidence(asking: &Asking<'_>, results: &Tally, first: Option<Reply>) -> Result<u64, Reason> {

@@ -132,5 +132,5 @@ pub async fn round(
 
 fn panicked() -> Attempted {
     let note = "allswell itself failed on this check; please report it";
-    Attempted::doubtful(Reason::new(Cause::Interrupted, note), Duration::ZERO)
+    Attempted::unconfirmed(Reason::new(Cause::Interrupted, note), Duration::ZERO)
 }

@@ -147,7 +147,7 @@ impl<Q: Queries> UnderWay<Q> {
                 self.tasks.spawn(async move {
                     let attempted = match look {
                         Ok(look) => queries.attempt(check, look, progress, stop).await,
-                        Err(doubt) => Attempted::doubtful(doubt, Duration::ZERO),
+                        Err(reason) => Attempted::unconfirmed(reason, Duration::ZERO),
                     };
                     Brought::Attempt(attempted, began)
                 })
@@ -203,12 +203,12 @@ impl<Q: Queries> UnderWay<Q> {
 /// What stands for a task that panicked.
 fn panicked(about: &About) -> Brought {
     let note = "allswell itself failed on this check; please report it";
-    let doubt = Reason::new(Cause::Interrupted, note);
+    let reason = Reason::new(Cause::Interrupted, note);
     match about {
         About::Row { began, .. } => {
-            Brought::Attempt(Attempted::doubtful(doubt, Duration::ZERO), *began)
+            Brought::Attempt(Attempted::unconfirmed(reason, Duration::ZERO), *began)
         }
-        About::Source(_) => Brought::Probe(Err(doubt)),
+        About::Source(_) => Brought::Probe(Err(reason)),
     }
 }
 
@@ -245,7 +245,7 @@ pub(super) fn ended(
     let (note, bad_rows) = match verdict {
         Verdict::Confirmed => (None, Some(0)),
         Verdict::Violated(finding) => (Some(shown(finding)), Some(bad_rows(finding))),
-        Verdict::Unconfirmed(doubt) => (Some(doubt.note.clone()), None),
+        Verdict::Unconfirmed(reason) => (Some(reason.note.clone()), None),
     };
     let note = note.map(|mut note| {
         note.truncate(note.floor_char_boundary(NOTE_MAX));

@@ -54,9 +54,9 @@ pub async fn list(
         wanted: ResultShape::FirstColumn { name, rows_max: check.max_rows.get() },
     };
     let replies = asking.ask(&from.source, vec![question]).await;
-    let replies = replies.map_err(|doubt| Reason {
-        note: format!("`zones_from` ({}): {}", from.source, doubt.note),
-        ..doubt
+    let replies = replies.map_err(|reason| Reason {
+        note: format!("`zones_from` ({}): {}", from.source, reason.note),
+        ..reason
     });
     let read = replies.and_then(|mut all| all.pop().map_or_else(|| Err(no_reply()), rows));
     match read {
@@ -75,10 +75,10 @@ pub async fn list(
                 },
             }
         }
-        Err(doubt) => Listed {
+        Err(reason) => Listed {
             zones: Vec::new(),
             whole: false,
-            attempted: Attempted::doubtful(doubt, asking.took),
+            attempted: Attempted::unconfirmed(reason, asking.took),
         },
     }
 }
@@ -129,7 +129,7 @@ mod tests {
         let shown = match judgement.verdict {
             Verdict::Confirmed => "confirmed".to_owned(),
             Verdict::Violated(finding) => format!("violated: {finding}"),
-            Verdict::Unconfirmed(doubt) => doubt.cause.to_string(),
+            Verdict::Unconfirmed(reason) => reason.cause.to_string(),
         };
         (zones.len(), shown)
     }

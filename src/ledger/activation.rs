@@ -55,7 +55,7 @@ impl<'a> Activating<'a> {
         Self { conn, settings, now, later: Later::default() }
     }
 
-    pub(super) fn tell(
+    pub(super) fn remember(
         &mut self,
         kind: &'static str,
         check: Option<&str>,
@@ -98,7 +98,14 @@ impl<'a> Activating<'a> {
         for (was, id) in &succession.renamed {
             self.conn.run(ASIDE, args![self.now, id.as_str()]).await?;
             self.conn.run(RENAME, args![id.as_str(), self.now, was.as_str()]).await?;
-            self.tell("check", Some(id.as_str()), None, was.as_str(), id.as_str(), String::new());
+            self.remember(
+                "check",
+                Some(id.as_str()),
+                None,
+                was.as_str(),
+                id.as_str(),
+                String::new(),
+            );
         }
         let gone = succession.gone.iter().map(|(id, because)| (id, because.clone(), true));
         let turned = succession.turned.iter().map(|id| (id, None, false));
@@ -114,7 +121,7 @@ impl<'a> Activating<'a> {
             }
             let becomes = if is_gone { "removed" } else { "turned" };
             let note = because.unwrap_or_default();
-            self.tell("check", Some(id.as_str()), None, "running", becomes, note);
+            self.remember("check", Some(id.as_str()), None, "running", becomes, note);
         }
         self.flush().await
     }
@@ -130,8 +137,8 @@ impl<'a> Activating<'a> {
             let said = VerdictKind::Unconfirmed(Cause::Missed);
             let missed = Recorded { said, at: self.now, tried: self.now };
             let recorded = entry.row.recorded().unwrap_or(missed);
-            let (state, ruling) = (State::Recorded(recorded), Override::Removed);
-            let row = WindowState { state, ruling, epoch: entry.row.epoch + 1, ..entry.row };
+            let (state, overridden) = (State::Recorded(recorded), Override::Removed);
+            let row = WindowState { state, overridden, epoch: entry.row.epoch + 1, ..entry.row };
             let entry = Entry { row, owner: None, asked: false, reproof_by: None, ..entry };
             let times = Times { wake_at: None, lapse_at: None, live: false };
             entry.write(self.conn, &times).await?;
@@ -203,7 +210,7 @@ impl<'a> Activating<'a> {
                     self.retire(known.id);
                     let note =
                         "its check names it no more; what is open of it stays open".to_owned();
-                    self.tell("series", Some(check), Some(tz), "running", "vanished", note);
+                    self.remember("series", Some(check), Some(tz), "running", "vanished", note);
                 }
                 Some(_) | None => {}
             }
@@ -391,7 +398,7 @@ pub(super) async fn settle_lists(tx: &mut Tx<'_>) -> Result<(), LedgerError> {
             if there.is_none_or(|known| known.retired) {
                 moving.want(there, &name, Role::Data, &listing.traits, &work.tz_release);
                 let note = "its list names it".to_owned();
-                moving.tell("series", Some(check), Some(zone), "", "appeared", note);
+                moving.remember("series", Some(check), Some(zone), "", "appeared", note);
                 changed.push(check.to_owned());
             }
         }
@@ -401,7 +408,7 @@ pub(super) async fn settle_lists(tx: &mut Tx<'_>) -> Result<(), LedgerError> {
         for ((_, tz), known) in vanished {
             moving.retire(known.id);
             let note = "its list names it no more; what was due by now is looked at".to_owned();
-            moving.tell("series", Some(check), Some(tz), "running", "vanished", note);
+            moving.remember("series", Some(check), Some(tz), "running", "vanished", note);
             changed.push(check.to_owned());
         }
         moving.flush().await?;

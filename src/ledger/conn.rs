@@ -15,7 +15,7 @@ use sqlx::{Column, ConnectOptions, Row, TypeInfo, ValueRef};
 
 use crate::dial;
 use crate::dsn::Server;
-use crate::ledger::LedgerError;
+use crate::ledger::errors::LedgerError;
 
 /// A connection.
 pub(super) enum Conn {

@@ -35,7 +35,7 @@ pub(super) async fn materialise_all(tx: &mut Tx<'_>) -> Result<(), LedgerError> 
         let hole = batch.missed_slots;
         entries.extend(hole.map(|(first, last)| missed(tx, due_batch, first, last)));
         for omitted in &batch.events {
-            tell(tx, due_batch.series, omitted);
+            remember(tx, due_batch.series, omitted);
         }
     }
     add_each(tx, &entries).await?;
@@ -99,7 +99,7 @@ async fn add_each(tx: &mut Tx<'_>, entries: &[Entry]) -> Result<(), LedgerError>
     let mut again = BTreeSet::new();
     for entry in there() {
         let there = tx.find(entry.key()).await?;
-        if let Some(there) = there.filter(|there| there.row.ruling == Override::Removed) {
+        if let Some(there) = there.filter(|there| there.row.overridden == Override::Removed) {
             // Its check was removed, and is there again.
             let row = WindowState { epoch: there.row.epoch + 1, ..entry.row };
             tx.write_quietly(&Entry { row, attempts: there.attempts, ..entry.clone() });
@@ -135,7 +135,7 @@ fn entry(tx: &Tx<'_>, due_batch: &DueBatch, owed: &Owed, place: usize) -> Entry 
         Target::Slot(at) => (WindowKind::Slot, at, at, at, 0),
     };
     let missed = Recorded { said: VerdictKind::Unconfirmed(Cause::Missed), at: now, tried: now };
-    let (state, ruling) = match owed.fate {
+    let (state, overridden) = match owed.fate {
         Fate::Wait => {
             let pause = tx.terms_of(due_batch.series).pause(now);
             let held = pause.map_or(owed.due.at, |until| until.max(owed.due.at));
@@ -155,8 +155,8 @@ fn entry(tx: &Tx<'_>, due_batch: &DueBatch, owed: &Owed, place: usize) -> Entry 
         deadline: owed.deadline,
         state,
         epoch: 0,
-        vain: 0,
-        ruling,
+        failed_attempts: 0,
+        overridden,
     };
     Entry { period_start, utc_offset, ..fresh(tx, due_batch, row) }
 }
@@ -196,15 +196,15 @@ fn missed(tx: &Tx<'_>, due_batch: &DueBatch, first: DateTime<Utc>, last: DateTim
         deadline: last + due_batch.patience,
         state,
         epoch: 0,
-        vain: 0,
-        ruling: Override::Standing,
+        failed_attempts: 0,
+        overridden: Override::Standing,
     };
     let note = "nobody looked: the daemon did not run, or could not";
     Entry { note: Some(note.into()), ..fresh(tx, due_batch, row) }
 }
 
 /// Remembers what is not due, and why.
-fn tell(tx: &mut Tx<'_>, series: i64, omitted: &Event) {
+fn remember(tx: &mut Tx<'_>, series: i64, omitted: &Event) {
     let (becomes, note) = match omitted.what {
         Omission::Civil(happening) => {
             let word = if happening.is_slot() { "moved" } else { "dropped" };

@@ -103,8 +103,8 @@ pub(super) fn read_said(said: &str, cause: Option<&str>) -> Result<VerdictKind, 
 }
 
 /// The words of a ruling, and until when it holds.
-fn ruling_words(ruling: Override) -> (&'static str, Option<DateTime<Utc>>) {
-    match ruling {
+fn ruling_words(overridden: Override) -> (&'static str, Option<DateTime<Utc>>) {
+    match overridden {
         Override::Standing => ("standing", None),
         Override::Excused => ("excused", None),
         Override::Waived { until } => ("waived", until),
@@ -139,7 +139,7 @@ impl Entry {
             ("recorded", Some(recorded)) => State::Recorded(recorded),
             _ => return Err(LedgerError::odd("a row in an unknown state")),
         };
-        let ruling = match record.text(22)? {
+        let overridden = match record.text(22)? {
             "standing" => Override::Standing,
             "excused" => Override::Excused,
             "waived" => Override::Waived { until: record.maybe_at(24)? },
@@ -162,8 +162,8 @@ impl Entry {
                 deadline: record.at(8)?,
                 state,
                 epoch: record.count(13)?,
-                vain: u32::try_from(record.count(14)?).unwrap_or(u32::MAX),
-                ruling,
+                failed_attempts: u32::try_from(record.count(14)?).unwrap_or(u32::MAX),
+                overridden,
             },
             period_start: record.at(4)?,
             utc_offset: small(5)?,
@@ -183,14 +183,16 @@ impl Entry {
 
     /// The values of all columns but the key, then the key.
     pub(super) fn values(&self, times: &Times) -> Vec<Arg> {
-        let WindowState { due, deadline_nominal, deadline, epoch, vain, ruling, .. } = self.row;
+        let WindowState {
+            due, deadline_nominal, deadline, epoch, failed_attempts, overridden, ..
+        } = self.row;
         let (state, not_before, lease_until, last) = match self.row.state {
             State::Waiting { not_before, last } => ("waiting", Some(not_before), None, last),
             State::Running { lease_until, last, .. } => ("running", None, Some(lease_until), last),
             State::Recorded(_) => ("recorded", None, None, None),
         };
         let recorded = self.row.recorded();
-        let (ruling, waived_until) = ruling_words(ruling);
+        let (overridden, waived_until) = ruling_words(overridden);
         let mut values = args![
             self.period_start,
             i64::from(self.utc_offset),
@@ -202,7 +204,7 @@ impl Entry {
             lease_until,
             self.owner.clone(),
             stored(epoch),
-            i64::from(vain),
+            i64::from(failed_attempts),
             last.map(|cause| cause.as_str().to_owned()),
             recorded.map(|r| said_word(r.said).to_owned()),
             recorded.and_then(|r| cause_of(r.said)).map(|cause| cause.as_str().to_owned()),
@@ -210,7 +212,7 @@ impl Entry {
             recorded.map(|r| r.tried),
             self.evidence.map(stored),
             self.note.clone(),
-            ruling,
+            overridden,
             self.waiver,
             waived_until,
             self.source.clone(),
@@ -323,8 +325,8 @@ pub(super) fn stored(count: u64) -> i64 {
 }
 
 /// How long a proof under a new meaning waits after an attempt in vain.
-fn pause_between_proofs(vain: u32) -> TimeDelta {
-    doubled(TimeDelta::seconds(5), TimeDelta::minutes(10), vain)
+fn pause_between_proofs(failed_attempts: u32) -> TimeDelta {
+    doubled(TimeDelta::seconds(5), TimeDelta::minutes(10), failed_attempts)
 }
 
 /// When a row is to be looked at again by us, and by time.
@@ -356,14 +358,14 @@ impl Times {
             // A range of slots is a hole, or a row of proofs: nobody can look there any more.
             State::Recorded(_) if row.kind == WindowKind::Slot && row.start != row.end => None,
             State::Recorded(_) if row.kind == WindowKind::Slot && newest == Newest::No => None,
-            State::Recorded(r) if entry.asked && row.vain > 0 => {
-                Some(r.tried + pause_between_proofs(row.vain))
+            State::Recorded(r) if entry.asked && row.failed_attempts > 0 => {
+                Some(r.tried + pause_between_proofs(row.failed_attempts))
             }
             State::Recorded(_) if entry.asked => Some(now),
             State::Recorded(r)
                 if entry.reproof_by.is_some() && r.said == VerdictKind::Confirmed =>
             {
-                Some(r.tried + pause_between_proofs(row.vain))
+                Some(r.tried + pause_between_proofs(row.failed_attempts))
             }
             // What is wrong with the present is asked anew by the next slot.
             State::Recorded(r)
@@ -383,7 +385,7 @@ impl Times {
                 Some(unrecorded.map_or(lease_until, |deadline| deadline.min(lease_until)))
             }
             State::Recorded(recorded) => {
-                let waived_until = match row.ruling {
+                let waived_until = match row.overridden {
                     Override::Waived { until } => until,
                     Override::Standing
                     | Override::Excused
@@ -397,7 +399,7 @@ impl Times {
                 ends.chain(entry.reproof_by).min()
             }
         };
-        let settled = match row.ruling {
+        let settled = match row.overridden {
             Override::Standing | Override::Superseded { replaced: false } => false,
             Override::Waived { until } => until.is_none(),
             Override::Excused | Override::Superseded { replaced: true } | Override::Removed => {

@@ -196,7 +196,7 @@ async fn activate(
     moving.settle(activation).await?;
     let note = format!("{} checks, loaded by {}", activation.checks.len(), activation.loaded_by);
     let was = active.map(|id| id.to_string()).unwrap_or_default();
-    moving.tell("generation", None, None, &was, &id.to_string(), note);
+    moving.remember("generation", None, None, &was, &id.to_string(), note);
     moving.flush().await?;
     conn.commit().await?;
     Ok(Some(id))

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use crate::ledger::LedgerError;
+use crate::ledger::errors::LedgerError;
 
 /// A file that is ours.
 pub(super) struct LockFile {

@@ -397,8 +397,9 @@ fn recomputed(
     };
     record.open_violated = of(Alarm::Violated);
     record.open_unconfirmed = of(Alarm::Unconfirmed);
-    let is_waived =
-        |row: &&WindowState| matches!(row.ruling, Override::Waived { .. }) && row.is_settled(now);
+    let is_waived = |row: &&WindowState| {
+        matches!(row.overridden, Override::Waived { .. }) && row.is_settled(now)
+    };
     let waived = rows.iter().filter(is_waived).count();
     record.waived = u64::try_from(waived).unwrap_or(u64::MAX) + live.waived;
     let next_deadline = terms.map_or(now, |terms| terms.next_deadline);

@@ -89,7 +89,7 @@ impl Tx<'_> {
         let (windows, slots): (Vec<RowKey>, Vec<RowKey>) =
             confirmed.map(|ended| ended.key).partition(|key| key.kind == WindowKind::Window);
         close_slots(self.conn, &slots).await?;
-        super::overrides::replace(self, &windows).await
+        super::supersede::replace(self, &windows).await
     }
 
     async fn record(&mut self, place: usize) -> Result<(), LedgerError> {
@@ -103,8 +103,10 @@ impl Tx<'_> {
         let row = row.scattered(self.now, draw(self.work.seed, place));
         let before = entry.row;
         // Whom somebody asked for is tried on for a while, where what went wrong may pass.
-        let asked =
-            entry.asked && row.recorded().is_some() && row.vain < ASKED_MAX && may_pass(ended.said);
+        let asked = entry.asked
+            && row.recorded().is_some()
+            && row.failed_attempts < ASKED_MAX
+            && may_pass(ended.said);
         let mut after = Entry { row, owner: None, asked, ..entry };
         after.attempts += 1;
         after.generation = ended.generation;
@@ -218,7 +220,7 @@ impl Tx<'_> {
                 after.attempts += 1;
                 let owner = after.owner.take().unwrap_or_default();
                 let note = "its claim ran out: whoever held it died or stalled".to_owned();
-                self.tell(key, "claim", &owner, "abandoned", note);
+                self.remember(key, "claim", &owner, "abandoned", note);
             }
             if before.recorded().is_none() && row.recorded().is_some() {
                 self.done.lapsed += 1;

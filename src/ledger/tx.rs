@@ -253,11 +253,11 @@ impl<'a> Tx<'a> {
             Some(Alarm::Unconfirmed) => "unconfirmed",
             None => "closed",
         };
-        self.tell(key, kind_word(key.kind), word(was), word(is), note);
+        self.remember(key, kind_word(key.kind), word(was), word(is), note);
     }
 
     /// Remembers something about a row.
-    pub(super) fn tell(
+    pub(super) fn remember(
         &mut self,
         key: RowKey,
         kind: &'static str,

@@ -89,16 +89,16 @@ pub struct Question {
 }
 
 impl Question {
-    /// Says of which query of a check a doubt is, where that is not clear.
-    pub(super) fn blame(&self, doubt: Reason) -> Reason {
+    /// Says of which query of a check a reason is, where that is not clear.
+    pub(super) fn blame(&self, reason: Reason) -> Reason {
         let part = match self.part {
-            Part::Body | Part::Side => return doubt,
+            Part::Body | Part::Side => return reason,
             Part::Detail => "detail",
             Part::Evidence => "evidence",
             Part::Keys => "keys.from",
             Part::Zones => "zones_from",
         };
-        Reason { note: format!("in `{part}`: {}", doubt.note), ..doubt }
+        Reason { note: format!("in `{part}`: {}", reason.note), ..reason }
     }
 }
 

@@ -105,14 +105,14 @@ impl Collector {
             return Ok(Fetched { reply, drained });
         }
         let one = "the evidence query must bring one row with one non-negative whole number";
-        let doubt = |seen: &str| Reason::new(Cause::QueryError, format!("{one}, and {seen}"));
+        let reason = |seen: &str| Reason::new(Cause::QueryError, format!("{one}, and {seen}"));
         if self.completeness != Completeness::Whole {
-            return Err(doubt("it brings more"));
+            return Err(reason("it brings more"));
         }
         match self.rows.pop().as_mut().map(|row| (row.pop(), row.is_empty())) {
             Some((Some(value), true)) => Ok(Fetched { reply: Reply::Value(value), drained }),
-            Some(_) => Err(doubt("it brings several columns")),
-            None => Err(doubt("it brings no row")),
+            Some(_) => Err(reason("it brings several columns")),
+            None => Err(reason("it brings no row")),
         }
     }
 }

@@ -73,13 +73,13 @@ enum Flavour {
 }
 
 impl Session {
-    /// A doubt about a query, and whether it is of the query alone: then the session goes on after it.
-    async fn whose(&mut self, doubt: Reason) -> Reason {
-        if !matches!(doubt.cause, Cause::Connect | Cause::Auth) {
-            return doubt;
+    /// A reason about a query, and whether it is of the query alone: then the session goes on after it.
+    async fn whose(&mut self, reason: Reason) -> Reason {
+        if !matches!(reason.cause, Cause::Connect | Cause::Auth) {
+            return reason;
         }
         let goes_on = matches!(timeout(SHORT, self.conn.ping()).await, Ok(Ok(())));
-        if goes_on { errors::of_query(doubt) } else { doubt }
+        if goes_on { errors::of_query(reason) } else { reason }
     }
 }
 
@@ -101,13 +101,13 @@ impl MySql {
         let mut session = self.open(stop).await?;
         ask.is_over(session.clock)?;
         let begin = preamble(session.flavour, ask);
-        short(run(&mut session.conn, begin), stop, |e| errors::doubt(e, &Phase::Ours)).await?;
+        short(run(&mut session.conn, begin), stop, |e| errors::reason(e, &Phase::Ours)).await?;
         let mut replies = Vec::with_capacity(ask.questions.len());
         for (place, question) in ask.questions.iter().enumerate() {
             let answered = Box::pin(self.answer(&mut session, (ask, question), stop)).await;
             let fetched = match answered {
                 Ok(fetched) => fetched,
-                Err(doubt) => return Err(question.blame(session.whose(doubt).await)),
+                Err(reason) => return Err(question.blame(session.whose(reason).await)),
             };
             if !fetched.drained {
                 replies.push(fetched.reply);
@@ -119,12 +119,12 @@ impl MySql {
                 None => "ROLLBACK".to_owned(),
             };
             let warned = Box::pin(warned(&mut session.conn, &then, stop)).await;
-            let doubt = warned.map_err(|doubt| question.blame(doubt))?;
-            replies.push(match (fetched.reply, doubt) {
-                (Reply::Rows(rows), Some(doubt)) if question.part == Part::Body => {
-                    Reply::Rows(rows.doubted(doubt))
+            let reason = warned.map_err(|reason| question.blame(reason))?;
+            replies.push(match (fetched.reply, reason) {
+                (Reply::Rows(rows), Some(reason)) if question.part == Part::Body => {
+                    Reply::Rows(rows.doubted(reason))
                 }
-                (_, Some(doubt)) => return Err(question.blame(doubt)),
+                (_, Some(reason)) => return Err(question.blame(reason)),
                 (reply, None) => reply,
             });
         }
@@ -167,12 +167,13 @@ impl MySql {
 
     async fn open(&self, stop: &CancellationToken) -> Result<Session, Reason> {
         let mut conn =
-            opening(self.options.connect(), stop, |e| errors::doubt(e, &Phase::Connecting)).await?;
+            opening(self.options.connect(), stop, |e| errors::reason(e, &Phase::Connecting))
+                .await?;
         let greeting = greet(&mut conn);
         let Greeting { id, version, clock } =
-            short(greeting, stop, |e| errors::doubt(e, &Phase::Ours)).await?;
+            short(greeting, stop, |e| errors::reason(e, &Phase::Ours)).await?;
         if !self.role.is_known() {
-            let powers = short(inspect(&mut conn), stop, |e| errors::doubt(e, &Phase::Ours));
+            let powers = short(inspect(&mut conn), stop, |e| errors::reason(e, &Phase::Ours));
             self.role.judge(powers.await?)?;
         }
         let maria = version.to_ascii_lowercase().contains("mariadb");
@@ -315,20 +316,20 @@ async fn warned(
 ) -> Result<Option<Reason>, Reason> {
     let sql = AssertSqlSafe(format!("SHOW WARNINGS; {then}"));
     let rows = sqlx::raw_sql(sql).fetch_all(conn);
-    let rows = short(rows, stop, |e| errors::doubt(e, &Phase::Ours)).await?;
+    let rows = short(rows, stop, |e| errors::reason(e, &Phase::Ours)).await?;
     let mut misread = None;
     for row in &rows {
-        let failed = |e: sqlx::Error| errors::doubt(&e, &Phase::Ours);
+        let failed = |e: sqlx::Error| errors::reason(&e, &Phase::Ours);
         let level: String = row.try_get_unchecked(0).map_err(failed)?;
         let code: u32 = row.try_get_unchecked(1).map_err(failed)?;
         let Some((what, words)) = errors::warned(code).filter(|_| level != "Note") else {
             continue;
         };
         let note = format!("the server {words} (warning {code}): such a result proves nothing");
-        let doubt = Reason::new(Cause::QueryError, note);
+        let reason = Reason::new(Cause::QueryError, note);
         match what {
-            Warned::Cut => return Err(doubt),
-            Warned::Misread => drop(misread.get_or_insert(doubt)),
+            Warned::Cut => return Err(reason),
+            Warned::Misread => drop(misread.get_or_insert(reason)),
         }
     }
     if rows.len() >= WARNINGS {
@@ -356,13 +357,13 @@ async fn fetch(
     let bound = Prepared::new(question, Style::Mark);
     let sql = AssertSqlSafe(bound.text).into_sql_str();
     let started = Instant::now();
-    let prepared = conn.prepare(sql).await.map_err(|e| errors::doubt(&e, &Phase::Preparing))?;
+    let prepared = conn.prepare(sql).await.map_err(|e| errors::reason(&e, &Phase::Preparing))?;
     let positions = positions(&prepared, &question.wanted)?;
     let mut collector = Collector::new(&question.wanted);
     let mut readings: Option<Vec<Reading>> = None;
     let mut rows = bind_typed!(prepared.query(), bound.values).fetch(&mut *conn);
     let trouble =
-        |e: &sqlx::Error| errors::doubt(e, &Phase::Running { limit, ran: started.elapsed() });
+        |e: &sqlx::Error| errors::reason(e, &Phase::Running { limit, ran: started.elapsed() });
     while let Some(row) = rows.try_next().await.map_err(|e| trouble(&e))? {
         let readings = match &readings {
             Some(readings) => readings,

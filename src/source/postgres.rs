@@ -80,8 +80,8 @@ enum Failure {
 }
 
 impl From<Reason> for Failure {
-    fn from(doubt: Reason) -> Self {
-        Self::Real(doubt)
+    fn from(reason: Reason) -> Self {
+        Self::Real(reason)
     }
 }
 
@@ -110,7 +110,7 @@ impl Postgres {
         if let Some(session) = self.take_idle() {
             match self.attempt(session, ask, stop, true).await {
                 Ok(replies) => return Ok(replies),
-                Err(Failure::Real(doubt)) => return Err(doubt),
+                Err(Failure::Real(reason)) => return Err(reason),
                 // A fresh connection will tell.
                 Err(Failure::Stale | Failure::Unprepared) => {}
             }
@@ -118,7 +118,7 @@ impl Postgres {
         let session = self.open(stop).await?;
         match self.attempt(session, ask, stop, false).await {
             Ok(replies) => Ok(replies),
-            Err(Failure::Real(doubt)) => Err(doubt),
+            Err(Failure::Real(reason)) => Err(reason),
             Err(Failure::Stale | Failure::Unprepared) => {
                 Err(Reason::new(Cause::Connect, "the connection did not keep its statements"))
             }
@@ -127,9 +127,9 @@ impl Postgres {
 
     async fn open(&self, stop: &CancellationToken) -> Result<Session, Reason> {
         let mut conn =
-            opening(self.options.connect(), stop, |e| errors::doubt(e, Phase::Connecting)).await?;
+            opening(self.options.connect(), stop, |e| errors::reason(e, Phase::Connecting)).await?;
         if !self.role.is_known() {
-            let powers = short(inspect(&mut conn), stop, |e| errors::doubt(e, Phase::Ours));
+            let powers = short(inspect(&mut conn), stop, |e| errors::reason(e, Phase::Ours));
             self.role.judge(powers.await?)?;
         }
         let now = Instant::now();
@@ -162,7 +162,7 @@ impl Postgres {
         stop: &CancellationToken,
         reused: bool,
     ) -> Result<Vec<Reply>, Failure> {
-        let ours = |e: &sqlx::Error| errors::doubt(e, Phase::Ours);
+        let ours = |e: &sqlx::Error| errors::reason(e, Phase::Ours);
         let mut lessons = 0;
         let asked = loop {
             match self.ask_all(&mut session.conn, ask, stop, reused).await {
@@ -202,19 +202,19 @@ impl Postgres {
             if reused && stale {
                 return Failure::Stale;
             }
-            Failure::Real(errors::doubt(e, Phase::Ours))
+            Failure::Real(errors::reason(e, Phase::Ours))
         });
         let (identity, clock) = begun.await?;
-        if let Err(doubt) = ask.is_over(clock) {
+        if let Err(reason) = ask.is_over(clock) {
             let undone = run(conn, "ROLLBACK".to_owned());
-            short::<_, _, Failure>(undone, stop, |e| errors::doubt(e, Phase::Ours).into()).await?;
-            return Err(Failure::Real(doubt));
+            short::<_, _, Failure>(undone, stop, |e| errors::reason(e, Phase::Ours).into()).await?;
+            return Err(Failure::Real(reason));
         }
         let mut replies = Vec::with_capacity(ask.questions.len());
         for (place, question) in ask.questions.iter().enumerate() {
             if place > 0 {
                 let anew = run(conn, guards(conn, ask, &name));
-                let failed = |e: &sqlx::Error| Failure::Real(errors::doubt(e, Phase::Ours));
+                let failed = |e: &sqlx::Error| Failure::Real(errors::reason(e, Phase::Ours));
                 short(anew, stop, failed).await?;
             }
             if let ResultShape::Flow(flow) = &question.wanted {
@@ -258,7 +258,7 @@ impl Postgres {
 /// Says of which query of the check something went wrong.
 fn blamed(question: &Question, failure: Failure) -> Failure {
     match failure {
-        Failure::Real(doubt) => Failure::Real(question.blame(doubt)),
+        Failure::Real(reason) => Failure::Real(question.blame(reason)),
         Failure::Stale | Failure::Unprepared => failure,
     }
 }
@@ -413,7 +413,7 @@ async fn fetch(
             return Failure::Unprepared;
         }
         let ran = started.elapsed();
-        Failure::Real(errors::doubt(e, Phase::Theirs { wrapped: &wrapped, limit, ran }))
+        Failure::Real(errors::reason(e, Phase::Theirs { wrapped: &wrapped, limit, ran }))
     };
     let query = sqlx::query(AssertSqlSafe(wrapped.sql.clone())).persistent(false);
     let mut rows = bind_typed!(query, bound.values).fetch(&mut *conn);

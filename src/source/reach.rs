@@ -10,7 +10,7 @@ use std::io::ErrorKind;
 use crate::domain::check::reason::{Cause, Reason};
 
 /// Finds the cause of an error that is not the server's own.
-pub(super) fn doubt(error: &sqlx::Error) -> Reason {
+pub(super) fn reason(error: &sqlx::Error) -> Reason {
     match error {
         // A certificate that is not believed comes as invalid data, with the reason inside.
         sqlx::Error::Io(io) if io.kind() == ErrorKind::InvalidData => tls(&io.to_string()),
@@ -34,8 +34,8 @@ pub(super) fn doubt(error: &sqlx::Error) -> Reason {
 /// only a connection that broke is of the source.
 pub(super) fn of_query(error: &sqlx::Error) -> Reason {
     match error {
-        sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::WorkerCrashed => doubt(error),
-        _ => match doubt(error) {
+        sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::WorkerCrashed => reason(error),
+        _ => match reason(error) {
             known if known.cause == Cause::UnsupportedType => known,
             _ => Reason::new(
                 Cause::QueryError,
@@ -61,13 +61,13 @@ mod tests {
     #[test]
     fn a_type_that_the_driver_does_not_know_is_no_broken_connection() {
         let unknown = sqlx::Error::Protocol("unknown column type 0xf2".into());
-        assert_eq!(doubt(&unknown).cause, Cause::UnsupportedType);
+        assert_eq!(reason(&unknown).cause, Cause::UnsupportedType);
         assert_eq!(of_query(&unknown).cause, Cause::UnsupportedType);
         let odd = sqlx::Error::Protocol("expected something else".into());
-        assert_eq!((doubt(&odd).cause, of_query(&odd).cause), (Cause::Connect, Cause::QueryError));
+        assert_eq!((reason(&odd).cause, of_query(&odd).cause), (Cause::Connect, Cause::QueryError));
         let broken = || sqlx::Error::Io(ErrorKind::ConnectionReset.into());
         assert_eq!(
-            (doubt(&broken()).cause, of_query(&broken()).cause),
+            (reason(&broken()).cause, of_query(&broken()).cause),
             (Cause::Connect, Cause::Connect)
         );
     }

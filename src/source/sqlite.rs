@@ -64,14 +64,14 @@ impl Sqlite {
         let ended = Arc::new(AtomicBool::new(false));
         let mut conn = self.open(&ended, stop).await?;
         let mut replies = Vec::with_capacity(ask.questions.len());
-        let build = short(begin(&mut conn), stop, |e| doubt(e, Phase::Ours)).await?;
+        let build = short(begin(&mut conn), stop, |e| reason(e, Phase::Ours)).await?;
         refuse_lax_build(&build)?;
         for question in &ask.questions {
             if let ResultShape::Flow(flow) = &question.wanted {
                 let (ended, instants) = (&ended, self.instants);
                 let mut flows = Flows { conn: &mut conn, ended, instants, stop };
                 let flowed = flows.flow(ask, question, flow).await;
-                let drained = flowed.map_err(|doubt| question.blame(doubt))?;
+                let drained = flowed.map_err(|reason| question.blame(reason))?;
                 replies.push(Reply::Flowed);
                 if !drained {
                     ended.store(true, Ordering::Relaxed);
@@ -89,7 +89,7 @@ impl Sqlite {
                 cancel: async { ended.store(true, Ordering::Relaxed) },
                 terminate: std::future::ready(()),
             };
-            let fetched = watched.end().await.map_err(|doubt: Reason| question.blame(doubt))?;
+            let fetched = watched.end().await.map_err(|reason: Reason| question.blame(reason))?;
             replies.push(fetched.reply);
             if !fetched.drained {
                 ended.store(true, Ordering::Relaxed);
@@ -123,9 +123,9 @@ impl Sqlite {
             .pragma("temp_store", "2")
             .pragma("hard_heap_limit", HEAP_MAX)
             .disable_statement_logging();
-        let mut conn = opening(options.connect(), stop, |e| doubt(e, Phase::Ours)).await?;
+        let mut conn = opening(options.connect(), stop, |e| reason(e, Phase::Ours)).await?;
         {
-            let mut handle = conn.lock_handle().await.map_err(|e| doubt(&e, Phase::Ours))?;
+            let mut handle = conn.lock_handle().await.map_err(|e| reason(&e, Phase::Ours))?;
             let ended = Arc::clone(ended);
             handle.set_progress_handler(STEPS, move || !ended.load(Ordering::Relaxed));
         }
@@ -188,7 +188,7 @@ async fn fetch(
     let bound = Prepared::new(question, Style::NumberedMark);
     let mut collector = Collector::new(&question.wanted);
     let bare = AssertSqlSafe(bound.text.clone()).into_sql_str();
-    let bare = conn.prepare(bare).await.map_err(|e| doubt(&e, Phase::Preparing))?;
+    let bare = conn.prepare(bare).await.map_err(|e| reason(&e, Phase::Preparing))?;
     let brought: Vec<&str> = bare.columns().iter().map(Column::name).collect();
     let names: Vec<String> = match &question.wanted {
         ResultShape::Rows { columns, .. } => {
@@ -206,9 +206,9 @@ async fn fetch(
     let first = brought.first().copied().unwrap_or_default();
     let sql = wrapped(&bound.text, &question.wanted, first, collector.rows_asked());
     let sql = AssertSqlSafe(sql).into_sql_str();
-    let prepared = conn.prepare(sql).await.map_err(|e| doubt(&e, Phase::Preparing))?;
+    let prepared = conn.prepare(sql).await.map_err(|e| reason(&e, Phase::Preparing))?;
     let mut rows = bind(prepared.query(), &bound.values, instants)?.fetch(&mut *conn);
-    while let Some(row) = rows.try_next().await.map_err(|e| doubt(&e, Phase::Running))? {
+    while let Some(row) = rows.try_next().await.map_err(|e| reason(&e, Phase::Running))? {
         let (values, bytes) = decode::row(&row, &names)?;
         match collector.push(values, bytes) {
             Demand::More | Demand::Enough => {}
@@ -275,7 +275,7 @@ enum Phase {
 }
 
 /// Finds the cause, without a word that could be data.
-fn doubt(error: &sqlx::Error, phase: Phase) -> Reason {
+fn reason(error: &sqlx::Error, phase: Phase) -> Reason {
     let sqlx::Error::Database(error) = error else {
         return Reason::new(Cause::Connect, "the file could not be opened");
     };

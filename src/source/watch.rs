@@ -56,7 +56,7 @@ where
     pub(super) async fn end(self) -> Result<T, F> {
         let started = Instant::now();
         let mut work = pin!(self.work);
-        let (doubt, reads_on) = tokio::select! {
+        let (reason, reads_on) = tokio::select! {
             biased;
             // What ran into its limit was stopped there, and a function of it went on all the same.
             done = &mut work => return match done {
@@ -82,7 +82,7 @@ where
         if told && !ended {
             drop(timeout(ORDER, self.terminate).await);
         }
-        Err(F::from(doubt))
+        Err(F::from(reason))
     }
 }
 
@@ -90,14 +90,14 @@ where
 pub(super) async fn opening<T, E>(
     work: impl Future<Output = Result<T, E>>,
     stop: &CancellationToken,
-    doubt: impl FnOnce(&E) -> Reason,
+    reason: impl FnOnce(&E) -> Reason,
 ) -> Result<T, Reason> {
     tokio::select! {
         biased;
         () = stop.cancelled() => Err(interrupted()),
         opened = timeout(CONNECT, work) => match opened {
             Ok(Ok(opened)) => Ok(opened),
-            Ok(Err(error)) => Err(doubt(&error)),
+            Ok(Err(error)) => Err(reason(&error)),
             Err(_) => Err(Reason::new(
                 Cause::Connect,
                 format!(

@@ -415,12 +415,12 @@ fn window_json(history: &History) -> Value {
         "cause": cause.or(waits_for.map(crate::domain::check::reason::Cause::as_str)),
         "evidence": entry.evidence,
         "attempts": entry.attempts,
-        "in_vain": entry.row.vain,
+        "in_vain": entry.row.failed_attempts,
         "asked": entry.asked,
         "recorded_at": recorded.map(|r| instant(r.at)),
         "tried_at": recorded.map(|r| instant(r.tried)),
         "open": history.open.is_some(),
-        "ruling": ruling(entry.row.ruling),
+        "ruling": overridden(entry.row.overridden),
         "waiver": history.waiver.as_ref().map(|waiver| json!({
             "by": waiver.by,
             "because": waiver.because,
@@ -431,8 +431,8 @@ fn window_json(history: &History) -> Value {
     })
 }
 
-fn ruling(ruling: Override) -> Option<&'static str> {
-    match ruling {
+fn overridden(overridden: Override) -> Option<&'static str> {
+    match overridden {
         Override::Standing => None,
         Override::Excused => Some("excused"),
         Override::Waived { .. } => Some("waived"),

@@ -76,12 +76,12 @@ struct Connection {
 
 /// Who is connected, oldest first.
 #[derive(Debug)]
-struct Guests {
+struct Connections {
     most: usize,
     all: Mutex<BTreeMap<u64, Connection>>,
 }
 
-impl Guests {
+impl Connections {
     /// Waits for room, and asks somebody idle to leave where there is none.
     async fn make_room(&self) {
         while let Some(pause) = self.crowded() {
@@ -92,36 +92,38 @@ impl Guests {
     /// How long to wait until there may be room; nothing where there is.
     fn crowded(&self) -> Option<Duration> {
         const ALL_BUSY: Duration = Duration::from_millis(50);
-        let mut guests = self.all.lock().ok()?;
-        if guests.len() < self.most {
+        let mut connections = self.all.lock().ok()?;
+        if connections.len() < self.most {
             return None;
         }
-        let idle = guests.iter().find(|(_, guest)| !guest.busy.load(Ordering::Relaxed));
-        let Some((number, guest)) = idle.map(|(number, guest)| (*number, guest)) else {
+        let idle =
+            connections.iter().find(|(_, connection)| !connection.busy.load(Ordering::Relaxed));
+        let Some((number, connection)) = idle.map(|(number, connection)| (*number, connection))
+        else {
             return Some(ALL_BUSY);
         };
-        let stays = WELCOME.saturating_sub(guest.came.elapsed());
+        let stays = WELCOME.saturating_sub(connection.came.elapsed());
         if !stays.is_zero() {
             return Some(stays.min(ALL_BUSY));
         }
-        guest.leave.cancel();
-        guests.remove(&number);
+        connection.leave.cancel();
+        connections.remove(&number);
         None
     }
 
     fn enter(&self, number: u64) -> Option<Connection> {
-        let guest = Connection {
+        let connection = Connection {
             came: Instant::now(),
             busy: Arc::new(AtomicBool::new(false)),
             leave: CancellationToken::new(),
         };
-        self.all.lock().ok()?.insert(number, guest.clone());
-        Some(guest)
+        self.all.lock().ok()?.insert(number, connection.clone());
+        Some(connection)
     }
 
     fn left(&self, number: u64) {
-        if let Ok(mut guests) = self.all.lock() {
-            guests.remove(&number);
+        if let Ok(mut connections) = self.all.lock() {
+            connections.remove(&number);
         }
     }
 }
@@ -151,24 +153,24 @@ pub(super) fn serve(
     let acceptor = tls.map(TlsAcceptor::from);
     async move {
         let most = CONNECTIONS.min(descriptors() / 2).max(16);
-        let guests = Arc::new(Guests { most, all: Mutex::new(BTreeMap::new()) });
-        let mut connections = JoinSet::new();
+        let open = Arc::new(Connections { most, all: Mutex::new(BTreeMap::new()) });
+        let mut tasks = JoinSet::new();
         let mut number = 0;
         loop {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                Some(_) = connections.join_next() => {}
+                Some(_) = tasks.join_next() => {}
                 // Whoever comes while there is no room waits outside.
-                accepted = async { guests.make_room().await; socket.accept().await } => match accepted {
+                accepted = async { open.make_room().await; socket.accept().await } => match accepted {
                     Ok((stream, _)) => {
                         number += 1;
-                        let Some(guest) = guests.enter(number) else { continue };
-                        let (guests, router) = (Arc::clone(&guests), router.clone());
+                        let Some(connection) = open.enter(number) else { continue };
+                        let (open, router) = (Arc::clone(&open), router.clone());
                         let (acceptor, stop) = (acceptor.clone(), stop.clone());
-                        connections.spawn(async move {
-                            host(stream, acceptor, router, &guest, &stop).await;
-                            guests.left(number);
+                        tasks.spawn(async move {
+                            serve_connection(stream, acceptor, router, &connection, &stop).await;
+                            open.left(number);
                         });
                     }
                     // No descriptors left, or a client that went away: both pass.
@@ -177,40 +179,40 @@ pub(super) fn serve(
             }
         }
         drop(socket);
-        let all = async { while connections.join_next().await.is_some() {} };
+        let all = async { while tasks.join_next().await.is_some() {} };
         drop(timeout(FAREWELL, all).await);
     }
 }
 
-async fn host(
+async fn serve_connection(
     stream: TcpStream,
     acceptor: Option<TlsAcceptor>,
     router: Router,
-    guest: &Connection,
+    connection: &Connection,
     stop: &CancellationToken,
 ) {
     drop(stream.set_nodelay(true));
     match acceptor {
-        None => converse(stream, router, guest, stop).await,
+        None => serve_requests(stream, router, connection, stop).await,
         Some(acceptor) => {
             let shaken = tokio::select! {
-                () = guest.leave.cancelled() => return,
+                () = connection.leave.cancelled() => return,
                 shaken = timeout(HEADERS, acceptor.accept(stream)) => shaken,
             };
             if let Ok(Ok(stream)) = shaken {
-                converse(stream, router, guest, stop).await;
+                serve_requests(stream, router, connection, stop).await;
             }
         }
     }
 }
 
-async fn converse<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+async fn serve_requests<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     stream: S,
     router: Router,
-    guest: &Connection,
+    connection: &Connection,
     stop: &CancellationToken,
 ) {
-    let busy = Arc::clone(&guest.busy);
+    let busy = Arc::clone(&connection.busy);
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let (router, busy) = (router.clone(), Arc::clone(&busy));
         async move {
@@ -220,18 +222,18 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
             answer
         }
     });
-    let connection = http1::Builder::new()
+    let http = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADERS)
         .max_buf_size(HEAD_MAX)
         .max_headers(HEADERS_MAX)
         .serve_connection(TokioIo::new(stream), service);
-    let mut connection = std::pin::pin!(connection);
+    let mut http = std::pin::pin!(http);
     // What a client does wrong is the client's: there is nobody to tell.
     tokio::select! {
-        _ = &mut connection => return,
-        () = guest.leave.cancelled() => return,
-        () = stop.cancelled() => connection.as_mut().graceful_shutdown(),
+        _ = &mut http => return,
+        () = connection.leave.cancelled() => return,
+        () = stop.cancelled() => http.as_mut().graceful_shutdown(),
     }
-    drop(connection.await);
+    drop(http.await);
 }

@@ -34,7 +34,7 @@ pub(super) async fn receive(State(shared): Here, request: Request) -> Result<Jso
         scheme.eq_ignore_ascii_case("bearer") && nonces.is_token(token.trim())
     });
     if !known {
-        shared.knocked();
+        shared.log_bad_token();
         let detail = "this needs the token of `watchdog`, as `Authorization: Bearer …`";
         return Err(Problem::new(StatusCode::UNAUTHORIZED, detail));
     }

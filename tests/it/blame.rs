@@ -13,10 +13,10 @@ use crate::watchman::Site;
 
 const COUNTED: &str = "expect:\n  values:\n    n: {min: 1}";
 
-async fn doubt(db: &Database, sql: &str) -> Reason {
+async fn reason(db: &Database, sql: &str) -> Reason {
     let outcomes = look(db.source(), &one_check(sql, COUNTED)).await;
     match &outcomes[0].judgement.verdict {
-        Verdict::Unconfirmed(doubt) => doubt.clone(),
+        Verdict::Unconfirmed(reason) => reason.clone(),
         other @ (Verdict::Confirmed | Verdict::Violated(_)) => panic!("{sql}: {}", shown(other)),
     }
 }
@@ -30,9 +30,9 @@ async fn an_error_of_a_connection_that_a_query_raises_is_of_the_query() {
              $$ begin raise exception 'no' using errcode = '{state}'; end $$"
         ))
         .await;
-        let doubt = doubt(&db, "select f() as n").await;
-        assert_eq!(doubt.cause.as_str(), "query_error", "{state}: {doubt:?}");
-        assert!(doubt.note.contains(state), "{doubt:?}");
+        let reason = reason(&db, "select f() as n").await;
+        assert_eq!(reason.cause.as_str(), "query_error", "{state}: {reason:?}");
+        assert!(reason.note.contains(state), "{reason:?}");
     }
     // Where the session itself is gone, nobody knows whether the server is.
     let gone = "select pg_terminate_backend(pg_backend_pid()) as n";
@@ -46,10 +46,10 @@ async fn an_error_of_a_connection_that_a_query_raises_is_of_the_query() {
         .await
         .unwrap();
     let outcomes = look(db.source(), &gone).await;
-    let Verdict::Unconfirmed(doubt) = &outcomes[0].judgement.verdict else {
+    let Verdict::Unconfirmed(reason) = &outcomes[0].judgement.verdict else {
         panic!("{outcomes:?}")
     };
-    assert!(doubt.is_of_the_source() && doubt.cause.as_str() == "connect", "{doubt:?}");
+    assert!(reason.is_of_the_source() && reason.cause.as_str() == "connect", "{reason:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -61,9 +61,9 @@ async fn the_same_holds_of_mariadb() {
              signal sqlstate '08S01' set mysql_errno = {number}; return 1; end"
         ))
         .await;
-        let doubt = doubt(&db, "select f() as n").await;
-        assert!(!doubt.is_of_the_source(), "{number}: {doubt:?}");
-        assert!(doubt.note.contains(&number.to_string()), "{doubt:?}");
+        let reason = reason(&db, "select f() as n").await;
+        assert!(!reason.is_of_the_source(), "{number}: {reason:?}");
+        assert!(reason.note.contains(&number.to_string()), "{reason:?}");
     }
 }
 
@@ -71,11 +71,11 @@ async fn the_same_holds_of_mariadb() {
 async fn a_table_that_the_role_may_not_read_says_nothing_of_the_source() {
     let db = Database::new(Engine::Postgres).await;
     db.admin().await.run("create table secret (n integer)").await.unwrap();
-    let seen = doubt(&db, "select n from secret").await;
+    let seen = reason(&db, "select n from secret").await;
     assert!(seen.cause.as_str() == "auth" && !seen.is_of_the_source(), "{seen:?}");
 
     let db = Database::new(Engine::MySql).await;
-    let seen = doubt(&db, "select host as n from mysql.user").await;
+    let seen = reason(&db, "select host as n from mysql.user").await;
     assert!(seen.cause.as_str() == "auth" && !seen.is_of_the_source(), "{seen:?}");
 }
 
@@ -87,7 +87,7 @@ async fn a_query_that_ran_as_long_as_its_limit_is_late_whatever_it_answered() {
          perform pg_sleep(60); return 1; exception when query_canceled then return 7; end $$",
     )
     .await;
-    let seen = doubt(&db, "select f() as n").await;
+    let seen = reason(&db, "select f() as n").await;
     assert_eq!(seen.cause.as_str(), "timeout", "{seen:?}");
     let said = verdict(db.source(), "select 1 as n", COUNTED).await;
     assert_eq!(said, "confirmed");

@@ -120,15 +120,15 @@ fn allowed(cut: Cut, verdict: &Verdict) -> bool {
         // It was through before it was cut.
         Verdict::Confirmed => cut != Cut::Timeout,
         Verdict::Violated(_) => false,
-        Verdict::Unconfirmed(doubt) => match cut {
-            Cut::Timeout => doubt.cause == Cause::Timeout,
-            Cut::Stop => matches!(doubt.cause, Cause::Interrupted | Cause::Timeout),
+        Verdict::Unconfirmed(reason) => match cut {
+            Cut::Timeout => reason.cause == Cause::Timeout,
+            Cut::Stop => matches!(reason.cause, Cause::Interrupted | Cause::Timeout),
             Cut::Killed => {
-                matches!(doubt.cause, Cause::Connect | Cause::Interrupted | Cause::Timeout)
+                matches!(reason.cause, Cause::Connect | Cause::Interrupted | Cause::Timeout)
             }
-            Cut::Frozen => matches!(doubt.cause, Cause::Timeout | Cause::Connect),
+            Cut::Frozen => matches!(reason.cause, Cause::Timeout | Cause::Connect),
             Cut::Restarted => {
-                matches!(doubt.cause, Cause::Connect | Cause::Timeout | Cause::Interrupted)
+                matches!(reason.cause, Cause::Connect | Cause::Timeout | Cause::Interrupted)
             }
         },
     }
@@ -197,7 +197,7 @@ async fn hold(db: &Database, mut server: Server, slow: &str, quick: &str) {
         assert!(allowed(cut, &judgement.verdict), "{what}: {}", shown(&judgement.verdict));
         assert!(took < Duration::from_secs(8), "{what}: took {took:?}");
         let outcome = match &judgement.verdict {
-            Verdict::Unconfirmed(doubt) => doubt.cause.to_string(),
+            Verdict::Unconfirmed(reason) => reason.cause.to_string(),
             Verdict::Confirmed | Verdict::Violated(_) => "confirmed".into(),
         };
         *counts.entry((cut, outcome)).or_default() += 1;

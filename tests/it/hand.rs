@@ -127,8 +127,8 @@ impl Queries for Oracle {
 
     async fn list(&self, _: Arc<Check>, _: ZonesFrom, _: CancellationToken) -> Listed {
         let Some(zones) = self.zones.lock().unwrap().clone() else {
-            let doubt = Reason::new(Cause::Connect, "no list here");
-            let attempted = Attempted::doubtful(doubt, Duration::ZERO);
+            let reason = Reason::new(Cause::Connect, "no list here");
+            let attempted = Attempted::unconfirmed(reason, Duration::ZERO);
             return Listed { zones: Vec::new(), whole: false, attempted };
         };
         let judgement = Judgement { verdict: Verdict::Confirmed, evidence: Some(1) };
@@ -158,7 +158,7 @@ impl Queries for Oracle {
 pub(crate) struct Told(pub(crate) Arc<Mutex<Vec<String>>>);
 
 impl Notices for Told {
-    fn tell(&mut self, check: &Check, series: &SeriesRecord, notice: Notice) {
+    fn changed(&mut self, check: &Check, series: &SeriesRecord, notice: Notice) {
         let tz = series.tz.as_deref().unwrap_or("");
         self.0.lock().unwrap().push(format!("{} {tz} {notice:?}", check.id));
     }

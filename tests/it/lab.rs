@@ -337,13 +337,13 @@ pub(crate) fn shown(verdict: &Verdict) -> String {
     match verdict {
         Verdict::Confirmed => "confirmed".into(),
         Verdict::Violated(finding) => format!("violated: {finding}"),
-        Verdict::Unconfirmed(doubt) => format!("{}: {}", doubt.cause, doubt.note),
+        Verdict::Unconfirmed(reason) => format!("{}: {}", reason.cause, reason.note),
     }
 }
 
 pub(crate) fn cause(outcome: &Outcome) -> Option<Cause> {
     match &outcome.judgement.verdict {
-        Verdict::Unconfirmed(doubt) => Some(doubt.cause),
+        Verdict::Unconfirmed(reason) => Some(reason.cause),
         Verdict::Confirmed | Verdict::Violated(_) => None,
     }
 }

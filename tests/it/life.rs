@@ -40,8 +40,8 @@ fn row_known_at(kind: WindowKind, place: usize, known: DateTime<Utc>) -> WindowS
         deadline: due(place).max(known) + PATIENCE,
         state: State::Waiting { not_before: due(place), last: None },
         epoch: 0,
-        vain: 0,
-        ruling: Override::Standing,
+        failed_attempts: 0,
+        overridden: Override::Standing,
     }
 }
 
@@ -103,7 +103,7 @@ struct History {
     /// Claims that died before the deadline, with the end of their leases; later ones take nothing
     /// back that is recorded.
     crashes: Vec<DateTime<Utc>>,
-    ruling: Option<Override>,
+    overridden: Option<Override>,
     /// How many results there were when it was waived, and what was recorded then.
     waived_at: Option<(usize, Option<VerdictKind>)>,
     /// By when its absence is an alarm; nothing before it came to be known.
@@ -149,7 +149,7 @@ impl History {
     }
 
     fn is_settled(&self, now: DateTime<Utc>) -> bool {
-        match self.ruling {
+        match self.overridden {
             Some(Override::Removed) => true,
             // That nobody looked is excused; what is wrong is not.
             Some(Override::Excused) => self.recorded(now) != Some(VerdictKind::Violated),
@@ -270,7 +270,7 @@ impl World {
                 }
             }
             Happens::Revoke(place) => {
-                let waived = self.rows.get(place).map(|row| row.ruling);
+                let waived = self.rows.get(place).map(|row| row.overridden);
                 if let Some(Override::Waived { .. }) = waived {
                     self.rule(place, Override::Standing);
                 }
@@ -284,19 +284,19 @@ impl World {
         }
         self.materialise();
         for (row, history) in self.rows.iter_mut().zip(&self.history) {
-            if let (Override::Superseded { .. }, Some(at)) = (row.ruling, history.replaced_at) {
-                row.ruling = Override::Superseded { replaced: at <= self.now };
+            if let (Override::Superseded { .. }, Some(at)) = (row.overridden, history.replaced_at) {
+                row.overridden = Override::Superseded { replaced: at <= self.now };
             }
             *row = row.at(self.now);
         }
     }
 
-    fn rule(&mut self, place: usize, ruling: Override) {
+    fn rule(&mut self, place: usize, overridden: Override) {
         if let Some(row) = self.rows.get_mut(place) {
             // Nobody can vouch for what is gone.
-            if row.ruling != Override::Removed {
-                row.ruling = ruling;
-                self.history[place].ruling = Some(ruling);
+            if row.overridden != Override::Removed {
+                row.overridden = overridden;
+                self.history[place].overridden = Some(overridden);
             }
         }
     }

@@ -450,8 +450,8 @@ async fn what_is_on_its_way_is_no_difference_and_a_real_one_is_found() {
         let outcome = &look(left.source(), right.source(), &check).await[0];
         match &outcome.judgement.verdict {
             Verdict::Confirmed => {}
-            Verdict::Unconfirmed(doubt)
-                if matches!(doubt.cause, Cause::Stale | Cause::NoEvidence) =>
+            Verdict::Unconfirmed(reason)
+                if matches!(reason.cause, Cause::Stale | Cause::NoEvidence) =>
             {
                 seen_moving = true;
             }

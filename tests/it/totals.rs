@@ -227,7 +227,7 @@ fn found<K: Ord>(outcomes: &[Outcome], id: &str, key: impl Fn(&Outcome) -> K) ->
                     found[way].insert(key(outcome));
                 }
             }
-            Verdict::Unconfirmed(doubt) => panic!("{id} {:?}: {doubt:?}", outcome.window),
+            Verdict::Unconfirmed(reason) => panic!("{id} {:?}: {reason:?}", outcome.window),
         }
     }
     found

@@ -315,7 +315,7 @@ impl Outbox {
         let before = before.filter(|before| sent_at - *before > apart);
         if let Some(before) = before {
             for slot in self.slots.values_mut() {
-                slot.doubt(|at| before <= at && at <= sent_at);
+                slot.mark_doubtful(|at| before <= at && at <= sent_at);
             }
         }
         for slot in self.slots.values_mut() {

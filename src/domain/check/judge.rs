@@ -41,8 +41,8 @@ pub fn judge(check: &Check, expect: &Expect, seen: &Observation) -> Judgement {
         contradictions.extend(missing_keys(keys, expected, &seen.body));
     }
     let verdict = if contradictions.is_empty() {
-        match doubt(check, expect, seen, &evidence).or(values.doubt) {
-            Some(doubt) => Verdict::Unconfirmed(doubt),
+        match reason(check, expect, seen, &evidence).or(values.reason) {
+            Some(reason) => Verdict::Unconfirmed(reason),
             None => Verdict::Confirmed,
         }
     } else {
@@ -131,7 +131,7 @@ fn wrong_number_of_rows(
 struct Judged {
     contradictions: Vec<Contradiction>,
     /// Why a limit says nothing.
-    doubt: Option<Reason>,
+    reason: Option<Reason>,
 }
 
 fn broken_values(
@@ -152,10 +152,10 @@ fn broken_values(
             continue;
         }
         let values = || body.rows().iter().map(|row| &row[at]);
-        let doubt = wrong_type(check, column, limit, values())
+        let reason = wrong_type(check, column, limit, values())
             .or_else(|| aggregate_of_nothing(check, column, values(), evidence));
-        if let Some(doubt) = doubt {
-            judged.doubt.get_or_insert(doubt);
+        if let Some(reason) = reason {
+            judged.reason.get_or_insert(reason);
             continue;
         }
         judged.contradictions.push(Contradiction::Values {
@@ -285,7 +285,7 @@ fn identities<'a>(
     rows.rows().iter().map(move |row| at.iter().map(|i| row[*i].key()).collect())
 }
 
-fn doubt(
+fn reason(
     check: &Check,
     expect: &Expect,
     seen: &Observation,
@@ -307,8 +307,8 @@ fn doubt(
     if let Some(note) = cut {
         return Some(Reason::new(Cause::OverLimit, note));
     }
-    if let Some(doubt) = seen.body.doubt() {
-        return Some(doubt.clone());
+    if let Some(reason) = seen.body.reason() {
+        return Some(reason.clone());
     }
     let waived = matches!(check.evidence.minimum, Minimum::Waived { .. });
     if seen.expected_keys.as_ref().is_some_and(|keys| keys.count() == 0) && !waived {
@@ -324,7 +324,7 @@ fn doubt(
         return Some(Reason::new(Cause::NoEvidence, note));
     }
     match evidence {
-        Err(doubt) => Some(doubt.clone()),
+        Err(reason) => Some(reason.clone()),
         Ok(evidence) if check.evidence.minimum.is_met_by(*evidence) => None,
         Ok(evidence) => Some(no_evidence(check, *evidence)),
     }
@@ -457,7 +457,7 @@ mod tests {
         match &judgement.verdict {
             Verdict::Confirmed => "confirmed",
             Verdict::Violated(_) => "violated",
-            Verdict::Unconfirmed(doubt) => doubt.cause.as_str(),
+            Verdict::Unconfirmed(reason) => reason.cause.as_str(),
         }
     }
 

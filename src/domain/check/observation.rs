@@ -10,7 +10,7 @@ pub struct Rows {
     columns: Vec<ColumnName>,
     rows: Vec<Vec<Value>>,
     completeness: Completeness,
-    doubt: Option<Reason>,
+    reason: Option<Reason>,
 }
 
 /// Whether a result was read to its end.
@@ -32,18 +32,18 @@ impl Rows {
         completeness: Completeness,
     ) -> Self {
         debug_assert!(rows.iter().all(|row| row.len() == columns.len()));
-        Self { columns, rows, completeness, doubt: None }
+        Self { columns, rows, completeness, reason: None }
     }
 
     /// The same rows, of which somebody says why they prove nothing; what is wrong in them is wrong all the same.
     #[must_use]
-    pub fn doubted(self, doubt: Reason) -> Self {
-        Self { doubt: Some(doubt), ..self }
+    pub fn doubted(self, reason: Reason) -> Self {
+        Self { reason: Some(reason), ..self }
     }
 
     /// Why they prove nothing, where that is so.
-    pub fn doubt(&self) -> Option<&Reason> {
-        self.doubt.as_ref()
+    pub fn reason(&self) -> Option<&Reason> {
+        self.reason.as_ref()
     }
 
     /// How many rows were read.

@@ -11,7 +11,7 @@ use crate::domain::check::reason::{Cause, Reason};
 use crate::domain::reconcile::cell::{Cell, Epoch, Kind};
 use crate::domain::reconcile::claims::Claims;
 use crate::domain::reconcile::differences::{Difference, How, Tally};
-use crate::domain::reconcile::doubts::{float_key, floats, stray_float, unordered};
+use crate::domain::reconcile::incomparable::{float_key, floats, stray_float, unordered};
 use crate::domain::reconcile::{Terms, Tolerance};
 
 /// With how many differing keys a comparison has seen enough.
@@ -398,8 +398,8 @@ impl<'t> Merge<'t> {
         if !changed.is_empty() {
             self.pending = Some(Difference { key, how: How::Changed(changed) });
         }
-        if let Some(doubt) = inexact {
-            self.tally.ambiguous.get_or_insert(doubt);
+        if let Some(reason) = inexact {
+            self.tally.ambiguous.get_or_insert(reason);
         }
         Ok(())
     }
@@ -525,8 +525,8 @@ mod tests {
     fn what_does_not_come_in_order_is_not_compared() {
         let rows = [row(1, None, 0), row(3, None, 0), row(2, None, 0)];
         for sizes in [[1], [2], [9]] {
-            let doubt = merged(&rows, &rows, &sizes).unwrap_err();
-            assert_eq!(doubt.cause, Cause::Unordered);
+            let reason = merged(&rows, &rows, &sizes).unwrap_err();
+            assert_eq!(reason.cause, Cause::Unordered);
         }
     }
 

@@ -25,7 +25,7 @@ impl From<&Verdict> for VerdictKind {
         match verdict {
             Verdict::Confirmed => Self::Confirmed,
             Verdict::Violated(_) => Self::Violated,
-            Verdict::Unconfirmed(doubt) => Self::Unconfirmed(doubt.cause),
+            Verdict::Unconfirmed(reason) => Self::Unconfirmed(reason.cause),
         }
     }
 }
@@ -85,9 +85,9 @@ pub struct WindowState {
     /// The last claim that was given out; a claim with an earlier number is fenced off.
     pub epoch: u64,
     /// How many attempts were made in a row that said nothing.
-    pub vain: u32,
+    pub failed_attempts: u32,
     /// What its owner, or a change of rules, says beside the data.
-    pub ruling: Override,
+    pub overridden: Override,
 }
 
 /// What a row is of.
@@ -224,7 +224,8 @@ impl WindowState {
         let (State::Running { before, .. }, true) = (row.state, row.epoch == epoch) else {
             return Err(Stale);
         };
-        let vain = if said.is_fact() { 0 } else { row.vain.saturating_add(1) };
+        let failed_attempts =
+            if said.is_fact() { 0 } else { row.failed_attempts.saturating_add(1) };
         let state = match (said, before) {
             (VerdictKind::Confirmed | VerdictKind::Violated, _) => {
                 let same = before.filter(|before| before.said == said);
@@ -238,15 +239,15 @@ impl WindowState {
                 State::Recorded(Recorded { said, tried: now, ..before })
             }
             (VerdictKind::Unconfirmed(cause), None) if cause.may_pass() && now < self.deadline => {
-                let pause = now + doubled(RETRIED.0, RETRIED.1, vain);
+                let pause = now + doubled(RETRIED.0, RETRIED.1, failed_attempts);
                 State::Waiting { not_before: pause.min(self.deadline), last: Some(cause) }
             }
             (VerdictKind::Unconfirmed(_), None) => {
                 State::Recorded(Recorded { said, at: now, tried: now })
             }
         };
-        let ruling = row.ruling.after(said, before.map(|before| before.said));
-        Ok(Self { state, vain, ruling, ..row })
+        let overridden = row.overridden.after(said, before.map(|before| before.said));
+        Ok(Self { state, failed_attempts, overridden, ..row })
     }
 
     /// Holds it back until an instant, where it waits: what is held back goes on to its deadline, and
@@ -323,8 +324,8 @@ impl WindowState {
             State::Waiting { .. } | State::Recorded(_) => self.state,
         };
         let begins = self.recorded().is_none() && late;
-        let vain = if begins { 0 } else { self.vain };
-        Self { state, vain, ..self }
+        let failed_attempts = if begins { 0 } else { self.failed_attempts };
+        Self { state, failed_attempts, ..self }
     }
 
     /// When it is to be tried next; nothing where it is not.
@@ -341,15 +342,17 @@ impl WindowState {
             State::Running { lease_until, .. } => return Some(lease_until),
             State::Recorded(recorded) => recorded,
         };
-        let excused = self.ruling == Override::Excused && recorded.said != VerdictKind::Violated;
-        if excused || self.ruling == Override::Removed {
+        let excused =
+            self.overridden == Override::Excused && recorded.said != VerdictKind::Violated;
+        if excused || self.overridden == Override::Removed {
             return None;
         }
         match recorded.said {
             VerdictKind::Confirmed => None,
             VerdictKind::Violated => next_due.map(|due| due.max(recorded.tried + TRIED_ON.1)),
             VerdictKind::Unconfirmed(_) => {
-                let next = recorded.tried + doubled(TRIED_ON.0, TRIED_ON.1, self.vain.max(1));
+                let next =
+                    recorded.tried + doubled(TRIED_ON.0, TRIED_ON.1, self.failed_attempts.max(1));
                 (next <= self.due + age).then_some(next)
             }
         }
@@ -357,7 +360,7 @@ impl WindowState {
 
     /// Says whether somebody's word, or other rows, stand in for a proof of it.
     pub fn is_settled(&self, now: DateTime<Utc>) -> bool {
-        match self.ruling {
+        match self.overridden {
             Override::Standing => false,
             // That it was missed is excused; what is wrong with it is not.
             Override::Excused => self.recorded().is_none_or(|r| r.said != VerdictKind::Violated),

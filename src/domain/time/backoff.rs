@@ -30,8 +30,8 @@ impl Draw {
 
 /// A pause that begins with `first`, doubles with each try in vain after the first, and ends at
 /// `longest`.
-pub fn doubled(first: TimeDelta, longest: TimeDelta, vain: u32) -> TimeDelta {
-    let factor = 1_i32.checked_shl(vain.saturating_sub(1).min(16)).unwrap_or(i32::MAX);
+pub fn doubled(first: TimeDelta, longest: TimeDelta, failed_attempts: u32) -> TimeDelta {
+    let factor = 1_i32.checked_shl(failed_attempts.saturating_sub(1).min(16)).unwrap_or(i32::MAX);
     first.checked_mul(factor).map_or(longest, |pause| pause.min(longest))
 }
 
@@ -50,8 +50,9 @@ mod tests {
 
     #[test]
     fn pauses_double_up_to_the_longest() {
-        let pause =
-            |vain| doubled(TimeDelta::seconds(1), TimeDelta::seconds(60), vain).num_seconds();
+        let pause = |failed_attempts| {
+            doubled(TimeDelta::seconds(1), TimeDelta::seconds(60), failed_attempts).num_seconds()
+        };
         assert_eq!([0, 1, 2, 3, 7, 400].map(pause), [1, 1, 2, 4, 60, 60]);
     }
 }

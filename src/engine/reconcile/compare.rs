@@ -33,8 +33,8 @@ pub(super) enum Ended {
 }
 
 impl From<Reason> for Ended {
-    fn from(doubt: Reason) -> Self {
-        Self::Reason(doubt)
+    fn from(reason: Reason) -> Self {
+        Self::Reason(reason)
     }
 }
 
@@ -173,13 +173,13 @@ fn all(
             Some(RowBatch::Rows(cells)) => merge.feed(side, cells)?,
             Some(RowBatch::End) => merge.end(side),
             Some(RowBatch::Cut(note)) => {
-                let doubt = Reason::new(Cause::OverLimit, note);
+                let reason = Reason::new(Cause::OverLimit, note);
                 if merge.tally.differing() == 0 {
-                    return Err(Ended::Reason(doubt));
+                    return Err(Ended::Reason(reason));
                 }
                 // What came before it contradicts already.
                 merge.tally.stopped = true;
-                merge.tally.ambiguous = Some(doubt);
+                merge.tally.ambiguous = Some(reason);
                 return Ok(merge.tally);
             }
             None => return Err(Ended::Gone),

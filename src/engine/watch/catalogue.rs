@@ -158,7 +158,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             };
             if let Some(id) = self.store.activate(&activation, self.clock.now()).await? {
                 self.queries(&reading, &queries);
-                self.tell_resolved(&records, &activation.succession);
+                self.resolve_removed(&records, &activation.succession);
                 self.take_over(&catalogue, id).await?;
                 let checks = catalogue.checks().len();
                 return Ok(Loaded { generation: id, checks, changed: true });
@@ -196,7 +196,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
     }
 
     /// Whoever was told that a check fires is told that it is gone.
-    fn tell_resolved(&mut self, records: &[SeriesRecord], succession: &Succession) {
+    fn resolve_removed(&mut self, records: &[SeriesRecord], succession: &Succession) {
         use crate::domain::record::standing::{Alarm, Notice};
         let gone = |id: &CheckId| {
             succession.gone.iter().any(|(gone, _)| gone == id) || succession.turned.contains(id)
@@ -209,7 +209,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
                 [(standings.violated, Alarm::Violated), (standings.unconfirmed, Alarm::Unconfirmed)]
             {
                 if let Standing::Firing { .. } = standing {
-                    self.notices.tell(&check, record, Notice::Resolved(alarm));
+                    self.notices.changed(&check, record, Notice::Resolved(alarm));
                 }
             }
         }

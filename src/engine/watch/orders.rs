@@ -141,7 +141,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         self.alerts.changed |= !turned.told.is_empty();
         for told in &turned.told {
             if let Some(member) = self.roster.get(told.series) {
-                self.notices.tell(&member.series.check, &member.record, told.notice);
+                self.notices.changed(&member.series.check, &member.record, told.notice);
             }
         }
         for gate in self.gates.values_mut() {

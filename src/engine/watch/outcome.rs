@@ -25,10 +25,10 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         match (about, brought) {
             (About::Source(name), brought) => {
                 let worked = matches!(brought, Brought::Probe(Ok(())));
-                if let (Brought::Probe(Err(doubt)), Some(gate)) =
+                if let (Brought::Probe(Err(reason)), Some(gate)) =
                     (&brought, self.gates.get_mut(&name))
                 {
-                    gate.trouble = Some(said(doubt));
+                    gate.trouble = Some(said(reason));
                 }
                 self.breaker(&name, |breaker| breaker.probed(worked, now, draw));
             }
@@ -56,24 +56,24 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         now: DateTime<Utc>,
         draw: Draw,
     ) {
-        let doubt = match &attempted.judgement.verdict {
-            Verdict::Unconfirmed(doubt) => Some(doubt),
+        let reason = match &attempted.judgement.verdict {
+            Verdict::Unconfirmed(reason) => Some(reason),
             Verdict::Confirmed | Verdict::Violated(_) => None,
         };
-        let trouble = doubt.filter(|doubt| doubt.is_of_the_source()).map(|doubt| doubt.cause);
+        let trouble = reason.filter(|reason| reason.is_of_the_source()).map(|reason| reason.cause);
         let blamed = attempted.blamed.as_ref().or(sources.first());
         for source in sources {
             let is_blamed = Some(source) == blamed;
             if let Some(gate) = self.gates.get_mut(source) {
                 gate.ended(attempted.took);
                 gate.budget.earn();
-                if let Some(doubt) = doubt.filter(|_| is_blamed) {
-                    *gate.unconfirmed.entry(doubt.cause).or_default() += 1;
-                    gate.trouble = Some(said(doubt));
+                if let Some(reason) = reason.filter(|_| is_blamed) {
+                    *gate.unconfirmed.entry(reason.cause).or_default() += 1;
+                    gate.trouble = Some(said(reason));
                 }
             }
             // What failed elsewhere says nothing of this one.
-            if doubt.is_none() || is_blamed {
+            if reason.is_none() || is_blamed {
                 self.breaker(source, |breaker| breaker.after(trouble, check, now, draw));
             }
         }
@@ -188,7 +188,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         self.alerts.changed |= !turned.told.is_empty();
         for told in &turned.told {
             if let Some(member) = self.roster.get(told.series) {
-                self.notices.tell(&member.series.check, &member.record, told.notice);
+                self.notices.changed(&member.series.check, &member.record, told.notice);
             }
         }
         for (count, more) in self.counts.recorded.iter_mut().zip(turned.recorded) {
@@ -201,7 +201,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         for claim in turned.claims {
             let row = &claim.entry.row;
             let lag = (now - row.due).num_microseconds().unwrap_or(0).max(0).unsigned_abs();
-            if row.vain == 0 && row.recorded().is_none() {
+            if row.failed_attempts == 0 && row.recorded().is_none() {
                 self.counts.began(lag);
             }
             self.begin(&claim.entry, generation);
@@ -237,6 +237,6 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
 }
 
 /// What went wrong, in one line.
-fn said(doubt: &Reason) -> String {
-    format!("{}: {}", doubt.cause, doubt.note)
+fn said(reason: &Reason) -> String {
+    format!("{}: {}", reason.cause, reason.note)
 }

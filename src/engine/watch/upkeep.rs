@@ -23,7 +23,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             return;
         }
         if self.tell_anew {
-            self.tell_anew = self.tell_what_stands().await.is_err();
+            self.tell_anew = self.announce_standing().await.is_err();
         }
         // While it is not known what series stand at, nothing is said of them.
         if !self.tell_anew {
@@ -47,7 +47,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         let read = self.fetch_alerts().await?;
         // A process that was frozen has missed more than the last changes.
         if now - self.alerts.read_at > FROZEN {
-            self.tell_what_stands().await?;
+            self.announce_standing().await?;
             self.take_read(read);
             return Ok(());
         }
@@ -64,13 +64,13 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
     }
 
     /// Holds what the ledger says against what was told, after answers were lost.
-    async fn tell_what_stands(&mut self) -> Result<(), LedgerError> {
+    async fn announce_standing(&mut self) -> Result<(), LedgerError> {
         let now = self.now();
         for record in self.store.series().await? {
             let Some(member) = self.roster.get(record.id) else { continue };
             let check = Arc::clone(&member.series.check);
             for notice in record.standings.since(member.record.standings) {
-                self.notices.tell(&check, &record, notice);
+                self.notices.changed(&check, &record, notice);
             }
             self.roster.admit(record, &self.reading.zones, now);
         }

@@ -28,32 +28,32 @@ pub(super) enum Phase {
 }
 
 /// Finds the cause.
-pub(super) fn doubt(error: &sqlx::Error, phase: &Phase) -> Reason {
+pub(super) fn reason(error: &sqlx::Error, phase: &Phase) -> Reason {
     match error {
         sqlx::Error::Database(e) => match e.try_downcast_ref::<MySqlDatabaseError>() {
             Some(e) => from_server(e, phase),
-            None => reach::doubt(error),
+            None => reach::reason(error),
         },
         _ => match phase {
             Phase::Preparing | Phase::Running { .. } => reach::of_query(error),
-            Phase::Connecting | Phase::Ours => reach::doubt(error),
+            Phase::Connecting | Phase::Ours => reach::reason(error),
         },
     }
 }
 
-/// The same doubt, of a session that goes on after it: it was another server that did not answer, or a function of
+/// The same reason, of a session that goes on after it: it was another server that did not answer, or a function of
 /// the query says so.
-pub(super) fn of_query(doubt: Reason) -> Reason {
-    match doubt.cause {
+pub(super) fn of_query(reason: Reason) -> Reason {
+    match reason.cause {
         Cause::Connect => Reason::new(
             Cause::QueryError,
             format!(
                 "the query itself reports a connection that failed: it reads from another server, or a function of it \
                  says so; {}",
-                doubt.note
+                reason.note
             ),
         ),
-        _ => doubt.of_query(),
+        _ => reason.of_query(),
     }
 }
 

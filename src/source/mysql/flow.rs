@@ -64,8 +64,8 @@ impl MySql {
             let segment = Box::pin(self.watched(work, ask, id, stop)).await?;
             if !segment.enough {
                 // Before anybody takes it for the last one.
-                if let Some(doubt) = warned(&mut session.conn, "DO 0", stop).await? {
-                    return Err(doubt);
+                if let Some(reason) = warned(&mut session.conn, "DO 0", stop).await? {
+                    return Err(reason);
                 }
             }
             if let Some(drained) = segments.end(segment).await? {
@@ -105,7 +105,7 @@ async fn learn(
 ) -> Result<Plan, Reason> {
     let started = Instant::now();
     let sql = AssertSqlSafe(bound.text.clone()).into_sql_str();
-    let prepared = conn.prepare(sql).await.map_err(|e| errors::doubt(&e, &Phase::Preparing))?;
+    let prepared = conn.prepare(sql).await.map_err(|e| errors::reason(&e, &Phase::Preparing))?;
     let brought: Vec<&str> = prepared.columns().iter().map(Column::name).collect();
     let positions: Vec<usize> =
         flow.columns.iter().map(|column| position(&brought, column)).collect::<Result<_, _>>()?;
@@ -144,7 +144,7 @@ async fn learn(
         let query = sqlx::query(AssertSqlSafe(sql)).persistent(false);
         let row = bind_typed!(query, bound.values).fetch_one(&mut *conn).await;
         let ran = started.elapsed();
-        let row = row.map_err(|e| errors::doubt(&e, &Phase::Running { limit, ran }))?;
+        let row = row.map_err(|e| errors::reason(&e, &Phase::Running { limit, ran }))?;
         let collation: Option<String> = row.try_get_unchecked(0).ok();
         // The others that are binary take spaces at the end for nothing.
         let is_exact = |name: &str| {
@@ -183,7 +183,7 @@ async fn view_that_merges(
     const VIEWS: &str = "SELECT TABLE_NAME, VIEW_DEFINITION, TABLE_SCHEMA, DATABASE() FROM information_schema.VIEWS \
         WHERE TABLE_SCHEMA NOT IN ('information_schema', 'mysql', 'performance_schema', 'sys')";
     let rows = sqlx::query(VIEWS).persistent(false).fetch_all(conn).await;
-    let rows = rows.map_err(|e| errors::doubt(&e, &Phase::Ours))?;
+    let rows = rows.map_err(|e| errors::reason(&e, &Phase::Ours))?;
     let text = |row: &MySqlRow, place: usize| {
         row.try_get_unchecked::<String, _>(place).unwrap_or_default()
     };
@@ -276,7 +276,7 @@ async fn fetch(
     let mut batcher = Batcher::new(flow, next.after);
     let mut wanted = FlowDemand::More;
     let trouble =
-        |e: &sqlx::Error| errors::doubt(e, &Phase::Running { limit, ran: started.elapsed() });
+        |e: &sqlx::Error| errors::reason(e, &Phase::Running { limit, ran: started.elapsed() });
     while let Some(row) = rows.try_next().await.map_err(|e| trouble(&e))? {
         let readings = match &readings {
             Some(readings) => readings,

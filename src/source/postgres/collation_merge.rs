@@ -59,7 +59,7 @@ impl Merging {
              AND r.relkind IN ('r', 'p', 'm', 'f') AND 'citext' IN (t.typname, b.typname)"
         );
         let query = sqlx::query(AssertSqlSafe(sql)).persistent(false);
-        let rows = query.fetch_all(conn).await.map_err(|e| errors::doubt(&e, Phase::Ours))?;
+        let rows = query.fetch_all(conn).await.map_err(|e| errors::reason(&e, Phase::Ours))?;
         let mut merging = Self::default();
         for row in rows {
             let text = |place: usize| row.try_get::<String, _>(place).unwrap_or_default();
@@ -94,7 +94,7 @@ async fn explain(conn: &mut PgConnection, bound: &Prepared<'_>) -> Result<Vec<St
         let set = others.map(|other| format!("SET LOCAL enable_{other} = {how}"));
         AssertSqlSafe(set.join("; "))
     };
-    let ours = |e: sqlx::Error| errors::doubt(&e, Phase::Ours);
+    let ours = |e: sqlx::Error| errors::reason(&e, Phase::Ours);
     sqlx::raw_sql(only("off")).execute(&mut *conn).await.map_err(ours)?;
     let sql = format!("EXPLAIN (VERBOSE, COSTS OFF) {}", bound.text);
     let query = sqlx::query(AssertSqlSafe(sql)).persistent(false);

@@ -50,12 +50,12 @@ fn database(error: &sqlx::Error) -> Option<&PgDatabaseError> {
 }
 
 /// Finds the cause.
-pub(super) fn doubt(error: &sqlx::Error, phase: Phase<'_>) -> Reason {
+pub(super) fn reason(error: &sqlx::Error, phase: Phase<'_>) -> Reason {
     match database(error) {
         Some(error) => from_server(error, phase),
         None => match phase {
             Phase::Theirs { .. } => reach::of_query(error),
-            Phase::Connecting | Phase::Ours => reach::doubt(error),
+            Phase::Connecting | Phase::Ours => reach::reason(error),
         },
     }
 }

@@ -273,7 +273,7 @@ impl Plan {
 
 fn failure(error: &sqlx::Error, wrapped: &Wrapped, limit: Duration, started: Instant) -> Failure {
     let ran = started.elapsed();
-    Failure::Real(errors::doubt(error, Phase::Theirs { wrapped, limit, ran }))
+    Failure::Real(errors::reason(error, Phase::Theirs { wrapped, limit, ran }))
 }
 
 #[expect(clippy::disallowed_methods, reason = "source/ is where SQL from outside is run")]

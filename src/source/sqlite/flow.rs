@@ -19,7 +19,7 @@ use crate::source::bind::{Instants, Prepared, Style};
 use crate::source::columns::position;
 use crate::source::flow::segments::{KeyValue, Segments, keyset};
 use crate::source::flow::{After, Batcher, Flow, FlowDemand, Segment, no_order};
-use crate::source::sqlite::{Phase, Query, bind, decode, doubt};
+use crate::source::sqlite::{Phase, Query, bind, decode, reason};
 use crate::source::watch::Watched;
 
 /// What a flow needs of its connection.
@@ -73,7 +73,7 @@ impl Flows<'_> {
         flow: &Flow,
     ) -> Result<Option<&'static str>, Reason> {
         let sql = AssertSqlSafe(bound.text.clone()).into_sql_str();
-        let prepared = self.conn.prepare(sql).await.map_err(|e| doubt(&e, Phase::Preparing))?;
+        let prepared = self.conn.prepare(sql).await.map_err(|e| reason(&e, Phase::Preparing))?;
         let brought: Vec<&str> = prepared.columns().iter().map(Column::name).collect();
         for column in &flow.columns {
             position(&brought, column)?;
@@ -81,11 +81,11 @@ impl Flows<'_> {
         drop(prepared);
         let views = sqlx::query_scalar("SELECT name FROM sqlite_schema WHERE type = 'view'");
         let views = views.persistent(false).fetch_all(&mut *self.conn).await;
-        let views: Vec<String> = views.map_err(|e| doubt(&e, Phase::Ours))?;
+        let views: Vec<String> = views.map_err(|e| reason(&e, Phase::Ours))?;
         let sql = AssertSqlSafe(format!("EXPLAIN {}", bound.text)).into_sql_str();
-        let prepared = self.conn.prepare(sql).await.map_err(|e| doubt(&e, Phase::Preparing))?;
+        let prepared = self.conn.prepare(sql).await.map_err(|e| reason(&e, Phase::Preparing))?;
         let steps = bind(prepared.query(), &bound.values, self.instants)?;
-        let steps = steps.fetch_all(&mut *self.conn).await.map_err(|e| doubt(&e, Phase::Ours))?;
+        let steps = steps.fetch_all(&mut *self.conn).await.map_err(|e| reason(&e, Phase::Ours))?;
         // A view puts together too, and has no word of it in the query. Where rows come each by itself, a
         // collation that only filters them puts nothing together.
         let words = Words::of(query.text(), Engine::Sqlite);
@@ -131,7 +131,7 @@ async fn fetch(
 ) -> Result<Segment, Reason> {
     let first = after.map(|_| bound.values.len() + 1);
     let sql = AssertSqlSafe(segment(&bound.text, flow, first, limit)).into_sql_str();
-    let prepared = conn.prepare(sql).await.map_err(|e| doubt(&e, Phase::Preparing))?;
+    let prepared = conn.prepare(sql).await.map_err(|e| reason(&e, Phase::Preparing))?;
     let mut query = bind(prepared.query(), &bound.values, instants)?;
     for (column, cell) in flow.columns.iter().zip(after.map_or(&[][..], |after| &after.key)) {
         query = bind_key(query, column, cell)?;
@@ -139,7 +139,7 @@ async fn fetch(
     let mut rows = query.fetch(&mut *conn);
     let mut batcher = Batcher::new(flow, after);
     let mut wanted = FlowDemand::More;
-    while let Some(row) = rows.try_next().await.map_err(|e| doubt(&e, Phase::Running))? {
+    while let Some(row) = rows.try_next().await.map_err(|e| reason(&e, Phase::Running))? {
         let bytes = decode::cells(&row, &flow.columns, &mut batcher.cells)?;
         if let Some(collation) = merging {
             batcher.has_no_text(collation)?;

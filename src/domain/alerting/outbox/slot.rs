@@ -129,7 +129,7 @@ impl Slot {
     }
 
     /// What was acknowledged at these instants may not have got through.
-    pub(super) fn doubt(&mut self, is_doubtful: impl Fn(DateTime<Utc>) -> bool) {
+    pub(super) fn mark_doubtful(&mut self, is_doubtful: impl Fn(DateTime<Utc>) -> bool) {
         let begun = self.stood_since.is_some_and(&is_doubtful);
         if self.told_at.is_some_and(&is_doubtful) {
             self.stood_since = self.stood_since.filter(|_| !begun);
