@@ -25,6 +25,8 @@ mod schema;
 mod conn;
 mod lock_file;
 mod errors;
+mod series_record;
+mod attempts;
 
 use std::fmt;
 use std::time::Duration;

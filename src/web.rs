@@ -12,6 +12,8 @@ mod listen;
 mod metrics;
 mod problem;
 pub mod watchdog;
+mod filter;
+mod history;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -121,8 +123,8 @@ fn router(shared: Arc<Shared>) -> Router {
     let api = Router::new()
         .route("/api/v1/status", get(api::status))
         .route("/api/v1/checks", get(api::checks))
-        .route("/api/v1/checks/{id}/windows", get(api::windows))
-        .route("/api/v1/events", get(api::events))
+        .route("/api/v1/checks/{id}/windows", get(history::windows))
+        .route("/api/v1/events", get(history::events))
         .route("/api/v1/rerun", post(operator::rerun))
         .route("/api/v1/waive", post(operator::waive))
         .route_layer(middleware::from_fn_with_state(Arc::clone(&shared), limited));

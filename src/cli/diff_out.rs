@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use crate::cli::complain;
 use crate::cli::exit::Exit;
-use crate::cli::report::window;
+use crate::cli::report::json::window;
 use crate::domain::check::verdict::{Contradiction, Verdict};
 use crate::domain::reconcile::Terms;
 use crate::domain::reconcile::cell::Cell;

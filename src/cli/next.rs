@@ -289,7 +289,7 @@ impl Plan<'_> {
                             "civil": rfc3339(&series, at),
                             "window": match &due.target {
                                 Target::Window(window) => {
-                                    report::window(window, Some(&series.home.name))
+                                    report::json::window(window, Some(&series.home.name))
                                 }
                                 Target::Slot(_) => Value::Null,
                             },

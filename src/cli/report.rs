@@ -1,13 +1,14 @@
 //! What a round found, for people and for programs.
 
 mod matrix;
+pub(super) mod json;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::{Value, json};
 
 use crate::cli::paint::Paint;
@@ -20,7 +21,7 @@ use crate::domain::reconcile::Reconcile;
 use crate::domain::sql::Query;
 use crate::domain::sql::bounds::Bounds;
 use crate::domain::sql::parameter::Parameter;
-use crate::domain::time::window::{Frame, Period, Split, Window};
+use crate::domain::time::window::{Frame, Period, Split};
 use crate::domain::time::zone::ZoneName;
 use crate::engine::round::Outcome;
 
@@ -392,75 +393,4 @@ fn bound(outcome: &Outcome, query: &Query) -> Option<String> {
     let values = named.into_iter().map(|p| format!("{p} = {}", bounds.value(p)));
     let values: Vec<String> = values.collect();
     (!values.is_empty()).then(|| values.join(", "))
-}
-
-/// The report by DESIGN §7: a contract with programs.
-pub(super) fn json(outcomes: &[Outcome], asides: &[Aside]) -> Value {
-    let paused = asides.iter().filter(|aside| matches!(aside.why, Why::Paused(..)));
-    let counts = Counts::of(outcomes);
-    json!({
-        "format": 1,
-        "runs": outcomes.iter().map(run).collect::<Vec<_>>(),
-        "asides": asides.iter().map(Aside::json).collect::<Vec<_>>(),
-        "summary": {
-            "confirmed": counts.confirmed,
-            "violated": counts.violated,
-            "unconfirmed": counts.unconfirmed,
-            "paused": paused.count(),
-        },
-    })
-}
-
-fn run(outcome: &Outcome) -> Value {
-    let rows: &[String] = match &outcome.judgement.verdict {
-        Verdict::Violated(finding) => &finding.rows,
-        Verdict::Confirmed | Verdict::Unconfirmed(_) => &[],
-    };
-    let (verdict, cause, finding) = match &outcome.judgement.verdict {
-        Verdict::Confirmed => ("confirmed", None, None),
-        Verdict::Violated(finding) => ("violated", None, Some(finding.to_string())),
-        Verdict::Unconfirmed(reason) => {
-            ("unconfirmed", Some(reason.cause.as_str()), Some(reason.note.clone()))
-        }
-    };
-    json!({
-        "check": outcome.check.id.as_str(),
-        "tz": outcome.tz.as_ref().map(ZoneName::as_str),
-        "slot": outcome.slot.to_rfc3339_opts(SecondsFormat::Millis, true),
-        "window": outcome.window.as_ref().map(|window| {
-            let written = outcome.check.window.as_ref().and_then(|w| w.zones.written().first());
-            self::window(window, outcome.tz.as_ref().or(written))
-        }),
-        "verdict": verdict,
-        "cause": cause,
-        "evidence": outcome.judgement.evidence,
-        "finding": finding,
-        "rows": rows,
-        "took_ms": u64::try_from(outcome.took.as_millis()).unwrap_or(u64::MAX),
-    })
-}
-
-/// A window by DESIGN §7.
-pub(super) fn window(window: &Window, zone: Option<&ZoneName>) -> Value {
-    json!({
-        "zone": zone.map_or("UTC", ZoneName::as_str),
-        "start": shown(window.start),
-        "end": shown(window.end),
-        "date": window.span.date.to_string(),
-        "utc_offset": window.utc_offset.secs(),
-    })
-}
-
-struct Counts {
-    confirmed: usize,
-    violated: usize,
-    unconfirmed: usize,
-}
-
-impl Counts {
-    fn of(outcomes: &[Outcome]) -> Self {
-        let ranked =
-            |wanted| outcomes.iter().filter(|o| rank(&o.judgement.verdict) == wanted).count();
-        Self { violated: ranked(0), unconfirmed: ranked(1), confirmed: ranked(2) }
-    }
 }

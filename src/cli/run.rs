@@ -86,7 +86,7 @@ pub(super) fn run(args: &RunArgs) -> Exit {
             let (paint, with_sql) = (Paint::of_stdout(), args.sql);
             report::text(&outcomes, &asides, &Style { paint, with_sql, addresses: &addresses })
         }
-        Output::Json => format!("{}\n", report::json(&outcomes, &asides)),
+        Output::Json => format!("{}\n", report::json::json(&outcomes, &asides)),
     };
     let written = match &args.diff_out {
         Some(path) => diff_out::write(path, &outcomes),

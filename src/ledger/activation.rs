@@ -12,7 +12,8 @@ use crate::domain::record::window_state::{Override, Recorded, State, VerdictKind
 use crate::ledger::conn::{Arg, Conn, Each, args, each};
 use crate::ledger::entry::{Entry, Newest, Times, columns};
 use crate::ledger::memory::{add_events, event_values, standing_event};
-use crate::ledger::summary::{recompute, series_columns};
+use crate::ledger::series_record::series_columns;
+use crate::ledger::summary::recompute;
 use crate::ledger::tx::Tx;
 use crate::ledger::{
     Activation, Happened, LedgerError, Role, SeriesRecord, StandingChange, StoreSettings, Terms,

@@ -11,7 +11,7 @@ use crate::domain::check::name::CheckId;
 use crate::domain::check::succession::Succession;
 use crate::ledger::activation::Activating;
 use crate::ledger::conn::{Conn, Wait, args};
-use crate::ledger::summary::series_columns;
+use crate::ledger::series_record::series_columns;
 use crate::ledger::{
     LONG, LedgerError, PATIENCE, Role, RowKey, SeriesRecord, Store, StoreSettings,
 };

@@ -4,30 +4,16 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
 use crate::domain::alerting::alert::cut;
-use crate::domain::check::name::CheckId;
-use crate::domain::record::standing::{Alarm, Lease, Notice, Standing, Standings, bad, lease};
+use crate::domain::record::standing::{Alarm, Lease, Notice, Standing, bad, lease};
 use crate::domain::record::window_state::{Override, VerdictKind, WindowKind, WindowState};
-use crate::ledger::conn::{Arg, Conn, Each, Record, args, each, instant, micros};
-use crate::ledger::entry::{Entry, cause_of, columns, read_said, said_word, stored};
-use crate::ledger::{
-    Ended, LastAttempt, LedgerError, Role, RowKey, SeriesRecord, StandingChange, Terms, confirmed,
-};
-
-macro_rules! series_columns {
-    () => {
-        "id, check_id, tz, role, tz_release, since, watermark, retired_at, violated_since, \
-         unconfirmed_since, lease_until, confirmed_at, open_violated, open_unconfirmed, waived, \
-         last_at, last_said, last_cause, last_evidence, last_bad_rows, last_took_us, last_note, \
-         confirmed_total, violated_total, unconfirmed_total, newest_violated, newest_unconfirmed, \
-         by_offset"
-    };
-}
-pub(super) use series_columns;
+use crate::ledger::conn::{Arg, Conn, Each, args, each, instant, micros};
+use crate::ledger::entry::{Entry, cause_of, columns, stored};
+use crate::ledger::series_record::series_columns;
+use crate::ledger::{LedgerError, SeriesRecord, StandingChange, Terms, confirmed};
 
 /// How many open rows an alert names, and how long it is about each, in bytes.
 const NEWEST: usize = 5;
@@ -36,64 +22,6 @@ const WORDS_MAX: usize = 500;
 const WEIGHED: i64 = 5_000;
 /// Of slots the newest matter, and the oldest: no more in a row are counted than this.
 const SLOTS: i64 = 128;
-
-impl SeriesRecord {
-    pub(super) fn read(record: &Record) -> Result<Self, LedgerError> {
-        let standing = |place| -> Result<Standing, LedgerError> {
-            Ok(record.maybe_at(place)?.map_or(Standing::Calm, |since| Standing::Firing { since }))
-        };
-        let tz = record.text(2)?;
-        let role = if record.text(3)? == "list" { Role::List } else { Role::Data };
-        let last = match record.maybe_at(15)? {
-            None => None,
-            Some(at) => Some(LastAttempt {
-                at,
-                said: read_said(record.text(16)?, record.maybe_text(17)?)?,
-                evidence: record.maybe_int(18)?.and_then(|n| u64::try_from(n).ok()),
-                bad_rows: record.maybe_int(19)?.and_then(|n| u64::try_from(n).ok()),
-                took: Duration::from_micros(record.count(20)?),
-                note: record.maybe_text(21)?.map(str::to_owned),
-            }),
-        };
-        Ok(Self {
-            id: record.int(0)?,
-            check: CheckId::parse(record.text(1)?).map_err(LedgerError::odd)?,
-            tz: (!tz.is_empty()).then(|| tz.to_owned()),
-            role,
-            tz_release: record.text(4)?.to_owned(),
-            since: record.at(5)?,
-            watermark: record.maybe_at(6)?,
-            retired_at: record.maybe_at(7)?,
-            standings: Standings { violated: standing(8)?, unconfirmed: standing(9)? },
-            lease: record.maybe_at(10)?.map_or(Lease::Never, Lease::Until),
-            confirmed_at: record.maybe_at(11)?,
-            open_violated: record.count(12)?,
-            open_unconfirmed: record.count(13)?,
-            waived: record.count(14)?,
-            last,
-            totals: [record.count(22)?, record.count(23)?, record.count(24)?],
-            newest_violated: lines(record.text(25)?),
-            newest_unconfirmed: lines(record.text(26)?),
-            by_offset: record.text(27)?.lines().filter_map(read_offset).collect(),
-        })
-    }
-
-    /// Reads one series.
-    pub(super) async fn find(conn: &mut Conn, id: i64) -> Result<Option<Self>, LedgerError> {
-        const FIND: &str = concat!("SELECT ", series_columns!(), " FROM series WHERE id = $1");
-        conn.first(FIND, args![id]).await?.as_ref().map(Self::read).transpose()
-    }
-}
-
-fn lines(text: &str) -> Vec<String> {
-    text.lines().map(str::to_owned).collect()
-}
-
-fn read_offset(line: &str) -> Option<(i32, u64, u64)> {
-    let mut words = line.split(' ');
-    let mut next = || words.next();
-    Some((next()?.parse().ok()?, next()?.parse().ok()?, next()?.parse().ok()?))
-}
 
 /// A row in words: the civil date that it is called by, its offset, and what was found.
 fn in_words(entry: &Entry) -> String {
@@ -135,85 +63,6 @@ fn describe(record: &mut SeriesRecord, entries: &[Entry], now: DateTime<Utc>) {
         }
     }
     record.by_offset = by_offset.into_iter().map(|(offset, (v, u))| (offset, v, u)).collect();
-}
-
-/// What attempts of one transaction say of a series.
-#[derive(Debug, Default)]
-pub(super) struct Noted {
-    last: Option<Ended>,
-    /// How many said that it is confirmed, violated, unconfirmed.
-    counts: [i64; 3],
-    confirmed_slot: Option<DateTime<Utc>>,
-}
-
-impl Noted {
-    /// Adds one that was recorded.
-    pub(super) fn add(&mut self, ended: &Ended) {
-        let place = match ended.said {
-            VerdictKind::Confirmed => 0,
-            VerdictKind::Violated => 1,
-            VerdictKind::Unconfirmed(_) => 2,
-        };
-        self.counts[place] += 1;
-        if ended.said == VerdictKind::Confirmed && ended.key.kind == WindowKind::Slot {
-            self.confirmed_slot = self.confirmed_slot.max(Some(ended.key.start));
-        }
-        self.last = Some(ended.clone());
-    }
-}
-
-/// Takes note of attempts at series.
-pub(super) async fn note_attempts(
-    conn: &mut Conn,
-    noted: &BTreeMap<i64, Noted>,
-    at: DateTime<Utc>,
-) -> Result<(), LedgerError> {
-    const NOTE: Each = each!(
-        ["UPDATE series SET last_at = r.at, last_said = r.said, last_cause = r.cause, \
-          last_evidence = r.evidence, last_bad_rows = r.bad_rows, last_took_us = r.took_us, \
-          last_note = r.note, confirmed_total = confirmed_total + r.confirmed, \
-          violated_total = violated_total + r.violated, \
-          unconfirmed_total = unconfirmed_total + r.unconfirmed, \
-          confirmed_at = CASE WHEN r.confirmed > 0 THEN r.at ELSE confirmed_at END, \
-          confirmed_slot = CASE WHEN r.slot IS NOT NULL AND (confirmed_slot IS NULL \
-          OR confirmed_slot < r.slot) THEN r.slot ELSE confirmed_slot END FROM"],
-        (0 "wanted" "bigint", 1 "at" "bigint", 2 "said" "text", 3 "cause" "text",
-         4 "evidence" "bigint", 5 "bad_rows" "bigint", 6 "took_us" "bigint", 7 "note" "text",
-         8 "confirmed" "bigint", 9 "violated" "bigint", 10 "unconfirmed" "bigint",
-         11 "slot" "bigint"),
-        ["WHERE id = r.wanted"]
-    );
-    let row = |(series, noted): (&i64, &Noted)| {
-        let last = noted.last.as_ref()?;
-        Some(args![
-            *series,
-            at,
-            said_word(last.said),
-            cause_of(last.said).map(|cause| cause.as_str().to_owned()),
-            last.evidence.map(stored),
-            last.bad_rows.map(stored),
-            i64::try_from(last.took.as_micros()).unwrap_or(i64::MAX),
-            last.note.clone(),
-            noted.counts[0],
-            noted.counts[1],
-            noted.counts[2],
-            noted.confirmed_slot,
-        ])
-    };
-    let rows: Vec<_> = noted.iter().filter_map(row).collect();
-    conn.run_each(&NOTE, &rows, &[]).await.map(drop)
-}
-
-/// Closes the slots that later confirmed ones make good.
-pub(super) async fn close_slots(conn: &mut Conn, confirmed: &[RowKey]) -> Result<(), LedgerError> {
-    const CLOSE: Each = each!(
-        ["UPDATE entries SET live = 0, wake_at = NULL, lapse_at = NULL, reproof_by = NULL FROM"],
-        (0 "wanted" "bigint", 1 "before" "bigint"),
-        ["WHERE series = r.wanted AND live = 1 AND kind = 'slot' AND start_at < r.before \
-          AND state = 'recorded'"]
-    );
-    let rows: Vec<_> = confirmed.iter().map(|key| args![key.series, key.start]).collect();
-    conn.run_each(&CLOSE, &rows, &[]).await.map(drop)
 }
 
 /// The rows of a series that still matter.

@@ -7,9 +7,10 @@ use chrono::{DateTime, Utc};
 
 use crate::domain::check::reason::Cause;
 use crate::domain::record::window_state::{Recorded, State, VerdictKind, WindowKind, WindowState};
+use crate::ledger::attempts::close_slots;
 use crate::ledger::conn::{Conn, Each, Wait, args, each};
 use crate::ledger::entry::{Entry, stored};
-use crate::ledger::summary::{close_slots, is_open};
+use crate::ledger::summary::is_open;
 use crate::ledger::tx::Tx;
 use crate::ledger::{
     Ended, LedgerError, RowKey, StoreSettings, Terms, TxOutcome, Work, activation, claim, draw, due,

@@ -9,10 +9,11 @@ use chrono::{DateTime, Utc};
 
 use crate::domain::record::standing::Alarm;
 use crate::domain::record::window_state::{State, VerdictKind, WindowKind};
+use crate::ledger::attempts::{Noted, note_attempts};
 use crate::ledger::conn::{Arg, Conn, Each, args, each};
 use crate::ledger::entry::{Entry, Newest, Times, cause_of, columns, kind_word, said_word, stored};
 use crate::ledger::memory::{add_events, event_values, standing};
-use crate::ledger::summary::{Noted, note_attempts, recompute_each};
+use crate::ledger::summary::recompute_each;
 use crate::ledger::{
     Ended, Happened, LedgerError, RowKey, StandingChange, StoreSettings, Terms, TxOutcome, Work,
 };

@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 use crate::domain::check::Severity;
 use crate::engine::snapshot::{SeriesHealth, Snapshot};
 use crate::notify::alert_path::Path;
-use crate::web::api::{Filter, instant, named};
+use crate::web::api::{instant, named};
+use crate::web::filter::Filter;
 use crate::web::problem::{Json, Problem};
 use crate::web::{Here, Shared};
 

@@ -21,7 +21,8 @@ use crate::ledger::{Revocation, Selected, Waiver};
 use crate::manifest;
 use crate::web::Here;
 use crate::web::access::{RoleHeld, operator};
-use crate::web::api::{hinted, ids};
+use crate::web::api::ids;
+use crate::web::filter::hinted;
 use crate::web::problem::{Json, Problem};
 
 /// How large an order may be, in bytes.

@@ -1,0 +1,82 @@
+//! The report of a run as JSON.
+
+use chrono::SecondsFormat;
+use serde_json::{Value, json};
+
+use crate::cli::report::{Aside, Why, rank};
+use crate::cli::windows::shown;
+use crate::domain::check::verdict::Verdict;
+use crate::domain::time::window::Window;
+use crate::domain::time::zone::ZoneName;
+use crate::engine::round::Outcome;
+
+/// The report by DESIGN §7: a contract with programs.
+pub(crate) fn json(outcomes: &[Outcome], asides: &[Aside]) -> Value {
+    let paused = asides.iter().filter(|aside| matches!(aside.why, Why::Paused(..)));
+    let counts = Counts::of(outcomes);
+    json!({
+        "format": 1,
+        "runs": outcomes.iter().map(run).collect::<Vec<_>>(),
+        "asides": asides.iter().map(Aside::json).collect::<Vec<_>>(),
+        "summary": {
+            "confirmed": counts.confirmed,
+            "violated": counts.violated,
+            "unconfirmed": counts.unconfirmed,
+            "paused": paused.count(),
+        },
+    })
+}
+
+pub(super) fn run(outcome: &Outcome) -> Value {
+    let rows: &[String] = match &outcome.judgement.verdict {
+        Verdict::Violated(finding) => &finding.rows,
+        Verdict::Confirmed | Verdict::Unconfirmed(_) => &[],
+    };
+    let (verdict, cause, finding) = match &outcome.judgement.verdict {
+        Verdict::Confirmed => ("confirmed", None, None),
+        Verdict::Violated(finding) => ("violated", None, Some(finding.to_string())),
+        Verdict::Unconfirmed(reason) => {
+            ("unconfirmed", Some(reason.cause.as_str()), Some(reason.note.clone()))
+        }
+    };
+    json!({
+        "check": outcome.check.id.as_str(),
+        "tz": outcome.tz.as_ref().map(ZoneName::as_str),
+        "slot": outcome.slot.to_rfc3339_opts(SecondsFormat::Millis, true),
+        "window": outcome.window.as_ref().map(|window| {
+            let written = outcome.check.window.as_ref().and_then(|w| w.zones.written().first());
+            self::window(window, outcome.tz.as_ref().or(written))
+        }),
+        "verdict": verdict,
+        "cause": cause,
+        "evidence": outcome.judgement.evidence,
+        "finding": finding,
+        "rows": rows,
+        "took_ms": u64::try_from(outcome.took.as_millis()).unwrap_or(u64::MAX),
+    })
+}
+
+/// A window by DESIGN §7.
+pub(crate) fn window(window: &Window, zone: Option<&ZoneName>) -> Value {
+    json!({
+        "zone": zone.map_or("UTC", ZoneName::as_str),
+        "start": shown(window.start),
+        "end": shown(window.end),
+        "date": window.span.date.to_string(),
+        "utc_offset": window.utc_offset.secs(),
+    })
+}
+
+pub(super) struct Counts {
+    pub(super) confirmed: usize,
+    pub(super) violated: usize,
+    pub(super) unconfirmed: usize,
+}
+
+impl Counts {
+    fn of(outcomes: &[Outcome]) -> Self {
+        let ranked =
+            |wanted| outcomes.iter().filter(|o| rank(&o.judgement.verdict) == wanted).count();
+        Self { violated: ranked(0), unconfirmed: ranked(1), confirmed: ranked(2) }
+    }
+}

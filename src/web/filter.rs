@@ -1,0 +1,94 @@
+//! What a query of the API selects, and what a word that is not known may have meant.
+
+use chrono::{DateTime, Utc};
+
+use crate::domain::check::nearest::suggestion;
+use crate::engine::snapshot::SeriesHealth;
+use crate::ledger::is_page;
+use crate::manifest;
+use crate::web::problem::Problem;
+
+/// How many items a page has where nobody asks for another number, and at most.
+pub(super) const PAGE: (u16, u16) = (100, 1_000);
+
+/// The words for how a series is.
+pub(super) const STATES: [&str; 5] = ["confirmed", "violated", "unconfirmed", "new", "paused"];
+
+/// Which series are asked for, and which page.
+#[derive(Debug, Default)]
+pub(super) struct Filter {
+    pub(super) check: Option<String>,
+    pub(super) owner: Option<String>,
+    pub(super) state: Option<String>,
+    pub(super) tz: Option<String>,
+    pub(super) open: bool,
+    pub(super) from: Option<DateTime<Utc>>,
+    pub(super) to: Option<DateTime<Utc>>,
+    pub(super) page: Option<String>,
+    pub(super) limit: u16,
+}
+
+impl Filter {
+    /// Reads the words of a query; what is misspelt is refused, so that nothing is shown that was not
+    /// asked for.
+    pub(super) fn read(query: &[(String, String)], known: &[&str]) -> Result<Self, Problem> {
+        let mut filter = Self { limit: PAGE.0, ..Self::default() };
+        for (place, (key, value)) in query.iter().enumerate() {
+            if query[..place].iter().any(|(before, _)| before == key) {
+                return Err(Problem::bad(format!("`{}` is written twice", short(key))));
+            }
+            if !known.contains(&key.as_str()) {
+                let what = format!("`{}` is not known here", short(key));
+                return Err(Problem::bad(hinted(what, suggestion(key, known))));
+            }
+            let text = Some(value.clone());
+            match key.as_str() {
+                "check" => filter.check = text,
+                "owner" => filter.owner = text,
+                "state" => filter.state = Some(word(key, value, &STATES)?),
+                "tz" => filter.tz = text,
+                "open" => filter.open = word(key, value, &["true", "false"])? == "true",
+                "from" => filter.from = Some(read_instant(value)?),
+                "to" => filter.to = Some(read_instant(value)?),
+                "page" if is_page(value) => filter.page = text,
+                "limit" => {
+                    let limit = value.parse().ok().filter(|n| (1..=PAGE.1).contains(n));
+                    let rule = || Problem::bad(format!("`limit` is 1 to {}", PAGE.1));
+                    filter.limit = limit.ok_or_else(rule)?;
+                }
+                _ => return Err(Problem::bad(format!("`{key}` is not what a page before said"))),
+            }
+        }
+        Ok(filter)
+    }
+
+    pub(super) fn fits(&self, series: &SeriesHealth) -> bool {
+        let is = |wanted: &Option<String>, value: &str| wanted.as_ref().is_none_or(|w| w == value);
+        is(&self.check, series.check.id.as_str()) && is(&self.owner, series.check.owner.as_str())
+    }
+}
+
+/// Takes one of a few words.
+pub(super) fn word(key: &str, value: &str, words: &[&str]) -> Result<String, Problem> {
+    if words.contains(&value) {
+        return Ok(value.to_owned());
+    }
+    let what = format!("`{}` is not a value of `{key}`", short(value));
+    Err(Problem::bad(hinted(what, suggestion(value, words))))
+}
+
+/// What is wrong, and what may have been meant, where there is a guess.
+pub(super) fn hinted(what: String, hint: Option<String>) -> String {
+    match hint {
+        Some(hint) => format!("{what}; {hint}"),
+        None => what,
+    }
+}
+
+pub(super) fn short(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(40).collect()
+}
+
+pub(super) fn read_instant(text: &str) -> Result<DateTime<Utc>, Problem> {
+    manifest::instant(text).map_err(|rule| Problem::bad(format!("`{}`: {rule}", short(text))))
+}

@@ -1,0 +1,139 @@
+//! The history of a check, and the events, as JSON.
+
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use serde_json::{Value, json};
+
+use crate::domain::check::nearest::suggestion;
+use crate::domain::record::window_state::{Override, State as RowState, WindowKind, WindowState};
+use crate::ledger::{History, HistoryQuery, Listed};
+use crate::web::Here;
+use crate::web::api::{ids, instant, said, unreadable};
+use crate::web::filter::{Filter, hinted, short};
+use crate::web::problem::{Json, Problem};
+
+/// The record of a check, latest first, a page at a time.
+pub(super) async fn windows(
+    State(shared): Here,
+    check: Result<Path<String>, PathRejection>,
+    Query(query): Query<Vec<(String, String)>>,
+) -> Result<Json, Problem> {
+    let Path(check) = check.map_err(|_| Problem::bad("the path is not UTF-8"))?;
+    let known = ["tz", "open", "from", "to", "page", "limit"];
+    let filter = Filter::read(&query, &known)?;
+    if filter.from.zip(filter.to).is_some_and(|(from, to)| from >= to) {
+        return Err(Problem::bad("`from` is not before `to`"));
+    }
+    let picture = shared.picture();
+    let mut zones = picture.series.iter().filter(|s| s.check.id.as_str() == check);
+    let tz = filter.tz.clone();
+    let wanted = HistoryQuery {
+        tz: filter.tz,
+        open: filter.open,
+        from: filter.from,
+        to: filter.to,
+        page: filter.page,
+    };
+    let reader = &shared.door.reader;
+    let page = reader.windows(&check, &wanted, picture.now(), filter.limit).await;
+    let page = page.map_err(|trouble| unreadable(&trouble))?;
+    let known = picture.series.iter().any(|series| series.check.id.as_str() == check);
+    if page.items.is_empty() && !known {
+        let ids = ids(&picture);
+        let what = format!("no check is called `{}`", short(&check));
+        let detail = hinted(what, suggestion(&check, &ids));
+        return Err(Problem::new(StatusCode::NOT_FOUND, detail));
+    }
+    if page.items.is_empty()
+        && let Some(tz) = tz.filter(|tz| zones.all(|s| s.record.tz.as_ref() != Some(tz)))
+    {
+        let detail = format!("`{}` is no zone of `{}`", short(&tz), short(&check));
+        return Err(Problem::new(StatusCode::NOT_FOUND, detail));
+    }
+    let windows: Vec<Value> = page.items.iter().map(window_json).collect();
+    let answer = json!({"format": 1, "check": check, "windows": windows, "next": page.next});
+    Ok(Json(StatusCode::OK, answer))
+}
+
+pub(super) fn window_json(history: &History) -> Value {
+    let entry = &history.entry;
+    let WindowState { kind, start, end, due, deadline, state, .. } = entry.row;
+    let recorded = entry.row.recorded();
+    let (state, waits_for) = match state {
+        RowState::Waiting { last, .. } => ("waiting", last),
+        RowState::Running { last, .. } => ("running", last),
+        RowState::Recorded(_) => ("recorded", None),
+    };
+    let (verdict, cause) = recorded.map_or((None, None), |r| {
+        let (verdict, cause) = said(r.said);
+        (Some(verdict), cause)
+    });
+    json!({
+        "tz": history.tz,
+        "kind": match kind { WindowKind::Window => "window", WindowKind::Slot => "slot" },
+        "start": instant(start),
+        "end": instant(end),
+        "utc_offset": entry.utc_offset,
+        "due": instant(due),
+        "deadline": instant(deadline),
+        "state": state,
+        "verdict": verdict,
+        "cause": cause.or(waits_for.map(crate::domain::check::reason::Cause::as_str)),
+        "evidence": entry.evidence,
+        "attempts": entry.attempts,
+        "in_vain": entry.row.failed_attempts,
+        "asked": entry.asked,
+        "recorded_at": recorded.map(|r| instant(r.at)),
+        "tried_at": recorded.map(|r| instant(r.tried)),
+        "open": history.open.is_some(),
+        "ruling": overridden(entry.row.overridden),
+        "waiver": history.waiver.as_ref().map(|waiver| json!({
+            "by": waiver.by,
+            "because": waiver.because,
+            "until": waiver.until.map(instant),
+        })),
+        "note": entry.note,
+        "generation": entry.generation,
+    })
+}
+
+pub(super) fn overridden(overridden: Override) -> Option<&'static str> {
+    match overridden {
+        Override::Standing => None,
+        Override::Excused => Some("excused"),
+        Override::Waived { .. } => Some("waived"),
+        Override::Superseded { replaced: false } => Some("superseded"),
+        Override::Superseded { replaced: true } => Some("replaced"),
+        Override::Removed => Some("removed"),
+    }
+}
+
+/// What happened, latest first, a page at a time.
+pub(super) async fn events(
+    State(shared): Here,
+    Query(query): Query<Vec<(String, String)>>,
+) -> Result<Json, Problem> {
+    let filter = Filter::read(&query, &["check", "page", "limit"])?;
+    let reader = &shared.door.reader;
+    let page = reader.events(filter.check.as_deref(), filter.page.as_deref(), filter.limit).await;
+    let page = page.map_err(|trouble| unreadable(&trouble))?;
+    let events: Vec<Value> = page.items.iter().map(event_json).collect();
+    Ok(Json(StatusCode::OK, json!({"format": 1, "events": events, "next": page.next})))
+}
+
+pub(super) fn event_json(event: &Listed) -> Value {
+    json!({
+        "id": event.id,
+        "at": instant(event.at),
+        "kind": event.kind,
+        "check": event.check,
+        "tz": event.tz,
+        "start": event.bounds.map(|(start, _)| instant(start)),
+        "end": event.bounds.map(|(_, end)| instant(end)),
+        "was": event.was,
+        "becomes": event.becomes,
+        "note": event.note,
+        "replica": event.replica,
+    })
+}
