@@ -15,3 +15,4 @@ pub mod roster;
 pub mod snapshot;
 mod under_way;
 pub mod watch;
+pub mod asking;

@@ -27,6 +27,7 @@ mod lock_file;
 mod errors;
 mod series_record;
 mod attempts;
+mod cells;
 
 use std::fmt;
 use std::time::Duration;

@@ -17,6 +17,7 @@ mod needs;
 mod reconcile;
 mod timing;
 mod yaml;
+mod limits;
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -23,7 +23,7 @@ use crate::domain::sql::Engine;
 use crate::domain::time::schedule::Schedule;
 use crate::domain::time::window::ZoneChoice;
 use crate::domain::time::zone::{Rules, ZoneName};
-use crate::engine::attempt::Sources;
+use crate::engine::asking::Sources;
 use crate::engine::zone_list;
 use crate::manifest::Engines;
 use crate::settings::Settings;

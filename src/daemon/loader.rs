@@ -15,7 +15,7 @@ use crate::daemon::files::fingerprint;
 use crate::daemon::systemd;
 use crate::domain::check::fault::Fault;
 use crate::domain::check::succession::Removals;
-use crate::engine::attempt::Sources;
+use crate::engine::asking::Sources;
 use crate::engine::load::{Reading, Shown};
 use crate::engine::order::{Load, NotTaken, Orders};
 use crate::engine::ports::Watched;

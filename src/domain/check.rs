@@ -22,7 +22,8 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use crate::domain::check::evidence::{Evidence, Measure};
-use crate::domain::check::limit::{Limit, RowLimit};
+use crate::domain::check::limit::Limit;
+use crate::domain::check::limit::rows::RowLimit;
 use crate::domain::check::name::{CheckId, ColumnName, LabelName, Owner, SourceName};
 use crate::domain::reconcile::Reconcile;
 use crate::domain::sql::Query;

@@ -10,3 +10,4 @@ pub mod backoff;
 pub mod breaker;
 pub mod budget;
 pub mod duration;
+pub mod owed;

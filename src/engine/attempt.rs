@@ -1,84 +1,17 @@
 //! One attempt at one check: ask its sources, judge what came.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::check::evidence::{Measure, Scope};
 use crate::domain::check::judge::{Judgement, judge};
 use crate::domain::check::name::SourceName;
-use crate::domain::check::observation::{Observation, Rows};
-use crate::domain::check::reason::{Cause, Reason};
+use crate::domain::check::reason::Reason;
 use crate::domain::check::verdict::Verdict;
-use crate::domain::check::{Body, Check, Expect, Keys};
-use crate::domain::record::series::Series;
-use crate::domain::sql::Query;
-use crate::domain::sql::bounds::Bounds;
-use crate::domain::time::agenda::delta;
-use crate::domain::time::window::Window;
+use crate::domain::check::{Body, Check};
+use crate::engine::asking::{Asking, Look, Sources};
 use crate::engine::progress::Watching;
 use crate::engine::reconcile::{self, Differing};
-use crate::source::Source;
-use crate::source::ask::{Ask, Part, Question, Reply, ResultShape};
-
-/// The sources that checks may ask, by name.
-pub type Sources = BTreeMap<SourceName, Arc<Source>>;
-
-/// What an attempt looks at.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Look {
-    /// The present.
-    Present,
-    /// A window.
-    Window {
-        /// What is bound.
-        bounds: Bounds,
-        /// What is bound where the whole period is asked.
-        period: Bounds,
-        /// By the database's clock it is not asked before this instant, where that is given.
-        not_before: Option<DateTime<Utc>>,
-    },
-}
-
-impl Look {
-    /// Looks at a window of a series.
-    pub fn at(series: &Series, window: Window) -> Self {
-        let bounds = |window| Bounds { window, zone: series.home.name.clone() };
-        let period = bounds(window.whole(&series.home.rules));
-        Self::Window { bounds: bounds(window), period, not_before: None }
-    }
-
-    /// Looks at a window of a series that is over and settled, also by the clock of the database.
-    pub fn when_over(series: &Series, window: Window) -> Self {
-        let settled = series.window().map(|rule| window.span.end + delta(rule.settle));
-        match Self::at(series, window) {
-            Self::Window { bounds, period, .. } => {
-                Self::Window { bounds, period, not_before: settled }
-            }
-            Self::Present => Self::Present,
-        }
-    }
-
-    /// The window, where it looks at one.
-    pub fn window(&self) -> Option<&Window> {
-        match self {
-            Self::Present => None,
-            Self::Window { bounds, .. } => Some(&bounds.window),
-        }
-    }
-
-    pub(super) fn bounds(&self, scope: Scope) -> Option<Bounds> {
-        match (self, scope) {
-            (Self::Present, _) => None,
-            (Self::Window { bounds, .. }, Scope::Window) => Some(bounds.clone()),
-            (Self::Window { period, .. }, Scope::Period) => Some(period.clone()),
-        }
-    }
-}
 
 /// A judgement, and how long it took to come by.
 #[derive(Debug, Clone)]
@@ -136,119 +69,4 @@ pub async fn attempt(
             Attempted { blamed, ..Attempted::unconfirmed(reason, asking.took) }
         }
     }
-}
-
-/// The questions of one attempt, and how long they have taken.
-pub(super) struct Asking<'a> {
-    pub(super) check: &'a Check,
-    pub(super) sources: &'a Sources,
-    pub(super) stop: &'a CancellationToken,
-    /// When what is asked about is over and settled.
-    pub(super) not_before: Option<DateTime<Utc>>,
-    pub(super) took: Duration,
-    pub(super) blamed: Option<SourceName>,
-}
-
-impl Asking<'_> {
-    async fn observe(
-        &mut self,
-        query: &Query,
-        expect: &Expect,
-        look: &Look,
-    ) -> Result<Observation, Reason> {
-        let check = self.check;
-        let keys = expect.keys().map(|keys| (keys, keys_question(check, keys, look)));
-        let mut expected_keys = None;
-        // The body comes last: where it is cut, nothing else is missing.
-        let mut questions: Vec<Question> = self.evidence_question(look).into_iter().collect();
-        match keys {
-            Some((keys, question)) if keys.source == check.source => questions.push(question),
-            Some((keys, question)) => {
-                let replies = self.ask(&keys.source, vec![question]).await;
-                expected_keys = replies?.pop().map(rows).transpose()?;
-            }
-            None => {}
-        }
-        questions.push(Question {
-            part: Part::Body,
-            query: query.clone(),
-            bounds: look.bounds(Scope::Window),
-            wanted: ResultShape::Rows {
-                columns: check.columns_read(),
-                rows_max: check.max_rows.get(),
-            },
-        });
-        let mut replies = self.ask(&check.source, questions).await?;
-        let body = replies.pop().map(rows).transpose()?.ok_or_else(no_reply)?;
-        let mut evidence = None;
-        for reply in replies {
-            match reply {
-                Reply::Rows(rows) => expected_keys = Some(rows),
-                Reply::Value(value) => evidence = Some(value),
-                Reply::Flowed => {}
-            }
-        }
-        Ok(Observation { body, expected_keys, evidence })
-    }
-
-    /// The question of the evidence query, where the check has one.
-    pub(super) fn evidence_question(&self, look: &Look) -> Option<Question> {
-        let evidence = &self.check.evidence;
-        let Measure::Query(query) = &evidence.measure else { return None };
-        Some(Question {
-            part: Part::Evidence,
-            query: query.clone(),
-            bounds: look.bounds(evidence.scope),
-            wanted: ResultShape::OneValue,
-        })
-    }
-
-    /// A source by its name.
-    pub(super) fn source(&self, name: &SourceName) -> Result<Arc<Source>, Reason> {
-        self.sources.get(name).cloned().ok_or_else(|| {
-            Reason::new(Cause::Connect, format!("the settings have no source `{name}`"))
-        })
-    }
-
-    /// Asks a source several questions in one snapshot.
-    pub(super) async fn ask(
-        &mut self,
-        name: &SourceName,
-        questions: Vec<Question>,
-    ) -> Result<Vec<Reply>, Reason> {
-        let source = self.source(name)?;
-        let timeout = self.check.timeout.unwrap_or_else(|| source.timeout());
-        let check = self.check.id.clone();
-        let ask = Ask { check, timeout, not_before: self.not_before, questions };
-        let slot = source.slot(self.stop).await?;
-        let started = Instant::now();
-        let replies = source.observe(&slot, &ask, self.stop).await;
-        self.took += started.elapsed();
-        if replies.is_err() {
-            self.blamed = Some(name.clone());
-        }
-        replies
-    }
-}
-
-fn keys_question(check: &Check, keys: &Keys, look: &Look) -> Question {
-    Question {
-        part: Part::Keys,
-        query: keys.from.clone(),
-        bounds: look.bounds(Scope::Window),
-        wanted: ResultShape::Rows { columns: keys.columns.clone(), rows_max: check.max_rows.get() },
-    }
-}
-
-/// Takes the rows of a reply.
-pub(super) fn rows(reply: Reply) -> Result<Rows, Reason> {
-    match reply {
-        Reply::Rows(rows) => Ok(rows),
-        Reply::Value(_) | Reply::Flowed => Err(no_reply()),
-    }
-}
-
-/// The source answers each question in its kind; this is said where it does not.
-pub(super) fn no_reply() -> Reason {
-    Reason::new(Cause::QueryError, "the source left a question without its answer")
 }

@@ -15,7 +15,8 @@ use crate::domain::check::reason::{Cause, Reason};
 use crate::domain::record::series::Series;
 use crate::domain::time::window::Window;
 use crate::domain::time::zone::ZoneName;
-use crate::engine::attempt::{Attempted, Look, Sources, attempt};
+use crate::engine::asking::{Look, Sources};
+use crate::engine::attempt::{Attempted, attempt};
 use crate::engine::progress::Watching;
 use crate::engine::reconcile::Differing;
 

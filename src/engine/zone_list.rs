@@ -16,7 +16,8 @@ use crate::domain::check::value::Value;
 use crate::domain::check::verdict::{Contradiction, Finding, Verdict};
 use crate::domain::time::window::ZonesFrom;
 use crate::domain::time::zone::ZoneName;
-use crate::engine::attempt::{Asking, Attempted, Sources, no_reply, rows};
+use crate::engine::asking::{Asking, Sources, no_reply, rows};
+use crate::engine::attempt::Attempted;
 use crate::source::ask::{Part, Question, ResultShape};
 use crate::zones::Zones;
 

@@ -1,6 +1,8 @@
 //! Series on their way from one generation to the next: new ones begin, renamed ones go on, those
 //! that mean something else are proved again, those that are gone take their rows along.
 
+mod write;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
@@ -9,15 +11,15 @@ use crate::domain::check::name::CheckId;
 use crate::domain::check::reason::Cause;
 use crate::domain::check::succession::Succession;
 use crate::domain::record::window_state::{Override, Recorded, State, VerdictKind, WindowState};
-use crate::ledger::conn::{Arg, Conn, Each, args, each};
-use crate::ledger::entry::{Entry, Newest, Times, columns};
-use crate::ledger::memory::{add_events, event_values, standing_event};
+use crate::ledger::cells::Arg;
+use crate::ledger::conn::{Conn, args};
+use crate::ledger::entry::{Entry, Times, columns};
+use crate::ledger::memory::{event_values, standing_event};
 use crate::ledger::series_record::series_columns;
 use crate::ledger::summary::recompute;
 use crate::ledger::tx::Tx;
 use crate::ledger::{
-    Activation, Happened, LedgerError, Role, SeriesRecord, StandingChange, StoreSettings, Terms,
-    Traits,
+    Activation, Happened, LedgerError, Role, SeriesRecord, StandingChange, StoreSettings, Traits,
 };
 
 /// Series that are on their way from one generation to the next.
@@ -260,126 +262,6 @@ impl<'a> Activating<'a> {
             Some(_) | None => traits.source.as_str(),
         };
         self.later.asked.push(args![known.id, source, traits.priority]);
-    }
-
-    /// Writes what is to be written, in the order in which one follows from the other.
-    pub(super) async fn flush(&mut self) -> Result<(), LedgerError> {
-        const ADD: Each = each!(
-            ["INSERT INTO series (check_id, tz, role, meaning, presentation, tz_release, since, \
-              changed_at) SELECT check_id, tz, role, meaning, presentation, tz_release, $2, $2 FROM"],
-            (0 "check_id" "text", 1 "tz" "text", 2 "role" "text", 3 "meaning" "text",
-             4 "presentation" "text", 5 "tz_release" "text"),
-            [""]
-        );
-        const REVIVE: Each = each!(
-            ["UPDATE series SET retired_at = NULL, since = $2, changed_at = $2, \
-              tz_release = r.release FROM"],
-            (0 "wanted" "bigint", 1 "release" "text"),
-            ["WHERE id = r.wanted"]
-        );
-        // What was open of it when it was removed is open again, and looked at at once; what somebody vouched for is
-        // vouched for still.
-        const REOPEN: Each = each!(
-            ["UPDATE entries SET ruling = CASE WHEN waiver IS NOT NULL AND EXISTS (SELECT 1 FROM waivers w \
-              WHERE w.id = entries.waiver AND w.until_at > $2) THEN 'waived' ELSE 'standing' END, \
-              waived_until = (SELECT w.until_at FROM waivers w WHERE w.id = entries.waiver \
-              AND w.until_at > $2), live = 1, asked = 1, wake_at = $2, lapse_at = $2 FROM"],
-            (0 "wanted" "bigint"),
-            ["WHERE series = r.wanted AND ruling = 'removed' AND kind = 'window' \
-              AND state = 'recorded' AND (said = 'violated' OR (said = 'unconfirmed' \
-              AND (cause <> 'missed' OR recorded_at >= deadline)))"]
-        );
-        const ROLE: Each = each!(
-            ["UPDATE series SET role = r.becomes, watermark = NULL FROM"],
-            (0 "wanted" "bigint", 1 "becomes" "text"),
-            ["WHERE id = r.wanted"]
-        );
-        const NAME: Each = each!(
-            ["UPDATE series SET meaning = r.means, presentation = r.shown, changed_at = $2 FROM"],
-            (0 "wanted" "bigint", 1 "means" "text", 2 "shown" "text"),
-            ["WHERE id = r.wanted"]
-        );
-        const RESUME: Each = each!(
-            ["UPDATE entries SET not_before = $2, wake_at = $2 FROM"],
-            (0 "wanted" "bigint", 1 "means" "text", 2 "shown" "text"),
-            ["WHERE series = r.wanted AND live = 1 AND state = 'waiting' AND waits_for = 'paused'"]
-        );
-        const ASK: Each = each!(
-            ["UPDATE entries SET source = r.asks, priority = r.urgency FROM"],
-            (0 "wanted" "bigint", 1 "asks" "text", 2 "urgency" "bigint"),
-            ["WHERE series = r.wanted AND live = 1"]
-        );
-        const RETIRE: Each = each!(
-            ["UPDATE series SET retired_at = $2, changed_at = $2 FROM"],
-            (0 "wanted" "bigint"),
-            ["WHERE id = r.wanted"]
-        );
-        let later = std::mem::take(&mut self.later);
-        let now: &[Arg] = &[self.now.into()];
-        let ids = |rows: &[Vec<Arg>]| rows.iter().map(|row| row[..1].to_vec()).collect::<Vec<_>>();
-        self.conn.run_each(&ADD, &later.new, now).await?;
-        self.conn.run_each(&REVIVE, &later.revived, now).await?;
-        self.conn.run_each(&REOPEN, &ids(&later.revived), now).await?;
-        self.conn.run_each(&ROLE, &later.turned, &[]).await?;
-        self.conn.run_each(&NAME, &later.renamed, now).await?;
-        self.conn.run_each(&RESUME, &later.renamed, now).await?;
-        self.prove_again(&later.proved_again).await?;
-        // Last, so that what is to be proved again is asked of the right source too.
-        self.conn.run_each(&ASK, &later.asked, &[]).await?;
-        self.conn.run_each(&RETIRE, &later.retired, now).await?;
-        add_events(self.conn, &later.events).await
-    }
-
-    /// What is open is tried at once, and so is the last row that is not; until that is proved under
-    /// the new meaning, the old proof speaks for no longer than a new one may take. Of each series until when that is.
-    async fn prove_again(&mut self, series: &[Vec<Arg>]) -> Result<(), LedgerError> {
-        const RUNNING: Each = each!(
-            ["SELECT ", columns!(), " FROM entries JOIN"],
-            (0 "wanted" "bigint", 1 "until_at" "bigint"),
-            ["ON series = r.wanted WHERE live = 1 AND state = 'running'"]
-        );
-        // What is past of the present cannot be looked at: of slots only the last one is.
-        const OPEN: Each = each!(
-            ["UPDATE entries SET asked = 1, wake_at = $2 FROM"],
-            (0 "wanted" "bigint", 1 "until_at" "bigint"),
-            ["WHERE series = r.wanted AND live = 1 AND state = 'recorded' AND (kind = 'window' \
-              OR (start_at = end_at AND start_at = (SELECT MAX(l.start_at) FROM entries l \
-              WHERE l.series = entries.series AND l.kind = 'slot')))"]
-        );
-        const LAST: Each = each!(
-            ["UPDATE entries SET asked = 1, wake_at = $2, live = 1, reproof_by = r.until_at, \
-              lapse_at = r.until_at FROM"],
-            (0 "wanted" "bigint", 1 "until_at" "bigint"),
-            ["WHERE series = r.wanted AND EXISTS (SELECT 1 FROM series s WHERE s.id = entries.series \
-              AND s.watermark IS NOT NULL) AND state = 'recorded' AND ruling <> 'removed' \
-              AND (kind = 'window' OR start_at = end_at) AND start_at = (SELECT MAX(l.start_at) \
-              FROM entries l WHERE l.series = entries.series AND l.state = 'recorded')"]
-        );
-        const CAP: Each = each!(
-            ["UPDATE series SET lease_until = CASE WHEN lease_until > r.until_at THEN r.until_at \
-              ELSE lease_until END FROM"],
-            (0 "wanted" "bigint", 1 "until_at" "bigint"),
-            ["WHERE id = r.wanted"]
-        );
-        let mut values = Vec::new();
-        for record in self.conn.all_each(&RUNNING, series, &[]).await? {
-            // Whoever attempts it asks what is not asked any more: he is fenced off.
-            let entry = Entry::read(&record)?;
-            let row = &entry.row;
-            let state = match row.recorded() {
-                Some(before) => State::Recorded(before),
-                None => State::Waiting { not_before: self.now, last: Some(Cause::Interrupted) },
-            };
-            let row = WindowState { state, epoch: row.epoch + 1, ..*row };
-            let entry = Entry { row, owner: None, asked: true, ..entry };
-            let times = Times::of(&entry, &Terms::gone(self.now), Newest::Yes, self.now);
-            values.push(entry.values(&times));
-        }
-        Entry::write_each(self.conn, &values).await?;
-        let now: &[Arg] = &[self.now.into()];
-        self.conn.run_each(&OPEN, series, now).await?;
-        self.conn.run_each(&LAST, series, now).await?;
-        self.conn.run_each(&CAP, series, &[]).await.map(drop)
     }
 }
 

@@ -9,7 +9,8 @@ use chrono::{DateTime, Utc};
 use crate::domain::alerting::alert::{Fingerprint, Labels};
 use crate::domain::alerting::outbox::{Acknowledged, AlertId};
 use crate::domain::record::standing::Alarm;
-use crate::ledger::conn::{Conn, Each, Record, args, each};
+use crate::ledger::cells::Record;
+use crate::ledger::conn::{Conn, Each, args, each};
 use crate::ledger::{LedgerError, Store};
 
 /// An alert about a series, as it is written down.

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::record::window_state::{State, WindowKind};
-use crate::ledger::conn::{Each, Record, Wait, args, each};
+use crate::ledger::cells::Record;
+use crate::ledger::conn::{Each, Wait, args, each};
 use crate::ledger::entry::{Entry, columns};
 use crate::ledger::transaction::lease;
 use crate::ledger::tx::Tx;

@@ -8,7 +8,8 @@ use crate::domain::check::reason::Cause;
 use crate::domain::record::window_state::{
     Override, Recorded, State, VerdictKind, WindowKind, WindowState,
 };
-use crate::domain::time::agenda::{Event, Fate, Omission, Owed, Target};
+use crate::domain::time::agenda::{Event, Omission, Target};
+use crate::domain::time::owed::{Fate, Owed};
 use crate::ledger::conn::{Each, Wait, args, each};
 use crate::ledger::entry::{Entry, Newest, Times};
 use crate::ledger::tx::Tx;

@@ -9,7 +9,8 @@ use crate::domain::record::window_state::{
     Override, Recorded, State, VerdictKind, WindowKind, WindowState,
 };
 use crate::domain::time::backoff::doubled;
-use crate::ledger::conn::{Arg, Conn, Each, Record, args, each};
+use crate::ledger::cells::{Arg, Record};
+use crate::ledger::conn::{Conn, Each, args, each};
 use crate::ledger::{LedgerError, RowKey, Terms};
 
 /// A row of the ledger.

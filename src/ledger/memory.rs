@@ -3,7 +3,8 @@
 use chrono::{DateTime, Utc};
 
 use crate::domain::record::standing::{Alarm, Notice};
-use crate::ledger::conn::{Arg, Conn, Each, args, each};
+use crate::ledger::cells::Arg;
+use crate::ledger::conn::{Conn, Each, args, each};
 use crate::ledger::{Happened, LedgerError, StoreSettings};
 
 /// The check of a series, and its zone.

@@ -7,7 +7,8 @@ use chrono::{DateTime, Utc};
 use tokio::sync::Mutex;
 
 use crate::domain::record::standing::Alarm;
-use crate::ledger::conn::{Conn, args, micros};
+use crate::ledger::cells::micros;
+use crate::ledger::conn::{Conn, args};
 use crate::ledger::entry::{Entry, columns};
 use crate::ledger::summary::is_open;
 use crate::ledger::{LedgerError, StoreSettings, connect};

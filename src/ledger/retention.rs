@@ -6,7 +6,8 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::domain::time::agenda::delta;
-use crate::ledger::conn::{Conn, Wait, args, micros};
+use crate::ledger::cells::micros;
+use crate::ledger::conn::{Conn, Wait, args};
 use crate::ledger::{LedgerError, PATIENCE, Store};
 
 /// After how long confirmed slots become ranges.

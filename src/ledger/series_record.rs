@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::domain::check::name::CheckId;
 use crate::domain::record::standing::{Lease, Standing, Standings};
-use crate::ledger::conn::{Conn, Record, args};
+use crate::ledger::cells::Record;
+use crate::ledger::conn::{Conn, args};
 use crate::ledger::entry::read_said;
 use crate::ledger::{LastAttempt, LedgerError, Role, SeriesRecord};
 

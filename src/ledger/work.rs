@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::domain::check::reason::Cause;
 use crate::domain::record::standing::Notice;
 use crate::domain::record::window_state::VerdictKind;
-use crate::domain::time::agenda;
+use crate::domain::time::owed::Batch;
 use crate::ledger::{Entry, Listing, RowKey, SeriesRecord};
 
 /// An attempt that ended.
@@ -41,7 +41,7 @@ pub struct DueBatch {
     /// Where its record ended when this was computed.
     pub from: Option<DateTime<Utc>>,
     /// What is owed.
-    pub batch: agenda::Batch,
+    pub batch: Batch,
     /// How far attempts are moved, so that not all begin at once.
     pub splay: TimeDelta,
     /// Which source it asks.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 
 use crate::domain::check::evidence::{Evidence, Measure, Minimum, Scope};
-use crate::domain::check::limit::{Limit, LimitFault, LimitParts, RowLimit};
+use crate::domain::check::limit::Limit;
 use crate::domain::check::name::{ColumnName, SourceName};
 use crate::domain::check::number::Number;
 use crate::domain::check::value::Value;
@@ -14,15 +14,12 @@ use crate::domain::sql::{Binding, Engine, Query};
 use crate::domain::time::window::Split;
 use crate::manifest::World;
 use crate::manifest::document::{Document, Map, Place};
+use crate::manifest::limits::{row_limit, values};
 use crate::manifest::needs::Needs;
 use crate::manifest::needs::windowed_sql;
 use crate::manifest::part::{FROM_KEYS, required, source, sql};
-use crate::manifest::yaml::{Kind, Node};
+use crate::manifest::yaml::Node;
 
-pub(super) const EXPECT_KEYS: [&str; 3] = ["rows", "values", "keys"];
-pub(super) const ROW_LIMIT_KEYS: [&str; 5] = ["equals", "not_equals", "min", "max", "one_of"];
-pub(super) const LIMIT_KEYS: [&str; 8] =
-    ["equals", "not_equals", "min", "max", "one_of", "tolerance", "tolerance_ratio", "nulls"];
 pub(super) const KEYS_KEYS: [&str; 2] = ["columns", "from"];
 pub(super) const EVIDENCE_KEYS: [&str; 5] = ["column", "sql", "min", "because", "per"];
 pub(super) const SAMPLES_KEYS: [&str; 2] = ["rows", "columns"];
@@ -34,6 +31,8 @@ pub(super) struct Expectation {
     pub(super) evidence: Evidence,
     pub(super) samples: Samples,
 }
+
+pub(super) const EXPECT_KEYS: [&str; 3] = ["rows", "values", "keys"];
 
 impl Expectation {
     /// The source, beside the check's own, to which parameters are bound.
@@ -139,133 +138,6 @@ fn expect(
     let rows = rows.map_or(Some(None), |r| r.map(Some))?;
     let keys = keys.map_or(Some(None), |k| k.map(Some))?;
     Expect::new(rows, values?, keys)
-}
-
-fn row_limit(
-    doc: &mut Document<'_>,
-    node: &Node,
-    place: Place<'_>,
-    max_rows: MaxRows,
-) -> Option<RowLimit> {
-    let map = limit_map(doc, node, place, &ROW_LIMIT_KEYS)?;
-    let parts = limit_parts(doc, &map, place)?;
-    let limit = RowLimit::new(&parts, max_rows.get());
-    limit.map_err(|fault| limit_fault(doc, &map, place, fault)).ok()
-}
-
-fn values(
-    doc: &mut Document<'_>,
-    node: &Node,
-    place: Place<'_>,
-) -> Option<BTreeMap<ColumnName, Limit>> {
-    let map = doc.open_map(node, place)?;
-    let mut values = BTreeMap::new();
-    let mut sound = !map.entries().is_empty();
-    for (key, value) in map.entries() {
-        let here = Place::Key(&place, key);
-        let column = match ColumnName::parse(key) {
-            Ok(column) => Some(column),
-            Err(rule) => {
-                doc.fault(value, here, rule, None);
-                None
-            }
-        };
-        match (column, limit(doc, value, here)) {
-            (Some(column), Some(limit)) => {
-                values.insert(column, limit);
-            }
-            (None, _) | (_, None) => sound = false,
-        }
-    }
-    sound.then_some(values)
-}
-
-fn limit(doc: &mut Document<'_>, node: &Node, place: Place<'_>) -> Option<Limit> {
-    let map = limit_map(doc, node, place, &LIMIT_KEYS)?;
-    let parts = limit_parts(doc, &map, place)?;
-    Limit::new(&parts).map_err(|fault| limit_fault(doc, &map, place, fault)).ok()
-}
-
-/// Opens a limit; who writes a bare value most likely means that it must be equal.
-fn limit_map<'n>(
-    doc: &mut Document<'_>,
-    node: &'n Node,
-    place: Place<'_>,
-    keys: &[&str],
-) -> Option<Map<'n>> {
-    if let Kind::Text(text) | Kind::Typed(text) = &node.kind {
-        let hint = format!("write `{{equals: {text}}}`");
-        doc.fault(node, place, "a limit says how to compare", Some(hint));
-        return None;
-    }
-    doc.map(node, place, keys)
-}
-
-/// Reads the parts of a limit; `None` where one of them is faulty.
-fn limit_parts<'n>(
-    doc: &mut Document<'_>,
-    map: &Map<'n>,
-    place: Place<'_>,
-) -> Option<LimitParts<'n>> {
-    if map.entries().is_empty() {
-        return None;
-    }
-    let mut parts = LimitParts::default();
-    let mut sound = true;
-    for (key, node) in map.entries() {
-        let here = Place::Key(&place, key);
-        let slot = match *key {
-            "equals" => &mut parts.equals,
-            "not_equals" => &mut parts.not_equals,
-            "min" => &mut parts.min,
-            "max" => &mut parts.max,
-            "tolerance" => &mut parts.tolerance,
-            "tolerance_ratio" => &mut parts.tolerance_ratio,
-            "one_of" => {
-                let texts = doc.list(node, here).map(|items| {
-                    let item = |(i, n)| literal(doc, n, Place::Item(&here, i));
-                    items.iter().enumerate().map(item).collect::<Option<Vec<_>>>()
-                });
-                sound &= matches!(texts, Some(Some(_)));
-                parts.one_of = texts.flatten();
-                continue;
-            }
-            _ => {
-                let allowed = doc.word(node, here, &[("allowed", true)]);
-                sound &= allowed.is_some();
-                parts.nulls_allowed = allowed.is_some();
-                continue;
-            }
-        };
-        *slot = literal(doc, node, here);
-        sound &= slot.is_some();
-    }
-    sound.then_some(parts)
-}
-
-/// Reads a value of a limit. Some readers of YAML take `017` for 15, others for 17.
-fn literal<'n>(doc: &mut Document<'_>, node: &'n Node, place: Place<'_>) -> Option<&'n str> {
-    let text = doc.text(node, place)?;
-    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
-    let is_octal =
-        digits.len() > 1 && digits.starts_with('0') && digits.bytes().all(|b| b.is_ascii_digit());
-    if is_octal && !doc.is_quoted(node) {
-        let message =
-            format!("`{text}` is a number to some readers of YAML, and another to others");
-        let plain = text.parse::<i64>().map_or_else(|_| text.to_owned(), |n| n.to_string());
-        let hint = format!("write `\"{text}\"` for the text, or {plain} for the number");
-        doc.fault(node, place, message, Some(hint));
-        return None;
-    }
-    Some(text)
-}
-
-fn limit_fault(doc: &mut Document<'_>, map: &Map<'_>, place: Place<'_>, fault: LimitFault) {
-    let here = Place::Key(&place, fault.key);
-    match map.get(fault.key) {
-        Some(node) => doc.fault(node, here, fault.message, fault.hint),
-        None => doc.fault(map.node, place, fault.message, fault.hint),
-    }
 }
 
 fn keys(

@@ -7,11 +7,10 @@ use serde_json::{Value, json};
 
 use crate::domain::check::CatchUpPolicy;
 use crate::domain::time::timetable::{Fold, Gap};
-use crate::manifest::expectation::{
-    EVIDENCE_KEYS, EXPECT_KEYS, KEYS_KEYS, LIMIT_KEYS, ROW_LIMIT_KEYS, SAMPLES_KEYS,
-};
+use crate::manifest::expectation::{EVIDENCE_KEYS, EXPECT_KEYS, KEYS_KEYS, SAMPLES_KEYS};
 use crate::manifest::file::{CHECK_KEYS, DEFAULTS_KEYS, FILE_KEYS};
 use crate::manifest::identity::REMOVED_KEYS;
+use crate::manifest::limits::{LIMIT_KEYS, ROW_LIMIT_KEYS};
 use crate::manifest::part::FROM_KEYS;
 use crate::manifest::part::SEVERITIES;
 use crate::manifest::reconcile::{

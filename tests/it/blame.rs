@@ -103,7 +103,7 @@ async fn a_role_is_looked_at_again_and_what_it_does_not_need_is_named() {
     let said = async |source: &std::sync::Arc<allswell::source::Source>| {
         let checks = crate::lab::checks(Engine::Postgres, &one_check("select 1 as n", COUNTED));
         let name = allswell::domain::check::name::SourceName::parse("db").unwrap();
-        let sources = std::sync::Arc::new(allswell::engine::attempt::Sources::from([(
+        let sources = std::sync::Arc::new(allswell::engine::asking::Sources::from([(
             name,
             std::sync::Arc::clone(source),
         )]));

@@ -9,7 +9,7 @@ use allswell::domain::check::name::SourceName;
 use allswell::domain::record::series::Series;
 use allswell::domain::sql::Engine;
 use allswell::dsn::Dsn;
-use allswell::engine::attempt::Sources;
+use allswell::engine::asking::Sources;
 use allswell::engine::round::{Task, round};
 use allswell::manifest::{self, Text, World};
 use allswell::source::{Instants, Source, SourceSettings};

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use allswell::domain::record::series::Series;
 use allswell::domain::sql::Engine;
-use allswell::domain::time::agenda::{Entry, Target, Watermark};
+use allswell::domain::time::agenda::{Entry, Target};
+use allswell::domain::time::owed::Watermark;
 use allswell::domain::time::zone::ZoneName;
 use chrono::{DateTime, TimeDelta, Utc};
 

@@ -8,7 +8,8 @@ use allswell::domain::check::Check;
 use allswell::domain::check::reason::Cause;
 use allswell::domain::check::verdict::Verdict;
 use allswell::domain::sql::Engine;
-use allswell::engine::attempt::{Look, Sources, attempt};
+use allswell::engine::asking::{Look, Sources};
+use allswell::engine::attempt::attempt;
 use allswell::engine::progress::Watching;
 use tokio_util::sync::CancellationToken;
 

@@ -10,7 +10,7 @@ use allswell::clock;
 use allswell::domain::check::verdict::Verdict;
 use allswell::domain::record::series::Series;
 use allswell::domain::sql::Engine;
-use allswell::engine::attempt::Sources;
+use allswell::engine::asking::Sources;
 use allswell::engine::round::{Task, round};
 use chrono::Datelike as _;
 use tokio_util::sync::CancellationToken;

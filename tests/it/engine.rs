@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use allswell::domain::check::reason::{Cause, Reason};
 use allswell::domain::check::verdict::{Contradiction, Finding, Verdict};
-use allswell::engine::attempt::Look;
+use allswell::engine::asking::Look;
 use allswell::engine::watch::Engine;
 use chrono::{DateTime, TimeDelta, Utc};
 

@@ -12,7 +12,7 @@ use allswell::domain::check::name::SourceName;
 use allswell::domain::check::reason::Cause;
 use allswell::domain::check::verdict::Verdict;
 use allswell::domain::sql::Engine;
-use allswell::engine::attempt::Sources;
+use allswell::engine::asking::Sources;
 use allswell::engine::round::{Outcome, round};
 use allswell::manifest::{self, Engines, Text};
 use allswell::source::Source;

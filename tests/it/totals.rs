@@ -11,7 +11,7 @@ use allswell::domain::record::series::Series;
 use allswell::domain::sql::Engine;
 use allswell::domain::time::window::Window;
 use allswell::domain::time::zone::{Rules, ZoneName};
-use allswell::engine::attempt::Sources;
+use allswell::engine::asking::Sources;
 use allswell::engine::round::{Outcome, Task, round};
 use chrono::{DateTime, Datelike as _, NaiveDate, TimeDelta, Utc};
 use tokio_util::sync::CancellationToken;

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use allswell::domain::record::series::Series;
 use allswell::domain::sql::Engine;
-use allswell::domain::time::agenda::{Entry, Fate, Omission, Target, Watermark};
+use allswell::domain::time::agenda::{Entry, Omission, Target};
+use allswell::domain::time::owed::{Fate, Watermark};
 use allswell::domain::time::schedule::Except;
 use allswell::domain::time::window::{Frame, GridStep, Period, Span, Split, Window};
 use allswell::domain::time::zone::Rules;

@@ -6,7 +6,8 @@ use std::path::Path;
 
 use allswell::domain::record::series::Series;
 use allswell::domain::sql::Engine as Dialect;
-use allswell::domain::time::agenda::{Entry, Target, Watermark};
+use allswell::domain::time::agenda::{Entry, Target};
+use allswell::domain::time::owed::Watermark;
 use allswell::domain::time::zone::ZoneName;
 use chrono::{DateTime, TimeDelta, Utc};
 

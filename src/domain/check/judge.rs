@@ -386,7 +386,8 @@ mod tests {
 
     use super::*;
     use crate::domain::check::evidence::{Evidence, Scope};
-    use crate::domain::check::limit::{LimitParts, RowLimit};
+    use crate::domain::check::limit::LimitParts;
+    use crate::domain::check::limit::rows::RowLimit;
     use crate::domain::check::name::{CheckId, Owner, SourceName};
     use crate::domain::check::value::NonFinite;
     use crate::domain::check::{Alert, CatchUp, MaxRows, Samples, Severity};

@@ -1,0 +1,66 @@
+//! What the role of a PostgreSQL source could do beyond reading, as the server says.
+
+use sqlx::postgres::PgConnection;
+use sqlx::{Connection, Row};
+
+use crate::source::role::Powers;
+
+/// Asks what the role could do beyond reading.
+pub(super) async fn inspect(conn: &mut PgConnection) -> Result<Powers, sqlx::Error> {
+    const POWERS: &str = "\
+        SELECT 'a superuser' FROM pg_catalog.pg_roles \
+          WHERE rolname = session_user AND rolsuper \
+        UNION ALL SELECT 'a member of ' || r.rolname FROM pg_catalog.pg_roles r \
+          WHERE (r.rolsuper OR r.rolname IN ('pg_read_server_files', 'pg_write_server_files', \
+                                             'pg_execute_server_program')) \
+            AND NOT (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = session_user) \
+            AND pg_catalog.pg_has_role(session_user, r.oid, 'MEMBER')";
+    let mut transaction = conn.begin_with("BEGIN READ ONLY").await?;
+    let rows = sqlx::query(POWERS).persistent(false).fetch_all(&mut *transaction).await?;
+    transaction.rollback().await?;
+    let words = rows.iter().map(|row| row.try_get(0));
+    let refused = words.collect::<Result<Vec<String>, _>>()?;
+    // Whoever may do everything may do each of these.
+    let needless = if refused.is_empty() { needless(conn).await } else { Vec::new() };
+    Ok(Powers { refused, needless, sees_others: true })
+}
+
+/// Asks what the role could do and does not need. There may be any number of tables: what is not known within a while
+/// is not told.
+pub(super) async fn needless(conn: &mut PgConnection) -> Vec<String> {
+    const NEEDLESS: &str = "\
+        SELECT p.word FROM pg_catalog.pg_roles r, \
+          LATERAL (VALUES ('CREATEROLE', r.rolcreaterole), ('CREATEDB', r.rolcreatedb), \
+                          ('REPLICATION', r.rolreplication)) AS p (word, has) \
+          WHERE r.rolname = session_user AND p.has \
+        UNION ALL SELECT 'it owns the database' FROM pg_catalog.pg_database d \
+          WHERE d.datname = pg_catalog.current_database() \
+            AND pg_catalog.pg_has_role(session_user, d.datdba, 'MEMBER') \
+        UNION ALL SELECT 'to create schemas in the database' \
+          WHERE pg_catalog.has_database_privilege(session_user, pg_catalog.current_database(), 'CREATE') \
+        UNION ALL (SELECT 'to create objects in the schema ' || n.oid::pg_catalog.regnamespace::text \
+          FROM pg_catalog.pg_namespace n WHERE n.nspname NOT LIKE 'pg\\_%' \
+            AND pg_catalog.has_schema_privilege(session_user, n.oid, 'CREATE') ORDER BY n.nspname LIMIT 4) \
+        UNION ALL (SELECT 'to move the sequence ' || c.oid::pg_catalog.regclass::text \
+          FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+          WHERE c.relkind = 'S' AND n.nspname NOT LIKE 'pg\\_%' \
+            AND pg_catalog.has_sequence_privilege(session_user, c.oid, 'USAGE, UPDATE') ORDER BY c.relname LIMIT 4) \
+        UNION ALL (SELECT 'to write to ' || c.oid::pg_catalog.regclass::text \
+          FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+          WHERE c.relkind IN ('r', 'p', 'f', 'v') AND n.nspname NOT LIKE 'pg\\_%' \
+            AND n.nspname <> 'information_schema' AND (pg_catalog.has_table_privilege(session_user, \
+            c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE') OR pg_catalog.has_any_column_privilege(session_user, \
+            c.oid, 'INSERT, UPDATE')) ORDER BY c.relname LIMIT 4)";
+    let asked = async {
+        let mut transaction = conn.begin_with("BEGIN READ ONLY").await?;
+        sqlx::query("SET LOCAL statement_timeout = 1000")
+            .persistent(false)
+            .execute(&mut *transaction)
+            .await?;
+        let rows = sqlx::query(NEEDLESS).persistent(false).fetch_all(&mut *transaction).await;
+        transaction.rollback().await?;
+        rows?.iter().map(|row| row.try_get(0)).collect()
+    };
+    let asked: Result<Vec<String>, sqlx::Error> = asked.await;
+    asked.unwrap_or_default()
+}
