@@ -327,13 +327,13 @@ impl Store {
     /// # Errors
     /// Where the store failed: then nothing of it is done, or, where only the answer was lost, all of
     /// it; to do it again is harmless.
-    pub async fn turn(
+    pub async fn transact(
         &mut self,
         work: &Work,
         terms: &(dyn Fn(i64) -> Option<Terms> + Sync),
     ) -> Result<TxOutcome, LedgerError> {
         self.on(PATIENCE, async |conn, settings| {
-            transaction::turn(conn, settings, work, terms).await
+            transaction::transact(conn, settings, work, terms).await
         })
         .await
     }

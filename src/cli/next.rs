@@ -245,7 +245,7 @@ impl Plan<'_> {
     }
 
     fn change(&mut self, change: &Change, zone: &ZoneName) {
-        let line = format!("  -- {}: {}", shown(change.at), turned(change, zone));
+        let line = format!("  -- {}: {}", shown(change.at), change_in_words(change, zone));
         let _ = writeln!(self.text, "{}", Paint::of_stdout().yellow(&line));
     }
 
@@ -266,7 +266,7 @@ impl Plan<'_> {
                     "at": shown(change.at),
                     "civil": change.after.civil(change.at).format("%Y-%m-%dT%H:%M:%S").to_string()
                         + &change.after.to_string(),
-                    "note": turned(&change, zone),
+                    "note": change_in_words(&change, zone),
                 }));
             }
             let mut told = false;
@@ -310,7 +310,7 @@ impl Plan<'_> {
 }
 
 /// What clocks do, in words.
-fn turned(change: &Change, zone: &ZoneName) -> String {
+fn change_in_words(change: &Change, zone: &ZoneName) -> String {
     let verb = if change.is_gap() { "forward" } else { "back" };
     format!("clocks go {verb} in {zone}: {change}, {} to {}", change.before, change.after)
 }

@@ -194,7 +194,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         grace: Duration,
     ) {
         while !stop.is_cancelled() {
-            self.turn().await;
+            self.transact().await;
             self.house_keeping().await;
             self.show();
             let wake = self.wake();
@@ -258,13 +258,13 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
                 () = sleep_until(until.min(Instant::now() + NAP)) => {}
             }
             // Claims go on being renewed, and what ended is written at once.
-            self.turn().await;
+            self.transact().await;
             self.show();
         }
         let until = Instant::now() + Duration::from_secs(5);
         while !(self.ended.is_empty() && self.events.is_empty()) && Instant::now() < until {
             self.again_at = None;
-            self.turn().await;
+            self.transact().await;
             let pause = Instant::now() + Duration::from_millis(200);
             if !self.ended.is_empty() {
                 sleep_until(pause).await;

@@ -36,7 +36,7 @@ pub(super) struct Activating<'a> {
 struct Later {
     new: Vec<Vec<Arg>>,
     revived: Vec<Vec<Arg>>,
-    turned: Vec<Vec<Arg>>,
+    reshaped: Vec<Vec<Arg>>,
     renamed: Vec<Vec<Arg>>,
     proved_again: Vec<Vec<Arg>>,
     asked: Vec<Vec<Arg>>,
@@ -111,8 +111,8 @@ impl<'a> Activating<'a> {
             );
         }
         let gone = succession.gone.iter().map(|(id, because)| (id, because.clone(), true));
-        let turned = succession.turned.iter().map(|id| (id, None, false));
-        for (id, because, is_gone) in gone.chain(turned) {
+        let reshaped = succession.reshaped.iter().map(|id| (id, None, false));
+        for (id, because, is_gone) in gone.chain(reshaped) {
             for row in self.conn.all(OF_CHECK, args![id.as_str()]).await? {
                 let series = row.int(0)?;
                 self.remove_rows(series).await?;
@@ -241,7 +241,7 @@ impl<'a> Activating<'a> {
             self.later.revived.push(args![known.id, tz_release]);
         }
         if known.role != role {
-            self.later.turned.push(args![known.id, role]);
+            self.later.reshaped.push(args![known.id, role]);
         }
         self.refresh(known, traits);
     }
@@ -268,20 +268,20 @@ impl<'a> Activating<'a> {
 /// Brings the series of checks that fan out over lists to what the lists say.
 pub(super) async fn settle_lists(tx: &mut Tx<'_>) -> Result<(), LedgerError> {
     let Tx { conn, settings, work, now, accepted, .. } = tx;
-    let mut moving = Activating::new(conn, settings, *now);
+    let mut activating = Activating::new(conn, settings, *now);
     let mut changed: Vec<String> = Vec::new();
     // Whoever was fenced off read a list that may be an old one.
     for listing in work.listings.iter().filter(|listing| accepted.contains(&listing.key)) {
         let check = listing.check.as_str();
-        let known = moving.known(Some(check)).await?;
+        let known = activating.known(Some(check)).await?;
         let zones: BTreeSet<&str> = listing.zones.iter().map(String::as_str).collect();
         for zone in &zones {
             let name = (check.to_owned(), (*zone).to_owned());
             let there = known.get(&name);
             if there.is_none_or(|known| known.retired) {
-                moving.want(there, &name, Role::Data, &listing.traits, &work.tz_release);
+                activating.want(there, &name, Role::Data, &listing.traits, &work.tz_release);
                 let note = "its list names it".to_owned();
-                moving.remember("series", Some(check), Some(zone), "", "appeared", note);
+                activating.remember("series", Some(check), Some(zone), "", "appeared", note);
                 changed.push(check.to_owned());
             }
         }
@@ -289,12 +289,12 @@ pub(super) async fn settle_lists(tx: &mut Tx<'_>) -> Result<(), LedgerError> {
             listing.whole && !known.retired && !tz.is_empty() && !zones.contains(tz.as_str())
         });
         for ((_, tz), known) in vanished {
-            moving.retire(known.id);
+            activating.retire(known.id);
             let note = "its list names it no more; what was due by now is looked at".to_owned();
-            moving.remember("series", Some(check), Some(tz), "running", "vanished", note);
+            activating.remember("series", Some(check), Some(tz), "running", "vanished", note);
             changed.push(check.to_owned());
         }
-        moving.flush().await?;
+        activating.flush().await?;
     }
     const OF_CHECK: &str =
         concat!("SELECT ", series_columns!(), " FROM series WHERE check_id = $1");

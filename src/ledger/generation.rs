@@ -190,14 +190,14 @@ async fn activate(
     let all = conn.all("SELECT id FROM series ORDER BY id", Vec::new()).await?;
     let all = all.iter().map(|row| row.int(0)).collect::<Result<Vec<_>, _>>()?;
     conn.lock(all, Wait::ForThem).await?;
-    let mut moving = Activating::new(conn, settings, now);
-    let id = moving.store(activation).await?;
-    moving.succeed(&activation.succession).await?;
-    moving.settle(activation).await?;
+    let mut activating = Activating::new(conn, settings, now);
+    let id = activating.store(activation).await?;
+    activating.succeed(&activation.succession).await?;
+    activating.settle(activation).await?;
     let note = format!("{} checks, loaded by {}", activation.checks.len(), activation.loaded_by);
     let was = active.map(|id| id.to_string()).unwrap_or_default();
-    moving.remember("generation", None, None, &was, &id.to_string(), note);
-    moving.flush().await?;
+    activating.remember("generation", None, None, &was, &id.to_string(), note);
+    activating.flush().await?;
     conn.commit().await?;
     Ok(Some(id))
 }

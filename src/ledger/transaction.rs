@@ -24,7 +24,7 @@ const PAGES: i64 = 20;
 /// How often a row is tried in vain that somebody asked for: an hour, all in all.
 const ASKED_MAX: u32 = 12;
 
-pub(super) async fn turn(
+pub(super) async fn transact(
     conn: &mut Conn,
     settings: &StoreSettings,
     work: &Work,

@@ -36,7 +36,7 @@ pub(super) fn read(
             doc.fault(node, place, "a check asks in one way", Some(hint));
             None
         }
-        (None, Some(node)) => two_sides(doc, map, node, place, context),
+        (None, Some(node)) => reconcile_body(doc, map, node, place, context),
         (_, None) => one_query(doc, map, place, context),
     }
 }
@@ -64,7 +64,7 @@ fn one_query(
     Some(Asked { body, evidence, samples, bound_elsewhere })
 }
 
-fn two_sides(
+fn reconcile_body(
     doc: &mut Document<'_>,
     map: &Map<'_>,
     node: &Node,

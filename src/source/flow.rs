@@ -113,8 +113,8 @@ impl Flow {
         }
     }
 
-    pub(super) async fn send(&self, parcel: RowBatch) -> Result<(), Closed> {
-        self.out.send(parcel).await.map_err(|_| Closed)
+    pub(super) async fn send(&self, batch: RowBatch) -> Result<(), Closed> {
+        self.out.send(batch).await.map_err(|_| Closed)
     }
 }
 

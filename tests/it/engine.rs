@@ -73,7 +73,7 @@ async fn pass(engine: &mut Engine<Oracle, Told>, hand: &Hand, time: TimeDelta, s
     while hand.now() < end {
         hand.set((hand.now() + step).min(end));
         for _ in 0..4 {
-            assert!(engine.turn().await);
+            assert!(engine.transact().await);
             engine.settle().await;
         }
     }
@@ -168,7 +168,7 @@ async fn what_there_was_no_time_for_is_shed_by_name() {
     let mut engine = stage.start(&yaml(&checks)).await;
     // Ten attempts, and then it is too late for the others.
     for _ in 0..10 {
-        assert!(engine.turn().await);
+        assert!(engine.transact().await);
         engine.settle().await;
     }
     pass(&mut engine, &stage.hand, TimeDelta::seconds(11), TimeDelta::seconds(11)).await;
@@ -322,11 +322,11 @@ async fn who_asks_two_sources_is_not_shed_behind_a_queue_of_one() {
         let keys = "    expect: {keys: {columns: [n], from: {source: db, sql: select 1 as n}}}\n";
         yaml = yaml.replacen(expects, keys, 1);
         let mut engine = stage.start(&yaml).await;
-        for turn in 0..600 {
-            assert!(engine.turn().await);
+        for transact in 0..600 {
+            assert!(engine.transact().await);
             stage.hand.set(stage.hand.now() + TimeDelta::milliseconds(500));
             // An attempt takes thirteen seconds, so that a place becomes free when he does not look.
-            if turn % 26 == phase {
+            if transact % 26 == phase {
                 engine.settle().await;
             }
         }
@@ -383,7 +383,7 @@ async fn one_series_that_catches_up_holds_up_nobody_and_the_engine_rests() {
     let mut engine = stage.start(&checks).await;
     let before = stage.oracle.seen().len();
     for _ in 0..120 {
-        assert!(engine.turn().await);
+        assert!(engine.transact().await);
         engine.settle().await;
     }
     let seen = stage.oracle.seen().split_off(before);
@@ -516,7 +516,7 @@ async fn an_attempt_that_never_ends_or_panics_is_an_alarm_when_its_time_is_over(
         let mut engine =
             stage.start(&yaml(&[("it", "schedule: {every: 1m}\n    result_by: 30s")])).await;
         for _ in 0..40 {
-            assert!(engine.turn().await);
+            assert!(engine.transact().await);
             stage.hand.set(stage.hand.now() + TimeDelta::seconds(5));
             tokio::task::yield_now().await;
         }

@@ -256,7 +256,7 @@ pub(crate) async fn work_off(engine: &mut Engine<Oracle, Told>, hand: &Hand) {
         hand.set(hand.now() + TimeDelta::seconds(later));
         for round in 0.. {
             assert!(round < 10_000, "it never comes to rest");
-            assert!(engine.turn().await);
+            assert!(engine.transact().await);
             engine.settle().await;
             if engine.is_idle() {
                 break;

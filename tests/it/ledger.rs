@@ -111,9 +111,9 @@ impl Bench {
         }
     }
 
-    async fn turn(&mut self, work: Work) -> TxOutcome {
+    async fn transact(&mut self, work: Work) -> TxOutcome {
         let terms = self.terms;
-        self.store.turn(&work, &|_| Some(terms)).await.unwrap()
+        self.store.transact(&work, &|_| Some(terms)).await.unwrap()
     }
 
     /// Promises a window that ended `ago`, and has until `patience` after now.
@@ -138,7 +138,7 @@ impl Bench {
         let due = Due { at: end, target, slot: None };
         let deadline = now + patience;
         let owed = Owed { due, deadline_nominal: end + patience, deadline, fate: Fate::Wait };
-        let turned = self.turn(promised(&record, vec![owed], now)).await;
+        let turned = self.transact(promised(&record, vec![owed], now)).await;
         assert!(turned.contended.is_empty(), "{check}");
         let micros =
             |at: DateTime<Utc>| DateTime::from_timestamp_micros(at.timestamp_micros()).unwrap();
@@ -146,14 +146,14 @@ impl Bench {
     }
 
     async fn claim(&mut self, key: RowKey) -> Option<Claim> {
-        let turned = self.turn(offered(key)).await;
+        let turned = self.transact(offered(key)).await;
         turned.claims.into_iter().next()
     }
 
     /// Claims a row and records what was said.
     async fn say(&mut self, key: RowKey, said: VerdictKind) -> TxOutcome {
         let claim = self.claim(key).await.expect("it can be claimed");
-        self.turn(ended(key, claim.entry.row.epoch, said)).await
+        self.transact(ended(key, claim.entry.row.epoch, said)).await
     }
 
     async fn rows(&self, check: &str) -> Vec<String> {
@@ -227,14 +227,14 @@ async fn what_is_due_is_promised_once() {
         let before = bench.record("it").await;
         bench.due_batch("it", WindowKind::Window, SECOND, TimeDelta::hours(1)).await;
         // Somebody who did not see that promises the same again.
-        let turned = bench.turn(promised(&before, Vec::new(), clock::now())).await;
+        let turned = bench.transact(promised(&before, Vec::new(), clock::now())).await;
         assert_eq!(turned.contended, [before.id], "{engine:?}");
         assert_eq!(bench.rows("it").await.len(), 1);
         // Nothing is due by the store's clock that the host's is ahead of.
         if engine == Engine::Postgres {
             let record = bench.record("it").await;
             let ahead = clock::now() + TimeDelta::hours(1);
-            let turned = bench.turn(promised(&record, Vec::new(), ahead)).await;
+            let turned = bench.transact(promised(&record, Vec::new(), ahead)).await;
             assert_eq!(turned.contended, [before.id]);
         }
     }
@@ -252,15 +252,17 @@ async fn a_claim_is_given_to_one_and_a_stale_write_is_fenced_off() {
         let mut owner = bench.owner().await;
         owner.run("update entries set lease_until = 1, lapse_at = 1").await.unwrap();
         owner.close().await;
-        bench.turn(work()).await;
+        bench.transact(work()).await;
         let second = bench.claim(key).await.unwrap();
         assert!(second.entry.row.epoch > first.entry.row.epoch);
-        let turned = bench.turn(ended(key, first.entry.row.epoch, VerdictKind::Violated)).await;
+        let turned = bench.transact(ended(key, first.entry.row.epoch, VerdictKind::Violated)).await;
         assert_eq!((turned.fenced, turned.recorded), (1, [0, 0, 0]), "{engine:?}");
-        let turned = bench.turn(ended(key, second.entry.row.epoch, VerdictKind::Confirmed)).await;
+        let turned =
+            bench.transact(ended(key, second.entry.row.epoch, VerdictKind::Confirmed)).await;
         assert_eq!((turned.fenced, turned.recorded), (0, [1, 0, 0]), "{engine:?}");
         // The answer to that was lost, and it is said again.
-        let turned = bench.turn(ended(key, second.entry.row.epoch, VerdictKind::Confirmed)).await;
+        let turned =
+            bench.transact(ended(key, second.entry.row.epoch, VerdictKind::Confirmed)).await;
         assert_eq!((turned.fenced, turned.recorded), (0, [0, 0, 0]), "{engine:?}");
         assert_eq!(bench.rows("it").await, ["Confirmed open:false"]);
     }
@@ -281,7 +283,7 @@ async fn a_claim_of_which_nobody_knows_runs_out() {
         owner.close().await;
         let started = clock::now();
         loop {
-            bench.turn(Work { renew: Some(Vec::new()), ..work() }).await;
+            bench.transact(Work { renew: Some(Vec::new()), ..work() }).await;
             if bench.claim(key).await.is_some() {
                 break;
             }
@@ -290,7 +292,7 @@ async fn a_claim_of_which_nobody_knows_runs_out() {
         }
         // One that is known is renewed.
         let held = Some(vec![(key, 2)]);
-        bench.turn(Work { renew: held, ..work() }).await;
+        bench.transact(Work { renew: held, ..work() }).await;
         let page =
             bench.store.reader().windows("it", &HistoryQuery::default(), clock::now(), 1).await;
         let state = page.unwrap().items[0].entry.row.state;
@@ -325,11 +327,11 @@ async fn whoever_runs_an_earlier_generation_promises_and_claims_nothing() {
         let record = bench.record("more").await;
         let due_batch = || promised(&record, Vec::new(), clock::now());
         let stale = Work { generation: earlier, ..due_batch() };
-        assert_eq!(bench.turn(stale).await.contended, [record.id], "{engine:?}");
-        let stale = bench.turn(Work { generation: earlier, ..offered(key) }).await;
+        assert_eq!(bench.transact(stale).await.contended, [record.id], "{engine:?}");
+        let stale = bench.transact(Work { generation: earlier, ..offered(key) }).await;
         assert_eq!((stale.claims.len(), stale.active), (0, now), "{engine:?}");
-        assert!(bench.turn(Work { generation: now, ..due_batch() }).await.contended.is_empty());
-        let ours = bench.turn(Work { generation: now, ..offered(key) }).await;
+        assert!(bench.transact(Work { generation: now, ..due_batch() }).await.contended.is_empty());
+        let ours = bench.transact(Work { generation: now, ..offered(key) }).await;
         assert_eq!(ours.claims.len(), 1, "{engine:?}");
     }
 }
@@ -368,13 +370,13 @@ async fn what_nobody_looked_at_is_recorded_when_its_time_is_over() {
         bench.activate("a", &[("it", "m")], Succession::default()).await;
         bench.due_batch("it", WindowKind::Window, SECOND, -TimeDelta::milliseconds(1)).await;
         let watching = Work { watching_since: clock::now() + TimeDelta::hours(1), ..work() };
-        let turned = bench.turn(watching).await;
+        let turned = bench.transact(watching).await;
         assert_eq!(turned.lapsed, 1, "{engine:?}");
         assert_eq!(bench.rows("it").await, ["Unconfirmed(Missed) open:true"]);
         // Where nothing kept us from looking but other work, that is said.
         bench.due_batch("it", WindowKind::Slot, SECOND, -TimeDelta::milliseconds(1)).await;
         let watching = Work { watching_since: clock::now() - TimeDelta::hours(1), ..work() };
-        bench.turn(watching).await;
+        bench.transact(watching).await;
         let rows = bench.rows("it").await;
         assert!(rows.contains(&"Unconfirmed(Shed) open:true".into()), "{engine:?}: {rows:?}");
         assert_eq!(bench.record("it").await.open_unconfirmed, 2);
@@ -412,7 +414,7 @@ async fn a_waiver_closes_what_is_open_until_it_ends() {
         assert!(matches!(turned.told[0].notice, Notice::Resolved(_)), "{engine:?}");
         assert_eq!(bench.record("it").await.waived, 1);
         let fired = async |bench: &mut Bench| {
-            let turned = bench.turn(work()).await;
+            let turned = bench.transact(work()).await;
             turned.told.iter().any(|told| matches!(told.notice, Notice::Firing(_)))
         };
         let started = clock::now();
@@ -481,7 +483,7 @@ async fn a_renamed_check_goes_on_and_a_removed_one_takes_its_alarm_along() {
         let succession = Succession {
             renamed: vec![(id("old"), id("new"))],
             gone: vec![(id("gone"), Some("nobody needs it".into()))],
-            turned: Vec::new(),
+            reshaped: Vec::new(),
         };
         bench.activate("b", &[("new", "m")], succession).await;
         let after = bench.record("new").await;
@@ -520,7 +522,7 @@ async fn a_check_that_comes_back_gets_its_open_windows_back() {
         bench.activate("b", &[("other", "m")], Succession { gone, ..Succession::default() }).await;
         assert_eq!(bench.record("it").await.open_violated, 0, "{engine:?}");
         bench.activate("c", &[("it", "m"), ("other", "m")], Succession::default()).await;
-        let turned = bench.turn(work()).await;
+        let turned = bench.transact(work()).await;
         let fires = |told: &StandingChange| matches!(told.notice, Notice::Firing(_));
         assert!(turned.told.iter().any(fires), "{engine:?}: it is told again");
         let record = bench.record("it").await;
@@ -543,7 +545,8 @@ async fn a_new_meaning_is_proved_again_and_fences_off_the_old_one() {
         let old = bench.claim(running).await.unwrap();
         let before = bench.record("it").await.lease;
         bench.activate("b", &[("it", "another")], Succession::default()).await;
-        let turned = bench.turn(ended(running, old.entry.row.epoch, VerdictKind::Confirmed)).await;
+        let turned =
+            bench.transact(ended(running, old.entry.row.epoch, VerdictKind::Confirmed)).await;
         assert_eq!(turned.fenced, 1, "{engine:?}: what was asked before says nothing now");
         let capped = bench.record("it").await.lease;
         assert!(capped < before, "{engine:?}: {capped:?} {before:?}");

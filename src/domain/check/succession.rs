@@ -68,7 +68,7 @@ pub struct Succession {
     pub gone: Vec<(CheckId, Option<String>)>,
     /// Checks of the same id that look at something else, like windows of another zone: what is
     /// recorded of them ends too.
-    pub turned: Vec<CheckId>,
+    pub reshaped: Vec<CheckId>,
 }
 
 /// Why a catalogue waits for somebody's word.
@@ -122,7 +122,7 @@ pub fn succession(
         match declared.get(id) {
             Some(shape) if *shape == check.shape => {}
             Some(_) => {
-                succession.turned.push(id.clone());
+                succession.reshaped.push(id.clone());
                 if check.open && !accepted {
                     open.push(check.id.clone());
                 }
@@ -191,7 +191,7 @@ mod tests {
     }
 
     /// Weighs a catalogue that declares nothing and removes these by name.
-    fn weigh(running: &str, removed: &[&str], removals: Removals) -> Result<usize, String> {
+    fn verdict_on(running: &str, removed: &[&str], removals: Removals) -> Result<usize, String> {
         // Upper case fires.
         let running: Vec<Running> = running
             .chars()
@@ -214,13 +214,13 @@ mod tests {
     #[test]
     fn what_takes_everything_or_what_fires_needs_a_word() {
         let declared = Removals::AsDeclared;
-        assert_eq!(weigh("", &[], declared), Ok(0));
-        assert!(weigh("a", &[], declared).unwrap_err().contains("none of the 1"));
-        assert_eq!(weigh("a", &[], Removals::Accepted), Ok(1));
-        assert_eq!(weigh("a", &["a"], declared), Ok(1));
-        assert!(weigh("aB", &["a"], declared).unwrap_err().contains("open (b)"));
-        assert_eq!(weigh("aB", &["a", "b"], declared), Ok(2));
-        assert!(weigh("abcdef", &["a"], declared).unwrap_err().contains("removes 5 of 6"));
-        assert_eq!(weigh("abcd", &["a"], declared), Ok(4), "three may go without a word");
+        assert_eq!(verdict_on("", &[], declared), Ok(0));
+        assert!(verdict_on("a", &[], declared).unwrap_err().contains("none of the 1"));
+        assert_eq!(verdict_on("a", &[], Removals::Accepted), Ok(1));
+        assert_eq!(verdict_on("a", &["a"], declared), Ok(1));
+        assert!(verdict_on("aB", &["a"], declared).unwrap_err().contains("open (b)"));
+        assert_eq!(verdict_on("aB", &["a", "b"], declared), Ok(2));
+        assert!(verdict_on("abcdef", &["a"], declared).unwrap_err().contains("removes 5 of 6"));
+        assert_eq!(verdict_on("abcd", &["a"], declared), Ok(4), "three may go without a word");
     }
 }

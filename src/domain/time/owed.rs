@@ -99,7 +99,7 @@ impl Series {
         let latest = self.check.catch_up.policy == CatchUpPolicy::Latest && !dues.is_empty();
         let newest = if latest { self.last_dues(now) } else { Vec::new() };
         let newest = newest.first().map(Due::period);
-        batch.owed = dues.into_iter().map(|due| self.promise(due, now, newest)).collect();
+        batch.owed = dues.into_iter().map(|due| self.due_row(due, now, newest)).collect();
         batch
     }
 
@@ -147,7 +147,7 @@ impl Series {
         let (last, missed) =
             if batch.complete { (Some(last), missed) } else { (None, dues.as_slice()) };
         batch.missed_slots = missed.first().zip(missed.last()).map(|(a, b)| (a.at, b.at));
-        batch.owed.extend(last.map(|due| self.promise(*due, now, Some(due.period()))));
+        batch.owed.extend(last.map(|due| self.due_row(*due, now, Some(due.period()))));
     }
 
     /// What was due last by now: by walking forward from ever earlier.
@@ -178,7 +178,7 @@ impl Series {
         until.map_or(due, |until| until.max(due))
     }
 
-    fn promise(&self, due: Due, now: DateTime<Utc>, newest: Option<DateTime<Utc>>) -> Owed {
+    fn due_row(&self, due: Due, now: DateTime<Utc>, newest: Option<DateTime<Utc>>) -> Owed {
         let patience = self.patience(&due);
         let CatchUp { policy, age } = self.check.catch_up;
         let held = self.held(due.at);

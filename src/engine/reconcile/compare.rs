@@ -88,12 +88,12 @@ impl Comparing<'_> {
         let kept_max = self.watching.kept_max();
         let earlier = self.earlier.as_ref().map(|[_, rows]| Arc::clone(rows));
         // On a thread of its own: others are looked at meanwhile.
-        let mut merging = JoinSet::new();
-        merging.spawn_blocking(move || {
+        let mut joining = JoinSet::new();
+        joining.spawn_blocking(move || {
             let merge = Merge::new(&terms, false, epochs, kept_max).after(earlier);
             all(merge.untyped(untyped).without_sums(), [left.parcels, right.parcels])
         });
-        let rows = match tokio::time::timeout(ROWS_TAKE_MAX, merging.join_next()).await {
+        let rows = match tokio::time::timeout(ROWS_TAKE_MAX, joining.join_next()).await {
             Ok(Some(Ok(rows))) => rows,
             Ok(Some(Err(_)) | None) => {
                 let note = "allswell itself failed on this check; please report it";

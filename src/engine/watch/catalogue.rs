@@ -199,7 +199,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
     fn resolve_removed(&mut self, records: &[SeriesRecord], succession: &Succession) {
         use crate::domain::record::standing::{Alarm, Notice};
         let gone = |id: &CheckId| {
-            succession.gone.iter().any(|(gone, _)| gone == id) || succession.turned.contains(id)
+            succession.gone.iter().any(|(gone, _)| gone == id) || succession.reshaped.contains(id)
         };
         for record in records.iter().filter(|record| gone(&record.check)) {
             let check = self.roster.checks().find(|check| check.id == record.check);
@@ -320,9 +320,9 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             let due_batch = self.roster.due_batch_of(*id, &what.new, now);
             let work = Work { due_batches: due_batch.into_iter().collect(), ..self.bare_work() };
             let terms = |series: i64| self.roster.get(series).map(|member| member.terms);
-            let turned = self.store.supersede(*id, &what, &work, &terms).await?;
+            let outcome = self.store.supersede(*id, &what, &work, &terms).await?;
             tracing::info!(series = id, "new rules of its zone moved windows of a series");
-            self.take_touched(turned);
+            self.take_touched(outcome);
         }
         if older.is_empty() { Ok(()) } else { self.store.cut_by(older, &release).await }
     }

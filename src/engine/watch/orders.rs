@@ -83,8 +83,8 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             What::Revoke(revocation) => store.revoke(progress, revocation, &work, &terms).await,
         };
         match done {
-            Ok(turned) => {
-                self.take_touched(turned);
+            Ok(outcome) => {
+                self.take_touched(outcome);
                 order.failures = 0;
                 match order.progress.done() {
                     Some(rows) => self.answer(order.reply, Ok(rows)),
@@ -133,13 +133,13 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         }
     }
 
-    pub(super) fn take_touched(&mut self, turned: TxOutcome) {
-        let now = turned.now;
-        for record in turned.series {
+    pub(super) fn take_touched(&mut self, outcome: TxOutcome) {
+        let now = outcome.now;
+        for record in outcome.series {
             self.roster.admit(record, &self.reading.zones, now);
         }
-        self.alerts.changed |= !turned.told.is_empty();
-        for told in &turned.told {
+        self.alerts.changed |= !outcome.told.is_empty();
+        for told in &outcome.told {
             if let Some(member) = self.roster.get(told.series) {
                 self.notices.changed(&member.series.check, &member.record, told.notice);
             }

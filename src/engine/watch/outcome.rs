@@ -168,37 +168,37 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
     }
 
     /// Takes over what the ledger did.
-    pub(super) async fn apply(&mut self, work: Work, turned: TxOutcome) {
-        let now = turned.now;
+    pub(super) async fn apply(&mut self, work: Work, outcome: TxOutcome) {
+        let now = outcome.now;
         if work.renew.is_some() {
             self.renew_at = Instant::now() + self.store.lease() / 3;
-            self.newest_rules = turned.tz_release;
-            self.replicas = turned.replicas;
+            self.newest_rules = outcome.tz_release;
+            self.replicas = outcome.replicas;
         }
         for due_batch in &work.due_batches {
-            if turned.contended.contains(&due_batch.series) {
+            if outcome.contended.contains(&due_batch.series) {
                 self.roster.put_off(due_batch.series, now + TimeDelta::milliseconds(100));
             } else {
                 self.roster.kept(due_batch, now);
             }
         }
-        for record in turned.series {
+        for record in outcome.series {
             self.roster.admit(record, &self.reading.zones, now);
         }
-        self.alerts.changed |= !turned.told.is_empty();
-        for told in &turned.told {
+        self.alerts.changed |= !outcome.told.is_empty();
+        for told in &outcome.told {
             if let Some(member) = self.roster.get(told.series) {
                 self.notices.changed(&member.series.check, &member.record, told.notice);
             }
         }
-        for (count, more) in self.counts.recorded.iter_mut().zip(turned.recorded) {
+        for (count, more) in self.counts.recorded.iter_mut().zip(outcome.recorded) {
             *count += more;
         }
-        self.more_lapses = turned.more_lapses;
-        self.counts.fenced += turned.fenced;
-        self.counts.lapsed += turned.lapsed;
+        self.more_lapses = outcome.more_lapses;
+        self.counts.fenced += outcome.fenced;
+        self.counts.lapsed += outcome.lapsed;
         let generation = self.generation.as_ref().map_or(0, |generation| generation.id);
-        for claim in turned.claims {
+        for claim in outcome.claims {
             let row = &claim.entry.row;
             let lag = (now - row.due).num_microseconds().unwrap_or(0).max(0).unsigned_abs();
             if row.failed_attempts == 0 && row.recorded().is_none() {
@@ -206,20 +206,20 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             }
             self.begin(&claim.entry, generation);
         }
-        for (source, candidate) in turned.next {
+        for (source, candidate) in outcome.next {
             let name = SourceName::parse(&source).ok();
             if let Some(gate) = name.and_then(|name| self.gates.get_mut(&name)) {
                 gate.push(candidate);
             }
         }
-        for (source, candidates) in turned.candidates {
+        for (source, candidates) in outcome.candidates {
             let name = SourceName::parse(&source).ok();
             if let Some(gate) = name.and_then(|name| self.gates.get_mut(&name)) {
                 gate.refill(candidates, REFILL, now);
             }
         }
-        if turned.active != generation && turned.active != 0 {
-            self.follow(turned.active).await;
+        if outcome.active != generation && outcome.active != 0 {
+            self.follow(outcome.active).await;
         }
     }
 

@@ -14,7 +14,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
     /// Does everything that there is to do by now, as one transaction of the ledger.
     ///
     /// Returns whether the ledger took it.
-    pub async fn turn(&mut self) -> bool {
+    pub async fn transact(&mut self) -> bool {
         if self.again_at.is_some_and(|at| Instant::now() < at) {
             return false;
         }
@@ -25,11 +25,11 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         let terms = |series: i64| roster.get(series).map(|member| member.terms);
         let (began, started) = (self.clock.now(), Instant::now());
         self.counts.turns += 1;
-        match self.store.turn(&work, &terms).await {
-            Ok(turned) => {
+        match self.store.transact(&work, &terms).await {
+            Ok(outcome) => {
                 self.turn_took = (self.turn_took * 3 + started.elapsed()) / 4;
-                self.up(began, turned.now);
-                self.apply(work, turned).await;
+                self.up(began, outcome.now);
+                self.apply(work, outcome).await;
                 true
             }
             Err(trouble) => {

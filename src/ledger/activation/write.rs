@@ -68,7 +68,7 @@ impl Activating<'_> {
         self.conn.run_each(&ADD, &later.new, now).await?;
         self.conn.run_each(&REVIVE, &later.revived, now).await?;
         self.conn.run_each(&REOPEN, &ids(&later.revived), now).await?;
-        self.conn.run_each(&ROLE, &later.turned, &[]).await?;
+        self.conn.run_each(&ROLE, &later.reshaped, &[]).await?;
         self.conn.run_each(&NAME, &later.renamed, now).await?;
         self.conn.run_each(&RESUME, &later.renamed, now).await?;
         self.prove_again(&later.proved_again).await?;

@@ -12,7 +12,7 @@ use crate::source::postgres::errors::{self, Phase};
 
 /// What takes different texts for one: collations by their names, and columns of the type `citext` by theirs.
 #[derive(Debug, Default)]
-struct Merging {
+struct Collations {
     collations: Vec<String>,
     citext: Vec<String>,
 }
@@ -23,12 +23,12 @@ pub(super) async fn refuse(
     bound: &Prepared<'_>,
     column: &ColumnName,
 ) -> Result<(), Reason> {
-    let merging = Merging::read(conn).await?;
-    if merging.collations.is_empty() && merging.citext.is_empty() {
+    let known = Collations::read(conn).await?;
+    if known.collations.is_empty() && known.citext.is_empty() {
         return Ok(());
     }
     let plan = explain(conn, bound).await?;
-    let Some(by) = sorted(&plan).into_iter().find(|by| merging.takes_for_one(by)) else {
+    let Some(by) = sorted(&plan).into_iter().find(|by| known.takes_for_one(by)) else {
         return Ok(());
     };
     let cast = format!("{column} collate \"C\"");
@@ -41,7 +41,7 @@ pub(super) async fn refuse(
     })
 }
 
-impl Merging {
+impl Collations {
     #[expect(clippy::disallowed_methods, reason = "source/ is where SQL from outside is run")]
     async fn read(conn: &mut PgConnection) -> Result<Self, Reason> {
         // Earlier releases have none that are not deterministic, or do not say which.
@@ -60,15 +60,15 @@ impl Merging {
         );
         let query = sqlx::query(AssertSqlSafe(sql)).persistent(false);
         let rows = query.fetch_all(conn).await.map_err(|e| errors::reason(&e, Phase::Ours))?;
-        let mut merging = Self::default();
+        let mut known = Self::default();
         for row in rows {
             let text = |place: usize| row.try_get::<String, _>(place).unwrap_or_default();
             match text(0).as_str() {
-                "collation" => merging.collations.push(text(1)),
-                _ => merging.citext.push(text(1)),
+                "collation" => known.collations.push(text(1)),
+                _ => known.citext.push(text(1)),
             }
         }
-        Ok(merging)
+        Ok(known)
     }
 
     /// Says whether a key by which rows are sorted takes different texts for one.
@@ -158,11 +158,11 @@ mod tests {
         ];
         let plan: Vec<String> = plan.iter().map(ToString::to_string).collect();
         let keys = sorted(&plan);
-        let merging = Merging { collations: vec!["loose".into()], citext: vec!["e".into()] };
-        let told: Vec<&String> = keys.iter().filter(|key| merging.takes_for_one(key)).collect();
+        let known = Collations { collations: vec!["loose".into()], citext: vec!["e".into()] };
+        let told: Vec<&String> = keys.iter().filter(|key| known.takes_for_one(key)).collect();
         assert_eq!(told, ["f(t.a, 'x,y') COLLATE loose DESC", "t.e"]);
-        assert!(!merging.takes_for_one("((t.e)::text)"));
-        let spaced = Merging { collations: vec!["no case".into()], citext: Vec::new() };
+        assert!(!known.takes_for_one("((t.e)::text)"));
+        let spaced = Collations { collations: vec!["no case".into()], citext: Vec::new() };
         assert!(spaced.takes_for_one("t.k COLLATE \"no case\" DESC"));
         assert!(sorted(&plan[3..]).is_empty());
     }

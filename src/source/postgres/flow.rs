@@ -38,7 +38,7 @@ struct Kind {
     /// Whether it is sorted by a collation.
     collates: bool,
     /// The collation, where it takes different texts for one.
-    merging: Option<String>,
+    merges_by: Option<String>,
 }
 
 /// How a question's rows are asked for.
@@ -125,18 +125,18 @@ async fn learn(
         let name = text(0).unwrap_or_default();
         let yes = |place: usize| text(place).is_some_and(|word| word == "true" || word == "t");
         let builtin = ["text", "varchar", "bpchar", "name", "char", "unknown"];
-        let merging = if name == "citext" { Some("citext".to_owned()) } else { text(3) };
+        let merges_by = if name == "citext" { Some("citext".to_owned()) } else { text(3) };
         let is_text = yes(1) && !builtin.contains(&name.as_str());
         if name.starts_with('_') {
             let kind = format!("{}[]", name.trim_start_matches('_'));
             return Err(decode::unsupported(flow.columns[number].as_str(), &kind).into());
         }
-        kinds.push(Kind { name, is_text, collates: yes(2), merging });
+        kinds.push(Kind { name, is_text, collates: yes(2), merges_by });
     }
     let keys = flow.columns.iter().zip(&kinds).take(flow.key);
     let merges_rows = !flow.ordered || words.is_none_or(Words::merge);
     for (column, kind) in keys.clone() {
-        if let (Some(collation), true) = (&kind.merging, merges_rows) {
+        if let (Some(collation), true) = (&kind.merges_by, merges_rows) {
             return Err(merges(column, collation, &format!("{column} collate \"C\"")).into());
         }
     }

@@ -42,13 +42,20 @@ impl Flows<'_> {
             return Ok(true);
         }
         let bound = Prepared::new(question, Style::NumberedMark);
-        let merging = self.learn((&bound, &question.query), flow).await?;
+        let merges_by = self.learn((&bound, &question.query), flow).await?;
         let (ended, stop, instants) = (self.ended, self.stop, self.instants);
         let mut segments = Segments::new(flow, stop);
         loop {
             let limit = segments.begin().await?;
             let watched = Watched {
-                work: fetch(self.conn, &bound, segments.after(), limit, flow, (instants, merging)),
+                work: fetch(
+                    self.conn,
+                    &bound,
+                    segments.after(),
+                    limit,
+                    flow,
+                    (instants, merges_by),
+                ),
                 limit: ask.timeout,
                 stop,
                 in_the_way: std::future::pending(),
@@ -127,7 +134,7 @@ async fn fetch(
     after: Option<&After>,
     limit: u64,
     flow: &Flow,
-    (instants, merging): (Option<Instants>, Option<&'static str>),
+    (instants, merges_by): (Option<Instants>, Option<&'static str>),
 ) -> Result<Segment, Reason> {
     let first = after.map(|_| bound.values.len() + 1);
     let sql = AssertSqlSafe(segment(&bound.text, flow, first, limit)).into_sql_str();
@@ -141,7 +148,7 @@ async fn fetch(
     let mut wanted = FlowDemand::More;
     while let Some(row) = rows.try_next().await.map_err(|e| reason(&e, Phase::Running))? {
         let bytes = decode::cells(&row, &flow.columns, &mut batcher.cells)?;
-        if let Some(collation) = merging {
+        if let Some(collation) = merges_by {
             batcher.has_no_text(collation)?;
         }
         batcher.is_named()?;
