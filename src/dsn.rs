@@ -1,8 +1,8 @@
 //! Addresses of databases, parsed strictly.
 //!
 //! The drivers' own parsers pass over what they do not know, log it, or take it from the
-//! environment; a typo in `sslmode` would then be plain text on the wire (`facts/databases.md`
-//! §2.4). Faults name rules, never the address: somebody may have written a password into it.
+//! environment; a typo in `sslmode` would then be plain text on the wire (docs/internals/databases.md,
+//! "What drivers read on their own"). Faults name rules, never the address: somebody may have written a password into it.
 
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -3,7 +3,7 @@
 //! Two are looked at: the host's (`$TZDIR`, else `/usr/share/zoneinfo`) and the one that comes with
 //! the program. The host's is taken only where it says its release, the release is newer, and no
 //! zone is missing from it. The table that is compiled into `chrono-tz` is never the truth; many
-//! services compute with it, so it is asked as a witness (`facts/time.md`, finding 1).
+//! services compute with it, so it is asked as a witness (docs/internals/time.md, "Releases of the zone database").
 
 mod names;
 mod read;

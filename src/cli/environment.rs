@@ -5,7 +5,7 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 /// What the PostgreSQL driver reads on its own and cannot be told to forget
-/// (`facts/databases.md` §2.4): an ambient variable would silently change how safely we ask. The
+/// (docs/internals/databases.md, "What drivers read on their own"): an ambient variable would silently change how safely we ask. The
 /// others, like PGHOST, are overruled where the driver is given its options.
 const AMBIENT: [&str; 4] = ["PGSSLROOTCERT", "PGSSLCERT", "PGSSLKEY", "PGOPTIONS"];
 

@@ -22,7 +22,7 @@ use crate::zones::Zones;
 const PROMISED: usize = 300;
 /// How much longer attempts are moved apart for each one more that is due with them.
 const SPLAY_EACH: TimeDelta = TimeDelta::milliseconds(20);
-/// The farthest that attempts are moved apart (`facts/resilience.md` 1.4).
+/// The farthest that attempts are moved apart (docs/internals/resilience.md, "Herds").
 const SPLAY_MOST: TimeDelta = TimeDelta::seconds(30);
 
 /// A series that is watched.

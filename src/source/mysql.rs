@@ -1,7 +1,7 @@
 //! MySQL and MariaDB: one connection and one guarded read-only transaction per attempt.
 //!
 //! A connection is never used twice: a stored function can change session variables, take named
-//! locks and set user variables, and no ROLLBACK undoes that (`facts/databases.md` §2.2).
+//! locks and set user variables, and no ROLLBACK undoes that (docs/internals/databases.md, "A MySQL or MariaDB attempt").
 
 mod decode;
 mod flow;

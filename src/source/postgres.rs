@@ -1,6 +1,6 @@
 //! PostgreSQL: one guarded read-only transaction per attempt.
 //!
-//! The rules and their measurements are in `facts/databases.md` §2.1: limits set inside the
+//! The rules and their measurements are in docs/internals/databases.md, "A PostgreSQL attempt": limits set inside the
 //! transaction, so that they work through PgBouncer and a check cannot switch them off for the next
 //! one; the user's SQL on the extended protocol, so that the server refuses a second statement;
 //! always ROLLBACK, which undoes whatever the SQL set.

@@ -2,7 +2,7 @@
 //! whoever asks something is served.
 //!
 //! axum's own loop installs no timer, so that hyper's limit on headers does nothing
-//! (`facts/resilience.md` 4.1).
+//! (docs/internals/resilience.md, "Slow clients").
 
 use std::collections::BTreeMap;
 use std::future::Future;

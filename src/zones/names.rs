@@ -1,7 +1,7 @@
 //! Which names of zones may stand in a check.
 //!
 //! `Area/City` and `UTC`. A bare name like `CET` or `EST` means another thing to each program that
-//! reads it (`facts/time.md` A6), and the sign of `Etc/GMT+5` is the opposite of what it looks like.
+//! reads it (docs/internals/time.md, "Names that mean two things"), and the sign of `Etc/GMT+5` is the opposite of what it looks like.
 
 use std::sync::Arc;
 

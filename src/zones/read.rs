@@ -31,7 +31,7 @@ pub(super) fn rules(zone: &TimeZone) -> Rules {
 }
 
 /// Finds the rules of a zone of chrono-tz's, which does not list them: steps of a day miss none
-/// (`facts/time.md` A4), and a bisection finds the instant.
+/// (docs/internals/time.md, "Clock changes"), and a bisection finds the instant.
 pub(super) fn witness(name: &ZoneName) -> Option<Rules> {
     let zone: Tz = name.as_str().parse().ok()?;
     let offset = |at: DateTime<Utc>| {

@@ -1,4 +1,4 @@
-//! What passes for green elsewhere (`facts/silent-green.md` 5.1), row by row: here it never does.
+//! What passes for green elsewhere (docs/internals/silent-green.md, "Runs that prove nothing"), row by row: here it never does.
 
 use allswell::domain::check::verdict::Verdict;
 

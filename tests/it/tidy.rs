@@ -296,3 +296,35 @@ fn no_identifier_is_a_private_word() {
         }
     }
 }
+
+#[test]
+fn what_is_cited_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut cited = 0;
+    for (path, text) in sources() {
+        assert!(
+            !text.contains(concat!("fa", "cts/")),
+            "{}: cites what is not in the project",
+            path.display()
+        );
+        // A citation may be broken over two lines of a comment.
+        let text: String = text
+            .lines()
+            .map(|line| line.trim_start().trim_start_matches(['/', '!']).trim_start())
+            .fold(String::new(), |joined, line| joined + line + " ");
+        for after in text.split("docs/internals/").skip(1) {
+            let (file, rest) = after.split_once(".md").unwrap();
+            let document = fs::read_to_string(root.join(format!("docs/internals/{file}.md")));
+            let document =
+                document.unwrap_or_else(|e| panic!("{}: {file}.md: {e}", path.display()));
+            let Some(heading) = rest.strip_prefix(", \"").and_then(|rest| rest.split('"').next())
+            else {
+                continue;
+            };
+            cited += 1;
+            let there = document.lines().any(|line| line.trim_start_matches('#').trim() == heading);
+            assert!(there, "{}: {file}.md has no heading \"{heading}\"", path.display());
+        }
+    }
+    assert!(cited > 10, "only {cited} citations were found");
+}

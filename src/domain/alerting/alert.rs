@@ -12,7 +12,7 @@ use crate::domain::check::{Check, Severity};
 use crate::domain::record::standing::Alarm;
 
 /// How much is told of one alert at most, in bytes: receivers cut or refuse what is longer
-/// (`facts/alerting.md` 2.1).
+/// (docs/internals/alertmanager.md, "Identity and size").
 const TOLD_MAX: usize = 4 * 1024;
 /// How long one line of it may be, in bytes.
 const LINE_MAX: usize = 600;
@@ -38,7 +38,7 @@ impl Labels {
     }
 
     /// What Alertmanager calls an alert with these labels: FNV-1a over names and values, each with a
-    /// byte 0xFF after it (`facts/alerting.md` 2.1).
+    /// byte 0xFF after it (docs/internals/alertmanager.md, "Identity and size").
     pub fn fingerprint(&self) -> Fingerprint {
         const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
         const PRIME: u64 = 0x0000_0100_0000_01b3;

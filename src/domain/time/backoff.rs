@@ -1,7 +1,7 @@
 //! How long to wait before something is tried again: ever longer, and never all at once.
 //!
 //! Full jitter: anything between nothing and the pause that doubles. Pauses that only grow keep a
-//! herd together; a random draw scatters it (`facts/resilience.md` 1.1).
+//! herd together; a random draw scatters it (docs/internals/resilience.md, "Retries").
 
 use chrono::TimeDelta;
 

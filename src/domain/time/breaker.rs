@@ -1,7 +1,7 @@
 //! A circuit breaker: who fails again and again is left alone for a while, and then asked gently.
 //!
-//! Our calls are few, so that rates mean nothing: consecutive failures count (`facts/resilience.md`
-//! 1.2). While it is open one probe at a time is let through. It never stands for health: what it
+//! Our calls are few, so that rates mean nothing: consecutive failures count (docs/internals/resilience.md,
+//! "Breakers"). While it is open one probe at a time is let through. It never stands for health: what it
 //! holds back goes on to its deadline.
 
 use chrono::{DateTime, TimeDelta, Utc};

@@ -1,6 +1,6 @@
 //! A budget of retries: they flow while trouble is rare, and run dry when it is not.
 //!
-//! A token bucket (`facts/resilience.md` 1.1): each attempt adds a fifth of a retry, each minute one
+//! A token bucket (docs/internals/resilience.md, "Retries"): each attempt adds a fifth of a retry, each minute one
 //! more, and no more than ten are saved up.
 
 use chrono::{DateTime, TimeDelta, Utc};

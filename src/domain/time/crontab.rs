@@ -1,7 +1,7 @@
 //! A crontab line: five fields of civil time, by crontab's numbering.
 //!
 //! The crate `cron` counts Sunday as 1, wants seconds, and takes `******`; so a line is read here
-//! first, item by item, and handed over with days of the week as names (`facts/time.md` A1, A3).
+//! first, item by item, and handed over with days of the week as names (docs/internals/time.md, "Crontab lines").
 //! What two programs would read differently is refused, with what to write instead.
 
 use std::collections::BTreeSet;
@@ -127,7 +127,7 @@ impl Crontab {
 
     /// The first civil time at or after the given one at which it fires.
     ///
-    /// Civil time is dressed as UTC for the crate: over UTC it makes no mistake (`facts/time.md` A3).
+    /// Civil time is dressed as UTC for the crate: over UTC it makes no mistake (docs/internals/time.md, "Schedules over civil time").
     pub fn at_or_after(&self, civil: NaiveDateTime) -> Option<NaiveDateTime> {
         let before = civil.checked_sub_signed(TimeDelta::seconds(1))?.and_utc();
         self.schedule.after(&before).next().map(|at| at.naive_utc())

@@ -137,7 +137,7 @@ impl Schedule {
     }
 
     /// The last slot at or before an instant: by walking forward from ever earlier, because no crate
-    /// walks backwards correctly (`facts/time.md` A3).
+    /// walks backwards correctly (docs/internals/time.md, "Schedules over civil time").
     pub fn slot_by(&self, rules: &Rules, at: DateTime<Utc>) -> Option<Happening> {
         // Twice the longest time between two slots: 29 February, across a year like 2100.
         const LOOK_BACK_MAX: TimeDelta = TimeDelta::days(366 * 16);

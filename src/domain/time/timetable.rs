@@ -2,7 +2,7 @@
 //! twice. Nothing is dropped without a word: each dropped time is an item of the walk.
 //!
 //! The walk goes through the segments between clock changes; in each of them civil time and instants
-//! differ by one offset, so no civil time is ever looked up (`facts/time.md` A4). It starts from any
+//! differ by one offset, so no civil time is ever looked up (docs/internals/time.md, "Clock changes"). It starts from any
 //! instant and gives the same items from there on.
 
 use std::collections::VecDeque;

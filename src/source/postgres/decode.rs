@@ -1,6 +1,6 @@
 //! PostgreSQL's binary values, read exactly.
 //!
-//! The driver's own decoders panic on infinite dates and lose digits (`facts/databases.md` E5), so
+//! The driver's own decoders panic on infinite dates and lose digits (docs/internals/databases.md, "Values that drivers misread"), so
 //! the bytes are read here. The formats are those of the server's `*send` functions.
 
 use chrono::{DateTime, Days, NaiveDate};
