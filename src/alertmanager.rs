@@ -111,7 +111,7 @@ impl Alertmanager {
         (alertmanager, seen)
     }
 
-    /// Tells what is wanted, as long as nobody stops it; then what has to be said still.
+    /// Sends what is wanted until it is stopped, and then what is left to be sent.
     pub async fn run(mut self, mut boards: watch::Receiver<Arc<Board>>, stop: CancellationToken) {
         while !stop.is_cancelled() {
             let has_others = boards.borrow().has_others;

@@ -17,7 +17,7 @@ const READ_WITHIN: Duration = Duration::from_secs(5);
 pub struct Board {
     /// The alerts.
     pub alerts: Vec<AlertState>,
-    /// When they were read from the record; nothing where nobody else writes it.
+    /// When they were read from the record; `None` where no other replica writes it.
     pub read_at: Option<Instant>,
     /// Whether the record is known to be out of reach, where other replicas write it too.
     pub is_cut: bool,

@@ -1,4 +1,4 @@
-//! Reading files of which somebody else decides what they are.
+//! Reading files whose kind and size are not ours to choose.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read as _};

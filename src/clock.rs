@@ -11,7 +11,7 @@ pub fn now() -> DateTime<Utc> {
     Utc::now()
 }
 
-/// A clock that is handed to whoever needs the time again and again: the host's, or one that is
+/// A clock for what needs the time again and again: the host's, or one that is
 /// moved by hand.
 #[derive(Clone)]
 pub struct Clock(Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>);

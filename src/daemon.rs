@@ -1,7 +1,7 @@
 //! The daemon: settings, then everything opened and bound, then watching, then an end in order.
 //!
-//! The engine has a thread of its own; the door, reloads and the watchdog have another: whoever
-//! crowds the door holds up no check.
+//! The engine has a thread of its own; the server, reloads and the watchdog have another: what
+//! crowds the server holds up no check.
 
 mod files;
 mod loader;
@@ -55,7 +55,7 @@ pub struct Start {
     pub config: PathBuf,
     /// Files and folders of checks, instead of those that the settings name.
     pub paths: Vec<PathBuf>,
-    /// Whether somebody vouches for what the first catalogue removes.
+    /// Whether the first catalogue may remove checks without `removed`.
     pub removals: Removals,
     /// Where the host's zone rules are, where the environment says so.
     pub tzdir: Option<PathBuf>,
@@ -183,7 +183,7 @@ pub fn serve(start: Start, announce: impl FnOnce(&str)) -> Result<(), NotStarted
         engine_runtime.block_on(engine.run(&mut inbox, &stop, &hurry, settings.grace.get()));
         Some(engine)
     });
-    // Orders that nobody obeys any more are answered by that.
+    // Orders that are not carried out any more are answered by that.
     drop(inbox);
     for token in [&stop, &closing, &hurry, &silent] {
         // What was recorded last is told before the end.
@@ -230,7 +230,7 @@ fn runtimes() -> std::io::Result<(Runtime, Runtime)> {
 
 type Ends = (Signal, Signal);
 
-/// Hears signals, before anybody knows that we are there: one that nobody hears ends the process. The first two end
+/// Listens for signals before the daemon says that it is there: one that is not listened for ends the process. The first two end
 /// the daemon in order, the last one has it read its files.
 fn signals_of(io_runtime: &Runtime) -> std::io::Result<(Ends, Signal)> {
     let hears = |kind| io_runtime.block_on(async { signal(kind) });
@@ -271,7 +271,7 @@ fn open(
         Loader::new(start.config, start.paths, &settings, zones).map_err(NotStarted::Refused)?;
     if !listen.ip().is_loopback() && !access.is_asked() {
         tracing::warn!(
-            "whoever reaches {listen} may look: `web` names neither `viewer_token` nor users"
+            "everybody who reaches {listen} may look: `web` names neither `viewer_token` nor users"
         );
     }
     let (ledger, dsn) = (store, settings.ledger.dsn.to_string());

@@ -2,7 +2,7 @@
 //!
 //! The drivers' own parsers pass over what they do not know, log it, or take it from the
 //! environment; a typo in `sslmode` would then be plain text on the wire (docs/internals/databases.md,
-//! "What drivers read on their own"). Faults name rules, never the address: somebody may have written a password into it.
+//! "What drivers read on their own"). Faults name rules, never the address: it may hold a password.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -61,7 +61,7 @@ pub enum Endpoint {
 pub enum Tls {
     /// Not at all; the default only for loopback and sockets.
     Off,
-    /// Encrypted, to whoever answers.
+    /// Encrypted, whatever server answers.
     Encrypted,
     /// Encrypted, to a server whose certificate a trusted authority signed.
     VerifyCa(Authorities),

@@ -1,4 +1,4 @@
-//! The heartbeat: a ping to somebody outside who wakes people when it does not come. It is earned each
+//! The heartbeat: a ping to a service outside that wakes people when it does not come. It is earned each
 //! time; where it is not, the reason goes to `/fail`, as Healthchecks has it.
 
 use std::fmt;
@@ -38,13 +38,13 @@ impl fmt::Debug for Heartbeat {
 }
 
 impl Heartbeat {
-    /// Prepares to ping somebody; and a way to see how that goes.
+    /// Prepares to ping a service; and a way to see how that goes.
     pub fn new(peer: Peer, every: Duration, clock: Clock) -> (Self, watch::Receiver<Health>) {
         let (health, seen) = watch::channel(Health::default());
         (Self { peer, every, clock, health }, seen)
     }
 
-    /// Pings as long as nobody stops it; `earned` says each time whether, and why not.
+    /// Pings until it is stopped; `earned` says each time whether, and why not.
     pub async fn run(self, earned: impl Fn() -> Result<(), String>, stop: CancellationToken) {
         let mut next = Instant::now();
         while !stop.is_cancelled() {

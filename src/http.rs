@@ -1,4 +1,4 @@
-//! The one outgoing HTTP client: every call has its time, its size, and nobody's proxy.
+//! The one outgoing HTTP client: every call has its time, its size, and no proxy of the environment.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -31,7 +31,7 @@ pub struct Peer {
     is_distrusted: AtomicBool,
     base: Url,
     auth: Auth,
-    /// What time it was there when it answered last, until somebody asks.
+    /// What time it was there when it answered last, until that is taken.
     date: Mutex<Option<DateTime<Utc>>>,
 }
 
@@ -114,7 +114,7 @@ fn builder(tls: &Tls, within: Option<Duration>) -> Result<reqwest::ClientBuilder
 }
 
 impl Peer {
-    /// Prepares to ask somebody.
+    /// Prepares to ask a server.
     ///
     /// # Errors
     /// Where the address or the authority's certificate is not sound.

@@ -2,7 +2,7 @@
 //!
 //! SQLite for one daemon, PostgreSQL for several replicas, one design: what moves a row is decided in
 //! `domain`; here it is read, moved and written in one transaction, under the lock of its series.
-//! Claims carry an epoch, so that whoever stalled is fenced off when he comes back.
+//! Claims carry an epoch, so that a replica that stalled is fenced off when it comes back.
 
 mod work;
 mod transaction;
@@ -166,7 +166,7 @@ pub struct LastAttempt {
 /// What of a series' calendar and rules the ledger needs to judge its rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Terms {
-    /// After how many bad rows in a row somebody is told.
+    /// After how many bad rows in a row an alert is sent.
     pub after: u32,
     /// When something is due next.
     pub next_due: Option<DateTime<Utc>>,
@@ -220,7 +220,7 @@ impl Store {
     /// Opens the store, and makes or migrates it.
     ///
     /// # Errors
-    /// Where it cannot be reached, is damaged, somebody else's, or from a later release.
+    /// Where it cannot be reached, is damaged, not a ledger of ours, or from a later release.
     pub async fn open(settings: StoreSettings) -> Result<Self, LedgerError> {
         const ABANDONED: &str =
             "UPDATE entries SET lease_until = 0, lapse_at = 0 WHERE owner IS NOT NULL";

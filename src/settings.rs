@@ -124,7 +124,7 @@ impl Settings {
 }
 
 impl Settings {
-    /// Looks for every secret that is named; returns those that are not here, for whoever is about to start.
+    /// Looks for every secret that is named; returns those that are not here, before a start.
     pub fn missing_secrets(&self) -> Vec<String> {
         let notices = &self.notices;
         let peers = notices.alertmanagers.iter().chain(&notices.webhooks);

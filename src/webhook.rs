@@ -52,7 +52,7 @@ pub struct Health {
     pub accepted: u64,
     /// How many it did not take, and will get again.
     pub failed: u64,
-    /// How many it did not take for so long that nobody tries any more.
+    /// How many it did not take for so long that they are not tried any more.
     pub given_up: u64,
     /// Why it did not take the last one.
     pub why: Option<String>,
@@ -137,7 +137,7 @@ impl Webhook {
         (webhook, seen)
     }
 
-    /// Tells what is wanted, as long as nobody stops it; then what has to be said still.
+    /// Sends what is wanted until it is stopped, and then what is left to be sent.
     pub async fn run(mut self, mut boards: watch::Receiver<Arc<Board>>, stop: CancellationToken) {
         while !stop.is_cancelled() {
             let board = boards.borrow_and_update().clone();

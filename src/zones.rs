@@ -127,7 +127,7 @@ impl Database {
     /// Reads the rules of a zone of this database.
     pub fn rules(&self, name: &ZoneName) -> Option<Rules> {
         let zone = self.zones.get(name.as_str()).ok()?;
-        // What a host calls its own zone is nobody's name.
+        // What a host calls its own zone is the name of no zone.
         let hidden = ["localtime", "posixrules", "Factory", "Etc/Unknown"];
         let real = !hidden.iter().any(|hidden| name.as_str().eq_ignore_ascii_case(hidden));
         real.then(|| read::rules(&zone))
@@ -207,7 +207,7 @@ impl Zones {
         }
     }
 
-    /// Takes a name that somebody wrote into a check.
+    /// Takes a name as a check writes it.
     ///
     /// # Errors
     /// Why it cannot stand there, and what can.

@@ -37,7 +37,7 @@ pub struct Health {
     pub ahead: TimeDelta,
     /// What it acknowledged of each alert.
     pub acknowledged: Arc<BTreeMap<AlertId, Acknowledged>>,
-    /// Which alerts somebody sent it a moment before it was asked, and when that was; nothing where it did not answer.
+    /// Which alerts any replica sent it just before it was asked, and when that was; `None` where it did not answer.
     pub repeated: Option<(Instant, Arc<BTreeSet<Fingerprint>>)>,
     /// Its routes, where it shows them and they can be read.
     pub routes: Option<Arc<Route>>,

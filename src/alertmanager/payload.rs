@@ -35,7 +35,7 @@ pub(super) fn fingerprints(alerts: &[Value]) -> BTreeSet<Fingerprint> {
     alerts.iter().filter_map(fingerprint).collect()
 }
 
-/// The names of those in a list that somebody sent since an instant.
+/// The names of the alerts in a list that any replica sent since an instant.
 pub(super) fn updated_since(alerts: &[Value], since: DateTime<Utc>) -> BTreeSet<Fingerprint> {
     let is_recent = |alert: &&Value| {
         let at = alert["updatedAt"].as_str().and_then(|at| DateTime::parse_from_rfc3339(at).ok());

@@ -15,7 +15,7 @@ pub(super) enum Sent {
     Accepted,
     /// Something in it is refused.
     Poison(String),
-    /// Something in it is refused, or all of it, by somebody in between.
+    /// Something in it is refused, or all of it, by a proxy in between.
     Barred(String),
     Failed(String),
 }
@@ -42,7 +42,7 @@ impl Alertmanager {
                     self.reached(|health| health.accepted += count);
                 }
                 Sent::Poison(words) if batch.len() == 1 => {
-                    // A link is no reason to tell nobody.
+                    // A bad link is no reason to send no alert.
                     let linked = batch[0].alert.link.is_some();
                     let bare = [batch[0].without_link()];
                     if linked && matches!(self.send(&bare).await, Sent::Accepted) {
@@ -81,7 +81,7 @@ impl Alertmanager {
 
     /// Alerts stand and end by its clock, and its answers say what that is.
     pub(super) fn note_clock(&mut self) {
-        // Where nobody answered, nobody said what time it is.
+        // Without an answer there is no time either.
         let Some(date) = self.peer.take_date() else { return };
         self.their_clock = Some((date, Instant::now()));
         let ahead = self.ahead();

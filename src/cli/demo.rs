@@ -155,7 +155,7 @@ fn serve(folder: &Path) -> Exit {
     watch(start, &hint)
 }
 
-/// Makes the folder, unless somebody already plays with it; `None` where it is somebody's own.
+/// Makes the folder, unless it holds a demo already; `None` where it holds anything else.
 fn prepare(folder: &Path) -> io::Result<Option<bool>> {
     let sign = folder.join(".allswell-demo");
     if sign.exists() {

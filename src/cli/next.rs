@@ -73,7 +73,7 @@ pub(super) fn next(args: &NextArgs) -> Exit {
     print(&text)
 }
 
-/// Takes the zones that somebody asks for.
+/// Takes the zones that are asked for.
 fn named(zones: &Zones, words: &[String]) -> Result<Vec<ZoneName>, String> {
     let name = |word: &String| match zones.named(word) {
         Ok(named) => Ok(named.name),
@@ -114,8 +114,8 @@ fn changes(series: &Series, from: DateTime<Utc>, to: DateTime<Utc>) -> Vec<(Chan
 }
 
 impl Plan<'_> {
-    /// The series of a check that are asked for; nothing where a query names the zones, and nobody
-    /// else does.
+    /// The series of a check that are asked for; `None` where only a query names the
+    /// zones.
     fn series_of(&mut self, check: &Arc<Check>) -> Option<Vec<Series>> {
         let rules = |name: &ZoneName| self.zones.rules(name);
         let series = match Series::of(check, &rules) {

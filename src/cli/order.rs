@@ -9,8 +9,8 @@ use crate::cli::remote::{Daemon, number, text};
 use crate::cli::{complain, print};
 use crate::secret::Reference;
 
-/// Who gives the order, where nobody says.
-fn whoever() -> Option<String> {
+/// Who gives the order, where `--by` is not given.
+fn user() -> Option<String> {
     let user = Reference::Env("USER".to_owned()).read().ok()?;
     Some(user.expose_secret().to_owned())
 }
@@ -27,7 +27,7 @@ fn body(rows: &Rows) -> Value {
 
 pub(super) fn rerun(args: &RerunArgs) -> Exit {
     let mut body = body(&args.rows);
-    body["by"] = json!(whoever().unwrap_or_else(|| "somebody".into()));
+    body["by"] = json!(user().unwrap_or_else(|| "unknown".into()));
     let said = |rows| {
         match rows {
         0 => "nothing is recorded there, so that nothing is tried again: `allswell run CHECK --window FROM..TO` \
@@ -43,7 +43,7 @@ pub(super) fn rerun(args: &RerunArgs) -> Exit {
 }
 
 pub(super) fn waive(args: &WaiveArgs) -> Exit {
-    let Some(by) = args.by.clone().or_else(whoever) else {
+    let Some(by) = args.by.clone().or_else(user) else {
         complain("allswell: say who vouches, with `--by`");
         return Exit::Invalid;
     };

@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal;
 
-/// How to write for whoever reads.
+/// How to write for the reader: a terminal, or a file.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Paint {
     colours: bool,

@@ -9,7 +9,7 @@ use crate::cli::exit::Exit;
 use crate::http::{Answer, Auth, NoAnswer, Peer, Tls};
 use crate::secret::Reference;
 
-/// Where a daemon listens unless somebody says otherwise.
+/// Where a daemon listens by default.
 const HERE: &str = "http://127.0.0.1:9847";
 
 /// A daemon that is asked.

@@ -108,7 +108,7 @@ const ID_WIDTH: usize = 40;
 /// How many bad windows of one check are told in words.
 const TOLD: usize = 5;
 
-/// The table: bad ones first, each with what somebody needs who was just woken.
+/// The table: bad ones first, each with what an engineer needs who was just woken.
 pub(super) fn text(outcomes: &[Outcome], asides: &[Aside], style: &Style<'_>) -> String {
     let groups = groups(outcomes);
     let names = groups.iter().map(|g| g.check.id.as_str().len());

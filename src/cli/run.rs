@@ -58,7 +58,7 @@ pub(super) fn run(args: &RunArgs) -> Exit {
         (None, Some(at)) => Some(HistoryFilter::LastBy(at)),
         (None, None) => None,
     };
-    // Before anything is asked: whoever waited for it wants it written.
+    // Before anything is asked: the reader waited for it.
     if let Some(path) = args.diff_out.as_ref().filter(|path| !diff_out::is_known(path)) {
         complain(&format!(
             "{}: `--diff-out` writes files that end in .csv or .json",
@@ -173,10 +173,10 @@ struct Round<'a> {
     zones: &'a Zones,
     wanted: Option<HistoryFilter>,
     now: DateTime<Utc>,
-    /// How many differences are kept, where somebody wants more of them.
+    /// How many differences are kept, where more of them are wanted.
     kept_max: Option<usize>,
     tasks: Vec<Task>,
-    /// Windows that somebody asks for too early.
+    /// Windows that are asked for too early.
     early: Vec<Outcome>,
     asides: Vec<Aside>,
 }

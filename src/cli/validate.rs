@@ -1,4 +1,4 @@
-//! `validate`: read everything, ask nobody.
+//! `validate`: read everything, ask no database.
 
 use std::path::PathBuf;
 

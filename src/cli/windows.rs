@@ -10,7 +10,7 @@ use crate::manifest;
 /// The most windows of one series: days of all years that have rules would be fewer.
 const WINDOWS_MAX: usize = 50_000;
 
-/// What somebody wants to look at.
+/// What to look at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum HistoryFilter {
     /// The last window that had ended and settled by an instant.

@@ -154,7 +154,7 @@ struct Report<'a> {
     /// Tables other than ours that differ in a zone in use, from when.
     witnesses: Vec<(String, ZoneName, DateTime<Utc>)>,
     warnings: Vec<String>,
-    /// Whether somebody could not be asked.
+    /// Whether a database could not be asked.
     unasked: bool,
 }
 

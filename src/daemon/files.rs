@@ -1,7 +1,7 @@
 //! Watching files: what they are now, in one number that changes with them.
 //!
 //! They are looked at, not listened to: notices of the kernel miss network file systems, and the link
-//! that Kubernetes moves when a `ConfigMap` changes. Two equal looks in a row say that whoever writes
+//! that Kubernetes moves when a `ConfigMap` changes. Two equal looks in a row say that what writes
 //! has finished.
 
 use std::collections::hash_map::DefaultHasher;

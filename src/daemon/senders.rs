@@ -44,7 +44,7 @@ fn open(entry: &PeerEntry) -> Result<Peer, String> {
     peer.map_err(|error| format!("`{}`: {error}", entry.name))
 }
 
-/// A name that nobody has yet.
+/// A name that is not taken yet.
 fn another(name: &str, taken: &dyn Fn(&str) -> bool) -> String {
     let mut name = name.to_owned();
     while taken(&name) {
@@ -183,7 +183,7 @@ impl Senders {
                 let earned = move || ways.earned(&seen.borrow());
                 parts.spawn(heartbeat.run(earned, said.clone()));
             }
-            // A part that ends by itself ends the others: whoever runs us hears of it.
+            // A part that ends by itself ends the others: the process then ends.
             tokio::select! {
                 () = notifier.run(stop.clone()) => {}
                 Some(_) = parts.join_next() => {}

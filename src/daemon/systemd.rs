@@ -1,5 +1,5 @@
 //! What systemd is told (`sd_notify(3)`): ready, reloading, stopping, and that the engine moves.
-//! Without systemd nobody is told, and nothing is different.
+//! Without systemd nothing is sent, and nothing is different.
 
 use std::sync::Arc;
 use std::time::Duration;

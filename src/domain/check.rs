@@ -60,9 +60,9 @@ pub struct Check {
     /// How long after its due a result may be missing; where nothing is written, see
     /// `Series::patience`.
     pub result_by: Option<Duration>,
-    /// What becomes of windows that nobody looked at in time.
+    /// What becomes of windows that were not looked at in time.
     pub catch_up: CatchUp,
-    /// When somebody is told.
+    /// When an alert is sent.
     pub alert: Alert,
     /// Whether it waits, and until when.
     pub pause: Option<Pause>,
@@ -125,7 +125,7 @@ impl fmt::Display for Severity {
     }
 }
 
-/// What becomes of windows that were due while nobody looked.
+/// What becomes of windows that came due while the daemon did not look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CatchUp {
     /// Which of them are looked at late.
@@ -166,7 +166,7 @@ impl Default for CatchUp {
     }
 }
 
-/// When somebody is told that a series is not well.
+/// When an alert says that a series is not well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Alert {
     /// After how many bad windows in a row.

@@ -43,7 +43,7 @@ pub struct Gate {
     pub took: Duration,
     /// How many asked it no longer than each of the bounds that are shown.
     pub took_buckets: [u64; TOOK_BOUNDS_SECS.len()],
-    /// Whether everybody who asks it asks no other source: nobody holds a place here while waiting for one there.
+    /// Whether every check that asks it asks no other source: then no place is held here while one is waited for there.
     pub is_alone: bool,
     /// How many rows are claimed beyond the places, because the ledger is slower than the source.
     ahead: usize,
@@ -56,7 +56,7 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// Somebody is to ask it: until somebody has, probes say whether it answers.
+    /// A check is to ask it: until one has, probes say whether it answers.
     pub fn is_to_be_asked(&mut self, now: DateTime<Utc>) {
         if self.attempts == 0 && self.breaker == Breaker::default() {
             self.breaker = Breaker::unasked(now);

@@ -53,7 +53,7 @@ pub struct Load<Q> {
     pub reading: Arc<Reading>,
     /// Who is asked from now on.
     pub queries: Arc<Q>,
-    /// Whether somebody vouches for what goes.
+    /// Whether an operator vouches for what goes.
     pub removals: Removals,
     /// Who loads it.
     pub by: String,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// How many differences are kept where nobody asks for them: of these the largest are told.
+/// How many differences are kept where they are not asked for: of these the largest are told.
 const KEPT: usize = 10_000;
 
 /// How many rows came from each side, and how many are expected of the larger one.
@@ -20,7 +20,7 @@ impl Progress {
         [self.left.load(Ordering::Relaxed), self.right.load(Ordering::Relaxed)]
     }
 
-    /// How many rows a side is expected to have; nothing where nobody knows.
+    /// How many rows a side is expected to have; `None` where that is not known.
     pub fn expected(&self) -> Option<u64> {
         Some(self.expected.load(Ordering::Relaxed)).filter(|rows| *rows > 0)
     }
@@ -44,7 +44,7 @@ impl Progress {
 pub struct Watching {
     /// Sees how far it is.
     pub progress: Progress,
-    /// How many differences are kept for whoever wants them; nothing where nobody does.
+    /// How many differences are kept for the caller; `None` where it wants none.
     pub kept_max: Option<usize>,
 }
 

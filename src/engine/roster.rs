@@ -239,7 +239,7 @@ impl Roster {
         self.wakes.extend(member.wake_at.map(|at| (at, due_batch.series)));
     }
 
-    /// Looks at a series again a little later: somebody else does something about it.
+    /// Looks at a series again a little later: another replica works on it.
     pub fn put_off(&mut self, id: i64, until: DateTime<Utc>) {
         let Some(member) = self.members.get_mut(&id) else { return };
         if let Some(at) = member.wake_at.filter(|at| *at < until) {

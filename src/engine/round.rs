@@ -95,7 +95,7 @@ pub async fn round(
     stop: &CancellationToken,
     mut seen: impl FnMut(&Outcome),
 ) -> Vec<Outcome> {
-    // Each source has its own line, so that a slow one holds up nobody else.
+    // Each source has its own line, so that a slow one holds up no other.
     let mut lines: BTreeMap<&SourceName, VecDeque<usize>> = BTreeMap::new();
     for (place, task) in tasks.iter().enumerate() {
         lines.entry(&task.check.source).or_default().push_back(place);

@@ -77,7 +77,7 @@ pub enum LedgerHealth {
     },
 }
 
-/// What became of the last catalogue that somebody wanted to load.
+/// What became of the last catalogue that was to be loaded.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum LastLoad {
     /// Nobody wanted to.
@@ -133,13 +133,13 @@ pub const TOOK_BOUNDS_SECS: [f64; 9] = [0.005, 0.025, 0.1, 0.5, 1.0, 5.0, 15.0, 
 pub struct Snapshot {
     /// The ledger's clock.
     pub as_of: DateTime<Utc>,
-    /// The same by a clock that nobody sets.
+    /// The same by the monotonic clock.
     pub taken: Instant,
     /// How far the ledger's clock is ahead of the host's.
     pub skew: TimeDelta,
     /// Whether the ledger can be written.
     pub ledger: LedgerHealth,
-    /// Since when that is so, by a clock that nobody sets.
+    /// Since when that is so, by the monotonic clock.
     pub ledger_since: Instant,
     /// The generation that runs here; nothing before the first is loaded.
     pub generation: Option<GenerationHealth>,
@@ -183,7 +183,7 @@ pub struct Snapshot {
 pub struct Proof {
     /// When it was sent, and came back.
     pub returned: Returned,
-    /// When it was seen here, by a clock that nobody sets.
+    /// When it was seen here, by the monotonic clock.
     pub seen_at: Instant,
 }
 
@@ -196,7 +196,7 @@ pub struct Comparing {
     pub check: CheckId,
     /// How many rows came from the left and from the right.
     pub rows: [u64; 2],
-    /// How many a side is expected to have; nothing where nobody knows.
+    /// How many a side is expected to have; `None` where that is not known.
     pub expected: Option<u64>,
     /// When it began.
     pub began: DateTime<Utc>,
@@ -285,12 +285,12 @@ impl Snapshot {
         None
     }
 
-    /// Says whether a series is healthy: nothing is while nobody sees.
+    /// Says whether a series is healthy: nothing is while the engine or the ledger is away.
     pub fn is_healthy(&self, series: &SeriesHealth) -> bool {
         self.blind().is_none() && series.is_healthy(self.now())
     }
 
-    /// The word for how a series is: nothing is confirmed while nobody sees.
+    /// The word for how a series is: nothing is confirmed while the engine or the ledger is away.
     pub fn state(&self, series: &SeriesHealth) -> &'static str {
         match series.state(self.now()) {
             "confirmed" if self.blind().is_some() => "unconfirmed",
@@ -298,7 +298,7 @@ impl Snapshot {
         }
     }
 
-    /// What is wrong with a clock, where that is so: nobody looks at what was looked at in the future, and what
+    /// What is wrong with a clock, where that is so: what was looked at in the future is not looked at again, and what
     /// is told outside begins and ends by a clock that others do not have.
     pub fn clock_is_wrong(&self) -> Option<String> {
         let now = self.now();
@@ -333,7 +333,7 @@ impl SeriesHealth {
     /// Says whether its proofs speak for it at an instant. Those of a record that reaches into the
     /// future do not: the clock was set back since, and nothing is looked at until it comes there again.
     fn is_healthy(&self, now: DateTime<Utc>) -> bool {
-        // While nobody looks, nothing is proved.
+        // While the engine does not look, nothing is proved.
         if self.paused_until.is_some_and(|until| now < until) {
             return false;
         }

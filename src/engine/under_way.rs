@@ -134,7 +134,7 @@ impl<Q: Queries> UnderWay<Q> {
         let (queries, stop) = (Arc::clone(&self.queries), self.stop.clone());
         let is_slot = entry.row.kind == crate::domain::record::window_state::WindowKind::Slot;
         let task = match &member.list {
-            // A list is looked at as it is now; a window of it is nobody's any more.
+            // A list is looked at as it is now; a window of it has no use any more.
             Some(from) if is_slot => {
                 let from: ZonesFrom = from.clone();
                 self.tasks.spawn(async move {

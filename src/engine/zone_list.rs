@@ -1,5 +1,5 @@
 //! The list of zones that a check fans out over, where a query names them. The list is judged: a
-//! zone that nobody knows is an account that nobody looks at.
+//! zone that no database knows is an account that no check looks at.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -129,7 +129,7 @@ impl<'a> Activating<'a> {
         self.flush().await
     }
 
-    /// Closes what is open of a series whose check is gone: somebody accepted that.
+    /// Closes what is open of a series whose check is gone: an operator accepted that.
     async fn remove_rows(&mut self, series: i64) -> Result<(), LedgerError> {
         const LIVE: &str =
             concat!("SELECT ", columns!(), " FROM entries WHERE series = $1 AND live = 1");

@@ -26,11 +26,11 @@ pub struct AlertRow {
     pub starts_at: DateTime<Utc>,
     /// When it ended, where it did.
     pub ended_at: Option<DateTime<Utc>>,
-    /// Since when somebody outside knows that it stands.
+    /// Since when a receiver knows that it stands.
     pub told_at: Option<DateTime<Utc>>,
 }
 
-/// An alert of a replica about itself, as it is written down: for whoever runs after it.
+/// An alert of a replica about itself, as it is written down: for the process that runs after it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SelfAlert {
     /// Its labels.
@@ -65,13 +65,13 @@ pub struct AlertChanges {
     pub begin: Vec<AlertRow>,
     /// Those that end.
     pub end: Vec<AlertRow>,
-    /// Those of which somebody outside knows by now that they stand.
+    /// Those of which a receiver knows by now that they stand.
     pub told: Vec<AlertRow>,
     /// What receivers acknowledged.
     pub notified: Vec<((String, AlertId), Acknowledged)>,
     /// Alerts of this replica about itself, as they are now.
     pub own: Vec<SelfAlert>,
-    /// Alerts about a replica that nobody has to know of any more.
+    /// Alerts about a replica that no receiver has to know of any more.
     pub own_over: Vec<AlertId>,
     /// Those that ended before this instant are forgotten, once everybody knows.
     pub forget_before: Option<DateTime<Utc>>,
@@ -199,7 +199,7 @@ impl Store {
     }
 
     /// Reads the alerts of this replica about itself, and those of replicas that are not seen any more: where those
-    /// are gone, nobody else says that they ended.
+    /// are gone, no other process says that they ended.
     ///
     /// # Errors
     /// Where the store failed.
@@ -253,7 +253,7 @@ impl Store {
     }
 
     /// Writes down that what went out came back; what went out earlier changes nothing, unless what is known
-    /// lies in the future: somebody's clock was ahead.
+    /// lies in the future: a replica's clock was ahead.
     ///
     /// # Errors
     /// Where the store failed.

@@ -111,7 +111,7 @@ pub(super) async fn defer_all(tx: &mut Tx<'_>) -> Result<(), LedgerError> {
     tx.flush().await
 }
 
-/// Reads who may be claimed: of each series that nobody attempts the first row that is ready.
+/// Reads what may be claimed: of each series without an attempt under way the first row that is ready.
 pub(super) async fn refill(tx: &mut Tx<'_>) -> Result<(), LedgerError> {
     const READY: &str = "SELECT e.priority, e.deadline, e.series, e.kind, e.start_at, e.end_at, \
         e.vain, e.said FROM (SELECT series, MIN(start_at) AS start_at FROM entries \

@@ -140,7 +140,7 @@ impl Conn {
         server: &Server,
         password: Option<&SecretString>,
     ) -> Result<Self, LedgerError> {
-        // Nothing of ours takes long: what does is stuck, and somebody else may wait for its locks.
+        // Nothing of ours takes long: what does is stuck, and another replica may wait for its locks.
         const LIMITS: &str = "SET statement_timeout = '8s'; SET lock_timeout = '2s'; \
                               SET idle_in_transaction_session_timeout = '10s'; SET jit = off; \
                               SET TimeZone = 'UTC'";
@@ -271,7 +271,7 @@ impl Conn {
         }
     }
 
-    /// Locks series, so that nobody else writes about them until the transaction ends; returns those
+    /// Locks series, so that no other replica writes about them until the transaction ends; returns those
     /// that are locked now. A file has one writer, who holds everything.
     pub(super) async fn lock(
         &mut self,
@@ -301,11 +301,11 @@ impl Conn {
     }
 }
 
-/// What to do where somebody else holds a lock.
+/// What to do where another replica holds a lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wait {
     /// Wait, always in the order of ids.
     ForThem,
-    /// Pass by: whoever holds it does the work.
+    /// Pass by: the replica that holds it does the work.
     Never,
 }

@@ -183,7 +183,7 @@ fn fresh(tx: &Tx<'_>, due_batch: &DueBatch, row: WindowState) -> Entry {
     }
 }
 
-/// The hole in which nobody looked at the present, as one row.
+/// The hole in which the daemon did not look at the present, as one row.
 fn missed(tx: &Tx<'_>, due_batch: &DueBatch, first: DateTime<Utc>, last: DateTime<Utc>) -> Entry {
     let now = tx.now;
     let said = VerdictKind::Unconfirmed(Cause::Missed);
@@ -200,7 +200,7 @@ fn missed(tx: &Tx<'_>, due_batch: &DueBatch, first: DateTime<Utc>, last: DateTim
         failed_attempts: 0,
         overridden: Override::Standing,
     };
-    let note = "nobody looked: the daemon did not run, or could not";
+    let note = "not looked at: the daemon did not run, or could not";
     Entry { note: Some(note.into()), ..fresh(tx, due_batch, row) }
 }
 

@@ -42,7 +42,7 @@ pub struct Entry {
     pub tz_release: String,
     /// How many attempts there were.
     pub attempts: u64,
-    /// Whether somebody asked for an attempt.
+    /// Whether an operator asked for an attempt.
     pub asked: bool,
     /// By when it is to be proved again, because its check means something else since.
     pub reproof_by: Option<DateTime<Utc>>,
@@ -356,7 +356,7 @@ impl Times {
         let wake_at = match row.state {
             State::Waiting { not_before, .. } => Some(not_before),
             State::Running { .. } => None,
-            // A range of slots is a hole, or a row of proofs: nobody can look there any more.
+            // A range of slots is a hole, or a row of proofs: the present of then is gone.
             State::Recorded(_) if row.kind == WindowKind::Slot && row.start != row.end => None,
             State::Recorded(_) if row.kind == WindowKind::Slot && newest == Newest::No => None,
             State::Recorded(r) if entry.asked && row.failed_attempts > 0 => {

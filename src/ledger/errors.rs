@@ -35,7 +35,7 @@ pub enum LedgerError {
         /// Why.
         error: std::io::Error,
     },
-    /// The file holds somebody's data.
+    /// The file holds other data.
     #[error("the file holds other tables than a ledger's: name a file of its own under `ledger`")]
     Foreign,
     /// Its file is not there any more.

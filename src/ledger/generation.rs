@@ -186,7 +186,7 @@ async fn activate(
         conn.batch("ROLLBACK").await?;
         return Ok(None);
     }
-    // Whoever records waits for all of this; nobody waits for half of it.
+    // What records waits for all of this, never for half of it.
     let all = conn.all("SELECT id FROM series ORDER BY id", Vec::new()).await?;
     let all = all.iter().map(|row| row.int(0)).collect::<Result<Vec<_>, _>>()?;
     conn.lock(all, Wait::ForThem).await?;

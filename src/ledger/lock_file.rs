@@ -1,4 +1,4 @@
-//! A file that is ours: nobody else writes into it as long as we live, and it stays the file that it
+//! A file that is ours: no other process writes into it as long as this one lives, and it stays the file that it
 //! was.
 
 use std::fs::File;

@@ -17,7 +17,7 @@ async fn names(conn: &mut Conn, series: i64) -> Result<(String, Option<String>),
     Ok((row.text(0)?.to_owned(), tz))
 }
 
-/// Remembers that somebody is told something, or that it is over.
+/// Remembers that an alert is sent, or that it is over.
 pub(super) async fn standing_event(
     conn: &mut Conn,
     settings: &StoreSettings,

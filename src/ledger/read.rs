@@ -13,7 +13,7 @@ use crate::ledger::entry::{Entry, columns};
 use crate::ledger::summary::is_open;
 use crate::ledger::{LedgerError, StoreSettings, connect};
 
-/// How long somebody waits for a page.
+/// How long a reader waits for a page.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A row of the record, as people ask for it.
@@ -25,7 +25,7 @@ pub struct History {
     pub entry: Entry,
     /// Whether it is bad by now.
     pub open: Option<Alarm>,
-    /// Who vouches for it and why, where somebody does.
+    /// Who vouches for it and why, where it is waived.
     pub waiver: Option<WaivedBy>,
 }
 
@@ -234,7 +234,7 @@ fn place(page: &str) -> Option<[i64; 3]> {
     numbers.try_into().ok()
 }
 
-/// Says whether somebody wrote a page that there can be.
+/// Says whether a page token is one that there can be.
 pub fn is_page(page: &str) -> bool {
     place(page).is_some() || page.parse::<i64>().is_ok()
 }

@@ -1,4 +1,4 @@
-//! What goes, and when: in small batches, so that nobody waits for it.
+//! What goes, and when: in small batches, so that nothing waits for it.
 //!
 //! Confirmed slots in a row become one range after a week; what is older than the retention goes.
 //! What is open or waived never does.

@@ -256,7 +256,7 @@ fn recomputed(
     let next_deadline = live.waits_until.map_or(next_deadline, |until| until.min(next_deadline));
     let reproof = live.entries.iter().filter_map(|entry| entry.reproof_by).min();
     record.lease = match (lease(&rows, next_deadline, now), reproof) {
-        // Among those that were not read may be one that nobody proved.
+        // Among those that were not read may be one without a proof.
         (Lease::Until(until), _) if !whole => Lease::Until(until.min(now)),
         (Lease::Until(until), Some(reproof)) => Lease::Until(until.min(reproof)),
         (lease, _) => lease,

@@ -21,7 +21,7 @@ const LAPSES: i64 = 200;
 /// How many times as many are looked through for rows of series that we know.
 const PAGES: i64 = 20;
 
-/// How often a row is tried in vain that somebody asked for: an hour, all in all.
+/// How often a row that an operator asked for is tried without a fact: an hour, all in all.
 const ASKED_MAX: u32 = 12;
 
 pub(super) async fn transact(
@@ -103,7 +103,7 @@ impl Tx<'_> {
         };
         let row = row.scattered(self.now, draw(self.work.seed, place));
         let before = entry.row;
-        // Whom somebody asked for is tried on for a while, where what went wrong may pass.
+        // What an operator asked for is tried on for a while, where what went wrong may pass.
         let asked = entry.asked
             && row.recorded().is_some()
             && row.failed_attempts < ASKED_MAX
@@ -163,7 +163,7 @@ impl Tx<'_> {
             let full = late.len() >= usize::try_from(most).unwrap_or(usize::MAX);
             for record in &late {
                 let key = RowKey::read(record, 0)?;
-                // Of whom we know nothing, somebody else takes care.
+                // A series that this replica does not know is left to another one.
                 if (self.terms)(key.series).is_some() {
                     keys.push(key);
                 }
@@ -220,7 +220,7 @@ impl Tx<'_> {
             if abandoned {
                 after.attempts += 1;
                 let owner = after.owner.take().unwrap_or_default();
-                let note = "its claim ran out: whoever held it died or stalled".to_owned();
+                let note = "its claim ran out: the replica that held it died or stalled".to_owned();
                 self.remember(key, "claim", &owner, "abandoned", note);
             }
             if before.recorded().is_none() && row.recorded().is_some() {
@@ -286,7 +286,7 @@ impl Tx<'_> {
     }
 }
 
-/// A proof of what the check meant before, which nobody has proved since.
+/// A proof of what the check meant before, which has not been proved since.
 fn forgotten(row: WindowState, now: DateTime<Utc>) -> WindowState {
     match row.state {
         State::Recorded(recorded) if recorded.said == VerdictKind::Confirmed => {

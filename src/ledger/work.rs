@@ -48,7 +48,7 @@ pub struct DueBatch {
     pub source: String,
     /// How urgent it is: the smaller, the more.
     pub priority: i64,
-    /// How long its absence is no alarm: for slots that nobody looked at.
+    /// How long its absence is no alarm: for slots that were not looked at.
     pub patience: TimeDelta,
 }
 
@@ -107,7 +107,7 @@ pub struct Work {
     /// Sources of which more candidates are wanted.
     pub refill: Vec<String>,
     /// Where it is time for that: our presence is renewed, and our claims of these rows. A claim of
-    /// which nobody here knows runs out.
+    /// which this replica does not know runs out.
     pub renew: Option<Vec<(RowKey, u64)>>,
     /// Zones that were found for checks that fan out over a list.
     pub listings: Vec<Listing>,
@@ -141,7 +141,7 @@ pub struct Happened {
 pub struct Claim {
     /// The row.
     pub entry: Entry,
-    /// Until when nobody else takes it.
+    /// Until when no other replica takes it.
     pub lease_until: DateTime<Utc>,
 }
 
@@ -179,7 +179,7 @@ pub struct TxOutcome {
     pub lapsed: u64,
     /// Whether there is more that time ran out for.
     pub more_lapses: bool,
-    /// Series of which somebody else wrote meanwhile: what became due is to be computed anew.
+    /// Series of which another replica wrote meanwhile: what became due is to be computed anew.
     pub contended: Vec<i64>,
     /// How many replicas write, where that was looked at.
     pub replicas: u64,

@@ -243,7 +243,7 @@ fn written_evidence(
     let minimum = match (minimum.map(|(n, p, min)| (n, p, NonZeroU64::new(min))), because) {
         (Some((_, _, None)), Some((_, _, because))) => Minimum::Waived { because },
         (Some((n, p, None)), None) => {
-            let hint = "write `because:` beside it, for whoever reads this next".to_owned();
+            let hint = "write `because:` beside it, for the next reader".to_owned();
             doc.fault(n, p, "a proof without evidence needs a reason", Some(hint));
             return None;
         }

@@ -25,7 +25,7 @@ pub(super) fn read(paths: &[impl AsRef<Path>], faults: &mut Vec<Fault>) -> Vec<T
     files.iter().filter_map(|file| read_file(file, faults)).collect()
 }
 
-/// Finds what to read at a path that somebody named.
+/// Finds what to read at a path that was given.
 fn find(path: &Path, files: &mut Vec<PathBuf>, faults: &mut Vec<Fault>) {
     let shown = shown(path);
     match fs::metadata(path) {
@@ -141,7 +141,7 @@ fn looks_like_checks(name: &str) -> bool {
     }
 }
 
-/// Opens a file; one that waits for somebody to write is an error, and is not waited for.
+/// Opens a file; one that waits for a writer is an error, and is not waited for.
 fn opened(path: &Path) -> std::io::Result<fs::File> {
     /// `O_NONBLOCK` (Linux).
     const AT_ONCE: i32 = 0o4000;

@@ -171,9 +171,9 @@ fn check_key(key: &str) -> Value {
         "result_by" => described(duration(), "How long after its due a result may be missing."),
         "catch_up" => described(
             object(&CATCH_UP_KEYS, &[], catch_up_key),
-            "What becomes of windows that nobody looked at in time.",
+            "What becomes of windows that were not looked at in time.",
         ),
-        "alert" => described(object(&ALERT_KEYS, &[], alert_key), "When somebody is told."),
+        "alert" => described(object(&ALERT_KEYS, &[], alert_key), "When an alert is sent."),
         "pause" => described(
             object(&PAUSE_KEYS, &["until", "because"], pause_key),
             "Until when nothing is looked at, and why; it is caught up afterwards.",

@@ -110,7 +110,7 @@ pub(super) fn parse(text: &str) -> Result<Node, NotYaml> {
     Ok(tree)
 }
 
-/// Gives typed scalars their spelling back: `1.10` is not `1.1` to whoever wrote it.
+/// Gives typed scalars their spelling back: `1.10` is not `1.1` to its author.
 fn spell(node: &mut Node, text: &str) {
     match &mut node.kind {
         Kind::Typed(spelling) => {

@@ -49,7 +49,7 @@ pub struct Paths {
     pub heartbeat: Option<watch::Receiver<heartbeat::Health>>,
     /// Since when anybody is told.
     pub since: DateTime<Utc>,
-    /// The same by a clock that nobody sets.
+    /// The same by the monotonic clock.
     pub began: Instant,
     /// Which Alertmanagers wait longer before they notify than alerts are held, and why that matters.
     pub slow: watch::Receiver<Arc<BTreeMap<String, String>>>,
@@ -69,7 +69,7 @@ pub struct Path {
 }
 
 /// Why an alert may be told late or never by an Alertmanager with these routes: what begins and ends between two
-/// notifications of a group is told to nobody.
+/// notifications of a group is never notified.
 pub fn too_slow(routes: &Route, picture: &Snapshot, hold: TimeDelta) -> Option<String> {
     let mut longest = TimeDelta::zero();
     let mut look = |labels: &BTreeMap<String, String>| {
@@ -92,7 +92,7 @@ pub fn too_slow(routes: &Route, picture: &Snapshot, hold: TimeDelta) -> Option<S
         let (longest, hold) = (longest.num_seconds(), hold.num_seconds());
         format!(
             "a route that takes alerts of allswell waits {longest} s (`group_wait`, `group_interval`), and `hold` is \
-             {hold} s: an alert that ends before that is told to nobody, and a second one of a group that \
+             {hold} s: an alert that ends before that is never notified, and a second one of a group that \
              late. Put the route first that `allswell alertmanager-config` prints, or make `hold` longer"
         )
     })
@@ -124,7 +124,7 @@ impl Paths {
             health.why.clone().filter(|_| failing).unwrap_or_else(|| otherwise.to_owned())
         };
         if let Some(within) = self.proved_within {
-            // How long no proof came back, by a clock that nobody sets: a step of the host's clock breaks
+            // How long no proof came back, by the monotonic clock: a step of the host's clock breaks
             // no way. A new daemon has that long for its first proof.
             let age = |proof: &Proof| {
                 let took = proof.returned.received_at - proof.returned.sent_at;

@@ -25,7 +25,7 @@ use crate::notify::nonces::Nonces;
 
 /// How often we look though nothing changed: the engine may be stuck.
 const LOOK_EACH: Duration = Duration::from_secs(1);
-/// How long an alert about the daemon stands at least where nobody tells it again: the process that knew is gone.
+/// How long an alert about the daemon stands at least without being sent again: the process that knew is gone.
 const OWN_LASTS: TimeDelta = TimeDelta::minutes(5);
 /// The same for one that is not written down: it is told again every 15 seconds.
 const UNWRITTEN_LASTS: TimeDelta = TimeDelta::seconds(60);
@@ -134,7 +134,7 @@ impl Notifier {
                 let id = (labels.fingerprint(), wanted.alert.starts_at);
                 wanted.acknowledged = picture.notified.get(&(receiver.name.clone(), id)).cloned();
             }
-            // What another replica says about itself is ended for it, and told by nobody else before.
+            // What another replica says about itself is ended for it, and sent by no other replica before.
             alerts.retain(|wanted| {
                 let known = wanted.acknowledged.as_ref().is_some_and(|a| a.begun_at.is_some());
                 let is_foreign = self.has_others

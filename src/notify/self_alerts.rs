@@ -55,7 +55,7 @@ pub(crate) fn symptoms(picture: &Snapshot, paths: &Paths, now: DateTime<Utc>) ->
         }
         if path.health.standing.2 > 0 {
             let why = path.health.why.clone().unwrap_or_default();
-            let summary = format!("{name} refuses an alert: nobody hears of it there");
+            let summary = format!("{name} refuses an alert: it reaches no receiver there");
             let about = about.clone();
             symptoms
                 .push(Symptom { about, ..Symptom::critical("AllswellAlertRefused", summary, why) });
@@ -81,7 +81,7 @@ pub(crate) fn symptoms(picture: &Snapshot, paths: &Paths, now: DateTime<Utc>) ->
     }
     if let Some(heartbeat) = &paths.heartbeat {
         let health = heartbeat.borrow().clone();
-        // One that is lost wakes nobody.
+        // One that is lost wakes no engineer.
         if let Some(since) = health.failing_since.filter(|since| *since + HEARTBEAT_LOST <= now) {
             symptoms.push(Symptom {
                 since: Some(since),

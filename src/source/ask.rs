@@ -39,7 +39,7 @@ impl Ask {
         Self { check, timeout: TIMEOUT, not_before: None, questions: vec![question] }
     }
 
-    /// Whether rows flow, so that the transaction may wait for whoever takes them.
+    /// Whether rows flow, so that the transaction may wait for what takes them.
     pub(super) fn flows(&self) -> bool {
         self.questions.iter().any(|question| matches!(question.wanted, ResultShape::Flow(_)))
     }
@@ -121,7 +121,7 @@ pub enum ResultShape {
     },
     /// The one value of the one row.
     OneValue,
-    /// All rows, on their way to whoever compares them.
+    /// All rows, on their way to the comparison.
     Flow(Arc<Flow>),
 }
 

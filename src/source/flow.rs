@@ -1,9 +1,9 @@
-//! Rows on their way from a source to whoever compares them, batch by batch: as many as there are, in
+//! Rows on their way from a source to the comparison, batch by batch: as many as there are, in
 //! memory for few of them.
 //!
 //! Where they come in the order of a key, they come in segments, each a statement of its own that goes on
 //! after the last key: so that none runs longer than its limit, and the server is left alone in between. A
-//! segment begins when there is room for it, so that nobody's slowness is charged to the other side.
+//! segment begins when there is room for it, so that the slowness of one side is not charged to the other.
 
 pub(super) mod segments;
 
@@ -22,7 +22,7 @@ use crate::source::watch::interrupted;
 
 /// How many rows a batch has at most, and how many bytes of texts.
 const BATCH: (usize, usize) = (4_096, 256 << 10);
-/// How many batches wait for whoever compares them.
+/// How many batches wait for the comparison.
 const BATCHES: usize = 48;
 /// How many bytes of an unordered result are kept, roughly.
 const BYTES_MAX: usize = 16 << 20;
@@ -63,7 +63,7 @@ pub struct Flowing {
     pub go: Option<oneshot::Sender<bool>>,
     /// When the source was ready for it, once it is.
     pub ready_at: Arc<OnceLock<Instant>>,
-    /// What comes; it closes with the source's end, so that nobody waits for one who is gone.
+    /// What comes; it closes with the source's end, so that nothing waits for a source that is gone.
     pub parcels: mpsc::Receiver<RowBatch>,
 }
 
@@ -88,7 +88,7 @@ pub fn flow(
 pub(super) struct Closed;
 
 impl Flow {
-    /// Waits until somebody says whether the rows are wanted.
+    /// Waits until the comparison says whether the rows are wanted.
     pub(super) async fn is_wanted(&self, stop: &CancellationToken) -> Result<bool, Reason> {
         let _ = self.ready_at.set(Instant::now());
         let gate = self.gate.lock().ok().and_then(|mut gate| gate.take());
@@ -108,7 +108,7 @@ impl Flow {
         tokio::select! {
             biased;
             () = stop.cancelled() => Err(interrupted()),
-            // The room is not kept: nobody else sends.
+            // The room is not kept: nothing else sends.
             room = waits => room.map(drop).map_err(|_| interrupted()),
         }
     }
@@ -294,7 +294,7 @@ impl<'f> Batcher<'f> {
         }
     }
 
-    /// Sends the rest; says what was brought, and whether nobody wants more.
+    /// Sends the rest; says what was brought, and whether no more is wanted.
     pub(super) async fn finish(mut self, wanted: FlowDemand) -> Segment {
         let wanted = if wanted == FlowDemand::More { self.flush().await } else { wanted };
         Segment {
@@ -352,7 +352,7 @@ pub(super) fn groups_otherwise(column: &ColumnName, cast: &str) -> Reason {
     )
 }
 
-/// What puts texts together where nobody sees it in the query.
+/// What puts texts together without a sign of it in the query.
 pub(super) fn hidden(what: &str, cast: &str) -> Reason {
     Reason::new(
         Cause::Unordered,

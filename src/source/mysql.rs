@@ -40,7 +40,7 @@ const SORTED_BYTES: usize = 4_096;
 const LIST_BYTES: usize = 64 << 20;
 /// How many warnings of one statement the server keeps.
 const WARNINGS: usize = 1_024;
-/// How long a transaction may wait for whoever takes its rows.
+/// How long a transaction may wait for what takes its rows.
 const FLOW_IDLE: Duration = Duration::from_secs(600);
 
 /// The keeper of connections to one MySQL or MariaDB database.
@@ -280,7 +280,7 @@ fn guards(flavour: Flavour, ask: &Ask) -> String {
         Flavour::MariaDb => format!("max_statement_time = {}.{:03}", ms / 1000, ms % 1000),
         Flavour::MySql => format!("max_execution_time = {ms}"),
     };
-    // DEFAULT would be what somebody set for the whole server, but for `system_versioning_asof`, where it is now.
+    // DEFAULT would be what is set for the whole server, but for `system_versioning_asof`, where it is now.
     // Earlier releases pass over what they do not know: MariaDB 10.2.2 and 10.3 brought these, MySQL 8.0.3 that.
     let uncut = match flavour {
         Flavour::MariaDb => {

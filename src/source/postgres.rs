@@ -44,7 +44,7 @@ use crate::source::watch::{SHORT, Watched, opening, short};
 
 /// How long an idle connection is kept, and how long any connection is used.
 const IDLE_MAX: Duration = Duration::from_secs(300);
-/// How long a transaction may wait for whoever takes its rows.
+/// How long a transaction may wait for what takes its rows.
 const FLOW_IDLE: Duration = Duration::from_secs(600);
 const AGE_MAX: Duration = Duration::from_secs(1800);
 
@@ -73,7 +73,7 @@ struct Asked {
 
 /// How an attempt went wrong.
 enum Failure {
-    /// The idle connection was closed while nobody looked.
+    /// The idle connection was closed in the meantime.
     Stale,
     /// The driver looked up a type of the result, and lost the unnamed statement over it.
     Unprepared,

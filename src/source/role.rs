@@ -37,7 +37,7 @@ impl Role {
     }
 
     /// Says whether it was found a moment ago that the role may watch. That it may not is found anew each time:
-    /// somebody is about to mend it.
+    /// the administrator is about to mend it.
     pub(super) fn is_known(&self) -> bool {
         let found = self.found.lock().ok();
         found.is_some_and(|found| {

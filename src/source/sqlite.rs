@@ -133,7 +133,7 @@ impl Sqlite {
     }
 }
 
-/// A closed database in WAL mode gets its log files from whoever opens it first; were that we, and
+/// A closed database in WAL mode gets its log files from the first process that opens it; were that we, and
 /// not its owner, the application could not write any more.
 fn refuse_foreign_log(path: &Path) -> Result<(), Reason> {
     const WAL_VERSION: u8 = 2;
@@ -153,7 +153,7 @@ fn refuse_foreign_log(path: &Path) -> Result<(), Reason> {
     }
     Err(Reason::new(
         Cause::Refused,
-        "the database is in WAL mode, closed, and somebody else's: opening it would leave log files \
+        "the database is in WAL mode, closed, and of another user: opening it would leave log files \
          that its owner cannot write; run allswell as its owner, or while the application runs",
     ))
 }
@@ -282,7 +282,7 @@ fn reason(error: &sqlx::Error, phase: Phase) -> Reason {
     let code: i32 = error.code().and_then(|c| c.parse().ok()).unwrap_or(1);
     let with = |cause, note: &str| Reason::new(cause, format!("{note} (SQLite code {code})"));
     match code & 0xff {
-        5 | 6 => with(Cause::Busy, "somebody writes, and did not finish within 1s"),
+        5 | 6 => with(Cause::Busy, "another process writes, and did not finish within 1s"),
         7 => with(Cause::OverLimit, "the query needs more memory than it may have"),
         8 => with(Cause::Refused, "the query writes, and a check only reads"),
         9 => with(Cause::Interrupted, "the query was stopped"),

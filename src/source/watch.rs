@@ -1,5 +1,5 @@
 //! Watching over a statement: it ends by itself, by its limit, by our order, or because it is in
-//! somebody's way; and when it does not end by itself, the server is told.
+//! the way of another session; and when it does not end by itself, the server is told.
 
 use std::future::Future;
 use std::pin::pin;
@@ -30,7 +30,7 @@ pub(super) struct Watched<'a, W, B, M, C, D> {
     pub(super) limit: Duration,
     /// Our order to stop.
     pub(super) stop: &'a CancellationToken,
-    /// Ready when somebody waits for us.
+    /// Ready when another session waits for us.
     pub(super) in_the_way: B,
     /// Ready when the answer takes more memory than there is for it.
     pub(super) outgrown: M,
@@ -49,7 +49,7 @@ where
     C: Future<Output = ()>,
     D: Future<Output = ()>,
 {
-    /// Waits for the end of the statement, whoever ends it.
+    /// Waits for the end of the statement, whatever ends it.
     ///
     /// After an error the caller must throw the connection away: the order to stop may still be on
     /// its way, and would hit whatever runs next.
@@ -66,7 +66,7 @@ where
             () = self.stop.cancelled() => (interrupted(), true),
             () = sleep(self.limit + SERVER_FIRST) => (late(self.limit), true),
             () = self.in_the_way => {
-                let note = "somebody waited for a lock that this query holds, so it gave way";
+                let note = "another session waited for a lock that this query holds, so it gave way";
                 (Reason::new(Cause::Busy, note), true)
             }
             () = self.outgrown => {

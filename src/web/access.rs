@@ -22,7 +22,7 @@ const REMEMBERED: usize = 64;
 /// How many passwords wait to be tried.
 const QUEUED: usize = 8;
 
-/// What somebody may do.
+/// What a client may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum RoleHeld {
     /// Look.
@@ -38,11 +38,11 @@ pub struct Access {
     /// Users with the hashes of their passwords.
     users: Vec<(String, String)>,
     /// A hash that no password has: an unknown user takes as long as a known one.
-    nobody: String,
+    decoy: String,
     fits: Mutex<BTreeSet<u64>>,
     keyed: RandomState,
     one_at_a_time: Semaphore,
-    /// How many wait for that: whoever comes beyond them is nobody at once.
+    /// How many wait for that: a client beyond them is refused at once.
     queue: Semaphore,
 }
 
@@ -60,12 +60,12 @@ impl Access {
         operator: Option<SecretString>,
         users: Vec<(String, String)>,
     ) -> Self {
-        let nobody = users.first().map_or_else(String::new, |(_, hash)| hash.clone());
+        let decoy = users.first().map_or_else(String::new, |(_, hash)| hash.clone());
         Self {
             viewer,
             operator,
             users,
-            nobody,
+            decoy,
             fits: Mutex::new(BTreeSet::new()),
             keyed: RandomState::new(),
             one_at_a_time: Semaphore::new(1),
@@ -78,7 +78,7 @@ impl Access {
         self.viewer.is_some() || !self.users.is_empty()
     }
 
-    /// Says what somebody may do; nothing where he is nobody.
+    /// Says what a client may do; `None` where it is not known.
     async fn role(&self, headers: &HeaderMap) -> Option<RoleHeld> {
         let mut all = headers.get_all(header::AUTHORIZATION).iter();
         let (Some(given), None) = (all.next(), all.next()) else {
@@ -112,7 +112,7 @@ impl Access {
     async fn is_user(&self, secret: &str) -> bool {
         let Some((name, password)) = basic(secret) else { return false };
         let known = self.users.iter().find(|(user, _)| *user == name);
-        let hash = known.map_or_else(|| self.nobody.clone(), |(_, hash)| hash.clone());
+        let hash = known.map_or_else(|| self.decoy.clone(), |(_, hash)| hash.clone());
         if hash.is_empty() {
             return false;
         }

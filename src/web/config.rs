@@ -135,7 +135,7 @@ fn tls(doc: &mut Document<'_>, node: &Node, folder: &Path) -> Option<Arc<ServerC
         (ClientAuth::None, Some(node)) => {
             let hint = Some("write `client_auth_type: RequireAndVerifyClientCert`".to_owned());
             let place = Place::Key(&place, "client_ca_file");
-            doc.fault(node, place, "nobody is asked for a certificate", hint);
+            doc.fault(node, place, "no client is asked for a certificate", hint);
             return None;
         }
     };

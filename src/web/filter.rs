@@ -8,7 +8,7 @@ use crate::ledger::is_page;
 use crate::manifest;
 use crate::web::problem::Problem;
 
-/// How many items a page has where nobody asks for another number, and at most.
+/// How many items a page has by default, and at most.
 pub(super) const PAGE: (u16, u16) = (100, 1_000);
 
 /// The words for how a series is.

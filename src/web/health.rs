@@ -16,10 +16,10 @@ use crate::web::filter::Filter;
 use crate::web::problem::{Json, Problem};
 use crate::web::{Here, Shared};
 
-/// How long the engine may not answer before whoever runs us is told to start us anew.
+/// How long the engine may not answer before the supervisor is told to start it anew.
 const STUCK_MAX: Duration = Duration::from_secs(300);
 
-/// What there is, for somebody who came by browser or curl.
+/// What there is, for a person with a browser or curl.
 pub(super) async fn index() -> &'static str {
     "allswell\n\n\
      /allswell                        is all well? (?owner=, ?check=)\n\
@@ -28,7 +28,7 @@ pub(super) async fn index() -> &'static str {
      /api/v1/checks/{id}/windows      its record (?tz=, ?open=true)\n\
      /api/v1/events                   what happened (?check=)\n\
      /metrics                         for Prometheus\n\
-     /-/healthy, /-/ready             for whoever runs it\n"
+     /-/healthy, /-/ready             for the supervisor\n"
 }
 
 /// The process answers, and has not been stuck for so long that only a new one helps.
@@ -84,7 +84,7 @@ pub(super) async fn allswell(
     }
     let mut answer = verdict(&picture, &selected);
     let ways = paths(&shared, &picture);
-    // Where alerts do not get through, nobody would hear that it is not well.
+    // Where alerts do not get through, no one would hear that it is not well.
     let broken = ways.iter().any(|way| !way["broken_since"].is_null() || way["refused"] != 0)
         || webhooks(&shared, &picture).iter().any(|webhook| webhook["broken"] == true);
     answer["well"] = json!(answer["well"] == Value::Bool(true) && !broken);

@@ -1,5 +1,5 @@
 //! Our own accept loop: slow headers, many idle connections and large requests cost little, and
-//! whoever asks something is served.
+//! a client that asks something is served.
 //!
 //! axum's own loop installs no timer, so that hyper's limit on headers does nothing
 //! (docs/internals/resilience.md, "Slow clients").
@@ -29,8 +29,8 @@ use tower::ServiceExt;
 /// How many connections are open at once, at most: fewer where descriptors are few, because the
 /// databases need some too. For one more, the one that has been idle longest is closed.
 const CONNECTIONS: usize = 1_024;
-/// How long whoever comes is left alone before he has to make room for others: as long as it takes him
-/// to say what he wants.
+/// How long a new client is left alone before it has to make room for others: as long as it takes
+/// it to send a request.
 const WELCOME: Duration = Duration::from_millis(500);
 /// How long a client may take for its headers, also between two requests, and for TLS.
 const HEADERS: Duration = Duration::from_secs(10);
@@ -82,7 +82,7 @@ struct Connections {
 }
 
 impl Connections {
-    /// Waits for room, and asks somebody idle to leave where there is none.
+    /// Waits for room, and asks an idle client to leave where there is none.
     async fn make_room(&self) {
         while let Some(pause) = self.crowded() {
             sleep(pause).await;
@@ -229,7 +229,7 @@ async fn serve_requests<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         .max_headers(HEADERS_MAX)
         .serve_connection(TokioIo::new(stream), service);
     let mut http = std::pin::pin!(http);
-    // What a client does wrong is the client's: there is nobody to tell.
+    // What a client does wrong is the client's: it is not logged.
     tokio::select! {
         _ = &mut http => return,
         () = connection.leave.cancelled() => return,

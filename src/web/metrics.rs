@@ -182,7 +182,7 @@ fn sources(picture: &Snapshot, registry: &Registry) -> Result<(), prometheus::Er
     for (name, source) in &picture.sources {
         let name = [name.as_str()];
         let closed = source.breaker.is_closed();
-        // Of whom nobody asked yet nothing is known.
+        // Nothing is known of a source that was not asked yet.
         if !matches!(source.breaker, Breaker::Unasked { .. }) {
             up.with_label_values(&name).set(i64::from(closed));
         }

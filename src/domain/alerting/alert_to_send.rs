@@ -13,7 +13,7 @@ pub struct AlertToSend {
     pub fingerprint: Fingerprint,
     /// The alert.
     pub alert: Arc<Alert>,
-    /// When it ended; where it stands, for how long nobody has to tell it again.
+    /// When it ended; where it stands, for how long it stands without being sent again.
     pub end: End,
     /// Which state of it that is.
     pub(super) version: u64,
@@ -22,7 +22,7 @@ pub struct AlertToSend {
 /// How far an alert on its way reaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// It stands, for so long where nobody tells it again.
+    /// It stands, for so long without being sent again.
     Lasts(TimeDelta),
     /// It ended.
     At(DateTime<Utc>),

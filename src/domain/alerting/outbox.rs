@@ -41,7 +41,7 @@ pub struct Rhythm {
     pub resend: TimeDelta,
     /// How long a receiver knows an alert before it is told that it ended.
     pub hold: TimeDelta,
-    /// How long an alert stands where nobody tells it again.
+    /// How long an alert stands without being sent again.
     pub lasts: TimeDelta,
 }
 
@@ -58,7 +58,7 @@ pub type AlertId = (Fingerprint, DateTime<Utc>);
 /// What a receiver acknowledged of one alert.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Acknowledged {
-    /// Which process of the receiver; empty where nobody knows.
+    /// Which process of the receiver; empty where that is not known.
     pub process: String,
     /// When it took first that the alert stands.
     pub begun_at: Option<DateTime<Utc>>,
@@ -78,7 +78,7 @@ impl Acknowledged {
 /// Whether the record was read a moment ago.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sight {
-    /// It was, or nobody else writes it.
+    /// It was, or no other replica writes it.
     Clear,
     /// It was not, and other replicas may know better.
     Blind,
@@ -91,10 +91,10 @@ pub struct AlertState {
     pub alert: Arc<Alert>,
     /// When it ended, where it did.
     pub ended_at: Option<DateTime<Utc>>,
-    /// How long it stands where nobody tells it again, where it is not of the record: an alert about this
+    /// How long it stands without being sent again, where it is not of the record: an alert about this
     /// daemon itself.
     pub lasts: Option<TimeDelta>,
-    /// Whether this process recorded its last change, or nobody else could: other replicas leave the telling to
+    /// Whether this process recorded its last change, or no other one could: other replicas leave the sending to
     /// that one, unless it seems to be gone.
     pub ours: bool,
     /// Whether any receiver took that it stands, by the record.
@@ -109,7 +109,7 @@ pub struct AlertState {
 #[derive(Debug, Clone, Default)]
 pub struct Outbox {
     slots: BTreeMap<Fingerprint, Slot>,
-    /// Which process the receiver is; empty where nobody knows.
+    /// Which process the receiver is; empty where that is not known.
     process: String,
     /// When the newest proof of the way was sent that came back.
     proved: Option<DateTime<Utc>>,
@@ -274,7 +274,7 @@ impl Outbox {
 
     /// Takes note of which process the receiver is. A new one forgot everything: all that another one
     /// acknowledged is due. An end that it acknowledged is told once more, and never as standing; what ended
-    /// while it was away is seen to stand first, because an end alone is told to nobody.
+    /// while it was away is seen to stand first, because Alertmanager notifies of no end alone.
     pub fn is_process(&mut self, process: &str) {
         process.clone_into(&mut self.process);
         for slot in self.slots.values_mut().filter(|slot| slot.process != process) {
@@ -308,7 +308,7 @@ impl Outbox {
 
     /// Takes note of when the newest proof was sent that came back, of which one is sent so often. Where others
     /// before it did not come back, since anything is told, whatever was acknowledged meanwhile may have been
-    /// dropped by somebody in between; returns whether that is so.
+    /// dropped by a proxy in between; returns whether that is so.
     pub fn proved(&mut self, sent_at: DateTime<Utc>, every: TimeDelta) -> bool {
         let before = self.proved.replace(sent_at).max(self.began);
         let apart = proofs_apart(every);
@@ -481,7 +481,7 @@ mod tests {
         assert!(live.is_empty());
     }
 
-    /// How long the receiver knew that an alert stands before it was told the end, where somebody in between answers
+    /// How long the receiver knew that an alert stands before it was told the end, where a proxy in between answers
     /// for it and drops what comes within a range of seconds; the proofs come back each half minute.
     fn known_for(dropped: std::ops::Range<i64>, stands: std::ops::Range<i64>) -> Option<i64> {
         let every = TimeDelta::seconds(30);
@@ -599,7 +599,7 @@ mod tests {
             let due = outbox.due(&RHYTHM, Sight::Blind, at(100), 9);
             due.iter().map(|p| p.alert.labels.get("alertname").to_owned()).collect()
         };
-        assert_eq!(blind(&outbox), ["a4"], "nobody asked the receiver yet");
+        assert_eq!(blind(&outbox), ["a4"], "the receiver was not asked yet");
         let names = |all: &[u8]| -> BTreeSet<Fingerprint> {
             all.iter().map(|n| wanted(*n, None).alert.labels.fingerprint()).collect()
         };

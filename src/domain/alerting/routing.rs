@@ -1,7 +1,7 @@
 //! How an Alertmanager routes an alert: which of its routes take it, and how long each of them waits.
 //!
 //! Alertmanager notifies about a new group after `group_wait`, and about a change of a group that there is after
-//! `group_interval`. An alert that begins and ends in between is notified to nobody.
+//! `group_interval`. Alertmanager never notifies of an alert that begins and ends in between.
 
 use std::collections::BTreeMap;
 

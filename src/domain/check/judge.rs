@@ -248,7 +248,7 @@ fn shown_value(limit: &Limit, value: &Value) -> String {
 
 /// Compares who was expected with who came.
 ///
-/// In a result that was cut, somebody who is missing may stand past the cut: no contradiction.
+/// In a result that was cut, a missing key may stand past the cut: that is no contradiction.
 fn missing_keys(keys: &Keys, expected: &Rows, body: &Rows) -> Vec<Contradiction> {
     let mut contradictions = Vec::new();
     let came: BTreeSet<Vec<String>> = identities(keys, body).flatten().collect();
@@ -312,7 +312,7 @@ fn reason(
     }
     let waived = matches!(check.evidence.minimum, Minimum::Waived { .. });
     if seen.expected_keys.as_ref().is_some_and(|keys| keys.count() == 0) && !waived {
-        let note = "0 keys were expected, and a list of nobody proves nothing: look at `keys.from`, \
+        let note = "0 keys were expected, and an empty list proves nothing: look at `keys.from`, \
                     or say that none is normal: `evidence: {min: 0, because: …}`";
         return Some(Reason::new(Cause::NoEvidence, note));
     }

@@ -1,4 +1,4 @@
-//! The nearest valid word: what somebody most likely meant.
+//! The nearest valid word: what was most likely meant.
 
 /// Returns the valid word closest to `word`, if one is close enough to be meant.
 pub fn nearest<'a>(word: &str, valid: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {

@@ -35,7 +35,7 @@ impl Rows {
         Self { columns, rows, completeness, reason: None }
     }
 
-    /// The same rows, of which somebody says why they prove nothing; what is wrong in them is wrong all the same.
+    /// The same rows, with the reason why they prove nothing; what is wrong in them is wrong all the same.
     #[must_use]
     pub fn doubted(self, reason: Reason) -> Self {
         Self { reason: Some(reason), ..self }

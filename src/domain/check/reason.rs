@@ -14,7 +14,7 @@ pub struct Reason {
 }
 
 impl Reason {
-    /// Names a cause, with a note for whoever is awake.
+    /// Names a cause, with a note for the engineer on call.
     pub fn new(cause: Cause, note: impl Into<String>) -> Self {
         Self { cause, note: note.into(), of_query: false }
     }
@@ -72,17 +72,17 @@ causes! {
     Stale = "stale",
     /// The window is not over yet, by our clock or by the database's.
     Clock = "clock",
-    /// The database is occupied: locks, conflicts, somebody waits for us.
+    /// The database is occupied: locks, conflicts, another session waits for us.
     Busy = "busy",
     /// There was more to look at than could be.
     Shed = "shed",
     /// The database failed so often that it is left alone for a while.
     BreakerOpen = "breaker_open",
-    /// We, or somebody at the server, stopped it.
+    /// The daemon, or an administrator of the server, stopped it.
     Interrupted = "interrupted",
     /// Its owner lets it wait.
     Paused = "paused",
-    /// It was due, and nobody looked.
+    /// It was due, and the daemon did not look.
     Missed = "missed",
 }
 

@@ -1,4 +1,4 @@
-//! From one catalogue to the next: what is renamed, what goes, and whether that needs somebody's word.
+//! From one catalogue to the next: what is renamed, what goes, and whether that needs an operator's word.
 //!
 //! An empty mount, a wrong branch or a slip in a path take checks away without an error. What would
 //! take a check of which something is open, more than a fifth of all, or everything, waits for `removed:` entries or
@@ -50,7 +50,7 @@ impl Shape {
     }
 }
 
-/// Whether somebody vouches for what goes.
+/// Whether an operator vouches for what goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Removals {
     /// Only what `removed:` entries name.
@@ -71,7 +71,7 @@ pub struct Succession {
     pub reshaped: Vec<CheckId>,
 }
 
-/// Why a catalogue waits for somebody's word.
+/// Why a catalogue waits for an operator's word.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
     /// It leaves nothing of what runs.
@@ -98,7 +98,7 @@ const PART: usize = 5;
 /// Holds the next catalogue against what runs.
 ///
 /// # Errors
-/// Where it needs somebody's word.
+/// Where it needs an operator's word.
 pub fn succession(
     running: &[Running],
     next: &Catalogue,

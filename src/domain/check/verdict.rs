@@ -71,7 +71,7 @@ pub enum Contradiction {
     },
     /// Two sides differ.
     Differs(Box<DiffSummary>),
-    /// The list of who must appear has entries that name nobody.
+    /// The list of expected keys has entries that are NULL.
     NamelessKeys {
         /// How many.
         rows: u64,

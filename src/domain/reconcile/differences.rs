@@ -1,4 +1,4 @@
-//! What differs between two sides: counted whole, kept in part, told so that somebody can act on it.
+//! What differs between two sides: counted whole, kept in part, shown so that an engineer can act on it.
 
 use std::sync::Arc;
 

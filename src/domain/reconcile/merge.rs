@@ -2,7 +2,7 @@
 //!
 //! It is fed batch by batch and says which side it needs next. Each stream has to come in the order of
 //! [`Cell`]; one that does not is not compared, because a merge over it would invent differences. Where a
-//! key comes more than once, how often it comes is compared, and nothing else: nobody knows which rows pair.
+//! key comes more than once, how often it comes is compared, and nothing else: which rows pair is not known.
 
 mod columns;
 
@@ -347,7 +347,7 @@ impl<'t> Merge<'t> {
             }
             return;
         }
-        // Which row goes with which nobody can say: how often they come is compared, and no value.
+        // Which row goes with which is not known: how often they come is compared, and no value.
         if l == r {
             let key =
                 self.terms.key.iter().map(|c| format!("`{c}`")).collect::<Vec<_>>().join(", ");

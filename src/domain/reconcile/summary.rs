@@ -90,7 +90,7 @@ fn apart(left: &Cell, right: &Cell) -> (String, String) {
     (show(l), show(r))
 }
 
-/// Shows what nobody sees: control characters, spaces that are not the usual one, what joins or combines.
+/// Shows what cannot be seen: control characters, spaces that are not the usual one, what joins or combines.
 fn seen(text: impl Iterator<Item = char>, spaces: bool) -> String {
     let is_unseen = |c: char| {
         c.is_control()

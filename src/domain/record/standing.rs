@@ -66,7 +66,7 @@ pub fn bad(rows: &[WindowState], now: DateTime<Utc>) -> Vec<Option<Alarm>> {
 }
 
 impl Standings {
-    /// What is to be said to somebody who knows only an earlier standing.
+    /// What is to be said to a receiver that knows only an earlier standing.
     pub fn since(self, before: Self) -> Vec<Notice> {
         let pairs = [
             (Alarm::Violated, before.violated, self.violated),
@@ -83,7 +83,7 @@ impl Standings {
 
     /// Says what is to be said now that the series has these rows, in the order of time.
     ///
-    /// What begins comes before what ends: from unconfirmed to violated, somebody is told without a
+    /// What begins comes before what ends: from unconfirmed to violated, the receiver is told without a
     /// moment in between in which all seems well.
     pub fn after(
         self,

@@ -17,7 +17,7 @@ pub struct Supersession {
     /// Recorded windows that are none any more, each with all the windows that stand for it: it stays
     /// open, if it was, until every one of them is confirmed, those included that are not over yet.
     pub old: Vec<(Bounds, Vec<Window>)>,
-    /// Windows behind the watermark that nobody recorded: they are due now.
+    /// Windows behind the watermark that are not recorded: they are due now.
     pub new: Vec<Window>,
 }
 
@@ -27,7 +27,7 @@ impl Series {
     ///
     /// Nothing is old whose bounds are still those of a window, whenever it is due. What is new need
     /// not stand for an old one: rules may move a window's end back to before the watermark, behind
-    /// which nobody would look for it.
+    /// which it would not be looked for.
     pub fn superseded(
         &self,
         recorded: &[Bounds],

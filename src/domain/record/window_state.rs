@@ -111,7 +111,7 @@ pub enum State {
     },
     /// Somebody attempts it.
     Running {
-        /// When somebody else may take over.
+        /// When another replica may take over.
         lease_until: DateTime<Utc>,
         /// What was recorded before, where it is tried again.
         before: Option<Recorded>,
@@ -151,7 +151,7 @@ pub enum Override {
         /// Whether all of them are confirmed.
         replaced: bool,
     },
-    /// Its check was removed, and somebody accepted that.
+    /// Its check was removed, and an operator accepted that.
     Removed,
 }
 
@@ -169,7 +169,7 @@ impl Override {
     }
 }
 
-/// A write by somebody who was fenced off.
+/// A write by a replica that was fenced off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stale;
 
@@ -191,7 +191,7 @@ impl WindowState {
     /// Takes it for an attempt.
     ///
     /// # Errors
-    /// Where somebody holds it still, or it is not time.
+    /// Where a replica holds it still, or it is not time.
     pub fn claim(
         self,
         epoch: u64,
@@ -298,7 +298,7 @@ impl WindowState {
     }
 
     /// Lets time pass: what is not recorded by its deadline is, with the last cause, or as missed
-    /// where nobody looked at all, also while somebody attempts it; a claim that ran out is given back.
+    /// where there was no look at all, also while an attempt is under way; a claim that ran out is given back.
     pub fn at(self, now: DateTime<Utc>) -> Self {
         let late = self.deadline <= now;
         let missing = |last: Option<Cause>| {
@@ -358,7 +358,7 @@ impl WindowState {
         }
     }
 
-    /// Says whether somebody's word, or other rows, stand in for a proof of it.
+    /// Says whether an operator's word, or other rows, stand in for a proof of it.
     pub fn is_settled(&self, now: DateTime<Utc>) -> bool {
         match self.overridden {
             Override::Standing => false,

@@ -5,7 +5,7 @@
 
 use chrono::TimeDelta;
 
-/// A random draw, made by whoever calls: what is decided here stays a function.
+/// A random draw, made by the caller: what is decided here stays a function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Draw(u64);
 

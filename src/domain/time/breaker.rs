@@ -87,7 +87,7 @@ impl Cause {
 }
 
 impl Breaker {
-    /// Of a source that nobody asked yet.
+    /// Of a source that was not asked yet.
     pub fn unasked(now: DateTime<Utc>) -> Self {
         Self::Unasked { failures: 0, probe_at: now, probing: false }
     }

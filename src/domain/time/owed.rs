@@ -6,7 +6,7 @@ use crate::domain::check::{CatchUp, CatchUpPolicy};
 use crate::domain::record::series::Series;
 use crate::domain::time::agenda::{Due, Entry, Event, Target, delta};
 
-/// What becomes of something that was due while nobody looked.
+/// What becomes of something that came due while the daemon did not look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
     /// It is looked at.
@@ -50,7 +50,7 @@ pub struct Batch {
     pub owed: Vec<Owed>,
     /// What is not, and why.
     pub events: Vec<Event>,
-    /// Slots that nobody looked at, as one range: the first and the last.
+    /// Slots that were not looked at, as one range: the first and the last.
     pub missed_slots: Option<(DateTime<Utc>, DateTime<Utc>)>,
     /// How far the record reaches with it.
     pub watermark: DateTime<Utc>,

@@ -262,7 +262,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         changes.begin = wanted.into_values().collect();
     }
 
-    /// Before which instant alerts ended that nobody has to be told of any more; nothing where there are none.
+    /// Before which instant alerts ended that no receiver has to be told of any more; nothing where there are none.
     fn forget_before(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let unsettled = self.notices.unsettled().unwrap_or(now);
         let before = (now - ENDS_KEPT - TimeDelta::minutes(1)).min(unsettled);

@@ -29,7 +29,7 @@ pub(super) struct Turnstile {
 
 impl<Q: Queries, N: Notices> Engine<Q, N> {
     /// Who may take the free places of a source, less those that are taken in this turn; and who of its
-    /// queue has to wait for somebody else.
+    /// queue has to wait for another one.
     pub(super) fn offer(
         &mut self,
         name: &SourceName,
@@ -60,7 +60,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             let held = member.sources().iter().filter_map(|s| open.get(*s)).max().copied();
             let ours = self.turnstile.as_ref().is_some_and(|kept| kept.series == key.series);
             if ours && (held.is_some() || member.terms.pause(now).is_some()) {
-                // Nobody keeps a place for whoever may not take it.
+                // No place is kept for a candidate that may not take it.
                 self.turnstile = None;
             }
             if let Some(until) = held {

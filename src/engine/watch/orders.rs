@@ -102,7 +102,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         }
     }
 
-    /// Remembers how far an order came that does not go on, and says so to whoever gave it.
+    /// Remembers how far an order came that does not go on, and says so to the operator that gave it.
     fn give_up(&mut self, order: UnderOrder, trouble: LedgerError) {
         let rows = order.progress.rows();
         self.remember_half(&order, &trouble.to_string());

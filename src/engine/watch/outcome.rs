@@ -134,7 +134,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             self.shown_at = None;
         }
         if self.failures > 0 {
-            // Of what was done and not answered, somebody has to be told.
+            // What was done and not answered has to be announced.
             self.tell_anew = true;
         }
         self.rows_max = (self.rows_max + self.rows_max / 4).min(ROWS_MAX);
@@ -224,7 +224,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
     }
 
     fn begin(&mut self, entry: &Entry, generation: i64) {
-        // A claim of a series that nobody here knows runs out.
+        // A claim of a series that this replica does not know runs out.
         let Some(member) = self.roster.get(entry.series) else { return };
         self.turnstile = self.turnstile.take().filter(|kept| kept.series != entry.series);
         for source in member.sources() {

@@ -57,7 +57,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             taken: now,
             skew: self.skew,
             ledger: match (&self.ledger, self.alerts.trouble.clone()) {
-                // Of what cannot be written down nobody is told.
+                // What cannot be written down is not announced.
                 (LedgerHealth::Up, Some((since, why))) => LedgerHealth::Down { since, why },
                 (ledger, _) => ledger.clone(),
             },

@@ -25,7 +25,7 @@ impl Activating<'_> {
             (0 "wanted" "bigint", 1 "release" "text"),
             ["WHERE id = r.wanted"]
         );
-        // What was open of it when it was removed is open again, and looked at at once; what somebody vouched for is
+        // What was open of it when it was removed is open again, and looked at at once; what is waived is
         // vouched for still.
         const REOPEN: Each = each!(
             ["UPDATE entries SET ruling = CASE WHEN waiver IS NOT NULL AND EXISTS (SELECT 1 FROM waivers w \

@@ -14,7 +14,7 @@ use crate::domain::reconcile::cell::Cell;
 use crate::source::flow::{After, BATCHES, Flow, RowBatch, Segment, no_order};
 use crate::source::watch::interrupted;
 
-/// How many rows the first segment asks for: few, because nobody knows how wide they are.
+/// How many rows the first segment asks for: few, because it is not known how wide they are.
 const SEGMENT: u64 = 2_048;
 /// How long a segment is to take.
 const SEGMENT_TAKES: Duration = Duration::from_secs(2);
@@ -42,7 +42,7 @@ impl SegmentSize {
         self.limit = if sorts {
             self.limit.saturating_mul(8)
         } else if took < SEGMENT_TAKES / 2 {
-            // No more than there is room for, so that the statement never waits for whoever compares.
+            // No more than there is room for, so that the statement never waits for the comparison.
             let batches = u64::try_from(BATCHES / 2 - 1).unwrap_or(1);
             let room = segment.rows / segment.batches.max(1) * batches;
             (self.limit * 4).min(room).max(SEGMENT / 8)

@@ -1,5 +1,5 @@
-//! Sees whether somebody waits for a lock on a table's definition, which each query holds until it ends: whoever
-//! waits for one has everybody behind him who writes to the table.
+//! Sees whether a session waits for a lock on a table's definition, which each query holds until it ends: a session that
+//! waits for one holds up every session that writes to the table.
 
 use std::time::Duration;
 
@@ -7,14 +7,14 @@ use sqlx::mysql::MySqlConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions};
 use tokio::time::sleep;
 
-/// How long a query runs before we look whether it is in somebody's way, and how often then.
+/// How long a query runs before the daemon looks whether it is in the way, and how often then.
 const LOOK_AFTER: Duration = Duration::from_secs(2);
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// Ends when somebody waits for such a lock in the database that a connection of ours works in.
+/// Ends when a session waits for such a lock in the database that a connection of ours works in.
 ///
-/// Only a user with the privilege PROCESS sees the sessions of others; where it has not, nobody looks. Whom a session
-/// waits for the server does not say, so that a query gives way to whoever waits beside it.
+/// Only a user with the privilege PROCESS sees the sessions of others; where it has not, there is no look. Which session a session
+/// waits for the server does not say, so that a query gives way to any session that waits beside it.
 #[expect(clippy::disallowed_methods, reason = "source/ is where SQL is put together")]
 pub(super) async fn somebody_waits(options: &MySqlConnectOptions, sees_others: bool, ours: u64) {
     if !sees_others {

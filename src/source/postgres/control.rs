@@ -1,4 +1,4 @@
-//! The control connection: stops our own queries, and sees whether somebody waits for one.
+//! The control connection: stops our own queries, and sees whether another session waits for one.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use sqlx::{ConnectOptions, Row};
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
-/// How long a query runs before we look whether it is in somebody's way, and how often then.
+/// How long a query runs before the daemon looks whether it is in the way, and how often then.
 const LOOK_AFTER: Duration = Duration::from_secs(2);
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -52,7 +52,7 @@ impl Control {
         drop(self.ask(TERMINATE, attempt).await);
     }
 
-    /// Ends when somebody waits for a lock that the attempt holds.
+    /// Ends when another session waits for a lock that the attempt holds.
     pub(super) async fn somebody_waits_for(&self, attempt: &Identity) {
         const WAITERS: &str = "\
             SELECT 1 FROM pg_catalog.pg_stat_activity a, pg_catalog.pg_locks w \

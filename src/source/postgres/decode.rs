@@ -118,7 +118,7 @@ pub(super) fn cells(
     cells: &mut Vec<Cell>,
 ) -> Result<Option<usize>, Reason> {
     let missing = || Reason::new(Cause::QueryError, "the row has a column less");
-    // Where no value can be too large, nobody asked.
+    // Where no value can be too large, the size was not asked for.
     if row.len() > readings.len() {
         let fits = row.try_get_raw(readings.len()).map_err(|_| missing())?;
         if fits.as_bytes().ok().and_then(|b| b.first().copied()) != Some(1) {

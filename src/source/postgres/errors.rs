@@ -74,7 +74,7 @@ fn from_server(error: &PgDatabaseError, phase: Phase<'_>) -> Reason {
         "57014" => match phase {
             Phase::Theirs { limit, ran, .. } if ran >= limit.mul_f32(0.9) => late(limit),
             Phase::Theirs { .. } | Phase::Ours | Phase::Connecting => {
-                with(Cause::Interrupted, "somebody at the server cancelled the query")
+                with(Cause::Interrupted, "an administrator of the server cancelled the query")
             }
         },
         "25P04" => with(Cause::Timeout, "the transaction ran into the server's limit"),
@@ -126,7 +126,7 @@ fn is_of_a_way(code: &str) -> bool {
         || matches!(code, "3D000" | "53300" | "57P01" | "57P02" | "57P03" | "57P05" | "25P03")
 }
 
-/// The server names the object; a function of somebody's could name anything.
+/// The server names the object; a function in the query could name anything.
 fn denied(error: &PgDatabaseError) -> Reason {
     let words = match error.r#where() {
         None => error.message(),

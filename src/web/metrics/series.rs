@@ -1,7 +1,7 @@
 //! What Prometheus hears of each series: instants rather than ages, written straight from the picture.
 //!
 //! No value of a row and no text of an error is a label. A series is there as long as its check is. While
-//! nobody can see or write anything down, no proof speaks for longer than until then.
+//! the engine or the ledger is away, no proof speaks for longer than until then.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -109,7 +109,7 @@ const FAMILIES: [Family; 13] = [
     Family {
         name: "allswell_check_windows_waived",
         kind: "gauge",
-        help: "Windows and looks for which somebody vouches.",
+        help: "Windows and looks that are waived.",
         write: |out, shown| out.sample(&shown.labels, "", shown.series.record.waived),
     },
     Family {

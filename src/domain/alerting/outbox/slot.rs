@@ -32,7 +32,7 @@ pub(super) struct Slot {
     pub(super) refused: Option<u64>,
     /// Whether what was acknowledged is in doubt, and its last state was not acknowledged since.
     pub(super) doubted: bool,
-    /// Whether we told that it stands after it had ended: then it is ours to end, whoever recorded the end.
+    /// Whether we told that it stands after it had ended: then it is ours to end, whichever replica recorded the end.
     pub(super) is_late: bool,
     /// How often proofs of the way are sent, where they are.
     pub(super) proofs: Option<TimeDelta>,
@@ -74,7 +74,7 @@ impl Slot {
         let Acknowledged { process: theirs, begun_at, ended_at, doubted: _ } = acknowledged;
         let ended = ended_at.filter(|_| self.wanted.ended_at.is_some());
         self.end_known = self.end_known.or(ended);
-        // Where nobody knows which process it is, it is taken for the same.
+        // Where it is not known which process it is, it is taken for the same.
         if theirs == process || process.is_empty() || theirs.is_empty() {
             self.process = theirs;
             self.stood_since = self.stood_since.or(begun_at);
