@@ -89,7 +89,7 @@ async fn no_answer_takes_more_memory_than_the_daemon_may_have_and_nothing_comput
     let daemon = site.start();
     // One that ran beside a huge one may be given up with it, and is looked at again.
     let mut seen = BTreeSet::new();
-    daemon.until(Duration::from_secs(90), |daemon| {
+    daemon.until(Duration::from_secs(120), |daemon| {
         for (name, _, _, wanted) in CASES {
             let last = daemon
                 .series(name)

@@ -4,6 +4,9 @@ use std::fmt::Write as _;
 use std::fs;
 use std::time::Duration;
 
+use allswell::domain::check::name::SourceName;
+use allswell::domain::sql::Engine;
+use allswell::manifest::{self, Engines};
 use serde_json::Value;
 
 use crate::lab::Other;
@@ -144,8 +147,18 @@ fn broken_and_dangerous_catalogues_leave_the_stored_one_running() {
     let first = generation(&daemon);
     // Whatever a file of checks can have wrong.
     let mut broken = 0;
-    for entry in fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/bad")).unwrap() {
-        let path = entry.unwrap().path();
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/bad");
+    let mut paths: Vec<_> =
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    let here = Engines::from(
+        ["db", "lite"].map(|name| (SourceName::parse(name).unwrap(), Engine::Sqlite)),
+    );
+    for path in paths {
+        // What only another engine obeys is sound here.
+        if manifest::load(&[&path], crate::lab::world(&here)).is_ok() {
+            continue;
+        }
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
         // Every fifth is enough here: `language` looks at each.
         broken += 1;
