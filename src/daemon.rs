@@ -194,7 +194,7 @@ pub fn serve(start: Start, announce: impl FnOnce(&str)) -> Result<(), NotStarted
     let ended = ended.map(|engine| {
         if let Some(mut engine) = engine {
             // The next process need not wait until this one is taken for dead.
-            engine_runtime.block_on(engine.part());
+            engine_runtime.block_on(engine.sign_off());
         }
     });
     tracing::info!("stopped");

@@ -20,7 +20,7 @@ mod generation;
 mod activation;
 mod retention;
 mod read;
-mod memory;
+mod events;
 mod schema;
 mod conn;
 mod lock_file;

@@ -19,7 +19,7 @@ use crate::ledger::{DueBatch, Planned, Role, SeriesRecord, Terms, Traits};
 use crate::zones::Zones;
 
 /// How many rows of one series are materialised at once.
-const PROMISED: usize = 300;
+const ROWS_OWED: usize = 300;
 /// How much longer attempts are moved apart for each one more that is due with them.
 const SPLAY_EACH: TimeDelta = TimeDelta::milliseconds(20);
 /// The farthest that attempts are moved apart (docs/internals/resilience.md, "Herds").
@@ -216,7 +216,7 @@ impl Roster {
     /// What new rules make due of a series, to be looked at now.
     pub fn due_batch_of(&self, id: i64, new: &[Window], now: DateTime<Utc>) -> Option<DueBatch> {
         let member = self.members.get(&id)?;
-        let mut due_batch = member.due_batch(id, now, PROMISED);
+        let mut due_batch = member.due_batch(id, now, ROWS_OWED);
         let owed = new.iter().map(|window| {
             let due = Due { at: now, target: Target::Window(*window), slot: None };
             let deadline = now + member.series.patience(&due);
@@ -276,7 +276,7 @@ impl Member {
             Some(at) => Watermark::Through(at),
             None => Watermark::New { loaded: self.record.since },
         };
-        let batch = self.series.owed(since, until, PROMISED.min(most));
+        let batch = self.series.owed(since, until, ROWS_OWED.min(most));
         let check = &self.series.check;
         let patience = batch.owed.first().map(|owed| owed.deadline - owed.due.at.max(now));
         let patience = patience.unwrap_or(TimeDelta::hours(1)).max(TimeDelta::zero());

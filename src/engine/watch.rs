@@ -39,7 +39,7 @@ use crate::ledger::{Ended, Happened, Listing, Store};
 
 /// How many series are materialised in one turn at most, how many rows as long as turns succeed, and how many at
 /// least.
-const PROMISES: usize = 100;
+const SERIES_MAX: usize = 100;
 const ROWS_MAX: usize = 2_000;
 const ROWS_MIN: usize = 20;
 /// How many rows the ledger gives at once when it is asked who is ready.

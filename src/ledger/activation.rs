@@ -14,7 +14,7 @@ use crate::domain::record::window_state::{Override, Recorded, State, VerdictKind
 use crate::ledger::cells::Arg;
 use crate::ledger::conn::{Conn, args};
 use crate::ledger::entry::{Entry, Times, columns};
-use crate::ledger::memory::{event_values, standing_event};
+use crate::ledger::events::{event_values, standing_event};
 use crate::ledger::series_record::series_columns;
 use crate::ledger::summary::recompute;
 use crate::ledger::tx::Tx;

@@ -1,4 +1,5 @@
-//! Waivers: an operator vouches for the open windows of a selection, or takes that back.
+//! Waivers: an operator vouches for the open windows of a selection, or takes that back. What ends a waiver by
+//! itself is in `domain::record::window_state`.
 
 use chrono::{DateTime, Utc};
 

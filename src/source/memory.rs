@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-/// By how much the process may grow while a query is under way: more than all of SQLite may have.
+/// By how much the process may grow while a query is under way.
 const GROWTH_MAX: u64 = 96 << 20;
 /// How often the process looks.
 const LOOK: Duration = Duration::from_millis(25);

@@ -35,7 +35,7 @@ use crate::source::watch::{SHORT, Watched, opening, short};
 /// How many virtual machine steps pass between two looks at the order to stop: about 50 µs.
 const STEPS: i32 = 1_000;
 /// How much memory SQLite may take in this process, in bytes: the queries of all checks, and the ledger where it is a file.
-const HEAP_MAX: &str = "67108864";
+const HEAP_MAX: &str = "134217728";
 /// The compile-time options without which SQLite would take a misspelt column for a text, or open
 /// other files.
 const OPTIONS_NEEDED: [&str; 2] = ["DQS=0", "MAX_ATTACHED=0"];

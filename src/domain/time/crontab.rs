@@ -22,7 +22,8 @@ pub struct Crontab {
     hours: Hours,
 }
 
-/// How the hour was written: it decides what a clock change does by default, as in cronie.
+/// How the hour was written: it decides what a clock change does by default, as in cronie
+/// (`timetable::Gap::implied`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hours {
     /// Named hours: each is meant.

@@ -182,7 +182,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
 
     /// Writes down what receivers acknowledged last, once they were told the last word: the next process is not to
     /// tell it again.
-    pub async fn part(&mut self) {
+    pub async fn sign_off(&mut self) {
         drop(timeout(PARTING, self.settle_alerts()).await);
         drop(self.store.leave().await);
     }

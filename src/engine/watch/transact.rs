@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::domain::check::name::SourceName;
 use crate::engine::ports::{Notices, Queries};
-use crate::engine::watch::{Engine, PROMISES};
+use crate::engine::watch::{Engine, SERIES_MAX};
 use crate::ledger::{Candidate, DueBatch, RowKey, Work};
 
 impl<Q: Queries, N: Notices> Engine<Q, N> {
@@ -55,7 +55,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
     /// Puts together what the next transaction does.
     pub(super) fn work(&mut self, now: DateTime<Utc>) -> Work {
         let due_batches = if self.may_materialise() {
-            self.roster.due(now, PROMISES, self.rows_max)
+            self.roster.due(now, SERIES_MAX, self.rows_max)
         } else {
             Vec::new()
         };

@@ -6,7 +6,7 @@ use crate::ledger::activation::Activating;
 use crate::ledger::cells::Arg;
 use crate::ledger::conn::{Each, each};
 use crate::ledger::entry::{Entry, Newest, Times, columns};
-use crate::ledger::memory::add_events;
+use crate::ledger::events::add_events;
 use crate::ledger::{LedgerError, Terms};
 
 impl Activating<'_> {
