@@ -47,12 +47,14 @@ pub struct World<'w> {
     pub without_instants: &'w [SourceName],
     /// The zones.
     pub zones: &'w Zones,
+    /// Whether the texts were taken by an earlier release, and run: what is a fault since then is a warning.
+    pub stored: bool,
 }
 
 impl<'w> World<'w> {
     /// Sources to which everything can be bound, and zones.
     pub fn new(engines: &'w Engines, zones: &'w Zones) -> Self {
-        Self { engines, without_instants: &[], zones }
+        Self { engines, without_instants: &[], zones, stored: false }
     }
 }
 

@@ -43,7 +43,12 @@ pub(super) fn load(from: &From) -> Result<Loaded, Vec<Fault>> {
 pub(super) fn load_with(settings: Settings, paths: &[PathBuf]) -> Result<Loaded, Vec<Fault>> {
     let zones = zones();
     let (engines, without_instants) = (settings.engines(), settings.without_instants());
-    let world = World { engines: &engines, without_instants: &without_instants, zones: &zones };
+    let world = World {
+        engines: &engines,
+        without_instants: &without_instants,
+        zones: &zones,
+        stored: false,
+    };
     let catalogue = manifest::load(paths, world)?;
     Ok(Loaded { settings, catalogue, zones })
 }

@@ -32,8 +32,20 @@ impl Reading {
     /// # Errors
     /// All its faults.
     pub fn parse(&self, texts: &[Text]) -> Result<Catalogue, Vec<Fault>> {
+        manifest::parse(texts, self.world(false))
+    }
+
+    /// Parses a catalogue that was taken before, by this release or an earlier one.
+    ///
+    /// # Errors
+    /// All its faults, but for those that are faults since it was taken.
+    pub fn parse_stored(&self, texts: &[Text]) -> Result<Catalogue, Vec<Fault>> {
+        manifest::parse(texts, self.world(true))
+    }
+
+    fn world(&self, stored: bool) -> World<'_> {
         let Self { engines, without_instants, zones, .. } = self;
-        manifest::parse(texts, World { engines, without_instants, zones })
+        World { engines, without_instants, zones, stored }
     }
 
     /// The release of the zone rules, where they say it.

@@ -48,7 +48,7 @@ pub(super) async fn materialise_all(tx: &mut Tx<'_>) -> Result<(), LedgerError> 
     Ok(())
 }
 
-/// Moves the watermarks of series, each from where it was when the promise was computed; returns those that moved.
+/// Moves the watermarks of series, each from where it was when the batch was computed; returns those that moved.
 async fn move_watermarks(
     tx: &mut Tx<'_>,
     due_batches: &[&DueBatch],

@@ -4,12 +4,12 @@
 //! of a file come out together.
 
 mod scalar;
+mod faults;
 
 use std::fmt;
 
 use crate::domain::check::catalogue::Warning;
 use crate::domain::check::fault::Fault;
-use crate::domain::check::name::CheckId;
 use crate::domain::check::nearest::suggestion;
 use crate::manifest::Text;
 use crate::manifest::yaml::{self, Kind, Node};
@@ -22,6 +22,7 @@ pub struct Document<'t> {
     text: &'t Text,
     lines: Vec<&'t str>,
     shows_lines: bool,
+    stored: bool,
     faults: Vec<Fault>,
     warnings: Vec<Warning>,
 }
@@ -53,9 +54,15 @@ impl<'t> Document<'t> {
             text,
             lines: text.text.lines().collect(),
             shows_lines: true,
+            stored: false,
             faults: Vec::new(),
             warnings: Vec::new(),
         }
+    }
+
+    /// Begins to read a file that was taken before, perhaps by a release that knew fewer faults.
+    pub fn stored(text: &'t Text) -> Self {
+        Self { stored: true, ..Self::new(text) }
     }
 
     /// Begins to read a file whose lines may hold secrets: faults name places, never content.
@@ -65,7 +72,9 @@ impl<'t> Document<'t> {
 
     /// Parses the text into a tree.
     pub fn tree(&mut self) -> Option<Node> {
-        match yaml::parse(&self.text.text) {
+        // Earlier releases took odd ends of lines.
+        let ends = if self.stored { Ok(()) } else { yaml::refuse_odd_line_ends(&self.text.text) };
+        match ends.and_then(|()| yaml::parse(&self.text.text)) {
             Ok(node) => Some(node),
             Err(not) => {
                 let excerpt = self.excerpt(not.line);
@@ -83,81 +92,9 @@ impl<'t> Document<'t> {
         }
     }
 
-    /// Returns all faults, in the order of their lines, each once: what several checks take from one
-    /// place is wrong at one place.
-    pub fn into_faults(self) -> Vec<Fault> {
-        sorted(self.faults)
-    }
-
-    /// Returns what is accepted and had better be written otherwise, in the order of lines.
-    pub fn take_warnings(&mut self) -> Vec<Warning> {
-        let mut warnings = std::mem::take(&mut self.warnings);
-        warnings.sort_by_key(|warning| (warning.fault.line, warning.fault.column));
-        warnings.dedup();
-        warnings
-    }
-
-    /// How many warnings there are by now.
-    pub fn warned(&self) -> usize {
-        self.warnings.len()
-    }
-
-    /// Says of which check the warnings are that came since there were so many.
-    pub fn attribute(&mut self, since: usize, check: Option<&CheckId>) {
-        for warning in &mut self.warnings[since..] {
-            warning.check = check.cloned();
-        }
-    }
-
-    /// Records that something is accepted and had better be written otherwise.
-    pub fn warn(
-        &mut self,
-        node: &Node,
-        place: Place<'_>,
-        message: impl Into<String>,
-        hint: Option<String>,
-    ) {
-        let told = self.faults.len();
-        self.fault(node, place, message, hint);
-        let told = self.faults.drain(told..);
-        self.warnings.extend(told.map(|fault| Warning { check: None, fault }));
-    }
-
     /// Returns the file's name.
     pub fn file(&self) -> &str {
         &self.text.file
-    }
-
-    /// Records a fault at a node.
-    pub fn fault(
-        &mut self,
-        node: &Node,
-        place: Place<'_>,
-        message: impl Into<String>,
-        hint: Option<String>,
-    ) {
-        self.fault_at(node.line, node.column, place, message, hint);
-    }
-
-    /// Records a fault at a position.
-    pub fn fault_at(
-        &mut self,
-        line: u64,
-        column: u64,
-        place: Place<'_>,
-        message: impl Into<String>,
-        hint: Option<String>,
-    ) {
-        let excerpt = self.excerpt(line);
-        self.faults.push(Fault {
-            file: self.text.file.clone(),
-            line,
-            column,
-            path: place.to_string(),
-            message: message.into(),
-            hint: hint.filter(|h| !h.is_empty()),
-            excerpt,
-        });
     }
 
     /// Reads a map with known keys only.

@@ -98,7 +98,7 @@ struct Defaults<'n> {
 
 /// Reads all checks of a file.
 pub(super) fn checks(text: &Text, world: &World<'_>) -> Read {
-    let mut document = Document::new(text);
+    let mut document = if world.stored { Document::stored(text) } else { Document::new(text) };
     let (declared, removed) = read(&mut document, world);
     let warnings = document.take_warnings();
     Read { declared, removed, faults: document.into_faults(), warnings }

@@ -131,8 +131,7 @@ pub(super) fn literal<'n>(
             format!("`{text}` is a number to some readers of YAML, and another to others");
         let plain = text.parse::<i64>().map_or_else(|_| text.to_owned(), |n| n.to_string());
         let hint = format!("write `\"{text}\"` for the text, or {plain} for the number");
-        doc.fault(node, place, message, Some(hint));
-        return None;
+        return doc.newer_fault(node, place, message, Some(hint)).then_some(text);
     }
     Some(text)
 }

@@ -222,7 +222,7 @@ fn window_key(key: &str) -> Value {
         "period" => described(
             json!({
                 "type": "string",
-                "pattern": "^(day|week|month|quarter|year|(0|[1-9][0-9]*)(ms|s|m|h|d))$",
+                "pattern": "^(day|week|month|quarter|year|[0-9]+(ms|s|m|h|d))$",
             }),
             "A period of the local calendar, or the width of a grid over UTC: 1m to 24h.",
         ),
@@ -275,7 +275,7 @@ fn words<T>(words: &[(&str, T)]) -> Value {
 }
 
 fn duration() -> Value {
-    json!({"type": "string", "pattern": "^(0|[1-9][0-9]*)(ms|s|m|h|d)$"})
+    json!({"type": "string", "pattern": "^[0-9]+(ms|s|m|h|d)$"})
 }
 
 fn zone() -> Value {

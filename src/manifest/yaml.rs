@@ -80,7 +80,6 @@ pub(super) fn parse(text: &str) -> Result<Node, NotYaml> {
         });
     }
     refuse_tabs(text)?;
-    refuse_odd_line_ends(text)?;
     let options = serde_yaml::options! {
         budget: serde_yaml::budget! {
             max_documents: 1,
@@ -149,7 +148,7 @@ fn refuse_tabs(text: &str) -> Result<(), NotYaml> {
 }
 
 /// Characters that end a line to some programs and not to others: what a comment hides depends on who reads.
-fn refuse_odd_line_ends(text: &str) -> Result<(), NotYaml> {
+pub(super) fn refuse_odd_line_ends(text: &str) -> Result<(), NotYaml> {
     const ODD: [char; 5] = ['\u{b}', '\u{c}', '\u{85}', '\u{2028}', '\u{2029}'];
     for (line, number) in text.lines().zip(1_u64..) {
         if let Some((column, odd)) =

@@ -29,13 +29,12 @@ use crate::source::ask::{Ask, Question, Reply, ResultShape};
 use crate::source::bind::{Instants, Prepared, Stored, Style};
 use crate::source::collect::{Collector, Demand, Fetched, whole};
 use crate::source::columns::position;
+use crate::source::memory::{InProcess, SQLITE_MAX};
 use crate::source::sqlite::flow::Flows;
 use crate::source::watch::{SHORT, Watched, opening, short};
 
 /// How many virtual machine steps pass between two looks at the order to stop: about 50 µs.
 const STEPS: i32 = 1_000;
-/// How much memory SQLite may take in this process, in bytes: the queries of all checks, and the ledger where it is a file.
-const HEAP_MAX: &str = "134217728";
 /// The compile-time options without which SQLite would take a misspelt column for a text, or open
 /// other files.
 const OPTIONS_NEEDED: [&str; 2] = ["DQS=0", "MAX_ATTACHED=0"];
@@ -61,6 +60,7 @@ impl Sqlite {
         ask: &Ask,
         stop: &CancellationToken,
     ) -> Result<Vec<Reply>, Reason> {
+        let _in_process = InProcess::begin();
         let ended = Arc::new(AtomicBool::new(false));
         let mut conn = self.open(&ended, stop).await?;
         let mut replies = Vec::with_capacity(ask.questions.len());
@@ -121,7 +121,7 @@ impl Sqlite {
             .pragma("query_only", "1")
             .pragma("trusted_schema", "0")
             .pragma("temp_store", "2")
-            .pragma("hard_heap_limit", HEAP_MAX)
+            .pragma("hard_heap_limit", SQLITE_MAX.to_string())
             .disable_statement_logging();
         let mut conn = opening(options.connect(), stop, |e| reason(e, Phase::Ours)).await?;
         {
@@ -277,6 +277,11 @@ enum Phase {
 /// Finds the cause, without a word that could be data.
 fn reason(error: &sqlx::Error, phase: Phase) -> Reason {
     let sqlx::Error::Database(error) = error else {
+        // The driver's thread panics where it cannot copy a value.
+        if matches!((error, phase), (sqlx::Error::WorkerCrashed, Phase::Running)) {
+            let note = "the query brings a value for which there is no memory";
+            return Reason::new(Cause::OverLimit, note);
+        }
         return Reason::new(Cause::Connect, "the file could not be opened");
     };
     let code: i32 = error.code().and_then(|c| c.parse().ok()).unwrap_or(1);

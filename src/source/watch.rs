@@ -70,7 +70,7 @@ where
                 (Reason::new(Cause::Busy, note), true)
             }
             () = self.outgrown => {
-                let note = "allswell's memory grew by more than 96 MiB while the query ran: this answer, or one \
+                let note = "allswell's memory grew by more than it may while the query ran: this answer, or one \
                             beside it, holds a value or a message that is huge";
                 (Reason::new(Cause::Busy, note), false)
             }

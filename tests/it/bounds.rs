@@ -143,7 +143,8 @@ async fn sqlite_compares_instants_as_they_are_stored() {
 fn a_window_over_sqlite_needs_to_know_how_instants_are_stored() {
     let engines = [(SourceName::parse("db").unwrap(), Engine::Sqlite)].into();
     let without = [SourceName::parse("db").unwrap()];
-    let world = World { engines: &engines, without_instants: &without, zones: lab::zones() };
+    let world =
+        World { engines: &engines, without_instants: &without, zones: lab::zones(), stored: false };
     let text = Text { file: "f".into(), text: DAY.into() };
     let fault = manifest::parse(&[text], world).unwrap_err()[0].to_string();
     assert!(

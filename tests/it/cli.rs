@@ -395,6 +395,17 @@ fn a_sample_of_one_column_is_shown() {
 }
 
 #[test]
+fn a_value_for_which_there_is_no_memory_is_over_the_limit_and_no_broken_file() {
+    let checks = "version: 1\nowner: t\ndefaults: {source: db}\nchecks:\n  - id: it\n    why: w\n    \
+                  sql: select hex(zeroblob(30000000)) as n\n    expect: {values: {n: {not_equals: x}}}\n";
+    let folder = project("sqlite:data.db", checks);
+    fs::write(folder.path().join("data.db"), "").unwrap();
+    let output = allswell(folder.path(), &["run"]);
+    assert_eq!(code(&output), 2, "{}", out(&output));
+    assert!(out(&output).contains("over_limit"), "{}{}", out(&output), err(&output));
+}
+
+#[test]
 fn a_query_that_sorts_without_end_takes_no_more_memory_than_it_may_have() {
     let checks = "version: 1\nowner: t\ndefaults: {source: db, timeout: 2m}\nchecks:\n  - id: it\n    why: w\n    \
                   sql: select max(x) as n from (select hex(randomblob(1000)) as x from t a, t b, t c order by 1 limit 99999999)\n    \

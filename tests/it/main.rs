@@ -37,6 +37,7 @@ mod hostile;
 mod language;
 mod ledger;
 mod life;
+mod memory;
 mod merged_keys;
 mod new_rules;
 mod notices;

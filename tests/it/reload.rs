@@ -210,6 +210,39 @@ fn broken_and_dangerous_catalogues_leave_the_stored_one_running() {
 }
 
 #[test]
+fn what_an_earlier_release_took_runs_on_where_this_one_knows_more_faults() {
+    let checks = "version: 1\nowner: tests\ndefaults: {source: db, schedule: {every: 1s}, result_by: 60s}\nchecks:\n  \
+                  - {id: it, why: because, sql: select 1 as n, expect: {values: {n: {min:  1}}}}\n# end.\n";
+    // As an earlier release took it: a number that begins with a zero, and an odd end of a line.
+    let earlier = checks.replace("min:  1", "min: 01").replace("# end.", "# \u{2028}.");
+    let site = site(checks);
+    let daemon = site.start();
+    daemon.until_confirmed(1, Duration::from_secs(30));
+    assert!(daemon.stop().success());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut ledger = Other::sqlite(&site.path().join("allswell.db")).await;
+        let sql = "update generations set text = replace(replace(text, 'min:  1', 'min: 01'), '# end.', '# ' || \
+                   char(8232) || '.')";
+        ledger.run(sql).await.unwrap();
+        ledger.close().await;
+    });
+    site.checks("checks.yaml", &earlier);
+    let restarted = allswell::clock::now().to_rfc3339();
+    let daemon = site.start();
+    daemon.until(Duration::from_secs(30), |daemon| {
+        let series = daemon.series("it").first().cloned().unwrap_or_default();
+        let looked = series["last"]["at"].as_str().is_some_and(|at| at > restarted.as_str());
+        if looked && series["state"] == "confirmed" { Ok(()) } else { Err(series) }
+    });
+    // The files of it are faulty now, and say so.
+    let status = daemon.json("/api/v1/status");
+    assert_eq!(status["last_load"]["good"], Value::Bool(false), "{status}");
+    assert!(status.to_string().contains("U+2028"), "{status}");
+    assert!(daemon.stop().success());
+}
+
+#[test]
 fn what_is_declared_as_removed_goes_and_resolves_and_what_is_renamed_keeps_its_history() {
     let all = ids(6);
     let site = site(&checks(&all, 2, 0));

@@ -78,7 +78,7 @@ causes! {
     Shed = "shed",
     /// The database failed so often that it is left alone for a while.
     BreakerOpen = "breaker_open",
-    /// The daemon, or an administrator of the server, stopped it.
+    /// The daemon, or another session at the server, stopped it.
     Interrupted = "interrupted",
     /// Its owner lets it wait.
     Paused = "paused",

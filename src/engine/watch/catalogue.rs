@@ -277,7 +277,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
     async fn adopt(&mut self, active: Generation) -> Result<(), LedgerError> {
         let id = active.id;
         let texts: Vec<Text> = from_text(&active.text).unwrap_or_default();
-        match self.reading.parse(&texts) {
+        match self.reading.parse_stored(&texts) {
             Ok(catalogue) => {
                 let (reading, queries) =
                     (Arc::clone(&self.reading), Arc::clone(&self.under_way.queries));

@@ -100,7 +100,7 @@ fn from_server(error: &MySqlDatabaseError, phase: &Phase) -> Reason {
         1317 | 1927 => match phase {
             Phase::Running { limit, ran } if *ran >= limit.mul_f32(0.9) => late(*limit),
             Phase::Running { .. } | Phase::Connecting | Phase::Ours | Phase::Preparing => {
-                with(Cause::Interrupted, "an administrator of the server stopped the query")
+                with(Cause::Interrupted, "the query was stopped at the server, and not by allswell")
             }
         },
         1205 => with(Cause::Busy, "a lock was not free within 1s"),

@@ -73,9 +73,10 @@ fn from_server(error: &PgDatabaseError, phase: Phase<'_>) -> Reason {
     match code {
         "57014" => match phase {
             Phase::Theirs { limit, ran, .. } if ran >= limit.mul_f32(0.9) => late(limit),
-            Phase::Theirs { .. } | Phase::Ours | Phase::Connecting => {
-                with(Cause::Interrupted, "an administrator of the server cancelled the query")
-            }
+            Phase::Theirs { .. } | Phase::Ours | Phase::Connecting => with(
+                Cause::Interrupted,
+                "the query was cancelled at the server, and not by allswell",
+            ),
         },
         "25P04" => with(Cause::Timeout, "the transaction ran into the server's limit"),
         "55P03" => with(Cause::Busy, "a lock was not free within 1s"),
