@@ -23,7 +23,7 @@ const CASES: &[(&str, &str, &str, &str)] = &[
 
 fn checks() -> String {
     let head =
-        "version: 1\nowner: tests\ndefaults: {schedule: {every: 10s}, timeout: 8s}\nchecks:\n";
+        "version: 1\nowner: tests\ndefaults: {schedule: {every: 6s}, timeout: 6s}\nchecks:\n";
     CASES.iter().fold(head.to_owned(), |yaml, (name, source, sql, _)| {
         yaml + &format!(
             "  - id: {name}\n    why: because\n    source: {source}\n    sql: {sql}\n    \
