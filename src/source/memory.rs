@@ -3,18 +3,27 @@
 //! How large the process is belongs to no source, so what is counted here is the process's own. What SQLite takes is
 //! bounded by itself, and allowed for.
 
+use std::collections::BTreeMap;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{LazyLock, Mutex};
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until};
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
 
 /// By how much the process may grow while a query is under way.
 const GROWTH_MAX: u64 = 96 << 20;
 /// How much memory SQLite may take in this process, in bytes: the queries of all checks, and the ledger where it is a
 /// file.
 pub(super) const SQLITE_MAX: u64 = 128 << 20;
-/// How often the process looks.
-const LOOK: Duration = Duration::from_millis(25);
+/// How often the process looks, and how long without a query until it does not.
+const LOOK: Duration = Duration::from_millis(10);
+const REST: Duration = Duration::from_secs(1);
+/// How long it may take to tell a server that a query has to end.
+const END_MAX: Duration = Duration::from_secs(5);
 
 /// How many attempts at SQLite databases began, and how many ended.
 static BEGUN: AtomicU64 = AtomicU64::new(0);
@@ -36,19 +45,145 @@ impl Drop for InProcess {
     }
 }
 
-/// Waits until the process has grown by more than it may since this was called; for ever where the system does not
-/// say how large it is.
-pub(super) async fn outgrown() {
-    let Some(before) = resident() else { return std::future::pending().await };
-    let ended = ENDED.load(Ordering::Relaxed);
-    loop {
-        sleep_until(Instant::now() + LOOK).await;
-        // One that was under way at any moment since may have grown, and what it frees may stay with the process.
-        let beside = BEGUN.load(Ordering::Relaxed) > ended;
-        let most = before + GROWTH_MAX + if beside { SQLITE_MAX } else { 0 };
-        if resident().is_some_and(|now| now > most) {
-            return;
+/// Ends a query at its server, over a connection of its own.
+pub(super) type End = Box<dyn FnOnce() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
+
+/// A query at a server, guarded as long as this lives.
+///
+/// The drivers read a message in one go as long as bytes come in, and the thread that reads does nothing else until then:
+/// so another thread looks, and has the server end the query. A server that waits until we have read stops there at once.
+pub(super) struct Guard {
+    number: u64,
+    outgrown: CancellationToken,
+}
+
+impl Guard {
+    /// Over what is bounded otherwise.
+    pub(super) fn none() -> Self {
+        Self { number: 0, outgrown: CancellationToken::new() }
+    }
+
+    pub(super) fn over(end: End) -> Self {
+        let outgrown = CancellationToken::new();
+        let number = match (resident(), LOOKOUT.queries.lock()) {
+            (Some(before), Ok(mut queries)) => {
+                let ended = ENDED.load(Ordering::Relaxed);
+                queries.next += 1;
+                let number = queries.next;
+                let query = Query { before, ended, outgrown: outgrown.clone(), end };
+                queries.under_way.insert(number, query);
+                if std::mem::take(&mut queries.nobody_looks) {
+                    LOOKOUT.wanted.notify_one();
+                }
+                number
+            }
+            // The system does not say how large the process is.
+            _ => 0,
+        };
+        Self { number, outgrown }
+    }
+
+    /// Waits until the process has grown by more than it may since the query began. The query is being ended then.
+    pub(super) async fn outgrown(&self) {
+        self.outgrown.cancelled().await;
+    }
+
+    pub(super) fn has_outgrown(&self) -> bool {
+        self.outgrown.is_cancelled()
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if let Ok(mut queries) = LOOKOUT.queries.lock() {
+            queries.under_way.remove(&self.number);
         }
+    }
+}
+
+/// The thread that looks how large the process is, while a query is under way.
+static LOOKOUT: LazyLock<Lookout> = LazyLock::new(|| {
+    let looks = || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        if let Ok(runtime) = runtime {
+            runtime.block_on(look_out());
+        }
+    };
+    if let Err(error) = std::thread::Builder::new().name("memory".to_owned()).spawn(looks) {
+        tracing::warn!(
+            "huge answers are not stopped: the thread that looks did not start: {error}"
+        );
+    }
+    Lookout::default()
+});
+
+#[derive(Default)]
+struct Lookout {
+    queries: Mutex<Queries>,
+    wanted: Notify,
+}
+
+#[derive(Default)]
+struct Queries {
+    under_way: BTreeMap<u64, Query>,
+    next: u64,
+    /// Whether the thread waits to be told of a query.
+    nobody_looks: bool,
+}
+
+struct Query {
+    /// How large the process was when the query began, in bytes.
+    before: u64,
+    /// How many attempts at SQLite databases had ended by then.
+    ended: u64,
+    outgrown: CancellationToken,
+    end: End,
+}
+
+impl Query {
+    fn is_outgrown(&self, now: u64) -> bool {
+        // An attempt that was under way at any moment since may have grown, and what it frees may stay with the process.
+        let beside = BEGUN.load(Ordering::Relaxed) > self.ended;
+        now > self.before + GROWTH_MAX + if beside { SQLITE_MAX } else { 0 }
+    }
+}
+
+async fn look_out() {
+    let mut last_busy = Instant::now();
+    let mut ending = JoinSet::new();
+    loop {
+        if LOOKOUT.rests(last_busy) {
+            LOOKOUT.wanted.notified().await;
+            last_busy = Instant::now();
+        }
+        sleep(LOOK).await;
+        while ending.try_join_next().is_some() {}
+        let (busy, outgrown) = LOOKOUT.look();
+        if busy {
+            last_busy = Instant::now();
+        }
+        for query in outgrown {
+            query.outgrown.cancel();
+            ending.spawn(timeout(END_MAX, (query.end)()));
+        }
+    }
+}
+
+impl Lookout {
+    /// Whether no query has been under way for a while. Waking the thread for each would cost more than looking.
+    fn rests(&self, last_busy: Instant) -> bool {
+        let Ok(mut queries) = self.queries.lock() else { return false };
+        queries.nobody_looks = queries.under_way.is_empty() && last_busy.elapsed() > REST;
+        queries.nobody_looks
+    }
+
+    /// Whether a query is under way, and which of them have to be ended.
+    fn look(&self) -> (bool, Vec<Query>) {
+        let Ok(mut queries) = self.queries.lock() else { return (false, Vec::new()) };
+        let busy = !queries.under_way.is_empty();
+        let Some(now) = resident().filter(|_| busy) else { return (busy, Vec::new()) };
+        let outgrown = queries.under_way.extract_if(.., |_, query| query.is_outgrown(now));
+        (busy, outgrown.map(|(_, query)| query).collect())
     }
 }
 
@@ -64,22 +199,24 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_process_that_outgrows_itself_is_told_and_sqlite_is_allowed_for() {
-        let grown = outgrown();
-        let mut grown = std::pin::pin!(grown);
+    async fn a_process_that_outgrows_itself_ends_the_query_and_sqlite_is_allowed_for() {
+        let (end, mut ended) = tokio::sync::mpsc::channel::<()>(1);
+        let guard = Guard::over(Box::new(move || {
+            Box::pin(async move {
+                end.send(()).await.unwrap();
+            })
+        }));
         let soon = Duration::from_millis(100);
-        assert!(tokio::time::timeout(soon, &mut grown).await.is_err(), "nothing has grown");
+        assert!(timeout(soon, guard.outgrown()).await.is_err(), "nothing has grown");
         let megabytes = |count: usize| vec![1_u8; count << 20];
         let attempt = InProcess::begin();
         let large = megabytes(160);
-        assert!(tokio::time::timeout(soon, &mut grown).await.is_err(), "SQLite may take that");
+        assert!(timeout(soon, guard.outgrown()).await.is_err(), "SQLite may take that");
         drop(attempt);
-        assert!(
-            tokio::time::timeout(soon, &mut grown).await.is_err(),
-            "it may be kept for a while"
-        );
+        assert!(timeout(soon, guard.outgrown()).await.is_err(), "it may be kept for a while");
         let more = megabytes(96);
-        tokio::time::timeout(Duration::from_secs(10), grown).await.unwrap();
+        timeout(Duration::from_secs(10), guard.outgrown()).await.unwrap();
+        timeout(Duration::from_secs(10), ended.recv()).await.unwrap().unwrap();
         drop((large, more));
     }
 }

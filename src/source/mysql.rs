@@ -9,6 +9,7 @@ mod grants;
 mod errors;
 mod waiters;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -27,7 +28,7 @@ use crate::source::ask::{Ask, Part, Question, Reply, ResultShape};
 use crate::source::bind::{Prepared, Style, bind_typed};
 use crate::source::collect::{Collector, Demand, Fetched, whole};
 use crate::source::columns::position;
-use crate::source::memory::outgrown;
+use crate::source::memory::{End, Guard};
 use crate::source::mysql::decode::Reading;
 use crate::source::mysql::errors::{Phase, Warned};
 use crate::source::mysql::waiters::somebody_waits;
@@ -45,7 +46,7 @@ const FLOW_IDLE: Duration = Duration::from_secs(600);
 
 /// The keeper of connections to one MySQL or MariaDB database.
 pub(super) struct MySql {
-    options: MySqlConnectOptions,
+    options: Arc<MySqlConnectOptions>,
     pub(super) role: Role,
 }
 
@@ -90,7 +91,7 @@ impl MySql {
         allow_superuser: bool,
     ) -> Self {
         let role = Role::new("the user has the privilege", allow_superuser);
-        Self { options: options(server, password), role }
+        Self { options: Arc::new(options(server, password)), role }
     }
 
     pub(super) async fn observe(
@@ -158,7 +159,7 @@ impl MySql {
                 self.role.sees_others(),
                 session.id,
             )),
-            outgrown: outgrown(),
+            memory: Guard::over(self.ending(session.id)),
             cancel: self.cancel(session.id),
             terminate: std::future::ready(()),
         };
@@ -185,17 +186,28 @@ impl MySql {
         })
     }
 
-    /// Ends our own connection of this id, and what it runs. A user may always do that to itself.
-    #[expect(clippy::disallowed_methods, reason = "source/ is where SQL is put together")]
+    /// Ends our own connection of this id, and what it runs.
     async fn cancel(&self, id: u64) {
-        let stopped = async {
-            let mut conn = self.options.connect().await?;
-            sqlx::raw_sql(AssertSqlSafe(format!("KILL {id}"))).execute(&mut conn).await?;
-            conn.close().await
-        };
-        // Whether it worked or not, the connection of the attempt is thrown away next.
-        drop::<Result<(), sqlx::Error>>(stopped.await);
+        kill(&self.options, id).await;
     }
+
+    /// The same, for a thread that has nothing of ours.
+    fn ending(&self, id: u64) -> End {
+        let options = Arc::clone(&self.options);
+        Box::new(move || Box::pin(async move { kill(&options, id).await }))
+    }
+}
+
+/// Ends a connection of our own user, and what it runs. A user may always do that to itself.
+#[expect(clippy::disallowed_methods, reason = "source/ is where SQL is put together")]
+async fn kill(options: &MySqlConnectOptions, id: u64) {
+    let stopped = async {
+        let mut conn = options.connect().await?;
+        sqlx::raw_sql(AssertSqlSafe(format!("KILL {id}"))).execute(&mut conn).await?;
+        conn.close().await
+    };
+    // Whether it worked or not, the connection of the attempt is thrown away next.
+    drop::<Result<(), sqlx::Error>>(stopped.await);
 }
 
 fn options(server: &Server, password: Option<&SecretString>) -> MySqlConnectOptions {

@@ -33,7 +33,7 @@ use crate::dsn::Server;
 use crate::source::ask::{Ask, Question, Reply, ResultShape};
 use crate::source::bind::{Prepared, Style, bind_typed};
 use crate::source::collect::{Collector, Demand, Fetched, whole};
-use crate::source::memory::outgrown;
+use crate::source::memory::Guard;
 use crate::source::postgres::control::{Control, Identity};
 use crate::source::postgres::decode::Reading;
 use crate::source::postgres::errors::Phase;
@@ -234,7 +234,7 @@ impl Postgres {
                 limit: ask.timeout,
                 stop,
                 in_the_way: self.control.somebody_waits_for(&identity),
-                outgrown: outgrown(),
+                memory: Guard::over(self.control.ending(&identity)),
                 cancel: self.control.cancel(&identity),
                 terminate: self.control.terminate(&identity),
             };

@@ -29,7 +29,7 @@ use crate::source::ask::{Ask, Question, Reply, ResultShape};
 use crate::source::bind::{Instants, Prepared, Stored, Style};
 use crate::source::collect::{Collector, Demand, Fetched, whole};
 use crate::source::columns::position;
-use crate::source::memory::{InProcess, SQLITE_MAX};
+use crate::source::memory::{Guard, InProcess, SQLITE_MAX};
 use crate::source::sqlite::flow::Flows;
 use crate::source::watch::{SHORT, Watched, opening, short};
 
@@ -85,7 +85,7 @@ impl Sqlite {
                 stop,
                 in_the_way: std::future::pending(),
                 // Its memory has a limit of its own.
-                outgrown: std::future::pending(),
+                memory: Guard::none(),
                 cancel: async { ended.store(true, Ordering::Relaxed) },
                 terminate: std::future::ready(()),
             };

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::check::reason::{Cause, Reason};
 use crate::domain::time::duration;
+use crate::source::memory::Guard;
 
 /// How much later than the server's limit ours is.
 const SERVER_FIRST: Duration = Duration::from_millis(300);
@@ -23,7 +24,7 @@ const CONNECT: Duration = Duration::from_secs(5);
 pub(super) const SHORT: Duration = Duration::from_secs(5);
 
 /// What is watched over.
-pub(super) struct Watched<'a, W, B, M, C, D> {
+pub(super) struct Watched<'a, W, B, C, D> {
     /// The statement.
     pub(super) work: W,
     /// How long it may run; the server is given the same limit.
@@ -32,20 +33,19 @@ pub(super) struct Watched<'a, W, B, M, C, D> {
     pub(super) stop: &'a CancellationToken,
     /// Ready when another session waits for us.
     pub(super) in_the_way: B,
-    /// Ready when the answer takes more memory than there is for it.
-    pub(super) outgrown: M,
+    /// Looks how much memory the answer takes, and ends the query where it is too much.
+    pub(super) memory: Guard,
     /// Tells the server to stop.
     pub(super) cancel: C,
     /// Tells the server to end the session: for what did not stop when it was told to.
     pub(super) terminate: D,
 }
 
-impl<W, B, M, C, D, T, F> Watched<'_, W, B, M, C, D>
+impl<W, B, C, D, T, F> Watched<'_, W, B, C, D>
 where
     F: From<Reason>,
     W: Future<Output = Result<T, F>>,
     B: Future<Output = ()>,
-    M: Future<Output = ()>,
     C: Future<Output = ()>,
     D: Future<Output = ()>,
 {
@@ -56,29 +56,27 @@ where
     pub(super) async fn end(self) -> Result<T, F> {
         let started = Instant::now();
         let mut work = pin!(self.work);
-        let (reason, reads_on) = tokio::select! {
+        let reason = tokio::select! {
             biased;
+            () = self.memory.outgrown() => return Err(F::from(outgrown())),
             // What ran into its limit was stopped there, and a function of it went on all the same.
             done = &mut work => return match done {
+                // Whatever it says: it was being ended.
+                _ if self.memory.has_outgrown() => Err(F::from(outgrown())),
                 Ok(_) if started.elapsed() >= self.limit => Err(F::from(late(self.limit))),
                 done => done,
             },
-            () = self.stop.cancelled() => (interrupted(), true),
-            () = sleep(self.limit + SERVER_FIRST) => (late(self.limit), true),
+            () = self.stop.cancelled() => interrupted(),
+            () = sleep(self.limit + SERVER_FIRST) => late(self.limit),
             () = self.in_the_way => {
                 let note = "another session waited for a lock that this query holds, so it gave way";
-                (Reason::new(Cause::Busy, note), true)
-            }
-            () = self.outgrown => {
-                let note = "allswell's memory grew by more than it may while the query ran: this answer, or one \
-                            beside it, holds a value or a message that is huge";
-                (Reason::new(Cause::Busy, note), false)
+                Reason::new(Cause::Busy, note)
             }
         };
         // A result that arrives after the order is not used: a server may answer a stopped query
         // as if it had ended.
         let told = timeout(ORDER, self.cancel).await.is_ok();
-        let ended = reads_on && told && timeout(GRACE, &mut work).await.is_ok();
+        let ended = told && timeout(GRACE, &mut work).await.is_ok();
         if told && !ended {
             drop(timeout(ORDER, self.terminate).await);
         }
@@ -134,6 +132,13 @@ pub(super) async fn short<T, E, F: From<Reason>>(
 /// We were told to stop.
 pub(super) fn interrupted() -> Reason {
     Reason::new(Cause::Interrupted, "stopped while it was looked at")
+}
+
+/// The process grew by more than it may.
+fn outgrown() -> Reason {
+    let note = "allswell's memory grew by more than it may while the query ran: this answer, or one beside it, holds a \
+                value or a message that is huge";
+    Reason::new(Cause::Busy, note)
 }
 
 /// A statement ran into its limit.

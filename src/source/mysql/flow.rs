@@ -20,7 +20,7 @@ use crate::source::flow::segments::{Segments, bind_key, keyset};
 use crate::source::flow::{
     After, Batcher, Flow, FlowDemand, Segment, groups_otherwise, hidden, merges,
 };
-use crate::source::memory::outgrown;
+use crate::source::memory::Guard;
 use crate::source::mysql::decode::{self, Reading};
 use crate::source::mysql::errors::{self, Phase};
 use crate::source::mysql::waiters::somebody_waits;
@@ -86,7 +86,7 @@ impl MySql {
             limit: ask.timeout,
             stop,
             in_the_way: Box::pin(somebody_waits(&self.options, self.role.sees_others(), id)),
-            outgrown: outgrown(),
+            memory: Guard::over(self.ending(id)),
             cancel: self.cancel(id),
             terminate: std::future::ready(()),
         };

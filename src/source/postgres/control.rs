@@ -1,6 +1,6 @@
 //! The control connection: stops our own queries, and sees whether another session waits for one.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgConnection};
@@ -8,15 +8,21 @@ use sqlx::{ConnectOptions, Row};
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
+use crate::source::memory::End;
+
 /// How long a query runs before the daemon looks whether it is in the way, and how often then.
 const LOOK_AFTER: Duration = Duration::from_secs(2);
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+const TERMINATE: &str = "\
+    SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity \
+    WHERE pid = $1::integer AND xact_start = $2::timestamptz AND usename = session_user";
 
 /// Who an attempt is at the server: a process, and when its transaction began.
 ///
 /// Both together name no other transaction, not even one that a pooler put on the same process in
 /// the meantime, and no function of a check's can change them, as it could a name.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Identity {
     pub(super) pid: String,
     pub(super) began: String,
@@ -24,14 +30,14 @@ pub(super) struct Identity {
 
 /// One connection at most, opened when it is first needed.
 pub(super) struct Control {
-    options: PgConnectOptions,
+    options: Arc<PgConnectOptions>,
     turn: Semaphore,
     conn: Mutex<Option<PgConnection>>,
 }
 
 impl Control {
     pub(super) fn new(options: PgConnectOptions) -> Self {
-        Self { options, turn: Semaphore::new(1), conn: Mutex::new(None) }
+        Self { options: Arc::new(options), turn: Semaphore::new(1), conn: Mutex::new(None) }
     }
 
     /// Stops what the attempt runs, if it still does.
@@ -46,10 +52,19 @@ impl Control {
     /// Ends the session in which the attempt still runs: a function may catch what
     /// [`Control::cancel`] sends.
     pub(super) async fn terminate(&self, attempt: &Identity) {
-        const TERMINATE: &str = "\
-            SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity \
-            WHERE pid = $1::integer AND xact_start = $2::timestamptz AND usename = session_user";
         drop(self.ask(TERMINATE, attempt).await);
+    }
+
+    /// The same over a connection of its own, for a thread that has nothing of ours.
+    pub(super) fn ending(&self, attempt: &Identity) -> End {
+        let (options, attempt) = (Arc::clone(&self.options), attempt.clone());
+        Box::new(move || {
+            Box::pin(async move {
+                if let Ok(mut conn) = options.connect().await {
+                    drop(brings_a_row(&mut conn, TERMINATE, &attempt).await);
+                }
+            })
+        })
     }
 
     /// Ends when another session waits for a lock that the attempt holds.
@@ -77,11 +92,20 @@ impl Control {
             // Boxed: it is large, rare, and part of every attempt's future.
             None => Box::pin(self.options.connect()).await?,
         };
-        let query = sqlx::query(sql).bind(&attempt.pid).bind(&attempt.began).persistent(false);
-        let rows = query.fetch_all(&mut conn).await?;
+        let any = brings_a_row(&mut conn, sql, attempt).await?;
         if let Ok(mut kept) = self.conn.lock() {
             *kept = Some(conn);
         }
-        Ok(rows.iter().any(|row| !row.is_empty()))
+        Ok(any)
     }
+}
+
+async fn brings_a_row(
+    conn: &mut PgConnection,
+    sql: &'static str,
+    attempt: &Identity,
+) -> Result<bool, sqlx::Error> {
+    let query = sqlx::query(sql).bind(&attempt.pid).bind(&attempt.began).persistent(false);
+    let rows = query.fetch_all(&mut *conn).await?;
+    Ok(rows.iter().any(|row| !row.is_empty()))
 }

@@ -20,7 +20,7 @@ use crate::source::bind::{Prepared, Style, bind_typed};
 use crate::source::collect::VALUE_BYTES_MAX;
 use crate::source::flow::segments::{Segments, bind_key, keyset};
 use crate::source::flow::{After, Batcher, Flow, FlowDemand, Segment, merges, no_order};
-use crate::source::memory::outgrown;
+use crate::source::memory::Guard;
 use crate::source::postgres::collation_merge;
 use crate::source::postgres::control::Identity;
 use crate::source::postgres::decode::{self, Reading};
@@ -97,7 +97,7 @@ impl Postgres {
             limit: ask.timeout,
             stop,
             in_the_way: self.control.somebody_waits_for(identity),
-            outgrown: outgrown(),
+            memory: Guard::over(self.control.ending(identity)),
             cancel: self.control.cancel(identity),
             terminate: self.control.terminate(identity),
         };

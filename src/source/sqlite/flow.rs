@@ -19,6 +19,7 @@ use crate::source::bind::{Instants, Prepared, Style};
 use crate::source::columns::position;
 use crate::source::flow::segments::{KeyValue, Segments, keyset};
 use crate::source::flow::{After, Batcher, Flow, FlowDemand, Segment, no_order};
+use crate::source::memory::Guard;
 use crate::source::sqlite::{Phase, Query, bind, decode, reason};
 use crate::source::watch::Watched;
 
@@ -60,7 +61,7 @@ impl Flows<'_> {
                 stop,
                 in_the_way: std::future::pending(),
                 // Its memory has a limit of its own.
-                outgrown: std::future::pending(),
+                memory: Guard::none(),
                 cancel: async { ended.store(true, Ordering::Relaxed) },
                 terminate: std::future::ready(()),
             };
