@@ -812,37 +812,39 @@ async fn a_lag_that_stays_the_same_is_no_difference() {
     for database in [&left, &right] {
         database.prepare("create table t (id integer primary key, v integer)").await;
     }
+    // The right is always so many rows behind: what is there was here a second before, far longer ago than the two
+    // sides are looked at one after the other.
+    const BEHIND: u32 = 25;
     let (mut here, mut there) = (left.owner().await, right.owner().await);
+    here.run(&format!("insert into t select n, 1 from generate_series(0, {}) n", BEHIND + 4))
+        .await
+        .unwrap();
+    there.run("insert into t select n, 1 from generate_series(0, 4) n").await.unwrap();
     let stop = CancellationToken::new();
     let stopped = stop.clone();
-    // The right is always one row behind.
     let writer = tokio::spawn(async move {
-        let mut id = 0_u32;
+        let mut id = 5;
         while !stopped.is_cancelled() {
-            here.run(&format!("insert into t values ({id}, 1)")).await.unwrap();
-            if id > 0 {
-                there.run(&format!("insert into t values ({}, 1)", id - 1)).await.unwrap();
-            }
+            here.run(&format!("insert into t values ({}, 1)", id + BEHIND)).await.unwrap();
+            there.run(&format!("insert into t values ({id}, 1)")).await.unwrap();
             id += 1;
             tokio::time::sleep(Duration::from_millis(40)).await;
         }
     });
-    tokio::time::sleep(Duration::from_millis(300)).await;
     let sums = "select 1 as k, sum(v) as v from t";
     let rows = "\n      detail:\n        left: {sql: \"select id, v from t\"}\n        right: {sql: \"select id, v from t\"}\n        \
                 key: [id]\n        compare: {v: {tolerance: 0}}";
     for detail in ["", rows] {
         let terms = format!(
-            "key: [k]\n      compare: {{v: {{tolerance: 0}}}}\n      confirm_after: 400ms{detail}"
+            "key: [k]\n      compare: {{v: {{tolerance: 0}}}}\n      confirm_after: 3s{detail}"
         );
         let said = verdict(left.source(), right.source(), &yaml(sums, sums, &terms)).await;
         assert!(said.starts_with("stale"), "{said}");
     }
     // With the rows, a real difference is found beside it, and nothing that is on its way is named.
     right.prepare("update t set v = 5 where id = 2").await;
-    let terms = format!(
-        "key: [k]\n      compare: {{v: {{tolerance: 0}}}}\n      confirm_after: 400ms{rows}"
-    );
+    let terms =
+        format!("key: [k]\n      compare: {{v: {{tolerance: 0}}}}\n      confirm_after: 3s{rows}");
     let said = verdict(left.source(), right.source(), &yaml(sums, sums, &terms)).await;
     assert!(said.contains("differ on 1 of") && said.contains("id=2: v 1 against 5"), "{said}");
     stop.cancel();
