@@ -132,7 +132,9 @@ pub fn serve(start: Start, announce: impl FnOnce(&str)) -> Result<(), NotStarted
         shown,
     };
     // A catalogue that cannot be run is known before anybody can ask for it.
-    let begun = match store.map(|store| engine_runtime.block_on(begin.engine(store))) {
+    let begun = match store
+        .map(|store| engine_runtime.block_on(systemd::while_starting(begin.engine(store))))
+    {
         Some(Ok(begun)) => Some(begun),
         Some(Err(NotBegun::Away(trouble))) if settings.ledger.is_shared() => {
             tracing::error!("the ledger failed at the start: {trouble}. It is tried again");
@@ -275,7 +277,8 @@ fn open(
         );
     }
     let (ledger, dsn) = (store, settings.ledger.dsn.to_string());
-    let store = match engine_runtime.block_on(Store::open(ledger.clone())) {
+    let opened = systemd::while_starting(Store::open(ledger.clone()));
+    let store = match engine_runtime.block_on(opened) {
         Ok(store) => Some(store),
         // A server comes back; what is wrong with a file does not pass by itself.
         Err(trouble) if trouble.may_pass() && settings.ledger.is_shared() => {

@@ -21,6 +21,7 @@ mod activation;
 mod retention;
 mod read;
 mod events;
+mod file_check;
 mod schema;
 mod conn;
 mod lock_file;
@@ -42,13 +43,16 @@ use crate::domain::record::window_state::{VerdictKind, WindowKind, WindowState};
 use crate::domain::time::backoff::Draw;
 use crate::dsn::Dsn;
 use crate::ledger::conn::{Conn, args};
+use crate::ledger::file_check::FileCheck;
 use crate::ledger::lock_file::LockFile;
 
 pub use alerts::{AlertChanges, AlertRow, Notified, Returned, SelfAlert, lasting_name};
 pub use entry::Entry;
 pub use errors::LedgerError;
 pub use generation::{Activation, Generation, Listing, Planned, Traits};
-pub use read::{History, HistoryQuery, Listed, Page, Reader, WaivedBy, is_page};
+pub use read::{
+    History, HistoryQuery, Listed, Page, Reader, WaivedBy, is_page_by_number, is_page_of_windows,
+};
 pub use retention::Tidied;
 pub use schema::VERSION;
 pub use slices::{Progress, Selected};
@@ -206,8 +210,9 @@ pub struct Store {
     settings: StoreSettings,
     conn: Option<Conn>,
     is_new: bool,
-    /// The file, where it is one.
+    /// The file, where it is one, and the look through it.
     file: Option<LockFile>,
+    check: FileCheck,
 }
 
 impl fmt::Debug for Store {
@@ -228,15 +233,12 @@ impl Store {
             Dsn::Sqlite(path) => Some(LockFile::take(path)?),
             Dsn::Postgres(_) | Dsn::MySql(_) => None,
         };
-        let mut store = Self { settings, conn: None, is_new: false, file };
+        let mut store =
+            Self { settings, conn: None, is_new: false, file, check: FileCheck::default() };
         let mut conn = within(LONG, store.connect()).await?;
-        if let Conn::Sqlite(_) = &conn {
-            // However long that takes: a large file is read as a whole.
-            let found = conn.first("PRAGMA quick_check(1)", Vec::new()).await?;
-            let found = found.map_or(Ok(String::new()), |r| r.text(0).map(str::to_owned))?;
-            if found != "ok" {
-                return Err(LedgerError::Damaged(found));
-            }
+        if let Dsn::Sqlite(path) = &store.settings.dsn {
+            store.check = FileCheck::begin(path);
+            store.check.wait(file_check::WAIT).await?;
         }
         let opened = async {
             let version = schema::version(&mut conn).await?;
@@ -308,6 +310,7 @@ impl Store {
         if let Some(file) = &mut self.file {
             file.is_still_there()?;
         }
+        self.check.is_sound()?;
         let conn = self.conn.take();
         let all = async {
             let mut conn = match conn {

@@ -198,7 +198,8 @@ impl Loader {
 
     async fn load(&mut self, orders: &Orders<Watched>, by: &str) -> Result<String, Failed> {
         let gone = |error: NotTaken| Failed { why: error.to_string(), may_pass: true };
-        match self.read(Removals::AsDeclared, by) {
+        // Files may be on a disk that hangs: nothing else waits for that.
+        match tokio::task::block_in_place(|| self.read(Removals::AsDeclared, by)) {
             Ok(load) => match orders.load(load).await.map_err(gone)? {
                 Ok(loaded) => Ok(format!(
                     "generation {} with {} checks is active{}",

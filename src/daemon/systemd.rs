@@ -11,9 +11,25 @@ use tokio_util::sync::CancellationToken;
 
 use crate::engine::snapshot::{FRESH, Snapshot};
 
+/// How much time the start asks for at once, in microseconds, and how often.
+const MORE_TIME: u32 = 60_000_000;
+const MORE_TIME_EACH: Duration = Duration::from_secs(15);
+
 fn announce(state: &[NotifyState<'_>]) {
     if let Err(error) = notify(state) {
         tracing::warn!(%error, "systemd could not be told");
+    }
+}
+
+/// Waits for a part of the start that may take long, and asks for time meanwhile.
+pub(super) async fn while_starting<T>(work: impl Future<Output = T>) -> T {
+    let mut work = std::pin::pin!(work);
+    loop {
+        announce(&[NotifyState::ExtendTimeoutUsec(MORE_TIME)]);
+        tokio::select! {
+            done = &mut work => return done,
+            () = sleep(MORE_TIME_EACH) => {}
+        }
     }
 }
 

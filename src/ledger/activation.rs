@@ -80,12 +80,12 @@ impl<'a> Activating<'a> {
             loaded_by, active) VALUES ($1, $2, $3, $4, $5, 1) RETURNING id";
         let digest = activation.digest.as_str();
         if let Some(row) = self.conn.first(AGAIN, args![digest]).await? {
-            return row.int(0);
+            return row.int("id");
         }
         let (text, tz) = (activation.text.as_str(), activation.tz_release.as_str());
         let values = args![digest, text, tz, self.now, activation.loaded_by.as_str()];
         let row = self.conn.first(ADD, values).await?;
-        row.ok_or_else(|| LedgerError::odd("a generation was not stored"))?.int(0)
+        row.ok_or_else(|| LedgerError::odd("a generation was not stored"))?.int("id")
     }
 
     /// Renames, removes and turns checks.
@@ -114,7 +114,7 @@ impl<'a> Activating<'a> {
         let reshaped = succession.reshaped.iter().map(|id| (id, None, false));
         for (id, because, is_gone) in gone.chain(reshaped) {
             for row in self.conn.all(OF_CHECK, args![id.as_str()]).await? {
-                let series = row.int(0)?;
+                let series = row.int("id")?;
                 self.remove_rows(series).await?;
                 // Should it come back, it begins anew.
                 self.conn.run(ANEW, args![self.now, series]).await?;
@@ -173,13 +173,13 @@ impl<'a> Activating<'a> {
         };
         let known = rows.iter().map(|row| {
             let known = Known {
-                id: row.int(2)?,
-                role: row.text(3)?.to_owned(),
-                meaning: row.text(4)?.to_owned(),
-                presentation: row.text(5)?.to_owned(),
-                retired: row.maybe_int(6)?.is_some(),
+                id: row.int("id")?,
+                role: row.text("role")?.to_owned(),
+                meaning: row.text("meaning")?.to_owned(),
+                presentation: row.text("presentation")?.to_owned(),
+                retired: row.maybe_int("retired_at")?.is_some(),
             };
-            Ok(((row.text(0)?.to_owned(), row.text(1)?.to_owned()), known))
+            Ok(((row.text("check_id")?.to_owned(), row.text("tz")?.to_owned()), known))
         });
         known.collect()
     }

@@ -131,7 +131,7 @@ impl Store {
             ["UPDATE alerts SET ended_at = r.ended_at FROM"],
             (0 "fingerprint" "text", 1 "starts_at" "bigint", 2 "ended_at" "bigint"),
             ["WHERE alerts.fingerprint = r.fingerprint AND alerts.starts_at = r.starts_at \
-              AND alerts.ended_at IS NULL RETURNING alerts.fingerprint, alerts.starts_at"]
+              AND alerts.ended_at IS NULL RETURNING alerts.fingerprint AS fingerprint, alerts.starts_at AS starts_at"]
         );
         const TOLD: Each = each!(
             ["UPDATE alerts SET told_at = r.told_at FROM"],
@@ -184,14 +184,14 @@ impl Store {
         self.on(super::PATIENCE, async |conn, _| {
             let rows = conn.all(ALL, Vec::new()).await?;
             let read = |row: &Record| {
-                let id = (read_fingerprint(row.text(1)?)?, row.at(2)?);
+                let id = (read_fingerprint(row.text("fingerprint")?)?, row.at("starts_at")?);
                 let acknowledged = Acknowledged {
-                    process: row.text(3)?.to_owned(),
-                    begun_at: row.maybe_at(4)?,
-                    ended_at: row.maybe_at(5)?,
+                    process: row.text("process")?.to_owned(),
+                    begun_at: row.maybe_at("begun_at")?,
+                    ended_at: row.maybe_at("ended_at")?,
                     doubted: false,
                 };
-                Ok(((row.text(0)?.to_owned(), id), acknowledged))
+                Ok(((row.text("receiver")?.to_owned(), id), acknowledged))
             };
             rows.iter().map(read).collect()
         })
@@ -219,8 +219,8 @@ impl Store {
             let recent = conn.now(host_now).await? - super::transaction::lease(settings) * 2;
             let mut seen: BTreeMap<String, DateTime<Utc>> = BTreeMap::new();
             for row in conn.all(SEEN, Vec::new()).await? {
-                let at = seen.entry(lasting_name(row.text(0)?).to_owned()).or_default();
-                *at = (*at).max(row.at(1)?);
+                let at = seen.entry(lasting_name(row.text("id")?).to_owned()).or_default();
+                *at = (*at).max(row.at("seen_at")?);
             }
             seen.remove(lasting_name(&settings.replica));
             for alert in &mut all {
@@ -242,9 +242,9 @@ impl Store {
             let rows = conn.all(ALL, Vec::new()).await?;
             let returned = |row: &Record| {
                 Ok(Returned {
-                    alertmanager: row.text(0)?.to_owned(),
-                    sent_at: row.at(1)?,
-                    received_at: row.at(2)?,
+                    alertmanager: row.text("alertmanager")?.to_owned(),
+                    sent_at: row.at("sent_at")?,
+                    received_at: row.at("received_at")?,
                 })
             };
             rows.iter().map(returned).collect()
@@ -360,18 +360,18 @@ fn read_fingerprint(text: &str) -> Result<Fingerprint, LedgerError> {
 }
 
 fn read_id(record: &Record) -> Result<AlertId, LedgerError> {
-    Ok((read_fingerprint(record.text(0)?)?, record.at(1)?))
+    Ok((read_fingerprint(record.text("fingerprint")?)?, record.at("starts_at")?))
 }
 
 impl SelfAlert {
     fn read(record: &Record) -> Result<Self, LedgerError> {
         Ok(Self {
-            labels: read_labels(record.text(0)?)?,
-            annotations: serde_json::from_str(record.text(1)?)
+            labels: read_labels(record.text("labels")?)?,
+            annotations: serde_json::from_str(record.text("annotations")?)
                 .map_err(|_| LedgerError::odd("annotations that do not read"))?,
-            replica: record.text(2)?.to_owned(),
-            starts_at: record.at(3)?,
-            ended_at: record.maybe_at(4)?,
+            replica: record.text("replica")?.to_owned(),
+            starts_at: record.at("starts_at")?,
+            ended_at: record.maybe_at("ended_at")?,
             silent_since: None,
         })
     }
@@ -385,16 +385,16 @@ impl AlertRow {
 
     fn read(record: &Record) -> Result<Self, LedgerError> {
         Ok(Self {
-            labels: read_labels(record.text(0)?)?,
-            series: record.int(1)?,
-            alarm: match record.text(2)? {
+            labels: read_labels(record.text("labels")?)?,
+            series: record.int("series")?,
+            alarm: match record.text("alarm")? {
                 "violated" => Alarm::Violated,
                 "unconfirmed" => Alarm::Unconfirmed,
                 _ => return Err(LedgerError::odd("an unknown alarm")),
             },
-            starts_at: record.at(3)?,
-            ended_at: record.maybe_at(4)?,
-            told_at: record.maybe_at(5)?,
+            starts_at: record.at("starts_at")?,
+            ended_at: record.maybe_at("ended_at")?,
+            told_at: record.maybe_at("told_at")?,
         })
     }
 }

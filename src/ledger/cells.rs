@@ -1,5 +1,7 @@
 //! Values on their way to the store and back: instants are microseconds since 1970.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 
 use crate::ledger::errors::LedgerError;
@@ -73,9 +75,12 @@ pub(super) fn instant(micros: i64) -> DateTime<Utc> {
     DateTime::from_timestamp_micros(micros).unwrap_or(DateTime::UNIX_EPOCH)
 }
 
-/// A row that came.
+/// A row that came, with the names of its columns.
 #[derive(Debug, Clone)]
-pub(super) struct Record(pub(super) Vec<Cell>);
+pub(super) struct Record {
+    pub(super) names: Arc<[String]>,
+    pub(super) cells: Vec<Cell>,
+}
 
 #[derive(Debug, Clone)]
 pub(super) enum Cell {
@@ -85,46 +90,58 @@ pub(super) enum Cell {
 }
 
 impl Record {
+    fn cell(&self, name: &str) -> Option<&Cell> {
+        let place = self.names.iter().position(|column| column == name)?;
+        self.cells.get(place)
+    }
+
     /// A whole number that must be there.
-    pub(super) fn int(&self, place: usize) -> Result<i64, LedgerError> {
-        self.maybe_int(place)?.ok_or_else(|| LedgerError::odd("a number is missing"))
+    pub(super) fn int(&self, name: &str) -> Result<i64, LedgerError> {
+        self.maybe_int(name)?.ok_or_else(|| LedgerError::odd(format!("`{name}` is missing")))
     }
 
     /// A whole number, where there is one.
-    pub(super) fn maybe_int(&self, place: usize) -> Result<Option<i64>, LedgerError> {
-        match self.0.get(place) {
+    pub(super) fn maybe_int(&self, name: &str) -> Result<Option<i64>, LedgerError> {
+        match self.cell(name) {
             Some(Cell::Int(value)) => Ok(Some(*value)),
             Some(Cell::Null) => Ok(None),
-            Some(Cell::Text(_)) | None => Err(LedgerError::odd("a number is none")),
+            Some(Cell::Text(_)) | None => Err(LedgerError::odd(format!("`{name}` is no number"))),
         }
     }
 
     /// An instant that must be there.
-    pub(super) fn at(&self, place: usize) -> Result<DateTime<Utc>, LedgerError> {
-        self.int(place).map(instant)
+    pub(super) fn at(&self, name: &str) -> Result<DateTime<Utc>, LedgerError> {
+        self.int(name).map(instant)
     }
 
     /// An instant, where there is one.
-    pub(super) fn maybe_at(&self, place: usize) -> Result<Option<DateTime<Utc>>, LedgerError> {
-        Ok(self.maybe_int(place)?.map(instant))
+    pub(super) fn maybe_at(&self, name: &str) -> Result<Option<DateTime<Utc>>, LedgerError> {
+        Ok(self.maybe_int(name)?.map(instant))
     }
 
     /// A count that must be there.
-    pub(super) fn count(&self, place: usize) -> Result<u64, LedgerError> {
-        u64::try_from(self.int(place)?).map_err(|_| LedgerError::odd("a count is negative"))
+    pub(super) fn count(&self, name: &str) -> Result<u64, LedgerError> {
+        u64::try_from(self.int(name)?)
+            .map_err(|_| LedgerError::odd(format!("`{name}` is negative")))
+    }
+
+    /// A small whole number that must be there.
+    pub(super) fn small(&self, name: &str) -> Result<i32, LedgerError> {
+        let too_large = |_| LedgerError::odd(format!("`{name}` is too large"));
+        i32::try_from(self.int(name)?).map_err(too_large)
     }
 
     /// A text that must be there.
-    pub(super) fn text(&self, place: usize) -> Result<&str, LedgerError> {
-        self.maybe_text(place)?.ok_or_else(|| LedgerError::odd("a text is missing"))
+    pub(super) fn text(&self, name: &str) -> Result<&str, LedgerError> {
+        self.maybe_text(name)?.ok_or_else(|| LedgerError::odd(format!("`{name}` is missing")))
     }
 
     /// A text, where there is one.
-    pub(super) fn maybe_text(&self, place: usize) -> Result<Option<&str>, LedgerError> {
-        match self.0.get(place) {
+    pub(super) fn maybe_text(&self, name: &str) -> Result<Option<&str>, LedgerError> {
+        match self.cell(name) {
             Some(Cell::Text(text)) => Ok(Some(text)),
             Some(Cell::Null) => Ok(None),
-            Some(Cell::Int(_)) | None => Err(LedgerError::odd("a text is none")),
+            Some(Cell::Int(_)) | None => Err(LedgerError::odd(format!("`{name}` is no text"))),
         }
     }
 }

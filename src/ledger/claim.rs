@@ -41,7 +41,7 @@ pub(super) async fn claim_all(tx: &mut Tx<'_>) -> Result<(), LedgerError> {
     }
     let series: Vec<_> = free.iter().map(|series| args![*series]).collect();
     let busy = tx.conn.all_each(&BUSY, &series, &[]).await?;
-    let mut busy: BTreeSet<i64> = busy.iter().map(|r| r.int(0)).collect::<Result<_, _>>()?;
+    let mut busy: BTreeSet<i64> = busy.iter().map(|r| r.int("series")).collect::<Result<_, _>>()?;
     for offer in offers {
         let mut places = offer.places;
         for candidate in offer.candidates.iter().filter(is_free) {
@@ -111,21 +111,24 @@ pub(super) async fn defer_all(tx: &mut Tx<'_>) -> Result<(), LedgerError> {
     tx.flush().await
 }
 
-/// Reads what may be claimed: of each series without an attempt under way the first row that is ready.
+/// Reads what may be claimed: of each series without an attempt under way the first row
+/// that is ready. What was never recorded goes before what is tried again: the present before the past.
 pub(super) async fn refill(tx: &mut Tx<'_>) -> Result<(), LedgerError> {
-    const READY: &str = "SELECT e.priority, e.deadline, e.series, e.kind, e.start_at, e.end_at, \
-        e.vain, e.said FROM (SELECT series, MIN(start_at) AS start_at FROM entries \
-        WHERE source = $1 AND wake_at <= $2 GROUP BY series) f JOIN entries e \
+    const READY: &str = "SELECT e.priority AS priority, e.deadline AS deadline, e.series AS series, \
+        e.kind AS kind, e.start_at AS start_at, e.end_at AS end_at, e.vain AS vain, e.said AS said FROM (SELECT series, \
+        COALESCE(MIN(CASE WHEN said IS NULL OR asked = 1 THEN start_at END), MIN(start_at)) AS start_at \
+        FROM entries WHERE source = $1 AND wake_at <= $2 GROUP BY series) f JOIN entries e \
         ON e.series = f.series AND e.start_at = f.start_at AND e.wake_at <= $2 \
         WHERE NOT EXISTS (SELECT 1 FROM entries o WHERE o.series = e.series AND o.live = 1 \
         AND o.state = 'running') \
         ORDER BY e.priority, e.deadline, e.series, e.start_at LIMIT $3";
     const NEXT: Each = each!(
-        ["SELECT e.priority, e.deadline, e.series, e.kind, e.start_at, e.end_at, e.vain, e.said, \
-          e.source FROM"],
+        ["SELECT e.priority AS priority, e.deadline AS deadline, e.series AS series, e.kind AS kind, \
+          e.start_at AS start_at, e.end_at AS end_at, e.vain AS vain, e.said AS said, e.source AS source FROM"],
         (0 "wanted" "bigint"),
         ["JOIN entries e ON e.series = r.wanted AND e.live = 1 AND e.wake_at <= $2 \
-          AND e.start_at = (SELECT MIN(n.start_at) FROM entries n WHERE n.series = r.wanted \
+          AND e.start_at = (SELECT COALESCE(MIN(CASE WHEN n.said IS NULL OR n.asked = 1 THEN n.start_at END), \
+          MIN(n.start_at)) FROM entries n WHERE n.series = r.wanted \
           AND n.live = 1 AND n.wake_at <= $2)"]
     );
     let windows = tx.work.ended.iter().filter(|ended| ended.key.kind == WindowKind::Window);
@@ -133,7 +136,7 @@ pub(super) async fn refill(tx: &mut Tx<'_>) -> Result<(), LedgerError> {
     let series: Vec<_> = series.into_iter().map(|series| args![series]).collect();
     for record in tx.conn.all_each(&NEXT, &series, &[tx.now.into()]).await? {
         let candidate = Candidate::read(&record)?;
-        tx.done.next.push((record.text(8)?.to_owned(), candidate));
+        tx.done.next.push((record.text("source")?.to_owned(), candidate));
     }
     for source in &tx.work.refill {
         let args = args![source.as_str(), tx.now, CANDIDATES];
@@ -147,10 +150,10 @@ pub(super) async fn refill(tx: &mut Tx<'_>) -> Result<(), LedgerError> {
 impl Candidate {
     fn read(record: &Record) -> Result<Self, LedgerError> {
         Ok(Self {
-            priority: record.int(0)?,
-            deadline: record.at(1)?,
-            key: RowKey::read(record, 2)?,
-            retry: record.int(6)? > 0 && record.maybe_text(7)?.is_none(),
+            priority: record.int("priority")?,
+            deadline: record.at("deadline")?,
+            key: RowKey::read(record)?,
+            retry: record.int("vain")? > 0 && record.maybe_text("said")?.is_none(),
         })
     }
 }

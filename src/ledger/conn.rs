@@ -4,13 +4,17 @@
 //! The store is ours and its shape is plain, so that one text of SQL serves both engines. A
 //! connection on which anything failed is thrown away.
 
+use std::fs::OpenOptions;
+use std::io::ErrorKind;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
-use sqlx::postgres::{PgConnection, PgRow};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteRow};
+use sqlx::postgres::PgConnection;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode};
 use sqlx::{Column, ConnectOptions, Row, TypeInfo, ValueRef};
 
 use crate::dial;
@@ -97,8 +101,17 @@ macro_rules! bound {
     }};
 }
 
+macro_rules! records {
+    ($rows:expr) => {{
+        let rows = $rows;
+        let names = rows.first().map(|row| row.columns().iter().map(|c| c.name().to_owned()));
+        let names: Arc<[String]> = names.into_iter().flatten().collect();
+        rows.iter().map(|row| record!(row, &names)).collect::<Result<Vec<Record>, sqlx::Error>>()
+    }};
+}
+
 macro_rules! record {
-    ($row:expr) => {{
+    ($row:expr, $names:expr) => {{
         let row = $row;
         let cells = row.columns().iter().map(|column| {
             let place = column.ordinal();
@@ -113,13 +126,17 @@ macro_rules! record {
                 row.try_get_unchecked::<i64, _>(place).map(Cell::Int)
             }
         });
-        cells.collect::<Result<Vec<Cell>, sqlx::Error>>().map(Record)
+        let cells = cells.collect::<Result<Vec<Cell>, sqlx::Error>>();
+        cells.map(|cells| Record { names: Arc::clone($names), cells })
     }};
 }
 
 impl Conn {
     /// Opens a file, and makes it where there is none.
     pub(super) async fn sqlite(path: &Path, read_only: bool) -> Result<Self, LedgerError> {
+        if !read_only {
+            create_private(path)?;
+        }
         let mut options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(!read_only)
@@ -189,12 +206,10 @@ impl Conn {
     ) -> Result<Vec<Record>, LedgerError> {
         let records: Result<Vec<Record>, sqlx::Error> = match self {
             Self::Sqlite(conn) => {
-                let rows = bound!(sql, args, |query, _| query).fetch_all(conn).await?;
-                rows.iter().map(|row: &SqliteRow| record!(row)).collect()
+                records!(bound!(sql, args, |query, _| query).fetch_all(conn).await?)
             }
             Self::Postgres(conn) => {
-                let rows = bound!(sql, args, sqlx::query::Query::bind).fetch_all(conn).await?;
-                rows.iter().map(|row: &PgRow| record!(row)).collect()
+                records!(bound!(sql, args, sqlx::query::Query::bind).fetch_all(conn).await?)
             }
         };
         Ok(records?)
@@ -260,12 +275,12 @@ impl Conn {
 
     /// Reads the store's clock; a file has none, and takes the one given.
     pub(super) async fn now(&mut self, host: DateTime<Utc>) -> Result<DateTime<Utc>, LedgerError> {
-        const NOW: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
+        const NOW: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now";
         match self {
             // As exact as it is stored: what is read again is what was written.
             Self::Sqlite(_) => Ok(instant(micros(host))),
             Self::Postgres(_) => match self.first(NOW, Vec::new()).await? {
-                Some(row) => row.at(0),
+                Some(row) => row.at("now"),
                 None => Err(LedgerError::odd("the store has no clock")),
             },
         }
@@ -292,12 +307,24 @@ impl Conn {
             Wait::Never => PASSING,
         };
         let rows = self.all(sql, vec![Arg::Ints(series)]).await?;
-        rows.iter().map(|row| row.int(0)).collect()
+        rows.iter().map(|row| row.int("id")).collect()
     }
 
     /// Says whether several replicas may write.
     pub(super) fn is_server(&self) -> bool {
         matches!(self, Self::Postgres(_))
+    }
+}
+
+/// Makes the file, where there is none, for its owner alone: findings hold values of rows. The files that SQLite makes
+/// beside it take its rights.
+fn create_private(path: &Path) -> Result<(), LedgerError> {
+    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    match made {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+            Err(LedgerError::File { path: path.display().to_string(), error })
+        }
+        Ok(_) | Err(_) => Ok(()),
     }
 }
 

@@ -65,7 +65,7 @@ async fn move_watermarks(
     };
     let rows: Vec<_> = due_batches.iter().map(row).collect();
     let moved = tx.conn.all_each(&MOVE, &rows, &[]).await?;
-    moved.iter().map(|record| record.int(0)).collect()
+    moved.iter().map(|record| record.int("id")).collect()
 }
 
 /// Writes down windows that new rules make, without moving the watermark.

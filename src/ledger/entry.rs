@@ -48,7 +48,7 @@ pub struct Entry {
     pub reproof_by: Option<DateTime<Utc>>,
 }
 
-/// The columns of a row, in the order in which they are read.
+/// The columns of a row.
 macro_rules! columns {
     () => {
         "series, kind, start_at, end_at, period_start, utc_offset, due, deadline_nominal, \
@@ -123,62 +123,61 @@ impl Entry {
     }
 
     pub(super) fn read(record: &Record) -> Result<Self, LedgerError> {
-        let kind = read_kind(record.text(1)?)?;
-        let said = record.maybe_text(16)?;
+        let kind = read_kind(record.text("kind")?)?;
+        let said = record.maybe_text("said")?;
         let recorded = match said {
             None => None,
             Some(said) => Some(Recorded {
-                said: read_said(said, record.maybe_text(17)?)?,
-                at: record.at(18)?,
-                tried: record.at(19)?,
+                said: read_said(said, record.maybe_text("cause")?)?,
+                at: record.at("recorded_at")?,
+                tried: record.at("tried_at")?,
             }),
         };
-        let last = record.maybe_text(15)?.map(read_cause).transpose()?;
-        let state = match (record.text(9)?, recorded) {
-            ("waiting", None) => State::Waiting { not_before: record.at(10)?, last },
-            ("running", before) => State::Running { lease_until: record.at(11)?, before, last },
+        let last = record.maybe_text("waits_for")?.map(read_cause).transpose()?;
+        let state = match (record.text("state")?, recorded) {
+            ("waiting", None) => State::Waiting { not_before: record.at("not_before")?, last },
+            ("running", before) => {
+                State::Running { lease_until: record.at("lease_until")?, before, last }
+            }
             ("recorded", Some(recorded)) => State::Recorded(recorded),
             _ => return Err(LedgerError::odd("a row in an unknown state")),
         };
-        let overridden = match record.text(22)? {
+        let overridden = match record.text("ruling")? {
             "standing" => Override::Standing,
             "excused" => Override::Excused,
-            "waived" => Override::Waived { until: record.maybe_at(24)? },
+            "waived" => Override::Waived { until: record.maybe_at("waived_until")? },
             "superseded" => Override::Superseded { replaced: false },
             "replaced" => Override::Superseded { replaced: true },
             "removed" => Override::Removed,
             _ => return Err(LedgerError::odd("an unknown ruling")),
         };
-        let small = |place| -> Result<i32, LedgerError> {
-            i32::try_from(record.int(place)?).map_err(|_| LedgerError::odd("a number is too large"))
-        };
         Ok(Self {
-            series: record.int(0)?,
+            series: record.int("series")?,
             row: WindowState {
                 kind,
-                start: record.at(2)?,
-                end: record.at(3)?,
-                due: record.at(6)?,
-                deadline_nominal: record.at(7)?,
-                deadline: record.at(8)?,
+                start: record.at("start_at")?,
+                end: record.at("end_at")?,
+                due: record.at("due")?,
+                deadline_nominal: record.at("deadline_nominal")?,
+                deadline: record.at("deadline")?,
                 state,
-                epoch: record.count(13)?,
-                failed_attempts: u32::try_from(record.count(14)?).unwrap_or(u32::MAX),
+                epoch: record.count("epoch")?,
+                failed_attempts: u32::try_from(record.count("vain")?).unwrap_or(u32::MAX),
                 overridden,
             },
-            period_start: record.at(4)?,
-            utc_offset: small(5)?,
-            owner: record.maybe_text(12)?.map(str::to_owned),
-            evidence: record.maybe_int(20)?.and_then(|n| u64::try_from(n).ok()),
-            note: record.maybe_text(21)?.map(str::to_owned),
-            waiver: record.maybe_int(23)?,
-            source: record.text(25)?.to_owned(),
-            priority: record.int(26)?,
-            generation: record.int(27)?,
-            tz_release: record.text(28)?.to_owned(),
-            attempts: record.count(29)?,
-            asked: record.int(30)? != 0,
-            reproof_by: record.maybe_at(31)?,
+            period_start: record.at("period_start")?,
+            utc_offset: record.small("utc_offset")?,
+            owner: record.maybe_text("owner")?.map(str::to_owned),
+            evidence: record.maybe_int("evidence")?.and_then(|n| u64::try_from(n).ok()),
+            note: record.maybe_text("note")?.map(str::to_owned),
+            waiver: record.maybe_int("waiver")?,
+            source: record.text("source")?.to_owned(),
+            priority: record.int("priority")?,
+            generation: record.int("generation")?,
+            tz_release: record.text("tz_release")?.to_owned(),
+            attempts: record.count("attempts")?,
+            asked: record.int("asked")? != 0,
+            reproof_by: record.maybe_at("reproof_by")?,
         })
     }
 
@@ -301,7 +300,7 @@ impl Entry {
             ["WHERE true ON CONFLICT DO NOTHING RETURNING series, kind, start_at, end_at"]
         );
         let added = conn.all_each(&ADD, rows, &[]).await?;
-        added.iter().map(|record| RowKey::read(record, 0)).collect()
+        added.iter().map(RowKey::read).collect()
     }
 }
 
@@ -310,12 +309,12 @@ impl RowKey {
         args![self.series, kind_word(self.kind), self.start, self.end]
     }
 
-    pub(super) fn read(record: &Record, place: usize) -> Result<Self, LedgerError> {
+    pub(super) fn read(record: &Record) -> Result<Self, LedgerError> {
         Ok(Self {
-            series: record.int(place)?,
-            kind: read_kind(record.text(place + 1)?)?,
-            start: record.at(place + 2)?,
-            end: record.at(place + 3)?,
+            series: record.int("series")?,
+            kind: read_kind(record.text("kind")?)?,
+            start: record.at("start_at")?,
+            end: record.at("end_at")?,
         })
     }
 }
@@ -354,8 +353,9 @@ impl Times {
     pub(super) fn of(entry: &Entry, terms: &Terms, newest: Newest, now: DateTime<Utc>) -> Self {
         let row = &entry.row;
         let wake_at = match row.state {
-            State::Waiting { not_before, .. } => Some(not_before),
             State::Running { .. } => None,
+            State::Waiting { .. } if row.is_left_alone() && !entry.asked => None,
+            State::Waiting { not_before, .. } => Some(not_before),
             // A range of slots is a hole, or a row of proofs: the present of then is gone.
             State::Recorded(_) if row.kind == WindowKind::Slot && row.start != row.end => None,
             State::Recorded(_) if row.kind == WindowKind::Slot && newest == Newest::No => None,

@@ -1,5 +1,6 @@
 //! What can go wrong with the ledger, and whether it may pass by itself.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 /// What went wrong with the store.
@@ -51,7 +52,7 @@ pub enum LedgerError {
     Garbled,
     /// What is stored is not what was written.
     #[error("the store holds something odd: {0}")]
-    Odd(&'static str),
+    Odd(Cow<'static, str>),
 }
 
 impl LedgerError {
@@ -78,7 +79,7 @@ impl LedgerError {
         }
     }
 
-    pub(super) fn odd(what: &'static str) -> Self {
-        Self::Odd(what)
+    pub(super) fn odd(what: impl Into<Cow<'static, str>>) -> Self {
+        Self::Odd(what.into())
     }
 }

@@ -13,8 +13,8 @@ async fn names(conn: &mut Conn, series: i64) -> Result<(String, Option<String>),
     let Some(row) = conn.first(NAMES, args![series]).await? else {
         return Err(LedgerError::odd("a row of no series"));
     };
-    let tz = Some(row.text(1)?.to_owned()).filter(|tz| !tz.is_empty());
-    Ok((row.text(0)?.to_owned(), tz))
+    let tz = Some(row.text("tz")?.to_owned()).filter(|tz| !tz.is_empty());
+    Ok((row.text("check_id")?.to_owned(), tz))
 }
 
 /// Remembers that an alert is sent, or that it is over.

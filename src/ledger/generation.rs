@@ -107,11 +107,11 @@ impl Store {
             let row = conn.first(ACTIVE, Vec::new()).await?;
             row.map(|row| {
                 Ok(Generation {
-                    id: row.int(0)?,
-                    digest: row.text(1)?.to_owned(),
-                    text: row.text(2)?.to_owned(),
-                    loaded_at: row.at(3)?,
-                    loaded_by: row.text(4)?.to_owned(),
+                    id: row.int("id")?,
+                    digest: row.text("digest")?.to_owned(),
+                    text: row.text("text")?.to_owned(),
+                    loaded_at: row.at("loaded_at")?,
+                    loaded_by: row.text("loaded_by")?.to_owned(),
                 })
             })
             .transpose()
@@ -177,7 +177,7 @@ async fn activate(
         conn.batch("LOCK TABLE generations IN SHARE ROW EXCLUSIVE MODE").await?;
     }
     let now = conn.now(host_now).await?;
-    let active = conn.first(ACTIVE, Vec::new()).await?.map(|row| row.int(0)).transpose()?;
+    let active = conn.first(ACTIVE, Vec::new()).await?.map(|row| row.int("id")).transpose()?;
     let free = match activation.expected {
         Some(expected) => conn.run(STAND_DOWN, args![expected]).await? == 1,
         None => active.is_none(),
@@ -188,7 +188,7 @@ async fn activate(
     }
     // What records waits for all of this, never for half of it.
     let all = conn.all("SELECT id FROM series ORDER BY id", Vec::new()).await?;
-    let all = all.iter().map(|row| row.int(0)).collect::<Result<Vec<_>, _>>()?;
+    let all = all.iter().map(|row| row.int("id")).collect::<Result<Vec<_>, _>>()?;
     conn.lock(all, Wait::ForThem).await?;
     let mut activating = Activating::new(conn, settings, now);
     let id = activating.store(activation).await?;

@@ -164,18 +164,19 @@ impl Reader {
         let mut items = Vec::with_capacity(rows.len());
         for row in &rows {
             let entry = Entry::read(row)?;
-            let by = row.maybe_text(33)?.map(str::to_owned);
+            let by = row.maybe_text("by_whom")?.map(str::to_owned);
             let waiver = match by {
                 Some(by) => Some(WaivedBy {
                     by,
-                    because: row.text(34)?.to_owned(),
-                    until: row.maybe_at(35)?,
+                    because: row.text("because")?.to_owned(),
+                    until: row.maybe_at("until_at")?,
                 }),
                 None => None,
             };
-            let tz = Some(row.text(32)?.to_owned()).filter(|tz| !tz.is_empty());
+            let tz = Some(row.text("tz")?.to_owned()).filter(|tz| !tz.is_empty());
             // A slot that a later one closed is not open any more.
-            let open = is_open(&entry.row, now).filter(|_| row.int(36).is_ok_and(|live| live == 1));
+            let open =
+                is_open(&entry.row, now).filter(|_| row.int("live").is_ok_and(|live| live == 1));
             items.push(History { tz, entry, open, waiver });
         }
         let full = items.len() >= usize::from(most);
@@ -208,18 +209,18 @@ impl Reader {
         let rows = self.on(async |conn| conn.all(EVENTS, values).await).await?;
         let mut items = Vec::with_capacity(rows.len());
         for row in &rows {
-            let owned = |place| Ok::<_, LedgerError>(row.maybe_text(place)?.map(str::to_owned));
+            let owned = |name: &str| Ok::<_, LedgerError>(row.maybe_text(name)?.map(str::to_owned));
             items.push(Listed {
-                id: row.int(0)?,
-                at: row.at(1)?,
-                kind: row.text(2)?.to_owned(),
-                check: owned(3)?,
-                tz: owned(4)?,
-                bounds: row.maybe_at(5)?.zip(row.maybe_at(6)?),
-                was: owned(7)?.filter(|text| !text.is_empty()),
-                becomes: owned(8)?,
-                note: owned(9)?,
-                replica: row.text(10)?.to_owned(),
+                id: row.int("id")?,
+                at: row.at("at")?,
+                kind: row.text("kind")?.to_owned(),
+                check: owned("check_id")?,
+                tz: owned("tz")?,
+                bounds: row.maybe_at("start_at")?.zip(row.maybe_at("end_at")?),
+                was: owned("was")?.filter(|text| !text.is_empty()),
+                becomes: owned("becomes")?,
+                note: owned("note")?,
+                replica: row.text("replica")?.to_owned(),
             });
         }
         let full = items.len() >= usize::from(most);
@@ -230,11 +231,16 @@ impl Reader {
 
 /// Reads where a page begins.
 fn place(page: &str) -> Option<[i64; 3]> {
-    let numbers: Vec<i64> = page.split('.').filter_map(|n| n.parse().ok()).collect();
-    numbers.try_into().ok()
+    let numbers: Option<Vec<i64>> = page.split('.').map(|n| n.parse().ok()).collect();
+    numbers?.try_into().ok()
 }
 
-/// Says whether a page token is one that there can be.
-pub fn is_page(page: &str) -> bool {
-    place(page).is_some() || page.parse::<i64>().is_ok()
+/// Says whether a page token is one that a list of windows gives.
+pub fn is_page_of_windows(page: &str) -> bool {
+    place(page).is_some()
+}
+
+/// Says whether a page token is one that a list of events, or of series, gives.
+pub fn is_page_by_number(page: &str) -> bool {
+    page.parse::<i64>().is_ok()
 }

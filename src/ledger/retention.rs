@@ -100,11 +100,11 @@ async fn fold(
     let rows = conn.all(OLD, args![series, micros(before), BATCH * 2, from]).await?;
     let mut runs: Vec<Vec<(i64, i64)>> = vec![Vec::new()];
     for row in &rows {
-        let plain = row.maybe_text(2)? == Some("confirmed")
-            && row.int(3)? == 0
-            && row.text(4)? == "standing";
+        let plain = row.maybe_text("said")? == Some("confirmed")
+            && row.int("live")? == 0
+            && row.text("ruling")? == "standing";
         if plain {
-            let bounds = (row.int(0)?, row.int(1)?);
+            let bounds = (row.int("start_at")?, row.int("end_at")?);
             if let Some(run) = runs.last_mut() {
                 run.push(bounds);
             }
@@ -125,7 +125,7 @@ async fn fold(
     let full = rows.len() >= usize::try_from(BATCH * 2).unwrap_or(usize::MAX);
     // The last of them may begin a range that goes on: it is in the next batch too.
     let next = match rows.last().filter(|_| full) {
-        Some(last) => Some(last.at(0)?),
+        Some(last) => Some(last.at("start_at")?),
         None => None,
     };
     Ok((folded, next))

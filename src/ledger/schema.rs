@@ -162,10 +162,10 @@ pub(super) async fn migrate(conn: &mut Conn) -> Result<(), LedgerError> {
 /// Reads the store's version and the oldest that may write; nothing where it is empty.
 pub(super) async fn version(conn: &mut Conn) -> Result<Option<(i64, i64)>, LedgerError> {
     const SQLITE: &str = "SELECT name FROM sqlite_schema WHERE name = 'meta'";
-    const POSTGRES: &str = "SELECT to_regclass('meta')::text";
+    const POSTGRES: &str = "SELECT to_regclass('meta')::text AS name";
     let sql = if conn.is_server() { POSTGRES } else { SQLITE };
     let there = conn.first(sql, Vec::new()).await?;
-    if !there.is_some_and(|row| row.maybe_text(0).is_ok_and(|name| name.is_some())) {
+    if !there.is_some_and(|row| row.maybe_text("name").is_ok_and(|name| name.is_some())) {
         return Ok(None);
     }
     let mut number = async |key: &str| {
@@ -188,7 +188,7 @@ pub(super) fn check(found: Option<(i64, i64)>) -> Result<(), LedgerError> {
 /// Reads one of the store's own words.
 pub(super) async fn get(conn: &mut Conn, key: &str) -> Result<Option<String>, LedgerError> {
     let row = conn.first("SELECT value FROM meta WHERE key = $1", args![key]).await?;
-    row.map(|row| row.text(0).map(str::to_owned)).transpose()
+    row.map(|row| row.text("value").map(str::to_owned)).transpose()
 }
 
 /// Writes one of the store's own words.

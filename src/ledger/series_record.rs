@@ -9,7 +9,7 @@ use crate::ledger::conn::{Conn, args};
 use crate::ledger::entry::read_said;
 use crate::ledger::{LastAttempt, LedgerError, Role, SeriesRecord};
 
-/// The columns of a series, in the order in which they are read.
+/// The columns of a series.
 macro_rules! series_columns {
     () => {
         "id, check_id, tz, role, tz_release, since, watermark, retired_at, violated_since, \
@@ -24,42 +24,49 @@ pub(super) use series_columns;
 
 impl SeriesRecord {
     pub(super) fn read(record: &Record) -> Result<Self, LedgerError> {
-        let standing = |place| -> Result<Standing, LedgerError> {
-            Ok(record.maybe_at(place)?.map_or(Standing::Calm, |since| Standing::Firing { since }))
+        let standing = |name: &str| -> Result<Standing, LedgerError> {
+            Ok(record.maybe_at(name)?.map_or(Standing::Calm, |since| Standing::Firing { since }))
         };
-        let tz = record.text(2)?;
-        let role = if record.text(3)? == "list" { Role::List } else { Role::Data };
-        let last = match record.maybe_at(15)? {
+        let tz = record.text("tz")?;
+        let role = if record.text("role")? == "list" { Role::List } else { Role::Data };
+        let last = match record.maybe_at("last_at")? {
             None => None,
             Some(at) => Some(LastAttempt {
                 at,
-                said: read_said(record.text(16)?, record.maybe_text(17)?)?,
-                evidence: record.maybe_int(18)?.and_then(|n| u64::try_from(n).ok()),
-                bad_rows: record.maybe_int(19)?.and_then(|n| u64::try_from(n).ok()),
-                took: Duration::from_micros(record.count(20)?),
-                note: record.maybe_text(21)?.map(str::to_owned),
+                said: read_said(record.text("last_said")?, record.maybe_text("last_cause")?)?,
+                evidence: record.maybe_int("last_evidence")?.and_then(|n| u64::try_from(n).ok()),
+                bad_rows: record.maybe_int("last_bad_rows")?.and_then(|n| u64::try_from(n).ok()),
+                took: Duration::from_micros(record.count("last_took_us")?),
+                note: record.maybe_text("last_note")?.map(str::to_owned),
             }),
         };
         Ok(Self {
-            id: record.int(0)?,
-            check: CheckId::parse(record.text(1)?).map_err(LedgerError::odd)?,
+            id: record.int("id")?,
+            check: CheckId::parse(record.text("check_id")?).map_err(LedgerError::odd)?,
             tz: (!tz.is_empty()).then(|| tz.to_owned()),
             role,
-            tz_release: record.text(4)?.to_owned(),
-            since: record.at(5)?,
-            watermark: record.maybe_at(6)?,
-            retired_at: record.maybe_at(7)?,
-            standings: Standings { violated: standing(8)?, unconfirmed: standing(9)? },
-            lease: record.maybe_at(10)?.map_or(Lease::Never, Lease::Until),
-            confirmed_at: record.maybe_at(11)?,
-            open_violated: record.count(12)?,
-            open_unconfirmed: record.count(13)?,
-            waived: record.count(14)?,
+            tz_release: record.text("tz_release")?.to_owned(),
+            since: record.at("since")?,
+            watermark: record.maybe_at("watermark")?,
+            retired_at: record.maybe_at("retired_at")?,
+            standings: Standings {
+                violated: standing("violated_since")?,
+                unconfirmed: standing("unconfirmed_since")?,
+            },
+            lease: record.maybe_at("lease_until")?.map_or(Lease::Never, Lease::Until),
+            confirmed_at: record.maybe_at("confirmed_at")?,
+            open_violated: record.count("open_violated")?,
+            open_unconfirmed: record.count("open_unconfirmed")?,
+            waived: record.count("waived")?,
             last,
-            totals: [record.count(22)?, record.count(23)?, record.count(24)?],
-            newest_violated: lines(record.text(25)?),
-            newest_unconfirmed: lines(record.text(26)?),
-            by_offset: record.text(27)?.lines().filter_map(read_offset).collect(),
+            totals: [
+                record.count("confirmed_total")?,
+                record.count("violated_total")?,
+                record.count("unconfirmed_total")?,
+            ],
+            newest_violated: lines(record.text("newest_violated")?),
+            newest_unconfirmed: lines(record.text("newest_unconfirmed")?),
+            by_offset: record.text("by_offset")?.lines().filter_map(read_offset).collect(),
         })
     }
 

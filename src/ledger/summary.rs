@@ -104,13 +104,13 @@ async fn live_each(
           OR place = 1)) ORDER BY series, start_at, end_at"]
     );
     const WAITING: Each = each!(
-        ["SELECT series, MIN(deadline_nominal) FROM entries JOIN"],
+        ["SELECT series, MIN(deadline_nominal) AS waits_until FROM entries JOIN"],
         (0 "wanted" "bigint"),
         ["ON series = r.wanted WHERE live = 1 AND kind = 'window' AND state = 'waiting' \
           AND ruling = 'standing' GROUP BY series"]
     );
     const FOR_GOOD: Each = each!(
-        ["SELECT series, COUNT(*) FROM entries JOIN"],
+        ["SELECT series, COUNT(*) AS waived FROM entries JOIN"],
         (0 "wanted" "bigint"),
         ["ON series = r.wanted WHERE waiver IS NOT NULL AND ruling = 'waived' AND live = 0 \
           GROUP BY series"]
@@ -121,10 +121,11 @@ async fn live_each(
         all.entry(entry.series).or_default().entries.push(entry);
     }
     for record in conn.all_each(&WAITING, wanted, &[]).await? {
-        all.entry(record.int(0)?).or_default().waits_until = record.maybe_at(1)?;
+        all.entry(record.int("series")?).or_default().waits_until =
+            record.maybe_at("waits_until")?;
     }
     for record in conn.all_each(&FOR_GOOD, wanted, &[]).await? {
-        all.entry(record.int(0)?).or_default().waived = record.count(1)?;
+        all.entry(record.int("series")?).or_default().waived = record.count("waived")?;
     }
     Ok(all)
 }
@@ -136,16 +137,16 @@ async fn between_each(
     pairs: &[Vec<Arg>],
 ) -> Result<BTreeMap<(i64, i64), DateTime<Utc>>, LedgerError> {
     const BETWEEN: Each = each!(
-        ["SELECT r.wanted, r.from_at, (SELECT MIN(e.start_at) FROM entries e WHERE e.series = r.wanted \
+        ["SELECT r.wanted AS series, r.from_at AS from_at, (SELECT MIN(e.start_at) FROM entries e WHERE e.series = r.wanted \
           AND e.kind = 'window' AND e.start_at > r.from_at AND e.start_at < r.to_at \
-          AND e.live = 0) FROM"],
+          AND e.live = 0) AS proved FROM"],
         (0 "wanted" "bigint", 1 "from_at" "bigint", 2 "to_at" "bigint"),
         [""]
     );
     let mut between = BTreeMap::new();
     for record in conn.all_each(&BETWEEN, pairs, &[]).await? {
-        if let Some(at) = record.maybe_at(2)? {
-            between.insert((record.int(0)?, record.int(1)?), at);
+        if let Some(at) = record.maybe_at("proved")? {
+            between.insert((record.int("series")?, record.int("from_at")?), at);
         }
     }
     Ok(between)
@@ -202,7 +203,8 @@ pub(super) async fn recompute_each(
             }
         }
         let terms = terms.get(&record.id).copied().flatten();
-        let record = recomputed(record, rows, &live, found.maybe_at(28)?, terms, now, told);
+        let record =
+            recomputed(record, rows, &live, found.maybe_at("confirmed_slot")?, terms, now, told);
         records.push(record);
     }
     write_each(conn, &records, now).await?;

@@ -28,7 +28,7 @@ impl Store {
             ORDER BY start_at";
         self.on(LONG, async |conn, _| {
             let rows = conn.all(BOUNDS, args![series, since]).await?;
-            rows.iter().map(|row| Ok((row.at(0)?, row.at(1)?))).collect()
+            rows.iter().map(|row| Ok((row.at("start_at")?, row.at("end_at")?))).collect()
         })
         .await
     }
@@ -79,7 +79,7 @@ impl Store {
 /// confirmed.
 pub(super) async fn replace(tx: &mut Tx<'_>, keys: &[RowKey]) -> Result<(), LedgerError> {
     const OLD: Each = each!(
-        ["SELECT DISTINCT s.series, s.old_start, s.old_end FROM successors s JOIN"],
+        ["SELECT DISTINCT s.series AS series, s.old_start AS old_start, s.old_end AS old_end FROM successors s JOIN"],
         (0 "wanted" "bigint", 1 "from_at" "bigint", 2 "to_at" "bigint"),
         ["ON s.series = r.wanted AND s.start_at = r.from_at AND s.end_at = r.to_at"]
     );
@@ -89,7 +89,8 @@ pub(super) async fn replace(tx: &mut Tx<'_>, keys: &[RowKey]) -> Result<(), Ledg
         WHERE s.series = $1 AND s.old_start = $2 AND s.old_end = $3 AND e.series IS NULL LIMIT 1";
     let windows: Vec<_> = keys.iter().map(|key| args![key.series, key.start, key.end]).collect();
     for record in tx.conn.all_each(&OLD, &windows, &[]).await? {
-        let (series, start, end) = (record.int(0)?, record.at(1)?, record.at(2)?);
+        let (series, start, end) =
+            (record.int("series")?, record.at("old_start")?, record.at("old_end")?);
         if tx.conn.first(LEFT, args![series, start, end]).await?.is_some() {
             continue;
         }

@@ -68,7 +68,7 @@ impl Tx<'_> {
         const POSTGRES: &str = "SELECT id FROM generations WHERE active = 1 FOR SHARE SKIP LOCKED";
         let active = if self.conn.is_server() { POSTGRES } else { SQLITE };
         let active = self.conn.first(active, Vec::new()).await?;
-        self.done.active = active.map_or(Ok(0), |row| row.int(0))?;
+        self.done.active = active.map_or(Ok(0), |row| row.int("id"))?;
         Ok(())
     }
 
@@ -162,7 +162,7 @@ impl Tx<'_> {
             let late = self.conn.all(LATE, args![self.now, most, page * most]).await?;
             let full = late.len() >= usize::try_from(most).unwrap_or(usize::MAX);
             for record in &late {
-                let key = RowKey::read(record, 0)?;
+                let key = RowKey::read(record)?;
                 // A series that this replica does not know is left to another one.
                 if (self.terms)(key.series).is_some() {
                     keys.push(key);
@@ -258,7 +258,7 @@ impl Tx<'_> {
             seen_at = excluded.seen_at, generation = excluded.generation";
         // Who has not been here for so long left no claim behind that is not taken over.
         const GONE: &str = "DELETE FROM replicas WHERE seen_at < $1";
-        const NEWEST: &str = "SELECT MAX(tz_release), COUNT(*) FROM replicas WHERE seen_at >= $1";
+        const NEWEST: &str = "SELECT MAX(tz_release) AS newest, COUNT(*) AS replicas FROM replicas WHERE seen_at >= $1";
         let until = self.now + lease(self.settings);
         let replica = self.settings.replica.as_str();
         // What was claimed a moment ago has to be there.
@@ -277,9 +277,9 @@ impl Tx<'_> {
         self.conn.run(GONE, args![self.now - chrono::TimeDelta::days(1)]).await?;
         let recent = self.now - lease(self.settings) * 2;
         let newest = self.conn.first(NEWEST, args![recent]).await?;
-        self.done.replicas = newest.as_ref().map_or(Ok(1), |row| row.count(1))?;
+        self.done.replicas = newest.as_ref().map_or(Ok(1), |row| row.count("replicas"))?;
         self.done.tz_release = newest
-            .map(|row| row.maybe_text(0).map(|t| t.map(str::to_owned)))
+            .map(|row| row.maybe_text("newest").map(|t| t.map(str::to_owned)))
             .transpose()?
             .flatten();
         Ok(())

@@ -149,15 +149,15 @@ impl<'a> Tx<'a> {
         series: BTreeSet<i64>,
     ) -> Result<(), LedgerError> {
         const LAST: Each = each!(
-            ["SELECT r.wanted, (SELECT MAX(start_at) FROM entries WHERE series = r.wanted \
-              AND kind = 'slot') FROM"],
+            ["SELECT r.wanted AS series, (SELECT MAX(start_at) FROM entries WHERE series = r.wanted \
+              AND kind = 'slot') AS last FROM"],
             (0 "wanted" "bigint"),
             [""]
         );
         let unknown = series.into_iter().filter(|id| !self.last_slots.contains_key(id));
         let unknown: Vec<_> = unknown.map(|id| args![id]).collect();
         for record in self.conn.all_each(&LAST, &unknown, &[]).await? {
-            self.last_slots.insert(record.int(0)?, record.maybe_at(1)?);
+            self.last_slots.insert(record.int("series")?, record.maybe_at("last")?);
         }
         Ok(())
     }
@@ -313,8 +313,8 @@ impl<'a> Tx<'a> {
         let series: Vec<_> = series.into_iter().map(|id| args![id]).collect();
         let mut names = BTreeMap::new();
         for record in self.conn.all_each(&NAMES, &series, &[]).await? {
-            let tz = Some(record.text(2)?.to_owned()).filter(|tz| !tz.is_empty());
-            names.insert(record.int(0)?, (record.text(1)?.to_owned(), tz));
+            let tz = Some(record.text("tz")?.to_owned()).filter(|tz| !tz.is_empty());
+            names.insert(record.int("id")?, (record.text("check_id")?.to_owned(), tz));
         }
         let mut rows = Vec::with_capacity(events.len());
         for (series, happened, bounds) in events {

@@ -126,5 +126,5 @@ async fn store_waiver(
     let (by, because) = (waiver.by.as_str(), waiver.because.as_str());
     let values = args![tx.now, by, because, waiver.until, words, count];
     let row = tx.conn.first(ADD, values).await?;
-    row.ok_or_else(|| LedgerError::odd("a waiver was not stored"))?.int(0)
+    row.ok_or_else(|| LedgerError::odd("a waiver was not stored"))?.int("id")
 }

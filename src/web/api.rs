@@ -14,7 +14,7 @@ use crate::domain::time::breaker::Breaker;
 use crate::engine::snapshot::{
     Comparing, LastLoad, LedgerHealth, SeriesHealth, Snapshot, SourceHealth,
 };
-use crate::ledger::LedgerError;
+use crate::ledger::{LedgerError, is_page_by_number};
 use crate::web::Here;
 use crate::web::filter::{Filter, hinted};
 use crate::web::problem::{Json, Problem};
@@ -220,7 +220,7 @@ pub(super) async fn checks(
     Query(query): Query<Vec<(String, String)>>,
 ) -> Result<Json, Problem> {
     let known = ["check", "owner", "state", "page", "limit"];
-    let filter = Filter::read(&query, &known)?;
+    let filter = Filter::read(&query, &known, is_page_by_number)?;
     let picture = shared.picture();
     let after = filter.page.as_deref().and_then(|page| page.parse::<i64>().ok()).unwrap_or(0);
     let mut fitting = picture

@@ -4,7 +4,6 @@ use chrono::{DateTime, Utc};
 
 use crate::domain::check::nearest::suggestion;
 use crate::engine::snapshot::SeriesHealth;
-use crate::ledger::is_page;
 use crate::manifest;
 use crate::web::problem::Problem;
 
@@ -30,8 +29,12 @@ pub(super) struct Filter {
 
 impl Filter {
     /// Reads the words of a query; what is misspelt is refused, so that nothing is shown that was not
-    /// asked for.
-    pub(super) fn read(query: &[(String, String)], known: &[&str]) -> Result<Self, Problem> {
+    /// asked for. A page token is one that the list in question gives.
+    pub(super) fn read(
+        query: &[(String, String)],
+        known: &[&str],
+        is_page: fn(&str) -> bool,
+    ) -> Result<Self, Problem> {
         let mut filter = Self { limit: PAGE.0, ..Self::default() };
         for (place, (key, value)) in query.iter().enumerate() {
             if query[..place].iter().any(|(before, _)| before == key) {

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::domain::check::Severity;
 use crate::engine::snapshot::{SeriesHealth, Snapshot};
+use crate::ledger::is_page_by_number;
 use crate::notify::alert_path::Path;
 use crate::web::api::{instant, named};
 use crate::web::filter::Filter;
@@ -59,7 +60,7 @@ pub(super) async fn allswell(
     State(shared): Here,
     Query(filter): Query<Vec<(String, String)>>,
 ) -> Result<Json, Problem> {
-    let filter = Filter::read(&filter, &["check", "owner"])?;
+    let filter = Filter::read(&filter, &["check", "owner"], is_page_by_number)?;
     let picture = shared.picture();
     if let Some(why) = picture.blind() {
         let answer = json!({"format": 1, "well": false, "as_of": instant(picture.as_of),

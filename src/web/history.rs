@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::domain::check::nearest::suggestion;
 use crate::domain::record::window_state::{Override, State as RowState, WindowKind, WindowState};
-use crate::ledger::{History, HistoryQuery, Listed};
+use crate::ledger::{History, HistoryQuery, Listed, is_page_by_number, is_page_of_windows};
 use crate::web::Here;
 use crate::web::api::{ids, instant, said, unreadable};
 use crate::web::filter::{Filter, hinted, short};
@@ -21,7 +21,7 @@ pub(super) async fn windows(
 ) -> Result<Json, Problem> {
     let Path(check) = check.map_err(|_| Problem::bad("the path is not UTF-8"))?;
     let known = ["tz", "open", "from", "to", "page", "limit"];
-    let filter = Filter::read(&query, &known)?;
+    let filter = Filter::read(&query, &known, is_page_of_windows)?;
     if filter.from.zip(filter.to).is_some_and(|(from, to)| from >= to) {
         return Err(Problem::bad("`from` is not before `to`"));
     }
@@ -114,7 +114,7 @@ pub(super) async fn events(
     State(shared): Here,
     Query(query): Query<Vec<(String, String)>>,
 ) -> Result<Json, Problem> {
-    let filter = Filter::read(&query, &["check", "page", "limit"])?;
+    let filter = Filter::read(&query, &["check", "page", "limit"], is_page_by_number)?;
     let reader = &shared.door.reader;
     let page = reader.events(filter.check.as_deref(), filter.page.as_deref(), filter.limit).await;
     let page = page.map_err(|trouble| unreadable(&trouble))?;

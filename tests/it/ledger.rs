@@ -156,6 +156,12 @@ impl Bench {
         self.transact(ended(key, claim.entry.row.epoch, said)).await
     }
 
+    /// What may be claimed at the source.
+    async fn ready(&mut self) -> Vec<RowKey> {
+        let outcome = self.transact(Work { refill: vec!["db".into()], ..work() }).await;
+        outcome.candidates[0].1.iter().map(|candidate| candidate.key).collect()
+    }
+
     async fn rows(&self, check: &str) -> Vec<String> {
         let wanted = HistoryQuery::default();
         let page = self.store.reader().windows(check, &wanted, clock::now(), 100).await.unwrap();
@@ -312,6 +318,25 @@ async fn two_rows_of_one_series_are_not_attempted_at_once() {
         let second = bench.due_batch("it", WindowKind::Window, SECOND, TimeDelta::hours(1)).await;
         assert!(bench.claim(first).await.is_some());
         assert!(bench.claim(second).await.is_none(), "{engine:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_never_looked_at_goes_before_what_is_tried_again() {
+    for engine in ENGINES {
+        let mut bench = Bench::new(engine).await;
+        bench.activate("a", &[("it", "m")], Succession::default()).await;
+        let hour = TimeDelta::hours(1);
+        let old = bench.due_batch("it", WindowKind::Window, TimeDelta::hours(9), hour).await;
+        bench.say(old, VerdictKind::Violated).await;
+        let new = bench.due_batch("it", WindowKind::Window, SECOND, hour).await;
+        // The pause of the violated one is over.
+        let mut owner = bench.owner().await;
+        owner.run("update entries set wake_at = 1 where said is not null").await.unwrap();
+        owner.close().await;
+        assert_eq!(bench.ready().await, [new], "{engine:?}");
+        bench.rerun(old).await;
+        assert_eq!(bench.ready().await, [old], "an operator asked for it, {engine:?}");
     }
 }
 

@@ -537,7 +537,31 @@ fn an_attempt_that_outlasts_the_deadline_is_an_alarm_while_it_runs_and_begins_th
 }
 
 #[test]
-fn a_violated_window_is_tried_again_with_the_next_due_and_at_most_hourly() {
+fn a_window_for_which_others_stand_or_that_is_waived_for_ever_is_not_tried() {
+    let waiting = row(WindowKind::Window, 0);
+    let claimed = waiting.claim(1, due(0) + LEASE, due(0)).unwrap();
+    let bad = claimed.ended(1, VerdictKind::Violated, due(0)).unwrap();
+    let silent = waiting.at(waiting.deadline);
+    let age = TimeDelta::days(35);
+    let left_alone = [
+        Override::Superseded { replaced: false },
+        Override::Superseded { replaced: true },
+        Override::Waived { until: None },
+        Override::Removed,
+    ];
+    for row in [waiting, bad, silent] {
+        assert!(row.wake_at(Some(due(1)), age).is_some());
+        for overridden in left_alone {
+            let row = WindowState { overridden, ..row };
+            assert_eq!(row.wake_at(Some(due(1)), age), None, "{row:?}");
+        }
+        let overridden = Override::Waived { until: Some(due(9)) };
+        assert!(WindowState { overridden, ..row }.wake_at(Some(due(1)), age).is_some());
+    }
+}
+
+#[test]
+fn a_violated_window_is_tried_again_with_the_next_due_and_ever_more_rarely() {
     let row = row(WindowKind::Window, 0);
     let claimed = row.claim(1, due(0) + LEASE, due(0)).unwrap();
     let bad = claimed.ended(1, VerdictKind::Violated, due(0)).unwrap();
@@ -546,6 +570,17 @@ fn a_violated_window_is_tried_again_with_the_next_due_and_at_most_hourly() {
     let soon = due(0) + TimeDelta::minutes(5);
     assert_eq!(bad.wake_at(Some(soon), age), Some(due(0) + TimeDelta::hours(1)));
     assert_eq!(bad.wake_at(None, age), None);
+    // Once an hour, then after as long as it is violated by now, and once a day at least.
+    let mut pauses = Vec::new();
+    let (mut late, mut now) = (bad, due(0));
+    for epoch in 2..9 {
+        let wake = late.wake_at(Some(now), age).unwrap();
+        pauses.push((wake - now).num_hours());
+        now = wake;
+        let claimed = late.claim(epoch, now + LEASE, now).unwrap();
+        late = claimed.ended(epoch, VerdictKind::Violated, now).unwrap();
+    }
+    assert_eq!(pauses, [1, 1, 2, 4, 8, 16, 24]);
     let good = bad
         .claim(2, due(1) + LEASE, due(1))
         .unwrap()

@@ -175,6 +175,8 @@ pub struct Stale;
 
 /// The first pause between attempts at a row that is past its deadline, and the longest.
 const TRIED_ON: (TimeDelta, TimeDelta) = (TimeDelta::minutes(1), TimeDelta::hours(1));
+/// The first pause between attempts at a violated row, and the longest.
+const VIOLATED_TRIED_ON: (TimeDelta, TimeDelta) = (TimeDelta::hours(1), TimeDelta::hours(24));
 /// The first pause between attempts before the deadline, and the longest.
 const RETRIED: (TimeDelta, TimeDelta) = (TimeDelta::seconds(1), TimeDelta::minutes(1));
 
@@ -217,7 +219,7 @@ impl WindowState {
     /// what time may mend goes back to waiting. A waiver ends with a proof.
     ///
     /// # Errors
-    /// Where the row was claimed anew since.
+    /// Where the row was claimed anew since, or the claim ran out.
     pub fn ended(self, epoch: u64, said: VerdictKind, now: DateTime<Utc>) -> Result<Self, Stale> {
         // What fell late meanwhile is recorded first, and what is tried then is tried anew.
         let row = self.at(now);
@@ -330,7 +332,7 @@ impl WindowState {
 
     /// When it is to be tried next; nothing where it is not.
     ///
-    /// What is violated is tried at the series' later dues, at most hourly; what says nothing, ever
+    /// What is violated is tried at the series' later dues, after an hour, and ever more rarely (at least daily); what says nothing, ever
     /// more rarely, until it is as old as anybody catches up.
     pub fn wake_at(
         &self,
@@ -338,23 +340,38 @@ impl WindowState {
         age: TimeDelta,
     ) -> Option<DateTime<Utc>> {
         let recorded = match self.state {
-            State::Waiting { not_before, .. } => return Some(not_before),
             State::Running { lease_until, .. } => return Some(lease_until),
+            State::Waiting { .. } | State::Recorded(_) if self.is_left_alone() => return None,
+            State::Waiting { not_before, .. } => return Some(not_before),
             State::Recorded(recorded) => recorded,
         };
-        let excused =
-            self.overridden == Override::Excused && recorded.said != VerdictKind::Violated;
-        if excused || self.overridden == Override::Removed {
+        if self.overridden == Override::Excused && recorded.said != VerdictKind::Violated {
             return None;
         }
         match recorded.said {
             VerdictKind::Confirmed => None,
-            VerdictKind::Violated => next_due.map(|due| due.max(recorded.tried + TRIED_ON.1)),
+            VerdictKind::Violated => {
+                // As long again as it has been violated: what is bad for weeks is seldom good the next hour.
+                let (least, most) = VIOLATED_TRIED_ON;
+                let pause = (recorded.tried - recorded.at).clamp(least, most);
+                next_due.map(|due| due.max(recorded.tried + pause))
+            }
             VerdictKind::Unconfirmed(_) => {
                 let next =
                     recorded.tried + doubled(TRIED_ON.0, TRIED_ON.1, self.failed_attempts.max(1));
                 (next <= self.due + age).then_some(next)
             }
+        }
+    }
+
+    /// Says whether nobody asks for it any more: other windows stand for it, its check is gone, or it is waived
+    /// for ever.
+    pub fn is_left_alone(&self) -> bool {
+        match self.overridden {
+            Override::Removed | Override::Superseded { .. } | Override::Waived { until: None } => {
+                true
+            }
+            Override::Standing | Override::Excused | Override::Waived { until: Some(_) } => false,
         }
     }
 

@@ -393,8 +393,9 @@ fn literal(column: &ColumnName, cell: &Cell) -> Result<String, Reason> {
             Some(at) => format!("timestamptz '{}+00'", at.format("%Y-%m-%d %H:%M:%S%.6f")),
             None => return Err(no_order(column)),
         },
-        // A text in an E'' string, whatever the server takes a backslash for.
-        Cell::Text(text) => format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "\\'")),
+        // A text in an E'' string, whatever the server takes a backslash for, and whether or not it lets one stand
+        // before a quote.
+        Cell::Text(text) => format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''")),
         Cell::Float(_) | Cell::Null | Cell::NonFinite(_) | Cell::NoDate(_) => {
             return Err(no_order(column));
         }
