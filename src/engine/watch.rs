@@ -44,9 +44,12 @@ const ROWS_MAX: usize = 2_000;
 const ROWS_MIN: usize = 20;
 /// How many rows the ledger gives at once when it is asked who is ready.
 const REFILL: usize = 256;
-/// How long the engine sleeps at most: clocks are set, and other replicas write.
-/// How long ended attempts may wait for others.
+/// Under load a turn begins so long after the last one at the earliest: what ends or falls due meanwhile shares one
+/// transaction, and its pages on the disk. Where nothing else is under way, it begins at once.
+const GROUP: Duration = Duration::from_millis(80);
+/// How long ended attempts may wait for others where a turn is slow.
 const GATHER_MAX: Duration = Duration::from_millis(250);
+/// How long the engine sleeps at most: clocks are set, and other replicas write.
 const NAP: Duration = Duration::from_millis(1_000);
 /// How far the host's clock may be from the store's before that is told.
 const CLOCKS_APART: TimeDelta = TimeDelta::seconds(30);
@@ -78,8 +81,9 @@ pub struct Engine<Q: Queries, N: Notices> {
     under_order: VecDeque<UnderOrder>,
     /// How many rows one turn writes: fewer after one that failed.
     rows_max: usize,
-    /// How long a turn takes, of late.
+    /// How long a turn takes, of late, and when the last one ended.
     turn_took: Duration,
+    turn_ended: Instant,
     /// What is to be written in the next turn.
     ended: Vec<Ended>,
     listings: Vec<Listing>,
@@ -140,6 +144,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             under_order: VecDeque::new(),
             rows_max: ROWS_MAX,
             turn_took: Duration::ZERO,
+            turn_ended: started,
             ended: Vec::new(),
             listings: Vec::new(),
             events: Vec::new(),
@@ -218,14 +223,14 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         self.drain(hurry, grace).await;
     }
 
-    /// Where a turn of the ledger takes long, what ends in a moment is written with what has ended: its series goes
-    /// on a whole turn earlier.
+    /// What ends in a moment is written with what has ended: shortly after the last turn, and where a turn takes long:
+    /// then its series goes on a whole turn earlier.
     async fn gather(&mut self) {
-        if self.turn_took < SLOW || self.ended.is_empty() {
-            return;
-        }
-        let until = Instant::now() + (self.turn_took / 4).min(GATHER_MAX);
-        while !self.under_way.is_empty() && self.ended.len() < self.rows_max {
+        let slow = self.turn_took >= SLOW && !self.ended.is_empty();
+        let more = if slow { (self.turn_took / 4).min(GATHER_MAX) } else { Duration::ZERO };
+        let until = (self.turn_ended + GROUP).max(Instant::now() + more);
+        let is_early = || Instant::now() < until;
+        while is_early() && !self.under_way.is_empty() && self.ended.len() < self.rows_max {
             tokio::select! {
                 biased;
                 Some(done) = self.under_way.next() => self.take(done),
@@ -289,7 +294,8 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         let probes = self.gates.values().filter_map(|gate| gate.breaker.probe_at());
         let due = self.roster.wake_at().filter(|_| self.may_materialise());
         let next = probes.chain(due).min().map(|at| (at - self.now()).to_std().unwrap_or_default());
-        now + next.map_or(NAP, |pause| pause.min(NAP))
+        // What falls due shortly after another shares its turn.
+        (now + next.map_or(NAP, |pause| pause.min(NAP))).max(self.turn_ended + GROUP)
     }
 
     /// Asks sources that are left alone whether they answer, one question at a time.

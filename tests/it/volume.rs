@@ -6,6 +6,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::alerting::{Alertmanager, Receiver};
@@ -29,6 +30,9 @@ struct Measured {
     missed: usize,
     rss_mib: u64,
     cpu_percent: f64,
+    /// What an attempt costs in all: microseconds of computing, kibibytes written to the disk.
+    cpu_us: f64,
+    written_kib: f64,
     /// How long the slowest of three scrapes took, and how large it was.
     scrape_ms: u128,
     scrape_kib: usize,
@@ -46,6 +50,13 @@ fn cpu_secs(daemon: &Watchman) -> f64 {
     let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
     let ticks: f64 = fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap();
     ticks / 100.0
+}
+
+/// Bytes that went to the disk so far: proc(5).
+fn written(daemon: &Watchman) -> u64 {
+    let io = fs::read_to_string(format!("/proc/{}/io", daemon.process.id())).unwrap();
+    let line = io.lines().find_map(|line| line.strip_prefix("write_bytes: ")).unwrap();
+    line.parse().unwrap()
 }
 
 fn head(load: &Load) -> String {
@@ -74,6 +85,25 @@ fn files(load: &Load) -> Vec<String> {
         .collect()
 }
 
+/// How late first attempts began at what was due in between, in microseconds; and how much was not confirmed.
+async fn recorded(ledger: &Path, from: i64, to: i64) -> (Vec<String>, usize) {
+    let mut ledger = Other::sqlite(ledger).await;
+    let lags = ledger
+        .texts(&format!(
+            "select cast(a.began_at - e.due as text) from entries e join attempts a on \
+                 a.series = e.series and a.kind = e.kind and a.start_at = e.start_at and \
+                 a.end_at = e.end_at and a.epoch = 1 where e.due between {from} and {to}"
+        ))
+        .await;
+    let missed = ledger
+        .texts(&format!(
+            "select cast(count(*) as text) from entries where due between {from} and {to} \
+                 and coalesce(said, '') <> 'confirmed'"
+        ))
+        .await;
+    (lags, missed[0].parse().unwrap())
+}
+
 fn measure(load: &Load) -> Measured {
     let server = Postgres::start();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -100,11 +130,13 @@ fn measure(load: &Load) -> Measured {
             summary["series"].as_u64().unwrap_or(0) - summary["confirmed"].as_u64().unwrap_or(0);
         if new == 0 && summary["series"] == load.checks { Ok(()) } else { Err(summary) }
     });
-    let (began, cpu_before) = (Instant::now(), cpu_secs(&daemon));
+    let (began, cpu_before, written_before) = (Instant::now(), cpu_secs(&daemon), written(&daemon));
     let from = allswell::clock::now().timestamp_micros() + 2 * SECOND;
     std::thread::sleep(Duration::from_secs(u64::from(load.minutes) * 60 + 2));
     let to = allswell::clock::now().timestamp_micros() - 2 * SECOND;
-    let cpu = (cpu_secs(&daemon) - cpu_before) / began.elapsed().as_secs_f64() * 100.0;
+    let cpu_spent = cpu_secs(&daemon) - cpu_before;
+    let cpu = cpu_spent / began.elapsed().as_secs_f64() * 100.0;
+    let kib = (written(&daemon) - written_before) / 1024;
     let rss_mib = memory_mib(&daemon);
     let (mut scrape_ms, mut scrape_kib) = (0, 0);
     for _ in 0..3 {
@@ -114,25 +146,11 @@ fn measure(load: &Load) -> Measured {
         scrape_kib = page.len() / 1024;
     }
     assert!(daemon.stop().success());
-    let (lags, missed) = runtime.block_on(async {
-        let mut ledger = Other::sqlite(&site.path().join("allswell.db")).await;
-        let lags = ledger
-            .texts(&format!(
-                "select cast(a.began_at - e.due as text) from entries e join attempts a on \
-                 a.series = e.series and a.kind = e.kind and a.start_at = e.start_at and \
-                 a.end_at = e.end_at and a.epoch = 1 where e.due between {from} and {to}"
-            ))
-            .await;
-        let missed = ledger
-            .texts(&format!(
-                "select cast(count(*) as text) from entries where due between {from} and {to} \
-                 and coalesce(said, '') <> 'confirmed'"
-            ))
-            .await;
-        (lags, missed[0].parse().unwrap())
-    });
+    let ledger = site.path().join("allswell.db");
+    let (lags, missed) = runtime.block_on(recorded(&ledger, from, to));
     let mut lags: Vec<i64> = lags.iter().map(|lag| lag.parse::<i64>().unwrap() / 1_000).collect();
     lags.sort_unstable();
+    let count = f64::from(u32::try_from(lags.len().max(1)).unwrap());
     let at = |part: usize| lags.get(lags.len() * part / 1_000).copied().unwrap_or(0);
     Measured {
         attempts: lags.len(),
@@ -142,6 +160,8 @@ fn measure(load: &Load) -> Measured {
         missed,
         rss_mib,
         cpu_percent: cpu,
+        cpu_us: cpu_spent * 1e6 / count,
+        written_kib: f64::from(u32::try_from(kib).unwrap()) / count,
         scrape_ms,
         scrape_kib,
     }
@@ -149,10 +169,12 @@ fn measure(load: &Load) -> Measured {
 
 fn show(load: &Load, measured: &Measured) {
     let Measured { attempts, lag_p50_ms, lag_p99_ms, lag_max_ms, missed, .. } = measured;
-    let Measured { rss_mib, cpu_percent, scrape_ms, scrape_kib, .. } = measured;
+    let Measured { rss_mib, cpu_percent, scrape_ms, scrape_kib, cpu_us, written_kib, .. } =
+        measured;
     println!(
         "{} checks every {}, {} min: {attempts} attempts, lag p50 {lag_p50_ms} ms, p99 {lag_p99_ms} ms, \
-         max {lag_max_ms} ms, {missed} not confirmed, at most {rss_mib} MiB, {cpu_percent:.1} % of a core, \
+         max {lag_max_ms} ms, {missed} not confirmed, at most {rss_mib} MiB, {cpu_percent:.1} % of a core \
+         ({cpu_us:.0} µs an attempt), {written_kib:.1} KiB written an attempt, \
          a scrape of {scrape_kib} KiB in {scrape_ms} ms",
         load.checks, load.every, load.minutes
     );

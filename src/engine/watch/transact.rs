@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::domain::check::name::SourceName;
 use crate::engine::ports::{Notices, Queries};
-use crate::engine::watch::{Engine, SERIES_MAX};
+use crate::engine::watch::{Engine, GROUP, SERIES_MAX};
 use crate::ledger::{Candidate, DueBatch, RowKey, Work};
 
 impl<Q: Queries, N: Notices> Engine<Q, N> {
@@ -25,7 +25,9 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         let terms = |series: i64| roster.get(series).map(|member| member.terms);
         let (began, started) = (self.clock.now(), Instant::now());
         self.counts.turns += 1;
-        match self.store.transact(&work, &terms).await {
+        let outcome = self.store.transact(&work, &terms).await;
+        self.turn_ended = Instant::now();
+        match outcome {
             Ok(outcome) => {
                 self.turn_took = (self.turn_took * 3 + started.elapsed()) / 4;
                 self.up(began, outcome.now);
@@ -67,7 +69,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             let names: Vec<SourceName> = self.gates.keys().cloned().collect();
             let mut taken = BTreeMap::new();
             for gate in self.gates.values_mut() {
-                gate.look_ahead(self.turn_took);
+                gate.look_ahead(self.turn_took.max(GROUP));
             }
             for name in names {
                 let (offer, held) = self.offer(&name, &mut taken, now);
