@@ -17,6 +17,7 @@ mod serve;
 mod status;
 mod stop;
 mod validate;
+mod waivers;
 mod windows;
 mod zones;
 
@@ -54,6 +55,7 @@ pub fn main() -> ExitCode {
         Verb::Serve(args) => serve::serve(&args),
         Verb::Status(args) => status::status(&args),
         Verb::History(args) => history::history(&args),
+        Verb::Waivers(args) => waivers::waivers(&args),
         Verb::Rerun(args) => order::rerun(&args),
         Verb::Waive(args) => order::waive(&args),
         Verb::Rules(args) => config::rules(&args),

@@ -51,7 +51,8 @@ pub use entry::Entry;
 pub use errors::LedgerError;
 pub use generation::{Activation, Generation, Listing, Planned, Traits};
 pub use read::{
-    History, HistoryQuery, Listed, Page, Reader, WaivedBy, is_page_by_number, is_page_of_windows,
+    Given, History, HistoryQuery, Listed, Page, Reader, WaivedBy, is_page_by_number,
+    is_page_of_windows,
 };
 pub use retention::Tidied;
 pub use schema::VERSION;
@@ -240,10 +241,12 @@ impl Store {
             store.check = FileCheck::begin(path);
             store.check.wait(file_check::WAIT).await?;
         }
+        let version = within(LONG, schema::version(&mut conn)).await?;
+        store.is_new = version.is_none();
+        schema::check(version)?;
+        // However long that takes.
+        schema::keep_copy(&mut conn, version, &store.settings.dsn).await?;
         let opened = async {
-            let version = schema::version(&mut conn).await?;
-            store.is_new = version.is_none();
-            schema::check(version)?;
             schema::migrate(&mut conn).await?;
             // Who had the file before us is gone, and his claims with him.
             if let Conn::Sqlite(_) = &conn {

@@ -9,6 +9,7 @@ mod api;
 mod config;
 mod health;
 mod listen;
+mod unread;
 mod metrics;
 mod problem;
 pub mod watchdog;
@@ -125,6 +126,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/api/v1/checks", get(api::checks))
         .route("/api/v1/checks/{id}/windows", get(history::windows))
         .route("/api/v1/events", get(history::events))
+        .route("/api/v1/waivers", get(history::waivers))
         .route("/api/v1/rerun", post(operator::rerun))
         .route("/api/v1/waive", post(operator::waive))
         .route_layer(middleware::from_fn_with_state(Arc::clone(&shared), limited));

@@ -38,6 +38,8 @@ pub(super) enum Verb {
     Status(StatusArgs),
     /// Show the record of a check
     History(HistoryArgs),
+    /// List the waivers that cover something
+    Waivers(WaiversArgs),
     /// Have recorded windows tried again
     Rerun(RerunArgs),
     /// Vouch for open windows, with a reason
@@ -138,6 +140,18 @@ pub(super) struct HistoryArgs {
     pub(super) to: Option<DateTime<Utc>>,
     /// How many rows at most, latest first
     #[arg(long, value_name = "N", default_value = "50")]
+    pub(super) limit: NonZeroUsize,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct WaiversArgs {
+    #[command(flatten)]
+    pub(super) remote: Remote,
+    /// Also those that cover nothing any more: proved since, revoked, or followed by another
+    #[arg(long)]
+    pub(super) all: bool,
+    /// How many are looked through at most, latest first
+    #[arg(long, value_name = "N", default_value = "1000")]
     pub(super) limit: NonZeroUsize,
 }
 

@@ -261,7 +261,11 @@ fn evidence(asking: &Asking<'_>, results: &Tally, first: Option<Reply>) -> Resul
         }
         Measure::Query(_) => match first {
             Some(Reply::Value(value)) => count(&value),
-            Some(Reply::Rows(_) | Reply::Flowed) | None => Ok(0),
+            Some(Reply::Rows(_) | Reply::Flowed) => Ok(0),
+            None => Err(Reason::new(
+                Cause::Interrupted,
+                "what was looked at was not counted to the end",
+            )),
         },
     }
 }

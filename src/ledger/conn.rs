@@ -4,9 +4,6 @@
 //! The store is ours and its shape is plain, so that one text of SQL serves both engines. A
 //! connection on which anything failed is thrown away.
 
-use std::fs::OpenOptions;
-use std::io::ErrorKind;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -134,9 +131,6 @@ macro_rules! record {
 impl Conn {
     /// Opens a file, and makes it where there is none.
     pub(super) async fn sqlite(path: &Path, read_only: bool) -> Result<Self, LedgerError> {
-        if !read_only {
-            create_private(path)?;
-        }
         let mut options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(!read_only)
@@ -313,18 +307,6 @@ impl Conn {
     /// Says whether several replicas may write.
     pub(super) fn is_server(&self) -> bool {
         matches!(self, Self::Postgres(_))
-    }
-}
-
-/// Makes the file, where there is none, for its owner alone: findings hold values of rows. The files that SQLite makes
-/// beside it take its rights.
-fn create_private(path: &Path) -> Result<(), LedgerError> {
-    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    match made {
-        Err(error) if error.kind() != ErrorKind::AlreadyExists => {
-            Err(LedgerError::File { path: path.display().to_string(), error })
-        }
-        Ok(_) | Err(_) => Ok(()),
     }
 }
 

@@ -2,7 +2,7 @@
 //! was.
 
 use std::fs::File;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use crate::ledger::errors::LedgerError;
@@ -27,8 +27,7 @@ impl LockFile {
         locked(&beside, &lock_path, &path)?;
         // A hard link is another name with another lock beside it, and a lock may be deleted. SQLite's own
         // locks are of another kind. It is never closed before we end: that would give those back too.
-        let file = File::options().read(true).write(true).create(true).truncate(false).open(&path);
-        let file = file.map_err(|e| failed(&path, e))?;
+        let file = open_private(&path)?;
         locked(&file, &path, &path)?;
         Ok(Self { _locks: [beside, file], path, inode: None })
     }
@@ -49,6 +48,14 @@ impl LockFile {
             Err(LedgerError::Replaced(self.path.display().to_string()))
         }
     }
+}
+
+/// Opens a file, and makes it for its owner alone where there is none: findings hold values of rows. The files that SQLite
+/// makes beside it take its rights.
+pub(super) fn open_private(path: &Path) -> Result<File, LedgerError> {
+    let mut options = File::options();
+    options.read(true).write(true).create(true).truncate(false).mode(0o600);
+    options.open(path).map_err(|e| failed(path, e))
 }
 
 /// Locks a file, as long as it is open here.

@@ -4,8 +4,14 @@
 //! not need any more goes one release later, so that two releases run side by side. The store says
 //! which version it has, and which is the oldest that may still write.
 
+use std::fs::File;
+use std::io;
+use std::path::PathBuf;
+
+use crate::dsn::Dsn;
 use crate::ledger::LedgerError;
 use crate::ledger::conn::{Conn, args};
+use crate::ledger::lock_file::open_private;
 
 /// The version that this program writes.
 pub const VERSION: i64 = 4;
@@ -110,6 +116,56 @@ const FOURTH: &str = "CREATE TABLE IF NOT EXISTS notified (receiver TEXT NOT NUL
     AND a.said = 'confirmed' AND a.ended_at > w.at);\n\
     UPDATE series SET waived = (SELECT COUNT(*) FROM entries e WHERE e.series = series.id \
     AND e.waiver IS NOT NULL AND e.ruling = 'waived') WHERE waived > 0;\n";
+
+/// Copies a file of an earlier version beside itself before it is migrated: the way back for who goes back to the earlier
+/// release. Of a server it says what to keep.
+///
+/// # Errors
+/// Where there is no room for a copy, or the folder takes none: then nothing was migrated.
+pub(super) async fn keep_copy(
+    conn: &mut Conn,
+    found: Option<(i64, i64)>,
+    dsn: &Dsn,
+) -> Result<(), LedgerError> {
+    let Some((found, _)) = found.filter(|(found, _)| *found < VERSION) else { return Ok(()) };
+    let path = match dsn {
+        Dsn::Sqlite(path) => path,
+        Dsn::Postgres(_) | Dsn::MySql(_) => {
+            tracing::warn!(
+                "the ledger goes from version {found} to {VERSION}; both releases can work with it. Keep what \
+                 `pg_dump` made of its database before, for the way back"
+            );
+            return Ok(());
+        }
+    };
+    let beside = |ending: &str| {
+        let mut name = path.clone().into_os_string();
+        name.push(format!(".version-{found}{ending}"));
+        PathBuf::from(name)
+    };
+    let (copy, partial) = (beside(""), beside(".partial"));
+    let file = |error| LedgerError::File { path: copy.display().to_string(), error };
+    if copy.exists() {
+        // A start before this one made it, and ended before it migrated.
+        return Ok(());
+    }
+    drop(std::fs::remove_file(&partial));
+    let mut to = open_private(&partial)?;
+    // Nobody else writes: all of it is in the file then.
+    conn.batch("PRAGMA wal_checkpoint(TRUNCATE)").await?;
+    let (from, name) = (path.clone(), copy.clone());
+    let copied = tokio::task::spawn_blocking(move || {
+        io::copy(&mut File::open(from)?, &mut to)?;
+        to.sync_all()?;
+        std::fs::rename(&partial, name)
+    });
+    copied.await.unwrap_or_else(|e| Err(io::Error::other(e))).map_err(file)?;
+    tracing::info!(
+        "the ledger goes from version {found} to {VERSION}; as it was it is in {}",
+        copy.display()
+    );
+    Ok(())
+}
 
 /// Brings the store to this version; one migration at a time, each whole or not at all.
 pub(super) async fn migrate(conn: &mut Conn) -> Result<(), LedgerError> {

@@ -28,6 +28,7 @@ pub(super) async fn index() -> &'static str {
      /api/v1/checks                   every series (?check=, ?owner=, ?state=)\n\
      /api/v1/checks/{id}/windows      its record (?tz=, ?open=true)\n\
      /api/v1/events                   what happened (?check=)\n\
+     /api/v1/waivers                  what operators vouched for\n\
      /metrics                         for Prometheus\n\
      /-/healthy, /-/ready             for the supervisor\n"
 }

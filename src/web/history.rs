@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::domain::check::nearest::suggestion;
 use crate::domain::record::window_state::{Override, State as RowState, WindowKind, WindowState};
-use crate::ledger::{History, HistoryQuery, Listed, is_page_by_number, is_page_of_windows};
+use crate::ledger::{Given, History, HistoryQuery, Listed, is_page_by_number, is_page_of_windows};
 use crate::web::Here;
 use crate::web::api::{ids, instant, said, unreadable};
 use crate::web::filter::{Filter, hinted, short};
@@ -107,6 +107,31 @@ pub(super) fn overridden(overridden: Override) -> Option<&'static str> {
         Override::Superseded { replaced: true } => Some("replaced"),
         Override::Removed => Some("removed"),
     }
+}
+
+/// Waivers, latest first, a page at a time.
+pub(super) async fn waivers(
+    State(shared): Here,
+    Query(query): Query<Vec<(String, String)>>,
+) -> Result<Json, Problem> {
+    let filter = Filter::read(&query, &["page", "limit"], is_page_by_number)?;
+    let page = shared.door.reader.waivers(filter.page.as_deref(), filter.limit).await;
+    let page = page.map_err(|trouble| unreadable(&trouble))?;
+    let waivers: Vec<Value> = page.items.iter().map(waiver_json).collect();
+    Ok(Json(StatusCode::OK, json!({"format": 1, "waivers": waivers, "next": page.next})))
+}
+
+fn waiver_json(given: &Given) -> Value {
+    json!({
+        "id": given.id,
+        "at": instant(given.at),
+        "by": given.waiver.by,
+        "because": given.waiver.because,
+        "until": given.waiver.until.map(instant),
+        "selection": given.selection,
+        "rows": given.rows,
+        "covers": given.covers,
+    })
 }
 
 /// What happened, latest first, a page at a time.

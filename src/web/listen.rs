@@ -26,6 +26,8 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
+use crate::web::unread::{Noted, Unread};
+
 /// How many connections are open at once, at most: fewer where descriptors are few, because the
 /// databases need some too. For one more, the one that has been idle longest is closed.
 const CONNECTIONS: usize = 1_024;
@@ -34,6 +36,8 @@ const CONNECTIONS: usize = 1_024;
 const WELCOME: Duration = Duration::from_millis(500);
 /// How long a client may take for its headers, also between two requests, and for TLS.
 const HEADERS: Duration = Duration::from_secs(10);
+/// How long an answer may wait for a client that does not read it.
+const UNREAD: Duration = Duration::from_secs(30);
 /// How large the head of a request may be, in bytes.
 const HEAD_MAX: usize = 16 * 1024;
 /// How many headers a request may have.
@@ -222,17 +226,19 @@ async fn serve_requests<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
             answer
         }
     });
+    let unread = Unread::default();
     let http = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADERS)
         .max_buf_size(HEAD_MAX)
         .max_headers(HEADERS_MAX)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(Noted { stream, unread: unread.clone() }), service);
     let mut http = std::pin::pin!(http);
     // What a client does wrong is the client's: it is not logged.
     tokio::select! {
         _ = &mut http => return,
         () = connection.leave.cancelled() => return,
+        () = unread.for_longer_than(UNREAD) => return,
         () = stop.cancelled() => http.as_mut().graceful_shutdown(),
     }
     drop(http.await);

@@ -1,6 +1,6 @@
 //! What an operator may order: try again, vouch for, load anew.
 
-use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,8 +8,9 @@ use axum::body::to_bytes;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use chrono::{DateTime, TimeDelta, Utc};
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
-use serde_json::{Value, json};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
@@ -22,7 +23,7 @@ use crate::manifest;
 use crate::web::Here;
 use crate::web::access::{RoleHeld, operator};
 use crate::web::api::ids;
-use crate::web::filter::hinted;
+use crate::web::filter::{hinted, short};
 use crate::web::problem::{Json, Problem};
 
 /// How large an order may be, in bytes.
@@ -35,105 +36,118 @@ const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
 /// How long a waiver may hold.
 const WAIVED_MAX: TimeDelta = TimeDelta::days(90);
 
-/// The words of an order, read strictly.
-/// The pairs of an object, those included that come twice.
-struct Pairs(Vec<(String, Value)>);
+/// A text that is not empty, without the spaces around it.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "String")]
+struct Text(String);
 
-impl<'de> Deserialize<'de> for Pairs {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Read;
-        impl<'de> Visitor<'de> for Read {
-            type Value = Pairs;
+impl Deref for Text {
+    type Target = str;
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs, A::Error> {
-                let mut pairs = Vec::new();
-                while let Some(pair) = map.next_entry()? {
-                    pairs.push(pair);
-                }
-                Ok(Pairs(pairs))
-            }
-        }
-        deserializer.deserialize_map(Read)
+    fn deref(&self) -> &str {
+        &self.0
     }
 }
 
-struct Words(serde_json::Map<String, Value>);
+impl TryFrom<String> for Text {
+    type Error = &'static str;
 
-impl Words {
-    async fn read(request: Request, known: &[&str]) -> Result<Self, Problem> {
-        let unread = |error: axum::Error| {
-            // What it is made of is not ours to name.
-            match error.to_string().contains("length limit") {
-                true => Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "an order is 64 KiB at most"),
-                false => Problem::bad("the body of the request cannot be read to its end"),
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        match text.trim() {
+            "" => Err("a text here is not empty"),
+            text => Ok(Self(text.to_owned())),
+        }
+    }
+}
+
+/// An order to try rows again.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RerunOrder {
+    check: Option<Text>,
+    owner: Option<Text>,
+    zones: Option<Vec<String>>,
+    from: Option<Text>,
+    to: Option<Text>,
+    by: Option<Text>,
+}
+
+/// An order to vouch for rows, or to take that back.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WaiveOrder {
+    check: Option<Text>,
+    owner: Option<Text>,
+    zones: Option<Vec<String>>,
+    from: Option<Text>,
+    to: Option<Text>,
+    by: Option<Text>,
+    because: Option<Text>,
+    until: Option<Text>,
+    revoke: Option<bool>,
+}
+
+/// Reads an order; a key that is not known, or comes twice, is refused by the derived code.
+async fn read<T: DeserializeOwned>(request: Request) -> Result<T, Problem> {
+    let unread = |error: axum::Error| {
+        // What it is made of is not ours to name.
+        match error.to_string().contains("length limit") {
+            true => Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "an order is 64 KiB at most"),
+            false => Problem::bad("the body of the request cannot be read to its end"),
+        }
+    };
+    let body = to_bytes(request.into_body(), BODY_MAX).await.map_err(unread)?;
+    serde_json::from_slice(&body).map_err(|error| {
+        let said = error.to_string();
+        let mut names = said.split('`').skip(1).step_by(2);
+        match names.next() {
+            Some(unknown) if said.starts_with("unknown field") => {
+                let known: Vec<&str> = names.collect();
+                let what = format!("`{}` is not known here", short(unknown));
+                Problem::bad(hinted(what, suggestion(unknown, &known)))
             }
-        };
-        let body = to_bytes(request.into_body(), BODY_MAX).await.map_err(unread)?;
-        let Pairs(pairs) = serde_json::from_slice(&body)
-            .map_err(|error| Problem::bad(format!("an order is one JSON object: {error}")))?;
-        let mut map = serde_json::Map::new();
-        for (key, value) in pairs {
-            if map.insert(key.clone(), value).is_some() {
-                return Err(Problem::bad(format!("`{key}` stands twice in the order")));
-            }
+            Some(_) | None => Problem::bad(format!("an order is one JSON object: {said}")),
         }
-        if let Some(unknown) = map.keys().find(|key| !known.contains(&key.as_str())) {
-            let detail =
-                hinted(format!("`{unknown}` is not known here"), suggestion(unknown, known));
-            return Err(Problem::bad(detail));
+    })
+}
+
+/// One line of at most so many characters.
+fn line(key: &str, text: Option<Text>, most: usize) -> Result<String, Problem> {
+    let Text(text) = text.ok_or_else(|| Problem::bad(format!("`{key}` is missing")))?;
+    if text.chars().count() > most || plain::line(&text) != text {
+        return Err(Problem::bad(format!("`{key}` is one line of at most {most} characters")));
+    }
+    Ok(text)
+}
+
+/// The words by which rows are selected.
+struct Selection<'a> {
+    check: Option<&'a str>,
+    owner: Option<&'a str>,
+    zones: Vec<&'a str>,
+    from: Option<&'a str>,
+    to: Option<&'a str>,
+}
+
+/// Takes those words out of an order.
+macro_rules! selection {
+    ($order:expr) => {{
+        let order = &$order;
+        Selection {
+            check: order.check.as_deref(),
+            owner: order.owner.as_deref(),
+            zones: order.zones.iter().flatten().map(String::as_str).collect(),
+            from: order.from.as_deref(),
+            to: order.to.as_deref(),
         }
-        Ok(Self(map))
-    }
+    }};
+}
 
-    fn text(&self, key: &str) -> Result<Option<&str>, Problem> {
-        match self.0.get(key) {
-            None | Some(Value::Null) => Ok(None),
-            Some(Value::String(text)) if !text.trim().is_empty() => Ok(Some(text.trim())),
-            Some(_) => Err(Problem::bad(format!("`{key}` is a text that is not empty"))),
-        }
-    }
-
-    fn needed(&self, key: &str) -> Result<&str, Problem> {
-        self.text(key)?.ok_or_else(|| Problem::bad(format!("`{key}` is missing")))
-    }
-
-    /// One line of at most so many characters.
-    fn line(&self, key: &str, most: usize) -> Result<String, Problem> {
-        let text = self.needed(key)?;
-        if text.chars().count() > most || plain::line(text) != text {
-            return Err(Problem::bad(format!("`{key}` is one line of at most {most} characters")));
-        }
-        Ok(text.to_owned())
-    }
-
-    fn list(&self, key: &str) -> Result<Vec<&str>, Problem> {
-        let rule = || Problem::bad(format!("`{key}` is a list of texts"));
-        match self.0.get(key) {
-            None | Some(Value::Null) => Ok(Vec::new()),
-            Some(Value::Array(items)) => {
-                items.iter().map(|item| item.as_str().ok_or_else(rule)).collect()
-            }
-            Some(_) => Err(rule()),
-        }
-    }
-
-    fn flag(&self, key: &str) -> Result<bool, Problem> {
-        match self.0.get(key) {
-            None | Some(Value::Null) => Ok(false),
-            Some(Value::Bool(flag)) => Ok(*flag),
-            Some(_) => Err(Problem::bad(format!("`{key}` is true or false"))),
-        }
-    }
-
+impl Selection<'_> {
     /// Which rows are meant: of which series, and from when to when. Dates are those of each series'
     /// own zone; the last one is in it.
     fn selected(&self, picture: &Snapshot) -> Result<Selected, Problem> {
-        let (check, owner) = (self.text("check")?, self.text("owner")?);
-        let zones = self.list("zones")?;
+        let Self { check, owner, ref zones, from, to } = *self;
         if check.is_none() && owner.is_none() {
             return Err(Problem::bad(
                 "name a `check` or an `owner`: nothing is ordered for everybody",
@@ -145,7 +159,6 @@ impl Words {
                 hinted(format!("no check is called `{unknown}`"), suggestion(unknown, &ids));
             return Err(Problem::new(StatusCode::NOT_FOUND, detail));
         }
-        let (from, to) = (self.text("from")?, self.text("to")?);
         if from.zip(to).is_some_and(|(from, to)| from.get(..10) > to.get(..10)) {
             return Err(Problem::bad("`from` is after `to`"));
         }
@@ -253,9 +266,9 @@ async fn answer(
 pub(super) async fn rerun(State(shared): Here, request: Request) -> Result<Json, Problem> {
     let role = *request.extensions().get::<RoleHeld>().unwrap_or(&RoleHeld::Viewer);
     operator(role, &shared.door.access)?;
-    let words = Words::read(request, &["check", "owner", "zones", "from", "to", "by"]).await?;
-    let selected = words.selected(&shared.picture())?;
-    let by = words.text("by")?.unwrap_or("operator").to_owned();
+    let order: RerunOrder = read(request).await?;
+    let selected = selection!(order).selected(&shared.picture())?;
+    let by = order.by.map_or_else(|| "operator".to_owned(), |by| by.0);
     let shown = selected.words.clone();
     let orders = shared.door.orders.clone();
     answer(async move { orders.rerun(selected, by).await }, shown).await
@@ -265,19 +278,19 @@ pub(super) async fn rerun(State(shared): Here, request: Request) -> Result<Json,
 pub(super) async fn waive(State(shared): Here, request: Request) -> Result<Json, Problem> {
     let role = *request.extensions().get::<RoleHeld>().unwrap_or(&RoleHeld::Viewer);
     operator(role, &shared.door.access)?;
-    let known = ["check", "owner", "zones", "from", "to", "by", "because", "until", "revoke"];
-    let words = Words::read(request, &known).await?;
+    let order: WaiveOrder = read(request).await?;
     let picture = shared.picture();
-    let selected = words.selected(&picture)?;
-    let (by, because) = (words.line("by", BY_MAX)?, words.line("because", BECAUSE_MAX)?);
+    let selected = selection!(order).selected(&picture)?;
+    let (by, because) =
+        (line("by", order.by, BY_MAX)?, line("because", order.because, BECAUSE_MAX)?);
     let shown = selected.words.clone();
     let orders = shared.door.orders.clone();
-    if words.flag("revoke")? {
+    if order.revoke == Some(true) {
         let revocation = Revocation { by, because };
         return answer(async move { orders.revoke(selected, revocation).await }, shown).await;
     }
-    let until = words.text("until")?.map(|text| {
-        manifest::instant(text).map_err(|rule| Problem::bad(format!("`until`: {rule}")))
+    let until = order.until.map(|Text(text)| {
+        manifest::instant(&text).map_err(|rule| Problem::bad(format!("`until`: {rule}")))
     });
     let until = until.transpose()?.ok_or_else(|| {
         Problem::bad("`until` is missing: a waiver ends, after 90 days at the latest")

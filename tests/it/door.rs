@@ -111,6 +111,28 @@ fn a_large_body_is_refused_before_it_is_read() {
 }
 
 #[test]
+fn who_does_not_read_its_answers_is_let_go() {
+    let site = site("");
+    let daemon = site.start();
+    let mut client = TcpStream::connect(daemon.address).unwrap();
+    client.set_write_timeout(Some(Duration::from_secs(2))).unwrap();
+    // Until neither side takes any more: the daemon waits for its answers to be read.
+    let request = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n".repeat(1_000);
+    while client.write_all(&request).is_ok() {}
+    let asked = Instant::now();
+    // Nothing is read meanwhile: what cannot be written any more tells that the daemon closed the connection.
+    loop {
+        match client.write(b"x") {
+            Err(error) if error.kind() != std::io::ErrorKind::WouldBlock => break,
+            Ok(_) | Err(_) => {}
+        }
+        assert!(asked.elapsed() < Duration::from_secs(60), "it is still there");
+    }
+    assert!(asked.elapsed() > Duration::from_secs(10), "a slow client has its time");
+    assert!(daemon.stop().success());
+}
+
+#[test]
 fn slow_clients_and_ten_thousand_idle_ones_hold_up_nobody() {
     let site = site("");
     let daemon = site.start();

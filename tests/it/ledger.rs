@@ -743,6 +743,42 @@ async fn a_file_has_one_owner_and_is_free_when_he_is_gone() {
 }
 
 #[tokio::test]
+async fn a_file_of_an_earlier_version_is_copied_before_it_is_migrated() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let database = Database::sqlite();
+    let Database::Sqlite { path, .. } = &database else { unreachable!() };
+    drop(Store::open(settings(&database, "one")).await.unwrap());
+    let copy = format!("{}.version-3", path.display());
+    assert!(!std::path::Path::new(&copy).exists());
+    let mut owner = Other::sqlite(path).await;
+    owner.run("update meta set value = '3' where key = 'version'").await.unwrap();
+    owner.close().await;
+    drop(Store::open(settings(&database, "one")).await.unwrap());
+    let version = "select value from meta where key = 'version'";
+    let mut before = Other::sqlite(std::path::Path::new(&copy)).await;
+    assert_eq!(before.texts(version).await, ["3"]);
+    let mut after = Other::sqlite(path).await;
+    assert_eq!(after.texts(version).await, ["4"]);
+    let mode = std::fs::metadata(&copy).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[tokio::test]
+async fn a_new_file_is_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let database = Database::sqlite();
+    let Database::Sqlite { path, .. } = &database else { unreachable!() };
+    let path = path.with_file_name("new.db");
+    let settings = StoreSettings { dsn: Dsn::Sqlite(path.clone()), ..settings(&database, "one") };
+    let _store = Store::open(settings).await.unwrap();
+    for more in ["", "-wal", "-shm"] {
+        let file = format!("{}{more}", path.display());
+        let mode = std::fs::metadata(&file).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{file}");
+    }
+}
+
+#[tokio::test]
 async fn a_damaged_file_is_not_begun_with() {
     let database = Database::sqlite();
     let Database::Sqlite { path, .. } = &database else { unreachable!() };

@@ -119,6 +119,9 @@ fn a_waiver_has_an_end_covers_what_is_open_and_is_taken_back() {
     });
     let (_, said) = run(&["history", "bad", "--zone", "Asia/Tokyo"]);
     assert!(said.contains("waived by ana, until ") && said.contains(": known"), "{said}");
+    let (code, said) = run(&["waivers"]);
+    assert!(code == 0 && said.contains("covers 1 of 1") && said.contains("by ana"), "{said}");
+    assert!(said.contains("bad") && said.contains(": known"), "{said}");
     // Nobody's terminal is moved by what somebody gives as a reason, and nothing is as long as a book.
     for because in ["a\u{1b}[2J", "two\nlines", "a\u{202e}b", &"x".repeat(1_001)] {
         let args = ["waive", "bad", "--because", because, "--by", "ana", "--until", &week];
@@ -138,6 +141,8 @@ fn a_waiver_has_an_end_covers_what_is_open_and_is_taken_back() {
     assert!(code == 64 && said.contains("nothing was revoked"), "{said}");
     let (_, said) = run(&["history", "bad", "--zone", "Asia/Tokyo"]);
     assert!(said.contains("was waived by ana"), "{said}");
+    assert_eq!(run(&["waivers"]).1, "no waiver covers anything\n");
+    assert!(run(&["waivers", "--all"]).1.contains("covers 0 of 1"));
     let (code, said) =
         run(&["waive", "good", "--because", "nothing", "--by", "ana", "--until", &week]);
     assert!(code == 64 && said.contains("nothing was waived"), "{said}");
@@ -170,6 +175,24 @@ fn a_second_daemon_on_one_file_is_refused_with_a_reason() {
         assert_eq!(ended.unwrap().code(), Some(74), "{name}");
         // Nor where somebody took the lock away that lies beside it.
         drop(fs::remove_file(at("allswell.db.lock")));
+    }
+    assert!(daemon.stop().success());
+}
+
+#[test]
+fn a_page_token_of_another_list_is_refused() {
+    let site = site("");
+    let daemon = site.start();
+    for (list, ours, other) in [
+        ("checks", "7", "1.2.3"),
+        ("events", "7", "1.2.3"),
+        ("checks/good/windows", "1.2.3", "7"),
+        ("checks/good/windows", "1.2.3", "1.x.2.3"),
+    ] {
+        for (page, wanted) in [(ours, 200), (other, 400)] {
+            let (status, said) = daemon.get(&format!("/api/v1/{list}?page={page}"));
+            assert_eq!(status, wanted, "{list} {page}: {said}");
+        }
     }
     assert!(daemon.stop().success());
 }
