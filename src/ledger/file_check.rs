@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_damaged_file_is_known_at_once_where_there_is_time_and_later_where_there_is_none() {
+    async fn a_damaged_file_is_known_to_who_waits_and_later_to_who_does_not() {
         let name = format!("allswell-file-check-{}.db", std::process::id());
         let path = std::env::temp_dir().join(name);
         let mut conn = Conn::sqlite(&path, false).await.unwrap();
@@ -92,7 +92,7 @@ mod tests {
         std::fs::write(&path, bytes).unwrap();
         assert!(FileCheck::begin(&path).wait(WAIT).await.is_err());
         let mut check = FileCheck::begin(&path);
-        check.wait(Duration::ZERO).await.unwrap();
+        // Nobody waited for it.
         while check.is_sound().is_ok() {
             tokio::task::yield_now().await;
         }
