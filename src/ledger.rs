@@ -245,7 +245,7 @@ impl Store {
         store.is_new = version.is_none();
         schema::check(version)?;
         // However long that takes.
-        schema::keep_copy(&mut conn, version, &store.settings.dsn).await?;
+        schema::keep_copy(&mut conn, version, &store.settings.dsn, store.file.as_ref()).await?;
         let opened = async {
             schema::migrate(&mut conn).await?;
             // Who had the file before us is gone, and his claims with him.

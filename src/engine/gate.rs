@@ -16,7 +16,7 @@ use crate::ledger::Candidate;
 const QUEUE: usize = 1_024;
 /// With how few in the queue the ledger is asked for more.
 const FEW: usize = 64;
-/// From when on a turn of the ledger is so slow that rows are claimed ahead, and how many at most.
+/// From when on a turn of the ledger is slow, and how many rows are claimed ahead at most.
 pub(super) const SLOW: Duration = Duration::from_millis(50);
 const AHEAD_MAX: usize = 64;
 
@@ -104,10 +104,10 @@ impl Gate {
         (self.places + self.ahead).saturating_sub(self.running)
     }
 
-    /// Claims as many rows ahead as the source looks at while the ledger does one turn: they wait for a place
+    /// Claims as many rows ahead as the source looks at until the next turn of the ledger has ended: they wait for a place
     /// here, and not for the ledger.
     pub fn look_ahead(&mut self, turn: Duration) {
-        let apart = self.is_alone && self.attempts > 0 && turn >= SLOW;
+        let apart = self.is_alone && self.attempts > 0;
         let turns = turn.as_micros() / self.usual.max(Duration::from_millis(1)).as_micros();
         let most = self.places.saturating_mul(usize::try_from(turns).unwrap_or(AHEAD_MAX));
         self.ahead = if apart { most.min(AHEAD_MAX).saturating_sub(self.places) } else { 0 };

@@ -57,10 +57,11 @@ impl FileCheck {
     pub(super) fn is_sound(&mut self) -> Result<(), LedgerError> {
         if let Some(looked) = self.under_way.try_join_next() {
             let looked = looked.unwrap_or(Err(LedgerError::Garbled));
-            if let Err(LedgerError::Damaged(found)) = looked {
-                self.damaged = Some(found);
-            } else if let Err(error) = looked {
-                self.damaged = Some(error.to_string());
+            match looked {
+                Err(LedgerError::Damaged(found)) => self.damaged = Some(found),
+                Err(error) if is_damage(&error) => self.damaged = Some(error.to_string()),
+                Err(error) => tracing::warn!("the ledger's file was not looked through: {error}"),
+                Ok(()) => {}
             }
         }
         match &self.damaged {
@@ -68,6 +69,13 @@ impl FileCheck {
             None => Ok(()),
         }
     }
+}
+
+/// Whether SQLite says so: `SQLITE_CORRUPT` and `SQLITE_NOTADB`, result codes 11 and 26. Memory and locks pass.
+fn is_damage(error: &LedgerError) -> bool {
+    let LedgerError::Store(sqlx::Error::Database(error)) = error else { return false };
+    let code = error.code().and_then(|code| code.parse::<u32>().ok());
+    code.is_some_and(|code| matches!(code & 0xff, 11 | 26))
 }
 
 #[cfg(test)]

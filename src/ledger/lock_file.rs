@@ -2,7 +2,8 @@
 //! was.
 
 use std::fs::File;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt as _};
+use std::io::Write as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use crate::ledger::errors::LedgerError;
@@ -10,7 +11,7 @@ use crate::ledger::errors::LedgerError;
 /// A file that is ours.
 pub(super) struct LockFile {
     /// Held as long as the file is ours: the file beside it, and the file itself, which may have other names.
-    _locks: [File; 2],
+    locks: [File; 2],
     path: PathBuf,
     /// Which file that was, whatever is called by its name later.
     inode: Option<(u64, u64)>,
@@ -29,7 +30,26 @@ impl LockFile {
         // locks are of another kind. It is never closed before we end: that would give those back too.
         let file = open_private(&path)?;
         locked(&file, &path, &path)?;
-        Ok(Self { _locks: [beside, file], path, inode: None })
+        Ok(Self { locks: [beside, file], path, inode: None })
+    }
+
+    /// Copies the file. It is read by the descriptor that is open: to close another one would give back the locks that
+    /// SQLite holds on it in this process.
+    pub(super) async fn copy_to(&self, name: &Path) -> Result<(), LedgerError> {
+        let [_, file] = &self.locks;
+        let mut copy = open_private(name)?;
+        let (mut chunk, mut at) = (vec![0; 8 << 20], 0);
+        loop {
+            let read = file.read_at(&mut chunk, at).map_err(|e| failed(&self.path, e))?;
+            if read == 0 {
+                break;
+            }
+            copy.write_all(&chunk[..read]).map_err(|e| failed(name, e))?;
+            at += u64::try_from(read).unwrap_or(u64::MAX);
+            // The start asks for time meanwhile.
+            tokio::task::yield_now().await;
+        }
+        copy.sync_all().map_err(|e| failed(name, e))
     }
 
     /// Makes sure that what is written goes where people look for it.

@@ -102,7 +102,7 @@ pub struct Given {
     pub selection: String,
     /// How many rows it was given for.
     pub rows: u64,
-    /// For how many of them it stands: no proof, revocation or other waiver came since.
+    /// For how many of them it stands: it is not over, and no proof, revocation or other waiver came since.
     pub covers: u64,
 }
 
@@ -211,15 +211,20 @@ impl Reader {
     ///
     /// # Errors
     /// Where the store failed.
-    pub async fn waivers(&self, page: Option<&str>, most: u16) -> Result<Page<Given>, LedgerError> {
+    pub async fn waivers(
+        &self,
+        page: Option<&str>,
+        most: u16,
+        now: DateTime<Utc>,
+    ) -> Result<Page<Given>, LedgerError> {
         const WAIVERS: &str = "SELECT w.id AS id, w.at AS at, w.by_whom AS by_whom, \
             w.because AS because, w.until_at AS until_at, w.selection AS selection, \
             w.entries AS given, COALESCE(e.covers, 0) AS covers FROM waivers w LEFT JOIN \
             (SELECT waiver, COUNT(*) AS covers FROM entries WHERE waiver IS NOT NULL \
-            AND ruling = 'waived' GROUP BY waiver) e ON e.waiver = w.id \
+            AND ruling = 'waived' AND (waived_until IS NULL OR waived_until > $3) GROUP BY waiver) e ON e.waiver = w.id \
             WHERE w.id < $1 ORDER BY w.id DESC LIMIT $2";
         let before = page.and_then(|page| page.parse::<i64>().ok()).unwrap_or(i64::MAX);
-        let values = args![before, i64::from(most)];
+        let values = args![before, i64::from(most), now];
         let rows = self.on(async |conn| conn.all(WAIVERS, values).await).await?;
         let given = |row: &Record| -> Result<Given, LedgerError> {
             Ok(Given {

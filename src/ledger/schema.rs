@@ -4,14 +4,12 @@
 //! not need any more goes one release later, so that two releases run side by side. The store says
 //! which version it has, and which is the oldest that may still write.
 
-use std::fs::File;
-use std::io;
 use std::path::PathBuf;
 
 use crate::dsn::Dsn;
 use crate::ledger::LedgerError;
 use crate::ledger::conn::{Conn, args};
-use crate::ledger::lock_file::open_private;
+use crate::ledger::lock_file::LockFile;
 
 /// The version that this program writes.
 pub const VERSION: i64 = 4;
@@ -126,11 +124,12 @@ pub(super) async fn keep_copy(
     conn: &mut Conn,
     found: Option<(i64, i64)>,
     dsn: &Dsn,
+    held: Option<&LockFile>,
 ) -> Result<(), LedgerError> {
     let Some((found, _)) = found.filter(|(found, _)| *found < VERSION) else { return Ok(()) };
-    let path = match dsn {
-        Dsn::Sqlite(path) => path,
-        Dsn::Postgres(_) | Dsn::MySql(_) => {
+    let (path, held) = match (dsn, held) {
+        (Dsn::Sqlite(path), Some(held)) => (path, held),
+        (Dsn::Sqlite(_) | Dsn::Postgres(_) | Dsn::MySql(_), _) => {
             tracing::warn!(
                 "the ledger goes from version {found} to {VERSION}; both releases can work with it. Keep what \
                  `pg_dump` made of its database before, for the way back"
@@ -145,21 +144,11 @@ pub(super) async fn keep_copy(
     };
     let (copy, partial) = (beside(""), beside(".partial"));
     let file = |error| LedgerError::File { path: copy.display().to_string(), error };
-    if copy.exists() {
-        // A start before this one made it, and ended before it migrated.
-        return Ok(());
-    }
     drop(std::fs::remove_file(&partial));
-    let mut to = open_private(&partial)?;
     // Nobody else writes: all of it is in the file then.
     conn.batch("PRAGMA wal_checkpoint(TRUNCATE)").await?;
-    let (from, name) = (path.clone(), copy.clone());
-    let copied = tokio::task::spawn_blocking(move || {
-        io::copy(&mut File::open(from)?, &mut to)?;
-        to.sync_all()?;
-        std::fs::rename(&partial, name)
-    });
-    copied.await.unwrap_or_else(|e| Err(io::Error::other(e))).map_err(file)?;
+    held.copy_to(&partial).await?;
+    std::fs::rename(&partial, &copy).map_err(file)?;
     tracing::info!(
         "the ledger goes from version {found} to {VERSION}; as it was it is in {}",
         copy.display()

@@ -163,7 +163,6 @@ async fn look_out() {
             last_busy = Instant::now();
         }
         for query in outgrown {
-            query.outgrown.cancel();
             ending.spawn(timeout(END_MAX, (query.end)()));
         }
     }
@@ -183,7 +182,12 @@ impl Lookout {
         let busy = !queries.under_way.is_empty();
         let Some(now) = resident().filter(|_| busy) else { return (busy, Vec::new()) };
         let outgrown = queries.under_way.extract_if(.., |_, query| query.is_outgrown(now));
-        (busy, outgrown.map(|(_, query)| query).collect())
+        let told = outgrown.map(|(_, query)| {
+            // Before it can end by itself, as long as nobody takes it out.
+            query.outgrown.cancel();
+            query
+        });
+        (busy, told.collect())
     }
 }
 

@@ -115,7 +115,8 @@ pub(super) async fn waivers(
     Query(query): Query<Vec<(String, String)>>,
 ) -> Result<Json, Problem> {
     let filter = Filter::read(&query, &["page", "limit"], is_page_by_number)?;
-    let page = shared.door.reader.waivers(filter.page.as_deref(), filter.limit).await;
+    let now = shared.picture().now();
+    let page = shared.door.reader.waivers(filter.page.as_deref(), filter.limit, now).await;
     let page = page.map_err(|trouble| unreadable(&trouble))?;
     let waivers: Vec<Value> = page.items.iter().map(waiver_json).collect();
     Ok(Json(StatusCode::OK, json!({"format": 1, "waivers": waivers, "next": page.next})))

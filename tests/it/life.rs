@@ -537,14 +537,13 @@ fn an_attempt_that_outlasts_the_deadline_is_an_alarm_while_it_runs_and_begins_th
 }
 
 #[test]
-fn a_window_for_which_others_stand_or_that_is_waived_for_ever_is_not_tried() {
+fn a_window_in_whose_place_others_were_proved_or_that_is_waived_for_ever_is_not_tried() {
     let waiting = row(WindowKind::Window, 0);
     let claimed = waiting.claim(1, due(0) + LEASE, due(0)).unwrap();
     let bad = claimed.ended(1, VerdictKind::Violated, due(0)).unwrap();
     let silent = waiting.at(waiting.deadline);
     let age = TimeDelta::days(35);
     let left_alone = [
-        Override::Superseded { replaced: false },
         Override::Superseded { replaced: true },
         Override::Waived { until: None },
         Override::Removed,
@@ -555,8 +554,11 @@ fn a_window_for_which_others_stand_or_that_is_waived_for_ever_is_not_tried() {
             let row = WindowState { overridden, ..row };
             assert_eq!(row.wake_at(Some(due(1)), age), None, "{row:?}");
         }
-        let overridden = Override::Waived { until: Some(due(9)) };
-        assert!(WindowState { overridden, ..row }.wake_at(Some(due(1)), age).is_some());
+        for overridden in
+            [Override::Waived { until: Some(due(9)) }, Override::Superseded { replaced: false }]
+        {
+            assert!(WindowState { overridden, ..row }.wake_at(Some(due(1)), age).is_some());
+        }
     }
 }
 
@@ -581,6 +583,11 @@ fn a_violated_window_is_tried_again_with_the_next_due_and_ever_more_rarely() {
         late = claimed.ended(epoch, VerdictKind::Violated, now).unwrap();
     }
     assert_eq!(pauses, [1, 1, 2, 4, 8, 16, 24]);
+    // An attempt that says nothing is made up for soon, however long it has been violated.
+    let claimed = late.claim(9, now + LEASE, now).unwrap();
+    let silent = claimed.ended(9, VerdictKind::Unconfirmed(Cause::Connect), now).unwrap();
+    let soon = silent.wake_at(Some(now), age).unwrap() - now;
+    assert!(soon <= TimeDelta::minutes(2), "{soon}");
     let good = bad
         .claim(2, due(1) + LEASE, due(1))
         .unwrap()

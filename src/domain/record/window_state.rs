@@ -332,7 +332,7 @@ impl WindowState {
 
     /// When it is to be tried next; nothing where it is not.
     ///
-    /// What is violated is tried at the series' later dues, after an hour, and ever more rarely (at least daily); what says nothing, ever
+    /// What is violated is tried at the series' later dues, after an hour, and ever more rarely (a day later at most, where it is due then); what says nothing, ever
     /// more rarely, until it is as old as anybody catches up.
     pub fn wake_at(
         &self,
@@ -353,7 +353,11 @@ impl WindowState {
             VerdictKind::Violated => {
                 // As long again as it has been violated: what is bad for weeks is seldom good the next hour.
                 let (least, most) = VIOLATED_TRIED_ON;
-                let pause = (recorded.tried - recorded.at).clamp(least, most);
+                let pause = match self.failed_attempts {
+                    0 => (recorded.tried - recorded.at).clamp(least, most),
+                    // The last one said nothing.
+                    failed => doubled(TRIED_ON.0, TRIED_ON.1, failed),
+                };
                 next_due.map(|due| due.max(recorded.tried + pause))
             }
             VerdictKind::Unconfirmed(_) => {
@@ -364,14 +368,17 @@ impl WindowState {
         }
     }
 
-    /// Says whether nobody asks for it any more: other windows stand for it, its check is gone, or it is waived
-    /// for ever.
+    /// Says whether nobody asks for it any more: other windows were proved in its place, its check is gone, or it is
+    /// waived for ever. As long as those others are not proved it is tried on: rules of a zone are taken back too.
     pub fn is_left_alone(&self) -> bool {
         match self.overridden {
-            Override::Removed | Override::Superseded { .. } | Override::Waived { until: None } => {
-                true
-            }
-            Override::Standing | Override::Excused | Override::Waived { until: Some(_) } => false,
+            Override::Removed
+            | Override::Superseded { replaced: true }
+            | Override::Waived { until: None } => true,
+            Override::Standing
+            | Override::Excused
+            | Override::Superseded { replaced: false }
+            | Override::Waived { until: Some(_) } => false,
         }
     }
 
