@@ -25,6 +25,7 @@ fn shown(args: &WaiversArgs) -> Result<String, Exit> {
     }
     Ok(match args.remote.output {
         Output::Json => format!("{:#}\n", json!({"format": 1, "waivers": waivers})),
+        Output::Text if waivers.is_empty() && args.all => "no waiver was given\n".to_owned(),
         Output::Text => report(&waivers),
     })
 }

@@ -183,7 +183,7 @@ impl Lookout {
         let Some(now) = resident().filter(|_| busy) else { return (busy, Vec::new()) };
         let outgrown = queries.under_way.extract_if(.., |_, query| query.is_outgrown(now));
         let told = outgrown.map(|(_, query)| {
-            // Before it can end by itself, as long as nobody takes it out.
+            // Under the lock: a query that ends after this knows that its session is being ended.
             query.outgrown.cancel();
             query
         });

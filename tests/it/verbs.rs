@@ -198,6 +198,22 @@ fn a_page_token_of_another_list_is_refused() {
 }
 
 #[test]
+fn an_order_is_an_object_of_known_keys_that_come_once() {
+    let site = site("");
+    let daemon = site.start();
+    for (body, wanted) in [
+        (r#"["bad", null, null, null, null, null]"#, "an order is one JSON object"),
+        (r#"{"chek": "bad"}"#, "`chek` is not known here; did you mean `check`?"),
+        (r#"{"check": "bad", "check": "good"}"#, "duplicate field `check`"),
+        (r#"{"check": " "}"#, "a text here is not empty"),
+    ] {
+        let (status, said) = daemon.post("/api/v1/rerun", body);
+        assert!(status == 400 && said.contains(wanted), "{body}: {status} {said}");
+    }
+    assert!(daemon.stop().success());
+}
+
+#[test]
 fn systemd_hears_of_each_step() {
     let site = site("");
     let path = site.path().join("notify");

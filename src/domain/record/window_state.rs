@@ -368,7 +368,7 @@ impl WindowState {
         }
     }
 
-    /// Says whether nobody asks for it any more: other windows were proved in its place, its check is gone, or it is
+    /// Says whether it is not asked for any more: other windows were proved in its place, its check is gone, or it is
     /// waived for ever. As long as those others are not proved it is tried on: rules of a zone are taken back too.
     pub fn is_left_alone(&self) -> bool {
         match self.overridden {
