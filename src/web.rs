@@ -5,6 +5,7 @@
 
 mod access;
 mod operator;
+mod orders;
 mod api;
 mod config;
 mod health;
@@ -129,6 +130,8 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/api/v1/waivers", get(history::waivers))
         .route("/api/v1/rerun", post(operator::rerun))
         .route("/api/v1/waive", post(operator::waive))
+        .route("/api/v1/orders", get(orders::orders))
+        .route("/api/v1/orders/{id}", get(orders::order))
         .route_layer(middleware::from_fn_with_state(Arc::clone(&shared), limited));
     let guarded = Router::new()
         .merge(api)

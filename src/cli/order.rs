@@ -1,5 +1,7 @@
 //! `rerun` and `waive`: what an operator orders.
 
+use std::time::Duration;
+
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
@@ -8,6 +10,12 @@ use crate::cli::exit::Exit;
 use crate::cli::remote::{Daemon, number, text};
 use crate::cli::{complain, print};
 use crate::secret::Reference;
+
+/// How soon it is asked after an order, and how often at most.
+const ASKED_AFTER: Duration = Duration::from_millis(20);
+const ASKED_EACH: Duration = Duration::from_millis(500);
+/// How often it is told how far an order is.
+const TOLD_EACH: Duration = Duration::from_secs(5);
 
 /// Who gives the order, where `--by` is not given.
 fn user() -> Option<String> {
@@ -71,30 +79,62 @@ pub(super) fn waive(args: &WaiveArgs) -> Exit {
     order(&args.remote, "/api/v1/waive", &body, said)
 }
 
+/// Gives an order, and follows it until it is over.
 fn order(remote: &Remote, path: &str, body: &Value, said: impl FnOnce(u64) -> String) -> Exit {
     let daemon = match Daemon::new(remote) {
         Ok(daemon) => daemon,
         Err(exit) => return exit,
     };
-    let answer = match daemon.post(path, body) {
+    let answer = daemon.post(path, body).and_then(|answer| follow(&daemon, answer));
+    let mut answer = match answer {
         Ok(answer) => answer,
         Err(exit) => return exit,
     };
-    let selection = text(&answer, "selection");
-    if answer["under_way"] == true {
-        let shown = match remote.output {
-            Output::Json => format!("{answer:#}\n"),
-            Output::Text => format!(
-                "the order takes a while, and goes on ({selection}); /api/v1/events says when it is done, and `allswell history` what came of it\n"
-            ),
-        };
-        return Exit::Confirmed.after(print(&shown));
+    let order = answer["order"].take();
+    if let Output::Json = remote.output {
+        let shown = print(&format!("{order:#}\n"));
+        return exit_of(&order).after(shown);
     }
-    let rows = number(&answer, "rows");
-    let exit = if rows == 0 { Exit::Invalid } else { Exit::Confirmed };
-    let shown = match remote.output {
-        Output::Json => format!("{answer:#}\n"),
-        Output::Text => format!("{} ({selection})\n", said(rows)),
-    };
-    exit.after(print(&shown))
+    let rows = number(&order, "rows");
+    let selection = text(&order, "selection");
+    match order["trouble"].as_str() {
+        None => exit_of(&order).after(print(&format!("{} ({selection})\n", said(rows)))),
+        Some(trouble) => {
+            complain(&format!(
+                "allswell: the order was carried out on {rows} windows or looks, and on no others: {trouble}\n\
+                 give it again: what is done stays done ({selection})"
+            ));
+            exit_of(&order)
+        }
+    }
+}
+
+fn exit_of(order: &Value) -> Exit {
+    match (order["trouble"].is_null(), number(order, "rows")) {
+        (false, _) => Exit::Io,
+        (true, 0) => Exit::Invalid,
+        (true, _) => Exit::Confirmed,
+    }
+}
+
+/// Asks after an order until it is over, and now and then says how far it is.
+fn follow(daemon: &Daemon, mut answer: Value) -> Result<Value, Exit> {
+    let (mut pause, mut told) = (ASKED_AFTER, tokio::time::Instant::now());
+    while answer["order"]["ended_at"].is_null() {
+        if told.elapsed() >= TOLD_EACH {
+            told = tokio::time::Instant::now();
+            let order = &answer["order"];
+            complain(&format!(
+                "allswell: order {}: {} windows or looks by now, of {} series some are left; it goes on whether \
+                 you wait or not",
+                number(order, "id"),
+                number(order, "rows"),
+                number(order, "series_left")
+            ));
+        }
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(ASKED_EACH);
+        answer = daemon.get(text(&answer["order"], "href"), &[])?;
+    }
+    Ok(answer)
 }

@@ -6,26 +6,11 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::domain::check::succession::Removals;
 use crate::engine::load::{Loaded, NotLoaded, Reading};
-use crate::ledger::{LedgerError, Returned, Revocation, Selected, Waiver};
+use crate::ledger::{LedgerError, Returned, RowOrder, Selected};
 use crate::manifest::Text;
 
 /// How many orders wait at once.
 const ORDERS: usize = 64;
-
-/// What became of an order that touches rows.
-pub type Touched = Result<u64, HalfDone>;
-
-/// An order that does not go on, because the ledger does not take the rest.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "the order was carried out on {rows} rows, and on no others: {trouble}. Give it again: what is done stays done"
-)]
-pub struct HalfDone {
-    /// How many rows it was carried out on.
-    pub rows: u64,
-    /// What was wrong.
-    pub trouble: LedgerError,
-}
 
 /// An order, with a way to say what became of it.
 #[derive(Debug)]
@@ -34,14 +19,10 @@ pub enum Order<Q> {
     Load(Box<Load<Q>>, oneshot::Sender<Result<Loaded, NotLoaded>>),
     /// Take note that the catalogue could not even be read.
     Unreadable(String, oneshot::Sender<()>),
-    /// Try rows again.
-    Rerun(Selected, String, oneshot::Sender<Touched>),
+    /// Store an order about rows, which is carried out slice by slice from then on.
+    Rows(Selected, RowOrder, oneshot::Sender<Result<i64, LedgerError>>),
     /// Take note that what was sent to an Alertmanager came back.
     Returned(Returned, oneshot::Sender<Result<(), LedgerError>>),
-    /// Vouch for rows.
-    Waive(Selected, Waiver, oneshot::Sender<Touched>),
-    /// Take waivers back.
-    Revoke(Selected, Revocation, oneshot::Sender<Touched>),
 }
 
 /// A catalogue that is to be loaded.
@@ -109,32 +90,16 @@ impl<Q> Orders<Q> {
         self.give(|reply| Order::Unreadable(why, reply)).await
     }
 
-    /// Has rows tried again.
+    /// Has an order about rows stored; returns its number.
     ///
     /// # Errors
     /// Where the engine takes no orders.
-    pub async fn rerun(&self, selected: Selected, by: String) -> Result<Touched, NotTaken> {
-        self.give(|reply| Order::Rerun(selected, by, reply)).await
-    }
-
-    /// Vouches for rows.
-    ///
-    /// # Errors
-    /// Where the engine takes no orders.
-    pub async fn waive(&self, selected: Selected, waiver: Waiver) -> Result<Touched, NotTaken> {
-        self.give(|reply| Order::Waive(selected, waiver, reply)).await
-    }
-
-    /// Takes waivers back.
-    ///
-    /// # Errors
-    /// Where the engine takes no orders.
-    pub async fn revoke(
+    pub async fn rows(
         &self,
         selected: Selected,
-        revocation: Revocation,
-    ) -> Result<Touched, NotTaken> {
-        self.give(|reply| Order::Revoke(selected, revocation, reply)).await
+        order: RowOrder,
+    ) -> Result<Result<i64, LedgerError>, NotTaken> {
+        self.give(|reply| Order::Rows(selected, order, reply)).await
     }
 
     /// Takes note that what was sent to an Alertmanager came back.

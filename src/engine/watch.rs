@@ -13,7 +13,7 @@ mod picture;
 mod upkeep;
 mod transact;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
@@ -77,8 +77,8 @@ pub struct Engine<Q: Queries, N: Notices> {
     under_way: UnderWay<Q>,
     generation: Option<GenerationHealth>,
     last_load: LastLoad,
-    /// Orders over many rows that are being carried out.
-    under_order: VecDeque<UnderOrder>,
+    /// Orders about many rows that are being carried out.
+    under_order: UnderOrder,
     /// How many rows one turn writes: fewer after one that failed.
     rows_max: usize,
     /// How long a turn takes, of late, and when the last one ended.
@@ -141,7 +141,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             turnstile: None,
             generation: None,
             last_load: LastLoad::Never,
-            under_order: VecDeque::new(),
+            under_order: UnderOrder::new(started),
             rows_max: ROWS_MAX,
             turn_took: Duration::ZERO,
             turn_ended: started,
@@ -241,7 +241,6 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
 
     async fn drain(&mut self, hurry: &CancellationToken, grace: Duration) {
         self.stopping = true;
-        self.leave_orders();
         self.shown_at = None;
         self.show();
         let mut until = Instant::now() + grace;
@@ -285,7 +284,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         if let Some(again) = self.again_at {
             return again.min(now + NAP);
         }
-        let ordered = self.under_order.front().is_some_and(UnderOrder::is_ready);
+        let ordered = self.under_order.is_ready();
         let unwritten = ordered || !(self.ended.is_empty() && self.listings.is_empty());
         let waiting = self.gates.values().any(|gate| gate.free() > 0 && gate.waiting() > 0);
         if unwritten || waiting || self.more_lapses {

@@ -124,7 +124,7 @@ impl Reader {
         Self { settings, conn: Mutex::new(None) }
     }
 
-    async fn on<T>(
+    pub(super) async fn on<T>(
         &self,
         work: impl AsyncFnOnce(&mut Conn) -> Result<T, LedgerError>,
     ) -> Result<T, LedgerError> {

@@ -61,7 +61,7 @@ impl Store {
         .await
     }
 
-    /// Drops events, and catalogues that are not active, that are older than the retention.
+    /// Drops events, orders that are over, and catalogues that are not active, that are older than the retention.
     ///
     /// # Errors
     /// Where the store failed.
@@ -70,8 +70,11 @@ impl Store {
             (SELECT id FROM events WHERE at < $1 ORDER BY id LIMIT $2)";
         const GENERATIONS: &str = "DELETE FROM generations WHERE id IN (SELECT id FROM generations \
             WHERE active = 0 AND loaded_at < $1 ORDER BY id LIMIT $2)";
+        const ORDERS: &str = "DELETE FROM orders WHERE id IN (SELECT id FROM orders \
+            WHERE ended_at < $1 ORDER BY id LIMIT $2)";
         self.on(PATIENCE, async |conn, settings| {
             let oldest = now - delta(settings.retention);
+            conn.run(ORDERS, args![oldest, BATCH]).await?;
             conn.run(GENERATIONS, args![oldest, BATCH]).await?;
             conn.run(OLD, args![oldest, BATCH]).await
         })

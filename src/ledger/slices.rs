@@ -1,26 +1,13 @@
-//! An order over many windows, carried out a slice at a time: which windows are left, and one transaction of it.
-
-use chrono::{DateTime, Utc};
+//! A slice of an order over many windows, as one transaction: which of its rows come next, and how far it is then.
 
 use crate::ledger::conn::{Conn, Each, Wait, args, each};
 use crate::ledger::entry::{Entry, columns};
+use crate::ledger::orders::OrderRecord;
 use crate::ledger::tx::Tx;
-use crate::ledger::{Happened, LedgerError, StoreSettings, Terms, TxOutcome, Work};
+use crate::ledger::{LedgerError, StoreSettings, Terms, TxOutcome, Work};
 
-/// How many rows of an order are touched in one transaction, and of how many series.
-const SLICE: usize = 400;
-/// The same after slices that the store did not take, at least.
-const SLICE_MIN: usize = 16;
-const SLICE_SERIES: usize = 400;
-
-/// Which rows are meant.
-#[derive(Debug, Clone)]
-pub struct Selected {
-    /// Of which series, and those of its rows that begin at or after an instant, and before another.
-    pub rows: Vec<(i64, DateTime<Utc>, DateTime<Utc>)>,
-    /// The selection in words, for the record.
-    pub words: String,
-}
+/// Of how many series a slice is at most.
+const SERIES_MAX: i64 = 400;
 
 /// Which rows of a selection an order reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,66 +21,32 @@ pub(super) enum Rows {
 
 pub(super) type TermsOf<'a> = &'a (dyn Fn(i64) -> Option<Terms> + Sync);
 
-/// An order over many rows, as far as it has been carried out: the engine does a slice of it between two turns.
-#[derive(Debug, Clone)]
-pub struct Progress {
-    /// What is left.
-    pub(super) rest: Selected,
-    /// How many rows it touched.
-    pub(super) rows: u64,
-    /// The waiver that it stored.
-    pub(super) waiver: Option<i64>,
-    /// How many rows a slice of it has at most.
-    slice: usize,
-}
-
-impl Progress {
-    /// Nothing of it is done yet.
-    pub fn new(mut selected: Selected) -> Self {
-        selected.rows.sort_unstable();
-        Self { rest: selected, rows: 0, waiver: None, slice: SLICE }
-    }
-
-    /// How many rows it touched, where all of it is done.
-    pub fn done(&self) -> Option<u64> {
-        self.rest.rows.is_empty().then_some(self.rows)
-    }
-
-    /// How many rows it touched by now.
-    pub fn rows(&self) -> u64 {
-        self.rows
-    }
-
-    /// Which rows are meant, in words.
-    pub fn words(&self) -> &str {
-        &self.rest.words
-    }
-
-    /// What follows is done in smaller slices.
-    pub fn halve(&mut self) {
-        self.slice = (self.slice / 2).max(SLICE_MIN);
-    }
-}
-
 /// A slice of an order, as a transaction.
 pub(super) struct Slice<'a> {
     pub(super) tx: Tx<'a>,
-    /// How far the order is once this slice is done.
-    pub(super) after: Progress,
+    /// The order, and how far it is once this slice is done.
+    pub(super) order: OrderRecord,
+    /// How many rows it has at most.
+    most: usize,
 }
 
 impl<'a> Slice<'a> {
+    /// Begins a slice of the oldest order; nothing where there is none.
     pub(super) async fn begin(
         conn: &'a mut Conn,
         settings: &'a StoreSettings,
-        progress: &Progress,
+        most: usize,
         work: &'a Work,
         terms: TermsOf<'a>,
-    ) -> Result<Self, LedgerError> {
+    ) -> Result<Option<Self>, LedgerError> {
         conn.begin().await?;
         let now = conn.now(work.host_now).await?;
+        let Some(order) = OrderRecord::next(conn).await? else {
+            conn.batch("ROLLBACK").await?;
+            return Ok(None);
+        };
         let tx = Tx::new(conn, settings, work, terms, now);
-        Ok(Self { tx, after: progress.clone() })
+        Ok(Some(Self { tx, order, most }))
     }
 
     /// Reads the next rows of the order, under the locks of their series.
@@ -116,54 +69,68 @@ impl<'a> Slice<'a> {
             ["ON series = r.wanted AND start_at >= r.from_at AND start_at < r.to_at \
               ORDER BY series, start_at LIMIT $2"]
         );
-        let ranges: Vec<_> = self.after.rest.rows.iter().take(SLICE_SERIES).copied().collect();
-        let series = ranges.iter().map(|(series, ..)| *series).collect();
+        const RANGES: &str = "SELECT series, from_at, to_at FROM order_ranges WHERE order_id = $1 \
+                              ORDER BY series LIMIT $2";
+        let ranges = self.tx.conn.all(RANGES, args![self.order.id, SERIES_MAX]).await?;
+        let mut wanted = Vec::with_capacity(ranges.len());
+        for range in &ranges {
+            wanted.push((range.int("series")?, range.at("from_at")?, range.at("to_at")?));
+        }
+        let series = wanted.iter().map(|(series, ..)| *series).collect();
         self.tx.conn.lock(series, Wait::ForThem).await?;
         let each = match which {
             Rows::All => &ALL,
             Rows::Live => &LIVE,
             Rows::Waived => &WAIVED,
         };
-        let wanted: Vec<_> = ranges.iter().map(|(id, from, to)| args![*id, *from, *to]).collect();
-        let slice = self.after.slice;
-        let most = i64::try_from(slice + 1).unwrap_or(i64::MAX);
-        let rows = self.tx.conn.all_each(each, &wanted, &[most.into()]).await?;
+        let most = i64::try_from(self.most + 1).unwrap_or(i64::MAX);
+        let rows: Vec<_> = wanted.iter().map(|(id, from, to)| args![*id, *from, *to]).collect();
+        let rows = self.tx.conn.all_each(each, &rows, &[most.into()]).await?;
         let mut entries = rows.iter().map(Entry::read).collect::<Result<Vec<_>, _>>()?;
-        let rest = &mut self.after.rest.rows;
-        let Some(next) = entries.get(slice).map(|next| (next.series, next.row.start)) else {
-            rest.drain(..ranges.len());
-            return Ok(entries);
-        };
-        // The next slice begins with the first row that is not in this one.
-        let whole = |entry: &Entry| (entry.series, entry.row.start) < next;
-        let kept = entries.partition_point(whole);
-        entries.truncate(if kept == 0 { slice } else { kept });
-        rest.retain(|(series, ..)| *series >= next.0);
-        if let Some(first) = rest.first_mut() {
-            first.1 = next.1;
+        let next = entries.get(self.most).map(|next| (next.series, next.row.start));
+        if let Some(next) = next {
+            // The next slice begins with the first row that is not in this one.
+            let whole = |entry: &Entry| (entry.series, entry.row.start) < next;
+            let kept = entries.partition_point(whole);
+            entries.truncate(if kept == 0 { self.most } else { kept });
         }
+        self.go_on(wanted.last().map(|(series, ..)| *series), next).await?;
         Ok(entries)
     }
 
-    /// Ends the slice, and remembers the order where it was the last one.
-    pub(super) async fn end(
-        mut self,
-        kind: &'static str,
-        what: &str,
-        note: &str,
-    ) -> Result<(Progress, TxOutcome), LedgerError> {
-        if let Some(rows) = self.after.done() {
-            let happened = Happened {
-                kind,
-                check: None,
-                tz: None,
-                was: String::new(),
-                becomes: format!("{rows} rows {what}"),
-                note: format!("{} {note}", self.after.rest.words),
-            };
-            self.tx.happened(None, happened, None);
+    /// Strikes out the ranges that are done: all up to a series, or those before the row that comes next.
+    async fn go_on(
+        &mut self,
+        last: Option<i64>,
+        next: Option<(i64, chrono::DateTime<chrono::Utc>)>,
+    ) -> Result<(), LedgerError> {
+        const DONE: &str = "DELETE FROM order_ranges WHERE order_id = $1 AND series <= $2";
+        const BEGINS: &str =
+            "UPDATE order_ranges SET from_at = $3 WHERE order_id = $1 AND series = $2";
+        const LEFT: &str = "SELECT COUNT(*) AS series FROM order_ranges WHERE order_id = $1";
+        let (id, conn) = (self.order.id, &mut *self.tx.conn);
+        match next {
+            Some((series, start)) => {
+                conn.run(DONE, args![id, series - 1]).await?;
+                conn.run(BEGINS, args![id, series, start]).await?;
+            }
+            None => {
+                conn.run(DONE, args![id, last.unwrap_or(i64::MAX)]).await?;
+            }
         }
+        let left = conn.first(LEFT, args![id]).await?;
+        self.order.series_left = left.map_or(Ok(0), |left| left.count("series"))?;
+        Ok(())
+    }
+
+    /// Ends the slice, and the order where it was the last one.
+    pub(super) async fn end(mut self) -> Result<TxOutcome, LedgerError> {
+        if self.order.series_left == 0 {
+            self.order.ended_at = Some(self.tx.now);
+            self.tx.happened(None, self.order.event(), None);
+        }
+        self.order.write(self.tx.conn).await?;
         self.tx.recompute_all().await?;
-        Ok((self.after, self.tx.commit().await?))
+        self.tx.commit().await
     }
 }

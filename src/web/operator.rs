@@ -16,23 +16,23 @@ use tokio::time::timeout;
 
 use crate::domain::check::nearest::suggestion;
 use crate::domain::check::plain;
-use crate::engine::order::{NotTaken, Touched};
 use crate::engine::snapshot::{SeriesHealth, Snapshot};
-use crate::ledger::{Revocation, Selected, Waiver};
+use crate::ledger::{OrderRecord, Revocation, RowOrder, Selected, Waiver};
 use crate::manifest;
-use crate::web::Here;
 use crate::web::access::{RoleHeld, operator};
 use crate::web::api::ids;
 use crate::web::filter::{hinted, short};
+use crate::web::orders::order_json;
 use crate::web::problem::{Json, Problem};
+use crate::web::{Here, Shared};
 
 /// How large an order may be, in bytes.
 const BODY_MAX: usize = 64 * 1024;
 /// How long a reason may be, and a name, in characters.
 const BECAUSE_MAX: usize = 1_000;
 const BY_MAX: usize = 200;
-/// How long an answer waits for its order.
-const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
+/// How long an answer waits for its order to be stored.
+const STORED_WITHIN: Duration = Duration::from_secs(10);
 /// How long a waiver may hold.
 const WAIVED_MAX: TimeDelta = TimeDelta::days(90);
 
@@ -247,23 +247,22 @@ fn bound(text: &str, series: &SeriesHealth, side: Side) -> Result<DateTime<Utc>,
     Ok(series.home.rules.day_start(date))
 }
 
-/// Waits for an order as long as one may wait for an answer: after that it goes on, and the answer says so.
-async fn answer(
-    order: impl Future<Output = Result<Touched, NotTaken>> + Send + 'static,
-    words: String,
-) -> Result<Json, Problem> {
+/// Has an order stored, and answers with it: from then on it is carried out, whatever becomes of this process.
+async fn store(shared: &Shared, selected: Selected, order: RowOrder) -> Result<Json, Problem> {
     let unavailable = |why: String| Problem::new(StatusCode::SERVICE_UNAVAILABLE, why);
-    match timeout(ANSWERED_WITHIN, order).await {
-        Err(_) => {
-            let under_way = json!({"format": 1, "under_way": true, "selection": words});
-            Ok(Json(StatusCode::ACCEPTED, under_way))
-        }
-        Ok(Ok(Ok(rows))) => {
-            Ok(Json(StatusCode::OK, json!({"format": 1, "rows": rows, "selection": words})))
-        }
-        Ok(Ok(Err(half_done))) => Err(unavailable(half_done.to_string())),
-        Ok(Err(error)) => Err(unavailable(error.to_string())),
-    }
+    let (orders, given) = (shared.door.orders.clone(), (selected.clone(), order.clone()));
+    let stored = async move { orders.rows(given.0, given.1).await };
+    let stored = timeout(STORED_WITHIN, stored).await.map_err(|_| {
+        let why = "the ledger takes its time: `/api/v1/orders` says whether the order is stored";
+        unavailable(why.to_owned())
+    })?;
+    let id = stored.map_err(|error| unavailable(error.to_string()))?.map_err(|trouble| {
+        unavailable(format!("the order is not stored: {trouble}. Give it again"))
+    })?;
+    let picture = shared.picture();
+    let record = OrderRecord::stored(id, picture.now(), order, &selected);
+    let order = order_json(&record, &picture);
+    Ok(Json(StatusCode::ACCEPTED, json!({"format": 1, "order": order})))
 }
 
 /// Tries rows again.
@@ -273,9 +272,7 @@ pub(super) async fn rerun(State(shared): Here, request: Request) -> Result<Json,
     let order: RerunOrder = read(request).await?;
     let selected = selection!(order).selected(&shared.picture())?;
     let by = order.by.map_or_else(|| "operator".to_owned(), |by| by.0);
-    let shown = selected.words.clone();
-    let orders = shared.door.orders.clone();
-    answer(async move { orders.rerun(selected, by).await }, shown).await
+    store(&shared, selected, RowOrder::Rerun { by }).await
 }
 
 /// Vouches for rows that are open, or takes that back.
@@ -287,11 +284,8 @@ pub(super) async fn waive(State(shared): Here, request: Request) -> Result<Json,
     let selected = selection!(order).selected(&picture)?;
     let (by, because) =
         (line("by", order.by, BY_MAX)?, line("because", order.because, BECAUSE_MAX)?);
-    let shown = selected.words.clone();
-    let orders = shared.door.orders.clone();
     if order.revoke == Some(true) {
-        let revocation = Revocation { by, because };
-        return answer(async move { orders.revoke(selected, revocation).await }, shown).await;
+        return store(&shared, selected, RowOrder::Revoke(Revocation { by, because })).await;
     }
     let until = order.until.map(|Text(text)| {
         manifest::instant(&text).map_err(|rule| Problem::bad(format!("`until`: {rule}")))
@@ -307,7 +301,7 @@ pub(super) async fn waive(State(shared): Here, request: Request) -> Result<Json,
         return Err(Problem::bad("`until` is too far away: a waiver holds for 90 days at most"));
     }
     let waiver = Waiver { by, because, until: Some(until) };
-    answer(async move { orders.waive(selected, waiver).await }, shown).await
+    store(&shared, selected, RowOrder::Waive(waiver)).await
 }
 
 /// Has the catalogue loaded anew.

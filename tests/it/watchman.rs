@@ -154,6 +154,20 @@ impl Watchman {
         self.ask("POST", path, body)
     }
 
+    /// Orders something about rows, and waits until it is carried out; returns the order.
+    pub(crate) fn order(&self, path: &str, body: &str) -> Value {
+        let (status, said) = self.post(path, body);
+        assert_eq!(status, 202, "{said}");
+        let said: Value = serde_json::from_str(&said).unwrap();
+        let href = said["order"]["href"].as_str().unwrap().to_owned();
+        let mut order = Value::Null;
+        self.until(Duration::from_secs(30), |daemon| {
+            order = daemon.json(&href)["order"].take();
+            if order["ended_at"].is_null() { Err(order.clone()) } else { Ok(()) }
+        });
+        order
+    }
+
     fn ask(&self, method: &str, path: &str, body: &str) -> (u16, String) {
         self.try_ask(method, path, body).unwrap_or_else(|e| panic!("{path}: {e}: {}", self.log()))
     }

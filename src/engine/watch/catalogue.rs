@@ -18,7 +18,6 @@ use crate::engine::ports::{Notices, Queries};
 use crate::engine::roster::{Roster, planned};
 use crate::engine::snapshot::{GenerationHealth, LastLoad};
 use crate::engine::watch::Engine;
-use crate::engine::watch::orders::What;
 use crate::ledger::{Activation, Generation, LedgerError, SeriesRecord, Work};
 use crate::manifest::Text;
 
@@ -36,12 +35,9 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
                 self.refuse(why);
                 self.answer(reply, ());
             }
-            Order::Rerun(selected, by, reply) => self.begin_order(selected, What::Rerun(by), reply),
-            Order::Waive(selected, waiver, reply) => {
-                self.begin_order(selected, What::Waive(waiver), reply);
-            }
-            Order::Revoke(selected, revocation, reply) => {
-                self.begin_order(selected, What::Revoke(revocation), reply);
+            Order::Rows(selected, order, reply) => {
+                let stored = self.store_order(&order, &selected).await;
+                drop(reply.send(stored));
             }
             Order::Returned(returned, reply) => {
                 let taken = self.take_returned(returned).await;

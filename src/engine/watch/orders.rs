@@ -1,135 +1,103 @@
-//! Orders over many rows: carried out slice by slice between turns, so that claims are renewed and what is due is
-//! looked at. A slice that the ledger did not take is tried again, smaller.
+//! Orders about many rows: stored at once, and carried out slice by slice between turns, so that claims are renewed
+//! and what is due is looked at. A slice that the ledger did not take is tried again, smaller.
 
 use std::time::Duration;
 
-use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use crate::engine::order::{HalfDone, Touched};
 use crate::engine::ports::{Notices, Queries};
 use crate::engine::snapshot::LedgerHealth;
 use crate::engine::watch::Engine;
-use crate::ledger::{Happened, LedgerError, Progress, Revocation, Selected, TxOutcome, Waiver};
+use crate::ledger::{LedgerError, RowOrder, Selected, TxOutcome};
 
+/// How many rows a slice has at most, and how many at least.
+const ROWS: (usize, usize) = (400, 16);
+/// A slice that took as long was too large.
+const LONG: Duration = Duration::from_secs(1);
 /// How often a slice is tried while the ledger takes everything else.
 const TRIES: u32 = 8;
 /// How long an order waits after a slice that was not taken, at first.
 const AGAIN: Duration = Duration::from_millis(100);
 
-/// An order over many rows, as far as it has been carried out.
+/// The orders that are stored and not carried out.
 #[derive(Debug)]
 pub(super) struct UnderOrder {
-    progress: Progress,
-    what: What,
-    reply: oneshot::Sender<Touched>,
-    /// How often the next slice was tried in vain.
+    /// Whether there may be one.
+    pub(super) any: bool,
+    /// How many rows the next slice has at most.
+    rows: usize,
+    /// How often the next slice was tried in vain, and when it may be tried again.
     failures: u32,
     not_before: Instant,
 }
 
-/// What is done to the rows.
-#[derive(Debug)]
-pub(super) enum What {
-    Rerun(String),
-    Waive(Waiver),
-    Revoke(Revocation),
-}
-
-impl What {
-    /// What an event calls it, what became of its rows, and who ordered it.
-    fn words(&self) -> (&'static str, &'static str, &str) {
-        match self {
-            Self::Rerun(by) => ("rerun", "asked for", by),
-            Self::Waive(waiver) => ("waiver", "waived", &waiver.by),
-            Self::Revoke(revocation) => ("waiver", "revoked", &revocation.by),
-        }
-    }
-}
-
 impl UnderOrder {
-    /// Says whether a slice of it may be tried now.
+    /// Those that an earlier process left may be there.
+    pub(super) fn new(now: Instant) -> Self {
+        Self { any: true, rows: ROWS.0, failures: 0, not_before: now }
+    }
+
+    /// Says whether a slice may be carried out now.
     pub(super) fn is_ready(&self) -> bool {
-        Instant::now() >= self.not_before
+        self.any && Instant::now() >= self.not_before
+    }
+
+    fn halve(&mut self) {
+        self.rows = (self.rows / 2).max(ROWS.1);
     }
 }
 
 impl<Q: Queries, N: Notices> Engine<Q, N> {
-    pub(super) fn begin_order(
+    pub(super) async fn store_order(
         &mut self,
-        selected: Selected,
-        what: What,
-        reply: oneshot::Sender<Touched>,
-    ) {
-        let (progress, not_before) = (Progress::new(selected), Instant::now());
-        self.under_order.push_back(UnderOrder { progress, what, reply, failures: 0, not_before });
+        order: &RowOrder,
+        selected: &Selected,
+    ) -> Result<i64, LedgerError> {
+        let stored = self.store.store_order(order, selected, self.clock.now()).await;
+        // Also where only the answer was lost.
+        self.under_order.any = true;
+        stored
     }
 
     /// Carries out a slice of the order that came first.
     pub(super) async fn carry_out(&mut self) {
         // While the ledger is away, an order waits.
-        let is_ready = self.under_order.front().is_some_and(UnderOrder::is_ready);
-        if !is_ready || self.ledger != LedgerHealth::Up {
+        if !self.under_order.is_ready() || self.ledger != LedgerHealth::Up {
             return;
         }
-        let Some(mut order) = self.under_order.pop_front() else { return };
         let work = self.bare_work();
         let roster = &self.roster;
         let terms = |series: i64| roster.get(series).map(|member| member.terms);
-        let (store, progress) = (&mut self.store, &mut order.progress);
-        let done = match &order.what {
-            What::Rerun(by) => store.rerun(progress, by, &work, &terms).await,
-            What::Waive(waiver) => store.waive(progress, waiver, &work, &terms).await,
-            What::Revoke(revocation) => store.revoke(progress, revocation, &work, &terms).await,
-        };
+        let started = Instant::now();
+        let done = self.store.carry_out(self.under_order.rows, &work, &terms).await;
+        let orders = &mut self.under_order;
         match done {
-            Ok(outcome) => {
+            Ok(Some(outcome)) => {
+                orders.failures = 0;
+                match started.elapsed() >= LONG {
+                    true => orders.halve(),
+                    false => orders.rows = (orders.rows + orders.rows / 4).min(ROWS.0),
+                }
                 self.take_touched(outcome);
-                order.failures = 0;
-                match order.progress.done() {
-                    Some(rows) => self.answer(order.reply, Ok(rows)),
-                    None => self.under_order.push_front(order),
+                self.shown_at = None;
+            }
+            Ok(None) => orders.any = false,
+            Err(trouble) if trouble.may_pass() && orders.failures < TRIES => {
+                tracing::warn!(%trouble, "a part of an order was not carried out, and is tried again");
+                orders.halve();
+                orders.not_before = Instant::now() + AGAIN * (1 << orders.failures);
+                orders.failures += 1;
+            }
+            Err(trouble) => {
+                let why = trouble.to_string();
+                tracing::error!(%trouble, "an order is given up");
+                let given_up = self.store.give_order_up(&why, self.clock.now()).await;
+                let orders = &mut self.under_order;
+                match given_up {
+                    Ok(()) => orders.failures = 0,
+                    Err(_) => orders.not_before = Instant::now() + AGAIN * (1 << TRIES),
                 }
             }
-            Err(trouble) if trouble.may_pass() && order.failures < TRIES => {
-                tracing::warn!(%trouble, "a part of an order was not carried out, and is tried again");
-                order.progress.halve();
-                order.not_before = Instant::now() + AGAIN * (1 << order.failures);
-                order.failures += 1;
-                self.under_order.push_front(order);
-            }
-            Err(trouble) => self.give_up(order, trouble),
-        }
-    }
-
-    /// Remembers how far an order came that does not go on, and says so to the operator that gave it.
-    fn give_up(&mut self, order: UnderOrder, trouble: LedgerError) {
-        let rows = order.progress.rows();
-        self.remember_half(&order, &trouble.to_string());
-        self.answer(order.reply, Err(HalfDone { rows, trouble }));
-    }
-
-    fn remember_half(&mut self, order: &UnderOrder, why: &str) {
-        let rows = order.progress.rows();
-        if rows == 0 {
-            return;
-        }
-        let (kind, what, by) = order.what.words();
-        self.events.push(Happened {
-            kind,
-            check: None,
-            tz: None,
-            was: String::new(),
-            becomes: format!("{rows} rows {what}, and the rest not"),
-            note: format!("{} by {by}: {why}", order.progress.words()),
-        });
-    }
-
-    /// Remembers how far orders came that this process does not finish any more. Whoever gave them hears that the
-    /// daemon stops.
-    pub(super) fn leave_orders(&mut self) {
-        for order in std::mem::take(&mut self.under_order) {
-            self.remember_half(&order, "the daemon was stopped");
         }
     }
 

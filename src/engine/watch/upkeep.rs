@@ -51,6 +51,8 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             self.take_read(read);
             return Ok(());
         }
+        // Another replica may have left an order behind.
+        self.under_order.any = true;
         let changed = self.store.changed_since(self.now() - SYNC_BACK).await?;
         self.take_read(read);
         for record in changed {
