@@ -37,11 +37,13 @@ use crate::engine::watch::offers::Turnstile;
 use crate::engine::watch::orders::UnderOrder;
 use crate::ledger::{Ended, Happened, Listing, Store};
 
-/// How many series are materialised in one turn at most, how many rows as long as turns succeed, and how many at
+/// How many series are materialised in one turn at most, how many rows as long as turns are quick, and how many at
 /// least.
 const SERIES_MAX: usize = 100;
 const ROWS_MAX: usize = 2_000;
 const ROWS_MIN: usize = 20;
+/// A transaction that took as long was too large: the next one is half as large.
+const LONG: Duration = Duration::from_secs(1);
 /// How many rows the ledger gives at once when it is asked who is ready.
 const REFILL: usize = 256;
 /// Under load a turn begins so long after the last one at the earliest: what ends or falls due meanwhile shares one
@@ -79,7 +81,7 @@ pub struct Engine<Q: Queries, N: Notices> {
     last_load: LastLoad,
     /// Orders about many rows that are being carried out.
     under_order: UnderOrder,
-    /// How many rows one turn writes: fewer after one that failed.
+    /// How many rows one turn writes: fewer after one that failed or took long.
     rows_max: usize,
     /// How long a turn takes, of late, and when the last one ended.
     turn_took: Duration,

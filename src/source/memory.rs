@@ -20,7 +20,7 @@ const GROWTH_MAX: u64 = 96 << 20;
 /// file.
 pub(super) const SQLITE_MAX: u64 = 128 << 20;
 /// How often the process looks, and how long without a query until it does not.
-const LOOK: Duration = Duration::from_millis(10);
+const LOOK: Duration = Duration::from_millis(20);
 const REST: Duration = Duration::from_secs(1);
 /// How long it may take to tell a server that a query has to end.
 const END_MAX: Duration = Duration::from_secs(5);

@@ -100,9 +100,9 @@ impl Receiver {
         let text = String::from_utf8_lossy(&bytes[..whole]).into_owned();
         let answer = if self.status.load(Ordering::Relaxed) == 299 {
             // It says that it took it, and drops it.
-            b"HTTP/1.1 200 it\r\nContent-Length: 2\r\n\r\n{}".to_vec()
+            b"HTTP/1.1 200 it\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}".to_vec()
         } else if refused.iter().any(|word| text.contains(word)) {
-            b"HTTP/1.1 422 it\r\nContent-Length: 2\r\n\r\n{}".to_vec()
+            b"HTTP/1.1 422 it\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}".to_vec()
         } else {
             let mut server = TcpStream::connect(to).unwrap();
             let closing = text.replacen("\r\n", "\r\nConnection: close\r\n", 1);

@@ -7,13 +7,11 @@ use tokio::time::Instant;
 
 use crate::engine::ports::{Notices, Queries};
 use crate::engine::snapshot::LedgerHealth;
-use crate::engine::watch::Engine;
+use crate::engine::watch::{Engine, LONG};
 use crate::ledger::{LedgerError, RowOrder, Selected, TxOutcome};
 
 /// How many rows a slice has at most, and how many at least.
 const ROWS: (usize, usize) = (400, 16);
-/// A slice that took as long was too large.
-const LONG: Duration = Duration::from_secs(1);
 /// How often a slice is tried while the ledger takes everything else.
 const TRIES: u32 = 8;
 /// How long an order waits after a slice that was not taken, at first.

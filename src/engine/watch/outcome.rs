@@ -14,7 +14,7 @@ use crate::engine::attempt::Attempted;
 use crate::engine::ports::{Notices, Queries};
 use crate::engine::snapshot::LedgerHealth;
 use crate::engine::under_way::{About, Brought, ended};
-use crate::engine::watch::{AGAIN, CLOCKS_APART, Engine, REFILL, ROWS_MAX, ROWS_MIN};
+use crate::engine::watch::{AGAIN, CLOCKS_APART, Engine, REFILL, ROWS_MIN};
 use crate::ledger::{Entry, Happened, LedgerError, Listing, RowKey, TxOutcome, Work};
 
 impl<Q: Queries, N: Notices> Engine<Q, N> {
@@ -137,7 +137,6 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             // What was done and not answered has to be announced.
             self.tell_anew = true;
         }
-        self.rows_max = (self.rows_max + self.rows_max / 4).min(ROWS_MAX);
         self.failures = 0;
         self.again_at = None;
     }

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::domain::check::name::SourceName;
 use crate::engine::ports::{Notices, Queries};
-use crate::engine::watch::{Engine, GROUP, SERIES_MAX};
+use crate::engine::watch::{Engine, GROUP, LONG, ROWS_MAX, ROWS_MIN, SERIES_MAX};
 use crate::ledger::{Candidate, DueBatch, RowKey, Work};
 
 impl<Q: Queries, N: Notices> Engine<Q, N> {
@@ -29,8 +29,14 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         self.turn_ended = Instant::now();
         match outcome {
             Ok(outcome) => {
-                self.turn_took = (self.turn_took * 3 + started.elapsed()) / 4;
+                let took = started.elapsed();
+                self.turn_took = (self.turn_took * 3 + took) / 4;
                 self.up(began, outcome.now);
+                // What took long may take too long the next time: less of it is better.
+                self.rows_max = match took >= LONG {
+                    true => (self.rows_max / 2).max(ROWS_MIN),
+                    false => (self.rows_max + self.rows_max / 4).min(ROWS_MAX),
+                };
                 self.apply(work, outcome).await;
                 true
             }
