@@ -51,14 +51,13 @@ pub use alerts::{AlertChanges, AlertRow, Notified, Returned, SelfAlert, lasting_
 pub use entry::Entry;
 pub use errors::LedgerError;
 pub use generation::{Activation, Generation, Listing, Planned, Traits};
-pub use orders::{OrderRecord, RowOrder, Selected};
+pub use orders::{OrderRecord, Revocation, RowOrder, Selected, Waiver};
 pub use read::{
     Given, History, HistoryQuery, Listed, Page, Reader, WaivedBy, is_page_by_number,
     is_page_of_windows,
 };
 pub use retention::Tidied;
 pub use schema::VERSION;
-pub use waive::{Revocation, Waiver};
 pub use work::{
     Candidate, Claim, Deferral, DueBatch, Ended, Happened, Offer, StandingChange, TxOutcome, Work,
 };

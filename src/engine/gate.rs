@@ -18,7 +18,7 @@ const QUEUE: usize = 1_024;
 const FEW: usize = 64;
 /// From when on a turn of the ledger is slow, and how many rows are claimed ahead at most.
 pub(super) const SLOW: Duration = Duration::from_millis(50);
-const AHEAD_MAX: usize = 64;
+const AHEAD_MAX: usize = 128;
 
 /// The gate of one source.
 #[derive(Debug)]

@@ -42,6 +42,7 @@ pub(super) async fn claim_all(tx: &mut Tx<'_>) -> Result<(), LedgerError> {
     let series: Vec<_> = free.iter().map(|series| args![*series]).collect();
     let busy = tx.conn.all_each(&BUSY, &series, &[]).await?;
     let mut busy: BTreeSet<i64> = busy.iter().map(|r| r.int("series")).collect::<Result<_, _>>()?;
+    let mut left = Vec::new();
     for offer in offers {
         let mut places = offer.places;
         for candidate in offer.candidates.iter().filter(is_free) {
@@ -54,8 +55,45 @@ pub(super) async fn claim_all(tx: &mut Tx<'_>) -> Result<(), LedgerError> {
                 places -= 1;
             }
         }
+        let followers = offer.followers.iter().copied().filter(|series| !busy.contains(series));
+        left.push((places, followers.collect::<BTreeSet<i64>>()));
     }
+    claim_followers(tx, left).await?;
     tx.flush().await
+}
+
+/// Takes the places that are left for the next windows of series whose attempts were recorded a moment ago, so that what is
+/// behind is caught up with one transaction a window, and not with two. What was in vain before waits its turn.
+async fn claim_followers(
+    tx: &mut Tx<'_>,
+    left: Vec<(usize, BTreeSet<i64>)>,
+) -> Result<(), LedgerError> {
+    const FIRST: Each = each!(
+        ["SELECT ", columns!(), " FROM entries JOIN"],
+        (0 "wanted" "bigint"),
+        ["ON series = r.wanted AND live = 1 AND kind = 'window' AND wake_at <= $2 AND said IS NULL \
+          AND vain = 0 AND start_at = (SELECT MIN(n.start_at) FROM entries n WHERE n.series = r.wanted \
+          AND n.live = 1 AND n.wake_at <= $2 AND (n.said IS NULL OR n.asked = 1)) \
+          WHERE NOT EXISTS (SELECT 1 FROM entries o WHERE o.series = r.wanted AND o.live = 1 \
+          AND o.state = 'running')"]
+    );
+    let wanted = left.iter().filter(|(places, _)| *places > 0).flat_map(|(_, series)| series);
+    let wanted: Vec<_> = wanted.map(|series| args![*series]).collect();
+    let mut next = BTreeMap::new();
+    for record in tx.conn.all_each(&FIRST, &wanted, &[tx.now.into()]).await? {
+        let entry = Entry::read(&record)?;
+        next.entry(entry.series).or_insert(entry);
+    }
+    for (places, followers) in left {
+        let next = followers.iter().filter_map(|series| next.remove(series));
+        let mut taken = 0;
+        for entry in next.collect::<Vec<_>>() {
+            if taken < places && claim(tx, entry) {
+                taken += 1;
+            }
+        }
+    }
+    Ok(())
 }
 
 fn claim(tx: &mut Tx<'_>, entry: Entry) -> bool {
@@ -132,7 +170,9 @@ pub(super) async fn refill(tx: &mut Tx<'_>) -> Result<(), LedgerError> {
           AND n.live = 1 AND n.wake_at <= $2)"]
     );
     let windows = tx.work.ended.iter().filter(|ended| ended.key.kind == WindowKind::Window);
-    let series: BTreeSet<i64> = windows.map(|ended| ended.key.series).collect();
+    let taken: BTreeSet<i64> = tx.done.claims.iter().map(|claim| claim.entry.series).collect();
+    let series: BTreeSet<i64> =
+        windows.map(|ended| ended.key.series).filter(|id| !taken.contains(id)).collect();
     let series: Vec<_> = series.into_iter().map(|series| args![series]).collect();
     for record in tx.conn.all_each(&NEXT, &series, &[tx.now.into()]).await? {
         let candidate = Candidate::read(&record)?;

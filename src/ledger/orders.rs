@@ -6,9 +6,7 @@ use chrono::{DateTime, Utc};
 use crate::ledger::cells::Record;
 use crate::ledger::conn::{Conn, Each, args, each};
 use crate::ledger::events::{add_events, event_values};
-use crate::ledger::slices::{Slice, TermsOf};
-use crate::ledger::waive::{Revocation, Waiver};
-use crate::ledger::{Happened, LedgerError, PATIENCE, Page, Reader, Store, TxOutcome, Work};
+use crate::ledger::{Happened, LedgerError, PATIENCE, Page, Reader, Store};
 
 /// Which rows are meant.
 #[derive(Debug, Clone)]
@@ -17,6 +15,26 @@ pub struct Selected {
     pub rows: Vec<(i64, DateTime<Utc>, DateTime<Utc>)>,
     /// The selection in words, for the record.
     pub words: String,
+}
+
+/// Somebody's word for rows that are open.
+#[derive(Debug, Clone)]
+pub struct Waiver {
+    /// Who gives it.
+    pub by: String,
+    /// Why.
+    pub because: String,
+    /// Until when. Waivers of earlier releases may have no end.
+    pub until: Option<DateTime<Utc>>,
+}
+
+/// Who takes waivers back, and why.
+#[derive(Debug, Clone)]
+pub struct Revocation {
+    /// Who.
+    pub by: String,
+    /// Why.
+    pub because: String,
 }
 
 /// What is ordered of rows.
@@ -229,29 +247,6 @@ impl Store {
             conn.run_each(&RANGES, &ranges.collect::<Vec<_>>(), &[id.into()]).await?;
             conn.commit().await?;
             Ok(id)
-        })
-        .await
-    }
-
-    /// Carries out a slice of the oldest order, of so many rows at most; nothing where there is none.
-    ///
-    /// # Errors
-    /// Where the store failed: then nothing of the slice is done, or, where only the answer was lost, all of it.
-    pub async fn carry_out(
-        &mut self,
-        rows: usize,
-        work: &Work,
-        terms: TermsOf<'_>,
-    ) -> Result<Option<TxOutcome>, LedgerError> {
-        self.on(PATIENCE, async |conn, settings| {
-            let slice = Slice::begin(conn, settings, rows, work, terms).await?;
-            let Some(mut slice) = slice else { return Ok(None) };
-            match slice.order.order.clone() {
-                RowOrder::Rerun { .. } => slice.rerun().await?,
-                RowOrder::Waive(waiver) => slice.waive(&waiver).await?,
-                RowOrder::Revoke(_) => slice.revoke().await?,
-            }
-            slice.end().await.map(Some)
         })
         .await
     }

@@ -2,9 +2,9 @@
 
 use crate::ledger::conn::{Conn, Each, Wait, args, each};
 use crate::ledger::entry::{Entry, columns};
-use crate::ledger::orders::OrderRecord;
+use crate::ledger::orders::{OrderRecord, RowOrder};
 use crate::ledger::tx::Tx;
-use crate::ledger::{LedgerError, StoreSettings, Terms, TxOutcome, Work};
+use crate::ledger::{LedgerError, PATIENCE, Store, StoreSettings, Terms, TxOutcome, Work};
 
 /// Of how many series a slice is at most.
 const SERIES_MAX: i64 = 400;
@@ -132,5 +132,30 @@ impl<'a> Slice<'a> {
         self.order.write(self.tx.conn).await?;
         self.tx.recompute_all().await?;
         self.tx.commit().await
+    }
+}
+
+impl Store {
+    /// Carries out a slice of the oldest order, of so many rows at most; nothing where there is none.
+    ///
+    /// # Errors
+    /// Where the store failed: then nothing of the slice is done, or, where only the answer was lost, all of it.
+    pub async fn carry_out(
+        &mut self,
+        rows: usize,
+        work: &Work,
+        terms: TermsOf<'_>,
+    ) -> Result<Option<TxOutcome>, LedgerError> {
+        self.on(PATIENCE, async |conn, settings| {
+            let slice = Slice::begin(conn, settings, rows, work, terms).await?;
+            let Some(mut slice) = slice else { return Ok(None) };
+            match slice.order.order.clone() {
+                RowOrder::Rerun { .. } => slice.rerun().await?,
+                RowOrder::Waive(waiver) => slice.waive(&waiver).await?,
+                RowOrder::Revoke(_) => slice.revoke().await?,
+            }
+            slice.end().await.map(Some)
+        })
+        .await
     }
 }

@@ -1,35 +1,13 @@
 //! Waivers: an operator vouches for the open windows of a selection, or takes that back. What ends a waiver by
 //! itself is in `domain::record::window_state`.
 
-use chrono::{DateTime, Utc};
-
 use crate::domain::record::window_state::{Override, WindowState};
 use crate::ledger::LedgerError;
 use crate::ledger::conn::args;
 use crate::ledger::entry::Entry;
-use crate::ledger::orders::OrderRecord;
+use crate::ledger::orders::{OrderRecord, Waiver};
 use crate::ledger::slices::{Rows, Slice};
 use crate::ledger::tx::Tx;
-
-/// Somebody's word for rows that are open.
-#[derive(Debug, Clone)]
-pub struct Waiver {
-    /// Who gives it.
-    pub by: String,
-    /// Why.
-    pub because: String,
-    /// Until when. Waivers of earlier releases may have no end.
-    pub until: Option<DateTime<Utc>>,
-}
-
-/// Who takes waivers back, and why.
-#[derive(Debug, Clone)]
-pub struct Revocation {
-    /// Who.
-    pub by: String,
-    /// Why.
-    pub because: String,
-}
 
 impl Slice<'_> {
     /// Vouches for the rows of the slice that are open: for what was known when the order was given.

@@ -72,6 +72,8 @@ pub struct Offer {
     pub places: usize,
     /// Who.
     pub candidates: Vec<Candidate>,
+    /// Series of which an attempt ended: where there are places left, their next windows are taken at once.
+    pub followers: Vec<i64>,
 }
 
 /// Rows that are held back.

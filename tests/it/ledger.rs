@@ -211,7 +211,10 @@ fn work() -> Work {
 
 fn offered(key: RowKey) -> Work {
     let candidate = Candidate { priority: 1, deadline: clock::now(), key, retry: false };
-    Work { offers: vec![Offer { places: 1, candidates: vec![candidate] }], ..work() }
+    Work {
+        offers: vec![Offer { places: 1, candidates: vec![candidate], followers: Vec::new() }],
+        ..work()
+    }
 }
 
 fn ended(key: RowKey, epoch: u64, said: VerdictKind) -> Work {

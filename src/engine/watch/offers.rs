@@ -6,6 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::domain::check::name::SourceName;
 use crate::domain::check::reason::Cause;
+use crate::domain::record::window_state::WindowKind;
 use crate::engine::ports::{Notices, Queries};
 use crate::engine::watch::{Engine, REFILL};
 use crate::ledger::{Candidate, Deferral, Offer};
@@ -86,8 +87,26 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
                 candidates.push(candidate);
             }
         }
-        let offer = (!candidates.is_empty()).then_some(Offer { places, candidates });
+        let followers = self.followers(name, now);
+        let is_empty = candidates.is_empty() && followers.is_empty();
+        let offer = (!is_empty && closed).then_some(Offer { places, candidates, followers });
         (offer, holds)
+    }
+}
+
+impl<Q: Queries, N: Notices> Engine<Q, N> {
+    /// The series whose next window may be taken as soon as the attempt that ended is recorded: of sources that nobody
+    /// asks together with another one.
+    fn followers(&self, name: &SourceName, now: DateTime<Utc>) -> Vec<i64> {
+        if self.gates.get(name).is_none_or(|gate| !gate.is_alone || !gate.breaker.is_closed()) {
+            return Vec::new();
+        }
+        let windows = self.ended.iter().filter(|ended| ended.key.kind == WindowKind::Window);
+        let follows = |series: &i64| {
+            let member = self.roster.get(*series);
+            member.is_some_and(|m| m.sources() == [name] && m.terms.pause(now).is_none())
+        };
+        windows.map(|ended| ended.key.series).filter(follows).collect()
     }
 }
 
