@@ -128,21 +128,17 @@ fn a_record_that_is_days_behind_is_caught_up_and_an_order_over_all_of_it_stops_n
     });
     whole(&orders()[0]);
     // A ledger that goes away in the middle of one is waited for.
-    std::thread::scope(|scope| {
-        let order = scope.spawn(|| daemon.post("/api/v1/rerun", "{\"owner\": \"far\"}"));
-        std::thread::sleep(Duration::from_millis(200));
-        for _ in 0..3 {
-            far.way.set(Way::Cut);
-            std::thread::sleep(Duration::from_millis(300));
-            far.way.set(Way::Open);
-            std::thread::sleep(Duration::from_millis(500));
-        }
-        daemon.until(Duration::from_secs(300), |_| match orders().len() {
-            2 => Ok(()),
-            other => Err(other),
-        });
-        let (status, said) = order.join().unwrap();
-        assert_eq!(status, 202, "{said}");
+    let (status, said) = daemon.post("/api/v1/rerun", "{\"owner\": \"far\"}");
+    assert_eq!(status, 202, "{said}");
+    for _ in 0..3 {
+        far.way.set(Way::Cut);
+        std::thread::sleep(Duration::from_millis(300));
+        far.way.set(Way::Open);
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    daemon.until(Duration::from_secs(300), |_| match orders().len() {
+        2 => Ok(()),
+        other => Err(other),
     });
     orders().iter().for_each(|said| whole(said));
     let twice = "select count(*)::text from (select 1 from entries group by series, kind, start_at \
