@@ -125,8 +125,7 @@ fn follow(daemon: &Daemon, mut answer: Value) -> Result<Value, Exit> {
             told = tokio::time::Instant::now();
             let order = &answer["order"];
             complain(&format!(
-                "allswell: order {}: {} windows or looks by now, of {} series some are left; it goes on whether \
-                 you wait or not",
+                "allswell: order {}: {} windows or looks by now, {} series left; it goes on whether you wait or not",
                 number(order, "id"),
                 number(order, "rows"),
                 number(order, "series_left")

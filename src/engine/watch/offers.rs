@@ -95,8 +95,8 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
 }
 
 impl<Q: Queries, N: Notices> Engine<Q, N> {
-    /// The series whose next window may be taken as soon as the attempt that ended is recorded: of sources that nobody
-    /// asks together with another one.
+    /// The series whose next window may be taken as soon as the attempt that ended is recorded: of sources that no
+    /// check asks together with another one.
     fn followers(&self, name: &SourceName, now: DateTime<Utc>) -> Vec<i64> {
         if self.gates.get(name).is_none_or(|gate| !gate.is_alone || !gate.breaker.is_closed()) {
             return Vec::new();
