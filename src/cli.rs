@@ -30,6 +30,7 @@ use crate::cli::args::{Args, Verb};
 use crate::cli::exit::Exit;
 use crate::domain::check::plain::plain;
 use crate::manifest::schema::schema;
+use crate::settings;
 
 /// Runs the program with the process's arguments.
 pub fn main() -> ExitCode {
@@ -53,6 +54,7 @@ pub fn main() -> ExitCode {
         Verb::Next(args) => next::next(&args),
         Verb::Zones(args) => zones::zones(&args),
         Verb::Serve(args) => serve::serve(&args),
+        Verb::Healthy(args) => status::healthy(&args),
         Verb::Status(args) => status::status(&args),
         Verb::History(args) => history::history(&args),
         Verb::Waivers(args) => waivers::waivers(&args),
@@ -60,7 +62,8 @@ pub fn main() -> ExitCode {
         Verb::Waive(args) => order::waive(&args),
         Verb::Rules(args) => config::rules(&args),
         Verb::AlertmanagerConfig(args) => config::alertmanager(args),
-        Verb::Schema => print(&format!("{:#}\n", schema())),
+        Verb::Schema(args) if args.settings => print(&format!("{:#}\n", settings::schema())),
+        Verb::Schema(_) => print(&format!("{:#}\n", schema())),
     };
     exit.into()
 }

@@ -40,8 +40,6 @@ use crate::settings::Settings;
 use crate::web::{self, Access, Listener, Server, WebConfig};
 use crate::zones::Zones;
 
-pub use log::begin as begin_log;
-
 /// How long each part may take to end.
 const FAREWELL: Duration = Duration::from_secs(10);
 
@@ -247,6 +245,7 @@ fn open(
     engine_runtime: &Runtime,
 ) -> Result<Opened, NotStarted> {
     let settings = Settings::read(&start.config).map_err(NotStarted::Invalid)?;
+    log::begin(settings.log);
     let web = match &settings.web.config_file {
         Some(path) => web::read_config(path).map_err(NotStarted::Invalid)?,
         None => WebConfig::default(),

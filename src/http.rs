@@ -197,21 +197,18 @@ impl Peer {
             Err(error) if error.is_connect() => send(&open).await,
             sent => sent,
         };
-        let mut response = sent.map_err(silent)?;
+        let response = sent.map_err(silent)?;
         self.note_date(&response);
-        let retry_after = response.headers().get("retry-after");
-        let retry_after = retry_after.and_then(|value| value.to_str().ok()?.trim().parse().ok());
-        let status = response.status().as_u16();
-        let mut words = Vec::new();
-        while let Ok(Some(chunk)) = response.chunk().await {
-            words.extend_from_slice(&chunk);
-            if words.len() >= WORDS_MAX {
-                words.truncate(WORDS_MAX);
-                break;
-            }
-        }
-        let words = String::from_utf8_lossy(&words).into_owned();
-        Ok(Receipt { status, words, retry_after_secs: retry_after })
+        Ok(receipt(response).await)
+    }
+
+    /// Asks for what is at a path, whatever the answer looks like.
+    ///
+    /// # Errors
+    /// Where there is no answer.
+    pub async fn look(&self, path: &str) -> Result<Receipt, NoAnswer> {
+        let answer = self.known(self.clients().0.get(self.at(path))).send().await;
+        Ok(receipt(answer.map_err(|e| NoAnswer::Silent(self.name(), told(&e)))?).await)
     }
 
     /// What time it was there, to the second, as the answer says that came since the last call (RFC 9110, 6.6.1).
@@ -266,6 +263,23 @@ impl Peer {
         let value = serde_json::from_slice(&body).map_err(|_| NoAnswer::Odd(name))?;
         Ok((status, value))
     }
+}
+
+/// Reads an answer, or the beginning of it.
+async fn receipt(mut response: reqwest::Response) -> Receipt {
+    let retry_after = response.headers().get("retry-after");
+    let retry_after = retry_after.and_then(|value| value.to_str().ok()?.trim().parse().ok());
+    let status = response.status().as_u16();
+    let mut words = Vec::new();
+    while let Ok(Some(chunk)) = response.chunk().await {
+        words.extend_from_slice(&chunk);
+        if words.len() >= WORDS_MAX {
+            words.truncate(WORDS_MAX);
+            break;
+        }
+    }
+    let words = String::from_utf8_lossy(&words).into_owned();
+    Receipt { status, words, retry_after_secs: retry_after }
 }
 
 /// What a failure says, with its causes and without the address, which may hold a secret.

@@ -5,6 +5,7 @@
 
 mod daemon;
 mod notices;
+mod schema;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -18,14 +19,16 @@ use crate::manifest::{self, Document, Engines, Map, Node, Place, Text};
 use crate::secret::Reference;
 use crate::source::{Instants, SourceSettings};
 
-pub use daemon::{Grace, LedgerEntry, WebEntry};
+pub use daemon::{Grace, LedgerEntry, LogEntry, LogFormat, LogLevel, WebEntry};
 pub use notices::{HeartbeatEntry, NoticesEntry, PeerEntry, WatchdogEntry};
+pub use schema::schema;
 
-const SETTINGS_KEYS: [&str; 11] = [
+const SETTINGS_KEYS: [&str; 12] = [
     "checks",
     "sources",
     "ledger",
     "web",
+    "log",
     "grace",
     "labels",
     "alertmanagers",
@@ -52,6 +55,8 @@ pub struct Settings {
     pub ledger: LedgerEntry,
     /// Where the daemon listens, and to whom.
     pub web: WebEntry,
+    /// How the log is written.
+    pub log: LogEntry,
     /// Who is told, and how.
     pub notices: NoticesEntry,
     /// How long the daemon lets attempts end when it is told to stop.
@@ -67,7 +72,8 @@ pub struct SourceEntry {
     pub dsn: Dsn,
     password: Option<Reference>,
     connections: u16,
-    timeout: Duration,
+    /// The limit of one statement, where a check has none of its own.
+    pub timeout: Duration,
     instants: Option<Instants>,
     allow_superuser: bool,
 }
@@ -107,6 +113,7 @@ impl Settings {
     pub fn opens_the_same(&self, other: &Self) -> bool {
         self.ledger == other.ledger
             && self.web == other.web
+            && self.log == other.log
             && self.grace == other.grace
             && self.notices.opens_the_same(&other.notices)
     }
@@ -187,6 +194,7 @@ fn settings(doc: &mut Document<'_>, folder: &Path) -> Option<Settings> {
     }
     let ledger = daemon::ledger(doc, &map, folder);
     let web = daemon::web(doc, &map, folder);
+    let log = daemon::log(doc, &map);
     let notices = notices::notices(doc, &map, folder);
     let grace = optional(&map, "grace", |node| {
         doc.parsed(node, Place::Key(&Place::Root, "grace"), Grace::parse)
@@ -199,7 +207,7 @@ fn settings(doc: &mut Document<'_>, folder: &Path) -> Option<Settings> {
             "name a file of its own under `ledger`: what is watched is not written to".into();
         doc.fault(map.get("ledger").unwrap_or(&root), Place::Root, message, Some(hint));
     }
-    Some(Settings { checks, sources, ledger, web: web?, notices: notices?, grace })
+    Some(Settings { checks, sources, ledger, web: web?, log: log?, notices: notices?, grace })
 }
 
 /// Says whether two addresses name one file.

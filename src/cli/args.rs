@@ -34,6 +34,8 @@ pub(super) enum Verb {
     Zones(ZonesArgs),
     /// Watch: look at everything when it is due, and keep a record of it
     Serve(ServeArgs),
+    /// Say whether a daemon's process answers: 0 where it does; for health checks of containers
+    Healthy(HealthyArgs),
     /// Say how a daemon and its series are
     Status(StatusArgs),
     /// Show the record of a check
@@ -48,8 +50,21 @@ pub(super) enum Verb {
     Rules(RulesArgs),
     /// Print what Alertmanager needs to know: a route, a receiver, inhibitions
     AlertmanagerConfig(ConfigArgs),
-    /// Print the JSON Schema of the language, for editors
-    Schema,
+    /// Print the JSON Schema of the language, or of the settings, for editors
+    Schema(SchemaArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct SchemaArgs {
+    /// Of the settings, `allswell.yaml`, instead of files of checks
+    #[arg(long)]
+    pub(super) settings: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct HealthyArgs {
+    #[command(flatten)]
+    pub(super) remote: Remote,
 }
 
 #[derive(Debug, clap::Args)]
@@ -250,6 +265,9 @@ pub(super) struct NextArgs {
     /// Only in this zone; for checks whose zones a query names, in this zone; may be repeated
     #[arg(long, value_name = "ZONE")]
     pub(super) zone: Vec<String>,
+    /// Say instead how long it takes from wrong data to an alert, at most
+    #[arg(long, conflicts_with = "to")]
+    pub(super) to_alert: bool,
     /// How to say it
     #[arg(long, value_enum, default_value_t = Output::Text)]
     pub(super) output: Output,

@@ -1,5 +1,7 @@
 //! `next`: what is due when, and what clock changes do to it.
 
+mod to_alert;
+
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -27,7 +29,7 @@ const TOLD_PER_DAY: usize = 12;
 const ODD_MAX: usize = 12;
 
 pub(super) fn next(args: &NextArgs) -> Exit {
-    let Loaded { catalogue, zones, .. } = match load(&args.at) {
+    let Loaded { catalogue, zones, settings } = match load(&args.at) {
         Ok(loaded) => loaded,
         Err(faults) => return refuse(&faults, args.output),
     };
@@ -47,6 +49,9 @@ pub(super) fn next(args: &NextArgs) -> Exit {
         }
     };
     warn(catalogue.warnings_of(&checks));
+    if args.to_alert {
+        return to_alert::print_table(&checks, &settings, &zones, from, args.output);
+    }
     let mut plan = Plan { zones: &zones, named, from, to, text: String::new(), due: 0, series: 0 };
     let mut json = Json::default();
     for check in &checks {

@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::cli::args::Remote;
 use crate::cli::complain;
 use crate::cli::exit::Exit;
-use crate::http::{Answer, Auth, NoAnswer, Peer, Tls};
+use crate::http::{Answer, Auth, NoAnswer, Peer, Receipt, Tls};
 use crate::secret::Reference;
 
 /// Where a daemon listens by default.
@@ -47,6 +47,11 @@ impl Daemon {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|e| told(format!("cannot start: {e}"), Exit::Io))?;
         Ok(Self { peer, runtime })
+    }
+
+    /// Asks for what is at a path, whatever the answer looks like.
+    pub(super) fn look(&self, path: &str) -> Result<Receipt, NoAnswer> {
+        self.runtime.block_on(self.peer.look(path))
     }
 
     /// Asks for what is at a path.

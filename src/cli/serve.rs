@@ -22,7 +22,6 @@ pub(super) fn serve(args: &ServeArgs) -> Exit {
 
 /// Watches until a signal ends it; says something more once it does.
 pub(super) fn watch(start: Start, hint: &str) -> Exit {
-    daemon::begin_log();
     let announce = |line: &str| {
         // Whoever starts us may read this line, or not.
         let _ = print(&format!("{line}\n"));

@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use crate::cli::args::{Output, StatusArgs};
+use crate::cli::args::{HealthyArgs, Output, StatusArgs};
 use crate::cli::exit::Exit;
-use crate::cli::print;
 use crate::cli::remote::{Daemon, number, text};
+use crate::cli::{complain, print};
 
 pub(super) fn status(args: &StatusArgs) -> Exit {
     match shown(args) {
@@ -32,6 +32,25 @@ fn shown(args: &StatusArgs) -> Result<(String, Exit), Exit> {
         Output::Text => report(&status, &checks, args.all),
     };
     Ok((text, exit))
+}
+
+/// Asks whether the process answers. That it is alive says nothing about the data.
+pub(super) fn healthy(args: &HealthyArgs) -> Exit {
+    let daemon = match Daemon::new(&args.remote) {
+        Ok(daemon) => daemon,
+        Err(exit) => return exit,
+    };
+    match daemon.look("/-/healthy") {
+        Ok(answer) if answer.status == 200 => print(&answer.words),
+        Ok(answer) => {
+            complain(&format!("allswell: {} (HTTP {})", answer.words.trim(), answer.status));
+            Exit::Io
+        }
+        Err(error) => {
+            complain(&format!("allswell: {error}"));
+            Exit::Io
+        }
+    }
 }
 
 /// Only what is proved ends with 0, and nothing is where nothing can be written.

@@ -18,15 +18,27 @@ use crate::domain::record::standing::{Alarm, Notice};
 use crate::domain::record::window_state::VerdictKind;
 use crate::engine::ports::{Notices, Receipts};
 use crate::ledger::{SelfAlert, SeriesRecord};
+use crate::settings::{LogEntry, LogFormat, LogLevel};
 use crate::webhook;
 
 /// Begins to write the log, to standard error.
-pub fn begin() {
+pub(super) fn begin(entry: LogEntry) {
+    let level = match entry.level {
+        LogLevel::Info => Level::INFO,
+        LogLevel::Warn => Level::WARN,
+        LogLevel::Error => Level::ERROR,
+    };
     // Of others nothing: a database's driver logs the words of its server.
-    let ours = Targets::new().with_target("allswell", Level::INFO);
+    let ours = Targets::new().with_target("allswell", level);
     let log = fmt::layer().with_writer(|| Plain(io::stderr())).with_target(false).with_ansi(false);
     // There is one already where the program is embedded.
-    drop(registry().with(log.with_filter(ours)).try_init());
+    drop(match entry.format {
+        LogFormat::Text => registry().with(log.with_filter(ours)).try_init(),
+        LogFormat::Json => {
+            let log = log.json().flatten_event(true);
+            registry().with(log.with_filter(ours)).try_init()
+        }
+    });
 }
 
 /// Writes nothing that a terminal would obey.

@@ -36,7 +36,7 @@ pub fn schema() -> Value {
     root
 }
 
-fn object(keys: &[&str], required: &[&str], of: fn(&str) -> Value) -> Value {
+pub(crate) fn object(keys: &[&str], required: &[&str], of: fn(&str) -> Value) -> Value {
     let properties: serde_json::Map<String, Value> =
         keys.iter().map(|key| ((*key).to_owned(), of(key))).collect();
     json!({
@@ -48,7 +48,7 @@ fn object(keys: &[&str], required: &[&str], of: fn(&str) -> Value) -> Value {
     })
 }
 
-fn described(mut schema: Value, description: &str) -> Value {
+pub(crate) fn described(mut schema: Value, description: &str) -> Value {
     if let Value::Object(map) = &mut schema {
         map.insert("description".into(), description.into());
     }
@@ -274,7 +274,7 @@ fn words<T>(words: &[(&str, T)]) -> Value {
     json!({"enum": words.iter().map(|(word, _)| *word).collect::<Vec<_>>()})
 }
 
-fn duration() -> Value {
+pub(crate) fn duration() -> Value {
     json!({"type": "string", "pattern": "^[0-9]+(ms|s|m|h|d)$"})
 }
 

@@ -13,8 +13,9 @@ use crate::manifest::{Document, Map, Place};
 use crate::secret::Reference;
 use crate::settings::optional;
 
-const LEDGER_KEYS: [&str; 4] = ["url", "password", "retention", "lease"];
-const WEB_KEYS: [&str; 6] =
+pub(super) const LEDGER_KEYS: [&str; 4] = ["url", "password", "retention", "lease"];
+pub(super) const LOG_KEYS: [&str; 2] = ["format", "level"];
+pub(super) const WEB_KEYS: [&str; 6] =
     ["listen", "public_url", "config_file", "viewer_token", "operator_token", "lifecycle"];
 /// Where the record is where nothing is written.
 const LEDGER_FILE: &str = "allswell.db";
@@ -117,11 +118,77 @@ pub(super) fn within(
     Ok(duration)
 }
 
+/// How the log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LogEntry {
+    /// In which form.
+    pub format: LogFormat,
+    /// How much of it.
+    pub level: LogLevel,
+}
+
+/// In which form the log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line, for a collector.
+    Json,
+}
+
+impl LogFormat {
+    /// The words for it.
+    pub const WORDS: [(&str, Self); 2] = [("text", Self::Text), ("json", Self::Json)];
+}
+
+/// The least important line that is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogLevel {
+    /// What changed, and all below.
+    #[default]
+    Info,
+    /// What is odd, and was carried on with.
+    Warn,
+    /// What a person has to act on.
+    Error,
+}
+
+impl LogLevel {
+    /// The words for it.
+    pub const WORDS: [(&str, Self); 3] =
+        [("info", Self::Info), ("warn", Self::Warn), ("error", Self::Error)];
+}
+
+/// Reads `log`.
+pub(super) fn log(doc: &mut Document<'_>, root: &Map<'_>) -> Option<LogEntry> {
+    let place = Place::Key(&Place::Root, "log");
+    let Some(node) = root.get("log") else { return Some(LogEntry::default()) };
+    let map = doc.map(node, place, &LOG_KEYS)?;
+    let format = optional(&map, "format", |node| {
+        doc.word(node, Place::Key(&place, "format"), &LogFormat::WORDS)
+    });
+    let level = optional(&map, "level", |node| {
+        doc.word(node, Place::Key(&place, "level"), &LogLevel::WORDS)
+    });
+    Some(LogEntry { format: format?.unwrap_or_default(), level: level?.unwrap_or_default() })
+}
+
+/// The file of the record where none is named: in the folder that systemd, or the image, gives to the daemon for
+/// its state, else beside the settings.
+#[expect(clippy::disallowed_methods, reason = "the environment is read in settings")]
+fn ledger_file(folder: &Path) -> PathBuf {
+    // systemd.exec(5), StateDirectory=: several folders are separated by colons.
+    let state = std::env::var("STATE_DIRECTORY").unwrap_or_default();
+    let state = state.split(':').next().filter(|path| path.starts_with('/'));
+    state.map_or(folder, Path::new).join(LEDGER_FILE)
+}
+
 /// Reads `ledger`.
 pub(super) fn ledger(doc: &mut Document<'_>, root: &Map<'_>, folder: &Path) -> Option<LedgerEntry> {
     const DAY: u64 = 86_400;
     let mut entry = LedgerEntry {
-        dsn: Dsn::Sqlite(folder.join(LEDGER_FILE)),
+        dsn: Dsn::Sqlite(ledger_file(folder)),
         password: None,
         retention: Duration::from_secs(400 * DAY),
         lease: Duration::from_secs(30),

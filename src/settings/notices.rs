@@ -14,13 +14,13 @@ use crate::secret::Reference;
 use crate::settings::daemon::within;
 use crate::settings::optional;
 
-const PEER_KEYS: [&str; 7] =
+pub(super) const PEER_KEYS: [&str; 7] =
     ["url", "token", "user", "password", "ca_file", "identity_file", "timeout"];
-const WEBHOOK_KEYS: [&str; 8] =
+pub(super) const WEBHOOK_KEYS: [&str; 8] =
     ["name", "url", "token", "user", "password", "ca_file", "identity_file", "timeout"];
-const HEARTBEAT_KEYS: [&str; 3] = ["url", "every", "timeout"];
-const RHYTHM_KEYS: [&str; 3] = ["resend", "hold", "lasts"];
-const WATCHDOG_KEYS: [&str; 3] = ["token", "every", "within"];
+pub(super) const HEARTBEAT_KEYS: [&str; 3] = ["url", "every", "timeout"];
+pub(super) const RHYTHM_KEYS: [&str; 3] = ["resend", "hold", "lasts"];
+pub(super) const WATCHDOG_KEYS: [&str; 3] = ["token", "every", "within"];
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3_600);
 

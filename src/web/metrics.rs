@@ -58,17 +58,15 @@ fn text(picture: &Snapshot, paths: &Paths) -> Result<String, prometheus::Error> 
         registry.register(Box::new(counter))
     };
     let yes = |yes: bool| if yes { 1.0 } else { 0.0 };
-    let build = GaugeVec::new(Opts::new("build_info", "The program that runs."), &["version"])?;
-    build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1.0);
-    registry.register(Box::new(build))?;
+    infos(picture, &registry)?;
     gauge(
         "ready",
-        "Whether it looks, and can write down what it sees.",
+        "1 if the daemon looks at its checks and can write its ledger.",
         yes(picture.unready().is_none()),
     )?;
     gauge(
         "engine_seen_timestamp_seconds",
-        "When the engine last showed what it does.",
+        "When the engine published its last snapshot.",
         seconds(picture.as_of),
     )?;
     let up = picture.ledger == LedgerHealth::Up;
@@ -76,18 +74,19 @@ fn text(picture: &Snapshot, paths: &Paths) -> Result<String, prometheus::Error> 
     let series = || picture.series.iter().filter(|series| !series.is_over());
     let count = |count: usize| u32::try_from(count).map_or(f64::MAX, f64::from);
     let declared = picture.generation.as_ref().map_or(0, |generation| generation.checks);
-    gauge("checks_declared", "Checks of the catalogue that runs here.", count(declared))?;
+    gauge("checks_declared", "Checks of the active catalogue.", count(declared))?;
     let checks = Checks::of(picture);
-    gauge("checks_loaded", "Checks of which something is watched.", count(checks.loaded))?;
-    gauge("checks_scheduled", "Checks that are due some time.", count(checks.scheduled))?;
-    let help = "Checks all of whose series are inside their lease of health.";
+    gauge(
+        "checks_loaded",
+        "Checks with at least one series that is watched.",
+        count(checks.loaded),
+    )?;
+    gauge("checks_scheduled", "Checks that have a next due time.", count(checks.scheduled))?;
+    let help = "Checks whose series are all inside their lease of health.";
     gauge("checks_confirmed", help, count(checks.confirmed))?;
     gauge("series", "Series that are watched.", count(series().count()))?;
     let healthy = series().filter(|series| picture.is_healthy(series)).count();
-    gauge("series_healthy", "Series whose proofs speak for them now.", count(healthy))?;
-    let tz = GaugeVec::new(Opts::new("tzdata_info", "The rules of time zones."), &["release"])?;
-    tz.with_label_values(&[picture.tz_release.as_str()]).set(1.0);
-    registry.register(Box::new(tz))?;
+    gauge("series_healthy", "Series inside their lease of health.", count(healthy))?;
     notify::register(picture, paths, &registry)?;
     comparing::register(picture, &registry)?;
     loads(picture, &gauge)?;
@@ -108,6 +107,27 @@ fn text(picture: &Snapshot, paths: &Paths) -> Result<String, prometheus::Error> 
         "# HELP {name} Samples on this page, this one included.\n# TYPE {name} gauge\n{name} {lines}"
     );
     Ok(text)
+}
+
+/// What runs here, for whom, and by which rules.
+fn infos(picture: &Snapshot, registry: &Registry) -> Result<(), prometheus::Error> {
+    let build =
+        GaugeVec::new(Opts::new("build_info", "The version of the program."), &["version"])?;
+    build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1.0);
+    registry.register(Box::new(build))?;
+    let labels: Vec<(&str, &str)> =
+        picture.labels.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let (names, values): (Vec<&str>, Vec<&str>) = labels.into_iter().unzip();
+    let help = "The labels of the settings, which every alert carries.";
+    let installation = GaugeVec::new(Opts::new("installation_info", help), &names)?;
+    installation.with_label_values(&values).set(1.0);
+    registry.register(Box::new(installation))?;
+    let tz = GaugeVec::new(
+        Opts::new("tzdata_info", "The release of the time zone rules in use."),
+        &["release"],
+    )?;
+    tz.with_label_values(&[picture.tz_release.as_str()]).set(1.0);
+    registry.register(Box::new(tz))
 }
 
 /// How many checks come how far.
@@ -142,9 +162,9 @@ fn loads(
         LastLoad::Good { at } => (1.0, *at),
         LastLoad::Bad { at, .. } => (0.0, *at),
     };
-    let help = "Whether the catalogue that was to be loaded last is the active one.";
+    let help = "1 if the last load of a catalogue succeeded.";
     gauge("config_last_reload_successful", help, good)?;
-    let help = "When a catalogue was to be loaded last.";
+    let help = "When a catalogue was loaded last, or refused.";
     gauge("config_last_reload_timestamp_seconds", help, seconds(at))
 }
 
@@ -153,29 +173,37 @@ fn counts(
     registry: &Registry,
     counter: &dyn Fn(&str, &str, u64) -> Result<(), prometheus::Error>,
 ) -> Result<(), prometheus::Error> {
-    let help = "Attempts that were recorded, by what they said.";
+    let help = "Attempts recorded since the start, by verdict.";
     let attempts = IntCounterVec::new(Opts::new("attempts_total", help), &["verdict"])?;
     for (verdict, count) in ["confirmed", "violated", "unconfirmed"].iter().zip(counts.recorded) {
         attempts.with_label_values(&[*verdict]).inc_by(count);
     }
     registry.register(Box::new(attempts))?;
     counter("fenced_total", "Writes by a stalled claim that were fenced off.", counts.fenced)?;
-    counter("lapsed_total", "Windows and slots recorded because time ran out.", counts.lapsed)?;
+    counter(
+        "lapsed_total",
+        "Windows and slots that were recorded because their deadline passed.",
+        counts.lapsed,
+    )?;
     counter("ledger_transactions_total", "Transactions of the ledger.", counts.turns)?;
     let help = "Transactions of the ledger that failed.";
     counter("ledger_transactions_failed_total", help, counts.failed_turns)?;
-    let help = "Times that the host's clock was found set.";
+    let help = "How often the host's clock was found to be set.";
     counter("clock_steps_total", help, counts.clock_steps)
 }
 
 fn sources(picture: &Snapshot, registry: &Registry) -> Result<(), prometheus::Error> {
     let gauges = |name: &str, help: &str| IntGaugeVec::new(Opts::new(name, help), &["source"]);
-    let up = gauges("source_up", "Whether the source is not left alone for failing.")?;
-    let running = gauges("source_running", "Attempts that are under way.")?;
-    let places = gauges("source_connections", "Attempts that it takes at once, at most.")?;
-    let waiting = gauges("source_waiting", "Rows that wait for a place, in memory.")?;
+    let up = gauges(
+        "source_up",
+        "1 while attempts are let through to the source, 0 while its breaker is open; absent before the first attempt.",
+    )?;
+    let running = gauges("source_running", "Attempts that run now.")?;
+    let places =
+        gauges("source_connections", "The most attempts that run at once (`connections`).")?;
+    let waiting = gauges("source_waiting", "Due rows that wait for a free connection, in memory.")?;
     let open = gauges("source_breaker_state", "0 where attempts are let through, 1 where not.")?;
-    let help = "Attempts that said nothing about the data, by cause.";
+    let help = "Unconfirmed attempts since the start, by cause.";
     let causes = Opts::new("source_unconfirmed_total", help);
     let causes = IntCounterVec::new(causes, &["source", "cause"])?;
     let of = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
@@ -230,7 +258,7 @@ fn durations(picture: &Snapshot) -> Option<MetricFamily> {
     }
     let mut family = MetricFamily::default();
     family.set_name("allswell_source_query_duration_seconds".into());
-    family.set_help("How long attempts asked the source.".into());
+    family.set_help("Duration of the queries of attempts, by source.".into());
     family.set_field_type(MetricType::HISTOGRAM);
     family.set_metric(metrics);
     Some(family)
@@ -253,7 +281,7 @@ fn lag(counts: &Counts) -> MetricFamily {
     metric.set_histogram(histogram);
     let mut family = MetricFamily::default();
     family.set_name("allswell_scheduler_lag_seconds".into());
-    family.set_help("How long after their due first attempts began.".into());
+    family.set_help("How long after its due time the first attempt of a row began.".into());
     family.set_field_type(MetricType::HISTOGRAM);
     family.set_metric(vec![metric]);
     family

@@ -259,6 +259,24 @@ impl Prometheus {
     }
 }
 
+/// Whatever a panel shows, there is something of it to be seen.
+fn assert_shows_something(prometheus: &Prometheus, own: &[(String, String, String)]) {
+    let started = Instant::now();
+    for (name, title, expr) in own {
+        loop {
+            let found = prometheus.ask(expr);
+            if found.is_some_and(|found| found > 0) {
+                break;
+            }
+            assert!(
+                started.elapsed() < Duration::from_secs(60),
+                "{name}: {title}: {found:?}: {expr}"
+            );
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+}
+
 #[test]
 fn every_expression_names_what_there_is_and_shows_something() {
     let sink = Receiver::start();
@@ -276,6 +294,7 @@ fn every_expression_names_what_there_is_and_shows_something() {
         missing.map_or(Ok(()), |name| Err((*name).to_owned()))
     });
     let (_, page) = daemon.get("/metrics");
+    crate::docs::assert_describes_metrics(&page);
     let known = exposed(&page);
     let own: Vec<(String, String, String)> = dashboards()
         .iter()
@@ -316,20 +335,6 @@ fn every_expression_names_what_there_is_and_shows_something() {
             assert_eq!(counts, inside, "{name}: {title}: {metric}");
         }
     }
-    // Whatever a panel shows, there is something of it to be seen.
-    let started = Instant::now();
-    for (name, title, expr) in &own {
-        loop {
-            let found = prometheus.ask(expr);
-            if found.is_some_and(|found| found > 0) {
-                break;
-            }
-            assert!(
-                started.elapsed() < Duration::from_secs(60),
-                "{name}: {title}: {found:?}: {expr}"
-            );
-            std::thread::sleep(Duration::from_millis(100));
-        }
-    }
+    assert_shows_something(&prometheus, &own);
     assert!(daemon.stop().success());
 }

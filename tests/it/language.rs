@@ -495,3 +495,49 @@ fn no_input_makes_the_parser_panic_or_wait() {
     assert!(sensible * 10 >= inputs * 3, "only {sensible} of {inputs} reach the semantic checks");
     assert!(accepted * 20 >= inputs, "only {accepted} of {inputs} are good");
 }
+
+/// Settings, good and bad: the schema says of their structure what the reader says.
+#[test]
+fn the_schema_of_settings_and_their_reader_agree() {
+    let schema = jsonschema::validator_for(&allswell::settings::schema()).unwrap();
+    let sources = "sources: {a: {url: \"sqlite:a.db\", instants: sql}}\n";
+    let cases = [
+        ("", true),
+        ("ledger: {url: \"sqlite:b.db\", retention: 400d, lease: 30s}\n", true),
+        ("log: {format: json, level: warn}\n", true),
+        ("log: {format: xml}\n", false),
+        ("log: {colour: red}\n", false),
+        ("labels: {cluster: prod}\n", true),
+        ("alertmanagers: [{url: \"http://am:9093\", token: \"${env:T}\", timeout: 5s}]\n", true),
+        ("alertmanagers: [{token: \"${env:T}\"}]\n", false),
+        ("alertmanagers: [{url: \"http://am:9093\", token: word}]\n", false),
+        ("webhooks: [{name: w, url: \"${env:U}\"}]\n", true),
+        ("webhooks: [{name: w}]\n", false),
+        ("heartbeat: {url: \"${env:U}\", every: 1m}\n", true),
+        ("heartbeat: {every: 1m}\n", false),
+        (
+            "alertmanagers: [{url: \"http://am:9093\"}]\nwatchdog: {token: \"${file:t}\", every: 30s, within: 5m}\n",
+            true,
+        ),
+        ("notices: {resend: 1m, hold: 45s, lasts: 1h}\n", true),
+        ("notices: {hold: long}\n", false),
+        ("web: {listen: \"127.0.0.1:1\", lifecycle: true, viewer_token: \"${env:V}\"}\n", true),
+        ("web: {port: 9847}\n", false),
+        ("grace: 20s\n", true),
+        ("grace: soon\n", false),
+        ("checks: [one/, two.yaml]\n", true),
+        ("sorces: {}\n", false),
+    ];
+    for (more, good) in cases {
+        let text = format!("{sources}{more}");
+        let value: serde_json::Value = serde_yaml::from_str(&text).unwrap();
+        assert_eq!(schema.is_valid(&value), good, "the schema: {more}");
+        let text = Text { file: "allswell.yaml".into(), text };
+        let read = Settings::parse(&text, Path::new("/")).map(drop);
+        assert_eq!(read.is_ok(), good, "the reader: {more}: {read:?}");
+    }
+    let keys = allswell::settings::schema();
+    for (key, value) in keys["properties"].as_object().unwrap() {
+        assert!(value["description"].is_string(), "{key}");
+    }
+}

@@ -291,3 +291,65 @@ fn a_password_of_the_ledger_is_repeated_nowhere() {
     let log = daemon.log();
     assert!(log.contains("the ledger") && !log.contains(CANARY), "{log}");
 }
+
+#[test]
+fn healthy_ends_with_0_while_the_process_answers_and_with_74_once_it_does_not() {
+    let site = site("");
+    let daemon = site.start();
+    let url = format!("http://{}", daemon.address);
+    let healthy = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_allswell"));
+        command.args(["healthy", "--url", &url]).output().unwrap()
+    };
+    // It asks nothing of the data: `bad` is violated.
+    let output = healthy();
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    assert!(daemon.stop().success());
+    assert_eq!(healthy().status.code(), Some(74));
+}
+
+#[test]
+fn the_log_has_the_form_and_the_level_that_the_settings_say() {
+    for (settings, level) in
+        [("log: {format: json}\n", "INFO"), ("log: {format: json, level: warn}\n", "WARN")]
+    {
+        let site = site(settings);
+        let daemon = site.start();
+        daemon.until(Duration::from_secs(20), |daemon| {
+            let log = daemon.log();
+            if log.contains("violated: firing") { Ok(()) } else { Err(log) }
+        });
+        let log = daemon.log();
+        let lines: Vec<Value> = log
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}")))
+            .collect();
+        let firing = lines.iter().find(|line| line["message"] == "violated: firing").unwrap();
+        assert_eq!(
+            (firing["check"].as_str(), firing["owner"].as_str()),
+            (Some("bad"), Some("tests")),
+            "{firing}"
+        );
+        assert!(firing["timestamp"].is_string() && firing["level"] == "WARN", "{firing}");
+        assert_eq!(lines.iter().any(|line| line["level"] == "INFO"), level == "INFO", "{log}");
+        assert!(daemon.stop().success());
+    }
+}
+
+#[test]
+fn without_an_address_the_ledger_is_in_the_state_directory() {
+    let site = site("");
+    let settings = fs::read_to_string(site.path().join("allswell.yaml")).unwrap();
+    let settings: String = settings
+        .lines()
+        .filter(|line| !line.starts_with("ledger:"))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    fs::write(site.path().join("allswell.yaml"), settings).unwrap();
+    let state = site.path().join("state");
+    fs::create_dir(&state).unwrap();
+    let daemon = site.start_with(&[], &[("STATE_DIRECTORY", state.to_str().unwrap())]);
+    assert!(daemon.stop().success());
+    assert!(state.join("allswell.db").is_file());
+    assert!(!site.path().join("allswell.db").exists());
+}

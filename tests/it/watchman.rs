@@ -88,7 +88,7 @@ impl Site {
                 .arg("--config")
                 .arg(self.path().join("allswell.yaml"))
                 .args(args);
-            command.envs(env.iter().copied());
+            command.env_remove("STATE_DIRECTORY").envs(env.iter().copied());
             command.stdout(fs::File::create(&out).unwrap());
             command.stderr(fs::File::create(&err).unwrap());
         });

@@ -8,13 +8,13 @@ use crate::web::metrics::seconds;
 /// Registers how far each comparison of rows is.
 pub(super) fn register(picture: &Snapshot, registry: &Registry) -> Result<(), prometheus::Error> {
     let of = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
-    let help = "Rows that came from a side of a comparison that is under way.";
+    let help = "Rows read so far from a side of a running comparison.";
     let opts = Opts::new("comparing_rows", help);
     let rows = IntGaugeVec::new(opts, &["check", "tz", "side"])?;
-    let help = "Rows that a side of a comparison is expected to have, where that is known.";
+    let help = "Rows that a side of a running comparison is expected to have, if known.";
     let opts = Opts::new("comparing_expected_rows", help);
     let expected = IntGaugeVec::new(opts, &["check", "tz"])?;
-    let help = "When a comparison that is under way began.";
+    let help = "When a running comparison began.";
     let opts = Opts::new("comparing_started_timestamp_seconds", help);
     let started = GaugeVec::new(opts, &["check", "tz"])?;
     for comparing in &picture.comparing {

@@ -16,21 +16,23 @@ pub(super) fn register(
     let now = picture.now();
     let of = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
     let gauge = |name: &str, help: &str| IntGaugeVec::new(Opts::new(name, help), &["alertmanager"]);
-    let help = "Alerts that were sent to the Alertmanager, by what became of them.";
+    let help = "Alerts sent to the Alertmanager, by outcome.";
     let sent =
         IntCounterVec::new(Opts::new("alerts_sent_total", help), &["alertmanager", "outcome"])?;
-    let standing = gauge("alerts_standing", "Alerts that stand.")?;
-    let unknown = gauge("alerts_unknown", "Alerts that stand, and that it has not taken yet.")?;
-    let refused = gauge("alerts_refused", "Alerts that it refuses.")?;
-    let help = "1 where alerts do not get through, or nothing proves that they do.";
+    let standing = gauge("alerts_standing", "Alerts that fire.")?;
+    let unknown = gauge(
+        "alerts_unknown",
+        "Alerts that fire and that the Alertmanager has not accepted yet.",
+    )?;
+    let refused = gauge("alerts_refused", "Alerts that the Alertmanager refuses.")?;
+    let help = "1 if alerts do not get through, or nothing proves that they do.";
     let broken = gauge("alert_path_broken", help)?;
-    let help =
-        "1 where one of its routes waits longer than alerts are held: some are told late or never.";
+    let help = "1 if one of its routes waits longer than `hold`: some alerts arrive late or never.";
     let slow = gauge("alert_hold_too_short", help)?;
     let float = |name: &str, help: &str| GaugeVec::new(Opts::new(name, help), &["alertmanager"]);
-    let help = "How long the newest proof took that came back.";
+    let help = "Round trip of the newest watchdog alert that came back.";
     let took = float("alert_roundtrip_seconds", help)?;
-    let help = "When the newest proof came back from the Alertmanager.";
+    let help = "When the newest watchdog alert came back from the Alertmanager.";
     let received = float("watchdog_received_timestamp_seconds", help)?;
     for path in paths.at(picture, now) {
         let name = [path.health.name.as_str()];
@@ -68,9 +70,9 @@ fn webhooks(
     now: DateTime<Utc>,
     registry: &Registry,
 ) -> Result<(), prometheus::Error> {
-    let help = "1 where notices do not get through to the receiver of webhooks.";
+    let help = "1 if notices do not get through to the webhook.";
     let broken = IntGaugeVec::new(Opts::new("webhook_broken", help), &["webhook"])?;
-    let help = "Messages to the receiver of webhooks, by what became of them.";
+    let help = "Messages to the webhook, by outcome.";
     let sent = IntCounterVec::new(Opts::new("webhooks_sent_total", help), &["webhook", "outcome"])?;
     for health in &paths.webhooks {
         let health = health.borrow();
@@ -92,7 +94,7 @@ fn webhooks(
 fn heartbeat(paths: &Paths, registry: &Registry) -> Result<(), prometheus::Error> {
     let Some(heartbeat) = &paths.heartbeat else { return Ok(()) };
     let earned_at: Option<DateTime<Utc>> = heartbeat.borrow().earned_at;
-    let help = "When a heartbeat that was earned got through last.";
+    let help = "When the last heartbeat got through.";
     let gauge = prometheus::Gauge::new("heartbeat_timestamp_seconds", help)?;
     gauge.set(earned_at.map_or(0.0, seconds));
     registry.register(Box::new(gauge))

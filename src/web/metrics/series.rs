@@ -60,7 +60,7 @@ const FAMILIES: [Family; 13] = [
     Family {
         name: "allswell_check_info",
         kind: "gauge",
-        help: "A check: who answers, how bad a violation is, which database it asks.",
+        help: "The owner, severity, source and runbook of a check.",
         write: |out, shown| {
             let check = &shown.series.check;
             let more = format!(
@@ -82,13 +82,13 @@ const FAMILIES: [Family; 13] = [
     Family {
         name: "allswell_check_confirmed_until_timestamp_seconds",
         kind: "gauge",
-        help: "Until when the proofs speak for the series: it is healthy while this is ahead of time(); 0 where it was never confirmed.",
+        help: "Until when the last proofs count: the series is healthy while this is ahead of time(); 0 if it was never confirmed.",
         write: |out, shown| out.sample(&shown.labels, "", seconds(shown.until)),
     },
     Family {
         name: "allswell_check_state",
         kind: "gauge",
-        help: "How the series is: 1 for one of five states, 0 for the others.",
+        help: "1 for the state that the series is in, 0 for the others.",
         write: |out, shown| {
             for state in STATES {
                 let is = u8::from(state == shown.state);
@@ -99,7 +99,7 @@ const FAMILIES: [Family; 13] = [
     Family {
         name: "allswell_check_windows_open",
         kind: "gauge",
-        help: "Windows and looks that are violated, or not proved in time, and not waived.",
+        help: "Open windows and looks, by verdict; waived ones are not counted.",
         write: |out, shown| {
             let record = &shown.series.record;
             out.sample(&shown.labels, "verdict=\"violated\"", record.open_violated);
@@ -115,7 +115,7 @@ const FAMILIES: [Family; 13] = [
     Family {
         name: "allswell_check_evidence_rows",
         kind: "gauge",
-        help: "How much the last attempt looked at.",
+        help: "The evidence of the last attempt: how many rows it looked at.",
         write: |out, shown| {
             let last = shown.series.record.last.as_ref();
             if let Some(evidence) = last.and_then(|last| last.evidence) {
@@ -126,7 +126,7 @@ const FAMILIES: [Family; 13] = [
     Family {
         name: "allswell_check_violating_rows",
         kind: "gauge",
-        help: "On how many rows the last attempt found something wrong, at least; absent where it said nothing.",
+        help: "On how many rows at least the last attempt found something wrong; absent if it was unconfirmed.",
         write: |out, shown| {
             let last = shown.series.record.last.as_ref();
             if let Some(rows) = last.and_then(|last| last.bad_rows) {
@@ -143,7 +143,7 @@ const FAMILIES: [Family; 13] = [
     Family {
         name: "allswell_check_last_duration_seconds",
         kind: "gauge",
-        help: "How long the last attempt asked its sources.",
+        help: "Duration of the queries of the last attempt.",
         write: |out, shown| {
             if let Some(last) = &shown.series.record.last {
                 out.sample(&shown.labels, "", last.took.as_secs_f64());
@@ -153,7 +153,7 @@ const FAMILIES: [Family; 13] = [
     Family {
         name: "allswell_check_attempts_total",
         kind: "counter",
-        help: "Attempts, by what they said; counted in the ledger, so that a restart resets nothing.",
+        help: "Attempts by verdict; counted in the ledger, so that a restart resets nothing.",
         write: |out, shown| {
             let words = ["confirmed", "violated", "unconfirmed"];
             for (word, count) in words.iter().zip(shown.series.record.totals) {
@@ -164,13 +164,13 @@ const FAMILIES: [Family; 13] = [
     Family {
         name: "allswell_check_next_due_timestamp_seconds",
         kind: "gauge",
-        help: "When the series is due next.",
+        help: "The next due time of the series.",
         write: |out, shown| maybe(out, shown, shown.series.next_due),
     },
     Family {
         name: "allswell_check_deadline_timestamp_seconds",
         kind: "gauge",
-        help: "By when the next result is to be there.",
+        help: "The deadline of the next result.",
         write: |out, shown| maybe(out, shown, Some(shown.series.next_deadline)),
     },
 ];

@@ -1,0 +1,158 @@
+//! The JSON Schema of the settings, for editors.
+//!
+//! It says of `allswell.yaml` what the reader of settings says of its structure.
+
+use serde_json::{Value, json};
+
+use crate::manifest::schema::{described, duration, object};
+use crate::settings::daemon::{LEDGER_KEYS, LOG_KEYS, LogFormat, LogLevel, WEB_KEYS};
+use crate::settings::notices::{
+    HEARTBEAT_KEYS, PEER_KEYS, RHYTHM_KEYS, WATCHDOG_KEYS, WEBHOOK_KEYS,
+};
+use crate::settings::{CONNECTIONS_MAX, SETTINGS_KEYS, SOURCE_KEYS};
+use crate::source::Instants;
+
+/// Returns the JSON Schema (2020-12) of the settings.
+pub fn schema() -> Value {
+    let mut root = object(&SETTINGS_KEYS, &["sources"], key);
+    if let Value::Object(root) = &mut root {
+        root.insert("$schema".into(), "https://json-schema.org/draft/2020-12/schema".into());
+        root.insert("title".into(), "allswell settings".into());
+    }
+    root
+}
+
+fn key(key: &str) -> Value {
+    match key {
+        "checks" => described(
+            json!({"type": "array", "items": text(), "minItems": 1}),
+            "Files and folders of checks; `checks/` beside the settings by default.",
+        ),
+        "sources" => described(
+            map_of(&object(&SOURCE_KEYS, &["url"], source)),
+            "The databases that are watched, by name.",
+        ),
+        "ledger" => {
+            described(object(&LEDGER_KEYS, &[], ledger), "Where the daemon keeps its record.")
+        }
+        "web" => described(object(&WEB_KEYS, &[], web), "Where the daemon listens, and to whom."),
+        "log" => described(object(&LOG_KEYS, &[], log), "The log, on standard error."),
+        "grace" => described(duration(), "How long attempts may take to end after SIGTERM: 20s."),
+        "labels" => {
+            described(map_of(&text()), "On every alert, and on allswell_installation_info.")
+        }
+        "alertmanagers" => described(
+            list_of(&object(&PEER_KEYS, &["url"], peer)),
+            "Every Alertmanager of a cluster: each gets every alert.",
+        ),
+        "webhooks" => described(
+            list_of(&object(&WEBHOOK_KEYS, &["url"], peer)),
+            "Receivers of alerts in the form of Alertmanager's webhook.",
+        ),
+        "heartbeat" => described(
+            object(&HEARTBEAT_KEYS, &["url"], peer),
+            "A service outside that expects a request while allswell is well.",
+        ),
+        "watchdog" => described(
+            object(&WATCHDOG_KEYS, &["token"], watchdog),
+            "Proves that alerts come through the Alertmanagers.",
+        ),
+        _ => described(object(&RHYTHM_KEYS, &[], rhythm), "When alerts are sent."),
+    }
+}
+
+fn source(key: &str) -> Value {
+    match key {
+        "url" => described(
+            json!({"type": "string", "pattern": "^(postgres|postgresql|mysql|mariadb|sqlite):"}),
+            "postgres://user@host/database, mysql://user@host/database or sqlite:file.db.",
+        ),
+        "password" => secret(),
+        "connections" => described(
+            json!({"type": "integer", "minimum": 1, "maximum": CONNECTIONS_MAX}),
+            "How many attempts run at once: 2 by default.",
+        ),
+        "timeout" => described(duration(), "The limit of one statement: 30s by default."),
+        "instants" => described(
+            json!({"enum": Instants::WORDS.map(|(word, _)| word)}),
+            "How an SQLite file stores instants.",
+        ),
+        _ => described(json!({"type": "boolean"}), "Whether a superuser is accepted."),
+    }
+}
+
+fn ledger(key: &str) -> Value {
+    match key {
+        "url" => described(
+            json!({"type": "string", "pattern": "^(postgres|postgresql|sqlite):"}),
+            "sqlite:FILE for one daemon, postgres://… for several replicas.",
+        ),
+        "password" => secret(),
+        "retention" => described(duration(), "How long recorded windows stay: 400d by default."),
+        _ => described(duration(), "How long a claim holds without being renewed: 30s by default."),
+    }
+}
+
+fn web(key: &str) -> Value {
+    match key {
+        "listen" => described(text(), "The address to listen on: 127.0.0.1:9847 by default."),
+        "public_url" => described(url(), "How people and Alertmanager reach the daemon."),
+        "config_file" => {
+            described(text(), "A file in the form of Prometheus' web.config: TLS, users, headers.")
+        }
+        "lifecycle" => described(json!({"type": "boolean"}), "Whether POST /-/reload works."),
+        _ => secret(),
+    }
+}
+
+fn log(key: &str) -> Value {
+    match key {
+        "format" => {
+            described(json!({"enum": LogFormat::WORDS.map(|(word, _)| word)}), "Text by default.")
+        }
+        _ => described(json!({"enum": LogLevel::WORDS.map(|(word, _)| word)}), "Info by default."),
+    }
+}
+
+fn peer(key: &str) -> Value {
+    match key {
+        "url" => described(
+            json!({"type": "string", "pattern": "^(https?://|\\$\\{)"}),
+            "An address, or a reference to one where it is a secret.",
+        ),
+        "token" | "password" => secret(),
+        "every" | "timeout" => duration(),
+        _ => text(),
+    }
+}
+
+fn watchdog(key: &str) -> Value {
+    if key == "token" { secret() } else { duration() }
+}
+
+fn rhythm(_key: &str) -> Value {
+    duration()
+}
+
+fn secret() -> Value {
+    described(
+        json!({"type": "string", "pattern": "^\\$\\{(env|file):[^}]+\\}$"}),
+        "A reference: ${env:NAME} or ${file:PATH}.",
+    )
+}
+
+fn url() -> Value {
+    json!({"type": "string", "pattern": "^https?://"})
+}
+
+fn text() -> Value {
+    json!({"type": ["string", "number", "boolean"], "pattern": "\\S"})
+}
+
+fn map_of(value: &Value) -> Value {
+    json!({"type": "object", "additionalProperties": value})
+}
+
+fn list_of(item: &Value) -> Value {
+    json!({"type": "array", "items": item})
+}
