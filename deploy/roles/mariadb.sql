@@ -1,10 +1,27 @@
--- A user that can watch a MariaDB or MySQL database and do nothing else. Run as an administrator; replace the password,
--- the host and the database. allswell refuses users with FILE, SUPER, SHUTDOWN and SET USER.
-CREATE USER 'allswell'@'10.0.0.%' IDENTIFIED BY 'change me'
-  WITH MAX_USER_CONNECTIONS 10; -- twice the `connections` of the source, and two: to stop queries, and to see who waits
-GRANT SELECT ON billing.* TO 'allswell'@'10.0.0.%';
--- A query holds off ALTER TABLE, and whoever writes behind that, until it ends. With this, allswell sees who waits, and
--- gives way; it also lets the user see what others run:
+-- A user that can watch a MariaDB or MySQL database and do nothing else. Run it as an administrator, behind three settings:
+--   (printf "SET @password = '%s', @database = 'billing', @host = '10.0.0.%%';\n" "$(cat /run/secrets/billing)"; \
+--    cat mariadb.sql) | mariadb
+-- It can be run again, to change the password. Without the settings it fails, and changes nothing.
+-- allswell refuses users with FILE, SUPER, SHUTDOWN and SET USER.
+SET @who = CONCAT(QUOTE('allswell'), '@', QUOTE(@host));
+
+SET @sql = CONCAT('CREATE USER IF NOT EXISTS ', @who, ' IDENTIFIED BY ', QUOTE(@password));
+PREPARE make FROM @sql;
+EXECUTE make;
+
+-- Twice the `connections` of the source and two (to stop queries, and to see who waits), for each replica, and for one more
+-- during an update: 18 for two replicas.
+SET @sql = CONCAT('ALTER USER ', @who, ' IDENTIFIED BY ', QUOTE(@password), ' WITH MAX_USER_CONNECTIONS 20');
+PREPARE make FROM @sql;
+EXECUTE make;
+
+SET @sql = CONCAT('GRANT SELECT ON `', REPLACE(@database, '`', '``'), '`.* TO ', @who);
+PREPARE make FROM @sql;
+EXECUTE make;
+DEALLOCATE PREPARE make;
+
+-- A query holds off ALTER TABLE, and every session that writes behind that, until it ends. With this privilege allswell sees
+-- who waits, and gives way; it also lets the user see what others run:
 --   GRANT PROCESS ON *.* TO 'allswell'@'10.0.0.%';
 
 -- A server that was set up without `mariadb-secure-installation` lets every user write to the databases `test` and `test_…`;

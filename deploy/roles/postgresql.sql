@@ -1,33 +1,56 @@
--- A role that can watch a PostgreSQL database and do nothing else. Run as a superuser, in the database to be watched:
---   psql -f postgresql.sql billing
+-- A role that can watch a PostgreSQL database and do nothing else. Run it as a superuser, in the database to be watched:
+--   psql -v password="$(cat /run/secrets/billing)" -f postgresql.sql billing
+-- It can be run again: to change the password, or after tables were made anew. Variables, each by `-v name=value`:
+--   password   the role's password; left out, the one that it has stays
+--   role       its name, `allswell` by default
+--   schema     the schema to be watched, `public` by default
+--   owner      a role that makes tables: those that it makes later can be read as well (dbt makes tables anew)
+-- A password in a statement reaches the server's log where `log_statement` is `ddl` or `all`: it is switched off here.
+--
 -- allswell refuses superusers and roles that can read or write files on the server; it sets its own limits in each
 -- transaction, and these are the ones that hold even if it does not.
 \set ON_ERROR_STOP on
-CREATE ROLE allswell LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOINHERIT
-  CONNECTION LIMIT 5; -- `connections` of the source, and one to cancel with
-ALTER ROLE allswell SET default_transaction_read_only = on;
-ALTER ROLE allswell SET statement_timeout = '5min';
-ALTER ROLE allswell SET lock_timeout = '1s';
-ALTER ROLE allswell SET idle_in_transaction_session_timeout = '30s';
+\set QUIET on
+\if :{?role}
+\else
+  \set role allswell
+\endif
+\if :{?schema}
+\else
+  \set schema public
+\endif
+SET log_statement = 'none';
+SELECT format('CREATE ROLE %I LOGIN', :'role') WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = :'role') \gexec
+\if :{?password}
+  ALTER ROLE :"role" PASSWORD :'password';
+\endif
+SELECT coalesce(rolpassword, '') = '' AS is_without FROM pg_authid WHERE rolname = :'role' \gset
+\if :is_without
+  \warn 'the role has no password: run this again with -v password=..., unless it logs in by a certificate or a peer'
+\endif
+
+-- Twice the `connections` of the source and two, for each replica, and for one more during an update: 18 for two replicas.
+ALTER ROLE :"role" LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOINHERIT CONNECTION LIMIT 20;
+ALTER ROLE :"role" SET default_transaction_read_only = on;
+ALTER ROLE :"role" SET statement_timeout = '5min';
+ALTER ROLE :"role" SET lock_timeout = '1s';
+ALTER ROLE :"role" SET idle_in_transaction_session_timeout = '30s';
 -- A query that sorts without end fills the disk; only a superuser can limit that.
-ALTER ROLE allswell SET temp_file_limit = '2GB';
+ALTER ROLE :"role" SET temp_file_limit = '2GB';
 
 -- Grant as little as the checks need: schemas, tables, or single columns.
-GRANT USAGE ON SCHEMA public TO allswell;
-GRANT SELECT ON ALL TABLES IN SCHEMA public TO allswell;
--- Tables to come: this speaks for one owner, so write it for each role that makes tables.
---   ALTER DEFAULT PRIVILEGES FOR ROLE app IN SCHEMA public GRANT SELECT ON TABLES TO allswell;
+GRANT USAGE ON SCHEMA :"schema" TO :"role";
+GRANT SELECT ON ALL TABLES IN SCHEMA :"schema" TO :"role";
+\if :{?owner}
+  ALTER DEFAULT PRIVILEGES FOR ROLE :"owner" IN SCHEMA :"schema" GRANT SELECT ON TABLES TO :"role";
+\endif
 
--- A function that is SECURITY DEFINER acts for its owner, whatever this role may do, and everybody may call it unless that is
--- revoked. These are the ones that this role could call; look at each, and revoke what it does not need:
+-- A function that is SECURITY DEFINER acts for its owner, whatever this role may do, and every role may call it unless that
+-- is revoked. These are the ones that this role could call; look at each, and revoke what it does not need:
 --   SELECT p.oid::regprocedure, r.rolname AS acts_for, r.rolsuper FROM pg_proc p JOIN pg_roles r ON r.oid = p.proowner
 --     WHERE p.prosecdef AND has_function_privilege('allswell', p.oid, 'EXECUTE');
 --   REVOKE EXECUTE ON FUNCTION … FROM PUBLIC;  -- and GRANT it to those who call it
 -- The same of functions to come: ALTER DEFAULT PRIVILEGES FOR ROLE app REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
-
--- Asks for the password, so that it stands in no history and no log. Where nobody sits at a terminal, leave this line out and
--- let what sets the role up set the password too.
-\password allswell
 
 -- Where row-level security hides rows, a check ends as `auth` until the role may see all of them:
 --   ALTER ROLE allswell BYPASSRLS;

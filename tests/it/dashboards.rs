@@ -120,6 +120,8 @@ fn dashboards_are_as_the_linter_wants_them() {
             );
             assert_eq!(panel["datasource"]["uid"], "${datasource}", "{name}: {title}");
             assert!(!text(&panel["fieldConfig"]["defaults"]["unit"]).is_empty(), "{name}: {title}");
+            let nothing = text(&panel["fieldConfig"]["defaults"]["noValue"]);
+            assert!(!nothing.is_empty(), "{name}: {title}: an empty panel looks well");
             assert!(!list(&panel["targets"]).is_empty(), "{name}: {title} ({kind})");
         }
     }

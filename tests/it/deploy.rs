@@ -42,7 +42,7 @@ fn the_stack_of_compose_names_only_files_and_parts_that_there_are() {
     let folder = deploy("docker");
     let compose = yaml(&folder.join("compose.yaml"));
     let services = compose["services"].as_object().unwrap();
-    assert_eq!(services.len(), 5);
+    assert_eq!(services.len(), 6);
     for (name, service) in services {
         let built = &service["build"];
         if built.is_null() {
@@ -98,6 +98,9 @@ fn the_manifests_of_kubernetes_belong_together() {
         for file in list(&map["files"]) {
             assert!(folder.join(text(file)).is_file(), "{file}");
         }
+        // Settings are read at the start only: a change of them has to start new pods, one of checks has not.
+        let keeps_its_name = map["options"]["disableNameSuffixHash"] == true;
+        assert_eq!(keeps_its_name, map["name"] == "allswell-checks");
     }
     let deployment = yaml(&folder.join("deployment.yaml"));
     let pod = &deployment["spec"]["template"]["spec"];
@@ -119,6 +122,32 @@ fn the_manifests_of_kubernetes_belong_together() {
 }
 
 #[test]
+fn the_components_of_kubernetes_belong_together_and_carry_the_rules_that_are_printed() {
+    let folder = deploy("kubernetes/components");
+    let mut kinds = Vec::new();
+    for component in ["prometheus-operator", "network-policy"] {
+        let folder = folder.join(component);
+        let kustomization = yaml(&folder.join("kustomization.yaml"));
+        assert_eq!(kustomization["kind"], "Component");
+        for resource in list(&kustomization["resources"]) {
+            let manifest = yaml(&folder.join(text(resource)));
+            kinds.push(text(&manifest["kind"]).to_owned());
+            assert_eq!(manifest["metadata"]["name"], "allswell");
+            if manifest["kind"] == "PrometheusRule" {
+                let printed = yaml(&deploy("prometheus/allswell-rules.yml"));
+                assert_eq!(manifest["spec"]["groups"], printed["groups"]);
+            }
+        }
+    }
+    assert_eq!(kinds, ["PodMonitor", "PrometheusRule", "NetworkPolicy"]);
+    let settings = yaml(&deploy("kubernetes/allswell.yaml"));
+    // No public authority signs the names of a cluster: each database names its own.
+    for source in [&settings["sources"]["shop"], &settings["ledger"]] {
+        assert!(text(&source["url"]).contains("sslrootcert=/etc/allswell/ca.pem"));
+    }
+}
+
+#[test]
 fn the_unit_of_systemd_gives_little_away() {
     let unit = deploy("systemd/allswell.service");
     let output = Command::new(crate::servers::program("systemd-analyze", &["/usr/bin"]))
@@ -132,6 +161,11 @@ fn the_unit_of_systemd_gives_little_away() {
     let (_, level) = level.split_once(": ").unwrap();
     let level: f64 = level.split(' ').next().unwrap().parse().unwrap();
     assert!(level <= 1.5, "{said}");
+    let lines = fs::read_to_string(&unit).unwrap();
+    assert!(
+        lines.contains("\nRestartPreventExitStatus=64\n"),
+        "what is not valid is not started again"
+    );
     // What systemd does not know it would pass over.
     let folder = Folder::new("unit");
     let text = fs::read_to_string(&unit).unwrap().replace("/usr/local/bin/allswell", "/bin/true");

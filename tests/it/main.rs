@@ -36,6 +36,7 @@ mod flagship;
 mod guards;
 mod hostile;
 mod language;
+mod kit;
 mod ledger;
 mod life;
 mod memory;
