@@ -41,6 +41,7 @@ use tokio::time::timeout;
 use crate::domain::check::name::CheckId;
 use crate::domain::record::standing::{Lease, Standings};
 use crate::domain::record::window_state::{VerdictKind, WindowKind, WindowState};
+use crate::domain::sql::Engine;
 use crate::domain::time::backoff::Draw;
 use crate::dsn::Dsn;
 use crate::ledger::conn::{Conn, args};
@@ -289,7 +290,12 @@ impl Store {
     pub async fn leave(&mut self) -> Result<(), LedgerError> {
         const LEAVE: &str = "DELETE FROM replicas WHERE id = $1";
         self.on(LEAVING, async |conn, settings| {
-            conn.run(LEAVE, args![settings.replica.as_str()]).await.map(drop)
+            conn.run(LEAVE, args![settings.replica.as_str()]).await?;
+            // A file that is copied, or put in the place of another, is whole by itself then.
+            match settings.dsn.engine() {
+                Engine::Sqlite => conn.batch("PRAGMA wal_checkpoint(TRUNCATE)").await,
+                Engine::Postgres | Engine::MySql => Ok(()),
+            }
         })
         .await
     }

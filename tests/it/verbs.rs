@@ -11,7 +11,7 @@ use crate::lab::Database;
 use crate::servers::Postgres;
 use crate::watchman::{Site, Watchman};
 
-const CHECKS: &str = "version: 1\nowner: tests\ndefaults: {source: db}\nchecks:\n  - id: good\n    why: because\n    sql: select 1 as n\n    \
+const CHECKS: &str = "version: 1\nowner: tests\ndefaults: {source: db}\nchecks:\n  - id: good\n    why: because\n    sql: select 1 + 0 as n\n    \
     expect: {values: {n: {min: 1}}}\n  - id: bad\n    why: because\n    window: {period: day, zones: [Europe/Berlin, Asia/Tokyo]}\n    \
     sql: select 0 as n where :window_start < :window_end and :zone <> ''\n    expect: {values: {n: {min: 1}}}\n";
 
@@ -251,7 +251,7 @@ fn replicas_run_the_catalogue_that_one_of_them_loads() {
     let first = one.start();
     let second = two.start();
     let more = CHECKS.to_owned()
-        + "  - id: third\n    why: because\n    sql: select 1 as n\n    expect: {values: {n: {min: 1}}}\n";
+        + "  - id: third\n    why: because\n    sql: select 1 + 0 as n\n    expect: {values: {n: {min: 1}}}\n";
     one.checks("checks.yaml", &more);
     assert_eq!(first.post("/-/reload", "").0, 200);
     second.until(
@@ -351,5 +351,8 @@ fn without_an_address_the_ledger_is_in_the_state_directory() {
     let daemon = site.start_with(&[], &[("STATE_DIRECTORY", state.to_str().unwrap())]);
     assert!(daemon.stop().success());
     assert!(state.join("allswell.db").is_file());
+    // A daemon that stopped in order leaves a file that is whole by itself.
+    let log = fs::metadata(state.join("allswell.db-wal")).map_or(0, |file| file.len());
+    assert_eq!(log, 0);
     assert!(!site.path().join("allswell.db").exists());
 }
