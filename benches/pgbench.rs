@@ -70,7 +70,7 @@ fn project(folder: &Path, port: u16, files: usize, checks_per_file: usize) {
         for check in 0..checks_per_file {
             write!(
                 text,
-                "  - id: c-{file}-{check}\n    why: A trivial check.\n    sql: |\n      select 1 as n\n    \
+                "  - id: c-{file}-{check}\n    why: A trivial check.\n    sql: |\n      select 1 + 0 as n\n    \
                  expect:\n      values:\n        n: {{equals: 1}}\n"
             )
             .unwrap();
@@ -117,7 +117,7 @@ fn main() {
     assert!(admin.unwrap().success());
     let small = Folder::new("bench");
     project(small.path(), server.port, 10, CHECKS / 10);
-    fs::write(small.path().join("statement.sql"), "select 1 as n;\n").unwrap();
+    fs::write(small.path().join("statement.sql"), "select 1 + 0 as n;\n").unwrap();
     let double = Folder::new("bench-double");
     project(double.path(), server.port, 20, CHECKS / 10);
     let large = Folder::new("bench-load");

@@ -1,6 +1,7 @@
 //! From checks to verdicts: attempts, a round of them, and the watch that never ends.
 
 pub mod attempt;
+mod probe;
 pub mod progress;
 pub mod round;
 pub mod reconcile;

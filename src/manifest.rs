@@ -11,6 +11,7 @@ mod expectation;
 mod file;
 mod folder;
 mod identity;
+mod lint;
 mod place;
 mod part;
 mod needs;

@@ -16,10 +16,14 @@ pub mod offsets;
 mod postgres;
 mod reach;
 mod role;
+mod their_clock;
+mod known;
 mod sqlite;
 mod watch;
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
@@ -82,7 +86,12 @@ pub struct Source {
     keeper: Keeper,
     /// Why it cannot be asked: its password cannot be read.
     locked_out: Option<String>,
+    /// What was found of queries once, and holds for as long as they do: why they prove nothing, where that is so.
+    notes: Mutex<BTreeMap<u64, Option<Reason>>>,
 }
+
+/// Of how many queries something is kept.
+const NOTES_MAX: usize = 100_000;
 
 /// The right to use one connection of a source, for as long as it is held.
 #[derive(Debug)]
@@ -118,7 +127,7 @@ impl Source {
         };
         let connections = connections.max(1);
         let slots = Semaphore::new(usize::from(connections));
-        Self { name, timeout, connections, slots, keeper, locked_out }
+        Self { name, timeout, connections, slots, keeper, locked_out, notes: Mutex::default() }
     }
 
     /// The name in the settings.
@@ -129,6 +138,21 @@ impl Source {
     /// How long a statement may run where the check does not say.
     pub fn timeout(&self) -> Duration {
         self.timeout
+    }
+
+    /// What was found of a query; nothing where it was not looked at yet.
+    pub fn noted(&self, query: u64) -> Option<Option<Reason>> {
+        self.notes.lock().ok()?.get(&query).cloned()
+    }
+
+    /// Keeps what was found of a query.
+    pub fn note(&self, query: u64, found: Option<Reason>) {
+        if let Ok(mut notes) = self.notes.lock() {
+            if notes.len() >= NOTES_MAX {
+                notes.clear();
+            }
+            notes.insert(query, found);
+        }
     }
 
     /// How many connections may be open at once.
@@ -156,13 +180,16 @@ impl Source {
         }
     }
 
-    /// What its role could do and does not need, where anything is known of that.
-    pub fn needless_powers(&self) -> Option<String> {
-        match &self.keeper {
-            Keeper::Postgres(keeper) => keeper.role.needless(),
-            Keeper::MySql(keeper) => keeper.role.needless(),
-            Keeper::Sqlite(_) => None,
-        }
+    /// What had better be otherwise there, where anything is: what its role could do and does not need, and how far
+    /// its clock is from ours.
+    pub fn remark(&self) -> Option<String> {
+        let (role, clock) = match &self.keeper {
+            Keeper::Postgres(keeper) => (keeper.role.needless(), keeper.clock.remark()),
+            Keeper::MySql(keeper) => (keeper.role.needless(), keeper.clock.remark()),
+            Keeper::Sqlite(_) => (None, None),
+        };
+        let all: Vec<String> = role.into_iter().chain(clock).collect();
+        (!all.is_empty()).then(|| all.join("; "))
     }
 
     /// How instants are stored here as numbers, where there is no type for them and they are.

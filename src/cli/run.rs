@@ -161,7 +161,7 @@ pub(super) fn look(
     });
     runtime.shutdown_background();
     for (name, source) in sources.iter() {
-        if let Some(powers) = source.needless_powers() {
+        if let Some(powers) = source.remark() {
             complain(&format!("warning: source `{name}`: {powers}"));
         }
     }

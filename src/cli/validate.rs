@@ -7,8 +7,10 @@ use serde_json::json;
 use crate::cli::args::{From, Output, ValidateArgs};
 use crate::cli::exit::Exit;
 use crate::cli::{complain, print};
-use crate::domain::check::catalogue::Catalogue;
+use crate::domain::check::catalogue::{Catalogue, Warning};
+use crate::domain::check::code::Code;
 use crate::domain::check::fault::Fault;
+use crate::domain::check::name::CheckId;
 use crate::manifest::{self, World};
 use crate::settings::Settings;
 use crate::zones::Zones;
@@ -63,16 +65,21 @@ const PLACES: usize = 3;
 
 /// Tells what is accepted and had better be written otherwise: of each kind the first in full, the next by their
 /// places, and how many there are.
-pub(super) fn warn<'w>(warnings: impl Iterator<Item = &'w Fault>) {
-    let mut kinds: Vec<(&Fault, Vec<&Fault>)> = Vec::new();
+pub(super) fn warn<'w>(warnings: impl Iterator<Item = &'w Warning>) {
+    let mut kinds: Vec<(&Warning, Vec<&Fault>)> = Vec::new();
     for warning in warnings {
-        match kinds.iter_mut().find(|(first, _)| first.message == warning.message) {
-            Some((_, others)) => others.push(warning),
+        let same = |first: &Warning| match (first.code, warning.code) {
+            (None, None) => first.fault.message == warning.fault.message,
+            (first, second) => first == second,
+        };
+        match kinds.iter_mut().find(|(first, _)| same(first)) {
+            Some((_, others)) => others.push(&warning.fault),
             None => kinds.push((warning, Vec::new())),
         }
     }
     for (first, others) in kinds {
-        let mut text = format!("warning: {first}\n");
+        let code = first.code.map_or(String::new(), |code| format!("[{code}]"));
+        let mut text = format!("warning{code}: {}\n", first.fault);
         for other in others.iter().take(PLACES - 1) {
             let Fault { file, line, column, path, .. } = other;
             text.push_str(&format!("   = also at {file}:{line}:{column}: {path}\n"));
@@ -106,7 +113,7 @@ pub(super) fn validate(args: &ValidateArgs) -> Exit {
     let loaded = load(&args.from);
     match (args.output, loaded) {
         (Output::Text, Ok(Loaded { settings, catalogue, .. })) => {
-            warn(catalogue.warnings().iter().map(|warning| &warning.fault));
+            warn(catalogue.warnings().iter());
             for missing in settings.missing_secrets() {
                 complain(&format!("warning: {missing}; where `serve` runs it has to be there\n"));
             }
@@ -115,9 +122,7 @@ pub(super) fn validate(args: &ValidateArgs) -> Exit {
             print(&format!("{count} {noun} valid; `allswell run` looks at the data\n"))
         }
         (Output::Json, Ok(Loaded { settings, catalogue, .. })) => {
-            let warnings: Vec<Fault> =
-                catalogue.warnings().iter().map(|warning| warning.fault.clone()).collect();
-            let mut report = report(catalogue.checks().len(), &[], &warnings);
+            let mut report = report(catalogue.checks().len(), &[], catalogue.warnings());
             report["missing_secrets"] = json!(settings.missing_secrets());
             print(&format!("{report}\n"))
         }
@@ -125,9 +130,16 @@ pub(super) fn validate(args: &ValidateArgs) -> Exit {
     }
 }
 
-fn report(checks: usize, faults: &[Fault], warnings: &[Fault]) -> serde_json::Value {
-    let all = |faults: &[Fault]| faults.iter().map(fault).collect::<Vec<_>>();
-    json!({"format": 1, "checks": checks, "faults": all(faults), "warnings": all(warnings)})
+fn report(checks: usize, faults: &[Fault], warnings: &[Warning]) -> serde_json::Value {
+    let faults: Vec<_> = faults.iter().map(fault).collect();
+    let warning = |warning: &Warning| {
+        let mut told = fault(&warning.fault);
+        told["code"] = json!(warning.code.map(Code::as_str));
+        told["check"] = json!(warning.check.as_ref().map(CheckId::as_str));
+        told
+    };
+    let warnings: Vec<_> = warnings.iter().map(warning).collect();
+    json!({"format": 1, "checks": checks, "faults": faults, "warnings": warnings})
 }
 
 fn fault(fault: &Fault) -> serde_json::Value {

@@ -47,7 +47,7 @@ pub(super) fn zones(args: &ZonesArgs) -> Exit {
         Ok(loaded) => loaded,
         Err(faults) => return refuse(&faults, args.output),
     };
-    warn(catalogue.warnings().iter().map(|warning| &warning.fault));
+    warn(catalogue.warnings().iter());
     let mut report = Report::new(clock::now(), &zones);
     let mut users = written(&catalogue);
     if args.offline {

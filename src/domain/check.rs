@@ -13,6 +13,8 @@ pub mod number;
 pub mod catalogue;
 pub mod succession;
 pub mod fault;
+pub mod code;
+pub mod lint;
 pub mod nearest;
 pub mod plain;
 

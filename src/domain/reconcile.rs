@@ -94,6 +94,11 @@ pub struct Tolerance {
 }
 
 impl Tolerance {
+    /// Says whether half of a value, or more, may be missing.
+    pub fn is_half(&self) -> bool {
+        self.ratio.as_ref().zip(Number::parse("0.5")).is_some_and(|(ratio, half)| *ratio >= half)
+    }
+
     /// Says whether nothing is tolerated.
     pub fn is_exact(&self) -> bool {
         let none = |limit: &Option<Number>| limit.as_ref().is_none_or(Number::is_zero);

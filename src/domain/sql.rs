@@ -13,6 +13,8 @@ pub mod parameter;
 pub mod bounds;
 pub mod aggregate;
 pub mod collation_merge;
+pub mod lint;
+pub(crate) mod words;
 mod effects;
 mod review;
 

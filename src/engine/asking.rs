@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::check::evidence::{Measure, Scope};
 use crate::domain::check::name::SourceName;
-use crate::domain::check::observation::{Observation, Rows};
+use crate::domain::check::observation::{Moment, Observation, Rows};
 use crate::domain::check::reason::{Cause, Reason};
 use crate::domain::check::{Check, Expect, Keys};
 use crate::domain::record::series::Series;
@@ -83,6 +83,8 @@ pub(super) struct Asking<'a> {
     pub(super) stop: &'a CancellationToken,
     /// When what is asked about is over and settled.
     pub(super) not_before: Option<DateTime<Utc>>,
+    /// When it began.
+    pub(super) now: DateTime<Utc>,
     pub(super) took: Duration,
     pub(super) blamed: Option<SourceName>,
 }
@@ -94,6 +96,7 @@ impl Asking<'_> {
         expect: &Expect,
         look: &Look,
     ) -> Result<Observation, Reason> {
+        self.keeps_to_its_window(query, look).await?;
         let check = self.check;
         let keys = expect.keys().map(|keys| (keys, keys_question(check, keys, look)));
         let mut expected_keys = None;
@@ -126,7 +129,14 @@ impl Asking<'_> {
                 Reply::Flowed => {}
             }
         }
-        Ok(Observation { body, expected_keys, evidence })
+        let epoch = |name: &SourceName| self.sources.get(name).and_then(|source| source.epoch());
+        let moment = Moment {
+            now: self.now,
+            window_end: look.window().map(|window| window.end),
+            epoch: epoch(&check.source),
+            keys_epoch: expect.keys().and_then(|keys| epoch(&keys.source)),
+        };
+        Ok(Observation { body, expected_keys, evidence, moment })
     }
 
     /// The question of the evidence query, where the check has one.

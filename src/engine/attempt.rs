@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::clock;
 use crate::domain::check::judge::{Judgement, judge};
 use crate::domain::check::name::SourceName;
 use crate::domain::check::reason::Reason;
@@ -49,8 +50,15 @@ pub async fn attempt(
         Look::Window { not_before, .. } => *not_before,
         Look::Present => None,
     };
-    let mut asking =
-        Asking { check, sources, stop, not_before, took: Duration::ZERO, blamed: None };
+    let mut asking = Asking {
+        check,
+        sources,
+        stop,
+        not_before,
+        now: clock::now(),
+        took: Duration::ZERO,
+        blamed: None,
+    };
     let judged = match &check.body {
         Body::Sql { query, expect } => asking
             .observe(query, expect, look)

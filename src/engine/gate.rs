@@ -36,7 +36,7 @@ pub struct Gate {
     /// What went wrong last.
     pub trouble: Option<String>,
     /// What its role could do beyond reading, as it was told last.
-    pub powers: Option<String>,
+    pub remark: Option<String>,
     /// How many attempts ended.
     pub attempts: u64,
     /// How long they asked it, summed up.
@@ -72,7 +72,7 @@ impl Gate {
             budget: Budget::new(now),
             unconfirmed: BTreeMap::new(),
             trouble: None,
-            powers: None,
+            remark: None,
             attempts: 0,
             took: Duration::ZERO,
             took_buckets: [0; TOOK_BOUNDS_SECS.len()],

@@ -25,8 +25,8 @@ pub trait Queries: Send + Sync + 'static {
     /// How many attempts a source takes at once; nothing where there is no such source.
     fn places(&self, source: &SourceName) -> Option<usize>;
 
-    /// What the role of a source could do beyond reading, where anything is known of that.
-    fn needless_powers(&self, source: &SourceName) -> Option<String>;
+    /// What had better be otherwise at a source: what its role could do beyond reading, how far its clock is off.
+    fn remark(&self, source: &SourceName) -> Option<String>;
 
     /// Makes one attempt, and shows how far it is.
     fn attempt(
@@ -91,8 +91,8 @@ impl Queries for Watched {
         self.sources.get(source).map(|source| source.connections())
     }
 
-    fn needless_powers(&self, source: &SourceName) -> Option<String> {
-        self.sources.get(source).and_then(|source| source.needless_powers())
+    fn remark(&self, source: &SourceName) -> Option<String> {
+        self.sources.get(source).and_then(|source| source.remark())
     }
 
     async fn attempt(

@@ -187,6 +187,10 @@ fn unproved(asking: &Asking<'_>, pass: &Pass) -> Option<Reason> {
     match &pass.evidence {
         Err(reason) => Some(reason.clone()),
         Ok(_) if nothing => Some(no_evidence(asking.check, 0)),
+        Ok(_) if pass.results.is_all_null() && !matches!(minimum, Minimum::Waived { .. }) => {
+            let note = "everything that is compared is NULL on both sides: nothing was held against anything";
+            Some(Reason::new(Cause::NoEvidence, note))
+        }
         Ok(evidence) if minimum.is_met_by(*evidence) => None,
         Ok(evidence) => Some(no_evidence(asking.check, *evidence)),
     }

@@ -52,7 +52,7 @@ pub struct SourceHealth {
     /// What went wrong there last.
     pub trouble: Option<String>,
     /// What its role could do beyond reading.
-    pub powers: Option<String>,
+    pub remark: Option<String>,
     /// How many attempts ended.
     pub attempts: u64,
     /// How long they asked it, summed up.

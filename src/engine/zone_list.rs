@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::clock;
 use crate::domain::check::Check;
 use crate::domain::check::judge::Judgement;
 use crate::domain::check::name::ColumnName;
@@ -45,8 +46,15 @@ pub async fn list(
     sources: &Sources,
     stop: &CancellationToken,
 ) -> Listed {
-    let mut asking =
-        Asking { check, sources, stop, not_before: None, took: Duration::ZERO, blamed: None };
+    let mut asking = Asking {
+        check,
+        sources,
+        stop,
+        not_before: None,
+        now: clock::now(),
+        took: Duration::ZERO,
+        blamed: None,
+    };
     let name = ColumnName::parse("zone").expect("a short word is a column's name");
     let question = Question {
         part: Part::Zones,

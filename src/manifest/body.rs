@@ -1,5 +1,6 @@
 //! What a check asks, and what healthy means: `sql` with `expect`, or `reconcile`.
 
+use crate::domain::check::code::Code;
 use crate::domain::check::evidence::{Evidence, Measure, Minimum};
 use crate::domain::check::name::SourceName;
 use crate::domain::check::{Body, Samples};
@@ -109,6 +110,6 @@ fn reconcile_body(
 fn warn_of_aggregate(doc: &mut Document<'_>, node: Option<&Node>, place: Place<'_>, message: &str) {
     if let Some(node) = node {
         let hint = "write `evidence: {sql: select count(*) from …}` to count what was looked at";
-        doc.warn(node, place, message, Some(hint.into()));
+        doc.remark(node, None, place, Code::AggregateOverNothing, message.into(), hint.into());
     }
 }

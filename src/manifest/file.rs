@@ -14,6 +14,7 @@ use crate::manifest::calendar;
 use crate::manifest::document::{Document, Map, Place};
 use crate::manifest::expectation;
 use crate::manifest::identity::{Declared, TakenOut, removed, was};
+use crate::manifest::lint;
 use crate::manifest::needs::Needs;
 use crate::manifest::part::{DEFAULTS, SEVERITIES, required, source};
 use crate::manifest::yaml::Node;
@@ -36,7 +37,7 @@ pub(super) const DEFAULTS_KEYS: [&str; 11] = [
     "alert",
 ];
 /// The keys of a check.
-pub(super) const CHECK_KEYS: [&str; 22] = [
+pub(super) const CHECK_KEYS: [&str; 23] = [
     "id",
     "was",
     "why",
@@ -59,6 +60,7 @@ pub(super) const CHECK_KEYS: [&str; 22] = [
     "timeout",
     "max_rows",
     "samples",
+    "accept",
 ];
 /// The shortest and the longest time that a statement may be given.
 pub(super) const TIMEOUTS: (Duration, Duration) =
@@ -140,7 +142,12 @@ fn read(doc: &mut Document<'_>, world: &World<'_>) -> (Vec<Declared>, Vec<TakenO
     let mut declared = Vec::new();
     for (i, item) in items.iter().enumerate() {
         let warned = doc.warned();
-        let read = check(doc, item, Place::Item(&place, i), &defaults, world);
+        let here = Place::Item(&place, i);
+        let read = check(doc, item, here, &defaults, world);
+        if let Some(declared) = &read {
+            lint::check(doc, item, here, &declared.check, world);
+        }
+        lint::accept(doc, item, here, warned);
         doc.attribute(warned, read.as_ref().map(|declared| &declared.check.id));
         declared.extend(read);
     }

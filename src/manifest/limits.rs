@@ -122,7 +122,15 @@ pub(super) fn literal<'n>(
     node: &'n Node,
     place: Place<'_>,
 ) -> Option<&'n str> {
-    let text = doc.text(node, place)?;
+    // In quotes an empty text, or one of blanks, is a value.
+    let quoted = match &node.kind {
+        Kind::Text(text) | Kind::Typed(text) if doc.is_quoted(node) => Some(text.as_str()),
+        Kind::Text(_) | Kind::Typed(_) | Kind::Null | Kind::List(_) | Kind::Map(_) => None,
+    };
+    let text = match quoted {
+        Some(text) => text,
+        None => doc.text(node, place)?,
+    };
     let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
     let is_octal =
         digits.len() > 1 && digits.starts_with('0') && digits.bytes().all(|b| b.is_ascii_digit());

@@ -197,6 +197,10 @@ fn check_key(key: &str) -> Value {
             json!({"type": "integer", "minimum": 1, "maximum": 1_000_000}),
             "How many rows are read at most: 10,000 by default.",
         ),
+        "accept" => described(
+            json!({"type": "object", "additionalProperties": text(), "minProperties": 1}),
+            "Codes of warnings that are meant, each with the reason.",
+        ),
         _ => described(
             object(&SAMPLES_KEYS, &["columns"], samples_key),
             "Columns of bad rows that may be shown beside those that are judged.",
@@ -299,10 +303,16 @@ fn expect_key(key: &str) -> Value {
 
 fn limit_key(key: &str) -> Value {
     match key {
-        "one_of" => json!({"type": "array", "items": scalar(), "minItems": 1}),
+        "one_of" => json!({"type": "array", "items": literal(), "minItems": 1}),
         "nulls" => json!({"const": "allowed"}),
-        _ => scalar(),
+        "tolerance" | "tolerance_ratio" => scalar(),
+        _ => literal(),
     }
+}
+
+/// A value of a limit: in quotes an empty text is one.
+fn literal() -> Value {
+    json!({"type": ["string", "number", "boolean"]})
 }
 
 fn keys_key(key: &str) -> Value {

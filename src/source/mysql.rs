@@ -4,6 +4,7 @@
 //! locks and set user variables, and no ROLLBACK undoes that (docs/internals/databases.md, "A MySQL or MariaDB attempt").
 
 mod decode;
+mod bound_columns;
 mod flow;
 mod grants;
 mod errors;
@@ -28,11 +29,13 @@ use crate::source::ask::{Ask, Part, Question, Reply, ResultShape};
 use crate::source::bind::{Prepared, Style, bind_typed};
 use crate::source::collect::{Collector, Demand, Fetched, whole};
 use crate::source::columns::position;
+use crate::source::known::Known;
 use crate::source::memory::{End, Guard};
 use crate::source::mysql::decode::Reading;
 use crate::source::mysql::errors::{Phase, Warned};
 use crate::source::mysql::waiters::somebody_waits;
 use crate::source::role::{Powers, Role};
+use crate::source::their_clock::TheirClock;
 use crate::source::watch::{SHORT, Watched, opening, short};
 
 /// By how many bytes texts are sorted where rows flow in the order of a key.
@@ -48,6 +51,8 @@ const FLOW_IDLE: Duration = Duration::from_secs(600);
 pub(super) struct MySql {
     options: Arc<MySqlConnectOptions>,
     pub(super) role: Role,
+    pub(super) clock: TheirClock,
+    known: Known,
 }
 
 struct Session {
@@ -90,8 +95,12 @@ impl MySql {
         password: Option<&SecretString>,
         allow_superuser: bool,
     ) -> Self {
-        let role = Role::new("the user has the privilege", allow_superuser);
-        Self { options: Arc::new(options(server, password)), role }
+        Self {
+            options: Arc::new(options(server, password)),
+            role: Role::new("the user has the privilege", allow_superuser),
+            clock: TheirClock::default(),
+            known: Known::default(),
+        }
     }
 
     pub(super) async fn observe(
@@ -100,7 +109,10 @@ impl MySql {
         stop: &CancellationToken,
     ) -> Result<Vec<Reply>, Reason> {
         let mut session = self.open(stop).await?;
+        self.clock.note(session.clock);
         ask.is_over(session.clock)?;
+        let looked = bound_columns::look(&self.known, &mut session.conn, &ask.questions);
+        short::<_, Reason, Reason>(looked, stop, Clone::clone).await?;
         let begin = preamble(session.flavour, ask);
         short(run(&mut session.conn, begin), stop, |e| errors::reason(e, &Phase::Ours)).await?;
         let mut replies = Vec::with_capacity(ask.questions.len());

@@ -12,6 +12,7 @@ mod collation_merge;
 mod errors;
 mod wrapped;
 mod role;
+mod bound_types;
 
 use std::fmt::Write as _;
 use std::hash::{BuildHasher, RandomState};
@@ -33,6 +34,7 @@ use crate::dsn::Server;
 use crate::source::ask::{Ask, Question, Reply, ResultShape};
 use crate::source::bind::{Prepared, Style, bind_typed};
 use crate::source::collect::{Collector, Demand, Fetched, whole};
+use crate::source::known::Known;
 use crate::source::memory::Guard;
 use crate::source::postgres::control::{Control, Identity};
 use crate::source::postgres::decode::Reading;
@@ -40,6 +42,7 @@ use crate::source::postgres::errors::Phase;
 use crate::source::postgres::role::inspect;
 use crate::source::postgres::wrapped::Wrapped;
 use crate::source::role::Role;
+use crate::source::their_clock::TheirClock;
 use crate::source::watch::{SHORT, Watched, opening, short};
 
 /// How long an idle connection is kept, and how long any connection is used.
@@ -54,6 +57,8 @@ pub(super) struct Postgres {
     control: Control,
     idle: Mutex<Vec<Session>>,
     pub(super) role: Role,
+    known: Known,
+    pub(super) clock: TheirClock,
     /// Makes the name of each attempt at the server its own, across processes too.
     nonce: u64,
     attempts: AtomicU64,
@@ -99,6 +104,8 @@ impl Postgres {
             options,
             idle: Mutex::new(Vec::new()),
             role: Role::new("the role is", allow_superuser),
+            known: Known::default(),
+            clock: TheirClock::default(),
             nonce: RandomState::new().hash_one(0_u8) & 0xffff_ffff,
             attempts: AtomicU64::new(0),
         }
@@ -165,6 +172,10 @@ impl Postgres {
         reused: bool,
     ) -> Result<Vec<Reply>, Failure> {
         let ours = |e: &sqlx::Error| errors::reason(e, Phase::Ours);
+        for question in &ask.questions {
+            let looked = bound_types::look(&self.known, &mut session.conn, question);
+            short::<_, Reason, Failure>(looked, stop, |reason| reason.clone().into()).await?;
+        }
         let mut lessons = 0;
         let asked = loop {
             match self.ask_all(&mut session.conn, ask, stop, reused).await {
@@ -207,6 +218,7 @@ impl Postgres {
             Failure::Real(errors::reason(e, Phase::Ours))
         });
         let (identity, clock) = begun.await?;
+        self.clock.note(clock);
         if let Err(reason) = ask.is_over(clock) {
             let undone = run(conn, "ROLLBACK".to_owned());
             short::<_, _, Failure>(undone, stop, |e| errors::reason(e, Phase::Ours).into()).await?;

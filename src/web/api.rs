@@ -205,7 +205,7 @@ fn source_json(source: &SourceHealth) -> Value {
         "breaker": breaker,
         "open_since": since,
         "why": source.trouble.as_ref().filter(|_| breaker == "open"),
-        "role": source.powers,
+        "role": source.remark,
         "places": source.places,
         "running": source.running,
         "waiting": source.waiting,

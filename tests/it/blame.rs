@@ -89,7 +89,7 @@ async fn a_query_that_ran_as_long_as_its_limit_is_late_whatever_it_answered() {
     .await;
     let seen = reason(&db, "select f() as n").await;
     assert_eq!(seen.cause.as_str(), "timeout", "{seen:?}");
-    let said = verdict(db.source(), "select 1 as n", COUNTED).await;
+    let said = verdict(db.source(), "select 1 + 0 as n", COUNTED).await;
     assert_eq!(said, "confirmed");
 }
 
@@ -101,7 +101,7 @@ async fn a_role_is_looked_at_again_and_what_it_does_not_need_is_named() {
     admin.run(&format!("grant pg_write_server_files to {name}")).await.unwrap();
     let source = std::sync::Arc::new(source_at(&db.url(), 2));
     let said = async |source: &std::sync::Arc<allswell::source::Source>| {
-        let checks = crate::lab::checks(Engine::Postgres, &one_check("select 1 as n", COUNTED));
+        let checks = crate::lab::checks(Engine::Postgres, &one_check("select 1 + 0 as n", COUNTED));
         let name = allswell::domain::check::name::SourceName::parse("db").unwrap();
         let sources = std::sync::Arc::new(allswell::engine::asking::Sources::from([(
             name,
@@ -117,7 +117,7 @@ async fn a_role_is_looked_at_again_and_what_it_does_not_need_is_named() {
     // Somebody mends it, and nothing is started anew.
     admin.run(&format!("revoke pg_write_server_files from {name}")).await.unwrap();
     assert_eq!(said(&source).await, "confirmed");
-    let powers = source.needless_powers().unwrap();
+    let powers = source.remark().unwrap();
     assert!(powers.contains("owns the database"), "{powers}");
     let plain = format!("{name}_plain");
     for sql in [
@@ -138,7 +138,7 @@ async fn a_role_is_looked_at_again_and_what_it_does_not_need_is_named() {
         // What was found is relied on for a minute; this one has found nothing yet.
         let source = std::sync::Arc::new(source_at(&url, 1));
         assert_eq!(said(&source).await, "confirmed");
-        let powers = source.needless_powers();
+        let powers = source.remark();
         let is_told = told.is_none_or(|told| powers.as_ref().is_some_and(|p| p.contains(told)));
         assert!(is_told && powers.is_some() == told.is_some(), "{grant}: {powers:?}");
         admin.run(&format!("revoke {grant} from {plain}")).await.unwrap();
@@ -147,7 +147,7 @@ async fn a_role_is_looked_at_again_and_what_it_does_not_need_is_named() {
     let db = Database::mariadb(MariaDb::shared()).await;
     let source = std::sync::Arc::new(db.source());
     assert_eq!(said(&source).await, "confirmed");
-    let powers = source.needless_powers().unwrap();
+    let powers = source.remark().unwrap();
     assert!(powers.contains("ALL PRIVILEGES on"), "{powers}");
 }
 
@@ -155,7 +155,7 @@ async fn a_role_is_looked_at_again_and_what_it_does_not_need_is_named() {
 fn a_secret_that_cannot_be_read_locks_one_source_out_and_no_other() {
     let check = |id: &str, source: &str| {
         format!(
-            "  - {{id: {id}, why: because, source: {source}, sql: select 1 as n, \
+            "  - {{id: {id}, why: because, source: {source}, sql: select 1 + 0 as n, \
              expect: {{values: {{n: {{min: 1}}}}}}}}\n"
         )
     };

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::lab::{self, Database, shown};
 
 /// Looks at the windows of one date and returns their verdicts.
-async fn look(source: Source, yaml: &str, date: &str) -> Vec<String> {
+pub(crate) async fn look(source: Source, yaml: &str, date: &str) -> Vec<String> {
     let check = Arc::clone(&lab::checks(source.engine(), yaml)[0]);
     let date: NaiveDate = date.parse().unwrap();
     let mut tasks = Vec::new();
@@ -33,7 +33,7 @@ async fn look(source: Source, yaml: &str, date: &str) -> Vec<String> {
     outcomes.iter().map(|outcome| shown(&outcome.judgement.verdict)).collect()
 }
 
-fn sqlite_with(db: &Database, instants: Instants) -> Source {
+pub(crate) fn sqlite_with(db: &Database, instants: Instants) -> Source {
     Source::new(SourceSettings {
         name: SourceName::parse("db").unwrap(),
         dsn: Dsn::parse(&db.url(), Path::new("/")).unwrap(),

@@ -52,7 +52,7 @@ pub(crate) fn set(site: &Site, offset: &str) {
 fn window(id: &str, source: &str) -> String {
     format!(
         "  - id: {id}\n    why: because\n    source: {source}\n    window: {{period: 1m}}\n    result_by: 2h\n    sql: |\n      \
-         select 1 as n where :window_start < :window_end\n    expect: {{values: {{n: {{min: 1}}}}}}\n"
+         select 1 + 0 as n where :window_start < :window_end\n    expect: {{values: {{n: {{min: 1}}}}}}\n"
     )
 }
 
@@ -66,7 +66,7 @@ fn steps_of_an_hour_and_a_day_and_ten_hours_asleep_lose_and_double_nothing() {
     let database = runtime.block_on(Database::postgres(Postgres::shared()));
     let yaml = format!(
         "version: 1\nowner: tests\ndefaults: {{source: near, severity: critical}}\nchecks:\n  - id: second\n    why: because\n    \
-         schedule: {{every: 1s}}\n    result_by: 30s\n    sql: select 1 as n\n    expect: {{values: {{n: {{min: 1}}}}}}\n{}{}",
+         schedule: {{every: 1s}}\n    result_by: 30s\n    sql: select 1 + 0 as n\n    expect: {{values: {{n: {{min: 1}}}}}}\n{}{}",
         window("near", "near"),
         window("far", "far"),
     );
@@ -180,7 +180,7 @@ fn a_start_in_the_middle_of_a_fold_looks_at_each_hour_that_clocks_show_twice() {
     let slot = |id: &str, cron: &str, more: &str| {
         format!(
             "  - id: {id}\n    why: because\n    schedule: {{cron: \"{cron}\", zone: Europe/Berlin{more}}}\n    result_by: 50m\n    \
-             sql: select 1 as n\n    expect: {{values: {{n: {{min: 1}}}}}}\n"
+             sql: select 1 + 0 as n\n    expect: {{values: {{n: {{min: 1}}}}}}\n"
         )
     };
     let yaml = format!(

@@ -73,7 +73,7 @@ fn checks(snapshots: usize) -> String {
         };
         let _ = write!(
             yaml,
-            "  - id: snapshot-{number}\n    why: because\n    sql: |\n      {}select {least} as n, \
+            "  - id: snapshot-{number}\n    why: because\n    sql: |\n      {}select {least} + 0 as n, \
              (select count(*) from c) as work\n    expect: {{values: {{n: {{min: 1}}}}}}\n",
             work(number)
         );

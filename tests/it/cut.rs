@@ -47,11 +47,11 @@ async fn what_a_setting_of_the_server_would_cut_is_read_whole() {
         ),
         (WALK, NONE.to_owned()),
         (
-            "select 1 as n from tree having group_concat(v order by id) like '%v1900%'",
+            "select 1 + 0 as n from tree having group_concat(v order by id) like '%v1900%'",
             NONE.to_owned(),
         ),
         (
-            "select 1 as n from (select json_arrayagg(v) as l from tree) q where l like '%v1900%'",
+            "select 1 + 0 as n from (select json_arrayagg(v) as l from tree) q where l like '%v1900%'",
             NONE.to_owned(),
         ),
         ("select id from kept where n < 0", NONE.to_owned()),

@@ -180,11 +180,11 @@ fn busy(sink: &Receiver, alertmanager: &Alertmanager) -> (Site, Watchman) {
     let bounds = " as n where :window_start < :window_end and :zone <> ''";
     let checks = format!(
         "version: 1\nowner: tests\ndefaults: {{source: db, severity: critical, result_by: 2s}}\nchecks:\n  \
-         - id: good\n    why: because\n    schedule: {{every: 1s}}\n    sql: select 1 as n\n    expect: {{values: {{n: {{min: 1}}}}}}\n  \
+         - id: good\n    why: because\n    schedule: {{every: 1s}}\n    sql: select 1 + 0 as n\n    expect: {{values: {{n: {{min: 1}}}}}}\n  \
          - id: bad\n    why: because\n    {day}0{bounds}\n    expect: {{values: {{n: {{min: 1}}}}}}\n  \
          - id: vouched\n    why: because\n    {day}0{bounds}\n    expect: {{values: {{n: {{min: 1}}}}}}\n  \
-         - id: dark\n    why: because\n    source: gone\n    schedule: {{every: 1s}}\n    sql: select 1 as n\n    expect: {{values: {{n: {{min: 1}}}}}}\n  \
-         - id: quiet\n    why: because\n    {day}1{bounds} and 1 = 0\n    expect: {{values: {{n: {{min: 1}}}}}}\n"
+         - id: dark\n    why: because\n    source: gone\n    schedule: {{every: 1s}}\n    sql: select 1 + 0 as n\n    expect: {{values: {{n: {{min: 1}}}}}}\n  \
+         - id: quiet\n    why: because\n    {day}1{bounds} and :zone = ''\n    expect: {{values: {{n: {{min: 1}}}}}}\n"
     );
     let settings = format!(
         "sources:\n  db: {{url: \"sqlite:data.db\", instants: sql}}\n  gone: {{url: \"sqlite:gone.db\", instants: sql}}\n\

@@ -238,7 +238,7 @@ fn a_second_zone_of_a_check_is_told_and_a_storm_of_zones_is_one_page() {
     let checks = format!(
         "version: 1\nowner: tests\nchecks:\n  - id: zoned\n    why: because\n    source: db\n    severity: critical\n    \
          window: {{period: 1h, zones: [{}], settle: 1s}}\n    schedule: {{every: 1s}}\n    catch_up: {{policy: latest}}\n    sql: |\n      \
-         select ok as n from zones where name = :zone and :window_start < :window_end\n    \
+         select ok as n from zones where name = :zone and :window_start < :window_end\n    evidence: {{min: 0, because: It.}}\n    \
          expect: {{values: {{n: {{min: 1}}}}}}\n",
         zones.join(", ")
     );

@@ -41,7 +41,7 @@ impl Far {
         let check = |number| {
             format!(
                 "  - id: far-{number}\n    why: because\n    window: {{period: 15m}}\n    sql: |\n      \
-                 select 1 as n where :window_start < :window_end\n    expect: {{values: {{n: {{min: 1}}}}}}\n"
+                 select 1 + 0 as n where :window_start < :window_end\n    expect: {{values: {{n: {{min: 1}}}}}}\n"
             )
         };
         let checks: String = (0..series).map(check).collect();

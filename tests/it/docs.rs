@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
+use allswell::domain::check::code::Code;
 use allswell::domain::check::reason::Cause;
 
 use crate::alerting::passes;
@@ -146,7 +147,9 @@ fn alerts() -> BTreeSet<String> {
     all.extend(
         rules.lines().filter_map(|line| Some(line.trim().strip_prefix("- alert: ")?.to_owned())),
     );
-    for file in ["src/notify/self_alerts.rs", "src/domain/alerting/alert.rs"] {
+    for file in
+        ["src/notify/self_alerts.rs", "src/domain/alerting/alert.rs", "src/notify/nonces.rs"]
+    {
         let text = read(file);
         let words = text.split('"').filter(|word| word.starts_with("Allswell"));
         all.extend(
@@ -172,6 +175,14 @@ fn every_alert_and_every_cause_has_its_heading_on_the_page_for_people_on_call() 
         headings.into_iter().filter(|heading| heading.starts_with("allswell")).collect();
     let known: BTreeSet<String> = alerts.iter().map(|alert| alert.to_lowercase()).collect();
     assert!(named.iter().all(|heading| known.contains(heading)), "{named:?}");
+}
+
+#[test]
+fn every_code_of_a_warning_or_fault_is_in_the_reference() {
+    let page = read("docs/checks.md");
+    for code in Code::ALL {
+        assert!(page.contains(&format!("\n| `{code}` | ")), "{code}");
+    }
 }
 
 #[test]
@@ -213,7 +224,7 @@ fn file_of(text: &str) -> String {
     let has = |key: &str| text.lines().any(|line| line.starts_with(&format!("{key}:")));
     let mut check = format!("{PART}{text}");
     if !has("sql") {
-        check.push_str("sql: select 1 as n\n");
+        check.push_str("sql: select 1 + 0 as n\n");
     }
     if !has("expect") {
         check.push_str("expect: {values: {n: {min: 1}}}\n");
@@ -236,7 +247,7 @@ fn every_yaml_example_is_accepted() {
                 continue;
             }
             let is_settings = example.text.lines().any(|line| line.starts_with("sources:"));
-            let checks = "version: 1\nowner: docs\nchecks: [{id: a, why: A., source: billing, sql: select 1 as n, \
+            let checks = "version: 1\nowner: docs\nchecks: [{id: a, why: A., source: billing, sql: select 1 + 0 as n, \
                           expect: {values: {n: {min: 1}}}}]\n";
             let (settings, example_of) = if is_settings {
                 (example.text.clone(), "version: 1\nremoved: [{id: b, because: It.}]\n".to_owned())

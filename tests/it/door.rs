@@ -16,7 +16,7 @@ use crate::servers::Process;
 use crate::watchman::{Site, TOKEN, Watchman};
 
 const CHECKS: &str = "version: 1\nowner: tests\ndefaults: {source: db, severity: critical}\nchecks:\n  - id: it\n    why: because\n    \
-    schedule: {every: 1s}\n    result_by: 20s\n    sql: select 1 as n\n    expect: {values: {n: {min: 1}}}\n";
+    schedule: {every: 1s}\n    result_by: 20s\n    sql: select 1 + 0 as n\n    expect: {values: {n: {min: 1}}}\n";
 const SOURCES: &str = "sources: {db: {url: \"sqlite:data.db\", instants: sql}}\n";
 
 fn site(settings: &str) -> Site {

@@ -97,7 +97,7 @@ impl Oracle {
 }
 
 impl Queries for Oracle {
-    fn needless_powers(&self, _: &SourceName) -> Option<String> {
+    fn remark(&self, _: &SourceName) -> Option<String> {
         None
     }
 

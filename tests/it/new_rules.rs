@@ -23,7 +23,7 @@ use crate::lab::Other;
 use crate::servers::Folder;
 
 const CHECKS: &str = "version: 1\nowner: tests\ndefaults: {source: db, result_by: 6h}\nchecks:\n  - id: it\n    why: because\n    \
-    window: {period: day, zone: Europe/Berlin}\n    sql: select 1 as n where :window_start < :window_end\n    \
+    window: {period: day, zone: Europe/Berlin}\n    sql: select 1 + 0 as n where :window_start < :window_end\n    \
     expect: {values: {n: {min: 1}}}\n";
 
 /// A zone database of one zone, as the compiler of zone databases makes it.

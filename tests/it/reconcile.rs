@@ -296,7 +296,7 @@ async fn streams_longer_than_a_segment_are_read_to_their_end_in_every_engine() {
         let terms = "key: [one]\n      confirm_after: 0s\n      detail:\n        \
                      left: {sql: \"select k, n, v from t\"}\n        right: {sql: \"select k, n, v from t\"}\n        \
                      key: [k, n]\n        compare: {v: {tolerance: 0}}\n        when: always";
-        let one = "select 1 as one from t where n = 1";
+        let one = "select 1 + 0 as one from t where n = 1";
         let outcomes = look(left.source(), right.source(), &yaml(one, one, terms)).await;
         let found: BTreeSet<String> = outcomes[0]
             .differences
@@ -354,7 +354,7 @@ pub(crate) async fn three() -> (Database, Database, Database) {
 async fn types_are_compared_by_the_rule_of_their_pair_or_not_at_all() {
     let (pg, maria, sqlite) = three().await;
     // Floats are compared with a tolerance, or not at all.
-    let sum = "select 1 as one, sum(x) as total from t";
+    let sum = "select 1 + 0 as one, sum(x) as total from t";
     for database in [&pg, &maria, &sqlite] {
         for (tolerance, wanted) in
             [("0", "unsupported_type: column `total` is a float"), ("0.01", "confirmed")]
@@ -392,7 +392,7 @@ async fn types_are_compared_by_the_rule_of_their_pair_or_not_at_all() {
     let many = "with recursive s(n) as (select 1 union all select n + 1 from s where n < 20) select n as id";
     let terms = "key: [one]\n      confirm_after: 0s\n      detail:\n        left: {sql: \"select n as id from generate_series(1, 20) as n\"}\n        \
                  right: {sql: \"RIGHT\"}\n        key: [id]\n        when: always";
-    let one = "select 1 as one";
+    let one = "select 1 + 0 as one";
     for (right, wanted) in [
         (format!("{many} from s"), "confirmed"),
         (
@@ -507,7 +507,7 @@ fn endless(left: &str, right: &str) -> String {
         "key: [one]\n      confirm_after: 0s\n      detail:\n        left: {{sql: \"{left}\"}}\n        \
          right: {{sql: \"{right}\"}}\n        key: [n]\n        when: always"
     );
-    yaml("select 1 as one", "select 1 as one", &terms)
+    yaml("select 1 + 0 as one", "select 1 + 0 as one", &terms)
 }
 
 const MANY: &str = "select n, repeat('x', 200) as x from generate_series(1, 100000000) as n";
@@ -724,7 +724,7 @@ pub(crate) fn rows_alone(left: &str, right: &str, compare: &str) -> String {
         "key: [one]\n      confirm_after: 0s\n      detail:\n        left: {{sql: \"{left}\"}}\n        \
          right: {{sql: \"{right}\"}}\n        key: [k]\n        {compare}\n        when: always"
     );
-    yaml("select 1 as one", "select 1 as one", &terms)
+    yaml("select 1 + 0 as one", "select 1 + 0 as one", &terms)
 }
 
 #[tokio::test]
@@ -800,7 +800,7 @@ async fn beside_thousands_that_are_on_their_way_a_difference_is_found_and_counte
             "select n as k, case when n = 15000 then {more} else {v} end as v from generate_series(1, 20000) as n"
         )
     };
-    let result = |more: u8| format!("select 1 as one, {} as v", moving(more));
+    let result = |more: u8| format!("select 1 + 0 as one, {} as v", moving(more));
     let terms = format!(
         "key: [one]\n      compare: {{v: {{tolerance: 0}}}}\n      confirm_after: 20ms\n      detail:\n        \
          left: {{sql: \"{}\"}}\n        right: {{sql: \"{}\"}}\n        key: [k]\n        compare: {{v: {{tolerance: 0}}}}",
@@ -857,7 +857,7 @@ async fn a_lag_that_stays_the_same_is_no_difference() {
             tokio::time::sleep(Duration::from_millis(40)).await;
         }
     });
-    let sums = "select 1 as k, sum(v) as v from t";
+    let sums = "select 1 + 0 as k, sum(v) as v from t";
     let rows = "\n      detail:\n        left: {sql: \"select id, v from t\"}\n        right: {sql: \"select id, v from t\"}\n        \
                 key: [id]\n        compare: {v: {tolerance: 0}}";
     for detail in ["", rows] {

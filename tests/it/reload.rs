@@ -29,7 +29,7 @@ fn checks(ids: &[String], bad: usize, label: usize) -> String {
         let _ = write!(
             yaml,
             "{}",
-            check(id, if place < bad { "select 0 as n" } else { "select 1 as n" })
+            check(id, if place < bad { "select 0 as n" } else { "select 1 + 0 as n" })
         );
     }
     yaml
@@ -212,7 +212,7 @@ fn broken_and_dangerous_catalogues_leave_the_stored_one_running() {
 #[test]
 fn what_an_earlier_release_took_runs_on_where_this_one_knows_more_faults() {
     let checks = "version: 1\nowner: tests\ndefaults: {source: db, schedule: {every: 1s}, result_by: 60s}\nchecks:\n  \
-                  - {id: it, why: because, sql: select 1 as n, expect: {values: {n: {min:  1}}}}\n# end.\n";
+                  - {id: it, why: because, sql: select 1 + 0 as n, expect: {values: {n: {min:  1}}}}\n# end.\n";
     // As an earlier release took it: a number that begins with a zero, and an odd end of a line.
     let earlier = checks.replace("min:  1", "min: 01").replace("# end.", "# \u{2028}.");
     let site = site(checks);
@@ -381,7 +381,8 @@ fn an_id_that_was_used_before_can_be_taken_by_a_renamed_check() {
     assert_eq!(reload(&daemon).0, 200);
     // Another takes its name.
     let mut renamed = checks(&all[2..], 0, 2);
-    let heir = check("check-0", "select 1 as n").replace("    why", "    was: check-1\n    why");
+    let heir =
+        check("check-0", "select 1 + 0 as n").replace("    why", "    was: check-1\n    why");
     renamed.push_str(&heir);
     site.checks("checks.yaml", &renamed);
     let (status, body) = reload(&daemon);

@@ -21,7 +21,7 @@ fn site(ledger: &str) -> Site {
     for number in 0..CHECKS {
         let _ = write!(
             yaml,
-            "  - id: check-{number}\n    why: because\n    sql: select 1 as n\n    expect: {{values: {{n: {{min: 1}}}}}}\n"
+            "  - id: check-{number}\n    why: because\n    sql: select 1 + 0 as n\n    expect: {{values: {{n: {{min: 1}}}}}}\n"
         );
     }
     let settings =

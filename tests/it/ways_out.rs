@@ -87,7 +87,7 @@ fn given(alertmanager: &Alertmanager, alertname: &str) -> Option<String> {
 #[test]
 fn a_check_of_two_sources_is_quiet_while_either_is_down_and_told_as_such() {
     const CHECKS: &str = "version: 1\nowner: tests\nchecks:\n  - id: it\n    why: Each has reported.\n    source: db\n    \
-        severity: critical\n    schedule: {every: 1s}\n    result_by: 3s\n    sql: select 1 as ok\n    \
+        severity: critical\n    schedule: {every: 1s}\n    result_by: 3s\n    sql: select 1 + 0 as ok\n    \
         expect: {keys: {columns: [ok], from: {source: other, sql: select ok from state}}}\n";
     let sink = Receiver::start();
     let settings = |more: &str| {

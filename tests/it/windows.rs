@@ -33,7 +33,7 @@ fn series(window: &str, more: &str) -> Vec<Series> {
 
 fn snapshot(more: &str) -> Series {
     let yaml = format!(
-        "version: 1\nowner: t\nchecks:\n  - id: it\n    why: w\n    source: db\n    sql: select 1 as n\n    \
+        "version: 1\nowner: t\nchecks:\n  - id: it\n    why: w\n    source: db\n    sql: select 1 + 0 as n\n    \
          expect: {{values: {{n: {{min: 1}}}}}}\n{more}"
     );
     let check = Arc::clone(&lab::checks(Engine::Postgres, &yaml)[0]);

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::domain::check::Check;
+use crate::domain::check::code::Code;
 use crate::domain::check::fault::Fault;
 use crate::domain::check::name::CheckId;
 use crate::domain::check::nearest::suggestion;
@@ -21,6 +22,8 @@ pub struct Catalogue {
 pub struct Warning {
     /// Of which check, where it is of one.
     pub check: Option<CheckId>,
+    /// Its code, where it has one: by that it can be accepted.
+    pub code: Option<Code>,
     /// What, and where.
     pub fault: Fault,
 }
@@ -73,11 +76,14 @@ impl Catalogue {
     }
 
     /// The same of some checks, and of what is of none.
-    pub fn warnings_of<'c>(&'c self, checks: &'c [Arc<Check>]) -> impl Iterator<Item = &'c Fault> {
+    pub fn warnings_of<'c>(
+        &'c self,
+        checks: &'c [Arc<Check>],
+    ) -> impl Iterator<Item = &'c Warning> {
         let ids: BTreeSet<&CheckId> = checks.iter().map(|check| &check.id).collect();
         let is_asked =
             move |warning: &&Warning| warning.check.as_ref().is_none_or(|id| ids.contains(id));
-        self.warnings.iter().filter(is_asked).map(|warning| &warning.fault)
+        self.warnings.iter().filter(is_asked)
     }
 
     /// Returns the checks that are wanted.

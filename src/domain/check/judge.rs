@@ -3,9 +3,14 @@
 //! The order is the point. A contradiction that was read is a fact, whatever else is missing. A
 //! result that was cut proves nothing. Too little evidence proves nothing. What is left is proved.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod keys;
+
+use std::collections::BTreeSet;
+
+use chrono::DateTime;
 
 use crate::domain::check::evidence::{Measure, Minimum};
+use crate::domain::check::judge::keys::missing_keys;
 use crate::domain::check::limit::Limit;
 use crate::domain::check::name::ColumnName;
 use crate::domain::check::number::Number;
@@ -13,7 +18,8 @@ use crate::domain::check::observation::{Completeness, Observation, Rows};
 use crate::domain::check::reason::{Cause, Reason};
 use crate::domain::check::value::Value;
 use crate::domain::check::verdict::{Contradiction, Finding, Verdict};
-use crate::domain::check::{Body, Check, Expect, Keys};
+use crate::domain::check::{Body, Check, Expect};
+use crate::domain::reconcile::cell::{Cell, Epoch, Kind};
 use crate::domain::sql::Engine;
 use crate::domain::sql::aggregate::Holds;
 
@@ -35,10 +41,10 @@ pub fn judge(check: &Check, expect: &Expect, seen: &Observation) -> Judgement {
     let mut bad_rows = BTreeSet::new();
     let mut contradictions = Vec::new();
     contradictions.extend(wrong_number_of_rows(expect, &seen.body, &mut bad_rows));
-    let values = broken_values(check, expect, &seen.body, &evidence, &mut bad_rows);
+    let values = broken_values(check, expect, seen, &evidence, &mut bad_rows);
     contradictions.extend(values.contradictions);
     if let (Some(keys), Some(expected)) = (expect.keys(), &seen.expected_keys) {
-        contradictions.extend(missing_keys(keys, expected, &seen.body));
+        contradictions.extend(missing_keys(keys, expected, &seen.body, &seen.moment));
     }
     let verdict = if contradictions.is_empty() {
         match reason(check, expect, seen, &evidence).or(values.reason) {
@@ -137,21 +143,34 @@ struct Judged {
 fn broken_values(
     check: &Check,
     expect: &Expect,
-    body: &Rows,
+    Observation { body, moment, .. }: &Observation,
     evidence: &Result<u64, Reason>,
     bad_rows: &mut BTreeSet<usize>,
 ) -> Judged {
     // Rows that break a limit come first among those shown, whatever the number of rows says.
     let mut broken_rows = BTreeSet::new();
     let mut judged = Judged::default();
+    // Whether some limit met something other than NULL.
+    let mut met = expect.values().is_empty() || body.rows().is_empty();
     for (column, limit) in expect.values() {
         let at = body.position(column);
-        let broken: Vec<usize> =
-            (0..body.rows().len()).filter(|row| !limit.holds(&body.rows()[*row][at])).collect();
+        let Some(limit) = limit.at(moment) else {
+            let note = format!(
+                "the limit of `{column}` is relative to the end of a window, and there is none"
+            );
+            judged.reason.get_or_insert(Reason::new(Cause::QueryError, note));
+            continue;
+        };
+        let limit = limit.as_ref();
+        let read: Vec<Value> =
+            body.rows().iter().map(|row| in_time(&row[at], limit, moment.epoch)).collect();
+        let broken: Vec<usize> = (0..read.len()).filter(|row| !limit.holds(&read[*row])).collect();
         if broken.is_empty() {
+            met |= read.iter().any(|value| *value != Value::Null);
             continue;
         }
-        let values = || body.rows().iter().map(|row| &row[at]);
+        met = true;
+        let values = || read.iter();
         let reason = wrong_type(check, column, limit, values())
             .or_else(|| aggregate_of_nothing(check, column, values(), evidence));
         if let Some(reason) = reason {
@@ -163,18 +182,38 @@ fn broken_values(
             expected: limit.to_string(),
             rows: u64::try_from(broken.len()).unwrap_or(u64::MAX),
             of: body.count(),
-            seen: broken
-                .iter()
-                .take(SHOWN)
-                .map(|row| shown_value(limit, &body.rows()[*row][at]))
-                .collect(),
+            seen: broken.iter().take(SHOWN).map(|row| shown_value(limit, &read[*row])).collect(),
         });
         broken_rows.extend(broken);
     }
     if !broken_rows.is_empty() {
         *bad_rows = broken_rows;
     }
+    if !met && !matches!(check.evidence.minimum, Minimum::Waived { .. }) {
+        judged.reason.get_or_insert_with(nothing_but_null);
+    }
     judged
+}
+
+/// A number as the instant that it is where a source keeps instants as numbers, held against a limit of time.
+fn in_time(value: &Value, limit: &Limit, epoch: Option<Epoch>) -> Value {
+    if epoch.is_none() || !matches!(value, Value::Number(_)) || !limit.is_of_time() {
+        return value.clone();
+    }
+    let read = Cell::new(value.clone(), false).read_as(Kind::Instant, epoch);
+    match read {
+        Some(Cell::Instant(micros)) => {
+            DateTime::from_timestamp_micros(micros).map_or_else(|| value.clone(), Value::Instant)
+        }
+        Some(_) | None => value.clone(),
+    }
+}
+
+/// Limits that met no value but NULL were held against nothing.
+fn nothing_but_null() -> Reason {
+    let note = "every value that is judged is NULL, so that no limit was held against anything: is the column filled at \
+                all? Where that may be, say why: `evidence: {min: 0, because: …}`";
+    Reason::new(Cause::NoEvidence, note)
 }
 
 /// A limit that no value of the column can be held against: the check is at fault, and not the data.
@@ -244,45 +283,6 @@ fn shown_value(limit: &Limit, value: &Value) -> String {
         return format!("{value} ({})", value.kind());
     }
     value.to_string()
-}
-
-/// Compares who was expected with who came.
-///
-/// In a result that was cut, a missing key may stand past the cut: that is no contradiction.
-fn missing_keys(keys: &Keys, expected: &Rows, body: &Rows) -> Vec<Contradiction> {
-    let mut contradictions = Vec::new();
-    let came: BTreeSet<Vec<String>> = identities(keys, body).flatten().collect();
-    let mut nameless = 0_u64;
-    let mut missing: BTreeMap<Vec<String>, String> = BTreeMap::new();
-    for (identity, row) in identities(keys, expected).zip(expected.rows()) {
-        match identity {
-            None => nameless += 1,
-            Some(identity) if !came.contains(&identity) => {
-                let shown = keys.columns.iter().map(|c| row[expected.position(c)].to_string());
-                missing.insert(identity, shown.collect::<Vec<_>>().join("/"));
-            }
-            Some(_) => {}
-        }
-    }
-    if !missing.is_empty() && !body.is_cut() {
-        contradictions.push(Contradiction::MissingKeys {
-            missing: u64::try_from(missing.len()).unwrap_or(u64::MAX),
-            of: expected.count(),
-            first: missing.into_values().take(SHOWN).collect(),
-        });
-    }
-    if nameless > 0 {
-        contradictions.push(Contradiction::NamelessKeys { rows: nameless });
-    }
-    contradictions
-}
-
-fn identities<'a>(
-    keys: &Keys,
-    rows: &'a Rows,
-) -> impl Iterator<Item = Option<Vec<String>>> + use<'a> {
-    let at: Vec<usize> = keys.columns.iter().map(|c| rows.position(c)).collect();
-    rows.rows().iter().map(move |row| at.iter().map(|i| row[*i].key()).collect())
 }
 
 fn reason(
@@ -379,6 +379,7 @@ fn shown_rows(
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::num::NonZeroU64;
     use std::time::Duration;
 
@@ -389,6 +390,7 @@ mod tests {
     use crate::domain::check::limit::LimitParts;
     use crate::domain::check::limit::rows::RowLimit;
     use crate::domain::check::name::{CheckId, Owner, SourceName};
+    use crate::domain::check::observation::Moment;
     use crate::domain::check::value::NonFinite;
     use crate::domain::check::{Alert, CatchUp, MaxRows, Samples, Severity};
     use crate::domain::sql::{Binding, Query};
@@ -445,6 +447,9 @@ mod tests {
         Rows::new(vec![column("n")], rows, completeness)
     }
 
+    const MOMENT: Moment =
+        Moment { now: DateTime::UNIX_EPOCH, window_end: None, epoch: None, keys_epoch: None };
+
     fn number(n: i64) -> Value {
         Value::Number(Number::from(n))
     }
@@ -471,7 +476,7 @@ mod tests {
             word(&judge(
                 &check,
                 check.expect().unwrap(),
-                &Observation { body, expected_keys: None, evidence: None },
+                &Observation { body, expected_keys: None, evidence: None, moment: MOMENT },
             ))
         };
         for (values, completeness, min, wanted) in [
@@ -513,7 +518,7 @@ mod tests {
             let judged = judge(
                 &check,
                 check.expect().unwrap(),
-                &Observation { body, expected_keys: None, evidence: None },
+                &Observation { body, expected_keys: None, evidence: None, moment: MOMENT },
             );
             assert_eq!(word(&judged), wanted, "{value:?}");
         }
@@ -533,7 +538,7 @@ mod tests {
             let completeness = if cut { Completeness::RowsCut } else { Completeness::Whole };
             let seen: Vec<Value> = values.iter().map(|n| number(*n)).collect();
             let body = rows(&seen, completeness);
-            let judged = judge(&check, check.expect().unwrap(), &Observation { body, expected_keys: None, evidence: Some(Value::Number(Number::from(evidence))) });
+            let judged = judge(&check, check.expect().unwrap(), &Observation { body, expected_keys: None, evidence: Some(Value::Number(Number::from(evidence))), moment: MOMENT });
             let wrong = values.iter().any(|n| *n < 1) || values.len() + usize::from(cut) > 3;
             let wanted = if wrong {
                 "violated"

@@ -4,13 +4,14 @@
 //! that nothing could break is a fault when it is written, not a surprise when it is needed.
 
 pub mod rows;
+mod shown;
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
-use std::fmt;
 
 use crate::domain::check::literal::{Literal, NotALiteral};
 use crate::domain::check::number::Number;
-use crate::domain::check::plain::line;
+use crate::domain::check::observation::Moment;
 use crate::domain::check::value::Value;
 use crate::domain::sql::parameter::Parameter;
 
@@ -113,6 +114,36 @@ impl Limit {
         Ok(limit)
     }
 
+    /// The same at a moment: `now - 2h` is an instant then. Nothing where that is none.
+    pub(super) fn at(&self, moment: &Moment) -> Option<Cow<'_, Self>> {
+        if self.literals().all(|(_, literal)| !literal.is_relative()) {
+            return Some(Cow::Borrowed(self));
+        }
+        let conditions = self.conditions.iter().map(|condition| {
+            Some(match condition {
+                Condition::Equals(literal, t) => Condition::Equals(literal.at(moment)?, t.clone()),
+                Condition::NotEquals(literal) => Condition::NotEquals(literal.at(moment)?),
+                Condition::Min(literal) => Condition::Min(literal.at(moment)?),
+                Condition::Max(literal) => Condition::Max(literal.at(moment)?),
+                Condition::OneOf(all) => {
+                    Condition::OneOf(all.iter().map(|l| l.at(moment)).collect::<Option<_>>()?)
+                }
+            })
+        });
+        let conditions = conditions.collect::<Option<_>>()?;
+        Some(Cow::Owned(Self { conditions, nulls_allowed: self.nulls_allowed }))
+    }
+
+    /// Says whether a part of it is relative to the end of a window.
+    pub fn needs_window(&self) -> bool {
+        self.literals().any(|(_, literal)| literal.needs_window())
+    }
+
+    /// Says whether it is about dates or instants.
+    pub(super) fn is_of_time(&self) -> bool {
+        self.literals().any(|(_, literal)| literal.is_ordered() && !literal.is_number())
+    }
+
     /// Says whether the value satisfies every condition.
     ///
     /// NULL satisfies a limit only under `nulls: allowed`; NaN, infinities, dates that no calendar
@@ -142,6 +173,40 @@ impl Limit {
                 literal.can_meet(value)
             }
             Condition::OneOf(all) => all.iter().any(|literal| literal.can_meet(value)),
+        })
+    }
+
+    /// Says whether it holds for every whole number from this one on.
+    pub(super) fn holds_from(&self, least: u64) -> bool {
+        let from = Number::from(least);
+        self.conditions.iter().all(|c| match c {
+            Condition::Min(literal) => literal.number().is_some_and(|n| *n <= from),
+            Condition::NotEquals(literal) => literal.number().is_some_and(|n| *n < from),
+            Condition::Equals(..) | Condition::Max(_) | Condition::OneOf(_) => false,
+        })
+    }
+
+    /// Says whether it is a date or an instant from which on every value holds.
+    pub(super) fn is_only_from_an_instant(&self) -> bool {
+        let only = |l: &Literal| l.is_ordered() && !l.is_number();
+        matches!(self.conditions.as_slice(), [Condition::Min(literal)] if only(literal))
+    }
+
+    /// Says whether its tolerance reaches as far as the value itself.
+    pub(super) fn tolerates_itself(&self) -> bool {
+        let half = Number::parse("0.5");
+        self.conditions.iter().any(|c| match c {
+            Condition::Equals(literal, tolerance) => {
+                let zero = Number::from(0_u64);
+                let wide =
+                    |t: &Number| literal.number().is_some_and(|n| *n != zero && zero.within(n, t));
+                tolerance.absolute.as_ref().is_some_and(wide)
+                    || tolerance.ratio.as_ref().zip(half.as_ref()).is_some_and(|(r, h)| r >= h)
+            }
+            Condition::NotEquals(_)
+            | Condition::Min(_)
+            | Condition::Max(_)
+            | Condition::OneOf(_) => false,
         })
     }
 
@@ -335,42 +400,6 @@ fn tolerance(parts: &LimitParts<'_>) -> Result<Tolerance, LimitFault> {
         ));
     }
     Ok(tolerance)
-}
-
-impl fmt::Display for Limit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, condition) in self.conditions.iter().enumerate() {
-            if i > 0 {
-                f.write_str(", ")?;
-            }
-            condition.fmt(f)?;
-        }
-        if self.nulls_allowed { f.write_str(", or NULL") } else { Ok(()) }
-    }
-}
-
-impl fmt::Display for Condition {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Equals(literal, tolerance) => {
-                f.write_str(&line(literal.text()))?;
-                if let Some(absolute) = &tolerance.absolute {
-                    write!(f, " ± {absolute}")?;
-                }
-                if let Some(ratio) = &tolerance.ratio {
-                    write!(f, " ± {ratio} of the larger")?;
-                }
-                Ok(())
-            }
-            Self::NotEquals(literal) => write!(f, "not {}", line(literal.text())),
-            Self::Min(literal) => write!(f, "at least {}", literal.text()),
-            Self::Max(literal) => write!(f, "at most {}", literal.text()),
-            Self::OneOf(all) => {
-                let texts: Vec<_> = all.iter().map(|l| line(l.text())).collect();
-                write!(f, "one of {}", texts.join(", "))
-            }
-        }
-    }
 }
 
 #[cfg(test)]

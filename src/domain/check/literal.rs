@@ -2,10 +2,13 @@
 
 use std::cmp::Ordering;
 
-use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
 
 use crate::domain::check::number::Number;
+use crate::domain::check::observation::Moment;
 use crate::domain::check::value::{self, Value};
+use crate::domain::reconcile::cell::Cell;
+use crate::domain::time::duration;
 
 /// A limit's text with every reading that it allows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +23,33 @@ enum Ordered {
     Number(Number),
     Date(NaiveDate),
     Instant(DateTime<Utc>),
+    /// So long after the moment at which it is looked, or after the end of the window.
+    Relative(Anchor, TimeDelta),
+}
+
+/// What an instant is relative to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Anchor {
+    Now,
+    WindowEnd,
+}
+
+/// Reads `now`, `now - 2h`, `window_end + 5m`.
+fn relative(text: &str) -> Option<Ordered> {
+    let (word, rest) = text.split_at(text.find([' ', '-', '+']).unwrap_or(text.len()));
+    let anchor = match word {
+        "now" => Anchor::Now,
+        "window_end" => Anchor::WindowEnd,
+        _ => return None,
+    };
+    let rest = rest.trim();
+    if rest.is_empty() {
+        return Some(Ordered::Relative(anchor, TimeDelta::zero()));
+    }
+    let ahead = rest.starts_with('+');
+    let distance = rest.strip_prefix(['+', '-'])?.trim();
+    let distance = TimeDelta::from_std(duration::parse(distance).ok()?).ok()?;
+    Some(Ordered::Relative(anchor, if ahead { distance } else { -distance }))
 }
 
 /// Why a text is no literal, and what to write.
@@ -41,10 +71,12 @@ impl Literal {
         let ordered = Number::parse(text)
             .map(Ordered::Number)
             .or_else(|| value::date(text).map(Ordered::Date))
-            .or_else(|| value::instant(text).map(Ordered::Instant));
+            .or_else(|| value::instant(text).map(Ordered::Instant))
+            .or_else(|| relative(text));
+        // As YAML 1.2 spells them.
         let truth = match text {
-            "true" => Some(true),
-            "false" => Some(false),
+            "true" | "True" | "TRUE" => Some(true),
+            "false" | "False" | "FALSE" => Some(false),
             _ => None,
         };
         Ok(Self { text: text.to_owned(), ordered, truth })
@@ -58,10 +90,34 @@ impl Literal {
                     "`{text}` is not a number, a date or an instant, so nothing is above or \
                          below it"
                 ),
-                hint: "write it like -12.50, 2026-03-08 or 2026-03-08T00:00:00Z",
+                hint: "write it like -12.50, 2026-03-08, 2026-03-08T00:00:00Z or now - 2h",
             });
         }
         Ok(literal)
+    }
+
+    /// The same at a moment: what is relative is an instant then. Nothing where there is no window whose end it could be
+    /// relative to.
+    pub(super) fn at(&self, moment: &Moment) -> Option<Self> {
+        let Some(Ordered::Relative(anchor, distance)) = &self.ordered else {
+            return Some(self.clone());
+        };
+        let from = match anchor {
+            Anchor::Now => moment.now,
+            Anchor::WindowEnd => moment.window_end?,
+        };
+        let at = from.checked_add_signed(*distance)?;
+        Some(Self { ordered: Some(Ordered::Instant(at)), ..self.clone() })
+    }
+
+    /// Says whether it is relative to the moment, or to the end of a window.
+    pub(super) fn is_relative(&self) -> bool {
+        matches!(self.ordered, Some(Ordered::Relative(..)))
+    }
+
+    /// Says whether it needs a window.
+    pub(super) fn needs_window(&self) -> bool {
+        matches!(self.ordered, Some(Ordered::Relative(Anchor::WindowEnd, _)))
     }
 
     /// The text, as it was written.
@@ -77,7 +133,7 @@ impl Literal {
     pub(super) fn number(&self) -> Option<&Number> {
         match &self.ordered {
             Some(Ordered::Number(n)) => Some(n),
-            Some(Ordered::Date(_) | Ordered::Instant(_)) | None => None,
+            Some(Ordered::Date(_) | Ordered::Instant(_) | Ordered::Relative(..)) | None => None,
         }
     }
 
@@ -94,28 +150,49 @@ impl Literal {
         match &self.ordered {
             Some(Ordered::Number(_)) => "a number",
             Some(Ordered::Date(_)) => "a date",
-            Some(Ordered::Instant(_)) => "an instant",
+            Some(Ordered::Instant(_) | Ordered::Relative(..)) => "an instant",
             None => "a text",
         }
     }
 
+    /// What the text may stand for.
+    fn readings(&self) -> impl Iterator<Item = Cell> {
+        let ordered = self.ordered.as_ref().and_then(|ordered| match ordered {
+            Ordered::Number(number) => Some(Value::Number(number.clone())),
+            Ordered::Date(date) => Some(Value::Date(*date)),
+            Ordered::Instant(at) => Some(Value::Instant(*at)),
+            Ordered::Relative(..) => None,
+        });
+        let all = [Some(Value::Text(self.text.clone())), ordered, self.truth.map(Value::Bool)];
+        all.into_iter().flatten().map(|value| Cell::new(value, false))
+    }
+
+    /// Says whether the value is one that the text stands for, by the one rule for values of all types.
     pub(super) fn equals(&self, value: &Value) -> bool {
         match value {
-            Value::Text(text) => *text == self.text || self.against(value) == Some(Ordering::Equal),
-            Value::Bool(truth) => self.truth == Some(*truth),
-            Value::Number(_) | Value::Date(_) | Value::Instant(_) => {
-                self.against(value) == Some(Ordering::Equal)
-            }
             Value::Null | Value::NonFinite(_) | Value::NoDate(_) => false,
+            Value::Text(text) if *text == self.text => true,
+            Value::Number(_) if self.is_number() => self.against(value) == Some(Ordering::Equal),
+            Value::Text(_)
+            | Value::Number(_)
+            | Value::Bool(_)
+            | Value::Date(_)
+            | Value::Instant(_) => {
+                let cell = Cell::new(value.clone(), false);
+                self.against(value) == Some(Ordering::Equal)
+                    || self.readings().any(|reading| reading.is_same(&cell, [None, None]))
+            }
         }
     }
 
     /// Says whether the literal can be read as the value's type at all.
     pub(super) fn can_meet(&self, value: &Value) -> bool {
+        let is_bit = || self.number().is_some_and(|n| n.as_count().is_some_and(|n| n < 2));
         match value {
             Value::Text(_) => true,
-            Value::Bool(_) => self.truth.is_some(),
-            Value::Number(_) | Value::Date(_) | Value::Instant(_) => self.against(value).is_some(),
+            Value::Bool(_) => self.truth.is_some() || is_bit(),
+            Value::Number(_) => self.truth.is_some() || self.against(value).is_some(),
+            Value::Date(_) | Value::Instant(_) => self.against(value).is_some(),
             Value::Null | Value::NonFinite(_) | Value::NoDate(_) => false,
         }
     }
@@ -129,9 +206,11 @@ impl Literal {
             (Value::Number(n), _) => Ordered::Number(n.clone()),
             (Value::Date(d), _) => Ordered::Date(*d),
             (Value::Instant(i), _) => Ordered::Instant(*i),
-            (Value::Text(t), Ordered::Date(_)) => Ordered::Date(value::date(t)?),
-            (Value::Text(t), Ordered::Instant(_)) => Ordered::Instant(value::instant(t)?),
-            (Value::Text(_), Ordered::Number(_))
+            (Value::Text(t), Ordered::Date(_) | Ordered::Instant(_)) => {
+                let date = value::date(t).map(Ordered::Date);
+                date.or_else(|| value::instant(t).map(Ordered::Instant))?
+            }
+            (Value::Text(_), Ordered::Number(_) | Ordered::Relative(..))
             | (Value::Bool(_) | Value::Null | Value::NonFinite(_) | Value::NoDate(_), _) => {
                 return None;
             }
@@ -148,7 +227,10 @@ fn compare(a: &Ordered, b: &Ordered) -> Option<Ordering> {
         (Ordered::Instant(a), Ordered::Instant(b)) => Some(a.cmp(b)),
         (Ordered::Date(a), Ordered::Instant(b)) => Some(midnight(*a).cmp(b)),
         (Ordered::Instant(a), Ordered::Date(b)) => Some(a.cmp(&midnight(*b))),
+        (Ordered::Relative(a, x), Ordered::Relative(b, y)) if a == b => Some(x.cmp(y)),
         (Ordered::Number(_), Ordered::Date(_) | Ordered::Instant(_))
-        | (Ordered::Date(_) | Ordered::Instant(_), Ordered::Number(_)) => None,
+        | (Ordered::Date(_) | Ordered::Instant(_), Ordered::Number(_))
+        | (Ordered::Relative(..), _)
+        | (_, Ordered::Relative(..)) => None,
     }
 }

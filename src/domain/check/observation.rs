@@ -1,8 +1,11 @@
 //! What an attempt brought back, before anybody judges it.
 
+use chrono::{DateTime, Utc};
+
 use crate::domain::check::name::ColumnName;
 use crate::domain::check::reason::Reason;
 use crate::domain::check::value::Value;
+use crate::domain::reconcile::cell::Epoch;
 
 /// The rows of one result, in the columns that were asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,4 +93,19 @@ pub struct Observation {
     pub expected_keys: Option<Rows>,
     /// The answer of the evidence query, where the check has one.
     pub evidence: Option<Value>,
+    /// When it was looked at, and how its source writes instants.
+    pub moment: Moment,
+}
+
+/// When an attempt looked, and how its sources write instants for which they have no type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// When.
+    pub now: DateTime<Utc>,
+    /// The end of the window that it looked at, where it did.
+    pub window_end: Option<DateTime<Utc>>,
+    /// Of the check's own source.
+    pub epoch: Option<Epoch>,
+    /// Of the source of the expected keys.
+    pub keys_epoch: Option<Epoch>,
 }

@@ -7,10 +7,10 @@
 use std::cmp::Ordering;
 use std::fmt;
 
-use chrono::{DateTime, NaiveDate, Timelike as _, Utc};
+use chrono::{DateTime, NaiveDate, NaiveTime, Timelike as _, Utc};
 
 use crate::domain::check::number::Number;
-use crate::domain::check::value::{NonFinite, Value, date, instant};
+use crate::domain::check::value::{NonFinite, Value, date, instant, is_uuid, uuid};
 
 /// The highest power of ten that fits.
 const TEN_MAX: u8 = 38;
@@ -176,6 +176,8 @@ impl Cell {
             Value::NonFinite(which) => Self::NonFinite(which),
             Value::Date(date) => Self::Date(date),
             Value::Instant(at) => Self::Instant(at.timestamp_micros()),
+            // A UUID is one value, in capitals or not.
+            Value::Text(text) if is_uuid(&text) => Self::Text(text.to_lowercase().into_boxed_str()),
             Value::Text(text) => Self::Text(text.into_boxed_str()),
             Value::NoDate(text) => Self::NoDate(text.into_boxed_str()),
         }
@@ -215,7 +217,11 @@ impl Cell {
             (Self::Text(text), Kind::Float) => Number::parse(text).map(|n| Self::Float(n.into())),
             (Self::Decimal(number), Kind::Float) => Some(Self::Float(number.number().into())),
             (Self::Wide(number), Kind::Float) => Some(Self::Float(number.clone())),
-            (Self::Text(text), Kind::Date) => date(text).map(Self::Date),
+            (Self::Text(text), Kind::Date) => {
+                let midnight = |at: &DateTime<Utc>| at.time() == NaiveTime::MIN;
+                let at = || instant(text).filter(midnight).map(|at| at.date_naive());
+                date(text).or_else(at).map(Self::Date)
+            }
             (Self::Text(text), Kind::Instant) => {
                 // As PostgreSQL writes it, too: with hours alone after the time.
                 let exact = |at: &DateTime<Utc>| {
@@ -234,6 +240,23 @@ impl Cell {
                 i64::try_from(micros?).ok().map(Self::Instant)
             }
             (same, kind) => (same.kind() == Some(kind)).then(|| self.clone()),
+        }
+    }
+
+    /// Says whether two values are one, whatever types brought them: the one rule for `values`, `keys` and
+    /// `reconcile`. Numbers in different spellings are one number, a text is the number, date or instant that it
+    /// spells, 1 is true.
+    pub fn is_same(&self, other: &Self, [ours, theirs]: [Option<Epoch>; 2]) -> bool {
+        if let (Self::Text(a), Self::Text(b)) = (self, other) {
+            return a == b || (is_uuid(a) || is_uuid(b)) && uuid(a).is_some() && uuid(a) == uuid(b);
+        }
+        let kind = self.kind().zip(other.kind()).and_then(|(a, b)| Kind::of_both(a, b));
+        match kind {
+            None => self.kind().is_none() && self == other,
+            Some(kind) => match (self.read_as(kind, ours), other.read_as(kind, theirs)) {
+                (Some(a), Some(b)) => a == b,
+                (None, _) | (_, None) => false,
+            },
         }
     }
 

@@ -73,17 +73,20 @@ pub struct Sum {
     long: Option<Number>,
     /// Whether all that was added are numbers.
     pub(super) whole: bool,
+    /// Whether something other than NULL was added.
+    met: bool,
 }
 
 impl Default for Sum {
     fn default() -> Self {
-        Self { short: Decimal::new(0, 0), long: None, whole: true }
+        Self { short: Decimal::new(0, 0), long: None, whole: true, met: false }
     }
 }
 
 impl Sum {
     /// Adds what is a number.
     pub fn add(&mut self, cell: &Cell) {
+        self.met |= !matches!(cell, Cell::Null);
         if let Cell::Decimal(decimal) = cell
             && let Some(sum) = self.short.plus(*decimal)
         {
@@ -149,6 +152,12 @@ impl Tally {
     /// Says whether something differs that did so before, where there was an earlier look.
     pub fn lasts(&self) -> bool {
         self.lasting != [0; 4]
+    }
+
+    /// Says whether rows came, and all that is compared of them is NULL, on both sides.
+    pub fn is_all_null(&self) -> bool {
+        let met = self.totals.iter().flatten().any(|sum| sum.met);
+        self.rows != [0, 0] && !self.totals.is_empty() && !met
     }
 
     /// Says whether not all rows came.

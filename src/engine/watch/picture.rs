@@ -24,7 +24,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             return;
         }
         self.shown_at = Some(now);
-        self.look_at_powers();
+        self.look_at_remarks();
         let as_of = self.now();
         let before = self.pictures.borrow().clone();
         let mut known = before.series.iter().peekable();
@@ -84,14 +84,14 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
     }
 
     /// Says where a role turns out to be able to do more than it needs.
-    fn look_at_powers(&mut self) {
+    fn look_at_remarks(&mut self) {
         for (name, gate) in &mut self.gates {
-            let powers = self.under_way.queries.needless_powers(name);
-            if gate.powers != powers {
-                if let Some(powers) = &powers {
-                    tracing::warn!("source `{name}`: {powers}");
+            let remark = self.under_way.queries.remark(name);
+            if gate.remark != remark {
+                if let Some(remark) = &remark {
+                    tracing::warn!("source `{name}`: {remark}");
                 }
-                gate.powers = powers;
+                gate.remark = remark;
             }
         }
     }
@@ -104,7 +104,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
                 running: gate.running,
                 waiting: gate.waiting(),
                 trouble: gate.trouble.clone(),
-                powers: gate.powers.clone(),
+                remark: gate.remark.clone(),
                 attempts: gate.attempts,
                 took: gate.took,
                 took_buckets: gate.took_buckets,

@@ -1,6 +1,7 @@
 //! What is wrong with a file, and what had better be written otherwise: recorded with its place.
 
 use crate::domain::check::catalogue::Warning;
+use crate::domain::check::code::Code;
 use crate::domain::check::fault::Fault;
 use crate::domain::check::name::CheckId;
 use crate::manifest::document::{Document, Place, sorted};
@@ -61,7 +62,43 @@ impl Document<'_> {
         let told = self.faults.len();
         self.fault(node, place, message, hint);
         let told = self.faults.drain(told..);
-        self.warnings.extend(told.map(|fault| Warning { check: None, fault }));
+        self.warnings.extend(told.map(|fault| Warning { check: None, code: None, fault }));
+    }
+
+    /// Records something with a code, at a node or inside of its SQL: what cannot be a proof is a fault, but where an
+    /// earlier release took it.
+    pub fn remark(
+        &mut self,
+        node: &Node,
+        inside: Option<(u64, u64)>,
+        place: Place<'_>,
+        code: Code,
+        message: String,
+        hint: String,
+    ) {
+        let told = self.faults.len();
+        let (line, column) = match inside {
+            Some((line, column)) => self.inside(node, line, column),
+            None => (node.line, node.column),
+        };
+        let hint = if code.is_fault() {
+            hint
+        } else {
+            format!("{hint}; or say why it is meant: `accept: {{{code}: …}}`")
+        };
+        self.fault_at(line, column, place, message, Some(hint));
+        if code.is_fault() && !self.stored {
+            return;
+        }
+        let told = self.faults.drain(told..);
+        self.warnings.extend(told.map(|fault| Warning { check: None, code: Some(code), fault }));
+    }
+
+    /// Forgets what came since there were so many warnings, where its author accepts it.
+    pub fn accept(&mut self, since: usize, codes: &[Code]) {
+        let later = self.warnings.split_off(since);
+        let told = |warning: &Warning| warning.code.is_none_or(|code| !codes.contains(&code));
+        self.warnings.extend(later.into_iter().filter(told));
     }
 
     /// Records a fault at a node.

@@ -86,9 +86,9 @@ fn in_review() -> Vec<Mechanism> {
         seen_in_review("truncate", "truncate victim", State),
         seen_in_review("write without transactions", "insert into aria values (2)", State),
         seen_in_review("create table", "create table mine (n int)", State),
-        seen_in_review("create table as", "create table mine as select 1 as n", State),
+        seen_in_review("create table as", "create table mine as select 1 + 0 as n", State),
         seen_in_review("create or replace", "create or replace table victim (n int)", State),
-        seen_in_review("create view", "create view mine as select 1 as n", State),
+        seen_in_review("create view", "create view mine as select 1 + 0 as n", State),
         seen_in_review("create function", "create function mine() returns int return 1", State),
         seen_in_review(
             "create trigger",
@@ -109,8 +109,8 @@ fn in_review() -> Vec<Mechanism> {
         seen_in_review("call", "call wipe()", State),
         seen_in_review("compound block", "begin not atomic delete from victim; end", State),
         seen_in_review("dynamic", "execute immediate 'delete from victim'", State),
-        seen_in_review("a second statement", "select 1 as n; delete from victim", State),
-        seen_in_review("a commit between", "select 1 as n; commit; delete from victim", State),
+        seen_in_review("a second statement", "select 1 + 0 as n; delete from victim", State),
+        seen_in_review("a commit between", "select 1 + 0 as n; commit; delete from victim", State),
         seen_in_review("live comment", "select 4711 as n /*! into @leak */", Session(VARIABLE)),
         seen_in_review(
             "live comment of MariaDB",

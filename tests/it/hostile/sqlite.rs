@@ -64,14 +64,14 @@ fn statements() -> Vec<Mechanism> {
             State,
         ),
         seen_in_review("create table", "create table mine (n int)", State),
-        seen_in_review("create table as", "create table mine as select 1 as n", State),
+        seen_in_review("create table as", "create table mine as select 1 + 0 as n", State),
         seen_in_review("create virtual table", "create virtual table mine using fts5 (m)", State),
         seen_in_review(
             "create temporary table",
             "create temp table mine (n int)",
             Session("select count(*) from temp.sqlite_master"),
         ),
-        seen_in_review("create view", "create view mine as select 1 as n", State),
+        seen_in_review("create view", "create view mine as select 1 + 0 as n", State),
         seen_in_review(
             "create temporary view",
             "create temp view victim as select 9 as n",
@@ -90,15 +90,15 @@ fn statements() -> Vec<Mechanism> {
         seen_in_review("drop column", "alter table victim drop column m", State),
         seen_in_review("analyze", "analyze", State),
         seen_in_review("vacuum after a delete", "delete from victim; vacuum", State),
-        seen_in_review("a second statement", "select 1 as n; delete from victim", State),
+        seen_in_review("a second statement", "select 1 + 0 as n; delete from victim", State),
         seen_in_review(
             "three statements",
-            "select 1 as n; begin immediate; delete from victim; commit",
+            "select 1 + 0 as n; begin immediate; delete from victim; commit",
             State,
         ),
         seen_in_review(
             "statement behind a comment",
-            "select 1 as n; -- harmless\ndelete from victim",
+            "select 1 + 0 as n; -- harmless\ndelete from victim",
             State,
         ),
         seen_in_review(
@@ -214,7 +214,7 @@ fn queries() -> Vec<Mechanism> {
         unseen("endless search", endless("select n from r where n < 0"), Time, "timeout"),
         unseen(
             "endless existence",
-            endless("select 1 as n where exists (select 1 from r where n < 0)"),
+            endless("select 1 + 0 as n where exists (select 1 from r where n < 0)"),
             Time,
             "timeout",
         ),

@@ -1,0 +1,42 @@
+//! Limits in words, as findings say what was expected.
+
+use std::fmt;
+
+use crate::domain::check::limit::{Condition, Limit};
+use crate::domain::check::plain::line;
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, condition) in self.conditions.iter().enumerate() {
+            if i > 0 {
+                f.write_str(", ")?;
+            }
+            condition.fmt(f)?;
+        }
+        if self.nulls_allowed { f.write_str(", or NULL") } else { Ok(()) }
+    }
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Equals(literal, tolerance) => {
+                f.write_str(&line(literal.text()))?;
+                if let Some(absolute) = &tolerance.absolute {
+                    write!(f, " ± {absolute}")?;
+                }
+                if let Some(ratio) = &tolerance.ratio {
+                    write!(f, " ± {ratio} of the larger")?;
+                }
+                Ok(())
+            }
+            Self::NotEquals(literal) => write!(f, "not {}", line(literal.text())),
+            Self::Min(literal) => write!(f, "at least {}", literal.text()),
+            Self::Max(literal) => write!(f, "at most {}", literal.text()),
+            Self::OneOf(all) => {
+                let texts: Vec<_> = all.iter().map(|l| line(l.text())).collect();
+                write!(f, "one of {}", texts.join(", "))
+            }
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! How a query treats the edges of its window, the days of its zone, and the present.
+
+use crate::domain::check::code::Code;
+use crate::domain::sql::Query;
+use crate::domain::sql::lint::{Remark, Role};
+use crate::domain::sql::parameter::Parameter::{WindowDate, WindowEnd, WindowStart};
+use crate::domain::sql::words::{Tok, Words};
+
+/// Everything that is odd about that.
+pub(super) fn remarks(words: &Words, role: Role, all: &mut Vec<Remark>) {
+    present(words, role, all);
+    if role.in_window {
+        edges(words, all);
+        session_dates(words, role, all);
+    }
+}
+
+const NOW: [&str; 9] = [
+    "now",
+    "curdate",
+    "current_date",
+    "current_timestamp",
+    "localtimestamp",
+    "sysdate",
+    "getdate",
+    "statement_timestamp",
+    "clock_timestamp",
+];
+const TODAY: [&str; 2] = ["current_date", "curdate"];
+
+fn is_now(words: &Words, at: usize) -> bool {
+    let bare = words.is_word(at, &["current_date", "current_timestamp", "localtimestamp"]);
+    let named = at > 0 && words.tok(at - 1) == Some(&Tok::Dot);
+    let of_sqlite =
+        matches!(words.tok(at), Some(Tok::Text(text)) if text == "now" || text == "today");
+    !named
+        && (bare
+            || words.calls(at, &NOW)
+            || of_sqlite && at > 1 && words.tok(at - 1) == Some(&Tok::Open))
+}
+
+/// What moves with the present.
+fn present(words: &Words, role: Role, all: &mut Vec<Remark>) {
+    for (at, token) in words.0.iter().enumerate().filter(|(at, _)| is_now(words, *at)) {
+        if role.in_window {
+            let message = "the present stands in a query of a window: asked again later, it looks at something else";
+            let hint = "write `:window_start` and `:window_end`";
+            all.push(Remark::new(Code::NowInWindow, token.place, message, hint));
+            return;
+        }
+        // As `x >= now() - …`, or `x = current_date`; not as `now() - max(x)`.
+        // SQLite's present is an argument: `datetime('now', '-1 day')`.
+        let first = if matches!(token.tok, Tok::Text(_)) { at.saturating_sub(2) } else { at };
+        let before = first.checked_sub(1).and_then(|before| words.tok(before));
+        let moves = match before {
+            Some(Tok::Compare(">" | ">=")) => true,
+            Some(Tok::Compare("=")) => words.is_word(at, &TODAY),
+            _ => false,
+        };
+        if moves {
+            let message = "the query has a window of its own, that moves with the present: a row that comes by between \
+                           two looks, or comes late, is never looked at";
+            let hint = "give the check a `window`: then each row is looked at once, and `settle` waits for late ones";
+            all.push(Remark::new(Code::MovingWindow, token.place, message, hint));
+            return;
+        }
+    }
+}
+
+/// A comparison with a bound: the column's name where it is a plain one, the sign as seen from the column.
+struct Edge {
+    at: usize,
+    column: Option<String>,
+    sign: &'static str,
+    is_start: bool,
+}
+
+fn column_before(words: &Words, end: usize) -> Option<String> {
+    let mut at = end;
+    // `at::timestamptz >= …`
+    while at >= 2 && matches!(words.tok(at - 2), Some(Tok::Sign("::"))) {
+        at -= 2;
+    }
+    match words.tok(at.checked_sub(1)?)? {
+        Tok::Word(name) | Tok::Name(name) => Some(name.to_lowercase()),
+        _ => None,
+    }
+}
+
+fn column_after(words: &Words, at: usize) -> Option<String> {
+    let mut at = at;
+    while words.tok(at + 1) == Some(&Tok::Dot) {
+        at += 2;
+    }
+    match words.tok(at)? {
+        Tok::Word(name) | Tok::Name(name) if words.tok(at + 1) != Some(&Tok::Open) => {
+            Some(name.to_lowercase())
+        }
+        _ => None,
+    }
+}
+
+/// The tables that a query reads, and the plain columns that it compares with the bounds of its window.
+pub fn columns_at_bounds(query: &Query) -> (Vec<String>, Vec<String>) {
+    let words = Words::of(query);
+    let last = |table: String| table.rsplit('.').next().unwrap_or_default().to_owned();
+    let tables = words.tables().into_iter().map(last).collect();
+    let mut columns: Vec<String> = Vec::new();
+    for (at, token) in words.0.iter().enumerate() {
+        if !matches!(token.tok, Tok::Param(WindowStart | WindowEnd)) {
+            continue;
+        }
+        let compared = |at: usize| {
+            matches!(words.tok(at), Some(Tok::Compare(_))) || words.is_word(at, &["between"])
+        };
+        let before =
+            at.checked_sub(1).filter(|i| compared(*i)).and_then(|i| column_before(&words, i));
+        let after = compared(at + 1).then(|| column_after(&words, at + 2)).flatten();
+        columns.extend(before.or(after));
+    }
+    (tables, columns)
+}
+
+/// A day's rows stand at its midnight: an edge that takes in too much, or too little, is in two windows or in none.
+fn edges(words: &Words, all: &mut Vec<Remark>) {
+    const HINT: &str =
+        "write `at >= :window_start and at < :window_end`: each row is in one window";
+    let is_param = |at: usize| matches!(words.tok(at), Some(Tok::Param(_)));
+    let computed = |at: usize| matches!(words.tok(at), Some(Tok::Sign("+" | "-")));
+    let mut found: Vec<Edge> = Vec::new();
+    for (at, token) in words.0.iter().enumerate() {
+        let Tok::Param(parameter @ (WindowStart | WindowEnd)) = token.tok else { continue };
+        let is_start = parameter == WindowStart;
+        // `:window_start::timestamptz` is the bound itself.
+        let mut next = at + 1;
+        while matches!(words.tok(next), Some(Tok::Sign("::"))) {
+            next += 2;
+        }
+        // Bounds that are compared with each other have no column.
+        let compares = |at: usize| matches!(words.tok(at), Some(Tok::Compare(_)));
+        let with_another =
+            at > 1 && compares(at - 1) && is_param(at - 2) || compares(next) && is_param(next + 1);
+        if computed(next) || with_another {
+            continue;
+        }
+        if let Some(Tok::Compare(sign)) = at.checked_sub(1).and_then(|i| words.tok(i)) {
+            found.push(Edge { at: at - 1, column: column_before(words, at - 1), sign, is_start });
+        } else if let Some(Tok::Compare(sign)) = words.tok(next) {
+            let sign = match *sign {
+                "<" => ">",
+                "<=" => ">=",
+                ">" => "<",
+                ">=" => "<=",
+                other => other,
+            };
+            found.push(Edge { at: next, column: column_after(words, next + 1), sign, is_start });
+        } else if is_start
+            && at > 0
+            && words.is_word(at - 1, &["between"])
+            && words.is_word(next, &["and"])
+        {
+            let mut end = next + 2;
+            while matches!(words.tok(end), Some(Tok::Sign("::"))) {
+                end += 2;
+            }
+            if words.tok(next + 1) == Some(&Tok::Param(WindowEnd)) && !computed(end) {
+                let message = "`between` takes in both ends: a row at the end of the window is in the next one too";
+                all.push(Remark::new(Code::WindowEdge, token.place, message, HINT));
+            }
+        }
+    }
+    for edge in &found {
+        // Periods that overlap the window are bounded by two columns, each on its own side.
+        let other = found.iter().any(|other| {
+            other.is_start != edge.is_start
+                && (other.column == edge.column || other.column.is_none() || edge.column.is_none())
+        });
+        let message = match (edge.is_start, edge.sign) {
+            (true, ">") if other => "a row at the first instant of the window is in no window",
+            (false, "<=") if other => "a row at the end of the window is in the next one too",
+            _ => continue,
+        };
+        all.push(Remark::new(Code::WindowEdge, words.0[edge.at].place, message, HINT));
+    }
+}
+
+/// Functions that make a date, or a part of one, of an instant.
+const DATES: [&str; 12] = [
+    "date",
+    "date_trunc",
+    "to_char",
+    "to_date",
+    "strftime",
+    "date_format",
+    "dayofmonth",
+    "extract",
+    "date_part",
+    "year",
+    "month",
+    "day",
+];
+
+/// An instant that is made a date is made one of the session's zone, which is UTC here: days elsewhere begin at another time.
+fn session_dates(words: &Words, role: Role, all: &mut Vec<Remark>) {
+    if role.in_utc {
+        return;
+    }
+    let all_words = 0..words.0.len();
+    let converts = all_words.clone().any(|i| {
+        words.is_word(i, &["at"])
+            && words.is_word(i + 1, &["time"])
+            && words.is_word(i + 2, &["zone"])
+            || words.calls(i, &["convert_tz", "timezone"])
+    });
+    let by_date = all_words
+        .clone()
+        .any(|i| matches!(words.tok(i), Some(Tok::Param(WindowDate | WindowStart | WindowEnd))));
+    if converts || !by_date {
+        return;
+    }
+    for at in all_words {
+        let cast = matches!(words.tok(at), Some(Tok::Sign("::")))
+            && words.is_word(at + 1, &["date"])
+            || words.is_word(at, &["as"])
+                && words.is_word(at + 1, &["date"])
+                && words.tok(at + 2) == Some(&Tok::Close);
+        let called = words.calls(at, &DATES)
+            && !words.is_word(at + 2, &["epoch"])
+            && (at + 2..words.closing(at + 1))
+                .all(|i| !matches!(words.tok(i), Some(Tok::Param(_))));
+        let of_parameter = at > 0 && matches!(words.tok(at - 1), Some(Tok::Param(_)));
+        // What is made of the parameter itself is a date of the calendar already.
+        let param = |i: usize| matches!(words.tok(i), Some(Tok::Param(_)));
+        let compares = |i: usize| {
+            matches!(words.tok(i), Some(Tok::Compare(_))) && param(i + 1)
+                || words.is_word(i, &["between"]) && param(i + 1)
+                || words.is_word(i, &["in"]) && param(i + 2)
+        };
+        let before = at > 1 && matches!(words.tok(at - 1), Some(Tok::Compare(_))) && param(at - 2);
+        let beside = called && (compares(words.closing(at + 1) + 1) || before);
+        let end = at + 2 + usize::from(words.is_word(at, &["as"]));
+        let cast = cast && !of_parameter && compares(end);
+        if cast || beside {
+            let message = "this makes a date of an instant by the session's zone, which is UTC: its days are not those of \
+                           the window";
+            let hint = "write `at >= :window_start and at < :window_end`, or convert: `(at at time zone :zone)::date`";
+            all.push(Remark::new(Code::SessionDate, words.0[at].place, message, hint));
+            return;
+        }
+    }
+}

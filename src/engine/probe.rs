@@ -1,0 +1,123 @@
+//! Whether a query keeps to its window: asked once for a window far before all data, and for one far after.
+//!
+//! What brings rows for both looks at more than its window: a condition behind an `or`, bounds that are compared with each
+//! other. A period that has no end is in the window far ahead, and in no other: that is as it should be.
+
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::time::Duration;
+
+use chrono::{DateTime, NaiveDate, Utc};
+
+use crate::domain::check::Check;
+use crate::domain::check::evidence::{Measure, Minimum};
+use crate::domain::check::name::SourceName;
+use crate::domain::check::reason::{Cause, Reason};
+use crate::domain::check::value::Value;
+use crate::domain::sql::bounds::Bounds;
+use crate::domain::sql::words::Words;
+use crate::domain::sql::{Engine, Query};
+use crate::domain::time::window::{Span, Window};
+use crate::engine::asking::{Asking, Look};
+use crate::source::ask::{Ask, Part, Question, Reply, ResultShape};
+
+/// How long the question may take, where the check gives no less.
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// Instants far before and far after all data: 7 January 1980 and 2 January 2090. A TIMESTAMP of MySQL ends in 2038.
+const FAR: [i64; 2] = [316_051_200, 3_786_998_400];
+const FAR_MYSQL: [i64; 2] = [316_051_200, 2_130_364_800];
+
+impl Asking<'_> {
+    /// Says why a query of the check does not keep to its window, where that was seen.
+    pub(super) async fn keeps_to_its_window(
+        &mut self,
+        query: &Query,
+        look: &Look,
+    ) -> Result<(), Reason> {
+        let Look::Window { bounds, .. } = look else { return Ok(()) };
+        let Some((part, query, wanted)) = asked(self.check, query) else { return Ok(()) };
+        let name = self.check.source.clone();
+        let source = self.source(&name)?;
+        let key = key(query);
+        let known = match source.noted(key) {
+            Some(known) => known,
+            None => {
+                let mut brought = Vec::new();
+                let far = if source.engine() == Engine::MySql { FAR_MYSQL } else { FAR };
+                for at in far {
+                    let question = Question {
+                        part,
+                        query: query.clone(),
+                        bounds: Some(shifted(bounds, at)),
+                        wanted: wanted.clone(),
+                    };
+                    match self.brings(&name, question).await {
+                        Ok(rows) => brought.push(rows),
+                        // Of the source nothing is known, and it is asked again the next time.
+                        Err(reason) if reason.is_of_the_source() => return Ok(()),
+                        Err(_) => break,
+                    }
+                }
+                let known = (brought == [true, true]).then(|| strays(part));
+                source.note(key, known.clone());
+                known
+            }
+        };
+        known.map_or(Ok(()), Err)
+    }
+
+    async fn brings(&self, name: &SourceName, question: Question) -> Result<bool, Reason> {
+        let source = self.source(name)?;
+        let timeout = self.check.timeout.unwrap_or_else(|| source.timeout()).min(LIMIT);
+        let check = self.check.id.clone();
+        let ask = Ask { check, timeout, not_before: None, questions: vec![question] };
+        let slot = source.slot(self.stop).await?;
+        let replies = source.observe(&slot, &ask, self.stop).await?;
+        Ok(replies.iter().any(|reply| match reply {
+            Reply::Rows(rows) => rows.count() > 0,
+            Reply::Value(Value::Number(number)) => number.as_count() != Some(0),
+            Reply::Value(_) | Reply::Flowed => false,
+        }))
+    }
+}
+
+/// What shows how much a check looked at: the evidence that is written, or the rows of its query.
+fn asked<'c>(check: &'c Check, body: &'c Query) -> Option<(Part, &'c Query, ResultShape)> {
+    if matches!(check.evidence.minimum, Minimum::Waived { .. }) {
+        return None;
+    }
+    let (part, query, wanted) = match &check.evidence.measure {
+        Measure::Query(query) => (Part::Evidence, query, ResultShape::OneValue),
+        Measure::Rows if !body.over_nothing().is_row() => {
+            (Part::Body, body, ResultShape::Rows { columns: check.columns_read(), rows_max: 1 })
+        }
+        Measure::Rows | Measure::ExpectedKeys | Measure::Column(_) => return None,
+    };
+    let words = Words::of(query);
+    let reads = !words.tables().is_empty() && !words.makes_rows();
+    (reads && query.parameters().next().is_some()).then_some((part, query, wanted))
+}
+
+fn key(query: &Query) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    query.text().hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Bounds of the same length elsewhere in time.
+fn shifted(bounds: &Bounds, at: i64) -> Bounds {
+    let start = DateTime::<Utc>::from_timestamp(at, 0).unwrap_or_default();
+    let end = start + bounds.window.length();
+    let date: NaiveDate = start.date_naive();
+    let window = Window { start, end, span: Span { start, end, date }, ..bounds.window };
+    Bounds { window, ..bounds.clone() }
+}
+
+fn strays(part: Part) -> Reason {
+    let which = if part == Part::Evidence { "the evidence query" } else { "the query" };
+    let note = format!(
+        "{which} does not keep to its window: it brings rows for a window of 1980 and for one far in the future. Is a \
+         condition behind an `or` without parentheses, or are the bounds compared with each other?"
+    );
+    Reason::new(Cause::QueryError, note)
+}

@@ -1,0 +1,129 @@
+//! Whether queries keep to their windows: by the types that PostgreSQL infers, and by asking for windows far from all data.
+
+use allswell::domain::sql::Engine;
+use allswell::source::Instants;
+
+use crate::bounds::{look, sqlite_with};
+use crate::lab::{Database, ENGINES};
+
+const TABLE: &str = "create table t (id integer, on_day date, at @, note varchar(40), state varchar(8), valid_to @)";
+
+async fn database(engine: Engine) -> Database {
+    let db = Database::new(engine).await;
+    let instant = match engine {
+        Engine::Postgres => "timestamptz",
+        Engine::MySql => "datetime",
+        Engine::Sqlite => "text",
+    };
+    db.prepare(&TABLE.replace('@', instant)).await;
+    db.prepare(
+        "insert into t values (1, '2026-03-10', '2026-03-10 12:00:00', '2026-03-10', 'a', null), \
+         (2, '2020-01-01', '2020-01-01 12:00:00', '2020-01-01', 'a', null)",
+    )
+    .await;
+    db
+}
+
+/// A check of the day of 10 March 2026 in New York.
+fn check(condition: &str, evidence: &str) -> String {
+    format!(
+        "version: 1\nowner: t\ndefaults: {{source: db}}\nchecks:\n  - id: it\n    why: It.\n    window: {{period: day, zone: America/New_York}}\n    \
+         sql: |\n      select id from t where {condition}\n    expect: {{values: {{id: {{min: 1}}}}}}\n{evidence}"
+    )
+}
+
+/// The verdict on 10 March 2026, by a source of its own: nothing is known of its queries yet.
+async fn word(db: &Database, yaml: &str) -> String {
+    let source = match db.engine() {
+        Engine::Sqlite => sqlite_with(db, Instants::Sql),
+        Engine::Postgres | Engine::MySql => db.source(),
+    };
+    look(source, yaml, "2026-03-10").await.remove(0)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_date_or_a_text_that_is_compared_with_a_bound_proves_nothing_on_postgresql() {
+    let db = database(Engine::Postgres).await;
+    for (condition, wanted) in [
+        ("on_day >= :window_start and on_day < :window_end", "compared with a DATE"),
+        ("at::date >= :window_start and at::date < :window_end", "compared with a DATE"),
+        ("on_day between :window_start and :window_end", "compared with a DATE"),
+        ("note >= :window_start::text and note < :window_end::text", "compared with a text"),
+        ("at >= :window_date and on_day = :window_date", "compared with an instant"),
+    ] {
+        let said = word(&db, &check(condition, "")).await;
+        assert!(said.starts_with("query_error") && said.contains(wanted), "{condition}: {said}");
+    }
+    for condition in [
+        "at >= :window_start and at < :window_end",
+        "at >= :window_start::timestamptz and at < :window_end::timestamptz",
+        "at >= :window_start - interval '1 day' and at < :window_end + interval '0 days'",
+        "on_day = :window_date",
+        "on_day >= :window_date and on_day < :window_date + 1",
+        "(at at time zone :zone)::date = :window_date",
+        "date_trunc('hour', at) >= :window_start and at < :window_end",
+        "at >= :window_start and at < :window_end and :window_hours > 0 and :zone <> ''",
+    ] {
+        let said = word(&db, &check(condition, "")).await;
+        assert_eq!(said, "confirmed", "{condition}");
+    }
+    // Dates of UTC are the days of windows in UTC.
+    let utc = check("on_day >= :window_start and on_day < :window_end", "");
+    assert_eq!(word(&db, &utc.replace("America/New_York", "UTC")).await, "confirmed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_date_that_is_compared_with_a_bound_proves_nothing_on_mariadb() {
+    let db = database(Engine::MySql).await;
+    for condition in [
+        "on_day >= :window_start and on_day < :window_end",
+        "t.`on_day` between :window_start and :window_end",
+        ":window_start <= on_day and :window_end > t.on_day",
+    ] {
+        let said = word(&db, &check(condition, "")).await;
+        assert!(
+            said.starts_with("query_error") && said.contains("with a DATE"),
+            "{condition}: {said}"
+        );
+    }
+    for condition in ["at >= :window_start and at < :window_end", "on_day = :window_date"] {
+        assert_eq!(word(&db, &check(condition, "")).await, "confirmed", "{condition}");
+    }
+    let utc = check("on_day >= :window_start and on_day < :window_end", "");
+    assert_eq!(word(&db, &utc.replace("America/New_York", "UTC")).await, "confirmed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_brings_rows_for_any_window_proves_nothing() {
+    let all = "    evidence: {sql: \"select count(*) from t where state = 'a' or at >= :window_start and at < :window_end\"}\n";
+    for engine in ENGINES {
+        let db = database(engine).await;
+        let kept = "at >= :window_start and at < :window_end";
+        for (condition, evidence) in [
+            ("state = 'b' or state = 'a' or at >= :window_start and at < :window_end", ""),
+            (":window_start < :window_end", ""),
+            (kept, all),
+        ] {
+            let said = word(&db, &check(condition, evidence)).await;
+            let told = said.contains("does not keep to its window")
+                || said.contains("compared with a text, or with another parameter");
+            assert!(
+                said.starts_with("query_error") && told,
+                "{engine}: {condition}{evidence}: {said}"
+            );
+            // Of another query nothing is known by that.
+            assert_eq!(word(&db, &check(kept, "")).await, "confirmed", "{engine}");
+        }
+        for condition in [
+            // Open ends are in a window far ahead, and in none of long ago.
+            "at < :window_end and (valid_to is null or valid_to > :window_start)",
+            "at >= :window_start and at < :window_end and (state = 'a' or state = 'b')",
+        ] {
+            assert_eq!(
+                word(&db, &check(condition, "")).await,
+                "confirmed",
+                "{engine}: {condition}"
+            );
+        }
+    }
+}

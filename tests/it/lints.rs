@@ -1,0 +1,271 @@
+//! What a check gives away by itself: checks that cannot be a proof are faults, what is hardly meant is told by its code,
+//! and sound checks are told nothing.
+
+use std::collections::BTreeMap;
+
+use allswell::domain::check::fault::Fault;
+use allswell::domain::check::name::SourceName;
+use allswell::domain::sql::Engine;
+use allswell::manifest::{Engines, Text, World, parse};
+
+use crate::lab::zones;
+
+fn engines() -> Engines {
+    let name = |name: &str| SourceName::parse(name).unwrap();
+    BTreeMap::from([
+        (name("pg"), Engine::Postgres),
+        (name("my"), Engine::MySql),
+        (name("lite"), Engine::Sqlite),
+        (name("pg2"), Engine::Postgres),
+    ])
+}
+
+/// Reads one check: its faults, or the codes of its warnings.
+fn read(check: &str, stored: bool) -> Result<Vec<String>, Vec<Fault>> {
+    let lines: String = check.trim().lines().map(|line| format!("    {line}\n")).collect();
+    let text = format!("version: 1\nowner: t\nchecks:\n  - id: it\n    why: It.\n{lines}");
+    let engines = engines();
+    let world = World { stored, ..World::new(&engines, zones()) };
+    let catalogue = parse(&[Text { file: "t.yaml".into(), text }], world)?;
+    let code = |w: &allswell::domain::check::catalogue::Warning| {
+        w.code.map_or("?".to_owned(), |code| code.to_string())
+    };
+    Ok(catalogue.warnings().iter().map(code).collect())
+}
+
+/// A check of one query whose rows must not come.
+fn no_rows(source: &str, sql: &str) -> String {
+    format!(
+        "source: {source}\nsql: |\n  {sql}\nexpect: {{rows: {{equals: 0}}}}\nevidence: {{sql: select count(*) from t}}\n"
+    )
+}
+
+/// A check of one query of a day.
+fn of_a_day(source: &str, condition: &str) -> String {
+    format!(
+        "source: {source}\nwindow: {{period: day, zone: America/New_York}}\nsql: |\n  select n from t where {condition}\n\
+         expect: {{values: {{n: {{min: 1}}}}}}\n"
+    )
+}
+
+#[test]
+fn a_condition_between_literals_is_a_fault() {
+    for (source, condition) in [
+        ("pg", "a < 0 and 1 = 0"),
+        ("pg", "-- note\n  a < 0 and 0 = 1"),
+        ("pg", "a < 0 and 1 <> 1"),
+        ("pg", "a < 0 and 2 < 1"),
+        ("pg", "a in (select b from t where false)"),
+        ("my", "a < 0 and false"),
+        ("lite", "a < 0 and 0"),
+        ("pg", "'stat' = 'bad'"),
+        ("pg", "'stat' <> 'good'"),
+        ("lite", "'stat' in ('bad', 'worse')"),
+        ("lite", "'stat' not in ('good')"),
+        ("pg", "'stat' like 'b%'"),
+        ("pg", "'stat' is null"),
+        ("my", "\"stat\" = 'bad'"),
+        ("my", "\"amount\" < 0"),
+        ("my", "not \"stat\" in (\"good\", \"fine\")"),
+        ("my", "\"paid_at\" is null"),
+        ("pg", "a between 10 and 1"),
+    ] {
+        let check = no_rows(source, &format!("select a from t where {condition}"));
+        let faults = read(&check, false).expect_err(condition);
+        assert!(
+            faults.iter().all(|fault| fault.line >= 7 && fault.hint.is_some()),
+            "{condition}: {faults:?}"
+        );
+        // What runs already goes on, and is told.
+        assert_eq!(read(&check, true).unwrap(), ["literal_condition"], "{condition}");
+    }
+}
+
+#[test]
+fn a_check_that_cannot_fail_is_a_fault() {
+    for check in [
+        "source: pg\nsql: select store, count(*) as n from s group by store\nexpect: {values: {n: {min: 1}}}",
+        "source: my\nsql: select store, count(*) n from s group by store\nexpect: {values: {n: {min: 0}}}",
+        "source: lite\nsql: select count(*) as n from inv\nexpect: {rows: {equals: 1}}\nevidence: {sql: select count(*) from inv}",
+        "source: pg\nsql: select max(a) as n from inv\nexpect: {rows: {min: 1}}",
+        "source: pg\nsql: select count(*) as n from inv\nexpect: {values: {n: {min: 0}}}\nevidence: {sql: select count(*) from inv}",
+        "source: pg\nsql: select true as ok from inv\nexpect: {values: {ok: {equals: true}}}",
+        "source: my\nsql: select 1 as ok from inv\nexpect: {values: {ok: {one_of: [1, 2]}}}",
+        "source: pg\nsql: select id from inv where a < 0\nexpect: {rows: {equals: 0}}\nevidence: {sql: select 1}",
+        "source: my\nsql: select id from inv where a < 0\nexpect: {rows: {equals: 0}}\nevidence: {sql: select 5 from dual}",
+        "source: pg\nsql: select id from inv where a < 0\nexpect: {rows: {equals: 0}}\nevidence: {sql: select count(*)}",
+        "source: lite\nsql: select id from inv where a < 0\nexpect: {rows: {equals: 0}}\nevidence: {sql: 'select n from (select 7 as n) q'}",
+        "reconcile:\n  left: {source: pg, sql: select id from t}\n  right: {source: pg, sql: SELECT id  FROM t -- again\n    }\n  key: [id]",
+    ] {
+        let faults = read(check, false).expect_err(check);
+        assert_eq!(faults.len(), 1, "{check}: {faults:?}");
+        assert!(!read(check, true).unwrap().is_empty(), "{check}");
+    }
+    // Beside something that can fail, it may stand.
+    let check = "source: pg\nsql: select store, count(*) as n from s group by store\nexpect: {keys: {columns: [store], from: {sql: select store from stores}}, values: {n: {min: 1}}}";
+    assert_eq!(read(check, false).unwrap(), Vec::<String>::new());
+    let check = "reconcile:\n  left: {source: pg, sql: select id from t}\n  right: {source: pg2, sql: select id from t}\n  key: [id]";
+    assert_eq!(read(check, false).unwrap(), Vec::<String>::new());
+}
+
+#[test]
+fn what_is_hardly_meant_is_told_by_its_code() {
+    let body = |sql: &str| no_rows("pg", sql);
+    let cases: Vec<(String, &str)> = vec![
+        (body("select id from t order by id limit 100"), "limited"),
+        (body("select id from t fetch first 10 rows only"), "limited"),
+        (body("select id from (select * from t order by id limit 50) q where q.a < 0"), "limited"),
+        (body("select id from t where c not in (select id from t2)"), "not_in"),
+        (body("select id from t where note = null"), "equals_null"),
+        (body("select id from t where note <> null"), "equals_null"),
+        (body("select id from t where at > now() - interval '1 hour' and a < 0"), "moving_window"),
+        (no_rows("my", "select id from t where created_on = curdate() and a < 0"), "moving_window"),
+        (no_rows("lite", "select id from t where at >= datetime('now', '-1 day') and a < 0"), "moving_window"),
+        (no_rows("my", "select id from t where a || b = 'xy'"), "or_on_mysql"),
+        (of_a_day("pg", "at > :window_start and at < :window_end"), "window_edge"),
+        (of_a_day("pg", "at >= :window_start and at <= :window_end"), "window_edge"),
+        (of_a_day("my", ":window_start < at and :window_end > at"), "window_edge"),
+        (of_a_day("pg", "at between :window_start and :window_end"), "window_edge"),
+        (of_a_day("pg", "t.at::timestamptz between :window_start::timestamptz and :window_end::timestamptz"), "window_edge"),
+        (of_a_day("pg", "at::date = :window_date"), "session_date"),
+        (of_a_day("my", "date(at) = :window_date"), "session_date"),
+        (of_a_day("pg", "cast(at as date) = :window_date"), "session_date"),
+        (of_a_day("pg", "date_trunc('day', at) >= :window_start and at < :window_end"), "session_date"),
+        (of_a_day("pg", "at >= :window_start and at < :window_end and at < now()"), "now_in_window"),
+        ("source: pg\nsql: select max(at) as newest from t\nexpect: {values: {newest: {min: 2020-01-01}}}".into(), "no_upper_limit"),
+        ("source: pg\nsql: select v from t\nexpect: {values: {v: {equals: 100, tolerance: 100}}}".into(), "wide_tolerance"),
+        ("source: pg\nsql: select v from t\nexpect: {values: {v: {equals: 100, tolerance_ratio: 0.99}}}".into(), "wide_tolerance"),
+        ("source: pg\nsql: select count(*) filter (where bad) / count(*) as r from t\nexpect: {values: {r: {max: 0}}}".into(), "integer_division"),
+        ("source: lite\nsql: select sum(case when bad then 1 else 0 end) / count(*) as r from t\nexpect: {values: {r: {max: 0}}}".into(), "integer_division"),
+        ("source: pg\nsql: select id from t where a < 0\nexpect: {rows: {equals: 0}}\nevidence: {sql: select count(*) from customers}".into(), "evidence_elsewhere"),
+        ("source: pg\nsql: select id from t where a < 0\nexpect: {rows: {equals: 0}}\nevidence: {sql: select max(id) from t}".into(), "evidence_no_count"),
+        ("source: my\nsql: select id from t where a < 0\nexpect: {rows: {equals: 0}}\nevidence: {sql: 'select coalesce(sum(n), 1) from t'}".into(), "evidence_no_count"),
+        ("source: pg\nsql: select store_id from sales\nexpect: {keys: {columns: [store_id], from: {sql: select distinct store_id from sales}}}".into(), "keys_from_themselves"),
+        ("source: my\nsql: select account, total, count(*) as n from t group by account\nexpect: {values: {total: {min: 0}}}".into(), "not_grouped"),
+        ("source: pg\nsql: select table_name from information_schema.tables where table_name = 'secret'\nexpect: {rows: {equals: 0}}\nevidence: {sql: select count(*) from information_schema.tables}".into(), "catalogue_view"),
+        ("source: pg\nsql: select pid from pg_stat_activity where state = 'idle in transaction'\nexpect: {rows: {equals: 0}}\nevidence: {sql: select count(*) from pg_stat_activity}".into(), "catalogue_view"),
+        ("source: pg\nschedule: {cron: '0 0 29 2 *', zone: UTC}\nsql: select n from t\nexpect: {values: {n: {min: 1}}}".into(), "long_health"),
+        ("source: pg\nschedule: {every: 30d}\nsql: select n from t\nexpect: {values: {n: {min: 1}}}".into(), "long_health"),
+        ("reconcile:\n  left: {source: pg, sql: 'select id, total, tax from t'}\n  right: {source: my, sql: 'select id, total, tax from u'}\n  key: [id]\n  compare: {total: {tolerance: 0}}".into(), "not_compared"),
+        ("reconcile:\n  left: {source: pg, sql: 'select id, total from t'}\n  right: {source: my, sql: 'select id, total from u'}\n  key: [id]\n  compare: {total: {tolerance_ratio: 0.99}}".into(), "wide_tolerance"),
+    ];
+    for (check, code) in cases {
+        let told = read(&check, false).unwrap_or_else(|faults| panic!("{check}: {faults:?}"));
+        assert_eq!(told, [code], "{check}");
+        let accepted = format!("{check}\naccept: {{{code}: it is meant}}\n");
+        assert_eq!(read(&accepted, false).unwrap(), Vec::<String>::new(), "{accepted}");
+    }
+}
+
+#[test]
+fn only_the_code_of_a_warning_can_be_accepted() {
+    let check = no_rows("pg", "select id from t where a < 0");
+    for (code, hint) in
+        [("limted", "`limited`"), ("cannot_fail", "cannot be a proof"), ("limited: ''", "")]
+    {
+        let accepted = if code.contains(':') {
+            format!("{check}accept: {{{code}}}\n")
+        } else {
+            format!("{check}accept: {{{code}: why}}\n")
+        };
+        let faults = read(&accepted, false).expect_err(code);
+        assert!(faults[0].to_string().contains(hint), "{code}: {faults:?}");
+    }
+}
+
+/// Conditions of a day that experienced people write, and mean.
+const CONDITIONS: [(&str, &str); 20] = [
+    // Windows.
+    ("pg", "at >= :window_start and at < :window_end"),
+    ("pg", "t.at >= :window_start and t.at < :window_end and (a < 0 or b is null)"),
+    ("pg", "valid_from < :window_end and valid_to > :window_start"),
+    ("my", "valid_from < :window_end and (valid_to > :window_start or valid_to is null)"),
+    ("pg", "at >= :window_start::timestamptz and at < :window_end::timestamptz"),
+    ("pg", "at >= :window_start - interval '1 day' and at < :window_end"),
+    ("pg", "created_on = :window_date"),
+    ("pg", "created_on in (:window_date, :window_date - 7)"),
+    ("my", "created_on in (:window_date, :window_date - interval 7 day)"),
+    ("lite", "created_on in (:window_date, date(:window_date, '-7 days'))"),
+    ("pg", "(at at time zone 'America/New_York')::date = :window_date"),
+    ("my", "date(convert_tz(at, '+00:00', 'America/New_York')) = :window_date"),
+    (
+        "pg",
+        "epoch >= extract(epoch from :window_start) and epoch < extract(epoch from :window_end)",
+    ),
+    ("pg", "at >= :window_start and at < :window_end and a not in ('x', 'y')"),
+    ("pg", "at >= :window_start and at < :window_end and 1 = 1"),
+    ("pg", "at >= :window_start and at < :window_end and a is distinct from b"),
+    ("pg", "at >= :window_start and at < :window_end and n between 1 and 10"),
+    ("pg", "at >= :window_start and at < :window_end and date_part('minute', at) = 0"),
+    ("pg", "at >= :window_start and at < :window_end and a = any (array['x', 'y'])"),
+    ("pg", "at >= :window_start and at < :window_end and data ->> 'k' = 'v'"),
+];
+/// Queries of theirs.
+const BODIES: [(&str, &str); 24] = [
+    ("pg", "with q as (select id, a from t) select id from q where a < 0"),
+    ("pg", "select id from t where a < 0 union all select id from t where b < 0"),
+    (
+        "pg",
+        "select id from (select id, row_number() over (partition by k order by at desc) as r from t) q where r = 1",
+    ),
+    ("pg", "select id from t where a < (select max(a) from t limit 1)"),
+    ("pg", "select id from t join lateral (select 1 from u where u.id = t.id limit 1) q on true"),
+    ("pg", "select t.id from t where not exists (select 1 from u where u.id = t.id)"),
+    ("pg", "select id from t where c not in (select id from u where id is not null)"),
+    ("pg", "select \"Id\" from \"t\" where \"A\" < 0"),
+    ("pg", "select id from t where 'EU' = any (regions)"),
+    ("pg", "select id from t where 'paid' = state"),
+    ("my", "select id from t where state = \"paid\""),
+    ("my", "select `id` from `t` where `a` < 0"),
+    ("pg", "select id from t where paid_on <= current_date"),
+    ("pg", "select g from generate_series(1, 10) g left join t on t.id = g where t.id is null"),
+    ("lite", "select id from t where json_extract(doc, '$.a') is null"),
+    ("lite", "select id from t where typeof(a) = 'text'"),
+    ("pg", "select id from public.t where a <> all (select b from u)"),
+    ("pg", "select id from t tablesample system (10) where a < 0"),
+    ("my", "select id from t where coalesce(a, 0) < 0"),
+    ("pg", "select id from t where exists (select 1 from t x where x.id <> t.id and x.k = t.k)"),
+    ("pg", "select k, count(*) from t group by k having count(*) > 1"),
+    ("my", "select id, name, count(*) from t group by id having count(*) > 1"),
+    ("pg", "select id from t where case when a is null then false else a < 0 end"),
+    ("pg", "select id from t where (a, b) in (select a, b from u)"),
+];
+/// Checks of theirs.
+const CHECKS: [&str; 17] = [
+    "source: pg\nsql: select count(*) as n from t\nexpect: {values: {n: {min: 20}}}",
+    "source: pg\nsql: select 1.0 * count(*) filter (where bad) / count(*) as r from t\nexpect: {values: {r: {max: 0.01}}}",
+    "source: my\nsql: select sum(bad) / count(*) as r from t\nexpect: {values: {r: {max: 0.01}}}",
+    "source: pg\nsql: select sum(amount) / count(*) as r from t\nexpect: {values: {r: {max: 10}}}",
+    "source: pg\nsql: select extract(epoch from now() - max(at)) as age from t\nexpect: {values: {age: {min: 0, max: 3600}}}\nevidence: {sql: select count(*) from t}",
+    "source: pg\nsql: select state, count(*) as n from t group by state\nexpect: {values: {state: {one_of: [a, b]}}}",
+    "source: lite\nsql: select id, name, count(*) as n from t group by id\nexpect: {values: {name: {not_equals: x}}}",
+    "source: pg\nsql: select id from t where a < 0\nexpect: {rows: {equals: 0}}\nevidence: {sql: select sum(n) from (select count(*) as n from t union all select count(*) from u) q}",
+    "source: pg\nsql: select id from t where a < 0\nexpect: {rows: {equals: 0}}\nevidence: {sql: select row_count from load_log join t on true}",
+    "source: pg\nsql: select count(*) as n from information_schema.tables\nexpect: {values: {n: {min: 1}}}",
+    "source: pg\nschedule: {cron: '0 6 * * MON', zone: UTC}\nsql: select n from t\nexpect: {values: {n: {min: 1}}}",
+    "source: pg\nwindow: {period: month, zone: Europe/Berlin}\nsql: select count(*) as n from t where at >= :window_start and at < :window_end\nexpect: {values: {n: {min: 1}}}",
+    "source: pg\nwindow: {period: day, zone: UTC}\nsql: select count(*) as n from t where at::date = :window_date\nexpect: {values: {n: {min: 1}}}",
+    "source: pg\nwindow: {period: day, zone: Europe/Berlin}\nsql: select store_id from sales where at >= :window_start and at < :window_end\nexpect: {keys: {columns: [store_id], from: {sql: \"select distinct store_id from sales where at >= :window_start - interval '7 days' and at < :window_end - interval '7 days'\"}}}",
+    "source: pg\nsql: select store_id from sales\nexpect: {keys: {columns: [store_id], from: {sql: select id from stores}}}",
+    "source: pg\nsql: select v from t\nexpect: {values: {v: {equals: 0, tolerance: 5}}}",
+    "source: pg\nsql: select v from t\nexpect: {values: {v: {equals: 100, tolerance_ratio: 0.01}}}",
+];
+
+#[test]
+fn sound_queries_are_told_nothing() {
+    for (source, condition) in CONDITIONS {
+        let told = read(&of_a_day(source, condition), false).unwrap();
+        assert_eq!(told, Vec::<String>::new(), "{source}: {condition}");
+    }
+    for (source, sql) in BODIES {
+        assert_eq!(
+            read(&no_rows(source, sql), false).unwrap(),
+            Vec::<String>::new(),
+            "{source}: {sql}"
+        );
+    }
+    for check in CHECKS {
+        let told = read(check, false).unwrap_or_else(|faults| panic!("{check}: {faults:?}"));
+        assert_eq!(told, Vec::<String>::new(), "{check}");
+    }
+}
