@@ -10,6 +10,7 @@ mod document;
 mod expectation;
 mod file;
 mod folder;
+mod foreign;
 mod identity;
 mod lint;
 mod place;

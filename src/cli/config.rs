@@ -122,7 +122,19 @@ pub(super) fn alertmanager(args: ConfigArgs) -> Exit {
         "AllswellLedgerDown|AllswellStuck|AllswellIdle|"
     };
     let blind = format!("{own}AllswellAbsent|AllswellNotReady|AllswellEngineStuck");
+    // Long enough to gather what belongs together, and below `hold`.
+    let hold = settings.notices.rhythm.hold;
+    let hold = hold.to_std().unwrap_or_default();
+    let wait = (hold * 2 / 3).clamp(Duration::from_secs(1), Duration::from_secs(30));
+    let wait = Duration::from_secs(wait.as_secs());
+    if hold <= wait {
+        complain(
+            "warning: `hold` of `notices` is too short for any route: alerts that end soon are never notified",
+        );
+    }
     let text = ALERTMANAGER
+        .replace("@HOLD@", &duration::show(hold))
+        .replace("@WAIT@", &duration::show(wait))
         .replace("@BLIND@", &blind)
         .replace("@LABELS@", &labels)
         .replace("@MORE@", &more)

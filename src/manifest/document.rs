@@ -12,6 +12,7 @@ use crate::domain::check::catalogue::Warning;
 use crate::domain::check::fault::Fault;
 use crate::domain::check::nearest::suggestion;
 use crate::manifest::Text;
+use crate::manifest::foreign::foreign;
 use crate::manifest::yaml::{self, Kind, Node};
 
 pub use crate::manifest::place::Place;
@@ -165,7 +166,8 @@ impl<'t> Document<'t> {
             } else {
                 "this key is not known here".to_owned()
             };
-            (message, elsewhere(key).map_or(hint, str::to_owned))
+            let known = elsewhere(key).map(str::to_owned).or_else(|| foreign(key, keys));
+            (message, known.unwrap_or(hint))
         };
         self.fault_at(at.0, at.1, place, message, Some(hint));
     }
@@ -341,7 +343,7 @@ fn elsewhere(key: &str) -> Option<&'static str> {
         }
         "period" | "zones" | "zones_from" | "split" | "settle" => Some("it stands under `window`"),
         "every" | "cron" | "gap" | "fold" => Some("it stands under `schedule`"),
-        "reconcile" | "alertmanagers" | "heartbeat" => Some("this is not built yet"),
+        "alertmanagers" | "webhooks" | "heartbeat" | "ledger" => Some("it stands in allswell.yaml"),
         _ => None,
     }
 }

@@ -1,5 +1,6 @@
 //! What a query of a windowed check has to name, so that it looks at its window and no more.
 
+use crate::domain::sql::lint::equals;
 use crate::domain::sql::parameter::Parameter;
 use crate::domain::sql::{Binding, Engine, Query};
 use crate::domain::time::window::{Frame, Period, Split, WindowRule, ZoneChoice};
@@ -32,14 +33,19 @@ impl Needs<'_> {
                 "write `time_zone = :zone`, so that each zone is proved by its own rows".to_owned(),
             ));
         }
-        let by_date = rule.frame == Frame::Calendar(Period::Day) && rule.split == Split::Whole;
-        if by_date && uses(WindowDate) {
+        let whole = rule.split == Split::Whole;
+        if whole && rule.frame == Frame::Calendar(Period::Day) && uses(WindowDate) {
+            return None;
+        }
+        // A roll-up has one row for a period, keyed by its first date or by its first instant.
+        let of_calendar = matches!(rule.frame, Frame::Calendar(_)) && equals(query, WindowDate);
+        if whole && (of_calendar || equals(query, WindowStart)) {
             return None;
         }
         let missing = [WindowStart, WindowEnd].into_iter().find(|p| !uses(*p))?;
         let hint = if uses(WindowDate) {
-            "a date names a whole day and nothing else: write `at >= :window_start and at < \
-             :window_end`"
+            "of a period of several days, a date is its first one: write `month = :window_date` for a roll-up, or `at >= \
+             :window_start and at < :window_end`"
         } else {
             "write `at >= :window_start and at < :window_end`"
         };

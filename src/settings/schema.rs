@@ -121,17 +121,31 @@ fn peer(key: &str) -> Value {
             "An address, or a reference to one where it is a secret.",
         ),
         "token" | "password" => secret(),
-        "every" | "timeout" => duration(),
-        _ => text(),
+        "every" => described(duration(), "How often: 1m by default."),
+        "timeout" => described(duration(), "How long an answer may take: 10s by default."),
+        "user" => described(text(), "The user, beside `password`."),
+        "ca_file" => {
+            described(text(), "The certificate of the authority that signed the receiver's (PEM).")
+        }
+        "identity_file" => described(text(), "A client certificate and its key (PEM)."),
+        _ => described(text(), "What it is called in status and metrics."),
     }
 }
 
 fn watchdog(key: &str) -> Value {
-    if key == "token" { secret() } else { duration() }
+    match key {
+        "token" => secret(),
+        "every" => described(duration(), "How often a new token goes out: 30s by default."),
+        _ => described(duration(), "How old the newest that came back may be: 5m by default."),
+    }
 }
 
-fn rhythm(_key: &str) -> Value {
-    duration()
+fn rhythm(key: &str) -> Value {
+    match key {
+        "resend" => described(duration(), "How often what fires is sent again: 1m by default."),
+        "hold" => described(duration(), "How long each alert fires at least: 45s by default."),
+        _ => described(duration(), "How long alerts stay where every replica dies: 1h by default."),
+    }
 }
 
 fn secret() -> Value {

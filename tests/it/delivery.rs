@@ -79,7 +79,11 @@ pub(crate) fn set(site: &Site, id: &str, ok: u8) {
 
 /// An Alertmanager with the printed configuration, its intervals shortened.
 pub(crate) fn printed(sink: &Receiver) -> Alertmanager {
-    let site = Site::new(&settings(&[], "").replace("alertmanagers: []\n", ""), "version: 1\n");
+    // As it is printed where nothing is said of `hold`.
+    let settings = settings(&[], "").replace("alertmanagers: []\n", "");
+    let lines = settings.lines().filter(|line| !line.starts_with("notices:"));
+    let settings: String = lines.map(|line| format!("{line}\n")).collect();
+    let site = Site::new(&settings, "version: 1\n");
     let output = Command::new(env!("CARGO_BIN_EXE_allswell"))
         .arg("alertmanager-config")
         .current_dir(site.path())

@@ -127,3 +127,36 @@ async fn what_brings_rows_for_any_window_proves_nothing() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_roll_up_is_found_by_the_first_date_or_the_first_instant_of_its_period() {
+    for engine in ENGINES {
+        let db = Database::new(engine).await;
+        let instant = match engine {
+            Engine::Postgres => "timestamptz",
+            Engine::MySql => "datetime",
+            Engine::Sqlite => "text",
+        };
+        db.prepare(&format!("create table m (month date, start {instant}, total integer)")).await;
+        // Midnight of Juneau, in winter and in summer.
+        db.prepare(
+            "insert into m values ('2026-03-01', '2026-03-01 09:00:00', 10), ('2026-04-01', '2026-04-01 08:00:00', 20)",
+        )
+        .await;
+        for (date, total) in [("2026-03-01", 10), ("2026-04-01", 20)] {
+            for condition in ["month = :window_date", "start = :window_start"] {
+                let yaml = format!(
+                    "version: 1\nowner: t\ndefaults: {{source: db}}\nchecks:\n  - id: it\n    why: It.\n    \
+                     window: {{period: month, zone: America/Juneau}}\n    sql: select total from m where {condition}\n    \
+                     expect: {{values: {{total: {{equals: {total}}}}}}}\n"
+                );
+                let source = match db.engine() {
+                    Engine::Sqlite => sqlite_with(&db, Instants::Sql),
+                    Engine::Postgres | Engine::MySql => db.source(),
+                };
+                let said = look(source, &yaml, date).await;
+                assert_eq!(said, ["confirmed"], "{engine}: {date}: {condition}");
+            }
+        }
+    }
+}

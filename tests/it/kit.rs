@@ -185,6 +185,8 @@ fn three_replicas_with_the_settings_for_kubernetes_fit_the_limit_of_the_scripts_
         "version: 1\nowner: shop\ndefaults: {{source: shop, severity: critical}}\nchecks:\n{checks}"
     );
     let site = Site::new(&kept, &checks);
+    let deployed = fs::read_to_string(deploy("kubernetes/checks.yaml")).unwrap();
+    site.checks("deployed.yaml", &deployed.replace("every: 30s", "every: 1s"));
     fs::write(site.path().join("word"), "word").unwrap();
     let replicas: Vec<_> = (0..3).map(|_| site.start()).collect();
     let count = |word: &str| {

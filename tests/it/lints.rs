@@ -69,6 +69,8 @@ fn a_condition_between_literals_is_a_fault() {
         ("my", "not \"stat\" in (\"good\", \"fine\")"),
         ("my", "\"paid_at\" is null"),
         ("pg", "a between 10 and 1"),
+        ("pg", "b > 1 and ('x' = 'y') and a < 0"),
+        ("pg", "a in (select b from t where c > 1 or 1 = 1) and 1 = 0"),
     ] {
         let check = no_rows(source, &format!("select a from t where {condition}"));
         let faults = read(&check, false).expect_err(condition);
@@ -116,6 +118,15 @@ fn what_is_hardly_meant_is_told_by_its_code() {
         (body("select id from t fetch first 10 rows only"), "limited"),
         (body("select id from (select * from t order by id limit 50) q where q.a < 0"), "limited"),
         (body("select id from t where c not in (select id from t2)"), "not_in"),
+        (body("with q as (select * from t order by id limit 50) select id from q where q.a < 0"), "limited"),
+        (body("select id from t where c <> all (select id from t2)"), "not_in"),
+        (body("select id from t where c not in (1, null)"), "not_in"),
+        (body("select id from t where note = (null)"), "equals_null"),
+        (body("select id from t where note < cast(null as text)"), "equals_null"),
+        (body("select id from t where now() - interval '1 hour' < at and a < 0"), "moving_window"),
+        (body("select id from t where at > (now() - interval '1 hour') and a < 0"), "moving_window"),
+        (of_a_day("my", "at >= :window_start and at < :window_end and at < utc_timestamp()"), "now_in_window"),
+        (of_a_day("lite", "at >= :window_start and at < :window_end and at < datetime('NOW')"), "now_in_window"),
         (body("select id from t where note = null"), "equals_null"),
         (body("select id from t where note <> null"), "equals_null"),
         (body("select id from t where at > now() - interval '1 hour' and a < 0"), "moving_window"),
@@ -201,7 +212,7 @@ const CONDITIONS: [(&str, &str); 20] = [
     ("pg", "at >= :window_start and at < :window_end and data ->> 'k' = 'v'"),
 ];
 /// Queries of theirs.
-const BODIES: [(&str, &str); 24] = [
+const BODIES: [(&str, &str); 31] = [
     ("pg", "with q as (select id, a from t) select id from q where a < 0"),
     ("pg", "select id from t where a < 0 union all select id from t where b < 0"),
     (
@@ -221,7 +232,7 @@ const BODIES: [(&str, &str); 24] = [
     ("pg", "select g from generate_series(1, 10) g left join t on t.id = g where t.id is null"),
     ("lite", "select id from t where json_extract(doc, '$.a') is null"),
     ("lite", "select id from t where typeof(a) = 'text'"),
-    ("pg", "select id from public.t where a <> all (select b from u)"),
+    ("pg", "select id from public.t where a > all (select b from u)"),
     ("pg", "select id from t tablesample system (10) where a < 0"),
     ("my", "select id from t where coalesce(a, 0) < 0"),
     ("pg", "select id from t where exists (select 1 from t x where x.id <> t.id and x.k = t.k)"),
@@ -229,9 +240,16 @@ const BODIES: [(&str, &str); 24] = [
     ("my", "select id, name, count(*) from t group by id having count(*) > 1"),
     ("pg", "select id from t where case when a is null then false else a < 0 end"),
     ("pg", "select id from t where (a, b) in (select a, b from u)"),
+    ("pg", "select id from t where 1 = 0 or a < 0 or b < 0"),
+    ("pg", "select id from t where (1 = 0) or (a < 0)"),
+    ("pg", "select id, a from t where a < 0 union all select null, null where 1 = 0"),
+    ("pg", "select id from t where at > now() + interval '5 minutes'"),
+    ("pg", "select id from t where valid_to > current_date and a < 0"),
+    ("pg", "select id from t where not (heartbeat > now() - interval '10 minutes')"),
+    ("pg", "select id from t where c not in (select coalesce(parent, 0) from u)"),
 ];
 /// Checks of theirs.
-const CHECKS: [&str; 17] = [
+const CHECKS: [&str; 20] = [
     "source: pg\nsql: select count(*) as n from t\nexpect: {values: {n: {min: 20}}}",
     "source: pg\nsql: select 1.0 * count(*) filter (where bad) / count(*) as r from t\nexpect: {values: {r: {max: 0.01}}}",
     "source: my\nsql: select sum(bad) / count(*) as r from t\nexpect: {values: {r: {max: 0.01}}}",
@@ -249,6 +267,9 @@ const CHECKS: [&str; 17] = [
     "source: pg\nsql: select store_id from sales\nexpect: {keys: {columns: [store_id], from: {sql: select id from stores}}}",
     "source: pg\nsql: select v from t\nexpect: {values: {v: {equals: 0, tolerance: 5}}}",
     "source: pg\nsql: select v from t\nexpect: {values: {v: {equals: 100, tolerance_ratio: 0.01}}}",
+    "source: my\nsql: select state as s, count(*) as n from t group by s\nexpect: {values: {s: {one_of: [a, b]}}}",
+    "source: pg\nsql: select count(note) / count(*)::numeric as r from t\nexpect: {values: {r: {max: 0.5}}}",
+    "source: pg\nsql: select max(expires_at) as x from t\nexpect: {values: {x: {min: now + 14d}}}",
 ];
 
 #[test]

@@ -341,6 +341,13 @@ fn what_is_printed_for_prometheus_and_alertmanager_is_what_they_take() {
     assert!(config.contains("url: https://allswell.example/webhooks/alertmanager"), "{config}");
     fs::write(site.path().join("alertmanager.yml"), config).unwrap();
     passes("amtool", &["check-config"], &site.path().join("alertmanager.yml"));
+    // The intervals fit `hold`, whatever it is.
+    let settings = fs::read_to_string(site.path().join("allswell.yaml")).unwrap();
+    let lines = settings.lines().filter(|line| !line.starts_with("notices:"));
+    let held: String = lines.map(|line| format!("{line}\n")).collect();
+    fs::write(site.path().join("allswell.yaml"), format!("{held}notices: {{hold: 9s}}\n")).unwrap();
+    let config = print(&["alertmanager-config"]);
+    assert!(config.contains("group_wait: 6s") && config.contains("group_interval: 6s"), "{config}");
 }
 
 pub(crate) fn text(value: &Value) -> &str {

@@ -171,7 +171,7 @@ pub fn annotations(
     }
     lines.push(format!("Since {}.", at(since)));
     lines.push(match confirmed_until {
-        Some(until) => format!("Proofs speak for it until {}.", at(until)),
+        Some(until) => format!("It was proved until {}.", at(until)),
         None => "It was never confirmed.".to_owned(),
     });
     let mut told = BTreeMap::from([

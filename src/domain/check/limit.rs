@@ -188,7 +188,8 @@ impl Limit {
 
     /// Says whether it is a date or an instant from which on every value holds.
     pub(super) fn is_only_from_an_instant(&self) -> bool {
-        let only = |l: &Literal| l.is_ordered() && !l.is_number();
+        // What has to be ahead is an expiry, and not fresh data.
+        let only = |l: &Literal| l.is_ordered() && !l.is_number() && !l.is_ahead();
         matches!(self.conditions.as_slice(), [Condition::Min(literal)] if only(literal))
     }
 

@@ -141,6 +141,13 @@ enum Always {
 
 fn always(words: &Words, tokens: &std::ops::Range<usize>) -> Option<Always> {
     let first = tokens.start;
+    // Parentheses around all of it change nothing.
+    if words.tok(first) == Some(&Tok::Open)
+        && words.closing(first) + 1 == tokens.end
+        && tokens.len() > 2
+    {
+        return always(words, &(first + 1..tokens.end - 1));
+    }
     if words.calls(first, &["count"]) && words.closing(first + 1) + 1 == tokens.end {
         let rows = words.tok(first + 2) == Some(&Tok::Sign("*"))
             || matches!(words.tok(first + 2), Some(Tok::Number(_)));
@@ -229,7 +236,11 @@ fn not_grouped(query: &Query, words: &Words, expect: &Expect, all: &mut Vec<Find
             | Tok::Dot
             | Tok::Other => None,
         };
-        if is_column && name(last).is_some() && !grouped.iter().any(|tok| name(tok) == name(last)) {
+        let by_alias = grouped
+            .iter()
+            .any(|tok| name(tok).is_some_and(|n| n == column.as_str().to_lowercase()));
+        let by_name = grouped.iter().any(|tok| name(tok) == name(last));
+        if is_column && name(last).is_some() && !by_name && !by_alias {
             let place = words.0[tokens.start].place;
             let message = format!(
                 "`{column}` is neither grouped nor aggregated: the server takes that of any row"

@@ -115,6 +115,11 @@ impl Literal {
         matches!(self.ordered, Some(Ordered::Relative(..)))
     }
 
+    /// Says whether it is relative, and ahead.
+    pub(super) fn is_ahead(&self) -> bool {
+        matches!(self.ordered, Some(Ordered::Relative(_, distance)) if distance > TimeDelta::zero())
+    }
+
     /// Says whether it needs a window.
     pub(super) fn needs_window(&self) -> bool {
         matches!(self.ordered, Some(Ordered::Relative(Anchor::WindowEnd, _)))

@@ -2,7 +2,7 @@
 
 mod windows;
 
-pub use windows::columns_at_bounds;
+pub use windows::{columns_at_bounds, equals};
 
 use sqlparser::tokenizer::Location;
 
@@ -72,6 +72,49 @@ fn begins_condition(words: &Words, at: usize) -> bool {
             && before.checked_sub(1).is_some_and(|b| words.is_word(b, &BEFORE[..7]))
 }
 
+/// Whether a condition that is never true leaves no row: not as an arm of an `or`, nor in a part of a union, which
+/// programs write to have something to begin with.
+fn decides(words: &Words, at: usize) -> bool {
+    let depth = words.0[at].depth;
+    let clause = |i: &usize| {
+        words.0[*i].depth == depth && words.is_word(*i, &["where", "on", "having", "when"])
+    };
+    let from = (0..at).rev().find(clause).unwrap_or(0);
+    let ends = [
+        "group",
+        "order",
+        "having",
+        "limit",
+        "union",
+        "intersect",
+        "except",
+        "then",
+        "left",
+        "join",
+        "window",
+    ];
+    let to = (at..words.0.len())
+        .find(|i| {
+            words.0[*i].depth < depth || words.0[*i].depth == depth && words.is_word(*i, &ends)
+        })
+        .unwrap_or(words.0.len());
+    let has = |range: std::ops::Range<usize>, word: &str| {
+        range.clone().any(|i| words.0[i].depth == depth && words.is_word(i, &[word]))
+    };
+    let is_part =
+        (0..words.0.len()).any(|i| words.0[i].depth == depth && words.is_word(i, &["union"]));
+    if has(from..to, "or") || is_part {
+        return false;
+    }
+    // In parentheses it is a part of the condition around them.
+    let around =
+        (0..at).rev().find(|i| words.0[*i].depth + 1 == depth && words.0[*i].tok == Tok::Open);
+    match around.filter(|open| begins_condition(words, *open)) {
+        Some(open) => decides(words, open),
+        None => true,
+    }
+}
+
 /// Whether what stands there ends an operand: nothing is computed from it.
 fn ends_operand(words: &Words, at: usize) -> bool {
     match words.tok(at) {
@@ -114,7 +157,7 @@ fn literal(words: &Words, at: usize) -> Option<(Option<f64>, bool)> {
 fn literal_conditions(words: &Words, all: &mut Vec<Remark>) {
     const HINT: &str = "compare a column, or remove the condition";
     for (at, token) in words.0.iter().enumerate() {
-        if !begins_condition(words, at) {
+        if !begins_condition(words, at) || !decides(words, at) {
             continue;
         }
         if words.is_word(at, &["false"]) && ends_operand(words, at + 1) {
@@ -211,7 +254,7 @@ fn limits(words: &Words, all: &mut Vec<Remark>) {
         let cuts = match open.and_then(|open| open.checked_sub(1)) {
             None => token.depth == 0,
             Some(before) => {
-                words.is_word(before, &["from", "join"])
+                words.is_word(before, &["from", "join", "as"])
                     && !matches!(words.tok(at + 1), Some(Tok::Number(number)) if number == "1")
             }
         };
@@ -225,8 +268,11 @@ fn limits(words: &Words, all: &mut Vec<Remark>) {
 /// Comparisons that are never true where a NULL comes by.
 fn nulls(words: &Words, all: &mut Vec<Remark>) {
     for (at, token) in words.0.iter().enumerate() {
-        let compared = matches!(token.tok, Tok::Compare("=" | "<>"));
-        let with_null = words.is_word(at + 1, &["null"])
+        let compared = matches!(token.tok, Tok::Compare(_));
+        let opens = usize::from(words.tok(at + 1) == Some(&Tok::Open));
+        let cast = words.calls(at + 1, &["cast"]) && words.is_word(at + 3, &["null"]);
+        let with_null = words.is_word(at + 1 + opens, &["null"])
+            || cast
             || at > 0
                 && words.is_word(at - 1, &["null"])
                 && at > 1
@@ -240,18 +286,30 @@ fn nulls(words: &Words, all: &mut Vec<Remark>) {
                 "write `is null` or `is not null`",
             ));
         }
-        let subquery = words.is_word(at, &["not"])
-            && words.is_word(at + 1, &["in"])
-            && words.tok(at + 2) == Some(&Tok::Open)
-            && words.is_word(at + 3, &["select", "with"]);
-        if subquery {
-            let inner = at + 3..words.closing(at + 2);
+        let not_in = words.is_word(at, &["not"]) && words.is_word(at + 1, &["in"]);
+        let not_all = token.tok == Tok::Compare("<>") && words.is_word(at + 1, &["all"]);
+        let open = at + 2;
+        let is_query = words.tok(open) == Some(&Tok::Open)
+            && words.is_word(open + 1, &["select", "with", "table"]);
+        let holds_null = not_in
+            && words.tok(open) == Some(&Tok::Open)
+            && (open + 1..words.closing(open))
+                .any(|i| words.0[i].depth == token.depth + 1 && words.is_word(i, &["null"]))
+            && !is_query;
+        if holds_null {
+            let message = "with a NULL in its list, `not in` is never true";
+            all.push(Remark::new(Code::NotIn, token.place, message, "remove the NULL"));
+        }
+        if (not_in || not_all) && is_query {
+            let inner = at + 3..words.closing(open);
             let guarded = inner.clone().any(|i| {
                 words.is_word(i, &["is"])
                     && words.is_word(i + 1, &["not"])
                     && words.is_word(i + 2, &["null"])
             });
-            if !guarded {
+            // What is made of a NULL, and what is counted, is none.
+            let is_never_null = words.calls(open + 2, &["coalesce", "ifnull", "count"]);
+            if !guarded && !is_never_null {
                 let message =
                     "with one NULL among what the subquery brings, `not in` is never true";
                 let hint = "write `not exists (select 1 from … where …)`, or `where … is not null` in the subquery";
@@ -284,7 +342,9 @@ fn divisions(words: &Words, engine: Engine, all: &mut Vec<Remark>) {
         let Some(left) = left else { continue };
         let sums_ones = words.calls(left, &["sum"]) && words.is_word(left + 2, &["case"]);
         let scaled = left > 0 && words.tok(left - 1) == Some(&Tok::Sign("*"));
-        if counts && !scaled && (words.calls(left, &["count"]) || sums_ones) {
+        let end = words.closing(at + 2) + 1;
+        let casts = words.tok(end) == Some(&Tok::Sign("::"));
+        if counts && !scaled && !casts && (words.calls(left, &["count"]) || sums_ones) {
             let message = "a count divided by a count is a whole number here: 999 of 1000 is 0";
             let hint = "write `1.0 * count(…) / count(…)`, or compare the counts";
             all.push(Remark::new(Code::IntegerDivision, token.place, message, hint));

@@ -3,8 +3,19 @@
 use crate::domain::check::code::Code;
 use crate::domain::sql::Query;
 use crate::domain::sql::lint::{Remark, Role};
-use crate::domain::sql::parameter::Parameter::{WindowDate, WindowEnd, WindowStart};
+use crate::domain::sql::parameter::Parameter::{self, WindowDate, WindowEnd, WindowStart};
 use crate::domain::sql::words::{Tok, Words};
+
+/// Behind `- interval '1 hour'`, or `- 3600`.
+fn end_of_interval(words: &Words, minus: usize) -> usize {
+    let word = usize::from(words.is_word(minus + 1, &["interval"]));
+    let unit =
+        usize::from(words.is_word(
+            minus + 2 + word,
+            &["second", "minute", "hour", "day", "week", "month", "year"],
+        ));
+    minus + 2 + word + unit
+}
 
 /// Everything that is odd about that.
 pub(super) fn remarks(words: &Words, role: Role, all: &mut Vec<Remark>) {
@@ -15,7 +26,7 @@ pub(super) fn remarks(words: &Words, role: Role, all: &mut Vec<Remark>) {
     }
 }
 
-const NOW: [&str; 9] = [
+const NOW: [&str; 15] = [
     "now",
     "curdate",
     "current_date",
@@ -25,14 +36,19 @@ const NOW: [&str; 9] = [
     "getdate",
     "statement_timestamp",
     "clock_timestamp",
+    "utc_timestamp",
+    "utc_date",
+    "unix_timestamp",
+    "curtime",
+    "transaction_timestamp",
+    "localtime",
 ];
 const TODAY: [&str; 2] = ["current_date", "curdate"];
 
 fn is_now(words: &Words, at: usize) -> bool {
     let bare = words.is_word(at, &["current_date", "current_timestamp", "localtimestamp"]);
     let named = at > 0 && words.tok(at - 1) == Some(&Tok::Dot);
-    let of_sqlite =
-        matches!(words.tok(at), Some(Tok::Text(text)) if text == "now" || text == "today");
+    let of_sqlite = matches!(words.tok(at), Some(Tok::Text(text)) if text.eq_ignore_ascii_case("now") || text.eq_ignore_ascii_case("today"));
     !named
         && (bare
             || words.calls(at, &NOW)
@@ -52,11 +68,21 @@ fn present(words: &Words, role: Role, all: &mut Vec<Remark>) {
         // SQLite's present is an argument: `datetime('now', '-1 day')`.
         let first = if matches!(token.tok, Tok::Text(_)) { at.saturating_sub(2) } else { at };
         let before = first.checked_sub(1).and_then(|before| words.tok(before));
-        let moves = match before {
-            Some(Tok::Compare(">" | ">=")) => true,
-            Some(Tok::Compare("=")) => words.is_word(at, &TODAY),
-            _ => false,
-        };
+        // A row of the future, or one that is valid now, is compared with the present itself.
+        let end =
+            if words.tok(at + 1) == Some(&Tok::Open) { words.closing(at + 1) + 1 } else { at + 1 };
+        let back = words.tok(end) == Some(&Tok::Sign("-"))
+            || matches!(words.tok(at + 2), Some(Tok::Text(by)) if by.trim_start().starts_with('-'));
+        let opened = matches!(before, Some(Tok::Open)) && first > 1;
+        let before = if opened { words.tok(first - 2) } else { before };
+        let after = words.tok(end_of_interval(words, end) + usize::from(opened));
+        let negated = (0..first).rev().take(6).any(|i| words.is_word(i, &["not"]));
+        let moves = !negated
+            && match before {
+                Some(Tok::Compare(">" | ">=")) => back,
+                Some(Tok::Compare("=")) => words.is_word(at, &TODAY),
+                _ => back && matches!(after, Some(Tok::Compare("<" | "<="))),
+            };
         if moves {
             let message = "the query has a window of its own, that moves with the present: a row that comes by between \
                            two looks, or comes late, is never looked at";
@@ -98,6 +124,14 @@ fn column_after(words: &Words, at: usize) -> Option<String> {
         }
         _ => None,
     }
+}
+
+/// Says whether a column has to equal a parameter.
+pub fn equals(query: &Query, parameter: Parameter) -> bool {
+    let words = Words::of(query);
+    let equal = |at: usize| words.tok(at) == Some(&Tok::Compare("="));
+    let is_it = |at: &usize| words.tok(*at) == Some(&Tok::Param(parameter));
+    (1..words.0.len()).filter(is_it).any(|at| equal(at - 1) || equal(at + 1))
 }
 
 /// The tables that a query reads, and the plain columns that it compares with the bounds of its window.
