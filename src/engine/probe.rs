@@ -53,8 +53,9 @@ impl Asking<'_> {
                     };
                     match self.brings(&name, question).await {
                         Ok(rows) => brought.push(rows),
-                        // Of the source nothing is known, and it is asked again the next time.
-                        Err(reason) if reason.is_of_the_source() => return Ok(()),
+                        // The query was not run: it is asked again the next time.
+                        Err(reason) if was_not_run(reason.cause) => return Ok(()),
+                        // One that is slow is not made to run twice more with each attempt.
                         Err(_) => break,
                     }
                 }
@@ -79,6 +80,10 @@ impl Asking<'_> {
             Reply::Value(_) | Reply::Flowed => false,
         }))
     }
+}
+
+fn was_not_run(cause: Cause) -> bool {
+    matches!(cause, Cause::Connect | Cause::Auth | Cause::Interrupted)
 }
 
 /// What shows how much a check looked at: the evidence that is written, or the rows of its query.
