@@ -10,6 +10,7 @@ mod document;
 mod expectation;
 mod file;
 mod folder;
+mod freshness;
 mod foreign;
 mod identity;
 mod lint;
@@ -34,6 +35,7 @@ pub use document::{Document, Map, Place};
 pub use yaml::Node;
 
 pub(crate) use file::timeout;
+pub(crate) use freshness::freshness;
 pub(crate) use timing::{date, instant};
 
 /// The sources that checks may name, with the dialect that each speaks.

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use crate::bounded;
 use crate::domain::check::fault::Fault;
+use crate::domain::check::freshness::Freshness;
 use crate::domain::check::name::SourceName;
 use crate::domain::sql::Engine;
 use crate::dsn::Dsn;
@@ -37,8 +38,19 @@ const SETTINGS_KEYS: [&str; 12] = [
     "notices",
     "watchdog",
 ];
-const SOURCE_KEYS: [&str; 6] =
-    ["url", "password", "connections", "timeout", "instants", "allow_superuser"];
+const SOURCE_KEYS: [&str; 9] = [
+    "url",
+    "password",
+    "connections",
+    "timeout",
+    "complete_until",
+    "max_lag",
+    "standby",
+    "instants",
+    "allow_superuser",
+];
+/// The words for `standby`.
+const STANDBY: [(&str, bool); 1] = [("direct", true)];
 const BYTES_MAX: u64 = 1 << 20;
 const CONNECTIONS_MAX: u64 = 64;
 const CONNECTIONS: u16 = 2;
@@ -75,6 +87,8 @@ pub struct SourceEntry {
     /// The limit of one statement, where a check has none of its own.
     pub timeout: Duration,
     instants: Option<Instants>,
+    freshness: Freshness,
+    standby_is_direct: bool,
     allow_superuser: bool,
 }
 
@@ -159,6 +173,8 @@ impl SourceEntry {
             connections: self.connections,
             timeout: self.timeout,
             instants: self.instants,
+            freshness: self.freshness.clone(),
+            standby_is_direct: self.standby_is_direct,
             allow_superuser: self.allow_superuser,
         }
     }
@@ -265,6 +281,18 @@ fn source(
         }
         Some(form)
     });
+    let engine = dsn.as_ref().map(Dsn::engine);
+    let freshness = manifest::freshness(doc, [Some((&map, place)), None], engine);
+    let standby = optional(&map, "standby", |node| {
+        let place = Place::Key(&place, "standby");
+        let direct = doc.word(node, place, &STANDBY)?;
+        if engine.is_some_and(|engine| engine != Engine::Postgres) {
+            let hint = "write `complete_until`: a query for how far the data is complete".into();
+            doc.fault(node, place, "`standby` is for PostgreSQL", Some(hint));
+            return None;
+        }
+        Some(direct)
+    });
     let allow_superuser = optional(&map, "allow_superuser", |node| {
         let words = [("true", true), ("false", false)];
         doc.word(node, Place::Key(&place, "allow_superuser"), &words)
@@ -276,6 +304,8 @@ fn source(
         connections: connections?.unwrap_or(CONNECTIONS),
         timeout: timeout?.unwrap_or(TIMEOUT),
         instants: instants?,
+        freshness: freshness?,
+        standby_is_direct: standby?.unwrap_or(false),
         allow_superuser: allow_superuser?.unwrap_or(false),
     })
 }

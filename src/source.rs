@@ -30,6 +30,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
 
+use crate::domain::check::freshness::Freshness;
 use crate::domain::check::name::SourceName;
 use crate::domain::check::reason::{Cause, Reason};
 use crate::domain::reconcile::cell::Epoch;
@@ -54,11 +55,30 @@ pub struct SourceSettings {
     pub timeout: Duration,
     /// How instants are stored, where the database has no type for them.
     pub instants: Option<Instants>,
+    /// How far its data is complete, as its owner can tell.
+    pub freshness: Freshness,
+    /// Whether it is a standby that streams from the primary itself.
+    pub standby_is_direct: bool,
     /// Whether a role may watch that could write files on the server or is a superuser.
     pub allow_superuser: bool,
 }
 
 impl SourceSettings {
+    /// What is opened where nothing else is said: one connection, half a minute for a statement.
+    pub fn new(name: SourceName, dsn: Dsn) -> Self {
+        Self {
+            name,
+            dsn,
+            password: Ok(None),
+            connections: 1,
+            timeout: Duration::from_secs(30),
+            instants: None,
+            freshness: Freshness::default(),
+            standby_is_direct: false,
+            allow_superuser: false,
+        }
+    }
+
     /// Says whether they open the same database in the same way.
     pub fn is_same(&self, other: &Self) -> bool {
         let password = |settings: &Self| {
@@ -72,6 +92,8 @@ impl SourceSettings {
             && self.connections == other.connections
             && self.timeout == other.timeout
             && self.instants == other.instants
+            && self.freshness == other.freshness
+            && self.standby_is_direct == other.standby_is_direct
             && self.allow_superuser == other.allow_superuser
             && password(self) == password(other)
     }
@@ -81,6 +103,7 @@ impl SourceSettings {
 pub struct Source {
     name: SourceName,
     timeout: Duration,
+    freshness: Freshness,
     connections: u16,
     slots: Semaphore,
     keeper: Keeper,
@@ -106,7 +129,8 @@ enum Keeper {
 impl Source {
     /// Prepares to watch a database.
     pub fn new(settings: SourceSettings) -> Self {
-        let SourceSettings { name, dsn, password, connections, timeout, instants, allow_superuser } =
+        let SourceSettings { name, dsn, password, connections, timeout, .. } = settings;
+        let SourceSettings { instants, freshness, standby_is_direct, allow_superuser, .. } =
             settings;
         let (password, locked_out) = match password {
             Ok(password) => (password, None),
@@ -117,6 +141,7 @@ impl Source {
                 &server,
                 password.as_ref(),
                 allow_superuser,
+                standby_is_direct,
             ))),
             Dsn::MySql(server) => Keeper::MySql(Box::new(mysql::MySql::new(
                 &server,
@@ -127,7 +152,16 @@ impl Source {
         };
         let connections = connections.max(1);
         let slots = Semaphore::new(usize::from(connections));
-        Self { name, timeout, connections, slots, keeper, locked_out, notes: Mutex::default() }
+        Self {
+            name,
+            timeout,
+            freshness,
+            connections,
+            slots,
+            keeper,
+            locked_out,
+            notes: Mutex::default(),
+        }
     }
 
     /// The name in the settings.
@@ -153,6 +187,11 @@ impl Source {
             }
             notes.insert(query, found);
         }
+    }
+
+    /// How far its data is complete, as its owner can tell.
+    pub fn freshness(&self) -> &Freshness {
+        &self.freshness
     }
 
     /// How many connections may be open at once.
@@ -247,11 +286,17 @@ impl Source {
         if let Some(why) = &self.locked_out {
             return Err(Reason::new(Cause::Auth, format!("{why}; SIGHUP has it read again")));
         }
-        match &self.keeper {
+        let asked_first = match (&self.freshness.complete_until, ask.unsaid()) {
+            (Some(query), Some(_)) => Some(ask.after(query)),
+            (_, _) => None,
+        };
+        let ask = asked_first.as_ref().unwrap_or(ask);
+        let replies = match &self.keeper {
             Keeper::Postgres(keeper) => keeper.observe(ask, stop).await,
             Keeper::MySql(keeper) => keeper.observe(ask, stop).await,
             Keeper::Sqlite(keeper) => keeper.observe(ask, stop).await,
-        }
+        };
+        replies.map(|replies| ask.answers(replies))
     }
 }
 

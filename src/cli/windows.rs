@@ -3,7 +3,7 @@
 use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
 
 use crate::domain::record::series::Series;
-use crate::domain::time::agenda::delta;
+use crate::domain::time::duration::delta;
 use crate::domain::time::window::{Frame, Span, Window, WindowRule};
 use crate::manifest;
 

@@ -4,6 +4,7 @@ pub mod name;
 pub mod limit;
 mod literal;
 pub mod evidence;
+pub mod freshness;
 pub mod observation;
 pub mod judge;
 pub mod verdict;
@@ -24,6 +25,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use crate::domain::check::evidence::{Evidence, Measure};
+use crate::domain::check::freshness::Freshness;
 use crate::domain::check::limit::Limit;
 use crate::domain::check::limit::rows::RowLimit;
 use crate::domain::check::name::{CheckId, ColumnName, LabelName, Owner, SourceName};
@@ -70,6 +72,8 @@ pub struct Check {
     pub pause: Option<Pause>,
     /// Which dates it does not look at.
     pub except: Option<Except>,
+    /// How far the data of its source is complete, where the check knows that better than the settings.
+    pub freshness: Freshness,
     /// The longest that each statement may run; the source's own limit where none is written.
     pub timeout: Option<Duration>,
     /// How many rows are read at most.
@@ -338,6 +342,7 @@ impl Check {
             all.push(query);
         }
         all.extend(self.keys().map(|keys| &keys.from));
+        all.extend(&self.freshness.complete_until);
         if let Some(ZoneChoice::From(from)) = self.window.as_ref().map(|w| &w.zones) {
             all.push(&from.query);
         }

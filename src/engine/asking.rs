@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::check::evidence::{Measure, Scope};
+use crate::domain::check::freshness::{Freshness, Needed};
 use crate::domain::check::name::SourceName;
 use crate::domain::check::observation::{Moment, Observation, Rows};
 use crate::domain::check::reason::{Cause, Reason};
@@ -16,10 +17,14 @@ use crate::domain::check::{Check, Expect, Keys};
 use crate::domain::record::series::Series;
 use crate::domain::sql::Query;
 use crate::domain::sql::bounds::Bounds;
-use crate::domain::time::agenda::delta;
+use crate::domain::time::duration::delta;
+use crate::domain::time::schedule::Schedule;
 use crate::domain::time::window::Window;
 use crate::source::Source;
 use crate::source::ask::{Ask, Part, Question, Reply, ResultShape};
+
+/// How far behind the data may be, where a check looks at the present and does not say.
+const LAG: Duration = Duration::from_secs(3_600);
 
 /// The sources that checks may ask, by name.
 pub type Sources = BTreeMap<SourceName, Arc<Source>>;
@@ -67,6 +72,24 @@ impl Look {
         }
     }
 
+    /// Up to when the data has to be complete for a look like this at a check.
+    pub(super) fn needs(&self, check: &Check, now: DateTime<Utc>) -> Needed {
+        match (self, &check.window) {
+            (Self::Window { bounds, .. }, rule) => {
+                let end = bounds.window.span.end;
+                let settle = rule.as_ref().map_or(TimeDelta::zero(), |rule| delta(rule.settle));
+                Needed::Window { end, settled: end + settle }
+            }
+            (Self::Present, _) => {
+                let otherwise = match check.schedule {
+                    Schedule::Every(every) => every.period().to_std().unwrap_or(LAG).min(LAG),
+                    Schedule::WindowEnd | Schedule::Cron(_) => LAG,
+                };
+                Needed::Present { now, max_lag: check.result_by.unwrap_or(otherwise) }
+            }
+        }
+    }
+
     pub(super) fn bounds(&self, scope: Scope) -> Option<Bounds> {
         match (self, scope) {
             (Self::Present, _) => None,
@@ -83,6 +106,8 @@ pub(super) struct Asking<'a> {
     pub(super) stop: &'a CancellationToken,
     /// When what is asked about is over and settled.
     pub(super) not_before: Option<DateTime<Utc>>,
+    /// Up to when the data has to be complete, where that matters.
+    pub(super) needed: Option<Needed>,
     /// When it began.
     pub(super) now: DateTime<Utc>,
     pub(super) took: Duration,
@@ -158,6 +183,31 @@ impl Asking<'_> {
         })
     }
 
+    /// Questions to a source, with what they have in common.
+    pub(super) fn ask_of(&self, source: &Source, mut questions: Vec<Question>) -> Ask {
+        let check = self.check;
+        let Freshness { complete_until, max_lag } = &check.freshness;
+        let own = complete_until.as_ref().filter(|_| *source.name() == check.source);
+        if let (Some(query), Some(_)) = (own, self.needed) {
+            questions.insert(0, Question::complete_until(query));
+        }
+        let needed = match self.needed {
+            Some(Needed::Present { now, max_lag: otherwise }) => {
+                let max_lag = max_lag.or(source.freshness().max_lag).unwrap_or(otherwise);
+                Some(Needed::Present { now, max_lag })
+            }
+            other => other,
+        };
+        Ask {
+            check: check.id.clone(),
+            timeout: check.timeout.unwrap_or_else(|| source.timeout()),
+            not_before: self.not_before,
+            needed,
+            epoch: source.epoch(),
+            questions,
+        }
+    }
+
     /// Asks a source several questions in one snapshot.
     pub(super) async fn ask(
         &mut self,
@@ -165,9 +215,7 @@ impl Asking<'_> {
         questions: Vec<Question>,
     ) -> Result<Vec<Reply>, Reason> {
         let source = self.source(name)?;
-        let timeout = self.check.timeout.unwrap_or_else(|| source.timeout());
-        let check = self.check.id.clone();
-        let ask = Ask { check, timeout, not_before: self.not_before, questions };
+        let ask = self.ask_of(&source, questions);
         let slot = source.slot(self.stop).await?;
         let started = Instant::now();
         let replies = source.observe(&slot, &ask, self.stop).await;

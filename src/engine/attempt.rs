@@ -50,12 +50,14 @@ pub async fn attempt(
         Look::Window { not_before, .. } => *not_before,
         Look::Present => None,
     };
+    let now = clock::now();
     let mut asking = Asking {
         check,
         sources,
         stop,
         not_before,
-        now: clock::now(),
+        needed: Some(look.needs(check, now)),
+        now,
         took: Duration::ZERO,
         blamed: None,
     };

@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 use sha2::{Digest, Sha256};
 
 use crate::domain::check::{Body, Check, Severity};
-use crate::domain::time::agenda::delta;
+use crate::domain::time::duration::delta;
 use crate::domain::time::window::ZoneChoice;
 use crate::ledger::Traits;
 use crate::manifest::{Engines, Text};
@@ -59,6 +59,10 @@ fn meaning(check: &Check, engines: &Engines) -> String {
         Body::Reconcile(reconcile) => write!(text, "{reconcile:?}"),
     };
     let _ = write!(text, ";{evidence:?};{frame:?};{list:?};{max_rows:?}");
+    // What said nothing of it before this release goes on to mean what it meant.
+    if let Some(query) = &check.freshness.complete_until {
+        let _ = write!(text, ";{query:?}");
+    }
     digest(&text)
 }
 

@@ -71,7 +71,7 @@ impl Asking<'_> {
         let source = self.source(name)?;
         let timeout = self.check.timeout.unwrap_or_else(|| source.timeout()).min(LIMIT);
         let check = self.check.id.clone();
-        let ask = Ask { check, timeout, not_before: None, questions: vec![question] };
+        let ask = Ask::about(check, timeout, question);
         let slot = source.slot(self.stop).await?;
         let replies = source.observe(&slot, &ask, self.stop).await?;
         Ok(replies.iter().any(|reply| match reply {

@@ -51,6 +51,7 @@ pub async fn list(
         sources,
         stop,
         not_before: None,
+        needed: None,
         now: clock::now(),
         took: Duration::ZERO,
         blamed: None,

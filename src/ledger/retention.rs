@@ -5,7 +5,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::domain::time::agenda::delta;
+use crate::domain::time::duration::delta;
 use crate::ledger::cells::micros;
 use crate::ledger::conn::{Conn, Wait, args};
 use crate::ledger::{LedgerError, PATIENCE, Store};

@@ -300,7 +300,7 @@ fn forgotten(row: WindowState, now: DateTime<Utc>) -> WindowState {
 
 /// How long a claim holds.
 pub(super) fn lease(settings: &StoreSettings) -> chrono::TimeDelta {
-    crate::domain::time::agenda::delta(settings.lease)
+    crate::domain::time::duration::delta(settings.lease)
 }
 
 fn may_pass(said: VerdictKind) -> bool {

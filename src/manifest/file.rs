@@ -13,6 +13,7 @@ use crate::manifest::body;
 use crate::manifest::calendar;
 use crate::manifest::document::{Document, Map, Place};
 use crate::manifest::expectation;
+use crate::manifest::freshness::freshness;
 use crate::manifest::identity::{Declared, TakenOut, removed, was};
 use crate::manifest::lint;
 use crate::manifest::needs::Needs;
@@ -23,13 +24,15 @@ use crate::manifest::{Text, World};
 /// The keys of a file.
 pub(super) const FILE_KEYS: [&str; 5] = ["version", "owner", "defaults", "checks", "removed"];
 /// The keys of `defaults`.
-pub(super) const DEFAULTS_KEYS: [&str; 11] = [
+pub(super) const DEFAULTS_KEYS: [&str; 13] = [
     "source",
     "severity",
     "owner",
     "labels",
     "runbook",
     "timeout",
+    "complete_until",
+    "max_lag",
     "schedule",
     "window",
     "result_by",
@@ -37,7 +40,7 @@ pub(super) const DEFAULTS_KEYS: [&str; 11] = [
     "alert",
 ];
 /// The keys of a check.
-pub(super) const CHECK_KEYS: [&str; 23] = [
+pub(super) const CHECK_KEYS: [&str; 25] = [
     "id",
     "was",
     "why",
@@ -52,6 +55,8 @@ pub(super) const CHECK_KEYS: [&str; 23] = [
     "reconcile",
     "expect",
     "evidence",
+    "complete_until",
+    "max_lag",
     "result_by",
     "catch_up",
     "alert",
@@ -224,6 +229,7 @@ fn check(
     let timing = calendar::read(doc, &map, place, &context);
     // Where the window is at fault, what its queries need is not known.
     let needs = timing.as_ref().map(|timing| Needs(timing.window.as_ref()));
+    let inherited = defaults.map.as_ref().map(|map| (map, DEFAULTS));
     let context = expectation::Context {
         target: target.as_ref(),
         needs,
@@ -231,8 +237,9 @@ fn check(
         world,
     };
     let asked = body::read(doc, &map, place, &context);
+    let freshness = freshness(doc, [Some((&map, place)), inherited], context.engine());
     let (source, _) = target?;
-    let (asked, timing) = (asked?, timing?);
+    let (asked, timing, freshness) = (asked?, timing?, freshness?);
     let bound = asked.bound_elsewhere.iter().chain([&source]);
     calendar::bindable(doc, &map, place, &bound.collect::<Vec<_>>(), &timing, world)?;
     Some(Declared {
@@ -256,6 +263,7 @@ fn check(
             alert: timing.alert,
             pause: timing.pause,
             except: timing.except,
+            freshness,
             timeout: own_timeout.or(defaults.timeout),
             max_rows: max_rows?,
             samples: asked.samples,

@@ -9,6 +9,7 @@ use crate::domain::check::CatchUpPolicy;
 use crate::domain::time::timetable::{Fold, Gap};
 use crate::manifest::expectation::{EVIDENCE_KEYS, EXPECT_KEYS, KEYS_KEYS, SAMPLES_KEYS};
 use crate::manifest::file::{CHECK_KEYS, DEFAULTS_KEYS, FILE_KEYS};
+use crate::manifest::freshness::COMPLETE_UNTIL_KEYS;
 use crate::manifest::identity::REMOVED_KEYS;
 use crate::manifest::limits::{LIMIT_KEYS, ROW_LIMIT_KEYS};
 use crate::manifest::part::FROM_KEYS;
@@ -193,6 +194,8 @@ fn check_key(key: &str) -> Value {
             "What proves that something was looked at.",
         ),
         "timeout" => described(duration(), "How long each statement may run: 30s by default."),
+        "complete_until" => complete_until(),
+        "max_lag" => max_lag(),
         "max_rows" => described(
             json!({"type": "integer", "minimum": 1, "maximum": 1_000_000}),
             "How many rows are read at most: 10,000 by default.",
@@ -206,6 +209,22 @@ fn check_key(key: &str) -> Value {
             "Columns of bad rows that may be shown beside those that are judged.",
         ),
     }
+}
+
+/// Of a check and of a source.
+pub(crate) fn complete_until() -> Value {
+    described(
+        object(&COMPLETE_UNTIL_KEYS, &["sql"], check_key),
+        "A query for the instant up to which the data is complete: a window waits for it.",
+    )
+}
+
+/// Of a check and of a source.
+pub(crate) fn max_lag() -> Value {
+    described(
+        duration(),
+        "How far behind the data may be where a check looks at the present; `result_by` by default.",
+    )
 }
 
 fn schedule_key(key: &str) -> Value {

@@ -14,7 +14,7 @@ use crate::domain::alerting::alert::labels;
 use crate::domain::alerting::routing::Route;
 use crate::domain::check::Severity;
 use crate::domain::record::standing::Alarm;
-use crate::domain::time::agenda::delta;
+use crate::domain::time::duration::delta;
 use crate::engine::snapshot::{LedgerHealth, Proof, Snapshot};
 use crate::heartbeat;
 use crate::webhook;

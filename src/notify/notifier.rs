@@ -17,7 +17,7 @@ use crate::domain::alerting::alert::{Alert, Known, Labels, annotations};
 use crate::domain::alerting::outbox::{AlertId, AlertState, Rhythm};
 use crate::domain::alerting::routing::Route;
 use crate::domain::record::standing::{Alarm, Lease, Standing};
-use crate::domain::time::agenda::delta;
+use crate::domain::time::duration::delta;
 use crate::engine::snapshot::{LedgerHealth, SeriesHealth, Snapshot};
 use crate::ledger::{AlertRow, SelfAlert, SeriesRecord};
 use crate::notify::alert_path::{Paths, too_slow};

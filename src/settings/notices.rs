@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::domain::alerting::outbox::Rhythm;
 use crate::domain::check::name::LabelName;
-use crate::domain::time::agenda::delta;
+use crate::domain::time::duration::delta;
 use crate::http::{Auth, Tls};
 use crate::manifest::{Document, Map, Node, Place};
 use crate::secret::Reference;

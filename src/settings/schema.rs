@@ -4,12 +4,12 @@
 
 use serde_json::{Value, json};
 
-use crate::manifest::schema::{described, duration, object};
+use crate::manifest::schema::{complete_until, described, duration, max_lag, object};
 use crate::settings::daemon::{LEDGER_KEYS, LOG_KEYS, LogFormat, LogLevel, WEB_KEYS};
 use crate::settings::notices::{
     HEARTBEAT_KEYS, PEER_KEYS, RHYTHM_KEYS, WATCHDOG_KEYS, WEBHOOK_KEYS,
 };
-use crate::settings::{CONNECTIONS_MAX, SETTINGS_KEYS, SOURCE_KEYS};
+use crate::settings::{CONNECTIONS_MAX, SETTINGS_KEYS, SOURCE_KEYS, STANDBY};
 use crate::source::Instants;
 
 /// Returns the JSON Schema (2020-12) of the settings.
@@ -73,6 +73,12 @@ fn source(key: &str) -> Value {
             "How many attempts run at once: 2 by default.",
         ),
         "timeout" => described(duration(), "The limit of one statement: 30s by default."),
+        "complete_until" => complete_until(),
+        "max_lag" => max_lag(),
+        "standby" => described(
+            json!({"enum": STANDBY.map(|(word, _)| word)}),
+            "`direct` where a PostgreSQL standby streams from the primary itself.",
+        ),
         "instants" => described(
             json!({"enum": Instants::WORDS.map(|(word, _)| word)}),
             "How an SQLite file stores instants.",

@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use crate::domain::check::freshness::Needed;
 use crate::domain::check::name::{CheckId, ColumnName};
 use crate::domain::check::observation::Rows;
 use crate::domain::check::reason::{Cause, Reason};
 use crate::domain::check::value::Value;
+use crate::domain::reconcile::cell::Epoch;
 use crate::domain::sql::bounds::Bounds;
 use crate::domain::sql::{Binding, Engine, Query};
 use crate::source::flow::Flow;
@@ -23,6 +25,10 @@ pub struct Ask {
     /// By the database's own clock it is not asked before this instant, where it has a clock: what it
     /// is asked about is not over.
     pub not_before: Option<DateTime<Utc>>,
+    /// Up to when the data has to be complete, where that matters.
+    pub needed: Option<Needed>,
+    /// How the database stores instants as numbers, where it does.
+    pub epoch: Option<Epoch>,
     /// The questions.
     pub questions: Vec<Question>,
 }
@@ -36,7 +42,52 @@ impl Ask {
         let question =
             Question { part: Part::Body, query, bounds: None, wanted: ResultShape::OneValue };
         let check = CheckId::parse("probe").expect("a short word is an id");
-        Self { check, timeout: TIMEOUT, not_before: None, questions: vec![question] }
+        Self::about(check, TIMEOUT, question)
+    }
+
+    /// One question that is about no window.
+    pub fn about(check: CheckId, timeout: Duration, question: Question) -> Self {
+        Self {
+            check,
+            timeout,
+            not_before: None,
+            needed: None,
+            epoch: None,
+            questions: vec![question],
+        }
+    }
+
+    /// The same, where it is asked first how far the data is complete.
+    pub(super) fn after(&self, complete_until: &Query) -> Self {
+        let mut ask = self.clone();
+        ask.questions.insert(0, Question::complete_until(complete_until));
+        ask
+    }
+
+    /// What has to be complete, where no query says whether it is: then the server itself has to.
+    pub(super) fn unsaid(&self) -> Option<Needed> {
+        let said = self.questions.iter().any(|question| question.part == Part::CompleteUntil);
+        self.needed.filter(|_| !said)
+    }
+
+    /// Holds an answer about how far the data is complete against what is needed; passes over others.
+    ///
+    /// # Errors
+    /// Where it is not complete so far.
+    pub(super) fn admits(&self, question: &Question, reply: &Reply) -> Result<(), Reason> {
+        match (question.part, self.needed, reply) {
+            (Part::CompleteUntil, Some(needed), Reply::Value(value)) => {
+                needed.holds(value, self.epoch)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Leaves out the replies to questions that a source has added.
+    pub(super) fn answers(&self, mut replies: Vec<Reply>) -> Vec<Reply> {
+        let mut questions = self.questions.iter();
+        replies.retain(|_| questions.next().is_none_or(|q| q.part != Part::CompleteUntil));
+        replies
     }
 
     /// Whether rows flow, so that the transaction may wait for what takes them.
@@ -69,6 +120,8 @@ pub enum Part {
     Keys,
     /// `zones_from`
     Zones,
+    /// `complete_until`
+    CompleteUntil,
     /// `left` or `right`
     Side,
     /// `left` or `right` under `detail`
@@ -89,6 +142,16 @@ pub struct Question {
 }
 
 impl Question {
+    /// Asks how far the data is complete.
+    pub fn complete_until(query: &Query) -> Self {
+        Self {
+            part: Part::CompleteUntil,
+            query: query.clone(),
+            bounds: None,
+            wanted: ResultShape::OneValue,
+        }
+    }
+
     /// Says of which query of a check a reason is, where that is not clear.
     pub(super) fn blame(&self, reason: Reason) -> Reason {
         let part = match self.part {
@@ -97,6 +160,7 @@ impl Question {
             Part::Evidence => "evidence",
             Part::Keys => "keys.from",
             Part::Zones => "zones_from",
+            Part::CompleteUntil => "complete_until",
         };
         Reason { note: format!("in `{part}`: {}", reason.note), ..reason }
     }

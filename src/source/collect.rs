@@ -104,7 +104,7 @@ impl Collector {
             let reply = Reply::Rows(Rows::new(columns, self.rows, self.completeness));
             return Ok(Fetched { reply, drained });
         }
-        let one = "the evidence query must bring one row with one non-negative whole number";
+        let one = "the query must bring one row with one value";
         let reason = |seen: &str| Reason::new(Cause::QueryError, format!("{one}, and {seen}"));
         if self.completeness != Completeness::Whole {
             return Err(reason("it brings more"));

@@ -9,6 +9,7 @@ mod flow;
 mod grants;
 mod errors;
 mod waiters;
+mod guards;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,19 +34,11 @@ use crate::source::known::Known;
 use crate::source::memory::{End, Guard};
 use crate::source::mysql::decode::Reading;
 use crate::source::mysql::errors::{Phase, Warned};
+use crate::source::mysql::guards::{WARNINGS, guards, preamble};
 use crate::source::mysql::waiters::somebody_waits;
 use crate::source::role::{Powers, Role};
 use crate::source::their_clock::TheirClock;
 use crate::source::watch::{SHORT, Watched, opening, short};
-
-/// By how many bytes texts are sorted where rows flow in the order of a key.
-const SORTED_BYTES: usize = 4_096;
-/// How long a list may be that the server puts together: longer than any value that is read.
-const LIST_BYTES: usize = 64 << 20;
-/// How many warnings of one statement the server keeps.
-const WARNINGS: usize = 1_024;
-/// How long a transaction may wait for what takes its rows.
-const FLOW_IDLE: Duration = Duration::from_secs(600);
 
 /// The keeper of connections to one MySQL or MariaDB database.
 pub(super) struct MySql {
@@ -122,6 +115,7 @@ impl MySql {
                 Ok(fetched) => fetched,
                 Err(reason) => return Err(question.blame(session.whose(reason).await)),
             };
+            ask.admits(question, &fetched.reply)?;
             if !fetched.drained {
                 replies.push(fetched.reply);
                 drop(timeout(SHORT, self.cancel(session.id)).await);
@@ -285,46 +279,6 @@ async fn inspect(conn: &mut MySqlConnection) -> Result<Powers, sqlx::Error> {
         list.dedup();
     }
     Ok(powers)
-}
-
-/// Writes the opening of the transaction: one round trip for all limits.
-fn preamble(flavour: Flavour, ask: &Ask) -> String {
-    format!(
-        "{}; SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ; \
-         START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY",
-        guards(flavour, ask)
-    )
-}
-
-/// Writes the limits of the next query. A function that an earlier one called may have changed
-/// them, so they are set anew before each.
-fn guards(flavour: Flavour, ask: &Ask) -> String {
-    let ms = ask.timeout.as_millis();
-    let limit = match flavour {
-        Flavour::MariaDb => format!("max_statement_time = {}.{:03}", ms / 1000, ms % 1000),
-        Flavour::MySql => format!("max_execution_time = {ms}"),
-    };
-    // DEFAULT would be what is set for the whole server, but for `system_versioning_asof`, where it is now.
-    // Earlier releases pass over what they do not know: MariaDB 10.2.2 and 10.3 brought these, MySQL 8.0.3 that.
-    let uncut = match flavour {
-        Flavour::MariaDb => {
-            "/*M!100202 , max_recursive_iterations = 4294967295 */ \
-             /*M!100300 , system_versioning_asof = DEFAULT */"
-        }
-        Flavour::MySql => "/*!80003 , cte_max_recursion_depth = 4294967295 */",
-    };
-    // sql_select_limit would cut cursors inside functions too, without a word: rows are counted as
-    // they come, and the rest is killed. wait_timeout: how long a session outlives us, should we die between two statements.
-    format!(
-        "SET SESSION {limit}, lock_wait_timeout = 1, innodb_lock_wait_timeout = 1, \
-         wait_timeout = {wait}, max_sort_length = {sort}, time_zone = '+00:00', \
-         sql_select_limit = 18446744073709551615, group_concat_max_len = {LIST_BYTES}, \
-         max_error_count = {WARNINGS} {uncut}",
-        // Keys that begin alike are told apart where rows come in their order. Fifteen of them have to fit into
-        // the server's sort buffer, which has 256 KiB by default.
-        sort = if ask.flows() { SORTED_BYTES } else { 1_024 },
-        wait = if ask.flows() { FLOW_IDLE.max(ask.timeout * 2) } else { SHORT * 2 }.as_secs(),
-    )
 }
 
 /// Reads what the server warned of in the last statement, and does what follows in the same round trip: returns why the

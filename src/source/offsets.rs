@@ -56,8 +56,7 @@ pub async fn offsets(
             },
         };
         let check = CheckId::parse("zones").map_err(|_| unclear())?;
-        let ask =
-            Ask { check, timeout: source.timeout(), not_before: None, questions: vec![question] };
+        let ask = Ask::about(check, source.timeout(), question);
         let slot = source.slot(stop).await?;
         let Some(Reply::Rows(rows)) = source.observe(&slot, &ask, stop).await?.pop() else {
             return Err(unclear());

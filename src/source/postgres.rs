@@ -13,17 +13,17 @@ mod errors;
 mod wrapped;
 mod role;
 mod bound_types;
+mod standby;
+mod guards;
 
-use std::fmt::Write as _;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt;
 use secrecy::SecretString;
-use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, ConnectOptions, Row};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
@@ -36,10 +36,12 @@ use crate::source::bind::{Prepared, Style, bind_typed};
 use crate::source::collect::{Collector, Demand, Fetched, whole};
 use crate::source::known::Known;
 use crate::source::memory::Guard;
-use crate::source::postgres::control::{Control, Identity};
+use crate::source::postgres::control::Control;
 use crate::source::postgres::decode::Reading;
 use crate::source::postgres::errors::Phase;
+use crate::source::postgres::guards::{Begun, begin, guards, preamble};
 use crate::source::postgres::role::inspect;
+use crate::source::postgres::standby::Standby;
 use crate::source::postgres::wrapped::Wrapped;
 use crate::source::role::Role;
 use crate::source::their_clock::TheirClock;
@@ -47,8 +49,6 @@ use crate::source::watch::{SHORT, Watched, opening, short};
 
 /// How long an idle connection is kept, and how long any connection is used.
 const IDLE_MAX: Duration = Duration::from_secs(300);
-/// How long a transaction may wait for what takes its rows.
-const FLOW_IDLE: Duration = Duration::from_secs(600);
 const AGE_MAX: Duration = Duration::from_secs(1800);
 
 /// The keeper of connections to one PostgreSQL database.
@@ -59,6 +59,7 @@ pub(super) struct Postgres {
     pub(super) role: Role,
     known: Known,
     pub(super) clock: TheirClock,
+    standby: Standby,
     /// Makes the name of each attempt at the server its own, across processes too.
     nonce: u64,
     attempts: AtomicU64,
@@ -80,6 +81,8 @@ struct Asked {
 enum Failure {
     /// The idle connection was closed in the meantime.
     Stale,
+    /// It is a standby, and was not asked how far it has followed.
+    Standby,
     /// The driver looked up a type of the result, and lost the unnamed statement over it.
     Unprepared,
     /// Something to be told.
@@ -97,6 +100,7 @@ impl Postgres {
         server: &Server,
         password: Option<&SecretString>,
         allow_superuser: bool,
+        standby_is_direct: bool,
     ) -> Self {
         let options = dial::postgres(server, password);
         Self {
@@ -106,6 +110,7 @@ impl Postgres {
             role: Role::new("the role is", allow_superuser),
             known: Known::default(),
             clock: TheirClock::default(),
+            standby: Standby::new(standby_is_direct),
             nonce: RandomState::new().hash_one(0_u8) & 0xffff_ffff,
             attempts: AtomicU64::new(0),
         }
@@ -121,14 +126,14 @@ impl Postgres {
                 Ok(replies) => return Ok(replies),
                 Err(Failure::Real(reason)) => return Err(reason),
                 // A fresh connection will tell.
-                Err(Failure::Stale | Failure::Unprepared) => {}
+                Err(Failure::Stale | Failure::Unprepared | Failure::Standby) => {}
             }
         }
         let session = self.open(stop).await?;
         match self.attempt(session, ask, stop, false).await {
             Ok(replies) => Ok(replies),
             Err(Failure::Real(reason)) => Err(reason),
-            Err(Failure::Stale | Failure::Unprepared) => {
+            Err(Failure::Stale | Failure::Unprepared | Failure::Standby) => {
                 Err(Reason::new(Cause::Connect, "the connection did not keep its statements"))
             }
         }
@@ -178,11 +183,22 @@ impl Postgres {
         }
         let mut lessons = 0;
         let asked = loop {
+            // What is replayed while the transaction begins is not in its snapshot.
+            if let Some(needed) = ask.unsaid() {
+                let followed = self.standby.follow(&mut session.conn, &needed);
+                short(followed, stop, |e| lost(e, reused)).await??;
+            }
             match self.ask_all(&mut session.conn, ask, stop, reused).await {
                 // Each question teaches the driver its types once; then all is asked again, so
                 // that all is seen in one snapshot.
                 Err(Failure::Unprepared) if lessons < ask.questions.len() => {
                     lessons += 1;
+                    let undone = run(&mut session.conn, "ROLLBACK".to_owned());
+                    short::<_, _, Failure>(undone, stop, |e| ours(e).into()).await?;
+                }
+                // It is a standby since a moment ago, or another server answers than the last time.
+                Err(Failure::Standby) if !self.standby.is_known() => {
+                    self.standby.learn(true);
                     let undone = run(&mut session.conn, "ROLLBACK".to_owned());
                     short::<_, _, Failure>(undone, stop, |e| ours(e).into()).await?;
                 }
@@ -210,14 +226,14 @@ impl Postgres {
     ) -> Result<Asked, Failure> {
         let name = self.attempt_name(ask);
         let opening = preamble(conn, ask, &name);
-        let begun = short(begin(conn, opening), stop, |e| {
-            let stale = matches!(e, sqlx::Error::Io(_)) || errors::is_shutdown(e);
-            if reused && stale {
-                return Failure::Stale;
-            }
-            Failure::Real(errors::reason(e, Phase::Ours))
-        });
-        let (identity, clock) = begun.await?;
+        let begun = short(begin(conn, opening), stop, |e| lost(e, reused)).await?;
+        let Begun { identity, clock, in_recovery } = begun;
+        if in_recovery && !self.standby.is_known() && ask.unsaid().is_some() {
+            return Err(Failure::Standby);
+        }
+        if !in_recovery {
+            self.standby.learn(false);
+        }
         self.clock.note(clock);
         if let Err(reason) = ask.is_over(clock) {
             let undone = run(conn, "ROLLBACK".to_owned());
@@ -251,6 +267,7 @@ impl Postgres {
                 terminate: self.control.terminate(&identity),
             };
             let fetched = watched.end().await.map_err(|failure| blamed(question, failure))?;
+            ask.admits(question, &fetched.reply)?;
             replies.push(fetched.reply);
             if !fetched.drained {
                 drop(timeout(SHORT, self.control.cancel(&identity)).await);
@@ -269,68 +286,24 @@ impl Postgres {
     }
 }
 
+/// What became of a statement of ours: a connection that was idle may have been closed in the meantime.
+fn lost(error: &sqlx::Error, reused: bool) -> Failure {
+    let gone = matches!(error, sqlx::Error::Io(_)) || errors::is_shutdown(error);
+    if reused && gone { Failure::Stale } else { errors::reason(error, Phase::Ours).into() }
+}
+
 /// Says of which query of the check something went wrong.
 fn blamed(question: &Question, failure: Failure) -> Failure {
     match failure {
         Failure::Real(reason) => Failure::Real(question.blame(reason)),
-        Failure::Stale | Failure::Unprepared => failure,
+        Failure::Stale | Failure::Unprepared | Failure::Standby => failure,
     }
 }
 
-/// Writes the opening of the transaction: one round trip for all limits, and for who we are there.
-fn preamble(conn: &PgConnection, ask: &Ask, name: &str) -> String {
-    let several = ask.questions.len() > 1 || ask.flows();
-    let isolation = if several { " ISOLATION LEVEL REPEATABLE READ" } else { "" };
-    let mut sql = format!("BEGIN READ ONLY{isolation}; {}", guards(conn, ask, name));
-    // What flows has no end that is known beforehand: each of its statements has its limit.
-    if conn.server_version_num().unwrap_or(0) >= 170_000 && !ask.flows() {
-        // The whole connection ends: the last resort, after everything else had its chance.
-        let questions = u128::try_from(ask.questions.len()).unwrap_or(1);
-        let all_ms = ask.timeout.as_millis() * questions + (SHORT * 3).as_millis();
-        let _ = write!(sql, "; SET LOCAL transaction_timeout = {all_ms}");
-    }
-    sql.push_str(
-        "; SELECT pg_catalog.pg_backend_pid()::text, pg_catalog.now()::text, \
-         (extract(epoch FROM pg_catalog.clock_timestamp()) * 1000000)::bigint::text",
-    );
-    sql
-}
-
-/// Writes the limits of the next query. A function that an earlier one called may have changed
-/// them, so they are set anew before each.
-fn guards(conn: &PgConnection, ask: &Ask, name: &str) -> String {
-    let mut sql = format!(
-        "SET LOCAL statement_timeout = {limit_ms}; \
-         SET LOCAL lock_timeout = 1000; \
-         SET LOCAL idle_in_transaction_session_timeout = {idle_ms}; \
-         SET LOCAL row_security = off; \
-         SET LOCAL TimeZone = 'UTC'; \
-         SET LOCAL work_mem = '16MB'; \
-         SET LOCAL max_parallel_workers_per_gather = 0; \
-         SET LOCAL jit = off; \
-         SET LOCAL client_min_messages = error; \
-         SET LOCAL application_name = '{name}'",
-        limit_ms = ask.timeout.as_millis(),
-        // Whoever has ended waits for the other side's statement.
-        idle_ms = if ask.flows() { FLOW_IDLE.max(ask.timeout * 2) } else { SHORT * 2 }.as_millis(),
-    );
-    if conn.server_version_num().unwrap_or(0) >= 140_000 {
-        // A busy server does not read its socket: this is how it notices that we died.
-        sql.push_str("; SET LOCAL client_connection_check_interval = 1000");
-    }
-    sql
-}
-
-/// Opens the transaction and returns who we are in it, and what time it is there.
+/// Runs statements of ours and returns the one row that they bring.
 #[expect(clippy::disallowed_methods, reason = "source/ is where SQL from outside is run")]
-async fn begin(
-    conn: &mut PgConnection,
-    sql: String,
-) -> Result<(Identity, Option<DateTime<Utc>>), sqlx::Error> {
-    let row = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_one(conn).await?;
-    let micros: &str = row.try_get(2)?;
-    let clock = micros.parse().ok().and_then(DateTime::from_timestamp_micros);
-    Ok((Identity { pid: row.try_get(0)?, began: row.try_get(1)? }, clock))
+async fn query(conn: &mut PgConnection, sql: String) -> Result<PgRow, sqlx::Error> {
+    sqlx::raw_sql(AssertSqlSafe(sql)).fetch_one(conn).await
 }
 
 #[expect(clippy::disallowed_methods, reason = "source/ is where SQL from outside is run")]

@@ -90,6 +90,7 @@ impl Sqlite {
                 terminate: std::future::ready(()),
             };
             let fetched = watched.end().await.map_err(|reason: Reason| question.blame(reason))?;
+            ask.admits(question, &fetched.reply)?;
             replies.push(fetched.reply);
             if !fetched.drained {
                 ended.store(true, Ordering::Relaxed);

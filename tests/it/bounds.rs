@@ -35,13 +35,13 @@ pub(crate) async fn look(source: Source, yaml: &str, date: &str) -> Vec<String> 
 
 pub(crate) fn sqlite_with(db: &Database, instants: Instants) -> Source {
     Source::new(SourceSettings {
-        name: SourceName::parse("db").unwrap(),
-        dsn: Dsn::parse(&db.url(), Path::new("/")).unwrap(),
-        password: Ok(None),
         connections: 2,
         timeout: Duration::from_secs(5),
         instants: Some(instants),
-        allow_superuser: false,
+        ..SourceSettings::new(
+            SourceName::parse("db").unwrap(),
+            Dsn::parse(&db.url(), Path::new("/")).unwrap(),
+        )
     })
 }
 

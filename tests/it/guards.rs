@@ -2,7 +2,6 @@
 
 use allswell::domain::check::reason::Cause;
 use allswell::domain::sql::Engine;
-use secrecy::SecretString;
 
 use crate::lab::{Database, ENGINES, cause, look, one_check, source_at, verdict};
 use crate::servers::{MariaDb, PgBouncer, Postgres};
@@ -92,13 +91,13 @@ async fn a_superuser_may_watch_where_the_operator_says_so() {
     use allswell::source::{Source, SourceSettings};
     let url = format!("postgres://postgres@127.0.0.1:{}/postgres", Postgres::shared().port);
     let source = Source::new(SourceSettings {
-        name: allswell::domain::check::name::SourceName::parse("db").unwrap(),
-        dsn: Dsn::parse(&url, std::path::Path::new("/")).unwrap(),
-        password: Ok(None::<SecretString>),
         connections: 1,
         timeout: std::time::Duration::from_secs(5),
-        instants: None,
         allow_superuser: true,
+        ..SourceSettings::new(
+            allswell::domain::check::name::SourceName::parse("db").unwrap(),
+            Dsn::parse(&url, std::path::Path::new("/")).unwrap(),
+        )
     });
     assert_eq!(verdict(source, "select 1 + 0 as n", COUNTED).await, "confirmed");
 }

@@ -194,13 +194,11 @@ pub(crate) fn source_at(url: &str, connections: u16) -> Source {
     let dsn = Dsn::parse(url, Path::new("/")).unwrap();
     let password = (dsn.engine() != Engine::Sqlite).then(|| SecretString::from("watch"));
     Source::new(SourceSettings {
-        name: SourceName::parse("db").unwrap(),
-        dsn,
         password: Ok(password),
         connections,
         timeout: Duration::from_secs(10),
         instants: Some(Instants::Sql),
-        allow_superuser: false,
+        ..SourceSettings::new(SourceName::parse("db").unwrap(), dsn)
     })
 }
 

@@ -36,6 +36,7 @@ mod flagship;
 mod guards;
 mod hostile;
 mod language;
+mod complete;
 mod kept_windows;
 mod kit;
 mod ledger;

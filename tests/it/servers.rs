@@ -246,6 +246,37 @@ impl Postgres {
         SHARED.get_or_init(Self::start)
     }
 
+    /// A copy of this server as it is now, which follows `upstream`, or nobody.
+    pub(crate) fn copy(&self, upstream: Option<&Self>) -> Self {
+        let folder = Folder::new("postgres");
+        give_to("postgres", folder.path());
+        let data = folder.path().join("data");
+        let mut backup = as_user(
+            "postgres",
+            &program("pg_basebackup", &[postgres_folder().to_str().unwrap()]),
+            folder.path(),
+        );
+        backup.args(["-D", data.to_str().unwrap(), "-U", "postgres", "-h", "127.0.0.1"]);
+        backup.args(["-p", &self.port.to_string(), "-c", "fast", "-X", "stream", "--no-sync"]);
+        run(backup, "pg_basebackup");
+        let mut settings =
+            fs::OpenOptions::new().append(true).open(data.join("postgresql.auto.conf")).unwrap();
+        writeln!(settings, "wal_receiver_status_interval = 1").unwrap();
+        writeln!(settings, "wal_retrieve_retry_interval = 200").unwrap();
+        if let Some(upstream) = upstream {
+            let conninfo = format!("host=127.0.0.1 port={} user=postgres", upstream.port);
+            writeln!(settings, "primary_conninfo = '{conninfo}'").unwrap();
+        } else {
+            writeln!(settings, "restore_command = 'false'").unwrap();
+        }
+        drop(settings);
+        fs::write(data.join("standby.signal"), "").unwrap();
+        give_to("postgres", &data.join("standby.signal"));
+        let mut server = Self { process: None, port: free_port(), folder };
+        server.restart();
+        server
+    }
+
     /// A server of the test's own, which it may hurt.
     pub(crate) fn start() -> Self {
         let folder = Folder::new("postgres");
@@ -261,6 +292,7 @@ impl Postgres {
         run(initdb, "initdb");
         // Passwords are asked from those whom the tests watch with.
         let hba = "local all all trust\nhost all postgres 127.0.0.1/32 trust\n\
+                   host replication postgres 127.0.0.1/32 trust\n\
                    host all all 127.0.0.1/32 scram-sha-256\n";
         fs::write(data.join("pg_hba.conf"), hba).unwrap();
         let mut server = Self { process: None, port: free_port(), folder };

@@ -434,6 +434,7 @@ mod tests {
             alert: Alert::default(),
             pause: None,
             except: None,
+            freshness: crate::domain::check::freshness::Freshness::default(),
             timeout: Some(Duration::from_secs(1)),
             max_rows: MaxRows::new(10).unwrap(),
             samples: Samples::default(),

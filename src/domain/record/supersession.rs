@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 
 use crate::domain::record::series::Series;
-use crate::domain::time::agenda::{Due, Entry, Target, delta};
+use crate::domain::time::agenda::{Due, Entry, Target};
+use crate::domain::time::duration::delta;
 use crate::domain::time::window::{Window, WindowRule};
 
 /// A pair of instants, half-open.

@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use chrono::{DateTime, Datelike as _, NaiveDate, NaiveDateTime, TimeDelta, Utc};
 
 use crate::domain::record::series::Series;
+use crate::domain::time::duration::delta;
 use crate::domain::time::schedule::{Every, Schedule, Slots};
 use crate::domain::time::timetable::{Happening, What};
 use crate::domain::time::window::{Frame, Span, Window, WindowRule};
@@ -168,11 +169,6 @@ impl Series {
 /// The time that a window takes to settle.
 fn settle(rule: &WindowRule) -> TimeDelta {
     delta(rule.settle)
-}
-
-/// A duration of ours, all of which are written and short, as a difference of instants.
-pub(crate) fn delta(duration: std::time::Duration) -> TimeDelta {
-    TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX)
 }
 
 impl Iterator for Agenda<'_> {

@@ -34,6 +34,11 @@ pub fn show(duration: Duration) -> String {
     format!("{ms}ms")
 }
 
+/// A duration of ours, all of which are written and short, as a difference of instants.
+pub(crate) fn delta(duration: Duration) -> chrono::TimeDelta {
+    chrono::TimeDelta::from_std(duration).unwrap_or(chrono::TimeDelta::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

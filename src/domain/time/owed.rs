@@ -4,7 +4,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::domain::check::{CatchUp, CatchUpPolicy};
 use crate::domain::record::series::Series;
-use crate::domain::time::agenda::{Due, Entry, Event, Target, delta};
+use crate::domain::time::agenda::{Due, Entry, Event, Target};
+use crate::domain::time::duration::delta;
 
 /// What becomes of something that came due while the daemon did not look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

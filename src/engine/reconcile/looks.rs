@@ -60,14 +60,8 @@ pub(super) async fn look_once(
     let right_side = prepare(asking, reconcile, look, Which::Right, right_rows);
     left_side.questions.splice(0..0, asking.evidence_question(look));
     let stop = asking.stop.child_token();
-    let ask = |source: &Source, questions| Ask {
-        check: asking.check.id.clone(),
-        timeout: asking.check.timeout.unwrap_or_else(|| source.timeout()),
-        not_before: asking.not_before,
-        questions,
-    };
-    let (left_ask, right_ask) =
-        (ask(&left, left_side.questions), ask(&right, right_side.questions));
+    let left_ask = asking.ask_of(&left, left_side.questions);
+    let right_ask = asking.ask_of(&right, right_side.questions);
     let comparing = Comparing {
         reconcile,
         with_evidence: evidence_column(asking).is_some(),

@@ -23,8 +23,9 @@ use crate::source::flow::{
 use crate::source::memory::Guard;
 use crate::source::mysql::decode::{self, Reading};
 use crate::source::mysql::errors::{self, Phase};
+use crate::source::mysql::guards::SORTED_BYTES;
 use crate::source::mysql::waiters::somebody_waits;
-use crate::source::mysql::{Flavour, MySql, SORTED_BYTES, Session, warned};
+use crate::source::mysql::{Flavour, MySql, Session, warned};
 use crate::source::watch::Watched;
 
 /// How a question's rows are asked for.

@@ -145,7 +145,7 @@ fn from_query(error: &PgDatabaseError, wrapped: &Wrapped) -> Reason {
     let code = error.code();
     let what = match code {
         "0A000" => "the server does not support this here",
-        "21000" => "the evidence query must bring one row with one value, and it brings more",
+        "21000" => "the query must bring one row with one value, and it brings more",
         "22012" => "the query divides by zero",
         _ if code.starts_with("22") => {
             "a value could not be computed; the server's words may \
