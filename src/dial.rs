@@ -4,7 +4,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
-use crate::dsn::{Authorities, Endpoint, Server, Tls};
+use crate::dsn::{Authorities, ClientCertificate, Endpoint, Server, Tls};
 
 /// Returns what a PostgreSQL server is dialled with.
 pub fn postgres(server: &Server, password: Option<&SecretString>) -> PgConnectOptions {
@@ -33,5 +33,8 @@ pub fn postgres(server: &Server, password: Option<&SecretString>) -> PgConnectOp
         Tls::VerifyCa(from) => authorities(options.ssl_mode(PgSslMode::VerifyCa), from),
         Tls::VerifyFull(from) => authorities(options.ssl_mode(PgSslMode::VerifyFull), from),
     };
+    if let Some(ClientCertificate { certificate, key }) = &server.identity {
+        options = options.ssl_client_cert(certificate).ssl_client_key(key);
+    }
     options.disable_statement_logging()
 }

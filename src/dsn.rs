@@ -35,6 +35,17 @@ pub struct Server {
     pub database: String,
     /// How the connection is protected.
     pub tls: Tls,
+    /// Who we are by TLS, where the server asks for that.
+    pub identity: Option<ClientCertificate>,
+}
+
+/// A client's certificate and its key, in PEM files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientCertificate {
+    /// The certificate, and those that lead to its authority.
+    pub certificate: PathBuf,
+    /// The key.
+    pub key: PathBuf,
 }
 
 /// Where a server listens.
@@ -181,7 +192,8 @@ fn server(url: &Url, default_port: u16, socket_key: &str, folder: &Path) -> Resu
         return Err("the address names no database: write host/database".into());
     }
     let tls = options.tls(&endpoint, folder)?;
-    Ok(Server { endpoint, user, database, tls })
+    let identity = options.identity(&tls, folder)?;
+    Ok(Server { endpoint, user, database, tls, identity })
 }
 
 #[derive(Default)]
@@ -191,6 +203,8 @@ struct Options {
     port: Option<String>,
     sslmode: Option<String>,
     sslrootcert: Option<String>,
+    sslcert: Option<String>,
+    sslkey: Option<String>,
 }
 
 impl Options {
@@ -200,9 +214,12 @@ impl Options {
             "port" => &mut self.port,
             "sslmode" => &mut self.sslmode,
             "sslrootcert" => &mut self.sslrootcert,
+            "sslcert" => &mut self.sslcert,
+            "sslkey" => &mut self.sslkey,
             key if key == socket_key => &mut self.socket,
             _ => {
-                let known = ["user", "port", "sslmode", "sslrootcert", socket_key];
+                let known =
+                    ["user", "port", "sslmode", "sslrootcert", "sslcert", "sslkey", socket_key];
                 let hint = suggestion(key, &known).unwrap_or_default();
                 return Err(format!("the address has an option that is not known: {hint}"));
             }
@@ -216,7 +233,7 @@ impl Options {
         Ok(())
     }
 
-    fn tls(self, endpoint: &Endpoint, folder: &Path) -> Result<Tls, String> {
+    fn tls(&self, endpoint: &Endpoint, folder: &Path) -> Result<Tls, String> {
         const MODES: [&str; 4] = ["disable", "require", "verify-ca", "verify-full"];
         let authorities = match &self.sslrootcert {
             Some(path) => Authorities::File(folder.join(path)),
@@ -236,6 +253,22 @@ impl Options {
                 Err(format!("this `sslmode` is not known: {hint}"))
             }
         }
+    }
+}
+
+impl Options {
+    fn identity(&self, tls: &Tls, folder: &Path) -> Result<Option<ClientCertificate>, String> {
+        let (certificate, key) = match (&self.sslcert, &self.sslkey) {
+            (None, None) => return Ok(None),
+            (Some(certificate), Some(key)) => (folder.join(certificate), folder.join(key)),
+            (Some(_), None) | (None, Some(_)) => {
+                return Err("`sslcert` and `sslkey` of the address go together".into());
+            }
+        };
+        if *tls == Tls::Off {
+            return Err("the connection is not encrypted, so `sslcert` would be idle".into());
+        }
+        Ok(Some(ClientCertificate { certificate, key }))
     }
 }
 
@@ -299,6 +332,8 @@ mod tests {
             ("postgres://a@db/b?sslmode=prefer", "not known"),
             ("postgres://a@db/b?sslmode=disable&sslmode=require", "twice"),
             ("postgres://a@db/b?sslmode=require&sslrootcert=x", "idle"),
+            ("postgres://a@db/b?sslcert=x", "go together"),
+            ("postgres://a@localhost/b?sslcert=x&sslkey=y", "not encrypted"),
             ("postgres://a:hunter2@db/b", "password"),
             ("postgres://db/b", "no user"),
             ("postgres://a@db", "no database"),

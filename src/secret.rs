@@ -3,7 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use secrecy::SecretString;
+use percent_encoding::percent_decode_str;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::bounded;
 
@@ -63,6 +64,51 @@ impl Reference {
                 Ok(text) => Ok(SecretString::from(text.trim_end_matches(['\r', '\n']).to_owned())),
                 Err(error) => Err(format!("{} cannot be read: {error}", path.display())),
             },
+        }
+    }
+}
+
+impl Reference {
+    /// Reads an address, and the password that stands in it.
+    ///
+    /// # Errors
+    /// Where it is not there, saying where it was looked for.
+    pub fn read_address(&self) -> Result<(String, Option<SecretString>), String> {
+        let text = self.read()?;
+        let text = text.expose_secret();
+        let Ok(mut url) = url::Url::parse(text) else { return Ok((text.to_owned(), None)) };
+        let Some(password) = url.password() else { return Ok((text.to_owned(), None)) };
+        let password = percent_decode_str(password).decode_utf8();
+        let password = password.map_err(|_| format!("the password in {self} is not UTF-8"))?;
+        let password = SecretString::from(password.into_owned());
+        if url.set_password(None).is_err() {
+            return Err(format!("{self} is no address"));
+        }
+        Ok((url.into(), Some(password)))
+    }
+}
+
+/// Where the password of a database is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PasswordFrom {
+    /// It needs none.
+    Nowhere,
+    /// It is named by itself.
+    Reference(Reference),
+    /// It stands in an address that is a secret.
+    Address(Reference),
+}
+
+impl PasswordFrom {
+    /// Reads the password.
+    ///
+    /// # Errors
+    /// Where it is not there, saying where it was looked for.
+    pub fn read(&self) -> Result<Option<SecretString>, String> {
+        match self {
+            Self::Nowhere => Ok(None),
+            Self::Reference(reference) => reference.read().map(Some),
+            Self::Address(reference) => reference.read_address().map(|(_, password)| password),
         }
     }
 }

@@ -6,23 +6,21 @@
 mod daemon;
 mod notices;
 mod schema;
+mod source;
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use crate::bounded;
 use crate::domain::check::fault::Fault;
-use crate::domain::check::freshness::Freshness;
 use crate::domain::check::name::SourceName;
 use crate::domain::sql::Engine;
 use crate::dsn::Dsn;
-use crate::manifest::{self, Document, Engines, Map, Node, Place, Text};
-use crate::secret::Reference;
-use crate::source::{Instants, SourceSettings};
+use crate::manifest::{Document, Engines, Map, Node, Place, Text};
 
 pub use daemon::{Grace, LedgerEntry, LogEntry, LogFormat, LogLevel, WebEntry};
 pub use notices::{HeartbeatEntry, NoticesEntry, PeerEntry, WatchdogEntry};
 pub use schema::schema;
+pub use source::SourceEntry;
 
 const SETTINGS_KEYS: [&str; 12] = [
     "checks",
@@ -38,24 +36,7 @@ const SETTINGS_KEYS: [&str; 12] = [
     "notices",
     "watchdog",
 ];
-const SOURCE_KEYS: [&str; 9] = [
-    "url",
-    "password",
-    "connections",
-    "timeout",
-    "complete_until",
-    "max_lag",
-    "standby",
-    "instants",
-    "allow_superuser",
-];
-/// The words for `standby`.
-const STANDBY: [(&str, bool); 1] = [("direct", true)];
 const BYTES_MAX: u64 = 1 << 20;
-const CONNECTIONS_MAX: u64 = 64;
-const CONNECTIONS: u16 = 2;
-const TIMEOUT: Duration = Duration::from_secs(30);
-
 /// What the operator decided.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -73,23 +54,6 @@ pub struct Settings {
     pub notices: NoticesEntry,
     /// How long the daemon lets attempts end when it is told to stop.
     pub grace: Grace,
-}
-
-/// One watched database, its password still a reference.
-#[derive(Debug, Clone)]
-pub struct SourceEntry {
-    /// Its name.
-    pub name: SourceName,
-    /// Its address.
-    pub dsn: Dsn,
-    password: Option<Reference>,
-    connections: u16,
-    /// The limit of one statement, where a check has none of its own.
-    pub timeout: Duration,
-    instants: Option<Instants>,
-    freshness: Freshness,
-    standby_is_direct: bool,
-    allow_superuser: bool,
 }
 
 impl Settings {
@@ -160,26 +124,6 @@ impl Settings {
     }
 }
 
-impl SourceEntry {
-    /// Reads the password and returns what a source is opened with. One that cannot be read is no reason to watch
-    /// nothing else.
-    pub fn open(&self) -> SourceSettings {
-        let password = self.password.as_ref().map(Reference::read).transpose();
-        let password = password.map_err(|e| format!("password of source `{}`: {e}", self.name));
-        SourceSettings {
-            name: self.name.clone(),
-            dsn: self.dsn.clone(),
-            password,
-            connections: self.connections,
-            timeout: self.timeout,
-            instants: self.instants,
-            freshness: self.freshness.clone(),
-            standby_is_direct: self.standby_is_direct,
-            allow_superuser: self.allow_superuser,
-        }
-    }
-}
-
 fn settings(doc: &mut Document<'_>, folder: &Path) -> Option<Settings> {
     let root = doc.tree()?;
     let map = doc.map(&root, Place::Root, &SETTINGS_KEYS)?;
@@ -206,7 +150,7 @@ fn settings(doc: &mut Document<'_>, folder: &Path) -> Option<Settings> {
     for (name, node) in entries.entries() {
         // What is no name may be anything, a password among it.
         let shown = if SourceName::parse(name).is_ok() { name } else { "?" };
-        sources.extend(source(doc, name, node, Place::Key(&place, shown), folder));
+        sources.extend(source::source(doc, name, node, Place::Key(&place, shown), folder));
     }
     let ledger = daemon::ledger(doc, &map, folder);
     let web = daemon::web(doc, &map, folder);
@@ -236,80 +180,6 @@ fn same_file(a: &Dsn, b: &Dsn) -> bool {
     }
 }
 
-fn source(
-    doc: &mut Document<'_>,
-    name: &str,
-    node: &Node,
-    place: Place<'_>,
-    folder: &Path,
-) -> Option<SourceEntry> {
-    let name = match SourceName::parse(name) {
-        Ok(name) => Some(name),
-        Err(rule) => {
-            doc.fault(node, place, rule, None);
-            None
-        }
-    };
-    let map = doc.map(node, place, &SOURCE_KEYS)?;
-    let dsn = match map.get("url") {
-        Some(node) => doc.parsed(node, Place::Key(&place, "url"), |t| Dsn::parse(t, folder)),
-        None => {
-            let hint = "write `url: postgres://user@host/database`, `mysql://…` or \
-                        `sqlite:file.db`"
-                .to_owned();
-            doc.fault(node, place, "`url` is missing", Some(hint));
-            None
-        }
-    };
-    let password = optional(&map, "password", |node| {
-        let reference = doc.parsed(node, Place::Key(&place, "password"), Reference::parse)?;
-        Some(reference.under(folder))
-    });
-    let connections = optional(&map, "connections", |node| {
-        connections(doc, node, Place::Key(&place, "connections"))
-    });
-    let timeout = optional(&map, "timeout", |node| {
-        doc.parsed(node, Place::Key(&place, "timeout"), manifest::timeout)
-    });
-    let instants = optional(&map, "instants", |node| {
-        let place = Place::Key(&place, "instants");
-        let form = doc.word(node, place, &Instants::WORDS)?;
-        if dsn.as_ref().is_some_and(|dsn| dsn.engine() != Engine::Sqlite) {
-            let hint = "remove it: the server has types for instants".to_owned();
-            doc.fault(node, place, "`instants` is for SQLite", Some(hint));
-            return None;
-        }
-        Some(form)
-    });
-    let engine = dsn.as_ref().map(Dsn::engine);
-    let freshness = manifest::freshness(doc, [Some((&map, place)), None], engine);
-    let standby = optional(&map, "standby", |node| {
-        let place = Place::Key(&place, "standby");
-        let direct = doc.word(node, place, &STANDBY)?;
-        if engine.is_some_and(|engine| engine != Engine::Postgres) {
-            let hint = "write `complete_until`: a query for how far the data is complete".into();
-            doc.fault(node, place, "`standby` is for PostgreSQL", Some(hint));
-            return None;
-        }
-        Some(direct)
-    });
-    let allow_superuser = optional(&map, "allow_superuser", |node| {
-        let words = [("true", true), ("false", false)];
-        doc.word(node, Place::Key(&place, "allow_superuser"), &words)
-    });
-    Some(SourceEntry {
-        name: name?,
-        dsn: dsn?,
-        password: password?,
-        connections: connections?.unwrap_or(CONNECTIONS),
-        timeout: timeout?.unwrap_or(TIMEOUT),
-        instants: instants?,
-        freshness: freshness?,
-        standby_is_direct: standby?.unwrap_or(false),
-        allow_superuser: allow_superuser?.unwrap_or(false),
-    })
-}
-
 /// Reads a value that may be absent; the outer `None` is a fault.
 fn optional<T>(
     map: &Map<'_>,
@@ -320,14 +190,4 @@ fn optional<T>(
         Some(node) => read(node).map(Some),
         None => Some(None),
     }
-}
-
-fn connections(doc: &mut Document<'_>, node: &Node, place: Place<'_>) -> Option<u16> {
-    let number = doc.whole_number(node, place)?;
-    let fits = u16::try_from(number).ok().filter(|_| (1..=CONNECTIONS_MAX).contains(&number));
-    if fits.is_none() {
-        let message = format!("a source is given 1 to {CONNECTIONS_MAX} connections");
-        doc.fault(node, place, message, None);
-    }
-    fits
 }

@@ -16,6 +16,7 @@ pub mod offsets;
 mod postgres;
 mod reach;
 mod role;
+mod server;
 mod their_clock;
 mod known;
 mod sqlite;
@@ -23,7 +24,7 @@ mod watch;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
@@ -36,6 +37,7 @@ use crate::domain::check::reason::{Cause, Reason};
 use crate::domain::reconcile::cell::Epoch;
 use crate::domain::sql::Engine;
 use crate::dsn::Dsn;
+use crate::secret::PasswordFrom;
 use crate::source::ask::{Ask, Reply};
 
 pub use bind::Instants;
@@ -49,6 +51,8 @@ pub struct SourceSettings {
     pub dsn: Dsn,
     /// Its password, where it needs one, or why that cannot be read.
     pub password: Result<Option<SecretString>, String>,
+    /// Where that is, so that it is read again when it does not fit any more.
+    pub password_from: PasswordFrom,
     /// How many connections may be open at once.
     pub connections: u16,
     /// How long a statement may run where the check does not say.
@@ -57,6 +61,8 @@ pub struct SourceSettings {
     pub instants: Option<Instants>,
     /// How far its data is complete, as its owner can tell.
     pub freshness: Freshness,
+    /// The schemas in which PostgreSQL looks for names without one; its own order where none are named.
+    pub search_path: Vec<String>,
     /// Whether it is a standby that streams from the primary itself.
     pub standby_is_direct: bool,
     /// Whether a role may watch that could write files on the server or is a superuser.
@@ -70,10 +76,12 @@ impl SourceSettings {
             name,
             dsn,
             password: Ok(None),
+            password_from: PasswordFrom::Nowhere,
             connections: 1,
             timeout: Duration::from_secs(30),
             instants: None,
             freshness: Freshness::default(),
+            search_path: Vec::new(),
             standby_is_direct: false,
             allow_superuser: false,
         }
@@ -93,6 +101,7 @@ impl SourceSettings {
             && self.timeout == other.timeout
             && self.instants == other.instants
             && self.freshness == other.freshness
+            && self.search_path == other.search_path
             && self.standby_is_direct == other.standby_is_direct
             && self.allow_superuser == other.allow_superuser
             && password(self) == password(other)
@@ -101,16 +110,17 @@ impl SourceSettings {
 
 /// A watched database. Nothing is connected until the first question.
 pub struct Source {
-    name: SourceName,
-    timeout: Duration,
-    freshness: Freshness,
-    connections: u16,
+    settings: SourceSettings,
     slots: Semaphore,
-    keeper: Keeper,
-    /// Why it cannot be asked: its password cannot be read.
-    locked_out: Option<String>,
+    opened: RwLock<Arc<Opened>>,
     /// What was found of queries once, and holds for as long as they do: why they prove nothing, where that is so.
     notes: Mutex<BTreeMap<u64, Option<Reason>>>,
+}
+
+/// What a source is asked through, with the password that was read last.
+struct Opened {
+    password: Result<Option<SecretString>, String>,
+    keeper: Keeper,
 }
 
 /// Of how many queries something is kept.
@@ -126,52 +136,75 @@ enum Keeper {
     Sqlite(sqlite::Sqlite),
 }
 
+impl Opened {
+    fn new(settings: &SourceSettings, password: Result<Option<SecretString>, String>) -> Self {
+        let known = password.as_ref().ok().and_then(Option::as_ref);
+        let keeper = match &settings.dsn {
+            Dsn::Postgres(server) => {
+                Keeper::Postgres(Box::new(postgres::Postgres::new(server, known, settings)))
+            }
+            Dsn::MySql(server) => {
+                Keeper::MySql(Box::new(mysql::MySql::new(server, known, settings.allow_superuser)))
+            }
+            Dsn::Sqlite(path) => {
+                Keeper::Sqlite(sqlite::Sqlite::new(path.clone(), settings.instants))
+            }
+        };
+        Self { password, keeper }
+    }
+
+    async fn observe(&self, ask: &Ask, stop: &CancellationToken) -> Result<Vec<Reply>, Reason> {
+        if let Err(why) = &self.password {
+            return Err(Reason::new(Cause::Auth, why.clone()));
+        }
+        match &self.keeper {
+            Keeper::Postgres(keeper) => keeper.observe(ask, stop).await,
+            Keeper::MySql(keeper) => keeper.observe(ask, stop).await,
+            Keeper::Sqlite(keeper) => keeper.observe(ask, stop).await,
+        }
+    }
+}
+
 impl Source {
     /// Prepares to watch a database.
     pub fn new(settings: SourceSettings) -> Self {
-        let SourceSettings { name, dsn, password, connections, timeout, .. } = settings;
-        let SourceSettings { instants, freshness, standby_is_direct, allow_superuser, .. } =
-            settings;
-        let (password, locked_out) = match password {
-            Ok(password) => (password, None),
-            Err(why) => (None, Some(why)),
-        };
-        let keeper = match dsn {
-            Dsn::Postgres(server) => Keeper::Postgres(Box::new(postgres::Postgres::new(
-                &server,
-                password.as_ref(),
-                allow_superuser,
-                standby_is_direct,
-            ))),
-            Dsn::MySql(server) => Keeper::MySql(Box::new(mysql::MySql::new(
-                &server,
-                password.as_ref(),
-                allow_superuser,
-            ))),
-            Dsn::Sqlite(path) => Keeper::Sqlite(sqlite::Sqlite::new(path, instants)),
-        };
-        let connections = connections.max(1);
-        let slots = Semaphore::new(usize::from(connections));
+        let settings = SourceSettings { connections: settings.connections.max(1), ..settings };
+        let opened = Opened::new(&settings, settings.password.clone());
         Self {
-            name,
-            timeout,
-            freshness,
-            connections,
-            slots,
-            keeper,
-            locked_out,
+            slots: Semaphore::new(usize::from(settings.connections)),
+            opened: RwLock::new(Arc::new(opened)),
+            settings,
             notes: Mutex::default(),
         }
     }
 
+    fn opened(&self) -> Arc<Opened> {
+        Arc::clone(&self.opened.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Reads the password again; where it is another one than before, it is used from now on.
+    fn read_password_again(&self) -> Option<Arc<Opened>> {
+        let from = &self.settings.password_from;
+        let password = (*from != PasswordFrom::Nowhere).then(|| from.read().ok())??;
+        let mut opened = self.opened.write().unwrap_or_else(PoisonError::into_inner);
+        let shown = |password: &Option<SecretString>| {
+            password.as_ref().map(|password| password.expose_secret().to_owned())
+        };
+        if opened.password.as_ref().is_ok_and(|known| shown(known) == shown(&password)) {
+            return None;
+        }
+        *opened = Arc::new(Opened::new(&self.settings, Ok(password)));
+        Some(Arc::clone(&opened))
+    }
+
     /// The name in the settings.
     pub fn name(&self) -> &SourceName {
-        &self.name
+        &self.settings.name
     }
 
     /// How long a statement may run where the check does not say.
     pub fn timeout(&self) -> Duration {
-        self.timeout
+        self.settings.timeout
     }
 
     /// What was found of a query; nothing where it was not looked at yet.
@@ -191,12 +224,12 @@ impl Source {
 
     /// How far its data is complete, as its owner can tell.
     pub fn freshness(&self) -> &Freshness {
-        &self.freshness
+        &self.settings.freshness
     }
 
     /// How many connections may be open at once.
     pub fn connections(&self) -> usize {
-        usize::from(self.connections)
+        usize::from(self.settings.connections)
     }
 
     /// Asks whether the database answers at all.
@@ -212,17 +245,13 @@ impl Source {
 
     /// The dialect that is spoken here.
     pub fn engine(&self) -> Engine {
-        match &self.keeper {
-            Keeper::Postgres(_) => Engine::Postgres,
-            Keeper::MySql(_) => Engine::MySql,
-            Keeper::Sqlite(_) => Engine::Sqlite,
-        }
+        self.settings.dsn.engine()
     }
 
     /// What had better be otherwise there, where anything is: what its role could do and does not need, and how far
     /// its clock is from ours.
     pub fn remark(&self) -> Option<String> {
-        let (role, clock) = match &self.keeper {
+        let (role, clock) = match &self.opened().keeper {
             Keeper::Postgres(keeper) => (keeper.role.needless(), keeper.clock.remark()),
             Keeper::MySql(keeper) => (keeper.role.needless(), keeper.clock.remark()),
             Keeper::Sqlite(_) => (None, None),
@@ -233,7 +262,7 @@ impl Source {
 
     /// How instants are stored here as numbers, where there is no type for them and they are.
     pub fn epoch(&self) -> Option<Epoch> {
-        match &self.keeper {
+        match &self.opened().keeper {
             Keeper::Postgres(_) | Keeper::MySql(_) => None,
             Keeper::Sqlite(keeper) => keeper.epoch(),
         }
@@ -258,8 +287,8 @@ impl Source {
     /// # Errors
     /// Where there are never two, or our order to stop comes first.
     pub async fn two_slots(&self, stop: &CancellationToken) -> Result<Slot<'_>, Reason> {
-        if self.connections < 2 {
-            let name = &self.name;
+        if self.settings.connections < 2 {
+            let name = self.name();
             let note = format!("both sides ask `{name}` at once: give it `connections: 2`");
             return Err(Reason::new(Cause::Refused, note));
         }
@@ -283,18 +312,18 @@ impl Source {
         ask: &Ask,
         stop: &CancellationToken,
     ) -> Result<Vec<Reply>, Reason> {
-        if let Some(why) = &self.locked_out {
-            return Err(Reason::new(Cause::Auth, format!("{why}; SIGHUP has it read again")));
-        }
-        let asked_first = match (&self.freshness.complete_until, ask.unsaid()) {
+        let asked_first = match (&self.settings.freshness.complete_until, ask.unsaid()) {
             (Some(query), Some(_)) => Some(ask.after(query)),
             (_, _) => None,
         };
         let ask = asked_first.as_ref().unwrap_or(ask);
-        let replies = match &self.keeper {
-            Keeper::Postgres(keeper) => keeper.observe(ask, stop).await,
-            Keeper::MySql(keeper) => keeper.observe(ask, stop).await,
-            Keeper::Sqlite(keeper) => keeper.observe(ask, stop).await,
+        let replies = match self.opened().observe(ask, stop).await {
+            Err(reason) if reason.cause == Cause::Auth => match self.read_password_again() {
+                // Secrets are rotated while we run; rows that flowed cannot be taken back.
+                Some(opened) if !ask.flows() => opened.observe(ask, stop).await,
+                Some(_) | None => Err(reason),
+            },
+            replies => replies,
         };
         replies.map(|replies| ask.answers(replies))
     }
@@ -302,6 +331,6 @@ impl Source {
 
 impl fmt::Debug for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Source").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("Source").field("name", &self.settings.name).finish_non_exhaustive()
     }
 }

@@ -5,11 +5,12 @@
 use serde_json::{Value, json};
 
 use crate::manifest::schema::{complete_until, described, duration, max_lag, object};
+use crate::settings::SETTINGS_KEYS;
 use crate::settings::daemon::{LEDGER_KEYS, LOG_KEYS, LogFormat, LogLevel, WEB_KEYS};
 use crate::settings::notices::{
     HEARTBEAT_KEYS, PEER_KEYS, RHYTHM_KEYS, WATCHDOG_KEYS, WEBHOOK_KEYS,
 };
-use crate::settings::{CONNECTIONS_MAX, SETTINGS_KEYS, SOURCE_KEYS, STANDBY};
+use crate::settings::source::{CONNECTIONS_MAX, SOURCE_KEYS, STANDBY};
 use crate::source::Instants;
 
 /// Returns the JSON Schema (2020-12) of the settings.
@@ -64,8 +65,8 @@ fn key(key: &str) -> Value {
 fn source(key: &str) -> Value {
     match key {
         "url" => described(
-            json!({"type": "string", "pattern": "^(postgres|postgresql|mysql|mariadb|sqlite):"}),
-            "postgres://user@host/database, mysql://user@host/database or sqlite:file.db.",
+            json!({"type": "string", "pattern": "^((postgres|postgresql|mysql|mariadb|sqlite):|\\$\\{)"}),
+            "postgres://user@host/database, mysql://user@host/database, sqlite:file.db, or a reference to one.",
         ),
         "password" => secret(),
         "connections" => described(
@@ -78,6 +79,10 @@ fn source(key: &str) -> Value {
         "standby" => described(
             json!({"enum": STANDBY.map(|(word, _)| word)}),
             "`direct` where a PostgreSQL standby streams from the primary itself.",
+        ),
+        "search_path" => described(
+            json!({"type": "array", "items": text(), "minItems": 1}),
+            "PostgreSQL: the schemas in which names without one are looked for.",
         ),
         "instants" => described(
             json!({"enum": Instants::WORDS.map(|(word, _)| word)}),

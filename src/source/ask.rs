@@ -1,5 +1,6 @@
 //! What an attempt asks a source, and what comes back.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -62,6 +63,14 @@ impl Ask {
         let mut ask = self.clone();
         ask.questions.insert(0, Question::complete_until(complete_until));
         ask
+    }
+
+    /// The same within the limit that an administrator gave the role: it is not made longer.
+    pub(super) fn within(&self, limit: Option<Duration>) -> Cow<'_, Self> {
+        match limit.filter(|limit| *limit < self.timeout) {
+            Some(timeout) => Cow::Owned(Self { timeout, ..self.clone() }),
+            None => Cow::Borrowed(self),
+        }
     }
 
     /// What has to be complete, where no query says whether it is: then the server itself has to.

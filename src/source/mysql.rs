@@ -25,7 +25,7 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::check::reason::{Cause, Reason};
-use crate::dsn::{Authorities, Endpoint, Server, Tls};
+use crate::dsn::{Authorities, ClientCertificate, Endpoint, Server, Tls};
 use crate::source::ask::{Ask, Part, Question, Reply, ResultShape};
 use crate::source::bind::{Prepared, Style, bind_typed};
 use crate::source::collect::{Collector, Demand, Fetched, whole};
@@ -34,9 +34,10 @@ use crate::source::known::Known;
 use crate::source::memory::{End, Guard};
 use crate::source::mysql::decode::Reading;
 use crate::source::mysql::errors::{Phase, Warned};
-use crate::source::mysql::guards::{WARNINGS, guards, preamble};
+use crate::source::mysql::guards::{WARNINGS, begin, guards, preamble};
 use crate::source::mysql::waiters::somebody_waits;
 use crate::source::role::{Powers, Role};
+use crate::source::server;
 use crate::source::their_clock::TheirClock;
 use crate::source::watch::{SHORT, Watched, opening, short};
 
@@ -102,12 +103,15 @@ impl MySql {
         stop: &CancellationToken,
     ) -> Result<Vec<Reply>, Reason> {
         let mut session = self.open(stop).await?;
+        let ask = &*ask.within(self.role.limit());
         self.clock.note(session.clock);
         ask.is_over(session.clock)?;
         let looked = bound_columns::look(&self.known, &mut session.conn, &ask.questions);
         short::<_, Reason, Reason>(looked, stop, Clone::clone).await?;
-        let begin = preamble(session.flavour, ask);
-        short(run(&mut session.conn, begin), stop, |e| errors::reason(e, &Phase::Ours)).await?;
+        let begun = begin(&mut session.conn, preamble(session.flavour, ask));
+        if !short(begun, stop, |e| errors::reason(e, &Phase::Ours)).await? {
+            return Err(server::without_guards());
+        }
         let mut replies = Vec::with_capacity(ask.questions.len());
         for (place, question) in ask.questions.iter().enumerate() {
             let answered = Box::pin(self.answer(&mut session, (ask, question), stop)).await;
@@ -180,6 +184,7 @@ impl MySql {
         let Greeting { id, version, clock } =
             short(greeting, stop, |e| errors::reason(e, &Phase::Ours)).await?;
         if !self.role.is_known() {
+            server::mysql(&version)?;
             let powers = short(inspect(&mut conn), stop, |e| errors::reason(e, &Phase::Ours));
             self.role.judge(powers.await?)?;
         }
@@ -241,11 +246,14 @@ fn options(server: &Server, password: Option<&SecretString>) -> MySqlConnectOpti
         Tls::VerifyCa(from) => authorities(options.ssl_mode(MySqlSslMode::VerifyCa), from),
         Tls::VerifyFull(from) => authorities(options.ssl_mode(MySqlSslMode::VerifyIdentity), from),
     };
+    if let Some(ClientCertificate { certificate, key }) = &server.identity {
+        options = options.ssl_client_cert(certificate).ssl_client_key(key);
+    }
     options.disable_statement_logging()
 }
 
 async fn greet(conn: &mut MySqlConnection) -> Result<Greeting, sqlx::Error> {
-    const GREETING: &str = "SELECT CAST(CONNECTION_ID() AS CHAR), VERSION(), \
+    const GREETING: &str = "SELECT CAST(CONNECTION_ID() AS CHAR), CONCAT(VERSION(), ' ', @@version_comment), \
         CAST(FLOOR(UNIX_TIMESTAMP(NOW(6)) * 1000000) AS CHAR)";
     let row = sqlx::raw_sql(GREETING).fetch_one(conn).await?;
     let id: &str = row.try_get_unchecked(0)?;
@@ -274,11 +282,25 @@ async fn inspect(conn: &mut MySqlConnection) -> Result<Powers, sqlx::Error> {
         let grant: String = row.try_get_unchecked(0)?;
         grants::add(&grant, &mut powers);
     }
+    powers.limit = limit(conn).await;
     for list in [&mut powers.refused, &mut powers.needless] {
         list.sort();
         list.dedup();
     }
     Ok(powers)
+}
+
+/// The longest that the server lets the statements of this user run, which is what a new session begins with.
+async fn limit(conn: &mut MySqlConnection) -> Option<Duration> {
+    const MARIADB: &str = "SELECT CAST(ROUND(@@SESSION.max_statement_time * 1000) AS CHAR)";
+    const MYSQL: &str = "SELECT CAST(@@SESSION.max_execution_time AS CHAR)";
+    let row = match sqlx::raw_sql(MARIADB).fetch_one(&mut *conn).await {
+        Ok(row) => row,
+        Err(_) => sqlx::raw_sql(MYSQL).fetch_one(&mut *conn).await.ok()?,
+    };
+    let millis: &str = row.try_get_unchecked(0).ok()?;
+    let millis: u64 = millis.parse().ok()?;
+    (millis > 0).then(|| Duration::from_millis(millis))
 }
 
 /// Reads what the server warned of in the last statement, and does what follows in the same round trip: returns why the

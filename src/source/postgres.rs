@@ -31,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 use crate::dial;
 use crate::domain::check::reason::{Cause, Reason};
 use crate::dsn::Server;
+use crate::source::SourceSettings;
 use crate::source::ask::{Ask, Question, Reply, ResultShape};
 use crate::source::bind::{Prepared, Style, bind_typed};
 use crate::source::collect::{Collector, Demand, Fetched, whole};
@@ -39,11 +40,12 @@ use crate::source::memory::Guard;
 use crate::source::postgres::control::Control;
 use crate::source::postgres::decode::Reading;
 use crate::source::postgres::errors::Phase;
-use crate::source::postgres::guards::{Begun, begin, guards, preamble};
+use crate::source::postgres::guards::{Begun, Limits, begin, guards, preamble, search_path};
 use crate::source::postgres::role::inspect;
 use crate::source::postgres::standby::Standby;
 use crate::source::postgres::wrapped::Wrapped;
 use crate::source::role::Role;
+use crate::source::server;
 use crate::source::their_clock::TheirClock;
 use crate::source::watch::{SHORT, Watched, opening, short};
 
@@ -57,6 +59,8 @@ pub(super) struct Postgres {
     control: Control,
     idle: Mutex<Vec<Session>>,
     pub(super) role: Role,
+    /// The statement that sets the schemas in which names are looked for; empty where the server's own order holds.
+    search_path: String,
     known: Known,
     pub(super) clock: TheirClock,
     standby: Standby,
@@ -99,18 +103,18 @@ impl Postgres {
     pub(super) fn new(
         server: &Server,
         password: Option<&SecretString>,
-        allow_superuser: bool,
-        standby_is_direct: bool,
+        settings: &SourceSettings,
     ) -> Self {
         let options = dial::postgres(server, password);
         Self {
             control: Control::new(options.clone().application_name("allswell/control")),
             options,
             idle: Mutex::new(Vec::new()),
-            role: Role::new("the role is", allow_superuser),
+            role: Role::new("the role is", settings.allow_superuser),
+            search_path: search_path(&settings.search_path),
             known: Known::default(),
             clock: TheirClock::default(),
-            standby: Standby::new(standby_is_direct),
+            standby: Standby::new(settings.standby_is_direct),
             nonce: RandomState::new().hash_one(0_u8) & 0xffff_ffff,
             attempts: AtomicU64::new(0),
         }
@@ -143,6 +147,9 @@ impl Postgres {
         let mut conn =
             opening(self.options.connect(), stop, |e| errors::reason(e, Phase::Connecting)).await?;
         if !self.role.is_known() {
+            let version = query(&mut conn, "SELECT pg_catalog.version()".to_owned());
+            let version = short(version, stop, |e| errors::reason(e, Phase::Ours)).await?;
+            server::postgres(version.try_get(0).unwrap_or_default())?;
             let powers = short(inspect(&mut conn), stop, |e| errors::reason(e, Phase::Ours));
             self.role.judge(powers.await?)?;
         }
@@ -177,8 +184,10 @@ impl Postgres {
         reused: bool,
     ) -> Result<Vec<Reply>, Failure> {
         let ours = |e: &sqlx::Error| errors::reason(e, Phase::Ours);
+        let ask = &*ask.within(self.role.limit());
         for question in &ask.questions {
-            let looked = bound_types::look(&self.known, &mut session.conn, question);
+            let looked =
+                bound_types::look(&self.known, &mut session.conn, question, &self.search_path);
             short::<_, Reason, Failure>(looked, stop, |reason| reason.clone().into()).await?;
         }
         let mut lessons = 0;
@@ -225,9 +234,13 @@ impl Postgres {
         reused: bool,
     ) -> Result<Asked, Failure> {
         let name = self.attempt_name(ask);
-        let opening = preamble(conn, ask, &name);
+        let limits = Limits { name: &name, search_path: &self.search_path };
+        let opening = preamble(conn, ask, &limits);
         let begun = short(begin(conn, opening), stop, |e| lost(e, reused)).await?;
-        let Begun { identity, clock, in_recovery } = begun;
+        let Begun { identity, clock, in_recovery, keeps_to_limits } = begun;
+        if !keeps_to_limits {
+            return Err(Failure::Real(server::without_guards()));
+        }
         if in_recovery && !self.standby.is_known() && ask.unsaid().is_some() {
             return Err(Failure::Standby);
         }
@@ -243,7 +256,7 @@ impl Postgres {
         let mut replies = Vec::with_capacity(ask.questions.len());
         for (place, question) in ask.questions.iter().enumerate() {
             if place > 0 {
-                let anew = run(conn, guards(conn, ask, &name));
+                let anew = run(conn, guards(conn, ask, &limits));
                 let failed = |e: &sqlx::Error| Failure::Real(errors::reason(e, Phase::Ours));
                 short(anew, stop, failed).await?;
             }

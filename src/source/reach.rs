@@ -46,12 +46,47 @@ pub(super) fn of_query(error: &sqlx::Error) -> Reason {
 }
 
 fn tls(words: &str) -> Reason {
-    let hint = if words.contains("does not support TLS") {
-        "switch it on there, or write `?sslmode=disable` at the end of the address"
-    } else {
-        "`sslrootcert=FILE` in the address names whose signature to trust"
+    // What the library of TLS says is not made for people; what it means, and what helps, is.
+    const KNOWN: [(&str, &str); 7] = [
+        (
+            "does not support TLS",
+            "the server does not speak TLS: switch it on there, or write `?sslmode=disable` at the end of the address",
+        ),
+        (
+            "UnsupportedCertVersion",
+            "the server's certificate is one of X.509 version 1, which cannot name a host: sign one of version 3, with \
+             `openssl x509 -req … -extfile FILE` and its names in that file",
+        ),
+        (
+            "CaUsedAsEndEntity",
+            "the server shows the certificate of an authority as its own: make one with `openssl req -x509 … -addext \
+             basicConstraints=critical,CA:FALSE`, and name that under `sslrootcert`",
+        ),
+        (
+            "not valid for name",
+            "the server's certificate is for another name: connect by a name that stands in it, or write \
+             `sslmode=verify-ca`, which looks at the signature only",
+        ),
+        (
+            "certificate expired",
+            "the server's certificate has expired, or the clock of this host is wrong",
+        ),
+        (
+            "not valid yet",
+            "the server's certificate is not valid yet, or the clock of this host is wrong",
+        ),
+        (
+            "UnknownIssuer",
+            "the server's certificate is signed by an authority that is not trusted here: `sslrootcert=FILE` in the \
+             address names it",
+        ),
+    ];
+    let known = KNOWN.iter().find(|(word, _)| words.contains(word));
+    let note = match known {
+        Some((_, meaning)) => format!("TLS failed: {meaning}"),
+        None => format!("TLS failed: {words}"),
     };
-    Reason::new(Cause::Connect, format!("TLS failed: {words}; {hint}"))
+    Reason::new(Cause::Connect, note)
 }
 
 #[cfg(test)]

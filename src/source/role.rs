@@ -21,6 +21,8 @@ pub(super) struct Powers {
     pub(super) needless: Vec<String>,
     /// Whether it sees what others do.
     pub(super) sees_others: bool,
+    /// The longest that its statements may run, by the server's own settings.
+    pub(super) limit: Option<Duration>,
 }
 
 /// What is known of a role.
@@ -63,6 +65,12 @@ impl Role {
             self.words
         );
         Err(Reason::new(Cause::Refused, note))
+    }
+
+    /// The longest that its statements may run by the server's own settings, as far as that is known.
+    pub(super) fn limit(&self) -> Option<Duration> {
+        let found = self.found.lock().ok()?;
+        found.as_ref().and_then(|(_, powers)| powers.limit)
     }
 
     /// Whether it sees what others do, as far as that is known.

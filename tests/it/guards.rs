@@ -6,7 +6,7 @@ use allswell::domain::sql::Engine;
 use crate::lab::{Database, ENGINES, cause, look, one_check, source_at, verdict};
 use crate::servers::{MariaDb, PgBouncer, Postgres};
 
-const COUNTED: &str = "expect:\n  values:\n    n: {min: 1}";
+pub(crate) const COUNTED: &str = "expect:\n  values:\n    n: {min: 1}";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plain_proof_is_confirmed_on_every_engine() {

@@ -7,6 +7,7 @@
     reason = "a test fails by panicking, prepares databases with SQL of its own, and shows counts"
 )]
 
+mod addresses;
 mod alerting;
 mod dice;
 mod hand;

@@ -185,7 +185,7 @@ fn run(mut command: Command, what: &str) {
     assert!(output.status.success(), "{what}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-fn openssl(folder: &Path, args: &str) {
+pub(crate) fn openssl(folder: &Path, args: &str) {
     let mut command = Command::new("openssl");
     command.current_dir(folder).args(args.split(' ')).stdin(Stdio::null());
     run(command, "openssl");
@@ -325,6 +325,31 @@ impl Postgres {
         (server, folder.join("ca.pem"))
     }
 
+    /// Has the server show another certificate: `NAME.crt`, with the key `NAME.key`.
+    pub(crate) fn show_certificate(&mut self, folder: &Path, name: &str) {
+        let data = self.folder.path().join("data");
+        for suffix in ["key", "crt"] {
+            let to = data.join(format!("server.{suffix}"));
+            drop(fs::remove_file(&to));
+            fs::copy(folder.join(format!("{name}.{suffix}")), &to).unwrap();
+            give_to("postgres", &to);
+            fs::set_permissions(&to, fs::Permissions::from_mode(0o600)).unwrap();
+        }
+        self.restart();
+    }
+
+    /// Has the server believe what an authority signed about who its clients are, and nothing else.
+    pub(crate) fn ask_for_certificates(&mut self, authority: &Path) {
+        let data = self.folder.path().join("data");
+        let mut settings =
+            fs::OpenOptions::new().append(true).open(data.join("postgresql.conf")).unwrap();
+        writeln!(settings, "ssl_ca_file = '{}'", authority.display()).unwrap();
+        let hba = "local all all trust\nhost all postgres 127.0.0.1/32 trust\n\
+                   hostssl all all 127.0.0.1/32 cert\n";
+        fs::write(data.join("pg_hba.conf"), hba).unwrap();
+        self.restart();
+    }
+
     /// Starts the server, again if it ran before.
     pub(crate) fn restart(&mut self) {
         self.process = None;
@@ -392,7 +417,18 @@ impl MariaDb {
         server
     }
 
+    /// A server that says of itself that it is another one.
+    pub(crate) fn start_as(version: &str) -> Self {
+        let mut server = Self::start();
+        server.restart_with(&[&format!("--version={version}")]);
+        server
+    }
+
     pub(crate) fn restart(&mut self) {
+        self.restart_with(&[]);
+    }
+
+    fn restart_with(&mut self, more: &[&str]) {
         self.process = None;
         let folder = self.folder.path();
         drop(fs::remove_file(folder.join("log")));
@@ -413,6 +449,7 @@ impl MariaDb {
         ] {
             command.arg(format!("--{name}={value}"));
         }
+        command.args(more);
         command.stdout(log(folder)).stderr(log(folder));
         let mut process = Process::spawn(command);
         wait_for(&mut process, self.port, folder, |log| log.contains("ready for connections"));

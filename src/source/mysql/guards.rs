@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use sqlx::mysql::MySqlConnection;
+use sqlx::{AssertSqlSafe, Row};
+
 use crate::source::ask::Ask;
 use crate::source::mysql::Flavour;
 use crate::source::watch::SHORT;
@@ -17,11 +20,23 @@ const FLOW_IDLE: Duration = Duration::from_secs(600);
 
 /// Writes the opening of the transaction: one round trip for all limits.
 pub(super) fn preamble(flavour: Flavour, ask: &Ask) -> String {
+    let limited = match flavour {
+        Flavour::MariaDb => "@@SESSION.max_statement_time",
+        Flavour::MySql => "@@SESSION.max_execution_time",
+    };
     format!(
         "{}; SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ; \
-         START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY",
+         START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY; SELECT CAST({limited} > 0 AS CHAR)",
         guards(flavour, ask)
     )
+}
+
+/// Opens the transaction, and says whether the server keeps to its limits.
+#[expect(clippy::disallowed_methods, reason = "source/ is where SQL from outside is run")]
+pub(super) async fn begin(conn: &mut MySqlConnection, sql: String) -> Result<bool, sqlx::Error> {
+    let row = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_one(conn).await?;
+    let kept: &str = row.try_get_unchecked(0)?;
+    Ok(kept == "1")
 }
 
 /// Writes the limits of the next query. A function that an earlier one called may have changed

@@ -19,6 +19,7 @@ pub(super) async fn look(
     known: &Known,
     conn: &mut PgConnection,
     question: &Question,
+    search_path: &str,
 ) -> Result<(), Reason> {
     if !Known::concerns(question) {
         return Ok(());
@@ -27,7 +28,7 @@ pub(super) async fn look(
         Some(found) => found,
         None => {
             // A connection that is broken says nothing: the attempt finds that out.
-            let Ok(types) = inferred(conn, question).await else { return Ok(()) };
+            let Ok(types) = inferred(conn, question, search_path).await else { return Ok(()) };
             let found = types.and_then(|types| wrong(question, &types));
             known.keep(question, found.clone());
             found
@@ -42,9 +43,11 @@ pub(super) async fn look(
 async fn inferred(
     conn: &mut PgConnection,
     question: &Question,
+    search_path: &str,
 ) -> Result<Option<Vec<String>>, sqlx::Error> {
     let sql = question.query.with_parameters(|number, _| format!("${number}"));
-    conn.execute("BEGIN READ ONLY").await?;
+    let begin = format!("BEGIN READ ONLY{search_path}");
+    conn.execute(sqlx::raw_sql(AssertSqlSafe(begin))).await?;
     let types = match conn.prepare(AssertSqlSafe(sql).into_sql_str()).await {
         Ok(statement) => match statement.parameters() {
             Some(Either::Left(types)) => {

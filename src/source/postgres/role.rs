@@ -1,5 +1,7 @@
 //! What the role of a PostgreSQL source could do beyond reading, as the server says.
 
+use std::time::Duration;
+
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection, Row};
 
@@ -22,7 +24,17 @@ pub(super) async fn inspect(conn: &mut PgConnection) -> Result<Powers, sqlx::Err
     let refused = words.collect::<Result<Vec<String>, _>>()?;
     // Whoever may do everything may do each of these.
     let needless = if refused.is_empty() { needless(conn).await } else { Vec::new() };
-    Ok(Powers { refused, needless, sees_others: true })
+    let limit = limit(conn).await.unwrap_or_default();
+    Ok(Powers { refused, needless, sees_others: true, limit })
+}
+
+/// The longest that the server lets the statements of this role run.
+async fn limit(conn: &mut PgConnection) -> Result<Option<Duration>, sqlx::Error> {
+    const LIMIT: &str =
+        "SELECT reset_val FROM pg_catalog.pg_settings WHERE name = 'statement_timeout'";
+    let row = sqlx::raw_sql(LIMIT).fetch_one(conn).await?;
+    let millis: Option<u64> = row.try_get::<&str, _>(0)?.parse().ok();
+    Ok(millis.filter(|millis| *millis > 0).map(Duration::from_millis))
 }
 
 /// Asks what the role could do and does not need. There may be any number of tables: what is not known within a while
