@@ -2,6 +2,7 @@
 
 mod args;
 mod config;
+mod connect;
 mod demo;
 mod diff_out;
 mod environment;

@@ -2,6 +2,7 @@
 
 pub mod attempt;
 mod probe;
+pub mod plan;
 pub mod progress;
 pub mod round;
 pub mod reconcile;

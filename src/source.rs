@@ -38,7 +38,7 @@ use crate::domain::reconcile::cell::Epoch;
 use crate::domain::sql::Engine;
 use crate::dsn::Dsn;
 use crate::secret::PasswordFrom;
-use crate::source::ask::{Ask, Reply};
+use crate::source::ask::{Ask, Question, Reply, ResultShape};
 
 pub use bind::Instants;
 
@@ -243,6 +243,23 @@ impl Source {
         self.observe(&slot, &Ask::probe(self.engine()), stop).await.map(drop)
     }
 
+    /// Asks whether the database answers, and would answer how far its data is complete.
+    ///
+    /// Do not drop the future: cancel `stop`, and it ends within seconds.
+    ///
+    /// # Errors
+    /// Why it does not.
+    pub async fn plan_own(&self, stop: &CancellationToken) -> Result<(), Reason> {
+        let mut ask = Ask::probe(self.engine());
+        if let Some(query) = &self.settings.freshness.complete_until {
+            let question = Question::complete_until(query);
+            let wanted = ResultShape::Plan(Box::new(question.wanted.clone()));
+            ask.questions.push(Question { wanted, ..question });
+        }
+        let slot = self.slot(stop).await?;
+        self.observe(&slot, &ask, stop).await.map(drop)
+    }
+
     /// The dialect that is spoken here.
     pub fn engine(&self) -> Engine {
         self.settings.dsn.engine()
@@ -258,6 +275,15 @@ impl Source {
         };
         let all: Vec<String> = role.into_iter().chain(clock).collect();
         (!all.is_empty()).then(|| all.join("; "))
+    }
+
+    /// What the server calls itself, once it was asked.
+    pub fn server(&self) -> Option<String> {
+        match &self.opened().keeper {
+            Keeper::Postgres(keeper) => keeper.role.server(),
+            Keeper::MySql(keeper) => keeper.role.server(),
+            Keeper::Sqlite(_) => Some("SQLite".to_owned()),
+        }
     }
 
     /// How instants are stored here as numbers, where there is no type for them and they are.

@@ -222,6 +222,9 @@ pub(super) struct WaiveArgs {
 pub(super) struct ValidateArgs {
     #[command(flatten)]
     pub(super) from: From,
+    /// Ask the databases too: have them plan each query, and say what protects each source
+    #[arg(long)]
+    pub(super) connect: bool,
     /// How to say it
     #[arg(long, value_enum, default_value_t = Output::Text)]
     pub(super) output: Output,

@@ -1,10 +1,11 @@
-//! `validate`: read everything, ask no database.
+//! `validate`: read everything, and ask databases only where that is wished for.
 
 use std::path::PathBuf;
 
 use serde_json::json;
 
 use crate::cli::args::{From, Output, ValidateArgs};
+use crate::cli::connect::connect;
 use crate::cli::exit::Exit;
 use crate::cli::{complain, print};
 use crate::domain::check::catalogue::{Catalogue, Warning};
@@ -111,6 +112,13 @@ pub(super) fn refuse(faults: &[Fault], output: Output) -> Exit {
 
 pub(super) fn validate(args: &ValidateArgs) -> Exit {
     let loaded = load(&args.from);
+    let connected = match &loaded {
+        Ok(loaded) if args.connect => match connect(loaded) {
+            Ok(connected) => Some(connected),
+            Err(exit) => return exit,
+        },
+        Ok(_) | Err(_) => None,
+    };
     match (args.output, loaded) {
         (Output::Text, Ok(Loaded { settings, catalogue, .. })) => {
             warn(catalogue.warnings().iter());
@@ -119,12 +127,18 @@ pub(super) fn validate(args: &ValidateArgs) -> Exit {
             }
             let count = catalogue.checks().len();
             let noun = if count == 1 { "check is" } else { "checks are" };
-            print(&format!("{count} {noun} valid; `allswell run` looks at the data\n"))
+            let valid = format!("{count} {noun} valid; `allswell run` looks at the data\n");
+            let Some(connected) = connected else { return print(&valid) };
+            let exit = connected.exit();
+            let valid = if exit == Exit::Confirmed { valid.as_str() } else { "" };
+            exit.after(print(&format!("{}{valid}", connected.text())))
         }
         (Output::Json, Ok(Loaded { settings, catalogue, .. })) => {
             let mut report = report(catalogue.checks().len(), &[], catalogue.warnings());
             report["missing_secrets"] = json!(settings.missing_secrets());
-            print(&format!("{report}\n"))
+            let Some(connected) = connected else { return print(&format!("{report}\n")) };
+            report["connected"] = connected.json();
+            connected.exit().after(print(&format!("{report}\n")))
         }
         (output, Err(faults)) => refuse(&faults, output),
     }

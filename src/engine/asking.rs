@@ -151,7 +151,7 @@ impl Asking<'_> {
             match reply {
                 Reply::Rows(rows) => expected_keys = Some(rows),
                 Reply::Value(value) => evidence = Some(value),
-                Reply::Flowed => {}
+                Reply::Flowed | Reply::Planned => {}
             }
         }
         let epoch = |name: &SourceName| self.sources.get(name).and_then(|source| source.epoch());
@@ -240,7 +240,7 @@ fn keys_question(check: &Check, keys: &Keys, look: &Look) -> Question {
 pub(super) fn rows(reply: Reply) -> Result<Rows, Reason> {
     match reply {
         Reply::Rows(rows) => Ok(rows),
-        Reply::Value(_) | Reply::Flowed => Err(no_reply()),
+        Reply::Value(_) | Reply::Flowed | Reply::Planned => Err(no_reply()),
     }
 }
 

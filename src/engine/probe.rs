@@ -27,18 +27,31 @@ const LIMIT: Duration = Duration::from_secs(5);
 const FAR: [i64; 2] = [316_051_200, 3_786_998_400];
 const FAR_MYSQL: [i64; 2] = [316_051_200, 2_130_364_800];
 
+/// Whether it was asked for windows far away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Probed {
+    /// For both, or there is nothing to ask.
+    Whole,
+    /// Not for both: the query is slow, or could not be run.
+    Partly,
+}
+
 impl Asking<'_> {
-    /// Says why a query of the check does not keep to its window, where that was seen.
+    /// Says why a query of the check does not keep to its window, where that was seen, and else whether all was asked
+    /// that there is to ask.
     pub(super) async fn keeps_to_its_window(
         &mut self,
         query: &Query,
         look: &Look,
-    ) -> Result<(), Reason> {
-        let Look::Window { bounds, .. } = look else { return Ok(()) };
-        let Some((part, query, wanted)) = asked(self.check, query) else { return Ok(()) };
+    ) -> Result<Probed, Reason> {
+        let Look::Window { bounds, .. } = look else { return Ok(Probed::Whole) };
+        let Some((part, query, wanted)) = asked(self.check, query) else {
+            return Ok(Probed::Whole);
+        };
         let name = self.check.source.clone();
         let source = self.source(&name)?;
         let key = key(query);
+        let mut probed = Probed::Whole;
         let known = match source.noted(key) {
             Some(known) => known,
             None => {
@@ -54,9 +67,12 @@ impl Asking<'_> {
                     match self.brings(&name, question).await {
                         Ok(rows) => brought.push(rows),
                         // The query was not run: it is asked again the next time.
-                        Err(reason) if was_not_run(reason.cause) => return Ok(()),
+                        Err(reason) if was_not_run(reason.cause) => return Ok(Probed::Partly),
                         // One that is slow is not made to run twice more with each attempt.
-                        Err(_) => break,
+                        Err(_) => {
+                            probed = Probed::Partly;
+                            break;
+                        }
                     }
                 }
                 let known = (brought == [true, true]).then(|| strays(part));
@@ -64,7 +80,7 @@ impl Asking<'_> {
                 known
             }
         };
-        known.map_or(Ok(()), Err)
+        known.map_or(Ok(probed), Err)
     }
 
     async fn brings(&self, name: &SourceName, question: Question) -> Result<bool, Reason> {
@@ -77,7 +93,7 @@ impl Asking<'_> {
         Ok(replies.iter().any(|reply| match reply {
             Reply::Rows(rows) => rows.count() > 0,
             Reply::Value(Value::Number(number)) => number.as_count() != Some(0),
-            Reply::Value(_) | Reply::Flowed => false,
+            Reply::Value(_) | Reply::Flowed | Reply::Planned => false,
         }))
     }
 }

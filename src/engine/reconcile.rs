@@ -265,7 +265,7 @@ fn evidence(asking: &Asking<'_>, results: &Tally, first: Option<Reply>) -> Resul
         }
         Measure::Query(_) => match first {
             Some(Reply::Value(value)) => count(&value),
-            Some(Reply::Rows(_) | Reply::Flowed) => Ok(0),
+            Some(Reply::Rows(_) | Reply::Flowed | Reply::Planned) => Ok(0),
             None => Err(Reason::new(
                 Cause::Interrupted,
                 "what was looked at was not counted to the end",

@@ -49,6 +49,18 @@ pub struct SourceEntry {
 }
 
 impl SourceEntry {
+    /// What says how far its data is complete, in words.
+    pub fn says_complete(&self) -> &'static str {
+        match (&self.freshness.complete_until, self.dsn.engine()) {
+            (Some(_), _) => "`complete_until` says it",
+            (None, Engine::Postgres) if self.standby_is_direct => {
+                "a standby says it, by the connection to its primary"
+            }
+            (None, Engine::Postgres) => "where it is a standby, that says it; else nothing does",
+            (None, Engine::MySql | Engine::Sqlite) => "nothing says it",
+        }
+    }
+
     /// Reads the password and returns what a source is opened with. One that cannot be read is no reason to watch
     /// nothing else.
     pub fn open(&self) -> SourceSettings {

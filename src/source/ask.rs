@@ -196,6 +196,18 @@ pub enum ResultShape {
     OneValue,
     /// All rows, on their way to the comparison.
     Flow(Arc<Flow>),
+    /// Whether the server would answer a question in this shape: it is planned, and not run.
+    Plan(Box<Self>),
+}
+
+impl ResultShape {
+    /// The shape of the answer, also where the question is only planned.
+    pub(super) fn itself(&self) -> &Self {
+        match self {
+            Self::Plan(wanted) => wanted,
+            Self::Rows { .. } | Self::FirstColumn { .. } | Self::OneValue | Self::Flow(_) => self,
+        }
+    }
 }
 
 /// The answer to one question.
@@ -207,4 +219,6 @@ pub enum Reply {
     Value(Value),
     /// To [`ResultShape::Flow`]: what there was has flowed.
     Flowed,
+    /// To [`ResultShape::Plan`]: it would.
+    Planned,
 }

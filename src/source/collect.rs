@@ -55,7 +55,7 @@ impl Collector {
             ResultShape::Rows { columns, rows_max } => (Some(columns.clone()), *rows_max),
             ResultShape::FirstColumn { name, rows_max } => (Some(vec![name.clone()]), *rows_max),
             // What flows is not collected.
-            ResultShape::OneValue | ResultShape::Flow(_) => (None, 1),
+            ResultShape::OneValue | ResultShape::Flow(_) | ResultShape::Plan(_) => (None, 1),
         };
         Self {
             columns,

@@ -186,7 +186,7 @@ impl MySql {
         if !self.role.is_known() {
             server::mysql(&version)?;
             let powers = short(inspect(&mut conn), stop, |e| errors::reason(e, &Phase::Ours));
-            self.role.judge(powers.await?)?;
+            self.role.judge(Powers { server: version.clone(), ..powers.await? })?;
         }
         let maria = version.to_ascii_lowercase().contains("mariadb");
         Ok(Session {
@@ -358,7 +358,11 @@ async fn fetch(
     let sql = AssertSqlSafe(bound.text).into_sql_str();
     let started = Instant::now();
     let prepared = conn.prepare(sql).await.map_err(|e| errors::reason(&e, &Phase::Preparing))?;
-    let positions = positions(&prepared, &question.wanted)?;
+    let wanted = question.wanted.itself();
+    let positions = positions(&prepared, wanted)?;
+    if matches!(question.wanted, ResultShape::Plan(_)) {
+        return Ok(Fetched { reply: Reply::Planned, drained: true });
+    }
     let mut collector = Collector::new(&question.wanted);
     let mut readings: Option<Vec<Reading>> = None;
     let mut rows = bind_typed!(prepared.query(), bound.values).fetch(&mut *conn);
@@ -389,7 +393,7 @@ fn positions(
     match wanted {
         ResultShape::OneValue => Ok((0..names.len()).collect()),
         // What flows is found elsewhere.
-        ResultShape::Flow(_) => Ok(Vec::new()),
+        ResultShape::Flow(_) | ResultShape::Plan(_) => Ok(Vec::new()),
         ResultShape::FirstColumn { .. } => Ok((0..names.len().min(1)).collect()),
         ResultShape::Rows { columns, .. } => columns.iter().map(|c| position(&names, c)).collect(),
     }

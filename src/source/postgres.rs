@@ -44,7 +44,7 @@ use crate::source::postgres::guards::{Begun, Limits, begin, guards, preamble, se
 use crate::source::postgres::role::inspect;
 use crate::source::postgres::standby::Standby;
 use crate::source::postgres::wrapped::Wrapped;
-use crate::source::role::Role;
+use crate::source::role::{Powers, Role};
 use crate::source::server;
 use crate::source::their_clock::TheirClock;
 use crate::source::watch::{SHORT, Watched, opening, short};
@@ -149,9 +149,13 @@ impl Postgres {
         if !self.role.is_known() {
             let version = query(&mut conn, "SELECT pg_catalog.version()".to_owned());
             let version = short(version, stop, |e| errors::reason(e, Phase::Ours)).await?;
-            server::postgres(version.try_get(0).unwrap_or_default())?;
+            let version: String = version.try_get(0).unwrap_or_default();
+            server::postgres(&version)?;
             let powers = short(inspect(&mut conn), stop, |e| errors::reason(e, Phase::Ours));
-            self.role.judge(powers.await?)?;
+            // The rest of it is about the compiler.
+            let server = version.split(['(', ',']).next().unwrap_or_default();
+            let server = server.split(" on ").next().unwrap_or_default().trim().to_owned();
+            self.role.judge(Powers { server, ..powers.await? })?;
         }
         let now = Instant::now();
         Ok(Session { conn, opened: now, used: now })
@@ -337,6 +341,24 @@ async fn end(conn: &mut PgConnection) -> Result<bool, sqlx::Error> {
     Ok(left == "0")
 }
 
+/// Has the server plan a query, for which it looks at names, types and rights.
+#[expect(clippy::disallowed_methods, reason = "source/ is where SQL from outside is run")]
+async fn plan(
+    conn: &mut PgConnection,
+    question: &Question,
+    wanted: &ResultShape,
+) -> Result<Fetched, Failure> {
+    let bound = Prepared::new(question, Style::Dollar);
+    let rows_asked = Collector::new(wanted).rows_asked();
+    let wrapped = Wrapped::new(&bound.text, wanted, rows_asked).explained();
+    let query = sqlx::query(AssertSqlSafe(wrapped.sql.clone())).persistent(false);
+    let planned = bind_typed!(query, bound.values).fetch_all(conn).await;
+    planned.map(|_| Fetched { reply: Reply::Planned, drained: true }).map_err(|e| {
+        let phase = Phase::Theirs { wrapped: &wrapped, limit: Duration::MAX, ran: Duration::ZERO };
+        Failure::Real(errors::reason(&e, phase))
+    })
+}
+
 /// Fetches what is wanted of one query's result.
 #[expect(clippy::disallowed_methods, reason = "source/ is where SQL from outside is run")]
 async fn fetch(
@@ -344,6 +366,9 @@ async fn fetch(
     question: &Question,
     limit: Duration,
 ) -> Result<Fetched, Failure> {
+    if let ResultShape::Plan(wanted) = &question.wanted {
+        return plan(conn, question, wanted).await;
+    }
     let mut collector = Collector::new(&question.wanted);
     let bound = Prepared::new(question, Style::Dollar);
     let wrapped = Wrapped::new(&bound.text, &question.wanted, collector.rows_asked());

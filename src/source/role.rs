@@ -21,6 +21,8 @@ pub(super) struct Powers {
     pub(super) needless: Vec<String>,
     /// Whether it sees what others do.
     pub(super) sees_others: bool,
+    /// What the server calls itself.
+    pub(super) server: String,
     /// The longest that its statements may run, by the server's own settings.
     pub(super) limit: Option<Duration>,
 }
@@ -71,6 +73,12 @@ impl Role {
     pub(super) fn limit(&self) -> Option<Duration> {
         let found = self.found.lock().ok()?;
         found.as_ref().and_then(|(_, powers)| powers.limit)
+    }
+
+    /// What the server calls itself, as far as that is known.
+    pub(super) fn server(&self) -> Option<String> {
+        let found = self.found.lock().ok()?;
+        found.as_ref().map(|(_, powers)| powers.server.clone())
     }
 
     /// Whether it sees what others do, as far as that is known.

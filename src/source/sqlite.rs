@@ -188,10 +188,11 @@ async fn fetch(
 ) -> Result<Fetched, Reason> {
     let bound = Prepared::new(question, Style::NumberedMark);
     let mut collector = Collector::new(&question.wanted);
+    let wanted = question.wanted.itself();
     let bare = AssertSqlSafe(bound.text.clone()).into_sql_str();
     let bare = conn.prepare(bare).await.map_err(|e| reason(&e, Phase::Preparing))?;
     let brought: Vec<&str> = bare.columns().iter().map(Column::name).collect();
-    let names: Vec<String> = match &question.wanted {
+    let names: Vec<String> = match wanted {
         ResultShape::Rows { columns, .. } => {
             // In a subquery, SQLite would quietly take the first of two columns of one name.
             for column in columns {
@@ -202,12 +203,15 @@ async fn fetch(
         ResultShape::FirstColumn { name, .. } => vec![name.to_string()],
         ResultShape::OneValue => brought.iter().map(|_| "evidence".to_owned()).collect(),
         // What flows is read elsewhere.
-        ResultShape::Flow(_) => Vec::new(),
+        ResultShape::Flow(_) | ResultShape::Plan(_) => Vec::new(),
     };
     let first = brought.first().copied().unwrap_or_default();
-    let sql = wrapped(&bound.text, &question.wanted, first, collector.rows_asked());
+    let sql = wrapped(&bound.text, wanted, first, collector.rows_asked());
     let sql = AssertSqlSafe(sql).into_sql_str();
     let prepared = conn.prepare(sql).await.map_err(|e| reason(&e, Phase::Preparing))?;
+    if matches!(question.wanted, ResultShape::Plan(_)) {
+        return Ok(Fetched { reply: Reply::Planned, drained: true });
+    }
     let mut rows = bind(prepared.query(), &bound.values, instants)?.fetch(&mut *conn);
     while let Some(row) = rows.try_next().await.map_err(|e| reason(&e, Phase::Running))? {
         let (values, bytes) = decode::row(&row, &names)?;
@@ -256,7 +260,7 @@ fn bind<'q>(
 fn wrapped(inner: &str, wanted: &ResultShape, first: &str, rows_asked: usize) -> String {
     let quoted = |name: &str| format!("q.\"{}\"", name.replace('"', "\"\""));
     let list = match wanted {
-        ResultShape::OneValue | ResultShape::Flow(_) => "*".to_owned(),
+        ResultShape::OneValue | ResultShape::Flow(_) | ResultShape::Plan(_) => "*".to_owned(),
         ResultShape::Rows { columns, .. } if columns.is_empty() => "1".to_owned(),
         ResultShape::Rows { columns, .. } => {
             columns.iter().map(|c| quoted(c.as_str())).collect::<Vec<_>>().join(", ")

@@ -424,3 +424,62 @@ fn a_query_that_sorts_without_end_takes_no_more_memory_than_it_may_have() {
     let said = out(&allswell(folder.path(), &["run"]));
     assert!(said.contains("over_limit") && said.contains("needs more memory"), "{said}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_databases_say_which_queries_they_would_not_take() {
+    const CHECKS: &str = "version: 1\nowner: t\ndefaults: {source: db}\nchecks:\n  \
+        - {id: sound, why: w, sql: select n from t, expect: {values: {n: {min: 1}}}}\n  \
+        - {id: no-table, why: w, sql: select n from nowhere, expect: {values: {n: {min: 1}}}}\n  \
+        - {id: no-column, why: w, sql: select id from t, expect: {values: {n: {min: 1}}}}\n  \
+        - {id: no-right, why: w, sql: select n from secret, expect: {values: {n: {min: 1}}}}\n  \
+        - {id: no-evidence, why: w, sql: select n from t, expect: {rows: {equals: 0}}, evidence: {sql: select count(*) from gone}}\n  \
+        - {id: zoned, why: w, window: {period: day, zones_from: {sql: select zone from t}}, \
+           sql: \"select n from t where zone = :zone and at >= :window_start and at < :window_end\", expect: {values: {n: {min: 1}}}}\n  \
+        - {id: two-sides, why: w, reconcile: {left: {sql: select n from t}, right: {sql: select n from t where n > 0}, key: [n]}}\n";
+    for engine in crate::lab::ENGINES {
+        let db = Database::new(engine).await;
+        let at = if engine == Engine::Postgres { "timestamptz" } else { "datetime" };
+        db.prepare(&format!("create table t (id integer, n integer, zone varchar(40), at {at})"))
+            .await;
+        let can_refuse = engine == Engine::Postgres;
+        if can_refuse {
+            let mut admin = db.admin().await;
+            admin.run("create table secret (n integer)").await.unwrap();
+        }
+        let folder = project(&db.url(), CHECKS);
+        let more = match engine {
+            Engine::Sqlite => "instants: sql",
+            Engine::Postgres | Engine::MySql => "connections: 2, password: \"${file:watch}\"",
+        };
+        let settings = format!("sources: {{db: {{url: \"{}\", {more}}}}}\n", db.url());
+        fs::write(folder.path().join("allswell.yaml"), settings).unwrap();
+        fs::write(folder.path().join("watch"), "watch").unwrap();
+        let output = allswell(folder.path(), &["validate", "--connect"]);
+        let said = out(&output);
+        assert_eq!(code(&output), 64, "{engine:?}: {said}{}", err(&output));
+        for wanted in
+            ["no-table\n", "no-column\n", "no-evidence\n", "in `evidence`: ", "no-right\n"]
+        {
+            assert!(said.contains(wanted), "{engine:?} {wanted}: {said}");
+        }
+        for taken in [": sound\n", ": zoned\n", ": two-sides\n"] {
+            assert!(!said.contains(taken), "{engine:?}: {said}");
+        }
+        assert!(!can_refuse || said.contains("db: auth: "), "{said}");
+        assert!(
+            said.contains("the server enforces") && said.contains("rests on the role"),
+            "{said}"
+        );
+        let output = allswell(folder.path(), &["validate", "--connect", "--output", "json"]);
+        let json: serde_json::Value = serde_json::from_str(&out(&output)).unwrap();
+        assert_eq!(json["connected"]["checks"].as_array().unwrap().len(), 7, "{json}");
+    }
+    // A source that does not answer is no fault of the checks.
+    let port = crate::servers::free_port();
+    let folder = project("sqlite:x.db", CHECKS);
+    let settings = format!("sources: {{db: {{url: \"postgres://a@127.0.0.1:{port}/b\"}}}}\n");
+    fs::write(folder.path().join("allswell.yaml"), settings).unwrap();
+    let output = allswell(folder.path(), &["validate", "--connect"]);
+    assert_eq!(code(&output), 2, "{}", out(&output));
+    assert!(out(&output).contains("not reached"), "{}", out(&output));
+}

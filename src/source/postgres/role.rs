@@ -25,7 +25,7 @@ pub(super) async fn inspect(conn: &mut PgConnection) -> Result<Powers, sqlx::Err
     // Whoever may do everything may do each of these.
     let needless = if refused.is_empty() { needless(conn).await } else { Vec::new() };
     let limit = limit(conn).await.unwrap_or_default();
-    Ok(Powers { refused, needless, sees_others: true, limit })
+    Ok(Powers { refused, needless, sees_others: true, limit, ..Powers::default() })
 }
 
 /// The longest that the server lets the statements of this role run.

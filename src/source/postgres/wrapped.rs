@@ -32,7 +32,9 @@ impl Wrapped {
                 format!("\n) AS r ({})", quote(name.as_str())),
             ),
             // What flows is wrapped elsewhere.
-            ResultShape::Flow(_) => (Vec::new(), String::new(), String::new()),
+            ResultShape::Flow(_) | ResultShape::Plan(_) => {
+                (Vec::new(), String::new(), String::new())
+            }
             // A scalar subquery: the server refuses a second column or row.
             ResultShape::OneValue => {
                 (vec!["v".to_owned()], "SELECT (\n".to_owned(), "\n) AS v".to_owned())
@@ -57,6 +59,13 @@ impl Wrapped {
             inner_text: inner.to_owned(),
             columns: names,
         }
+    }
+
+    /// The same, where the server is to plan it and not to run it.
+    pub(super) fn explained(self) -> Self {
+        const EXPLAIN: &str = "EXPLAIN ";
+        let inner = self.inner.start + EXPLAIN.len()..self.inner.end + EXPLAIN.len();
+        Self { sql: format!("{EXPLAIN}{}", self.sql), inner, ..self }
     }
 }
 
