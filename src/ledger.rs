@@ -27,6 +27,7 @@ mod schema;
 mod conn;
 mod lock_file;
 mod errors;
+mod identities;
 mod series_record;
 mod attempts;
 mod cells;
@@ -52,6 +53,7 @@ pub use alerts::{AlertChanges, AlertRow, Notified, Returned, SelfAlert, lasting_
 pub use entry::Entry;
 pub use errors::LedgerError;
 pub use generation::{Activation, Generation, Listing, Planned, Traits};
+pub use identities::Sighting;
 pub use orders::{OrderRecord, Revocation, RowOrder, Selected, Waiver};
 pub use read::{
     Given, History, HistoryQuery, Listed, Page, Reader, WaivedBy, is_page_by_number,

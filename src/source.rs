@@ -286,6 +286,15 @@ impl Source {
         }
     }
 
+    /// Which database it is, as it says itself; nothing where that is not known.
+    pub fn identity(&self) -> Option<String> {
+        match &self.opened().keeper {
+            Keeper::Postgres(keeper) => keeper.role.identity(),
+            Keeper::MySql(keeper) => keeper.role.identity(),
+            Keeper::Sqlite(keeper) => keeper.identity(),
+        }
+    }
+
     /// How instants are stored here as numbers, where there is no type for them and they are.
     pub fn epoch(&self) -> Option<Epoch> {
         match &self.opened().keeper {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use tokio::time::Instant;
 
 use crate::domain::check::reason::Cause;
 use crate::domain::time::breaker::Breaker;
@@ -37,6 +38,10 @@ pub struct Gate {
     pub trouble: Option<String>,
     /// What its role could do beyond reading, as it was told last.
     pub remark: Option<String>,
+    /// Which database it is, as it was written down last, and when.
+    pub identity: Option<(String, Instant)>,
+    /// Since when it is another database than it ever was, where it is.
+    pub moved_at: Option<DateTime<Utc>>,
     /// How many attempts ended.
     pub attempts: u64,
     /// How long they asked it, summed up.
@@ -73,6 +78,8 @@ impl Gate {
             unconfirmed: BTreeMap::new(),
             trouble: None,
             remark: None,
+            identity: None,
+            moved_at: None,
             attempts: 0,
             took: Duration::ZERO,
             took_buckets: [0; TOOK_BOUNDS_SECS.len()],

@@ -28,6 +28,9 @@ pub trait Queries: Send + Sync + 'static {
     /// What had better be otherwise at a source: what its role could do beyond reading, how far its clock is off.
     fn remark(&self, source: &SourceName) -> Option<String>;
 
+    /// Which database a source is, as it says itself; nothing where that is not known.
+    fn identity(&self, source: &SourceName) -> Option<String>;
+
     /// Makes one attempt, and shows how far it is.
     fn attempt(
         &self,
@@ -93,6 +96,10 @@ impl Queries for Watched {
 
     fn remark(&self, source: &SourceName) -> Option<String> {
         self.sources.get(source).and_then(|source| source.remark())
+    }
+
+    fn identity(&self, source: &SourceName) -> Option<String> {
+        self.sources.get(source).and_then(|source| source.identity())
     }
 
     async fn attempt(

@@ -53,6 +53,10 @@ pub struct SourceHealth {
     pub trouble: Option<String>,
     /// What its role could do beyond reading.
     pub remark: Option<String>,
+    /// Which database it is, as it says itself.
+    pub identity: Option<String>,
+    /// Since when it is another database than it ever was, where it is.
+    pub moved_at: Option<DateTime<Utc>>,
     /// How many attempts ended.
     pub attempts: u64,
     /// How long they asked it, summed up.

@@ -6,6 +6,7 @@
 
 mod alerts;
 mod catalogue;
+mod identities;
 mod offers;
 mod orders;
 mod outcome;

@@ -12,7 +12,7 @@ use crate::ledger::conn::{Conn, args};
 use crate::ledger::lock_file::LockFile;
 
 /// The version that this program writes.
-pub const VERSION: i64 = 5;
+pub const VERSION: i64 = 6;
 /// The oldest version that may go on beside it.
 const OLDEST: i64 = 1;
 
@@ -131,6 +131,11 @@ macro_rules! fifth {
     };
 }
 
+/// Which databases each source has been.
+const SIXTH: &str = "CREATE TABLE IF NOT EXISTS source_identities (source TEXT NOT NULL, \
+    identity TEXT NOT NULL, first_at BIGINT NOT NULL, seen_at BIGINT NOT NULL, \
+    PRIMARY KEY (source, identity));\n";
+
 /// Copies a file of an earlier version beside itself before it is migrated: the way back for who goes back to the earlier
 /// release. Of a server it says what to keep.
 ///
@@ -220,6 +225,9 @@ pub(super) async fn migrate(conn: &mut Conn) -> Result<(), LedgerError> {
     }
     if found.is_none_or(|(version, _)| version < 5) {
         conn.batch(fifth).await?;
+    }
+    if found.is_none_or(|(version, _)| version < 6) {
+        conn.batch(SIXTH).await?;
     }
     if found.is_none_or(|(version, _)| version < VERSION) {
         put(conn, "version", &VERSION.to_string()).await?;

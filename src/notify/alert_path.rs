@@ -23,8 +23,9 @@ use crate::webhook;
 pub const REACHED_WITHIN: TimeDelta = TimeDelta::minutes(2);
 /// The alerts about the daemon itself, and how severe each is, but for those about an Alertmanager: that one is not
 /// told of itself.
-const OWN: [(&str, &str); 8] = [
+const OWN: [(&str, &str); 9] = [
     ("AllswellSourceDown", "critical"),
+    ("AllswellSourceMoved", "warning"),
     ("AllswellLedgerDown", "critical"),
     ("AllswellStuck", "critical"),
     ("AllswellIdle", "critical"),

@@ -4,13 +4,15 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::domain::alerting::alert::Labels;
 use crate::domain::time::breaker::Breaker;
-use crate::engine::snapshot::{FRESH, LastLoad, LedgerHealth, Snapshot};
+use crate::engine::snapshot::{FRESH, LastLoad, LedgerHealth, Snapshot, SourceHealth};
 use crate::notify::alert_path::{Path, Paths};
 
 /// How long the ledger may be away before anybody is woken: a server that is restarted is soon back.
 const LEDGER_AWAY: TimeDelta = TimeDelta::seconds(10);
 /// How long heartbeats may be lost before that is told.
 const HEARTBEAT_LOST: TimeDelta = TimeDelta::seconds(30);
+/// How long it is told that a source is another database than it was.
+const MOVED_FOR: TimeDelta = TimeDelta::days(1);
 /// How far an Alertmanager's clock may be from ours.
 const CLOCKS_APART: TimeDelta = TimeDelta::seconds(60);
 
@@ -115,6 +117,13 @@ pub(crate) fn is_well(labels: &Labels, picture: &Snapshot, paths: &Paths) -> boo
             let source = sources.find(|(name, _)| name.as_str() == labels.get("source"));
             source.is_none_or(|(_, s)| matches!(s.breaker, Breaker::Closed { .. }))
         }
+        "AllswellSourceMoved" => {
+            let mut sources = picture.sources.iter();
+            let source = sources.find(|(name, _)| name.as_str() == labels.get("source"));
+            source.is_none_or(|(_, source)| {
+                source.identity.is_some() && moved_since(source, picture.now()).is_none()
+            })
+        }
         "AllswellIdle" => sees && picture.idle.is_none(),
         "AllswellCatalogueRefused" => matches!(picture.last_load, LastLoad::Good { .. }),
         "AllswellClockWrong" | "AllswellAlertRefused" if !labels.get("alertmanager").is_empty() => {
@@ -133,6 +142,11 @@ pub(crate) fn is_well(labels: &Labels, picture: &Snapshot, paths: &Paths) -> boo
         // The ledger is down, the engine is stuck, the clock is wrong: each is seen at once.
         _ => sees,
     }
+}
+
+/// Since when a source is a database that it never was before, for as long as that is told.
+fn moved_since(source: &SourceHealth, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    source.moved_at.filter(|at| now < *at + MOVED_FOR)
 }
 
 /// What is wrong with the engine, the ledger, the catalogue and the sources.
@@ -174,6 +188,22 @@ fn inside(picture: &Snapshot, now: DateTime<Utc>) -> Vec<Symptom> {
     if let Some(why) = picture.clock_is_wrong() {
         let summary = "a clock is wrong: what is due, and when alerts begin and end, is wrong too";
         symptoms.push(Symptom::critical("AllswellClockWrong", summary, why));
+    }
+    for (name, source) in &picture.sources {
+        let Some(since) = moved_since(source, now) else { continue };
+        symptoms.push(Symptom {
+            since: Some(since),
+            about: vec![("source", name.to_string())],
+            ..Symptom::warning(
+                "AllswellSourceMoved",
+                format!("the source {name} is a database that it never was before"),
+                format!(
+                    "what was proved before was proved of another one ({}); if that is meant, `allswell rerun --owner \
+                     OWNER --from DATE` proves it of this one",
+                    source.identity.as_deref().unwrap_or("unknown")
+                ),
+            )
+        });
     }
     for (name, source) in &picture.sources {
         let Breaker::Open { since, .. } = &source.breaker else { continue };

@@ -283,11 +283,27 @@ async fn inspect(conn: &mut MySqlConnection) -> Result<Powers, sqlx::Error> {
         grants::add(&grant, &mut powers);
     }
     powers.limit = limit(conn).await;
+    powers.identity = identity(conn).await;
     for list in [&mut powers.refused, &mut powers.needless] {
         list.sort();
         list.dedup();
     }
     Ok(powers)
+}
+
+/// Which server this is, and which database: MySQL draws a number when its data is made, a Galera cluster shares one.
+/// MariaDB by itself has none.
+async fn identity(conn: &mut MySqlConnection) -> Option<String> {
+    const CLUSTER: &str = "SELECT CONCAT(VARIABLE_VALUE, '/', DATABASE()) \
+        FROM information_schema.GLOBAL_STATUS \
+        WHERE VARIABLE_NAME = 'wsrep_cluster_state_uuid' AND VARIABLE_VALUE <> ''";
+    const SERVER: &str = "SELECT CONCAT(@@GLOBAL.server_uuid, '/', DATABASE())";
+    let row = match sqlx::raw_sql(CLUSTER).fetch_optional(&mut *conn).await {
+        Ok(Some(row)) => row,
+        Ok(None) | Err(_) => sqlx::raw_sql(SERVER).fetch_one(&mut *conn).await.ok()?,
+    };
+    let id: &str = row.try_get_unchecked(0).ok()?;
+    Some(format!("mysql {id}"))
 }
 
 /// The longest that the server lets the statements of this user run, which is what a new session begins with.

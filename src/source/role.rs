@@ -23,6 +23,8 @@ pub(super) struct Powers {
     pub(super) sees_others: bool,
     /// What the server calls itself.
     pub(super) server: String,
+    /// Which database it is, where the server says so.
+    pub(super) identity: Option<String>,
     /// The longest that its statements may run, by the server's own settings.
     pub(super) limit: Option<Duration>,
 }
@@ -73,6 +75,12 @@ impl Role {
     pub(super) fn limit(&self) -> Option<Duration> {
         let found = self.found.lock().ok()?;
         found.as_ref().and_then(|(_, powers)| powers.limit)
+    }
+
+    /// Which database it is, as far as that is known.
+    pub(super) fn identity(&self) -> Option<String> {
+        let found = self.found.lock().ok()?;
+        found.as_ref().and_then(|(_, powers)| powers.identity.clone())
     }
 
     /// What the server calls itself, as far as that is known.

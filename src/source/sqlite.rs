@@ -50,6 +50,12 @@ impl Sqlite {
         Self { path, instants }
     }
 
+    /// Which file it is.
+    pub(super) fn identity(&self) -> Option<String> {
+        let file = std::fs::metadata(&self.path).ok()?;
+        Some(format!("sqlite {}:{}", file.dev(), file.ino()))
+    }
+
     /// How instants are stored, where that is as numbers.
     pub(super) fn epoch(&self) -> Option<Epoch> {
         flow::epoch(self.instants)

@@ -206,6 +206,8 @@ fn source_json(source: &SourceHealth) -> Value {
         "open_since": since,
         "why": source.trouble.as_ref().filter(|_| breaker == "open"),
         "role": source.remark,
+        "identity": source.identity,
+        "moved_at": source.moved_at.map(instant),
         "places": source.places,
         "running": source.running,
         "waiting": source.waiting,

@@ -101,6 +101,10 @@ impl Queries for Oracle {
         None
     }
 
+    fn identity(&self, _: &SourceName) -> Option<String> {
+        None
+    }
+
     fn places(&self, source: &SourceName) -> Option<usize> {
         Some(if source.as_str() == "other" { self.elsewhere } else { self.places })
     }

@@ -28,7 +28,7 @@ use crate::lab::{Database, Other};
 const ENGINES: [Engine; 2] = [Engine::Sqlite, Engine::Postgres];
 const SECOND: TimeDelta = TimeDelta::seconds(1);
 
-fn settings(database: &Database, replica: &str) -> StoreSettings {
+pub(crate) fn settings(database: &Database, replica: &str) -> StoreSettings {
     let dsn = Dsn::parse(&database.url(), std::path::Path::new("/")).unwrap();
     StoreSettings {
         password: (dsn.engine() != Engine::Sqlite).then(|| SecretString::from("watch")),

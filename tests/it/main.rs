@@ -45,6 +45,7 @@ mod life;
 mod lints;
 mod memory;
 mod merged_keys;
+mod moved;
 mod new_rules;
 mod notices;
 mod recipes;

@@ -105,6 +105,8 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
                 waiting: gate.waiting(),
                 trouble: gate.trouble.clone(),
                 remark: gate.remark.clone(),
+                identity: gate.identity.as_ref().map(|(identity, _)| identity.clone()),
+                moved_at: gate.moved_at,
                 attempts: gate.attempts,
                 took: gate.took,
                 took_buckets: gate.took_buckets,

@@ -36,6 +36,9 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
                 Err(trouble) => tracing::warn!(%trouble, "what other replicas wrote was not read"),
             }
         }
+        if let Err(trouble) = self.look_at_identities().await {
+            tracing::warn!(%trouble, "which databases the sources are was not written down");
+        }
         if now >= self.tidy_at {
             self.tidy_at = now + TIDY_EACH;
             self.tidy().await;

@@ -25,7 +25,16 @@ pub(super) async fn inspect(conn: &mut PgConnection) -> Result<Powers, sqlx::Err
     // Whoever may do everything may do each of these.
     let needless = if refused.is_empty() { needless(conn).await } else { Vec::new() };
     let limit = limit(conn).await.unwrap_or_default();
-    Ok(Powers { refused, needless, sees_others: true, limit, ..Powers::default() })
+    let identity = identity(conn).await.ok();
+    Ok(Powers { refused, needless, sees_others: true, limit, identity, ..Powers::default() })
+}
+
+/// Which database this is: the number that `initdb` drew, which copies and standbys keep, and the name.
+async fn identity(conn: &mut PgConnection) -> Result<String, sqlx::Error> {
+    const IDENTITY: &str = "SELECT system_identifier::text || '/' || pg_catalog.current_database() \
+        FROM pg_catalog.pg_control_system()";
+    let row = sqlx::raw_sql(IDENTITY).fetch_one(conn).await?;
+    Ok(format!("postgresql {}", row.try_get::<&str, _>(0)?))
 }
 
 /// The longest that the server lets the statements of this role run.
