@@ -7,6 +7,7 @@ use percent_encoding::percent_decode_str;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::bounded;
+use crate::dsn::Dsn;
 
 /// The longest secret that is read.
 const BYTES_MAX: u64 = 1 << 16;
@@ -96,7 +97,21 @@ pub enum PasswordFrom {
     /// It is named by itself.
     Reference(Reference),
     /// It stands in an address that is a secret.
-    Address(Reference),
+    Address {
+        /// Where that is.
+        reference: Reference,
+        /// The folder from which paths in it count.
+        folder: PathBuf,
+    },
+}
+
+/// What was read once more of where a database is.
+#[derive(Debug)]
+pub struct ReadAgain {
+    /// Its address, where the password stands in that.
+    pub dsn: Option<Dsn>,
+    /// The password.
+    pub password: Option<SecretString>,
 }
 
 impl PasswordFrom {
@@ -108,7 +123,27 @@ impl PasswordFrom {
         match self {
             Self::Nowhere => Ok(None),
             Self::Reference(reference) => reference.read().map(Some),
-            Self::Address(reference) => reference.read_address().map(|(_, password)| password),
+            Self::Address { reference, .. } => {
+                reference.read_address().map(|(_, password)| password)
+            }
+        }
+    }
+
+    /// Reads the password once more, and the address where it stands in that: a user may change with it. Nothing where
+    /// there is none.
+    ///
+    /// # Errors
+    /// Where it is not there, or is no address.
+    pub fn read_again(&self) -> Result<Option<ReadAgain>, String> {
+        match self {
+            Self::Nowhere => Ok(None),
+            Self::Reference(reference) => {
+                Ok(Some(ReadAgain { dsn: None, password: Some(reference.read()?) }))
+            }
+            Self::Address { reference, folder } => {
+                let (address, password) = reference.read_address()?;
+                Ok(Some(ReadAgain { dsn: Some(Dsn::parse(&address, folder)?), password }))
+            }
         }
     }
 }

@@ -37,7 +37,7 @@ use crate::domain::check::reason::{Cause, Reason};
 use crate::domain::reconcile::cell::Epoch;
 use crate::domain::sql::Engine;
 use crate::dsn::Dsn;
-use crate::secret::PasswordFrom;
+use crate::secret::{PasswordFrom, ReadAgain};
 use crate::source::ask::{Ask, Question, Reply, ResultShape};
 
 pub use bind::Instants;
@@ -119,6 +119,7 @@ pub struct Source {
 
 /// What a source is asked through, with the password that was read last.
 struct Opened {
+    dsn: Dsn,
     password: Result<Option<SecretString>, String>,
     keeper: Keeper,
 }
@@ -137,9 +138,13 @@ enum Keeper {
 }
 
 impl Opened {
-    fn new(settings: &SourceSettings, password: Result<Option<SecretString>, String>) -> Self {
+    fn new(
+        settings: &SourceSettings,
+        dsn: Dsn,
+        password: Result<Option<SecretString>, String>,
+    ) -> Self {
         let known = password.as_ref().ok().and_then(Option::as_ref);
-        let keeper = match &settings.dsn {
+        let keeper = match &dsn {
             Dsn::Postgres(server) => {
                 Keeper::Postgres(Box::new(postgres::Postgres::new(server, known, settings)))
             }
@@ -150,7 +155,7 @@ impl Opened {
                 Keeper::Sqlite(sqlite::Sqlite::new(path.clone(), settings.instants))
             }
         };
-        Self { password, keeper }
+        Self { dsn, password, keeper }
     }
 
     async fn observe(&self, ask: &Ask, stop: &CancellationToken) -> Result<Vec<Reply>, Reason> {
@@ -169,7 +174,7 @@ impl Source {
     /// Prepares to watch a database.
     pub fn new(settings: SourceSettings) -> Self {
         let settings = SourceSettings { connections: settings.connections.max(1), ..settings };
-        let opened = Opened::new(&settings, settings.password.clone());
+        let opened = Opened::new(&settings, settings.dsn.clone(), settings.password.clone());
         Self {
             slots: Semaphore::new(usize::from(settings.connections)),
             opened: RwLock::new(Arc::new(opened)),
@@ -182,18 +187,24 @@ impl Source {
         Arc::clone(&self.opened.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Reads the password again; where it is another one than before, it is used from now on.
-    fn read_password_again(&self) -> Option<Arc<Opened>> {
+    /// Reads the password again after it was refused to `used`; where it is another one by now, that is used from now on.
+    fn read_password_again(&self, used: &Arc<Opened>) -> Option<Arc<Opened>> {
         let from = &self.settings.password_from;
-        let password = (*from != PasswordFrom::Nowhere).then(|| from.read().ok())??;
+        let ReadAgain { dsn, password } = from.read_again().ok().flatten()?;
         let mut opened = self.opened.write().unwrap_or_else(PoisonError::into_inner);
+        // Another attempt met the same a moment ago.
+        if !Arc::ptr_eq(&opened, used) {
+            return Some(Arc::clone(&opened));
+        }
         let shown = |password: &Option<SecretString>| {
             password.as_ref().map(|password| password.expose_secret().to_owned())
         };
-        if opened.password.as_ref().is_ok_and(|known| shown(known) == shown(&password)) {
+        let same = opened.password.as_ref().is_ok_and(|known| shown(known) == shown(&password));
+        let dsn = dsn.unwrap_or_else(|| opened.dsn.clone());
+        if same && dsn == opened.dsn {
             return None;
         }
-        *opened = Arc::new(Opened::new(&self.settings, Ok(password)));
+        *opened = Arc::new(Opened::new(&self.settings, dsn, Ok(password)));
         Some(Arc::clone(&opened))
     }
 
@@ -243,19 +254,18 @@ impl Source {
         self.observe(&slot, &Ask::probe(self.engine()), stop).await.map(drop)
     }
 
-    /// Asks whether the database answers, and would answer how far its data is complete.
+    /// Asks whether the database would answer how far its data is complete, where the settings have a query for that.
     ///
     /// Do not drop the future: cancel `stop`, and it ends within seconds.
     ///
     /// # Errors
     /// Why it does not.
-    pub async fn plan_own(&self, stop: &CancellationToken) -> Result<(), Reason> {
+    pub async fn plan_complete_until(&self, stop: &CancellationToken) -> Result<(), Reason> {
+        let Some(query) = &self.settings.freshness.complete_until else { return Ok(()) };
         let mut ask = Ask::probe(self.engine());
-        if let Some(query) = &self.settings.freshness.complete_until {
-            let question = Question::complete_until(query);
-            let wanted = ResultShape::Plan(Box::new(question.wanted.clone()));
-            ask.questions.push(Question { wanted, ..question });
-        }
+        let question = Question::complete_until(query);
+        let wanted = ResultShape::Plan(Box::new(question.wanted.clone()));
+        ask.questions.push(Question { wanted, ..question });
         let slot = self.slot(stop).await?;
         self.observe(&slot, &ask, stop).await.map(drop)
     }
@@ -352,12 +362,15 @@ impl Source {
             (_, _) => None,
         };
         let ask = asked_first.as_ref().unwrap_or(ask);
-        let replies = match self.opened().observe(ask, stop).await {
-            Err(reason) if reason.cause == Cause::Auth => match self.read_password_again() {
-                // Secrets are rotated while we run; rows that flowed cannot be taken back.
-                Some(opened) if !ask.flows() => opened.observe(ask, stop).await,
-                Some(_) | None => Err(reason),
-            },
+        let opened = self.opened();
+        let replies = match opened.observe(ask, stop).await {
+            // Secrets are rotated while we run. A right that a query lacks is another matter.
+            Err(reason) if reason.cause == Cause::Auth && !reason.of_query => {
+                match self.read_password_again(&opened) {
+                    Some(opened) => opened.observe(ask, stop).await,
+                    None => Err(reason),
+                }
+            }
             replies => replies,
         };
         replies.map(|replies| ask.answers(replies))

@@ -27,6 +27,8 @@ use crate::zones::Zones;
 pub(super) struct Connected {
     sources: Vec<Seen>,
     checks: Vec<(Arc<Check>, Planned)>,
+    /// Checks of sources that do not answer.
+    skipped: usize,
 }
 
 /// What is known of a source.
@@ -38,6 +40,8 @@ struct Seen {
     server: Option<String>,
     /// Why it does not answer, where it does not.
     trouble: Option<Reason>,
+    /// Why its own `complete_until` is not taken, where it is not.
+    unsaid: Option<Reason>,
     remark: Option<String>,
     complete: &'static str,
 }
@@ -63,7 +67,8 @@ pub(super) fn connect(loaded: &Loaded) -> Result<Connected, Exit> {
         }
     });
     runtime.shutdown_background();
-    let (troubles, checks) = said?;
+    let Answers { troubles, unsaid, planned: checks } = said?;
+    let skipped = catalogue.checks().len() - checks.len();
     let seen = settings.sources.iter().map(|entry| {
         let source = &sources[&entry.name];
         Seen {
@@ -72,14 +77,22 @@ pub(super) fn connect(loaded: &Loaded) -> Result<Connected, Exit> {
             address: entry.dsn.to_string(),
             server: source.server(),
             trouble: troubles.get(&entry.name).cloned(),
+            unsaid: unsaid.get(&entry.name).cloned(),
             remark: source.remark(),
             complete: entry.says_complete(),
         }
     });
-    Ok(Connected { sources: seen.collect(), checks })
+    Ok(Connected { sources: seen.collect(), checks, skipped })
 }
 
-type Answers = (BTreeMap<SourceName, Reason>, Vec<(Arc<Check>, Planned)>);
+/// What was asked, and came of it.
+struct Answers {
+    /// Sources that do not answer at all.
+    troubles: BTreeMap<SourceName, Reason>,
+    /// Sources whose own `complete_until` is not taken.
+    unsaid: BTreeMap<SourceName, Reason>,
+    planned: Vec<(Arc<Check>, Planned)>,
+}
 
 async fn ask(
     sources: &Sources,
@@ -87,10 +100,12 @@ async fn ask(
     zones: &Zones,
     stop: &CancellationToken,
 ) -> Answers {
-    let mut troubles = BTreeMap::new();
+    let (mut troubles, mut unsaid) = (BTreeMap::new(), BTreeMap::new());
     for (name, source) in sources {
-        if let Err(reason) = source.plan_own(stop).await {
+        if let Err(reason) = source.probe(stop).await {
             troubles.insert(name.clone(), reason);
+        } else if let Err(reason) = source.plan_complete_until(stop).await {
+            unsaid.insert(name.clone(), reason);
         }
     }
     let mut planned = Vec::new();
@@ -100,7 +115,7 @@ async fn ask(
         let look = look(check, zones);
         planned.push((Arc::clone(check), plan(check, &look, sources, stop).await));
     }
-    (troubles, planned)
+    Answers { troubles, unsaid, planned }
 }
 
 /// A window that the check has had, in one of its zones.
@@ -129,7 +144,8 @@ impl Connected {
     pub(super) fn exit(&self) -> Exit {
         let unreachable = self.sources.iter().any(|seen| seen.trouble.is_some());
         let reasons = self.checks.iter().flat_map(|(_, planned)| &planned.refused);
-        let mut causes = reasons.map(|(_, reason)| reason.cause);
+        let unsaid = self.sources.iter().filter_map(|seen| seen.unsaid.as_ref());
+        let mut causes = reasons.map(|(_, reason)| reason).chain(unsaid).map(|r| r.cause);
         let is_passing = |cause| matches!(cause, Cause::Connect | Cause::Busy | Cause::Timeout);
         if causes.clone().any(|cause| !is_passing(cause)) {
             Exit::Invalid
@@ -164,7 +180,11 @@ impl Connected {
                 (None, _) => "that it can only read, as was found",
             };
             let _ = writeln!(text, "  {:<21} {role}", "rests on the role");
-            let _ = writeln!(text, "  {:<21} {}", "complete until", seen.complete);
+            let complete = match &seen.unsaid {
+                Some(Reason { cause, note, .. }) => &format!("{cause}: {note}"),
+                None => seen.complete,
+            };
+            let _ = writeln!(text, "  {:<21} {complete}", "complete until");
         }
         let queries: usize = self.checks.iter().map(|(_, planned)| planned.queries).sum();
         let refused = self.checks.iter().filter(|(_, planned)| !planned.refused.is_empty());
@@ -181,6 +201,15 @@ impl Connected {
                 "{}:{}: {}: not probed: its query is slow for windows without data, so nothing says that it keeps to its \
                  window",
                 check.file, check.line, check.id
+            );
+        }
+        if self.skipped > 0 {
+            let (noun, verb) =
+                if self.skipped == 1 { ("check", "was") } else { ("checks", "were") };
+            let _ = writeln!(
+                text,
+                "{} {noun} {verb} not planned: a source does not answer",
+                self.skipped
             );
         }
         let taken = self.checks.iter().map(|(_, planned)| planned.queries - refusals(planned));
@@ -205,6 +234,7 @@ impl Connected {
                 "note": trouble.map(|reason| reason.note.as_str()),
                 "remark": seen.remark,
                 "complete_until": seen.complete,
+                "complete_until_refused": seen.unsaid.as_ref().map(|reason| reason.note.as_str()),
                 "protections": protections(seen.engine).map(|(who, what)| json!({"by": who, "what": what})),
             })
         });

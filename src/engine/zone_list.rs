@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock;
 use crate::domain::check::Check;
+use crate::domain::check::freshness::Needed;
 use crate::domain::check::judge::Judgement;
 use crate::domain::check::name::ColumnName;
 use crate::domain::check::observation::Rows;
@@ -46,13 +47,16 @@ pub async fn list(
     sources: &Sources,
     stop: &CancellationToken,
 ) -> Listed {
+    let now = clock::now();
+    // A zone that is not there yet looks like one that is gone. How old a list may be is not known where nothing says it.
+    let max_lag = sources.get(&from.source).and_then(|source| source.freshness().max_lag);
     let mut asking = Asking {
         check,
         sources,
         stop,
         not_before: None,
-        needed: None,
-        now: clock::now(),
+        needed: max_lag.map(|max_lag| Needed::Present { now, max_lag }),
+        now,
         took: Duration::ZERO,
         blamed: None,
     };

@@ -168,7 +168,7 @@ fn address_and_password(
         let reference = doc.parsed(node, Place::Key(&place, "password"), Reference::parse)?;
         Some(reference.under(folder))
     });
-    if let (Some((_, PasswordFrom::Address(_))), Some(Some(_))) = (&address, &password) {
+    if let (Some((_, PasswordFrom::Address { .. })), Some(Some(_))) = (&address, &password) {
         let hint = "remove `password`, or the one in the address".to_owned();
         doc.fault(map.node, place, "the address has a password already", Some(hint));
     }
@@ -188,9 +188,13 @@ fn address(text: &str, folder: &Path) -> Result<(Dsn, PasswordFrom), String> {
     }
     let reference = Reference::parse(text)?.under(folder);
     let (address, password) = reference.read_address()?;
-    let from =
-        if password.is_some() { PasswordFrom::Address(reference) } else { PasswordFrom::Nowhere };
-    Ok((Dsn::parse(&address, folder)?, from))
+    let dsn = Dsn::parse(&address, folder)?;
+    let folder = folder.to_owned();
+    let from = match password {
+        Some(_) => PasswordFrom::Address { reference, folder },
+        None => PasswordFrom::Nowhere,
+    };
+    Ok((dsn, from))
 }
 
 /// The schemas in which names without one are looked for.

@@ -10,6 +10,7 @@ mod grants;
 mod errors;
 mod waiters;
 mod guards;
+mod role;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +36,7 @@ use crate::source::memory::{End, Guard};
 use crate::source::mysql::decode::Reading;
 use crate::source::mysql::errors::{Phase, Warned};
 use crate::source::mysql::guards::{WARNINGS, begin, guards, preamble};
+use crate::source::mysql::role::inspect;
 use crate::source::mysql::waiters::somebody_waits;
 use crate::source::role::{Powers, Role};
 use crate::source::server;
@@ -102,6 +104,11 @@ impl MySql {
         ask: &Ask,
         stop: &CancellationToken,
     ) -> Result<Vec<Reply>, Reason> {
+        let replies = self.attempt(ask, stop).await;
+        replies.map_err(|reason| self.role.explained(reason, ask.timeout))
+    }
+
+    async fn attempt(&self, ask: &Ask, stop: &CancellationToken) -> Result<Vec<Reply>, Reason> {
         let mut session = self.open(stop).await?;
         let ask = &*ask.within(self.role.limit());
         self.clock.note(session.clock);
@@ -261,62 +268,6 @@ async fn greet(conn: &mut MySqlConnection) -> Result<Greeting, sqlx::Error> {
     let micros: &str = row.try_get_unchecked(2)?;
     let clock = micros.parse().ok().and_then(DateTime::from_timestamp_micros);
     Ok(Greeting { id: id.parse().unwrap_or(0), version, clock })
-}
-
-/// Asks what the user could do beyond reading, its roles included.
-#[expect(clippy::disallowed_methods, reason = "source/ is where SQL is put together")]
-async fn inspect(conn: &mut MySqlConnection) -> Result<Powers, sqlx::Error> {
-    const ROLES: &str = "SELECT DISTINCT role_name FROM information_schema.applicable_roles";
-    let mut grants = sqlx::raw_sql("SHOW GRANTS").fetch_all(&mut *conn).await?;
-    let mut powers = Powers::default();
-    // A role that is granted may be switched on by a function, whether it is a default or not.
-    for role in sqlx::raw_sql(ROLES).fetch_all(&mut *conn).await.unwrap_or_default() {
-        let role: String = role.try_get_unchecked(0)?;
-        let sql = format!("SHOW GRANTS FOR `{}`", role.replace('`', "``"));
-        match sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(&mut *conn).await {
-            Ok(more) => grants.extend(more),
-            Err(_) => powers.refused.push(format!("of the role {role}, which it cannot read,")),
-        }
-    }
-    for row in &grants {
-        let grant: String = row.try_get_unchecked(0)?;
-        grants::add(&grant, &mut powers);
-    }
-    powers.limit = limit(conn).await;
-    powers.identity = identity(conn).await;
-    for list in [&mut powers.refused, &mut powers.needless] {
-        list.sort();
-        list.dedup();
-    }
-    Ok(powers)
-}
-
-/// Which server this is, and which database: MySQL draws a number when its data is made, a Galera cluster shares one.
-/// MariaDB by itself has none.
-async fn identity(conn: &mut MySqlConnection) -> Option<String> {
-    const CLUSTER: &str = "SELECT CONCAT(VARIABLE_VALUE, '/', DATABASE()) \
-        FROM information_schema.GLOBAL_STATUS \
-        WHERE VARIABLE_NAME = 'wsrep_cluster_state_uuid' AND VARIABLE_VALUE <> ''";
-    const SERVER: &str = "SELECT CONCAT(@@GLOBAL.server_uuid, '/', DATABASE())";
-    let row = match sqlx::raw_sql(CLUSTER).fetch_optional(&mut *conn).await {
-        Ok(Some(row)) => row,
-        Ok(None) | Err(_) => sqlx::raw_sql(SERVER).fetch_one(&mut *conn).await.ok()?,
-    };
-    let id: &str = row.try_get_unchecked(0).ok()?;
-    Some(format!("mysql {id}"))
-}
-
-/// The longest that the server lets the statements of this user run, which is what a new session begins with.
-async fn limit(conn: &mut MySqlConnection) -> Option<Duration> {
-    const MARIADB: &str = "SELECT CAST(ROUND(@@SESSION.max_statement_time * 1000) AS CHAR)";
-    const MYSQL: &str = "SELECT CAST(@@SESSION.max_execution_time AS CHAR)";
-    let row = match sqlx::raw_sql(MARIADB).fetch_one(&mut *conn).await {
-        Ok(row) => row,
-        Err(_) => sqlx::raw_sql(MYSQL).fetch_one(&mut *conn).await.ok()?,
-    };
-    let millis: &str = row.try_get_unchecked(0).ok()?;
-    let millis: u64 = millis.parse().ok()?;
-    (millis > 0).then(|| Duration::from_millis(millis))
 }
 
 /// Reads what the server warned of in the last statement, and does what follows in the same round trip: returns why the

@@ -89,6 +89,8 @@ enum Failure {
     Standby,
     /// The driver looked up a type of the result, and lost the unnamed statement over it.
     Unprepared,
+    /// What is asked about is not there yet; the connection is as sound as before.
+    Waits(Reason),
     /// Something to be told.
     Real(Reason),
 }
@@ -128,7 +130,9 @@ impl Postgres {
         if let Some(session) = self.take_idle() {
             match self.attempt(session, ask, stop, true).await {
                 Ok(replies) => return Ok(replies),
-                Err(Failure::Real(reason)) => return Err(reason),
+                Err(Failure::Real(reason) | Failure::Waits(reason)) => {
+                    return Err(self.role.explained(reason, ask.timeout));
+                }
                 // A fresh connection will tell.
                 Err(Failure::Stale | Failure::Unprepared | Failure::Standby) => {}
             }
@@ -136,7 +140,9 @@ impl Postgres {
         let session = self.open(stop).await?;
         match self.attempt(session, ask, stop, false).await {
             Ok(replies) => Ok(replies),
-            Err(Failure::Real(reason)) => Err(reason),
+            Err(Failure::Real(reason) | Failure::Waits(reason)) => {
+                Err(self.role.explained(reason, ask.timeout))
+            }
             Err(Failure::Stale | Failure::Unprepared | Failure::Standby) => {
                 Err(Reason::new(Cause::Connect, "the connection did not keep its statements"))
             }
@@ -194,14 +200,10 @@ impl Postgres {
                 bound_types::look(&self.known, &mut session.conn, question, &self.search_path);
             short::<_, Reason, Failure>(looked, stop, |reason| reason.clone().into()).await?;
         }
-        let mut lessons = 0;
+        let (mut lessons, mut is_standby) = (0, false);
         let asked = loop {
-            // What is replayed while the transaction begins is not in its snapshot.
-            if let Some(needed) = ask.unsaid() {
-                let followed = self.standby.follow(&mut session.conn, &needed);
-                short(followed, stop, |e| lost(e, reused)).await??;
-            }
-            match self.ask_all(&mut session.conn, ask, stop, reused).await {
+            let follows = ask.unsaid().is_some() && (is_standby || self.standby.is_known());
+            match self.ask_all(&mut session.conn, (ask, follows), stop, reused).await {
                 // Each question teaches the driver its types once; then all is asked again, so
                 // that all is seen in one snapshot.
                 Err(Failure::Unprepared) if lessons < ask.questions.len() => {
@@ -210,10 +212,18 @@ impl Postgres {
                     short::<_, _, Failure>(undone, stop, |e| ours(e).into()).await?;
                 }
                 // It is a standby since a moment ago, or another server answers than the last time.
-                Err(Failure::Standby) if !self.standby.is_known() => {
-                    self.standby.learn(true);
+                Err(Failure::Standby) if !is_standby => {
+                    is_standby = true;
                     let undone = run(&mut session.conn, "ROLLBACK".to_owned());
                     short::<_, _, Failure>(undone, stop, |e| ours(e).into()).await?;
+                }
+                Err(Failure::Waits(reason)) => {
+                    // Nothing is wrong with the connection: it is asked again in a while.
+                    let clean = short(end(&mut session.conn), stop, |e| Failure::from(ours(e)));
+                    if clean.await? {
+                        self.keep(session);
+                    }
+                    return Err(Failure::Real(reason));
                 }
                 asked => break asked?,
             }
@@ -233,30 +243,28 @@ impl Postgres {
     async fn ask_all(
         &self,
         conn: &mut PgConnection,
-        ask: &Ask,
+        (ask, follows): (&Ask, bool),
         stop: &CancellationToken,
         reused: bool,
     ) -> Result<Asked, Failure> {
         let name = self.attempt_name(ask);
         let limits = Limits { name: &name, search_path: &self.search_path };
-        let opening = preamble(conn, ask, &limits);
+        let opening = preamble(conn, ask, &limits, follows);
         let begun = short(begin(conn, opening), stop, |e| lost(e, reused)).await?;
-        let Begun { identity, clock, in_recovery, keeps_to_limits } = begun;
+        let Begun { identity, clock, in_recovery, followed, keeps_to_limits } = begun;
         if !keeps_to_limits {
             return Err(Failure::Real(server::without_guards()));
         }
-        if in_recovery && !self.standby.is_known() && ask.unsaid().is_some() {
-            return Err(Failure::Standby);
-        }
-        if !in_recovery {
-            self.standby.learn(false);
+        self.standby.learn(in_recovery);
+        match (ask.unsaid(), followed) {
+            (Some(needed), Some(followed)) if in_recovery => {
+                self.standby.judge(&followed, &needed).map_err(Failure::Waits)?;
+            }
+            (Some(_), None) if in_recovery => return Err(Failure::Standby),
+            (Some(_) | None, _) => {}
         }
         self.clock.note(clock);
-        if let Err(reason) = ask.is_over(clock) {
-            let undone = run(conn, "ROLLBACK".to_owned());
-            short::<_, _, Failure>(undone, stop, |e| errors::reason(e, Phase::Ours).into()).await?;
-            return Err(Failure::Real(reason));
-        }
+        ask.is_over(clock).map_err(Failure::Waits)?;
         let mut replies = Vec::with_capacity(ask.questions.len());
         for (place, question) in ask.questions.iter().enumerate() {
             if place > 0 {
@@ -284,7 +292,7 @@ impl Postgres {
                 terminate: self.control.terminate(&identity),
             };
             let fetched = watched.end().await.map_err(|failure| blamed(question, failure))?;
-            ask.admits(question, &fetched.reply)?;
+            ask.admits(question, &fetched.reply).map_err(Failure::Waits)?;
             replies.push(fetched.reply);
             if !fetched.drained {
                 drop(timeout(SHORT, self.control.cancel(&identity)).await);
@@ -313,8 +321,14 @@ fn lost(error: &sqlx::Error, reused: bool) -> Failure {
 fn blamed(question: &Question, failure: Failure) -> Failure {
     match failure {
         Failure::Real(reason) => Failure::Real(question.blame(reason)),
-        Failure::Stale | Failure::Unprepared | Failure::Standby => failure,
+        Failure::Waits(_) | Failure::Stale | Failure::Unprepared | Failure::Standby => failure,
     }
+}
+
+/// Runs statements of ours and returns all rows that they bring.
+#[expect(clippy::disallowed_methods, reason = "source/ is where SQL from outside is run")]
+async fn query_all(conn: &mut PgConnection, sql: String) -> Result<Vec<PgRow>, sqlx::Error> {
+    sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(conn).await
 }
 
 /// Runs statements of ours and returns the one row that they bring.

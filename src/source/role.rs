@@ -83,6 +83,17 @@ impl Role {
         found.as_ref().and_then(|(_, powers)| powers.identity.clone())
     }
 
+    /// A reason, with whose limit it was that a query ran into.
+    pub(super) fn explained(&self, reason: Reason, asked: Duration) -> Reason {
+        match self.limit().filter(|limit| reason.cause == Cause::Timeout && *limit < asked) {
+            Some(_) => {
+                let note = "; that limit is the role's own at the server, and `timeout` is longer";
+                Reason { note: format!("{}{note}", reason.note), ..reason }
+            }
+            None => reason,
+        }
+    }
+
     /// What the server calls itself, as far as that is known.
     pub(super) fn server(&self) -> Option<String> {
         let found = self.found.lock().ok()?;

@@ -33,15 +33,16 @@ const LIKE_MYSQL: [(&str, &str, &str); 9] = [
 pub(super) fn postgres(version: &str) -> Result<(), Reason> {
     let found = LIKE_POSTGRESQL.iter().find(|(word, ..)| version.contains(word));
     refuse(found)?;
-    let mut numbers = version.split([' ', '.']).filter_map(|part| part.parse::<u32>().ok());
-    match numbers.next() {
-        Some(major) if version.starts_with("PostgreSQL") && major < 12 => {
+    let number = version.strip_prefix("PostgreSQL ").unwrap_or_default();
+    let major = number.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
+    match major.parse::<u32>() {
+        Ok(major) if major < 12 => {
             let note = format!(
                 "this is PostgreSQL {major}, which lacks `SET jit`: 12 and newer are watched"
             );
             Err(Reason::new(Cause::Refused, note))
         }
-        Some(_) | None => Ok(()),
+        Ok(_) | Err(_) => Ok(()),
     }
 }
 
@@ -74,7 +75,7 @@ mod tests {
             |judged: Result<(), Reason>| judged.map_or_else(|r| r.note, |()| "watched".into());
         for (version, wanted) in [
             ("PostgreSQL 15.18 (Debian 15.18-1) on x86_64-pc-linux-gnu", "watched"),
-            ("PostgreSQL 18beta1 on x86_64-pc-linux-musl", "watched"),
+            ("PostgreSQL 18beta1 on x86_64-pc-linux-gnu, compiled by gcc (GCC) 11.5.0", "watched"),
             ("PostgreSQL 12.22 on x86_64", "watched"),
             ("EnterpriseDB Advanced Server 16.1 on x86_64", "watched"),
             ("PostgreSQL 11.22 on x86_64", "PostgreSQL 11, which lacks"),

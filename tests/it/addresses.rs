@@ -117,7 +117,10 @@ async fn a_password_that_was_changed_is_read_again() {
     let checks = lab::checks(Engine::Postgres, &lab::one_check(ONE, COUNTED));
     for source in [
         from(PasswordFrom::Reference(Reference::File(file.clone()))),
-        from(PasswordFrom::Address(Reference::File(address.clone()))),
+        from(PasswordFrom::Address {
+            reference: Reference::File(address.clone()),
+            folder: folder.path().to_owned(),
+        }),
     ] {
         let sources =
             allswell::engine::asking::Sources::from([(source.name().clone(), source.into())]);

@@ -170,6 +170,26 @@ async fn minute(server: &Postgres, db: &Database, direct: bool) -> String {
     at_present(source).await
 }
 
+/// The verdicts of several attempts that begin together, by a source of which nothing is known.
+async fn several(server: &Postgres, db: &Database) -> Vec<String> {
+    let dsn = Dsn::parse(&address(server, db), Path::new("/")).unwrap();
+    let source = Source::new(SourceSettings {
+        password: Ok(Some(SecretString::from("watch"))),
+        connections: 8,
+        freshness: Freshness { complete_until: None, max_lag: Some(Duration::from_millis(1)) },
+        ..SourceSettings::new(SourceName::parse("db").unwrap(), dsn)
+    });
+    let yaml = lab::one_check(
+        "select count(*) as n from t where n < 0",
+        "expect: {values: {n: {equals: 0}}}\nevidence: {sql: \"select count(*) from t\"}",
+    );
+    let check = lab::checks(Engine::Postgres, &yaml).remove(0);
+    let sources = Arc::new(Sources::from([(source.name().clone(), Arc::new(source))]));
+    let (tasks, stop) = (vec![Task::present(check); 8], CancellationToken::new());
+    let outcomes = round(&tasks, &sources, clock::now(), &stop, |_| {}).await;
+    outcomes.iter().map(|outcome| shown(&outcome.judgement.verdict)).collect()
+}
+
 fn address(server: &Postgres, db: &Database) -> String {
     format!("postgres://{name}@127.0.0.1:{port}/{name}", name = db.name(), port = server.port)
 }
@@ -228,6 +248,12 @@ async fn a_standby_proves_no_window_that_it_has_not_got() {
     }
     let said = minute(&archived, &db, true).await;
     assert!(said.starts_with("stale") && said.contains("pg_monitor"), "{said}");
+    // Also where several attempts find out at once that it is a standby.
+    for _ in 0..10 {
+        for said in several(&standby, &db).await {
+            assert!(said.starts_with("stale"), "{said}");
+        }
+    }
     admin(&primary).await.run(&format!("grant pg_monitor to {}", db.name())).await.unwrap();
     admin(&standby).await.run("select pg_wal_replay_resume()").await.unwrap();
     followed(&primary, &standby).await;

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 /// The floors, lowest first; modules of one floor may name each other where the list says so.
 const FLOORS: [&[&str]; 11] = [
     &["domain"],
-    &["board", "bounded"],
-    &["clock", "zones", "secret", "dsn", "http"],
+    &["board", "bounded", "dsn"],
+    &["clock", "zones", "secret", "http"],
     &["dial"],
     &["manifest", "source", "ledger", "alertmanager", "webhook", "heartbeat"],
     &["engine"],

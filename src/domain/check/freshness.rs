@@ -56,15 +56,20 @@ impl Needed {
         }
     }
 
-    /// What is needed, in words.
-    pub fn words(&self) -> String {
+    /// What a copy has to have followed to, in words.
+    pub fn settled_words(&self) -> String {
         match self {
-            Self::Window { end, settled } if end == settled => {
-                format!("the window ends at {}", shown(*end))
-            }
-            Self::Window { settled, .. } => {
+            Self::Window { end, settled } if end != settled => {
                 format!("the window has settled at {}", shown(*settled))
             }
+            Self::Window { .. } | Self::Present { .. } => self.words(),
+        }
+    }
+
+    /// What has to be complete, in words.
+    fn words(&self) -> String {
+        match self {
+            Self::Window { end, .. } => format!("the window ends at {}", shown(*end)),
             Self::Present { max_lag, .. } => {
                 format!("it may be {} behind (`max_lag`)", duration::show(*max_lag))
             }

@@ -9,7 +9,8 @@ use sqlx::postgres::PgConnection;
 
 use crate::source::ask::Ask;
 use crate::source::postgres::control::Identity;
-use crate::source::postgres::query;
+use crate::source::postgres::query_all;
+use crate::source::postgres::standby::{FOLLOWED, Followed};
 use crate::source::watch::SHORT;
 
 /// How long a transaction may wait for what takes its rows.
@@ -20,6 +21,8 @@ pub(super) struct Begun {
     pub(super) identity: Identity,
     pub(super) clock: Option<DateTime<Utc>>,
     pub(super) in_recovery: bool,
+    /// How far it has followed, where it was asked.
+    pub(super) followed: Option<Followed>,
     /// Whether the transaction is read-only and has a limit in time, as the server says.
     pub(super) keeps_to_limits: bool,
 }
@@ -43,10 +46,18 @@ pub(super) fn search_path(schemas: &[String]) -> String {
 }
 
 /// Writes the opening of the transaction: one round trip for all limits, and for who we are there.
-pub(super) fn preamble(conn: &PgConnection, ask: &Ask, limits: &Limits<'_>) -> String {
+pub(super) fn preamble(
+    conn: &PgConnection,
+    ask: &Ask,
+    limits: &Limits<'_>,
+    follows: bool,
+) -> String {
     let several = ask.questions.len() > 1 || ask.flows();
     let isolation = if several { " ISOLATION LEVEL REPEATABLE READ" } else { "" };
-    let mut sql = format!("BEGIN READ ONLY{isolation}; {}", guards(conn, ask, limits));
+    // What is replayed while the transaction begins is not in its snapshot, so that is read before; in one message, so
+    // that a pooler does not ask two servers. What it is read in is over with COMMIT.
+    let followed = if follows { format!("{FOLLOWED}; COMMIT; ") } else { String::new() };
+    let mut sql = format!("{followed}BEGIN READ ONLY{isolation}; {}", guards(conn, ask, limits));
     // What flows has no end that is known beforehand: each of its statements has its limit.
     if conn.server_version_num().unwrap_or(0) >= 170_000 && !ask.flows() {
         // The whole connection ends: the last resort, after everything else had its chance.
@@ -92,11 +103,13 @@ pub(super) fn guards(conn: &PgConnection, ask: &Ask, limits: &Limits<'_>) -> Str
 
 /// Opens the transaction and returns who we are in it, and what time it is there.
 pub(super) async fn begin(conn: &mut PgConnection, sql: String) -> Result<Begun, sqlx::Error> {
-    let row = query(conn, sql).await?;
+    let mut rows = query_all(conn, sql).await?;
+    let row = rows.pop().ok_or(sqlx::Error::RowNotFound)?;
+    let followed = rows.first().map(Followed::read).transpose()?;
     let micros: &str = row.try_get(2)?;
     let clock = micros.parse().ok().and_then(DateTime::from_timestamp_micros);
     let in_recovery = row.try_get::<&str, _>(3)? == "true";
     let keeps_to_limits = row.try_get::<&str, _>(4)? == "true";
     let identity = Identity { pid: row.try_get(0)?, began: row.try_get(1)? };
-    Ok(Begun { identity, clock, in_recovery, keeps_to_limits })
+    Ok(Begun { identity, clock, in_recovery, followed, keeps_to_limits })
 }

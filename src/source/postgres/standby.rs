@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use chrono::{DateTime, Utc};
 use sqlx::Row;
-use sqlx::postgres::PgConnection;
+use sqlx::postgres::PgRow;
 
 use crate::domain::check::freshness::{Needed, shown};
 use crate::domain::check::reason::{Cause, Reason};
@@ -23,7 +23,7 @@ pub(super) struct Standby {
 
 /// How far a standby has followed.
 #[derive(Debug)]
-struct Followed {
+pub(super) struct Followed {
     /// When the last transaction that was replayed was committed.
     replayed: Option<DateTime<Utc>>,
     is_paused: bool,
@@ -51,20 +51,7 @@ impl Standby {
     }
 
     /// Says why it does not prove anything about what is asked, where it has not followed so far.
-    pub(super) async fn follow(
-        &self,
-        conn: &mut PgConnection,
-        needed: &Needed,
-    ) -> Result<Result<(), Reason>, sqlx::Error> {
-        if !self.is_known() {
-            return Ok(Ok(()));
-        }
-        let followed = look(conn).await?;
-        self.learn(followed.is_some());
-        Ok(followed.map_or(Ok(()), |followed| self.judge(&followed, needed)))
-    }
-
-    fn judge(&self, followed: &Followed, needed: &Needed) -> Result<(), Reason> {
+    pub(super) fn judge(&self, followed: &Followed, needed: &Needed) -> Result<(), Reason> {
         let end = needed.settled();
         let reaches = |at: Option<DateTime<Utc>>| at.is_some_and(|at| at >= end);
         let streamed = self.is_direct && followed.caught_up && reaches(followed.heard);
@@ -82,7 +69,7 @@ impl Standby {
              this source, or `standby: direct` where it streams from the primary itself"
                 .to_owned()
         } else if !followed.may_see {
-            "`standby: direct` needs the role `pg_monitor`, to see the connection to the primary"
+            "`standby: direct` needs the role `pg_monitor`, and to inherit it, to see the connection to the primary"
                 .to_owned()
         } else {
             match followed.heard {
@@ -93,42 +80,42 @@ impl Standby {
                 Some(_) => "it has more to replay".to_owned(),
             }
         };
-        let note = format!("this server is a standby that {so_far}, and {}; {why}", needed.words());
+        let note = format!(
+            "this server is a standby that {so_far}, and {}; {why}",
+            needed.settled_words()
+        );
         Err(Reason::new(Cause::Stale, note))
     }
 }
 
-/// Nothing where it is no standby.
-async fn look(conn: &mut PgConnection) -> Result<Option<Followed>, sqlx::Error> {
-    // The position that the primary had reached is read before the one that was replayed.
-    const FOLLOWED: &str = "\
-        WITH received AS MATERIALIZED (\
-          SELECT latest_end_lsn, last_msg_send_time FROM pg_catalog.pg_stat_wal_receiver \
-          WHERE status = 'streaming' OR status IS NULL) \
-        SELECT pg_catalog.pg_is_in_recovery()::text, \
-          (extract(epoch FROM pg_catalog.pg_last_xact_replay_timestamp()) * 1000000)::bigint::text, \
-          (CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_is_wal_replay_paused() ELSE false END)::text, \
-          (SELECT (extract(epoch FROM last_msg_send_time) * 1000000)::bigint::text FROM received), \
-          (SELECT (pg_catalog.pg_last_wal_replay_lsn() >= latest_end_lsn)::text FROM received), \
-          pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE')::text";
-    // MATERIALIZED is of PostgreSQL 12; before it each of these was.
-    let old = conn.server_version_num().unwrap_or(0) < 120_000;
-    let sql = if old { FOLLOWED.replace("MATERIALIZED ", "") } else { FOLLOWED.to_owned() };
-    let row = super::query(conn, sql).await?;
-    let is = |place| row.try_get::<Option<&str>, _>(place).map(|text| text == Some("true"));
-    let at = |place| {
-        let micros = row.try_get::<Option<&str>, _>(place)?;
-        let micros = micros.and_then(|micros| micros.parse().ok());
-        Ok::<_, sqlx::Error>(micros.and_then(DateTime::from_timestamp_micros))
-    };
-    let followed = Followed {
-        replayed: at(1)?,
-        is_paused: is(2)?,
-        heard: at(3)?,
-        caught_up: is(4)?,
-        may_see: is(5)?,
-    };
-    Ok(is(0)?.then_some(followed))
+/// Asks how far it has followed. The position that the primary had reached is read before the one that was replayed.
+pub(super) const FOLLOWED: &str = "\
+    WITH received AS MATERIALIZED (\
+      SELECT latest_end_lsn, last_msg_send_time FROM pg_catalog.pg_stat_wal_receiver \
+      WHERE status = 'streaming' OR status IS NULL) \
+    SELECT (extract(epoch FROM pg_catalog.pg_last_xact_replay_timestamp()) * 1000000)::bigint::text, \
+      (CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_is_wal_replay_paused() ELSE false END)::text, \
+      (SELECT (extract(epoch FROM last_msg_send_time) * 1000000)::bigint::text FROM received), \
+      (SELECT (pg_catalog.pg_last_wal_replay_lsn() >= latest_end_lsn)::text FROM received), \
+      pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE')::text";
+
+impl Followed {
+    /// Reads the answer to [`FOLLOWED`].
+    pub(super) fn read(row: &PgRow) -> Result<Self, sqlx::Error> {
+        let is = |place| row.try_get::<Option<&str>, _>(place).map(|text| text == Some("true"));
+        let at = |place| {
+            let micros = row.try_get::<Option<&str>, _>(place)?;
+            let micros = micros.and_then(|micros| micros.parse().ok());
+            Ok::<_, sqlx::Error>(micros.and_then(DateTime::from_timestamp_micros))
+        };
+        Ok(Self {
+            replayed: at(0)?,
+            is_paused: is(1)?,
+            heard: at(2)?,
+            caught_up: is(3)?,
+            may_see: is(4)?,
+        })
+    }
 }
 
 #[cfg(test)]
