@@ -19,7 +19,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bounds::look;
 use crate::lab::{self, Database, ENGINES, Other, eventually, pg_admin, shown};
-use crate::servers::Postgres;
+use crate::proxy::Proxy;
+use crate::servers::{PgBouncer, Postgres};
 
 /// Bad rows of a day, which are not there yet.
 const DAY: &str = "version: 1\nowner: t\ndefaults: {source: db@}\nchecks:\n  - id: it\n    why: It.\n    \
@@ -171,8 +172,8 @@ async fn minute(server: &Postgres, db: &Database, direct: bool) -> String {
 }
 
 /// The verdicts of several attempts that begin together, by a source of which nothing is known.
-async fn several(server: &Postgres, db: &Database) -> Vec<String> {
-    let dsn = Dsn::parse(&address(server, db), Path::new("/")).unwrap();
+async fn several(url: &str) -> Vec<String> {
+    let dsn = Dsn::parse(url, Path::new("/")).unwrap();
     let source = Source::new(SourceSettings {
         password: Ok(Some(SecretString::from("watch"))),
         connections: 8,
@@ -250,7 +251,7 @@ async fn a_standby_proves_no_window_that_it_has_not_got() {
     assert!(said.starts_with("stale") && said.contains("pg_monitor"), "{said}");
     // Also where several attempts find out at once that it is a standby.
     for _ in 0..10 {
-        for said in several(&standby, &db).await {
+        for said in several(&address(&standby, &db)).await {
             assert!(said.starts_with("stale"), "{said}");
         }
     }
@@ -296,6 +297,31 @@ async fn a_standby_proves_no_window_that_it_has_not_got() {
         if said == "confirmed" { Ok(()) } else { Err(said) }
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_primary_and_a_standby_that_take_turns_behind_a_pooler_are_not_taken_for_each_other() {
+    let primary = Postgres::start();
+    let db = Database::postgres(&primary).await;
+    db.prepare("create table t (n integer, at timestamptz)").await;
+    let standby = primary.copy(Some(&primary));
+    followed(&primary, &standby).await;
+    admin(&standby).await.run("select pg_wal_replay_pause()").await.unwrap();
+    // Wrong, and seen on the primary only.
+    db.prepare("insert into t values (-1, now())").await;
+    let turns = Proxy::among(vec![primary.port, standby.port], Duration::ZERO);
+    let name = db.name();
+    let bouncer = PgBouncer::before_port(turns.port, &[name], 4);
+    let url = format!("postgres://{name}@127.0.0.1:{}/{name}", bouncer.port);
+    let (mut found, mut waited) = (0, 0);
+    for _ in 0..10 {
+        for said in several(&url).await {
+            assert!(said.starts_with("violated") || said.starts_with("stale"), "{said}");
+            found += usize::from(said.starts_with("violated"));
+            waited += usize::from(said.starts_with("stale"));
+        }
+    }
+    assert!(found > 0 && waited > 0, "both were asked: {found} {waited}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -36,6 +36,11 @@ pub(crate) struct Proxy {
 
 impl Proxy {
     pub(crate) fn before(port: u16, delay: Duration) -> Self {
+        Self::among(vec![port], delay)
+    }
+
+    /// In front of several servers, which take turns.
+    pub(crate) fn among(ports: Vec<u16>, delay: Duration) -> Self {
         let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let proxy = Self {
             port: socket.local_addr().unwrap().port(),
@@ -46,13 +51,14 @@ impl Proxy {
             joined: Arc::default(),
             altered: Arc::default(),
         };
-        let server = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let served = proxy.clone();
         std::thread::spawn(move || {
             for client in socket.incoming().flatten() {
                 if served.way() == Way::Cut {
                     continue;
                 }
+                let turn = served.joined.load(Ordering::Relaxed) % ports.len();
+                let server = SocketAddr::from((Ipv4Addr::LOCALHOST, ports[turn]));
                 let Ok(upstream) = TcpStream::connect(server) else { continue };
                 served.joined.fetch_add(1, Ordering::Relaxed);
                 served.join(&client, &upstream, false);

@@ -472,6 +472,11 @@ pub(crate) struct PgBouncer {
 impl PgBouncer {
     /// Pools `pool` connections per database and user, who need no password here.
     pub(crate) fn before(server: &Postgres, users: &[&str], pool: u16) -> Self {
+        Self::before_port(server.port, users, pool)
+    }
+
+    /// The same before whatever answers at a port; its connections take turns.
+    pub(crate) fn before_port(server: u16, users: &[&str], pool: u16) -> Self {
         let folder = Folder::new("pgbouncer");
         give_to("postgres", folder.path());
         let port = free_port();
@@ -480,10 +485,10 @@ impl PgBouncer {
             writeln!(list, "\"{user}\" \"watch\"").unwrap();
         }
         let config = format!(
-            "[databases]\n* = host=127.0.0.1 port={}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n\
+            "[databases]\n* = host=127.0.0.1 port={server}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n\
              listen_port = {port}\nunix_socket_dir =\nauth_type = scram-sha-256\n\
-             auth_file = {}/users\npool_mode = transaction\ndefault_pool_size = {pool}\n",
-            server.port,
+             auth_file = {}/users\npool_mode = transaction\ndefault_pool_size = {pool}\n\
+             server_round_robin = 1\n",
             folder.path().display(),
         );
         let path = folder.path().join("pgbouncer.ini");
