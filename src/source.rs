@@ -201,7 +201,8 @@ impl Source {
         };
         let same = opened.password.as_ref().is_ok_and(|known| shown(known) == shown(&password));
         let dsn = dsn.unwrap_or_else(|| opened.dsn.clone());
-        if same && dsn == opened.dsn {
+        // The checks are written for one engine: another one is for a reload to take.
+        if (same && dsn == opened.dsn) || dsn.engine() != self.engine() {
             return None;
         }
         *opened = Arc::new(Opened::new(&self.settings, dsn, Ok(password)));
