@@ -43,6 +43,7 @@ struct Seen {
     /// Why its own `complete_until` is not taken, where it is not.
     unsaid: Option<Reason>,
     remark: Option<String>,
+    may_be_superuser: bool,
     complete: &'static str,
 }
 
@@ -79,6 +80,7 @@ pub(super) fn connect(loaded: &Loaded) -> Result<Connected, Exit> {
             trouble: troubles.get(&entry.name).cloned(),
             unsaid: unsaid.get(&entry.name).cloned(),
             remark: source.remark(),
+            may_be_superuser: entry.allow_superuser,
             complete: entry.says_complete(),
         }
     });
@@ -177,7 +179,10 @@ impl Connected {
             let role = match (&seen.remark, seen.engine) {
                 (Some(remark), _) => remark,
                 (None, Engine::Sqlite) => "who may read the file",
-                (None, _) => "that it can only read, as was found",
+                (None, _) if seen.may_be_superuser => {
+                    "everything: `allow_superuser` lets one watch that could do anything"
+                }
+                (None, _) => "nothing beyond reading was found",
             };
             let _ = writeln!(text, "  {:<21} {role}", "rests on the role");
             let complete = match &seen.unsaid {
@@ -269,7 +274,7 @@ fn protections(engine: Engine) -> [(&'static str, &'static str); 2] {
             ),
             (
                 "allswell enforces",
-                "rows and bytes of a result; cancels at its own limit, and gives way to whoever waits",
+                "rows and bytes of a result; cancels at its own limit, and gives way to sessions that wait",
             ),
         ],
         Engine::MySql => [
@@ -279,7 +284,7 @@ fn protections(engine: Engine) -> [(&'static str, &'static str); 2] {
             ),
             (
                 "allswell enforces",
-                "rows and bytes of a result; ends the connection at its own limit, and gives way to whoever waits, given \
+                "rows and bytes of a result; ends the connection at its own limit, and gives way to sessions that wait, given \
                  PROCESS",
             ),
         ],

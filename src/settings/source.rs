@@ -45,7 +45,8 @@ pub struct SourceEntry {
     freshness: Freshness,
     standby_is_direct: bool,
     search_path: Vec<String>,
-    allow_superuser: bool,
+    /// Whether a role may watch that could do more than read.
+    pub allow_superuser: bool,
 }
 
 impl SourceEntry {

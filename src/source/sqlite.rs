@@ -11,8 +11,8 @@ use std::fs::File;
 use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bigdecimal::ToPrimitive as _;
@@ -43,17 +43,18 @@ const OPTIONS_NEEDED: [&str; 2] = ["DQS=0", "MAX_ATTACHED=0"];
 pub(super) struct Sqlite {
     path: PathBuf,
     instants: Option<Instants>,
+    /// Which file it was when it was opened last: whoever asks does not wait for a disk that hangs.
+    identity: Mutex<Option<String>>,
 }
 
 impl Sqlite {
     pub(super) fn new(path: PathBuf, instants: Option<Instants>) -> Self {
-        Self { path, instants }
+        Self { path, instants, identity: Mutex::default() }
     }
 
-    /// Which file it is.
+    /// Which file it is, once it was opened.
     pub(super) fn identity(&self) -> Option<String> {
-        let file = std::fs::metadata(&self.path).ok()?;
-        Some(format!("sqlite {}:{}", file.dev(), file.ino()))
+        self.identity.lock().ok()?.clone()
     }
 
     /// How instants are stored, where that is as numbers.
@@ -119,6 +120,9 @@ impl Sqlite {
             return Err(Reason::new(Cause::Connect, message));
         }
         refuse_foreign_log(&self.path)?;
+        if let (Ok(file), Ok(mut known)) = (std::fs::metadata(&self.path), self.identity.lock()) {
+            *known = Some(format!("sqlite {}:{}", file.dev(), file.ino()));
+        }
         let options = SqliteConnectOptions::new()
             .filename(&self.path)
             .read_only(true)

@@ -6,7 +6,7 @@ use allswell::ledger::Store;
 use chrono::TimeDelta;
 
 use crate::alerting::Receiver;
-use crate::lab::Database;
+use crate::lab::{Database, Other};
 use crate::ledger::settings as ledger_settings;
 use crate::notices::SOON;
 use crate::servers::Postgres;
@@ -79,4 +79,40 @@ async fn a_source_that_points_elsewhere_is_told_and_one_that_comes_back_is_not()
     assert_eq!(notes.len(), 2, "{events}");
     assert!(notes.iter().any(|note| note.contains("never was before")), "{notes:?}");
     assert!(notes.iter().any(|note| note.contains("that it was before")), "{notes:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_replaced_is_an_event_and_no_alarm() {
+    let sink = Receiver::start();
+    let settings = format!(
+        "sources: {{db: {{url: \"sqlite:data.db\", instants: sql}}}}\n\
+         webhooks: [{{name: sink, url: \"{}\"}}]\nnotices: {{resend: 1s, hold: 0s, lasts: 60s}}\n",
+        sink.url()
+    );
+    let checks = "version: 1\nowner: t\ndefaults: {source: db, schedule: {every: 1s}}\nchecks:\n  \
+        - {id: there, why: w, sql: select n from t, expect: {values: {n: {equals: 1}}}}\n";
+    let site = Site::new(&settings, checks);
+    let file = async |name: &str, n: u8| {
+        let path = site.path().join(name);
+        std::fs::write(&path, "").unwrap();
+        let mut data = Other::sqlite(&path).await;
+        data.run(&format!("create table t (n integer); insert into t values ({n})")).await.unwrap();
+        data.close().await;
+        path
+    };
+    let path = file("data.db", 1).await;
+    let daemon = site.start();
+    daemon.until_confirmed(1, SOON);
+    let identity = || daemon.json("/api/v1/status")["sources"]["db"]["identity"].clone();
+    daemon.until(SOON, |_| if identity().is_string() { Ok(()) } else { Err(identity()) });
+    std::fs::rename(file("new.db", 2).await, path).unwrap();
+    // The next alert says that the new file is read, and what would have been told of it came before.
+    sink.until("firing", "AllswellViolated", 0, SOON);
+    daemon.until(SOON, |daemon| {
+        let events = daemon.json("/api/v1/events?limit=100");
+        let moved = events["events"].as_array().unwrap().iter().any(|e| e["kind"] == "source");
+        if moved { Ok(()) } else { Err(events) }
+    });
+    assert!(daemon.json("/api/v1/status")["sources"]["db"]["moved_at"].is_null());
+    assert_eq!(sink.count("firing", "AllswellSourceMoved"), 0);
 }
