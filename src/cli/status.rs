@@ -225,7 +225,7 @@ fn table(out: &mut String, rows: &[&Value]) {
         if waived(row) > 0 {
             let _ = writeln!(
                 out,
-                "             waived: {} (somebody vouches for what was found)",
+                "             waived: {} (an operator vouches for what was found)",
                 waived(row)
             );
         }

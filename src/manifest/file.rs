@@ -285,7 +285,7 @@ fn owner(
     }
     if defaults.owner.is_none() {
         let hint = "write `owner:` at the head of the file, or here".to_owned();
-        doc.fault(map.node, place, "nobody answers for this check", Some(hint));
+        doc.fault(map.node, place, "no owner answers for this check", Some(hint));
     }
     defaults.owner.clone()
 }

@@ -70,7 +70,7 @@ fn file_key(key: &str) -> Value {
                 "minItems": 1,
                 "items": object(&REMOVED_KEYS, &["id", "because"], removed_key),
             }),
-            "Checks that are gone, and why: nobody has to ask where they are.",
+            "Checks that are gone, each with the reason.",
         ),
         _ => json!({
             "type": "array",
