@@ -40,6 +40,7 @@ use secrecy::SecretString;
 use tokio::time::timeout;
 
 use crate::domain::check::name::CheckId;
+use crate::domain::check::reason::Cause;
 use crate::domain::record::standing::{Lease, Standings};
 use crate::domain::record::window_state::{VerdictKind, WindowKind, WindowState};
 use crate::domain::sql::Engine;
@@ -152,6 +153,10 @@ pub struct SeriesRecord {
     pub newest_unconfirmed: Vec<String>,
     /// How many of its windows are open, by offset from UTC in seconds: violated, and unconfirmed.
     pub by_offset: Vec<(i32, u64, u64)>,
+    /// Since when its attempts fail in a row with what no waiting mends.
+    pub failing_since: Option<DateTime<Utc>>,
+    /// The cause that its alert about missing proofs began with, where no waiting mends it: the alert keeps it.
+    pub fired_cause: Option<Cause>,
 }
 
 /// What the last attempt at a series said.

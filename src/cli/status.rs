@@ -126,8 +126,11 @@ fn report(status: &Value, checks: &[Value], all: bool) -> String {
         .map(|(word, count)| format!("{count} {word}"))
         .collect();
     let _ = writeln!(out, "{} series: {}\n", checks.len(), counts.join(", "));
-    let rows: Vec<&Value> =
-        checks.iter().filter(|c| all || text(c, "state") != "confirmed" || waived(c) > 0).collect();
+    let is_shown = |check: &&Value| {
+        let failing = !check["failing_since"].is_null();
+        all || failing || text(check, "state") != "confirmed" || waived(check) > 0
+    };
+    let rows: Vec<&Value> = checks.iter().filter(is_shown).collect();
     table(&mut out, &rows);
     out
 }
@@ -232,6 +235,10 @@ fn table(out: &mut String, rows: &[&Value]) {
         let (until, because) = (text(row, "paused_until"), text(row, "paused_because"));
         if !until.is_empty() {
             let _ = writeln!(out, "             paused until {until}: {because}");
+        }
+        let failing = text(row, "failing_since");
+        if !failing.is_empty() {
+            let _ = writeln!(out, "             failing since {failing}: no waiting mends it");
         }
         let note = text(row, "note");
         if !note.is_empty() {

@@ -78,13 +78,15 @@ impl Notices for Log {
         };
         let (id, owner, severity) = (&check.id, &check.owner, check.severity);
         let tz = series.tz.as_deref();
-        // What an attempt found may hold values of rows: it is in the record, not here.
-        let cause = series.last.as_ref().and_then(|last| match last.said {
+        let last = series.last.as_ref();
+        let cause = last.and_then(|last| match last.said {
             VerdictKind::Unconfirmed(cause) => Some(cause.as_str()),
             VerdictKind::Confirmed | VerdictKind::Violated => None,
         });
+        // The first line says what was expected and seen; those after it are rows, which are in the record only.
+        let finding = last.and_then(|last| last.note.as_deref()?.lines().next());
         if fires {
-            tracing::warn!(check = %id, tz, %owner, %severity, open, cause, "{what}: firing");
+            tracing::warn!(check = %id, tz, %owner, %severity, open, cause, finding, "{what}: firing");
         } else {
             let waived = series.waived;
             tracing::info!(check = %id, tz, %owner, %severity, waived, "{what}: resolved");

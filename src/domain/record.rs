@@ -2,5 +2,6 @@
 
 pub mod series;
 pub mod window_state;
+pub mod failing;
 pub mod standing;
 pub mod supersession;

@@ -265,10 +265,11 @@ pub(super) fn ended(
     }
 }
 
+/// The finding in one line, and a line for each row that is shown of it: those are not for logs.
 fn shown(finding: &Finding) -> String {
     let mut text = finding.to_string();
     for row in &finding.rows {
-        text.push_str("; ");
+        text.push('\n');
         text.push_str(row);
     }
     text

@@ -16,11 +16,13 @@ pub(super) struct Noted {
     /// How many said that it is confirmed, violated, unconfirmed.
     pub(super) counts: [i64; 3],
     pub(super) confirmed_slot: Option<DateTime<Utc>>,
+    /// Since when they fail in a row.
+    pub(super) failing_since: Option<DateTime<Utc>>,
 }
 
 impl Noted {
     /// Adds one that was recorded.
-    pub(super) fn add(&mut self, ended: &Ended) {
+    pub(super) fn add(&mut self, ended: &Ended, failing_since: Option<DateTime<Utc>>) {
         let place = match ended.said {
             VerdictKind::Confirmed => 0,
             VerdictKind::Violated => 1,
@@ -30,6 +32,7 @@ impl Noted {
         if ended.said == VerdictKind::Confirmed && ended.key.kind == WindowKind::Slot {
             self.confirmed_slot = self.confirmed_slot.max(Some(ended.key.start));
         }
+        self.failing_since = failing_since;
         self.last = Some(ended.clone());
     }
 }
@@ -48,11 +51,11 @@ pub(super) async fn note_attempts(
           unconfirmed_total = unconfirmed_total + r.unconfirmed, \
           confirmed_at = CASE WHEN r.confirmed > 0 THEN r.at ELSE confirmed_at END, \
           confirmed_slot = CASE WHEN r.slot IS NOT NULL AND (confirmed_slot IS NULL \
-          OR confirmed_slot < r.slot) THEN r.slot ELSE confirmed_slot END FROM"],
+          OR confirmed_slot < r.slot) THEN r.slot ELSE confirmed_slot END, failing_since = r.failing FROM"],
         (0 "wanted" "bigint", 1 "at" "bigint", 2 "said" "text", 3 "cause" "text",
          4 "evidence" "bigint", 5 "bad_rows" "bigint", 6 "took_us" "bigint", 7 "note" "text",
          8 "confirmed" "bigint", 9 "violated" "bigint", 10 "unconfirmed" "bigint",
-         11 "slot" "bigint"),
+         11 "slot" "bigint", 12 "failing" "bigint"),
         ["WHERE id = r.wanted"]
     );
     let row = |(series, noted): (&i64, &Noted)| {
@@ -70,6 +73,7 @@ pub(super) async fn note_attempts(
             noted.counts[1],
             noted.counts[2],
             noted.confirmed_slot,
+            noted.failing_since,
         ])
     };
     let rows: Vec<_> = noted.iter().filter_map(row).collect();

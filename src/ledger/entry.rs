@@ -89,7 +89,7 @@ pub(super) fn read_kind(word: &str) -> Result<WindowKind, LedgerError> {
     }
 }
 
-fn read_cause(word: &str) -> Result<Cause, LedgerError> {
+pub(super) fn read_cause(word: &str) -> Result<Cause, LedgerError> {
     let cause = Cause::ALL.iter().find(|cause| cause.as_str() == word);
     cause.copied().ok_or_else(|| LedgerError::odd("an unknown cause"))
 }

@@ -12,7 +12,7 @@ use crate::ledger::conn::{Conn, args};
 use crate::ledger::lock_file::LockFile;
 
 /// The version that this program writes.
-pub const VERSION: i64 = 6;
+pub const VERSION: i64 = 7;
 /// The oldest version that may go on beside it.
 const OLDEST: i64 = 1;
 
@@ -136,6 +136,10 @@ const SIXTH: &str = "CREATE TABLE IF NOT EXISTS source_identities (source TEXT N
     identity TEXT NOT NULL, first_at BIGINT NOT NULL, seen_at BIGINT NOT NULL, \
     PRIMARY KEY (source, identity));\n";
 
+/// Since when the attempts of a series fail in a row, and the cause that its alert began with.
+const SEVENTH: &str = "ALTER TABLE series ADD COLUMN failing_since BIGINT;\n\
+    ALTER TABLE series ADD COLUMN unconfirmed_cause TEXT;\n";
+
 /// Copies a file of an earlier version beside itself before it is migrated: the way back for who goes back to the earlier
 /// release. Of a server it says what to keep.
 ///
@@ -228,6 +232,9 @@ pub(super) async fn migrate(conn: &mut Conn) -> Result<(), LedgerError> {
     }
     if found.is_none_or(|(version, _)| version < 6) {
         conn.batch(SIXTH).await?;
+    }
+    if found.is_none_or(|(version, _)| version < 7) {
+        conn.batch(SEVENTH).await?;
     }
     if found.is_none_or(|(version, _)| version < VERSION) {
         put(conn, "version", &VERSION.to_string()).await?;

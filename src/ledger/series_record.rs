@@ -6,7 +6,7 @@ use crate::domain::check::name::CheckId;
 use crate::domain::record::standing::{Lease, Standing, Standings};
 use crate::ledger::cells::Record;
 use crate::ledger::conn::{Conn, args};
-use crate::ledger::entry::read_said;
+use crate::ledger::entry::{read_cause, read_said};
 use crate::ledger::{LastAttempt, LedgerError, Role, SeriesRecord};
 
 /// The columns of a series.
@@ -16,7 +16,7 @@ macro_rules! series_columns {
          unconfirmed_since, lease_until, confirmed_at, open_violated, open_unconfirmed, waived, \
          last_at, last_said, last_cause, last_evidence, last_bad_rows, last_took_us, last_note, \
          confirmed_total, violated_total, unconfirmed_total, newest_violated, newest_unconfirmed, \
-         by_offset"
+         by_offset, failing_since, unconfirmed_cause"
     };
 }
 
@@ -67,6 +67,8 @@ impl SeriesRecord {
             newest_violated: lines(record.text("newest_violated")?),
             newest_unconfirmed: lines(record.text("newest_unconfirmed")?),
             by_offset: record.text("by_offset")?.lines().filter_map(read_offset).collect(),
+            failing_since: record.maybe_at("failing_since")?,
+            fired_cause: record.maybe_text("unconfirmed_cause")?.map(read_cause).transpose()?,
         })
     }
 

@@ -8,6 +8,8 @@ use std::fmt::Write as _;
 use chrono::{DateTime, Utc};
 
 use crate::domain::alerting::alert::cut;
+use crate::domain::check::plain::in_one_line;
+use crate::domain::check::reason::Cause;
 use crate::domain::record::standing::{Alarm, Lease, Notice, Standing, bad, lease};
 use crate::domain::record::window_state::{Override, VerdictKind, WindowKind, WindowState};
 use crate::ledger::cells::{Arg, instant, micros};
@@ -41,6 +43,7 @@ fn in_words(entry: &Entry) -> String {
         let _ = write!(words, " {cause}");
     }
     if let Some(note) = &entry.note {
+        let note = in_one_line(note);
         let note: String = note.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         let _ = write!(words, ": {note}");
     }
@@ -242,6 +245,13 @@ fn recomputed(
     } else {
         record.standings = standings;
     }
+    record.fired_cause = match record.standings.unconfirmed {
+        Standing::Calm => None,
+        Standing::Firing { .. } if notices.contains(&Notice::Firing(Alarm::Unconfirmed)) => {
+            lasting_cause(&live.entries, now)
+        }
+        Standing::Firing { .. } => record.fired_cause,
+    };
     told.extend(notices.iter().map(|notice| StandingChange { series, notice: *notice }));
     let of = |alarm| {
         let count = bad(&rows, now).iter().filter(|bad| **bad == Some(alarm)).count();
@@ -267,6 +277,13 @@ fn recomputed(
     record
 }
 
+/// The cause of the newest row that is not proved, where no waiting mends it.
+fn lasting_cause(entries: &[Entry], now: DateTime<Utc>) -> Option<Cause> {
+    let open = |entry: &&Entry| is_open(&entry.row, now) == Some(Alarm::Unconfirmed);
+    let newest = entries.iter().rev().find(open)?;
+    cause_of(newest.row.recorded()?.said).filter(|cause| cause.is_lasting())
+}
+
 async fn write_each(
     conn: &mut Conn,
     records: &[SeriesRecord],
@@ -276,11 +293,12 @@ async fn write_each(
         ["UPDATE series SET violated_since = r.violated_at, unconfirmed_since = r.unconfirmed_at, \
           lease_until = r.until_at, open_violated = r.violated, open_unconfirmed = r.unconfirmed, \
           waived = r.waivers, changed_at = r.now_at, newest_violated = r.violated_words, \
-          newest_unconfirmed = r.unconfirmed_words, by_offset = r.offsets FROM"],
+          newest_unconfirmed = r.unconfirmed_words, by_offset = r.offsets, \
+          unconfirmed_cause = r.fired_cause FROM"],
         (0 "violated_at" "bigint", 1 "unconfirmed_at" "bigint", 2 "until_at" "bigint",
          3 "violated" "bigint", 4 "unconfirmed" "bigint", 5 "waivers" "bigint", 6 "now_at" "bigint",
          7 "violated_words" "text", 8 "unconfirmed_words" "text", 9 "offsets" "text",
-         10 "wanted" "bigint"),
+         10 "fired_cause" "text", 11 "wanted" "bigint"),
         ["WHERE id = r.wanted"]
     );
     let since = |standing| match standing {
@@ -305,6 +323,7 @@ async fn write_each(
             record.newest_violated.join("\n"),
             record.newest_unconfirmed.join("\n"),
             by_offset.join("\n"),
+            record.fired_cause.map(|cause| cause.as_str().to_owned()),
             record.id,
         ]
     };

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 
 use crate::domain::check::reason::Cause;
+use crate::domain::record::failing::{failing_since, is_told};
 use crate::domain::record::window_state::{Recorded, State, VerdictKind, WindowKind, WindowState};
 use crate::ledger::attempts::close_slots;
 use crate::ledger::conn::{Conn, Each, Wait, args, each};
@@ -77,6 +78,9 @@ impl Tx<'_> {
         let series = self.work.ended.iter().map(|ended| ended.key.series).collect();
         self.conn.lock(series, Wait::ForThem).await?;
         let work = self.work;
+        let failed =
+            work.ended.iter().filter(|ended| failing_since(None, ended.said, self.now).is_some());
+        self.read_failing(failed.map(|ended| ended.key.series).collect()).await?;
         self.load(work.ended.iter().map(|ended| ended.key)).await?;
         let mut order: Vec<usize> = (0..work.ended.len()).collect();
         order.sort_by_key(|place| work.ended[*place].key);
@@ -118,6 +122,10 @@ impl Tx<'_> {
         if ended.said.is_fact() {
             after.reproof_by = None;
         }
+        let since = self.failing(ended.key.series, ended.said);
+        if let (VerdictKind::Unconfirmed(cause), true) = (ended.said, is_told(since, self.now)) {
+            after = Self::overdue(after, cause, ended, self.now);
+        }
         let outcome = match row.state {
             State::Waiting { .. } => "waiting",
             State::Running { .. } | State::Recorded(_) if is_said => "recorded",
@@ -133,8 +141,19 @@ impl Tx<'_> {
             VerdictKind::Unconfirmed(_) => 2,
         };
         self.done.recorded[said] += 1;
-        self.opened(ended.key, is_open(&before, self.now), is_open(&row, self.now), &after);
+        self.opened(ended.key, is_open(&before, self.now), is_open(&after.row, self.now), &after);
         Ok(())
+    }
+
+    /// A row whose series has failed for a while: it is bad now.
+    fn overdue(entry: Entry, cause: Cause, ended: &Ended, now: DateTime<Utc>) -> Entry {
+        let row = entry.row.overdue(cause, entry.reproof_by.is_some(), now);
+        if row.state == entry.row.state {
+            return Entry { row, ..entry };
+        }
+        // A proof of what the check meant before is gone.
+        let note = ended.note.clone();
+        Entry { row, reproof_by: None, evidence: None, note, ..entry }
     }
 
     /// Takes note of an attempt whose row went on without it.

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 
+use crate::domain::record::failing::failing_since;
 use crate::domain::record::standing::Alarm;
 use crate::domain::record::window_state::{State, VerdictKind, WindowKind};
 use crate::ledger::attempts::{Noted, note_attempts};
@@ -41,6 +42,8 @@ pub(super) struct Tx<'a> {
     last_slots: BTreeMap<i64, Option<DateTime<Utc>>>,
     attempts: Vec<Vec<Arg>>,
     noted: BTreeMap<i64, Noted>,
+    /// Since when the attempts of series fail in a row, as far as it was read.
+    failing: BTreeMap<i64, Option<DateTime<Utc>>>,
     events: Vec<Event>,
 }
 
@@ -66,6 +69,7 @@ impl<'a> Tx<'a> {
             last_slots: BTreeMap::new(),
             attempts: Vec::new(),
             noted: BTreeMap::new(),
+            failing: BTreeMap::new(),
             events: Vec::new(),
         }
     }
@@ -209,7 +213,30 @@ impl<'a> Tx<'a> {
 
     /// Takes note of an attempt that was recorded, for what is said of its series.
     pub(super) fn note(&mut self, ended: &Ended) {
-        self.noted.entry(ended.key.series).or_default().add(ended);
+        let failing = self.failing.get(&ended.key.series).copied().flatten();
+        self.noted.entry(ended.key.series).or_default().add(ended, failing);
+    }
+
+    /// Reads since when the attempts of series fail in a row, of those that go on failing.
+    pub(super) async fn read_failing(&mut self, series: BTreeSet<i64>) -> Result<(), LedgerError> {
+        const SINCE: Each = each!(
+            ["SELECT id, failing_since FROM series JOIN"],
+            (0 "wanted" "bigint"),
+            ["ON id = r.wanted"]
+        );
+        let series: Vec<_> = series.into_iter().map(|id| args![id]).collect();
+        for record in self.conn.all_each(&SINCE, &series, &[]).await? {
+            self.failing.insert(record.int("id")?, record.maybe_at("failing_since")?);
+        }
+        Ok(())
+    }
+
+    /// Since when the attempts of a series fail in a row, with one that said this.
+    pub(super) fn failing(&mut self, series: i64, said: VerdictKind) -> Option<DateTime<Utc>> {
+        let before = self.failing.get(&series).copied().flatten();
+        let since = failing_since(before, said, self.now);
+        self.failing.insert(series, since);
+        since
     }
 
     /// Writes what attempts said: of each, and of their series.
@@ -246,7 +273,13 @@ impl<'a> Tx<'a> {
             Some(_) => {
                 let cause = entry.row.recorded().and_then(|recorded| cause_of(recorded.said));
                 let cause = cause.map(|cause| cause.to_string());
-                [cause, entry.note.clone()].into_iter().flatten().collect::<Vec<_>>().join(": ")
+                // What happened is kept for long: rows are not.
+                let finding = entry.note.as_deref().and_then(|note| note.lines().next());
+                [cause, finding.map(str::to_owned)]
+                    .into_iter()
+                    .flatten()
+                    .collect::<Vec<_>>()
+                    .join(": ")
             }
             None => String::new(),
         };

@@ -13,6 +13,7 @@ use crate::alertmanager;
 use crate::domain::alerting::alert::labels;
 use crate::domain::alerting::routing::Route;
 use crate::domain::check::Severity;
+use crate::domain::check::reason::Cause;
 use crate::domain::record::standing::Alarm;
 use crate::domain::time::duration::delta;
 use crate::engine::snapshot::{LedgerHealth, Proof, Snapshot};
@@ -84,9 +85,14 @@ pub fn too_slow(routes: &Route, picture: &Snapshot, hold: TimeDelta) -> Option<S
         look(&labels);
     }
     for series in &picture.series {
-        for alarm in [Alarm::Violated, Alarm::Unconfirmed] {
+        let kinds = [
+            (Alarm::Violated, None),
+            (Alarm::Unconfirmed, None),
+            (Alarm::Unconfirmed, Some(Cause::Auth)),
+        ];
+        for kind in kinds {
             let tz = series.record.tz.as_deref();
-            look(labels(&series.check, tz, alarm, &picture.labels).all());
+            look(labels(&series.check, tz, kind, &picture.labels).all());
         }
     }
     (longest >= hold && longest > TimeDelta::zero()).then(|| {

@@ -16,6 +16,7 @@ use crate::clock::Clock;
 use crate::domain::alerting::alert::{Alert, Known, Labels, annotations};
 use crate::domain::alerting::outbox::{AlertId, AlertState, Rhythm};
 use crate::domain::alerting::routing::Route;
+use crate::domain::check::plain::in_one_line;
 use crate::domain::record::standing::{Alarm, Lease, Standing};
 use crate::domain::time::duration::delta;
 use crate::engine::snapshot::{LedgerHealth, SeriesHealth, Snapshot};
@@ -229,11 +230,12 @@ impl Notifier {
             Alarm::Violated => (record.open_violated, &record.newest_violated),
             Alarm::Unconfirmed => (record.open_unconfirmed, &record.newest_unconfirmed),
         };
+        let last = record.last.as_ref().and_then(|last| last.note.as_deref()).map(in_one_line);
         let known = Known {
             since: row.starts_at,
             open,
             newest,
-            last: record.last.as_ref().and_then(|last| last.note.as_deref()),
+            last: last.as_deref(),
             confirmed_until: match record.lease {
                 Lease::Never => None,
                 Lease::Until(until) => Some(until),

@@ -8,6 +8,7 @@ use chrono::{DateTime, SecondsFormat, SubsecRound as _, Utc};
 use serde_json::{Value, json};
 
 use crate::domain::check::nearest::suggestion;
+use crate::domain::check::plain::in_one_line;
 use crate::domain::record::standing::{Lease, Standing};
 use crate::domain::record::window_state::VerdictKind;
 use crate::domain::time::breaker::Breaker;
@@ -40,6 +41,7 @@ pub(super) fn named(picture: &Snapshot, series: &SeriesHealth) -> Value {
         "confirmed_until": until,
         "open": {"violated": record.open_violated, "unconfirmed": record.open_unconfirmed},
         "waived": record.waived,
+        "failing_since": record.failing_since.map(instant),
         "paused_until": series.paused_until.map(instant),
         "paused_because": series.check.pause.as_ref().filter(|_| series.paused_until.is_some()).map(|p| p.because.as_str()),
         "note": reason(picture, series),
@@ -63,7 +65,7 @@ fn reason(picture: &Snapshot, series: &SeriesHealth) -> Option<String> {
             (None, note) => note.clone(),
         }
     };
-    open.cloned().or_else(last)
+    open.cloned().or_else(last).map(|note| in_one_line(&note))
 }
 
 /// A series as a whole.
@@ -92,7 +94,7 @@ fn series_json(picture: &Snapshot, series: &SeriesHealth) -> Value {
             "verdict": said(last.said).0,
             "cause": said(last.said).1,
             "evidence": last.evidence,
-            "note": last.note,
+            "note": last.note.as_deref().map(in_one_line),
             "took_ms": u64::try_from(last.took.as_millis()).unwrap_or(u64::MAX),
         })),
         "attempts": {

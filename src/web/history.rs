@@ -6,6 +6,7 @@ use axum::http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::domain::check::nearest::suggestion;
+use crate::domain::check::plain::in_one_line;
 use crate::domain::record::window_state::{Override, State as RowState, WindowKind, WindowState};
 use crate::ledger::{Given, History, HistoryQuery, Listed, is_page_by_number, is_page_of_windows};
 use crate::web::Here;
@@ -93,7 +94,7 @@ pub(super) fn window_json(history: &History) -> Value {
             "because": waiver.because,
             "until": waiver.until.map(instant),
         })),
-        "note": entry.note,
+        "note": entry.note.as_deref().map(in_one_line),
         "generation": entry.generation,
     })
 }

@@ -755,3 +755,52 @@ fn garbled(url: &str, replica: &str, is_enough: impl Fn() -> bool) {
         }
     });
 }
+
+/// A minute has to pass between two attempts before that is told.
+const TOLD_WITHIN: Duration = Duration::from_secs(150);
+
+#[test]
+fn four_checks_that_miss_one_table_are_one_page_long_before_their_deadline() {
+    let sink = Receiver::start();
+    let alertmanager = printed(&sink);
+    let ids = ["one", "two", "three", "four"];
+    let check = |id: &str| {
+        format!(
+            "  - id: {id}\n    why: because\n    source: db\n    schedule: {{every: 1h}}\n    result_by: 50m\n    \
+             sql: select count(*) as n from orders where id < 0\n    expect: {{values: {{n: {{max: 0}}}}}}\n    \
+             evidence: {{sql: select count(*) from orders}}\n"
+        )
+    };
+    let checks: String = ids.iter().map(|id| check(id)).collect();
+    let checks = format!("version: 1\nowner: tests\nchecks:\n{checks}");
+    let site = Site::new(&settings(&[alertmanager.url()], ""), &checks);
+    let data = site.path().join("data.db");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let run = |sql: &str| {
+        runtime.block_on(async {
+            let mut data = Other::sqlite(&data).await;
+            data.run(sql).await.unwrap();
+            data.close().await;
+        });
+    };
+    fs::write(&data, "").unwrap();
+    run("create table orders_old (id integer)");
+    run("insert into orders_old values (1)");
+    let daemon = site.start();
+    let told = || -> Vec<usize> {
+        let pages = sink.taken().into_iter().map(|(_, body)| body["alerts"].as_array().cloned());
+        pages.flatten().map(|alerts| alerts.len()).collect()
+    };
+    daemon.until(TOLD_WITHIN, |_| if told().is_empty() { Err(told()) } else { Ok(()) });
+    assert_eq!(told(), [ids.len()], "all of them in one message");
+    let alerts = sink.alerts();
+    let cause = |alert: &serde_json::Value| alert["labels"]["cause"] == "query_error";
+    assert!(alerts.iter().all(|(.., alert)| cause(alert)), "{alerts:?}");
+    run("alter table orders_old rename to orders");
+    daemon.order("/api/v1/rerun", "{\"owner\": \"tests\"}");
+    daemon.until(SOON, |_| {
+        let standing = alertmanager.standing().len();
+        if standing == 0 { Ok(()) } else { Err(standing) }
+    });
+    assert!(daemon.stop().success());
+}

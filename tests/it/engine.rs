@@ -524,3 +524,75 @@ async fn an_attempt_that_never_ends_or_panics_is_an_alarm_when_its_time_is_over(
         assert_eq!(stage.told(), ["it  Firing(Unconfirmed)"], "{hangs}");
     }
 }
+
+#[tokio::test]
+async fn a_check_that_cannot_run_is_told_within_two_minutes_and_keeps_the_cause_that_it_began_with()
+{
+    let causes = [Cause::Auth, Cause::QueryError, Cause::Refused, Cause::UnsupportedType];
+    let ids = ["auth", "query", "refused", "type", "slow", "once"];
+    let tries = AtomicUsize::new(0);
+    let later = Arc::new(AtomicUsize::new(0));
+    let is_later = Arc::clone(&later);
+    let stage = Stage::new(Oracle::new(move |check, _| {
+        let place = ids.iter().position(|id| *id == check.id.as_str()).unwrap();
+        match causes.get(place) {
+            Some(_) if is_later.load(Ordering::SeqCst) > 0 => silent(Cause::Timeout),
+            Some(cause) => silent(*cause),
+            // What waiting may mend, and what was back with the second attempt.
+            None if place == 4 => silent(Cause::Timeout),
+            None if tries.fetch_add(1, Ordering::SeqCst) == 0 => silent(Cause::QueryError),
+            None => Verdict::Confirmed,
+        }
+    }));
+    let slot = "schedule: {every: 6h}\n    result_by: 3h";
+    let checks: Vec<(&str, &str)> = ids.iter().map(|id| (*id, slot)).collect();
+    let mut engine = stage.start(&yaml(&checks)).await;
+    pass(&mut engine, &stage.hand, TimeDelta::seconds(59), TimeDelta::seconds(1)).await;
+    assert!(stage.told().is_empty(), "one attempt is not told: {:?}", stage.told());
+    pass(&mut engine, &stage.hand, TimeDelta::seconds(61), TimeDelta::seconds(1)).await;
+    let mut told = stage.told();
+    told.sort();
+    let firing = |id: &&str| format!("{id}  Firing(Unconfirmed)");
+    let mut wanted: Vec<String> = ids[..4].iter().map(firing).collect();
+    wanted.sort();
+    assert_eq!(told, wanted);
+    let fired = "select check_id || ' ' || unconfirmed_cause from series \
+                 where unconfirmed_cause is not null order by 1";
+    let wanted = ["auth auth", "query query_error", "refused refused", "type unsupported_type"];
+    assert_eq!(texts(&stage.path(), fired).await, wanted);
+    later.store(1, Ordering::SeqCst);
+    pass(&mut engine, &stage.hand, TimeDelta::minutes(10), TimeDelta::seconds(10)).await;
+    assert_eq!(
+        texts(&stage.path(), fired).await,
+        wanted,
+        "an alert keeps its name while it stands"
+    );
+    assert_eq!(stage.told().len(), 4, "and nothing new is told: {:?}", stage.told());
+}
+
+#[tokio::test]
+async fn a_check_that_looks_each_half_minute_and_cannot_run_is_told_as_soon() {
+    let stage = Stage::new(Oracle::new(|_, _| silent(Cause::Auth)));
+    let checks = yaml(&[("it", "schedule: {every: 30s}\n    result_by: 3h")]);
+    let mut engine = stage.start(&checks).await;
+    pass(&mut engine, &stage.hand, TimeDelta::minutes(2), TimeDelta::seconds(1)).await;
+    assert_eq!(stage.told(), ["it  Firing(Unconfirmed)"]);
+}
+
+#[tokio::test]
+async fn a_check_that_was_changed_into_one_that_cannot_run_is_told_before_its_next_window() {
+    let stage =
+        Stage::new(Oracle::new(|check, _| match format!("{:?}", check.body).contains("broken") {
+            true => silent(Cause::QueryError),
+            false => Verdict::Confirmed,
+        }));
+    let daily = yaml(&[("it", "window: {period: day, zone: UTC}")]);
+    let mut engine = stage.start(&daily).await;
+    work_off(&mut engine, &stage.hand).await;
+    let broken = daily.replace("select 1 + 0 as n", "select broken as n");
+    load(&mut engine, &stage.oracle, &broken).await;
+    pass(&mut engine, &stage.hand, TimeDelta::minutes(2), TimeDelta::seconds(1)).await;
+    assert_eq!(stage.told(), ["it  Firing(Unconfirmed)"]);
+    let said = texts(&stage.path(), SAID).await;
+    assert!(said.iter().any(|row| row.starts_with("it unconfirmed query_error")), "{said:?}");
+}

@@ -798,6 +798,9 @@ async fn a_file_of_an_earlier_version_is_copied_before_it_is_migrated() {
     assert!(!std::path::Path::new(&copy).exists());
     let mut owner = Other::sqlite(path).await;
     owner.run("update meta set value = '3' where key = 'version'").await.unwrap();
+    for column in ["failing_since", "unconfirmed_cause"] {
+        owner.run(&format!("alter table series drop column {column}")).await.unwrap();
+    }
     owner.close().await;
     drop(Store::open(settings(&database, "one")).await.unwrap());
     let version = "select value from meta where key = 'version'";

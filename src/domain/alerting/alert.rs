@@ -8,6 +8,7 @@ use std::fmt;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
+use crate::domain::check::reason::Cause;
 use crate::domain::check::{Check, Severity};
 use crate::domain::record::standing::Alarm;
 
@@ -97,12 +98,14 @@ impl Alarm {
     }
 }
 
-/// The labels of the alert about a series. `more` are those of the installation; neither they nor the
-/// team's own change what the alert is about.
+/// The labels of the alert about a series.
+///
+/// `more` are those of the installation; neither they nor the team's own change what the alert is about. The cause is
+/// the one that it began with, where no waiting mends that: one lost grant is one group of alerts.
 pub fn labels(
     check: &Check,
     tz: Option<&str>,
-    alarm: Alarm,
+    (alarm, cause): (Alarm, Option<Cause>),
     more: &BTreeMap<String, String>,
 ) -> Labels {
     let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
@@ -116,6 +119,7 @@ pub fn labels(
         ("severity", alarm.severity(check).as_str()),
         ("source", check.source.as_str()),
         ("other_source", other.map_or("", |source| source.as_str())),
+        ("cause", cause.map_or("", Cause::as_str)),
     ];
     let more = more.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     Labels::new(more.chain(teams).chain(ours).map(owned))

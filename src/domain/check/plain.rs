@@ -20,6 +20,11 @@ pub fn line(text: &str) -> Cow<'_, str> {
     escaped(text, is_obeyed)
 }
 
+/// A note whose lines are a finding and its rows, in one line.
+pub fn in_one_line(note: &str) -> String {
+    note.lines().collect::<Vec<_>>().join("; ")
+}
+
 fn escaped(text: &str, is_meant: impl Fn(char) -> bool) -> Cow<'_, str> {
     if !text.chars().any(&is_meant) {
         return Cow::Borrowed(text);

@@ -78,7 +78,8 @@ pub struct WindowState {
     pub due: DateTime<Utc>,
     /// By when its absence is an alarm, seen from its due: the lease of health counts from it.
     pub deadline_nominal: DateTime<Utc>,
-    /// The same, seen from when it was written down. Nothing moves it but the end of a pause.
+    /// The same, seen from when it was written down. Nothing moves it but the end of a pause, and attempts that fail in a
+    /// row with what no waiting mends.
     pub deadline: DateTime<Utc>,
     /// How far it has come.
     pub state: State,

@@ -247,7 +247,9 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
                 (record.standings.unconfirmed, Alarm::Unconfirmed),
             ] {
                 let Standing::Firing { since } = standing else { continue };
-                let labels = labels(check, record.tz.as_deref(), alarm, &self.reading.labels);
+                let cause = record.fired_cause.filter(|_| alarm == Alarm::Unconfirmed);
+                let tz = record.tz.as_deref();
+                let labels = labels(check, tz, (alarm, cause), &self.reading.labels);
                 let series = record.id;
                 let (starts_at, ended_at, told_at) = (since, None, None);
                 let row = AlertRow { labels, series, alarm, starts_at, ended_at, told_at };
