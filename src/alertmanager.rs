@@ -23,7 +23,8 @@ use crate::board::Board;
 use crate::clock::Clock;
 use crate::domain::alerting::alert::Fingerprint;
 use crate::domain::alerting::outbox::{Outbox, Rhythm, Sight};
-use crate::http::Peer;
+use crate::domain::alerting::seen::{FirstLook, SeenAlert};
+use crate::http::{NoAnswer, Peer};
 
 pub use health::Health;
 
@@ -35,6 +36,10 @@ const LOOK_EACH: Duration = Duration::from_secs(10);
 const AGAIN: (TimeDelta, TimeDelta) = (TimeDelta::milliseconds(500), TimeDelta::seconds(5));
 /// How often it is asked what stands, while the record cannot be read.
 const ASK_EACH: Duration = Duration::from_secs(2);
+/// How often it is asked what it holds otherwise.
+const LIST_EACH: Duration = Duration::from_secs(15);
+/// How often it is asked in vain what it holds before it is told all the same.
+const FIRST_TRIES: u32 = 3;
 /// How long we wait before we look whether the record was read again.
 const BLIND_NAP: Duration = Duration::from_millis(500);
 /// How much longer than some intervals ago what is repeated may have come last: its clock says whole seconds.
@@ -59,6 +64,10 @@ pub struct Alertmanager {
     their_clock: Option<(DateTime<Utc>, Instant)>,
     /// When it may be asked again what stands.
     ask_at: Instant,
+    /// When it is asked next what it holds, though nothing hangs on that.
+    list_at: Instant,
+    /// How often it did not say what it holds before anything was sent; nothing once that does not matter any more.
+    first_tries: Option<u32>,
     /// Which alerts it said that stand though they ended, and when.
     raised: Option<(Instant, BTreeSet<Fingerprint>)>,
     /// The configuration that was read last.
@@ -99,6 +108,8 @@ impl Alertmanager {
             started: None,
             their_clock: None,
             ask_at: now,
+            list_at: now,
+            first_tries: Some(0),
             raised: None,
             config: None,
             health,
@@ -139,6 +150,9 @@ impl Alertmanager {
     }
 
     fn wake(&self, sight: Sight) -> Instant {
+        if self.first_tries.is_some() {
+            return self.look_at;
+        }
         let now = self.now();
         let next = self.outbox.wake_at(&self.rhythm, now);
         let next = next.map(|at| Instant::now() + (at - now).to_std().unwrap_or_default());
@@ -174,7 +188,7 @@ impl Alertmanager {
         match answer {
             Ok((200, status)) => {
                 let version = self.know(&status);
-                if has_others {
+                if has_others || self.first_tries.is_some() || Instant::now() >= self.list_at {
                     self.ask_what_stands().await;
                 }
                 // Who answers questions and takes no alerts is not reached: only a taken alert says that.
@@ -185,11 +199,24 @@ impl Alertmanager {
                 }
             }
             Ok((404, _)) => {
+                self.first_tries = None;
                 let why = "it answers with status 404: name its address without /api/…";
                 self.failed(0, why.to_owned());
             }
-            Ok((status, _)) => self.failed(0, format!("it answers with status {status}")),
-            Err(error) => self.failed(0, error.to_string()),
+            Ok((status, _)) => {
+                self.first_tries = None;
+                self.failed(0, format!("it answers with status {status}"));
+            }
+            Err(error) => {
+                // Somebody answers, and does not say what it holds: what is sent says why.
+                if let NoAnswer::Odd(_) = error {
+                    self.first_tries = None;
+                }
+                self.failed(0, error.to_string());
+            }
+        }
+        if self.first_tries.is_some() {
+            self.look_at = self.again_at.max(Instant::now() + BLIND_NAP);
         }
     }
 
@@ -223,16 +250,30 @@ impl Alertmanager {
     /// Asks which alerts stand: without the record nothing else says whether one may be repeated.
     async fn ask_what_stands(&mut self) {
         let query = [("filter", "alertname=~\"Allswell.+\"".to_owned())];
+        self.list_at = Instant::now() + LIST_EACH;
         let answer = self.peer.get("/api/v2/alerts", &query).await;
+        let is_heard = answer.is_ok();
         let Ok((200, Value::Array(alerts))) = answer else {
-            self.health.send_modify(|health| health.repeated = None);
+            // Who answers and does not say is told all the same.
+            self.first_tries =
+                self.first_tries.map(|tries| tries + 1).filter(|n| !is_heard && *n < FIRST_TRIES);
+            self.health.send_modify(|health| (health.repeated, health.seen) = (None, None));
             return;
         };
         let now = self.clock.now() + self.ahead();
         let recent = now - self.rhythm.own_resend() * 4 - REPEATED_WITHIN;
-        let repeated = Arc::new(payload::updated_since(&alerts, recent));
-        self.health.send_modify(|health| health.repeated = Some((Instant::now(), repeated)));
-        let active = payload::fingerprints(&alerts);
+        let seen = payload::seen(&alerts);
+        let names = |is_meant: &dyn Fn(&&SeenAlert) -> bool| -> BTreeSet<Fingerprint> {
+            seen.iter().filter(is_meant).map(SeenAlert::fingerprint).collect()
+        };
+        let repeated = Arc::new(names(&|alert| alert.updated_at >= recent));
+        let active = names(&|_| true);
+        let first = self.first_tries.take().map(|_| FirstLook { alerts: seen.clone(), at: now });
+        self.health.send_modify(|health| {
+            health.repeated = Some((Instant::now(), repeated));
+            health.first = first.map(Arc::new).or(health.first.take());
+            health.seen = Some(Arc::new(seen));
+        });
         self.raised = Some((Instant::now(), self.outbox.raised(&active)));
         self.outbox.stand(active);
     }
@@ -246,8 +287,9 @@ impl Alertmanager {
         if let Some((_, raised)) = self.raised.take_if(|(at, _)| is_later(at)) {
             self.outbox.end_again(&raised);
         }
-        // Until nothing is due, or something went wrong.
-        while Instant::now() >= self.again_at {
+        self.outbox.leave(&board.kept_by_another);
+        // Until nothing is due, or something went wrong. What it holds is looked at before anything is sent.
+        while Instant::now() >= self.again_at && self.first_tries.is_none() {
             // What was read of the record last, and a moment ago: an older board knows of ends that are none any more.
             let sight = match (board.sight(), boards.borrow().sight()) {
                 (Sight::Clear, Sight::Clear) => Sight::Clear,

@@ -1,11 +1,14 @@
 //! What a receiver of alerts is handed: everything that stands or ended a while ago, and how far that can be
 //! relied on.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::Instant;
 
+use crate::domain::alerting::alert::Fingerprint;
 use crate::domain::alerting::outbox::{AlertState, Sight};
 
 /// How long ago the record may have been read, where other replicas write it too, before nothing is said of what
@@ -29,6 +32,8 @@ pub struct Board {
     pub proofs: Option<TimeDelta>,
     /// How far the record's clock is ahead of the host's.
     pub skew: TimeDelta,
+    /// Alerts under our labels that another ledger keeps up: their ends are not ours to tell.
+    pub kept_by_another: Arc<BTreeSet<Fingerprint>>,
     /// Whether proofs should come back, and none did for a while.
     pub is_unproved: bool,
 }

@@ -19,6 +19,7 @@ mod status;
 mod stop;
 mod validate;
 mod waivers;
+mod adopt;
 mod windows;
 mod zones;
 
@@ -59,6 +60,7 @@ pub fn main() -> ExitCode {
         Verb::Status(args) => status::status(&args),
         Verb::History(args) => history::history(&args),
         Verb::Waivers(args) => waivers::waivers(&args),
+        Verb::Adopt(args) => adopt::adopt(&args),
         Verb::Rerun(args) => order::rerun(&args),
         Verb::Waive(args) => order::waive(&args),
         Verb::Rules(args) => config::rules(&args),

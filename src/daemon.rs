@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use serde_json::json;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -43,6 +44,8 @@ use crate::zones::Zones;
 /// How long each part may take to end.
 const FAREWELL: Duration = Duration::from_secs(10);
 
+/// Within how long another daemon under the same labels is seen at an Alertmanager, however often it sends.
+const SHOWN_WITHIN: TimeDelta = TimeDelta::seconds(45);
 /// What a process gets that writes past the limit of a file's size (Linux). A handler of tokio's stays.
 const SIGXFSZ: i32 = 25;
 
@@ -122,10 +125,13 @@ pub fn serve(start: Start, announce: impl FnOnce(&str)) -> Result<(), NotStarted
     let (written, own) = watch::channel(None);
     let (alertmanagers, webhooks) =
         (senders.paths.alertmanagers.clone(), senders.paths.webhooks.clone());
+    let another = senders.paths.another.clone();
+    // Another daemon has sent what it says a few times by then.
+    let patience = (settings.notices.rhythm.resend * 4).max(SHOWN_WITHIN);
     let begin = Begin {
         first: loader.read(removals, "start"),
         reading: loader.current(),
-        log: Log { alertmanagers, webhooks, own },
+        log: Log { alertmanagers, webhooks, another, patience, own },
         clock,
         shown,
     };
@@ -274,6 +280,9 @@ fn open(
         tracing::warn!(
             "everybody who reaches {listen} may look: `web` names neither `viewer_token` nor users"
         );
+    }
+    if let Some(warning) = settings.notices.warning() {
+        tracing::warn!("{warning}");
     }
     let (ledger, dsn) = (store, settings.ledger.dsn.to_string());
     let opened = systemd::while_starting(Store::open(ledger.clone()));

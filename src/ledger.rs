@@ -28,6 +28,7 @@ mod conn;
 mod lock_file;
 mod errors;
 mod identities;
+mod adopted;
 mod series_record;
 mod attempts;
 mod cells;
@@ -50,6 +51,7 @@ use crate::ledger::conn::{Conn, args};
 use crate::ledger::file_check::FileCheck;
 use crate::ledger::lock_file::LockFile;
 
+pub use adopted::{Adopted, Words};
 pub use alerts::{AlertChanges, AlertRow, Notified, Returned, SelfAlert, lasting_name};
 pub use entry::Entry;
 pub use errors::LedgerError;
@@ -219,6 +221,7 @@ pub struct Store {
     settings: StoreSettings,
     conn: Option<Conn>,
     is_new: bool,
+    id: String,
     /// The file, where it is one, and the look through it.
     file: Option<LockFile>,
     check: FileCheck,
@@ -242,8 +245,14 @@ impl Store {
             Dsn::Sqlite(path) => Some(LockFile::take(path)?),
             Dsn::Postgres(_) | Dsn::MySql(_) => None,
         };
-        let mut store =
-            Self { settings, conn: None, is_new: false, file, check: FileCheck::default() };
+        let mut store = Self {
+            settings,
+            conn: None,
+            is_new: false,
+            id: String::new(),
+            file,
+            check: FileCheck::default(),
+        };
         let mut conn = within(LONG, store.connect()).await?;
         if let Dsn::Sqlite(path) = &store.settings.dsn {
             store.check = FileCheck::begin(path);
@@ -260,9 +269,9 @@ impl Store {
             if let Conn::Sqlite(_) = &conn {
                 conn.run(ABANDONED, Vec::new()).await?;
             }
-            Ok::<_, LedgerError>(())
+            adopted::id(&mut conn).await
         };
-        within(LONG, opened).await?;
+        store.id = within(LONG, opened).await?;
         if let Some(file) = &mut store.file {
             file.is_still_there()?;
         }
@@ -283,6 +292,11 @@ impl Store {
     /// Says whether it was made just now.
     pub fn is_new(&self) -> bool {
         self.is_new
+    }
+
+    /// What tells this ledger from any other; a copy has the same.
+    pub fn id(&self) -> &str {
+        &self.id
     }
 
     /// Says whether several replicas may write.

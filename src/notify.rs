@@ -6,4 +6,6 @@
 pub mod notifier;
 pub mod self_alerts;
 pub mod alert_path;
+pub mod another;
+pub mod ledgers;
 pub mod nonces;

@@ -6,6 +6,7 @@
 mod access;
 mod operator;
 mod orders;
+mod adopted;
 mod api;
 mod config;
 mod health;
@@ -130,6 +131,8 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/api/v1/waivers", get(history::waivers))
         .route("/api/v1/rerun", post(operator::rerun))
         .route("/api/v1/waive", post(operator::waive))
+        .route("/api/v1/adopted", get(adopted::adopted))
+        .route("/api/v1/adopted/end", post(adopted::end))
         .route("/api/v1/orders", get(orders::orders))
         .route("/api/v1/orders/{id}", get(orders::order))
         .route_layer(middleware::from_fn_with_state(Arc::clone(&shared), limited));

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use crate::domain::alerting::alert::Fingerprint;
 use crate::domain::alerting::outbox::{Acknowledged, AlertId};
 use crate::domain::alerting::routing::Route;
+use crate::domain::alerting::seen::{FirstLook, SeenAlert};
 
 /// How an Alertmanager does, as we see it.
 #[derive(Debug, Clone)]
@@ -39,6 +40,10 @@ pub struct Health {
     pub acknowledged: Arc<BTreeMap<AlertId, Acknowledged>>,
     /// Which alerts any replica sent it just before it was asked, and when that was; `None` where it did not answer.
     pub repeated: Option<(Instant, Arc<BTreeSet<Fingerprint>>)>,
+    /// What it held before this process sent anything to it; nothing before it was asked.
+    pub first: Option<Arc<FirstLook>>,
+    /// What it holds, as it said last.
+    pub seen: Option<Arc<Vec<SeenAlert>>>,
     /// Its routes, where it shows them and they can be read.
     pub routes: Option<Arc<Route>>,
 }
@@ -60,6 +65,8 @@ impl Health {
             ahead: TimeDelta::zero(),
             acknowledged: Arc::default(),
             repeated: None,
+            first: None,
+            seen: None,
             routes: None,
         }
     }

@@ -1,12 +1,11 @@
 //! Alerts in the form of Alertmanager's API v2: as they are sent, and as it lists them.
 
-use std::collections::BTreeSet;
-
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
-use crate::domain::alerting::alert::{Fingerprint, Labels};
+use crate::domain::alerting::alert::Labels;
 use crate::domain::alerting::alert_to_send::{AlertToSend, End};
+use crate::domain::alerting::seen::SeenAlert;
 
 /// An alert in the form of Alertmanager's API v2, for one whose clock says `now`.
 pub(super) fn alert(alert_to_send: &AlertToSend, now: DateTime<Utc>) -> Value {
@@ -30,22 +29,23 @@ pub(super) fn alert(alert_to_send: &AlertToSend, now: DateTime<Utc>) -> Value {
     value
 }
 
-/// The names of the alerts in a list.
-pub(super) fn fingerprints(alerts: &[Value]) -> BTreeSet<Fingerprint> {
-    alerts.iter().filter_map(fingerprint).collect()
-}
-
-/// The names of the alerts in a list that any replica sent since an instant.
-pub(super) fn updated_since(alerts: &[Value], since: DateTime<Utc>) -> BTreeSet<Fingerprint> {
-    let is_recent = |alert: &&Value| {
-        let at = alert["updatedAt"].as_str().and_then(|at| DateTime::parse_from_rfc3339(at).ok());
-        at.is_some_and(|at| at >= since)
+/// The alerts in a list; what is no alert is left out.
+pub(super) fn seen(alerts: &[Value]) -> Vec<SeenAlert> {
+    let texts = |value: &Value| -> Option<Vec<(String, String)>> {
+        let pairs = value.as_object()?.iter();
+        Some(pairs.filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned()))).collect())
     };
-    alerts.iter().filter(is_recent).filter_map(fingerprint).collect()
-}
-
-fn fingerprint(alert: &Value) -> Option<Fingerprint> {
-    let labels = alert["labels"].as_object()?.iter();
-    let text = |(name, value): (&String, &Value)| Some((name.clone(), value.as_str()?.to_owned()));
-    Some(Labels::new(labels.filter_map(text)).fingerprint())
+    let at = |value: &Value| {
+        let at = DateTime::parse_from_rfc3339(value.as_str()?).ok()?;
+        Some(at.with_timezone(&Utc))
+    };
+    let seen = |alert: &Value| {
+        Some(SeenAlert {
+            labels: Labels::new(texts(&alert["labels"])?),
+            annotations: texts(&alert["annotations"]).unwrap_or_default().into_iter().collect(),
+            starts_at: at(&alert["startsAt"])?,
+            updated_at: at(&alert["updatedAt"])?,
+        })
+    };
+    alerts.iter().filter_map(seen).collect()
 }

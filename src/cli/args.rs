@@ -46,6 +46,8 @@ pub(super) enum Verb {
     Rerun(RerunArgs),
     /// Vouch for open windows, with a reason
     Waive(WaiveArgs),
+    /// List alerts that stood before the ledger knew of them, or end them
+    Adopt(AdoptArgs),
     /// Print the rules by which Prometheus tells what allswell cannot: that it is gone
     Rules(RulesArgs),
     /// Print what Alertmanager needs to know: a route, a receiver, inhibitions
@@ -168,6 +170,24 @@ pub(super) struct WaiversArgs {
     /// How many are looked through at most, latest first
     #[arg(long, value_name = "N", default_value = "1000")]
     pub(super) limit: NonZeroUsize,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct AdoptArgs {
+    #[command(flatten)]
+    pub(super) remote: Remote,
+    /// End those of this check
+    #[arg(long, value_name = "CHECK", requires = "because")]
+    pub(super) end: Option<String>,
+    /// Only in this zone
+    #[arg(long, value_name = "ZONE", requires = "end")]
+    pub(super) zone: Option<String>,
+    /// Why
+    #[arg(long, value_name = "WHY", requires = "end")]
+    pub(super) because: Option<String>,
+    /// Who says so; $USER by default
+    #[arg(long, value_name = "WHO", requires = "end")]
+    pub(super) by: Option<String>,
 }
 
 /// Which windows are meant. Dates are those of each series' own zone.

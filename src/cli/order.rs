@@ -18,7 +18,7 @@ const ASKED_EACH: Duration = Duration::from_millis(500);
 const TOLD_EACH: Duration = Duration::from_secs(5);
 
 /// Who gives the order, where `--by` is not given.
-fn user() -> Option<String> {
+pub(super) fn user() -> Option<String> {
     let user = Reference::Env("USER".to_owned()).read().ok()?;
     Some(user.expose_secret().to_owned())
 }

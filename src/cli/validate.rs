@@ -122,6 +122,9 @@ pub(super) fn validate(args: &ValidateArgs) -> Exit {
     match (args.output, loaded) {
         (Output::Text, Ok(Loaded { settings, catalogue, .. })) => {
             warn(catalogue.warnings().iter());
+            if let Some(warning) = settings.notices.warning() {
+                complain(&format!("warning: {warning}\n"));
+            }
             for missing in settings.missing_secrets() {
                 complain(&format!("warning: {missing}; where `serve` runs it has to be there\n"));
             }

@@ -1,9 +1,10 @@
 //! The log: what changed, for people. Secrets and values of rows never reach it.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::watch;
 use tracing::Level;
 use tracing_subscriber::filter::Targets;
@@ -12,12 +13,15 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{fmt, registry};
 
 use crate::alertmanager::Health;
+use crate::domain::alerting::alert::Fingerprint;
+use crate::domain::alerting::seen::FirstLook;
 use crate::domain::check::Check;
 use crate::domain::check::plain::plain;
 use crate::domain::record::standing::{Alarm, Notice};
 use crate::domain::record::window_state::VerdictKind;
 use crate::engine::ports::{Notices, Receipts};
 use crate::ledger::{SelfAlert, SeriesRecord};
+use crate::notify::another::Another;
 use crate::settings::{LogEntry, LogFormat, LogLevel};
 use crate::webhook;
 
@@ -62,6 +66,10 @@ pub(super) struct Log {
     pub(super) alertmanagers: Vec<watch::Receiver<Health>>,
     /// The receivers of webhooks.
     pub(super) webhooks: Vec<watch::Receiver<webhook::Health>>,
+    /// What another ledger keeps up under the labels of this installation.
+    pub(super) another: watch::Receiver<Another>,
+    /// How long another daemon takes at most to show itself.
+    pub(super) patience: TimeDelta,
     /// The alerts of this replica about itself.
     pub(super) own: watch::Receiver<Option<Arc<Vec<SelfAlert>>>>,
 }
@@ -103,6 +111,18 @@ impl Notices for Log {
             (format!("webhook {}", health.name), Arc::clone(&health.acknowledged))
         });
         alertmanagers.chain(webhooks).collect()
+    }
+
+    fn first_looks(&self) -> Vec<Arc<FirstLook>> {
+        self.alertmanagers.iter().filter_map(|health| health.borrow().first.clone()).collect()
+    }
+
+    fn kept_by_another(&self) -> Arc<BTreeSet<Fingerprint>> {
+        Arc::clone(&self.another.borrow().alerts)
+    }
+
+    fn patience(&self) -> TimeDelta {
+        self.patience
     }
 
     fn own(&self) -> Option<Arc<Vec<SelfAlert>>> {

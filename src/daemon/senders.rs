@@ -19,6 +19,7 @@ use crate::heartbeat::Heartbeat;
 use crate::http::Peer;
 use crate::ledger::SelfAlert;
 use crate::notify::alert_path::Paths;
+use crate::notify::another::Lookout;
 use crate::notify::nonces::Nonces;
 use crate::notify::notifier::{Notifier, Receiver};
 use crate::settings::{PeerEntry, Settings};
@@ -27,6 +28,7 @@ use crate::webhook::{self, Webhook};
 /// Everybody who is told.
 pub(super) struct Senders {
     pub(super) paths: Paths,
+    lookout: Lookout,
     pub(super) nonces: Option<Nonces>,
     every: Duration,
     rhythm: Rhythm,
@@ -96,6 +98,7 @@ impl Senders {
             nonces = Some(Nonces::new(token));
         }
         let (slow_ones, slow) = watch::channel(Arc::default());
+        let (lookout, another) = Lookout::new();
         let paths = Paths {
             alertmanagers: healths,
             webhooks: receivers,
@@ -104,6 +107,7 @@ impl Senders {
             since: clock.now(),
             began: Instant::now(),
             slow,
+            another,
         };
         let every = entry.watchdog.as_ref().map_or(Duration::from_secs(60), |w| w.every);
         let clock = clock.clone();
@@ -119,6 +123,7 @@ impl Senders {
             webhooks,
             heartbeat,
             slow_ones,
+            lookout,
             clock,
         })
     }
@@ -132,7 +137,7 @@ impl Senders {
         (replica, written): (String, watch::Sender<Option<Arc<Vec<SelfAlert>>>>),
         stop: CancellationToken,
     ) -> impl Future<Output = ()> + Send {
-        let Self { paths, nonces, every, rhythm, has_others, slow_ones, clock, .. } = self;
+        let Self { paths, nonces, every, rhythm, has_others, slow_ones, lookout, clock, .. } = self;
         let (alertmanagers, webhooks, heartbeat) =
             (self.alertmanagers, self.webhooks, self.heartbeat);
         let mut receivers = Vec::new();
@@ -166,6 +171,8 @@ impl Senders {
             own: BTreeMap::new(),
             slow: BTreeMap::new(),
             slow_ones,
+            lookout,
+            told_sequence: None,
             began: Instant::now(),
         };
         async move {

@@ -4,3 +4,4 @@ pub mod alert;
 pub mod alert_to_send;
 pub mod outbox;
 pub mod routing;
+pub mod seen;

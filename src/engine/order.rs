@@ -21,8 +21,23 @@ pub enum Order<Q> {
     Unreadable(String, oneshot::Sender<()>),
     /// Store an order about rows, which is carried out slice by slice from then on.
     Rows(Selected, RowOrder, oneshot::Sender<Result<i64, LedgerError>>),
+    /// End alerts that were adopted.
+    EndAdopted(EndAdopted, oneshot::Sender<Result<usize, LedgerError>>),
     /// Take note that what was sent to an Alertmanager came back.
     Returned(Returned, oneshot::Sender<Result<(), LedgerError>>),
+}
+
+/// Which alerts that were adopted are to end, by whose word.
+#[derive(Debug)]
+pub struct EndAdopted {
+    /// Of which check; of all where none is named.
+    pub check: Option<String>,
+    /// In which zone; in all where none is named.
+    pub tz: Option<String>,
+    /// Who says so.
+    pub by: String,
+    /// Why.
+    pub because: String,
 }
 
 /// A catalogue that is to be loaded.
@@ -100,6 +115,17 @@ impl<Q> Orders<Q> {
         order: RowOrder,
     ) -> Result<Result<i64, LedgerError>, NotTaken> {
         self.give(|reply| Order::Rows(selected, order, reply)).await
+    }
+
+    /// Ends alerts that were adopted; returns how many those were.
+    ///
+    /// # Errors
+    /// Where the engine takes no orders.
+    pub async fn end_adopted(
+        &self,
+        end: EndAdopted,
+    ) -> Result<Result<usize, LedgerError>, NotTaken> {
+        self.give(|reply| Order::EndAdopted(end, reply)).await
     }
 
     /// Takes note that what was sent to an Alertmanager came back.

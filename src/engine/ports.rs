@@ -1,13 +1,15 @@
 //! What the engine calls, so that it can be watched at work without databases.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio_util::sync::CancellationToken;
 
+use crate::domain::alerting::alert::Fingerprint;
 use crate::domain::alerting::outbox::{Acknowledged, AlertId};
+use crate::domain::alerting::seen::FirstLook;
 use crate::domain::check::Check;
 use crate::domain::check::name::SourceName;
 use crate::domain::check::reason::Reason;
@@ -63,6 +65,15 @@ pub trait Notices: Send + 'static {
 
     /// What each receiver acknowledged.
     fn acknowledged(&self) -> Vec<Receipts>;
+
+    /// What each Alertmanager held before this process sent anything to it, of those that were reached.
+    fn first_looks(&self) -> Vec<Arc<FirstLook>>;
+
+    /// Alerts under the labels of this installation that another ledger keeps up.
+    fn kept_by_another(&self) -> Arc<BTreeSet<Fingerprint>>;
+
+    /// How long to wait until another daemon that writes under the same labels has shown itself.
+    fn patience(&self) -> TimeDelta;
 
     /// The earliest end of an alert of which not every receiver knows.
     fn unsettled(&self) -> Option<DateTime<Utc>>;

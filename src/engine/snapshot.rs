@@ -141,6 +141,12 @@ pub struct Snapshot {
     pub taken: Instant,
     /// How far the ledger's clock is ahead of the host's.
     pub skew: TimeDelta,
+    /// What tells the ledger from any other; empty before it is open.
+    pub ledger_id: Arc<str>,
+    /// Up to when it has attempts.
+    pub sequence: Option<DateTime<Utc>>,
+    /// When it was found to be older than it was, where that is so.
+    pub went_back_at: Option<DateTime<Utc>>,
     /// Whether the ledger can be written.
     pub ledger: LedgerHealth,
     /// Since when that is so, by the monotonic clock.
@@ -243,6 +249,9 @@ impl Snapshot {
             as_of: now,
             taken: Instant::now(),
             skew: TimeDelta::zero(),
+            ledger_id: Arc::from(""),
+            sequence: None,
+            went_back_at: None,
             ledger: LedgerHealth::Up,
             ledger_since: Instant::now(),
             generation: None,

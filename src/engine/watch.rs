@@ -5,6 +5,7 @@
 //! next one.
 
 mod alerts;
+mod adoption;
 mod catalogue;
 mod identities;
 mod offers;
@@ -33,6 +34,7 @@ use crate::engine::ports::{Notices, Queries};
 use crate::engine::roster::Roster;
 use crate::engine::snapshot::{Counts, GenerationHealth, LastLoad, LedgerHealth, Snapshot};
 use crate::engine::under_way::UnderWay;
+use crate::engine::watch::adoption::Adoption;
 use crate::engine::watch::alerts::Alerts;
 use crate::engine::watch::offers::Turnstile;
 use crate::engine::watch::orders::UnderOrder;
@@ -106,6 +108,7 @@ pub struct Engine<Q: Queries, N: Notices> {
     /// How many replicas write the same record, or wrote it a moment ago.
     replicas: u64,
     alerts: Alerts,
+    adoption: Adoption,
     /// Whether standings may have changed without anybody being told.
     tell_anew: bool,
     /// Whether time ran out for more rows than one turn takes.
@@ -164,6 +167,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             // Until it is known there may be others.
             replicas: 2,
             alerts: Alerts::new(started),
+            adoption: Adoption::default(),
             tell_anew: false,
             more_lapses: false,
             unreadable: None,

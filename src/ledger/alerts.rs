@@ -11,7 +11,7 @@ use crate::domain::alerting::outbox::{Acknowledged, AlertId};
 use crate::domain::record::standing::Alarm;
 use crate::ledger::cells::Record;
 use crate::ledger::conn::{Conn, Each, args, each};
-use crate::ledger::{LedgerError, Store};
+use crate::ledger::{Adopted, LedgerError, Store};
 
 /// An alert about a series, as it is written down.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +28,8 @@ pub struct AlertRow {
     pub ended_at: Option<DateTime<Utc>>,
     /// Since when a receiver knows that it stands.
     pub told_at: Option<DateTime<Utc>>,
+    /// What it was, where it stood before this ledger knew of it.
+    pub adopted: Option<Adopted>,
 }
 
 /// An alert of a replica about itself, as it is written down: for the process that runs after it.
@@ -101,8 +103,8 @@ impl Store {
     /// # Errors
     /// Where the store failed.
     pub async fn alerts(&mut self) -> Result<Vec<AlertRow>, LedgerError> {
-        const ALL: &str = "SELECT labels, series, alarm, starts_at, ended_at, told_at FROM alerts \
-            ORDER BY starts_at, fingerprint";
+        const ALL: &str = "SELECT labels, series, alarm, starts_at, ended_at, told_at, adopted_at, \
+            adopted_from, adopted_words FROM alerts ORDER BY starts_at, fingerprint";
         self.on(super::PATIENCE, async |conn, _| {
             let rows = conn.all(ALL, Vec::new()).await?;
             rows.iter().map(AlertRow::read).collect()
@@ -345,7 +347,7 @@ pub fn lasting_name(replica: &str) -> &str {
     replica.rsplitn(3, '-').last().unwrap_or(replica)
 }
 
-fn text_of(labels: &Labels) -> Result<String, LedgerError> {
+pub(super) fn text_of(labels: &Labels) -> Result<String, LedgerError> {
     serde_json::to_string(labels.all()).map_err(|_| LedgerError::odd("labels that are no text"))
 }
 
@@ -395,11 +397,12 @@ impl AlertRow {
             starts_at: record.at("starts_at")?,
             ended_at: record.maybe_at("ended_at")?,
             told_at: record.maybe_at("told_at")?,
+            adopted: Adopted::read(record)?,
         })
     }
 }
 
-fn alarm_word(alarm: Alarm) -> &'static str {
+pub(super) fn alarm_word(alarm: Alarm) -> &'static str {
     match alarm {
         Alarm::Violated => "violated",
         Alarm::Unconfirmed => "unconfirmed",

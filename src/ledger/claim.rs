@@ -73,7 +73,7 @@ async fn claim_followers(
         (0 "wanted" "bigint"),
         ["ON series = r.wanted AND live = 1 AND kind = 'window' AND wake_at <= $2 AND said IS NULL \
           AND vain = 0 AND start_at = (SELECT MIN(n.start_at) FROM entries n WHERE n.series = r.wanted \
-          AND n.live = 1 AND n.wake_at <= $2 AND (n.said IS NULL OR n.asked = 1)) \
+          AND n.live = 1 AND n.wake_at <= $2 AND n.said IS NULL) \
           WHERE NOT EXISTS (SELECT 1 FROM entries o WHERE o.series = r.wanted AND o.live = 1 \
           AND o.state = 'running')"]
     );
@@ -150,11 +150,13 @@ pub(super) async fn defer_all(tx: &mut Tx<'_>) -> Result<(), LedgerError> {
 }
 
 /// Reads what may be claimed: of each series without an attempt under way the first row
-/// that is ready. What was never recorded goes before what is tried again: the present before the past.
+/// that is ready. What was never recorded goes before what is tried again: the present before the past. Of what an operator
+/// asked for the newest goes first.
 pub(super) async fn refill(tx: &mut Tx<'_>) -> Result<(), LedgerError> {
     const READY: &str = "SELECT e.priority AS priority, e.deadline AS deadline, e.series AS series, \
         e.kind AS kind, e.start_at AS start_at, e.end_at AS end_at, e.vain AS vain, e.said AS said FROM (SELECT series, \
-        COALESCE(MIN(CASE WHEN said IS NULL OR asked = 1 THEN start_at END), MIN(start_at)) AS start_at \
+        COALESCE(MIN(CASE WHEN said IS NULL THEN start_at END), MAX(CASE WHEN asked = 1 THEN start_at END), \
+        MIN(start_at)) AS start_at \
         FROM entries WHERE source = $1 AND wake_at <= $2 GROUP BY series) f JOIN entries e \
         ON e.series = f.series AND e.start_at = f.start_at AND e.wake_at <= $2 \
         WHERE NOT EXISTS (SELECT 1 FROM entries o WHERE o.series = e.series AND o.live = 1 \
@@ -165,8 +167,8 @@ pub(super) async fn refill(tx: &mut Tx<'_>) -> Result<(), LedgerError> {
           e.start_at AS start_at, e.end_at AS end_at, e.vain AS vain, e.said AS said, e.source AS source FROM"],
         (0 "wanted" "bigint"),
         ["JOIN entries e ON e.series = r.wanted AND e.live = 1 AND e.wake_at <= $2 \
-          AND e.start_at = (SELECT COALESCE(MIN(CASE WHEN n.said IS NULL OR n.asked = 1 THEN n.start_at END), \
-          MIN(n.start_at)) FROM entries n WHERE n.series = r.wanted \
+          AND e.start_at = (SELECT COALESCE(MIN(CASE WHEN n.said IS NULL THEN n.start_at END), \
+          MAX(CASE WHEN n.asked = 1 THEN n.start_at END), MIN(n.start_at)) FROM entries n WHERE n.series = r.wanted \
           AND n.live = 1 AND n.wake_at <= $2)"]
     );
     let windows = tx.work.ended.iter().filter(|ended| ended.key.kind == WindowKind::Window);

@@ -136,9 +136,13 @@ const SIXTH: &str = "CREATE TABLE IF NOT EXISTS source_identities (source TEXT N
     identity TEXT NOT NULL, first_at BIGINT NOT NULL, seen_at BIGINT NOT NULL, \
     PRIMARY KEY (source, identity));\n";
 
-/// Since when the attempts of a series fail in a row, and the cause that its alert began with.
+/// Since when the attempts of a series fail in a row, and the cause that its alert began with; alerts that stood and were
+/// not known.
 const SEVENTH: &str = "ALTER TABLE series ADD COLUMN failing_since BIGINT;\n\
-    ALTER TABLE series ADD COLUMN unconfirmed_cause TEXT;\n";
+    ALTER TABLE series ADD COLUMN unconfirmed_cause TEXT;\n\
+    ALTER TABLE alerts ADD COLUMN adopted_at BIGINT;\n\
+    ALTER TABLE alerts ADD COLUMN adopted_from TEXT;\n\
+    ALTER TABLE alerts ADD COLUMN adopted_words TEXT;\n";
 
 /// Copies a file of an earlier version beside itself before it is migrated: the way back for who goes back to the earlier
 /// release. Of a server it says what to keep.

@@ -18,16 +18,20 @@ use crate::domain::record::standing::Alarm;
 use crate::domain::time::duration::delta;
 use crate::engine::snapshot::{LedgerHealth, Proof, Snapshot};
 use crate::heartbeat;
+use crate::notify::another::Another;
 use crate::webhook;
 
 /// How long an Alertmanager may be out of reach before that is told, where nothing proves the way.
 pub const REACHED_WITHIN: TimeDelta = TimeDelta::minutes(2);
 /// The alerts about the daemon itself, and how severe each is, but for those about an Alertmanager: that one is not
 /// told of itself.
-const OWN: [(&str, &str); 9] = [
+const OWN: [(&str, &str); 12] = [
     ("AllswellSourceDown", "critical"),
     ("AllswellSourceMoved", "warning"),
     ("AllswellLedgerDown", "critical"),
+    ("AllswellLedgerNew", "critical"),
+    ("AllswellLedgerWentBack", "critical"),
+    ("AllswellInstallationShared", "critical"),
     ("AllswellStuck", "critical"),
     ("AllswellIdle", "critical"),
     ("AllswellCatalogueRefused", "warning"),
@@ -55,6 +59,8 @@ pub struct Paths {
     pub began: Instant,
     /// Which Alertmanagers wait longer before they notify than alerts are held, and why that matters.
     pub slow: watch::Receiver<Arc<BTreeMap<String, String>>>,
+    /// What another ledger keeps up under the labels of this installation.
+    pub another: watch::Receiver<Another>,
 }
 
 /// The way to one Alertmanager.

@@ -8,8 +8,8 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-/// What the alert is called that goes round.
-pub const ALERTNAME: &str = "AllswellWatchdog";
+use crate::domain::alerting::seen::WATCHDOG;
+
 /// Makes these words, and reads them.
 #[derive(Clone)]
 pub struct Nonces {
@@ -38,7 +38,7 @@ impl Nonces {
         use std::fmt::Write as _;
         let mac = Hmac::<Sha256>::new_from_slice(self.token.expose_secret().as_bytes());
         let mut mac = mac.expect("a key of this function may have any length");
-        mac.update(format!("{ALERTNAME} {alertmanager} {millis}").as_bytes());
+        mac.update(format!("{WATCHDOG} {alertmanager} {millis}").as_bytes());
         mac.finalize().into_bytes().iter().take(16).fold(String::new(), |mut hex, byte| {
             let _ = write!(hex, "{byte:02x}");
             hex

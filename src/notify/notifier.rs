@@ -13,15 +13,17 @@ use tokio_util::sync::CancellationToken;
 
 use crate::board::Board;
 use crate::clock::Clock;
-use crate::domain::alerting::alert::{Alert, Known, Labels, annotations};
+use crate::domain::alerting::alert::{Alert, Known, Labels, annotations, cut};
 use crate::domain::alerting::outbox::{AlertId, AlertState, Rhythm};
 use crate::domain::alerting::routing::Route;
+use crate::domain::alerting::seen::{INSTALLATION, LEDGER, SEQUENCE, WATCHDOG, installation};
 use crate::domain::check::plain::in_one_line;
 use crate::domain::record::standing::{Alarm, Lease, Standing};
 use crate::domain::time::duration::delta;
 use crate::engine::snapshot::{LedgerHealth, SeriesHealth, Snapshot};
-use crate::ledger::{AlertRow, SelfAlert, SeriesRecord};
+use crate::ledger::{Adopted, AlertRow, SelfAlert, SeriesRecord};
 use crate::notify::alert_path::{Paths, too_slow};
+use crate::notify::another::Lookout;
 use crate::notify::nonces::Nonces;
 
 /// How often we look though nothing changed: the engine may be stuck.
@@ -37,6 +39,8 @@ const INHERITED_MAX: Duration = Duration::from_secs(300);
 const CUT_MAX: TimeDelta = TimeDelta::hours(1);
 /// The labels that say what an alert about the daemon is about.
 const ABOUT: [&str; 4] = ["source", "alertmanager", "webhook", "replica"];
+/// How long the description of an alert that was adopted is at most, in bytes.
+const FOUND_MAX: usize = 3_000;
 /// The longest reason that an alert about the daemon gives, in bytes.
 const WHY_MAX: usize = 1_000;
 
@@ -93,6 +97,10 @@ pub(crate) struct Notifier {
     pub(crate) slow: BTreeMap<String, Slow>,
     /// Which wait longer than `hold`, by name, and why that matters.
     pub(crate) slow_ones: watch::Sender<Arc<BTreeMap<String, String>>>,
+    /// Whether another ledger tells alerts under our labels.
+    pub(crate) lookout: Lookout,
+    /// What the watchdog's alert said last of how far the ledger is, and when that was made.
+    pub(crate) told_sequence: Option<(DateTime<Utc>, Option<DateTime<Utc>>)>,
     pub(crate) began: Instant,
 }
 
@@ -125,6 +133,13 @@ impl Notifier {
 
     fn say(&mut self, now: DateTime<Utc>, sent_at: DateTime<Utc>) {
         let picture = self.pictures.borrow_and_update().clone();
+        for health in &self.paths.alertmanagers {
+            self.lookout.look(&health.borrow(), &picture);
+        }
+        let another = self.lookout.show();
+        if self.told_sequence.is_none_or(|(at, _)| at != sent_at) {
+            self.told_sequence = Some((sent_at, picture.sequence));
+        }
         let all = self.wanted(&picture, now);
         self.look_for_slow(&picture);
         let every = delta(self.every);
@@ -144,7 +159,7 @@ impl Notifier {
                 !is_foreign || wanted.ended_at.is_some() && known
             });
             let name = receiver.alertmanager.as_ref();
-            alerts.extend(name.and_then(|name| self.proof(name, sent_at)));
+            alerts.extend(name.and_then(|name| self.proof(name, sent_at, &picture)));
             let returned = picture.proofs.iter().find(|p| Some(&p.returned.alertmanager) == name);
             let proved = returned.map_or(self.began, |proof| proof.seen_at.max(self.began));
             let is_unproved = self.nonces.is_some() && proved.elapsed() > self.every * 3;
@@ -153,6 +168,7 @@ impl Notifier {
                 is_cut: matches!(picture.ledger, LedgerHealth::Down { .. }),
                 has_others: picture.alerts_read_at.is_some(),
                 is_unproved,
+                kept_by_another: Arc::clone(&another.alerts),
                 proofs: self.nonces.is_some().then_some(every),
                 skew: picture.skew,
                 read_at: picture.alerts_read_at,
@@ -187,7 +203,8 @@ impl Notifier {
                 };
                 standing == Standing::Calm
             });
-            let alert = match (series, before) {
+            let adopted = row.adopted.as_ref().filter(|_| is_calm || series.is_none());
+            let known_alert = match (series, before) {
                 (Some(series), Some((record, alert)))
                     if row.ended_at.is_some()
                         || is_calm
@@ -195,9 +212,13 @@ impl Notifier {
                 {
                     alert
                 }
-                (Some(series), _) => Arc::new(self.alert(row, series)),
+                (Some(series), _) => Arc::new(self.alert(row, series, picture)),
                 (None, Some((_, alert))) => alert,
-                (None, None) => Arc::new(bare(row)),
+                (None, None) => Arc::new(bare(row, picture)),
+            };
+            let alert = match adopted {
+                Some(adopted) => Arc::new(found(row, adopted, picture)),
+                None => known_alert,
             };
             // Of a check that is gone what was last said of it stays.
             let record = series.map(|series| Arc::clone(&series.record));
@@ -224,7 +245,7 @@ impl Notifier {
         all
     }
 
-    fn alert(&self, row: &AlertRow, series: &SeriesHealth) -> Alert {
+    fn alert(&self, row: &AlertRow, series: &SeriesHealth, picture: &Snapshot) -> Alert {
         let record = &series.record;
         let (open, newest) = match row.alarm {
             Alarm::Violated => (record.open_violated, &record.newest_violated),
@@ -241,7 +262,8 @@ impl Notifier {
                 Lease::Until(until) => Some(until),
             },
         };
-        let told = annotations(&series.check, record.tz.as_deref(), row.alarm, &known);
+        let mut told = annotations(&series.check, record.tz.as_deref(), row.alarm, &known);
+        sign(&mut told, picture);
         let link = self
             .public_url
             .as_ref()
@@ -290,15 +312,20 @@ impl Notifier {
     }
 
     /// What goes to an Alertmanager and is to come back.
-    fn proof(&self, alertmanager: &str, sent_at: DateTime<Utc>) -> Option<AlertState> {
+    fn proof(
+        &self,
+        alertmanager: &str,
+        sent_at: DateTime<Utc>,
+        picture: &Snapshot,
+    ) -> Option<AlertState> {
         let nonces = self.nonces.as_ref()?;
         let ours = [
-            ("alertname", crate::notify::nonces::ALERTNAME.to_owned()),
+            ("alertname", WATCHDOG.to_owned()),
             ("alertmanager", alertmanager.to_owned()),
             ("severity", "none".to_owned()),
         ];
         let labels = self.labels(ours.into_iter());
-        let annotations = BTreeMap::from([
+        let mut annotations = BTreeMap::from([
             ("summary".to_owned(), "allswell proves that alerts get through".to_owned()),
             (
                 "description".to_owned(),
@@ -307,6 +334,10 @@ impl Notifier {
             ),
             ("nonce".to_owned(), nonces.make(alertmanager, sent_at)),
         ]);
+        if let Some((_, Some(sequence))) = self.told_sequence {
+            annotations.insert(SEQUENCE.to_owned(), sequence.timestamp_micros().to_string());
+        }
+        sign(&mut annotations, picture);
         let starts_at = self.paths.since;
         let alert = Arc::new(Alert { labels, annotations, starts_at, link: None });
         let lasts = Some(self.own_lasts());
@@ -333,9 +364,37 @@ fn over(alert: &Alert, at: DateTime<Utc>) -> Alert {
     Alert { annotations, ..alert.clone() }
 }
 
+/// Says which ledger an alert follows from, and of which installation.
+fn sign(annotations: &mut BTreeMap<String, String>, picture: &Snapshot) {
+    if !picture.ledger_id.is_empty() {
+        annotations.insert(LEDGER.to_owned(), picture.ledger_id.to_string());
+        annotations.insert(INSTALLATION.to_owned(), installation(&picture.labels));
+        annotations.retain(|_, text| !text.is_empty());
+    }
+}
+
+/// An alert that stood before the ledger knew of it: what was told of it then, and how it ends.
+fn found(row: &AlertRow, adopted: &Adopted, picture: &Snapshot) -> Alert {
+    let Adopted { at, words, .. } = adopted;
+    let check = row.labels.get("check");
+    let text = format!(
+        "This alert stood already when allswell found, at {}, that its ledger knows nothing of it. It ends when {check} is \
+         proved again, or by `allswell adopt --end {check}`. Until then it said:\n{}",
+        at.format("%Y-%m-%dT%H:%M:%SZ"),
+        words.description,
+    );
+    let mut annotations = BTreeMap::from([
+        ("summary".to_owned(), words.summary.clone()),
+        ("description".to_owned(), cut(&text, FOUND_MAX)),
+    ]);
+    sign(&mut annotations, picture);
+    Alert { labels: row.labels.clone(), annotations, starts_at: row.starts_at, link: None }
+}
+
 /// An alert of which nothing more is known: its check is gone.
-fn bare(row: &AlertRow) -> Alert {
+fn bare(row: &AlertRow, picture: &Snapshot) -> Alert {
     let summary = format!("{} {}", row.labels.get("alertname"), row.labels.get("check"));
-    let annotations = BTreeMap::from([("summary".to_owned(), summary)]);
+    let mut annotations = BTreeMap::from([("summary".to_owned(), summary)]);
+    sign(&mut annotations, picture);
     Alert { labels: row.labels.clone(), annotations, starts_at: row.starts_at, link: None }
 }

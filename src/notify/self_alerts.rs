@@ -6,6 +6,7 @@ use crate::domain::alerting::alert::Labels;
 use crate::domain::time::breaker::Breaker;
 use crate::engine::snapshot::{FRESH, LastLoad, LedgerHealth, Snapshot, SourceHealth};
 use crate::notify::alert_path::{Path, Paths};
+use crate::notify::ledgers;
 
 /// How long the ledger may be away before anybody is woken: a server that is restarted is soon back.
 const LEDGER_AWAY: TimeDelta = TimeDelta::seconds(10);
@@ -27,7 +28,7 @@ pub(crate) struct Symptom {
 }
 
 impl Symptom {
-    fn critical(name: &'static str, summary: impl Into<String>, why: String) -> Self {
+    pub(crate) fn critical(name: &'static str, summary: impl Into<String>, why: String) -> Self {
         let summary = summary.into();
         Self { name, severity: "critical", summary, why, about: Vec::new(), since: None }
     }
@@ -40,6 +41,7 @@ impl Symptom {
 /// Everything that is wrong by now.
 pub(crate) fn symptoms(picture: &Snapshot, paths: &Paths, now: DateTime<Utc>) -> Vec<Symptom> {
     let mut symptoms = inside(picture, now);
+    symptoms.extend(ledgers::symptoms(picture, &paths.another.borrow(), now));
     for path in paths.at(picture, now) {
         let name = path.health.name.clone();
         let about = vec![("alertmanager", name.clone())];
@@ -124,6 +126,8 @@ pub(crate) fn is_well(labels: &Labels, picture: &Snapshot, paths: &Paths) -> boo
                 source.identity.is_some() && moved_since(source, picture.now()).is_none()
             })
         }
+        // Two that send the same alerts are told apart after a while.
+        "AllswellInstallationShared" => false,
         "AllswellIdle" => sees && picture.idle.is_none(),
         "AllswellCatalogueRefused" => matches!(picture.last_load, LastLoad::Good { .. }),
         "AllswellClockWrong" | "AllswellAlertRefused" if !labels.get("alertmanager").is_empty() => {

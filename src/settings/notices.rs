@@ -107,7 +107,16 @@ pub struct NoticesEntry {
     pub watchdog: Option<WatchdogEntry>,
 }
 
+/// What is said where Alertmanagers are told, and nothing tells this installation from another one.
+const NAMELESS: &str = "`labels` is empty: two installations that tell one Alertmanager end each other's alerts. Write, \
+                        for example, `labels: {cluster: eu-1}`";
+
 impl NoticesEntry {
+    /// What had better be otherwise, where something had.
+    pub fn warning(&self) -> Option<&'static str> {
+        (!self.alertmanagers.is_empty() && self.labels.is_empty()).then_some(NAMELESS)
+    }
+
     /// Says whether a running daemon may go on with these: what it opens at its start is the same.
     pub(super) fn opens_the_same(&self, other: &Self) -> bool {
         Self { labels: other.labels.clone(), ..self.clone() } == *other

@@ -29,6 +29,7 @@ pub(super) async fn index() -> &'static str {
      /api/v1/checks/{id}/windows      its record (?tz=, ?open=true)\n\
      /api/v1/events                   what happened (?check=)\n\
      /api/v1/waivers                  what operators vouched for\n\
+     /api/v1/adopted                  alerts that stood before the ledger knew of them\n\
      /api/v1/orders                   what operators ordered, and how far it has come\n\
      /metrics                         for Prometheus\n\
      /-/healthy, /-/ready             for the supervisor\n"

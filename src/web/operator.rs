@@ -29,8 +29,8 @@ use crate::web::{Here, Shared};
 /// How large an order may be, in bytes.
 const BODY_MAX: usize = 64 * 1024;
 /// How long a reason may be, and a name, in characters.
-const BECAUSE_MAX: usize = 1_000;
-const BY_MAX: usize = 200;
+pub(super) const BECAUSE_MAX: usize = 1_000;
+pub(super) const BY_MAX: usize = 200;
 /// How long an answer waits for its order to be stored.
 const STORED_WITHIN: Duration = Duration::from_secs(10);
 /// How long a waiver may hold.
@@ -39,7 +39,7 @@ const WAIVED_MAX: TimeDelta = TimeDelta::days(90);
 /// A text that is not empty, without the spaces around it.
 #[derive(Debug, Deserialize)]
 #[serde(try_from = "String")]
-struct Text(String);
+pub(super) struct Text(String);
 
 impl Deref for Text {
     type Target = str;
@@ -88,7 +88,7 @@ struct WaiveOrder {
 }
 
 /// Reads an order; a key that is not known, or comes twice, is refused by the derived code.
-async fn read<T: DeserializeOwned>(request: Request) -> Result<T, Problem> {
+pub(super) async fn read<T: DeserializeOwned>(request: Request) -> Result<T, Problem> {
     let unread = |error: axum::Error| {
         // What it is made of is not ours to name.
         match error.to_string().contains("length limit") {
@@ -116,7 +116,7 @@ async fn read<T: DeserializeOwned>(request: Request) -> Result<T, Problem> {
 }
 
 /// One line of at most so many characters.
-fn line(key: &str, text: Option<Text>, most: usize) -> Result<String, Problem> {
+pub(super) fn line(key: &str, text: Option<Text>, most: usize) -> Result<String, Problem> {
     let Text(text) = text.ok_or_else(|| Problem::bad(format!("`{key}` is missing")))?;
     if text.chars().count() > most || plain::line(&text) != text {
         return Err(Problem::bad(format!("`{key}` is one line of at most {most} characters")));

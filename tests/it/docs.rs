@@ -152,10 +152,14 @@ fn alerts() -> BTreeSet<String> {
     all.extend(
         rules.lines().filter_map(|line| Some(line.trim().strip_prefix("- alert: ")?.to_owned())),
     );
-    for file in
-        ["src/notify/self_alerts.rs", "src/domain/alerting/alert.rs", "src/notify/nonces.rs"]
-    {
-        let text = read(file);
+    let files = [
+        "notify/self_alerts.rs",
+        "notify/ledgers.rs",
+        "domain/alerting/alert.rs",
+        "domain/alerting/seen.rs",
+    ];
+    for file in files.map(|file| format!("src/{file}")) {
+        let text = read(&file);
         let words = text.split('"').filter(|word| word.starts_with("Allswell"));
         all.extend(
             words.filter(|word| word.bytes().all(|b| b.is_ascii_alphabetic())).map(str::to_owned),

@@ -1,11 +1,14 @@
 //! An engine whose clock is moved by hand, over databases that say what a function says.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use allswell::clock::Clock;
+use allswell::domain::alerting::alert::Fingerprint;
+use allswell::domain::alerting::seen::FirstLook;
 use allswell::domain::check::Check;
 use allswell::domain::check::judge::Judgement;
 use allswell::domain::check::name::SourceName;
@@ -160,7 +163,16 @@ impl Queries for Oracle {
 
 /// Whoever is told keeps it in mind.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Told(pub(crate) Arc<Mutex<Vec<String>>>);
+pub(crate) struct Told(pub(crate) Arc<Mutex<Vec<String>>>, pub(crate) Arc<Mutex<Outside>>);
+
+/// What Alertmanagers hold.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Outside {
+    /// Before anything was sent.
+    pub(crate) looks: Vec<Arc<FirstLook>>,
+    /// What another ledger keeps up.
+    pub(crate) others: BTreeSet<Fingerprint>,
+}
 
 impl Notices for Told {
     fn changed(&mut self, check: &Check, series: &SeriesRecord, notice: Notice) {
@@ -170,6 +182,18 @@ impl Notices for Told {
 
     fn acknowledged(&self) -> Vec<Receipts> {
         Vec::new()
+    }
+
+    fn first_looks(&self) -> Vec<Arc<FirstLook>> {
+        self.1.lock().unwrap().looks.clone()
+    }
+
+    fn kept_by_another(&self) -> Arc<BTreeSet<Fingerprint>> {
+        Arc::new(self.1.lock().unwrap().others.clone())
+    }
+
+    fn patience(&self) -> TimeDelta {
+        TimeDelta::minutes(4)
     }
 
     fn own(&self) -> Option<Arc<Vec<SelfAlert>>> {

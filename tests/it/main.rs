@@ -41,6 +41,7 @@ mod complete;
 mod kept_windows;
 mod kit;
 mod ledger;
+mod ledgers;
 mod life;
 mod lints;
 mod memory;

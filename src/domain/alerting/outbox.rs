@@ -283,6 +283,14 @@ impl Outbox {
         self.active = None;
     }
 
+    /// Leaves the ends of these to another record, which keeps them up under the same labels.
+    pub fn leave(&mut self, names: &BTreeSet<Fingerprint>) {
+        let is_left = |name: &Fingerprint, slot: &Slot| {
+            names.contains(name) && slot.wanted.ended_at.is_some()
+        };
+        self.slots.retain(|name, slot| !is_left(name, slot));
+    }
+
     /// Takes note of which alerts the receiver says that stand.
     pub fn stand(&mut self, active: BTreeSet<Fingerprint>) {
         self.active = Some(active);

@@ -154,7 +154,8 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         let forget = Instant::now() >= self.alerts.forget_at;
         let mut changes = AlertChanges::default();
         // A replica without a catalogue knows of no series that it is well again.
-        if self.generation.is_some() && (self.alerts.changed || forget) {
+        let changed = self.alerts.changed || forget || self.has_proved_adopted(now);
+        if self.generation.is_some() && changed {
             self.standing_changes(&mut changes, now);
             changes.forget_before = self.forget_before(now).filter(|_| forget);
         }
@@ -185,6 +186,15 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
     pub async fn sign_off(&mut self) {
         drop(timeout(PARTING, self.settle_alerts()).await);
         drop(self.store.leave().await);
+    }
+
+    /// Ends alerts that nothing in the record would end.
+    pub(super) async fn end_alerts(&mut self, end: Vec<AlertRow>) -> Result<(), LedgerError> {
+        let changes = AlertChanges { end, ..AlertChanges::default() };
+        let recorded_here = self.store.change_alerts(&changes).await?;
+        self.take_alerts(changes, recorded_here);
+        self.shown_at = None;
+        Ok(())
     }
 
     fn alerts_unwritten(&mut self, trouble: &LedgerError) {
@@ -251,13 +261,21 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
                 let tz = record.tz.as_deref();
                 let labels = labels(check, tz, (alarm, cause), &self.reading.labels);
                 let series = record.id;
-                let (starts_at, ended_at, told_at) = (since, None, None);
-                let row = AlertRow { labels, series, alarm, starts_at, ended_at, told_at };
+                let (starts_at, ended_at, told_at, adopted) = (since, None, None, None);
+                let row = AlertRow { labels, series, alarm, starts_at, ended_at, told_at, adopted };
                 wanted.insert(row.id(), row);
             }
         }
         for row in self.alerts.rows.iter().filter(|row| row.ended_at.is_none()) {
-            if wanted.remove(&row.id()).is_none() {
+            if let Some(adopted) = &row.adopted {
+                let name = row.labels.fingerprint();
+                let stands = wanted.keys().any(|(wanted, _)| *wanted == name);
+                // It is the alert that would begin now, and has stood for longer.
+                wanted.retain(|(wanted, _), _| *wanted != name);
+                if !stands && self.is_proved_since(row, adopted, now) {
+                    changes.end.push(AlertRow { ended_at: Some(now), ..row.clone() });
+                }
+            } else if wanted.remove(&row.id()).is_none() {
                 changes.end.push(AlertRow { ended_at: Some(now), ..row.clone() });
             }
         }

@@ -37,7 +37,12 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             }
             Order::Rows(selected, order, reply) => {
                 let stored = self.store_order(&order, &selected).await;
+                self.waive_adopted(&order, &selected).await;
                 drop(reply.send(stored));
+            }
+            Order::EndAdopted(end, reply) => {
+                let ended = self.end_adopted(&end).await;
+                self.answer(reply, ended);
             }
             Order::Returned(returned, reply) => {
                 let taken = self.take_returned(returned).await;
@@ -60,6 +65,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
     /// Where the store failed.
     pub async fn resume(&mut self) -> Result<(), LedgerError> {
         self.resume_alerts().await?;
+        self.resume_adoption().await?;
         if let Some(active) = self.store.active().await? {
             self.adopt(active).await?;
         }

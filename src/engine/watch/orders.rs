@@ -58,7 +58,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
     }
 
     /// Carries out a slice of the order that came first.
-    pub(super) async fn carry_out(&mut self) {
+    pub async fn carry_out(&mut self) {
         // While the ledger is away, an order waits.
         if !self.under_order.is_ready() || self.ledger != LedgerHealth::Up {
             return;

@@ -56,6 +56,9 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             as_of,
             taken: now,
             skew: self.skew,
+            ledger_id: Arc::from(self.store.id()),
+            sequence: self.sequence(),
+            went_back_at: self.adoption.went_back_at,
             ledger: match (&self.ledger, self.alerts.trouble.clone()) {
                 // What cannot be written down is not announced.
                 (LedgerHealth::Up, Some((since, why))) => LedgerHealth::Down { since, why },

@@ -17,7 +17,7 @@ const FROZEN: Duration = Duration::from_secs(10);
 
 impl<Q: Queries, N: Notices> Engine<Q, N> {
     /// What is done now and then, one small thing at a time.
-    pub(super) async fn house_keeping(&mut self) {
+    pub async fn house_keeping(&mut self) {
         let now = Instant::now();
         if self.ledger != LedgerHealth::Up {
             return;
@@ -27,6 +27,9 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         }
         // While it is not known what series stand at, nothing is said of them.
         if !self.tell_anew {
+            if let Err(trouble) = self.adopt_alerts().await {
+                tracing::warn!(%trouble, "alerts that are not known here were not written down");
+            }
             self.settle_alerts().await;
         }
         if self.store.is_shared() && now >= self.sync_at {

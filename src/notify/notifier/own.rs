@@ -13,7 +13,7 @@ use crate::domain::alerting::outbox::{AlertId, AlertState, ENDS_KEPT};
 use crate::engine::snapshot::Snapshot;
 use crate::ledger::SelfAlert;
 use crate::notify::notifier::{
-    ABOUT, CUT_MAX, INHERITED_MAX, Notifier, OWN_LASTS, Own, UNWRITTEN_LASTS, WHY_MAX,
+    ABOUT, CUT_MAX, INHERITED_MAX, Notifier, OWN_LASTS, Own, UNWRITTEN_LASTS, WHY_MAX, sign,
 };
 use crate::notify::self_alerts::{Symptom, is_well, symptoms};
 
@@ -121,6 +121,7 @@ impl Notifier {
             let summary = format!("{}: over", own.labels.get("alertname"));
             annotations.insert("summary".to_owned(), summary);
         }
+        sign(&mut annotations, picture);
         let (labels, starts_at) = (own.labels.clone(), own.starts_at);
         let alert = Arc::new(Alert { labels, annotations, starts_at, link });
         let is_written = picture.own.iter().flat_map(|all| all.iter()).any(|o| o.id() == own.id());

@@ -1,0 +1,72 @@
+//! Alerts that stood before the ledger knew of them: which, and the word that ends them.
+
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::engine::order::EndAdopted;
+use crate::ledger::AlertRow;
+use crate::web::Here;
+use crate::web::access::{RoleHeld, operator};
+use crate::web::api::instant;
+use crate::web::operator::{BECAUSE_MAX, BY_MAX, Text, line, read};
+use crate::web::problem::{Json, Problem};
+
+/// An order to end such alerts.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EndOrder {
+    check: Text,
+    tz: Option<Text>,
+    by: Option<Text>,
+    because: Option<Text>,
+}
+
+fn row_json(row: &AlertRow) -> Option<Value> {
+    let adopted = row.adopted.as_ref().filter(|_| row.ended_at.is_none())?;
+    let tz = Some(row.labels.get("tz")).filter(|tz| !tz.is_empty());
+    Some(json!({
+        "alertname": row.labels.get("alertname"),
+        "check": row.labels.get("check"),
+        "tz": tz,
+        "since": instant(row.starts_at),
+        "found_at": instant(adopted.at),
+        "ledger": adopted.ledger,
+        "summary": adopted.words.summary,
+    }))
+}
+
+/// Those that stand.
+pub(super) async fn adopted(State(shared): Here) -> Json {
+    let picture = shared.picture();
+    let adopted: Vec<Value> = picture.alerts.iter().filter_map(row_json).collect();
+    Json(StatusCode::OK, json!({"format": 1, "adopted": adopted}))
+}
+
+/// Ends those of a check.
+pub(super) async fn end(State(shared): Here, request: Request) -> Result<Json, Problem> {
+    let role = *request.extensions().get::<RoleHeld>().unwrap_or(&RoleHeld::Viewer);
+    operator(role, &shared.door.access)?;
+    let order: EndOrder = read(request).await?;
+    let (by, because) =
+        (line("by", order.by, BY_MAX)?, line("because", order.because, BECAUSE_MAX)?);
+    let (check, tz) = (order.check.to_string(), order.tz.map(|tz| tz.to_string()));
+    let picture = shared.picture();
+    let mut rows = picture.alerts.iter().filter(|row| row_json(row).is_some());
+    let is_meant = |row: &AlertRow| {
+        row.labels.get("check") == check && tz.as_ref().is_none_or(|tz| row.labels.get("tz") == tz)
+    };
+    if !rows.any(is_meant) {
+        let detail =
+            format!("no alert of `{check}` was adopted and stands: `allswell adopt` lists them");
+        return Err(Problem::new(StatusCode::NOT_FOUND, detail));
+    }
+    let end = EndAdopted { check: Some(check), tz, by, because };
+    let unavailable = |why: String| Problem::new(StatusCode::SERVICE_UNAVAILABLE, why);
+    let ended = shared.door.orders.end_adopted(end).await;
+    let ended = ended.map_err(|error| unavailable(error.to_string()))?;
+    let ended =
+        ended.map_err(|trouble| unavailable(format!("it was not written down: {trouble}")))?;
+    Ok(Json(StatusCode::OK, json!({"format": 1, "ended": ended})))
+}
