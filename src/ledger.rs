@@ -155,6 +155,8 @@ pub struct SeriesRecord {
     pub newest_unconfirmed: Vec<String>,
     /// How many of its windows are open, by offset from UTC in seconds: violated, and unconfirmed.
     pub by_offset: Vec<(i32, u64, u64)>,
+    /// Whether its newest settled window is waived: a person's word, and no proof.
+    pub is_waived: bool,
     /// Since when its attempts fail in a row with what no waiting mends.
     pub failing_since: Option<DateTime<Utc>>,
     /// The cause that its alert about missing proofs began with, where no waiting mends it: the alert keeps it.

@@ -118,7 +118,7 @@ fn report(status: &Value, checks: &[Value], all: bool) -> String {
     told(&mut out, status);
     compared(&mut out, status);
     let count = |state: &str| checks.iter().filter(|check| text(check, "state") == state).count();
-    let words = ["confirmed", "violated", "unconfirmed", "new", "paused"];
+    let words = ["confirmed", "violated", "unconfirmed", "new", "paused", "waived"];
     let counts: Vec<String> = words
         .iter()
         .map(|word| (word, count(word)))

@@ -365,13 +365,15 @@ impl SeriesHealth {
         self.reaches().is_some_and(|at| at > now + SLACK)
     }
 
-    /// The word for how it is: one of five.
+    /// The word for how it is: one of six.
     fn state(&self, now: DateTime<Utc>) -> &'static str {
         let record = &self.record;
         if record.open_violated > 0 {
             "violated"
         } else if self.paused_until.is_some() {
             "paused"
+        } else if record.is_waived && record.open_unconfirmed == 0 {
+            "waived"
         } else if record.lease == Lease::Never && record.open_unconfirmed == 0 {
             "new"
         } else if record.open_unconfirmed > 0 || !self.is_healthy(now) {

@@ -2,7 +2,7 @@
 //!
 //! Decided in `domain` from the rows that still matter; one confirmed row stands for all that do not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use chrono::{DateTime, Utc};
@@ -210,8 +210,40 @@ pub(super) async fn recompute_each(
             recomputed(record, rows, &live, found.maybe_at("confirmed_slot")?, terms, now, told);
         records.push(record);
     }
+    let newest_waived = newest_waived_each(conn, &records, now).await?;
+    for record in &mut records {
+        record.is_waived = newest_waived.contains(&record.id);
+    }
     write_each(conn, &records, now).await?;
     Ok(records)
+}
+
+/// Of which series the newest settled window, or look, is waived.
+async fn newest_waived_each(
+    conn: &mut Conn,
+    records: &[SeriesRecord],
+    now: DateTime<Utc>,
+) -> Result<BTreeSet<i64>, LedgerError> {
+    const NEWEST: Each = each!(
+        ["SELECT r.wanted AS series, (SELECT CASE WHEN e.ruling = 'waived' AND (e.waived_until IS NULL \
+          OR e.waived_until > $2) THEN 1 ELSE 0 END FROM entries e WHERE e.series = r.wanted \
+          AND (e.said IS NOT NULL OR e.ruling = 'waived') AND e.ruling NOT IN ('replaced', 'removed') \
+          ORDER BY e.start_at DESC, e.end_at DESC LIMIT 1) AS newest FROM"],
+        (0 "wanted" "bigint"),
+        [""]
+    );
+    let waived = records.iter().filter(|record| record.waived > 0);
+    let waived: Vec<_> = waived.map(|record| args![record.id]).collect();
+    let mut newest = BTreeSet::new();
+    if waived.is_empty() {
+        return Ok(newest);
+    }
+    for record in conn.all_each(&NEWEST, &waived, &[now.into()]).await? {
+        if record.maybe_int("newest")? == Some(1) {
+            newest.insert(record.int("series")?);
+        }
+    }
+    Ok(newest)
 }
 
 /// What stands of a series with these rows.
@@ -294,11 +326,11 @@ async fn write_each(
           lease_until = r.until_at, open_violated = r.violated, open_unconfirmed = r.unconfirmed, \
           waived = r.waivers, changed_at = r.now_at, newest_violated = r.violated_words, \
           newest_unconfirmed = r.unconfirmed_words, by_offset = r.offsets, \
-          unconfirmed_cause = r.fired_cause FROM"],
+          unconfirmed_cause = r.fired_cause, newest_waived = r.newest_is_waived FROM"],
         (0 "violated_at" "bigint", 1 "unconfirmed_at" "bigint", 2 "until_at" "bigint",
          3 "violated" "bigint", 4 "unconfirmed" "bigint", 5 "waivers" "bigint", 6 "now_at" "bigint",
          7 "violated_words" "text", 8 "unconfirmed_words" "text", 9 "offsets" "text",
-         10 "fired_cause" "text", 11 "wanted" "bigint"),
+         10 "fired_cause" "text", 11 "newest_is_waived" "bigint", 12 "wanted" "bigint"),
         ["WHERE id = r.wanted"]
     );
     let since = |standing| match standing {
@@ -324,6 +356,7 @@ async fn write_each(
             record.newest_unconfirmed.join("\n"),
             by_offset.join("\n"),
             record.fired_cause.map(|cause| cause.as_str().to_owned()),
+            i64::from(record.is_waived),
             record.id,
         ]
     };

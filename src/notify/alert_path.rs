@@ -16,7 +16,7 @@ use crate::domain::check::Severity;
 use crate::domain::check::reason::Cause;
 use crate::domain::record::standing::Alarm;
 use crate::domain::time::duration::delta;
-use crate::engine::snapshot::{LedgerHealth, Proof, Snapshot};
+use crate::engine::snapshot::{LastLoad, LedgerHealth, Proof, SeriesHealth, Snapshot};
 use crate::heartbeat;
 use crate::notify::another::Another;
 use crate::webhook;
@@ -162,6 +162,17 @@ impl Paths {
         (since + REACHED_WITHIN <= now).then(|| (since, why("it is not reached")))
     }
 
+    /// A critical series that is violated, where nobody but who waits for the heartbeat hears of it.
+    fn unheard(&self, picture: &Snapshot) -> Option<String> {
+        if !(self.alertmanagers.is_empty() && self.webhooks.is_empty()) {
+            return None;
+        }
+        let is_bad = |series: &&Arc<SeriesHealth>| {
+            series.check.severity == Severity::Critical && series.record.open_violated > 0
+        };
+        picture.series.iter().find(is_bad).map(|series| series.check.id.to_string())
+    }
+
     /// Says whether the heartbeat is earned: due windows are written down, the ledger can be written, and
     /// notices get through.
     ///
@@ -174,7 +185,14 @@ impl Paths {
         if let Some(why) = picture.clock_is_wrong() {
             return Err(why);
         }
+        if let LastLoad::Bad { why, .. } = &picture.last_load {
+            let first = why.lines().next().unwrap_or_default();
+            return Err(format!("the last catalogue was not taken: {first}"));
+        }
         let now = picture.now();
+        if let Some(violated) = self.unheard(picture) {
+            return Err(format!("{violated} is violated, and no Alertmanager or webhook is set"));
+        }
         if picture.series.is_empty() {
             return Err("no check is watched".into());
         }

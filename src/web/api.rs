@@ -134,6 +134,7 @@ pub(super) async fn status(State(shared): Here) -> Json {
         "unconfirmed": count("unconfirmed"),
         "new": count("new"),
         "paused": count("paused"),
+        "waived": count("waived"),
     });
     Json(
         StatusCode::OK,

@@ -11,7 +11,11 @@ use crate::web::problem::Problem;
 pub(super) const PAGE: (u16, u16) = (100, 1_000);
 
 /// The words for how a series is.
-pub(super) const STATES: [&str; 5] = ["confirmed", "violated", "unconfirmed", "new", "paused"];
+pub(super) const STATES: [&str; 6] =
+    ["confirmed", "violated", "unconfirmed", "new", "paused", "waived"];
+
+/// States that rest on a person's word, which may be asked to be taken for well.
+const ACCEPTED: [&str; 2] = ["waived", "paused"];
 
 /// Which series are asked for, and which page.
 #[derive(Debug, Default)]
@@ -20,6 +24,8 @@ pub(super) struct Filter {
     pub(super) owner: Option<String>,
     pub(super) state: Option<String>,
     pub(super) tz: Option<String>,
+    /// States that are taken for well beside `confirmed`.
+    pub(super) accept: Vec<String>,
     pub(super) open: bool,
     pub(super) from: Option<DateTime<Utc>>,
     pub(super) to: Option<DateTime<Utc>>,
@@ -50,6 +56,11 @@ impl Filter {
                 "owner" => filter.owner = text,
                 "state" => filter.state = Some(word(key, value, &STATES)?),
                 "tz" => filter.tz = text,
+                "accept" => {
+                    for word_of in value.split(',') {
+                        filter.accept.push(word(key, word_of, &ACCEPTED)?);
+                    }
+                }
                 "open" => filter.open = word(key, value, &["true", "false"])? == "true",
                 "from" => filter.from = Some(read_instant(value)?),
                 "to" => filter.to = Some(read_instant(value)?),

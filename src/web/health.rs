@@ -23,7 +23,7 @@ const STUCK_MAX: Duration = Duration::from_secs(300);
 /// What there is, for a person with a browser or curl.
 pub(super) async fn index() -> &'static str {
     "allswell\n\n\
-     /allswell                        is all well? (?owner=, ?check=)\n\
+     /allswell                        is all well? (?owner=, ?check=, ?accept=)\n\
      /api/v1/status                   the daemon\n\
      /api/v1/checks                   every series (?check=, ?owner=, ?state=)\n\
      /api/v1/checks/{id}/windows      its record (?tz=, ?open=true)\n\
@@ -57,13 +57,12 @@ pub(super) async fn ready(State(shared): Here) -> Response {
     }
 }
 
-/// All is well only where something is proved: every critical series, or what is asked for, is inside
-/// its lease of health.
+/// All is well only where something is proved: every critical series, or what is asked for, is confirmed.
 pub(super) async fn allswell(
     State(shared): Here,
     Query(filter): Query<Vec<(String, String)>>,
 ) -> Result<Json, Problem> {
-    let filter = Filter::read(&filter, &["check", "owner"], is_page_by_number)?;
+    let filter = Filter::read(&filter, &["check", "owner", "accept"], is_page_by_number)?;
     let picture = shared.picture();
     if let Some(why) = picture.blind() {
         let answer = json!({"format": 1, "well": false, "as_of": instant(picture.as_of),
@@ -86,7 +85,7 @@ pub(super) async fn allswell(
         };
         return Err(Problem::new(StatusCode::NOT_FOUND, detail));
     }
-    let mut answer = verdict(&picture, &selected);
+    let mut answer = verdict(&picture, &selected, &filter.accept);
     let ways = paths(&shared, &picture);
     // Where alerts do not get through, no one would hear that it is not well.
     let broken = ways.iter().any(|way| !way["broken_since"].is_null() || way["refused"] != 0)
@@ -138,11 +137,16 @@ pub(super) fn heartbeat(shared: &Shared) -> Value {
     json!({"earned_at": health.earned_at.map(instant), "why": health.why})
 }
 
-fn verdict(picture: &Snapshot, selected: &[&Arc<SeriesHealth>]) -> Value {
+/// Only what is confirmed is well, and what the question accepts.
+fn verdict(picture: &Snapshot, selected: &[&Arc<SeriesHealth>], accept: &[String]) -> Value {
     let list = |fits: &dyn Fn(&SeriesHealth) -> bool| -> Vec<Value> {
         selected.iter().filter(|series| fits(series)).map(|series| named(picture, series)).collect()
     };
-    let unwell = list(&|series| !picture.is_healthy(series));
+    let is_well = |series: &SeriesHealth| {
+        let state = picture.state(series);
+        state == "confirmed" || accept.iter().any(|accepted| accepted == state)
+    };
+    let unwell = list(&|series| !is_well(series));
     json!({
         "format": 1,
         "well": unwell.is_empty(),

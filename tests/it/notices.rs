@@ -476,3 +476,27 @@ fn linted(page: &str) {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success() && said.is_empty(), "{said}");
 }
+
+#[test]
+fn who_has_only_a_heartbeat_hears_there_of_wrong_data_and_of_a_refused_catalogue() {
+    let beats = Receiver::start();
+    let more = format!("heartbeat: {{url: \"{}\", every: 1s}}\n", beats.url());
+    let site = site(&settings(&[], &more));
+    let daemon = site.start();
+    let last = |daemon: &Watchman, wanted: &str| {
+        daemon.until(SOON, |_| {
+            let beat = beats.taken().pop();
+            let said = beat.map(|(path, why)| format!("{path} {}", text(&why)));
+            if said.as_ref().is_some_and(|said| said.contains(wanted)) { Ok(()) } else { Err(said) }
+        });
+    };
+    last(&daemon, "/hook ");
+    state(&site, 0);
+    last(&daemon, "/hook/fail it is violated");
+    state(&site, 1);
+    last(&daemon, "/hook ");
+    site.checks("broken.yaml", "version: 1\nchecks: nothing\n");
+    daemon.signal("HUP");
+    last(&daemon, "/hook/fail the last catalogue was not taken");
+    assert!(daemon.stop().success());
+}

@@ -356,3 +356,37 @@ fn without_an_address_the_ledger_is_in_the_state_directory() {
     assert_eq!(log, 0);
     assert!(!site.path().join("allswell.db").exists());
 }
+
+#[test]
+fn a_series_whose_newest_window_is_waived_is_called_so_and_is_well_only_for_who_accepts_that() {
+    let checks = "version: 1\nowner: tests\nchecks:\n  - id: it\n    why: because\n    source: db\n    severity: critical\n    \
+        window: {period: day, zone: UTC}\n    sql: select 0 + 0 as n where :window_start < :window_end\n    \
+        expect: {values: {n: {min: 1}}}\n";
+    let settings = "sources: {db: {url: \"sqlite:data.db\", instants: sql}}\n";
+    let site = Site::new(settings, checks);
+    fs::write(site.path().join("data.db"), "").unwrap();
+    let daemon = site.start();
+    let state = |wanted: &str| {
+        daemon.until(Duration::from_secs(20), |daemon| {
+            let state = daemon.series("it")[0]["state"].clone();
+            if state == wanted { Ok(()) } else { Err(state) }
+        });
+    };
+    state("violated");
+    assert_eq!(daemon.get("/allswell?accept=waived").0, 503, "it is not waived yet");
+    let until = (allswell::clock::now() + chrono::TimeDelta::days(7)).to_rfc3339();
+    let order = serde_json::json!({"check": "it", "because": "mended", "by": "it", "until": until});
+    daemon.order("/api/v1/waive", &order.to_string());
+    state("waived");
+    assert_eq!(daemon.get("/allswell").0, 503);
+    assert_eq!(daemon.get("/allswell?accept=paused,waived").0, 200);
+    let (status, said) = daemon.get("/allswell?accept=waive");
+    assert!(status == 400 && said.contains("did you mean `waived`"), "{said}");
+    let output = allswell(&site, &daemon, &["status"]);
+    assert!(
+        output.status.code() == Some(2) && text(&output).contains("1 waived"),
+        "{}",
+        text(&output)
+    );
+    assert!(daemon.stop().success());
+}

@@ -12,7 +12,7 @@ use crate::domain::record::standing::Lease;
 use crate::engine::snapshot::{SeriesHealth, Snapshot};
 
 /// The states of a series.
-const STATES: [&str; 5] = ["confirmed", "violated", "unconfirmed", "new", "paused"];
+const STATES: [&str; 6] = ["confirmed", "violated", "unconfirmed", "new", "paused", "waived"];
 
 /// A metric of each series: its name, kind and help, and how it is written.
 struct Family {
