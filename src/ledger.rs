@@ -42,6 +42,7 @@ use tokio::time::timeout;
 
 use crate::domain::check::name::CheckId;
 use crate::domain::check::reason::Cause;
+use crate::domain::check::recheck::Recheck;
 use crate::domain::record::standing::{Lease, Standings};
 use crate::domain::record::window_state::{VerdictKind, WindowKind, WindowState};
 use crate::domain::sql::Engine;
@@ -155,6 +156,8 @@ pub struct SeriesRecord {
     pub newest_unconfirmed: Vec<String>,
     /// How many of its windows are open, by offset from UTC in seconds: violated, and unconfirmed.
     pub by_offset: Vec<(i32, u64, u64)>,
+    /// What proving again said last, where that was nothing: rows may be purged.
+    pub changed: Option<String>,
     /// Whether its newest settled window is waived: a person's word, and no proof.
     pub is_waived: bool,
     /// Since when its attempts fail in a row with what no waiting mends.
@@ -195,6 +198,8 @@ pub struct Terms {
     pub paused_until: Option<DateTime<Utc>>,
     /// Up to which age anything is tried again.
     pub age: TimeDelta,
+    /// When windows that were proved are proved again.
+    pub recheck: Recheck,
 }
 
 impl Terms {
@@ -207,6 +212,7 @@ impl Terms {
             patience: TimeDelta::zero(),
             paused_until: None,
             age: TimeDelta::zero(),
+            recheck: Recheck::default(),
         }
     }
 

@@ -11,6 +11,7 @@ mod expectation;
 mod file;
 mod folder;
 mod freshness;
+mod recheck;
 mod foreign;
 mod identity;
 mod lint;

@@ -127,8 +127,8 @@ fn report(status: &Value, checks: &[Value], all: bool) -> String {
         .collect();
     let _ = writeln!(out, "{} series: {}\n", checks.len(), counts.join(", "));
     let is_shown = |check: &&Value| {
-        let failing = !check["failing_since"].is_null();
-        all || failing || text(check, "state") != "confirmed" || waived(check) > 0
+        let news = !check["failing_since"].is_null() || !check["changed"].is_null();
+        all || news || text(check, "state") != "confirmed" || waived(check) > 0
     };
     let rows: Vec<&Value> = checks.iter().filter(is_shown).collect();
     table(&mut out, &rows);
@@ -239,6 +239,10 @@ fn table(out: &mut String, rows: &[&Value]) {
         let failing = text(row, "failing_since");
         if !failing.is_empty() {
             let _ = writeln!(out, "             failing since {failing}: no waiting mends it");
+        }
+        let changed = text(row, "changed");
+        if !changed.is_empty() {
+            let _ = writeln!(out, "             changed: {changed}");
         }
         let note = text(row, "note");
         if !note.is_empty() {

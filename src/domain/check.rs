@@ -5,6 +5,7 @@ pub mod limit;
 mod literal;
 pub mod evidence;
 pub mod freshness;
+pub mod recheck;
 pub mod observation;
 pub mod judge;
 pub mod verdict;
@@ -29,6 +30,7 @@ use crate::domain::check::freshness::Freshness;
 use crate::domain::check::limit::Limit;
 use crate::domain::check::limit::rows::RowLimit;
 use crate::domain::check::name::{CheckId, ColumnName, LabelName, Owner, SourceName};
+use crate::domain::check::recheck::Recheck;
 use crate::domain::reconcile::Reconcile;
 use crate::domain::sql::Query;
 use crate::domain::time::schedule::{Except, Pause, Schedule};
@@ -66,6 +68,8 @@ pub struct Check {
     pub result_by: Option<Duration>,
     /// What becomes of windows that were not looked at in time.
     pub catch_up: CatchUp,
+    /// When a window that was proved is proved again.
+    pub recheck: Recheck,
     /// When an alert is sent.
     pub alert: Alert,
     /// Whether it waits, and until when.

@@ -50,6 +50,8 @@ pub struct Gate {
     pub took_buckets: [u64; TOOK_BOUNDS_SECS.len()],
     /// Whether every check that asks it asks no other source: then no place is held here while one is waited for there.
     pub is_alone: bool,
+    /// The series of which a window that was proved is proved again now.
+    pub rechecking: Option<i64>,
     /// How many rows are claimed beyond the places, because the ledger is slower than the source.
     ahead: usize,
     /// How long an attempt takes, of late.
@@ -84,6 +86,7 @@ impl Gate {
             took: Duration::ZERO,
             took_buckets: [0; TOOK_BOUNDS_SECS.len()],
             is_alone: false,
+            rechecking: None,
             ahead: 0,
             usual: Duration::ZERO,
             queue: BTreeSet::new(),
@@ -120,9 +123,21 @@ impl Gate {
         self.ahead = if apart { most.min(AHEAD_MAX).saturating_sub(self.places) } else { 0 };
     }
 
+    /// Says whether a window that was proved may be proved again now, with so many others that begin: one at a time, and
+    /// never in the last place.
+    pub fn takes_recheck(&self, beginning: usize) -> bool {
+        self.rechecking.is_none() && (self.running + beginning) < self.places.max(2) - 1
+    }
+
     /// How many wait.
     pub fn waiting(&self) -> usize {
         self.queue.len()
+    }
+
+    /// Says whether somebody waits who may go now.
+    pub fn is_waited_for(&self) -> bool {
+        let first = self.queue.first();
+        first.is_some_and(|first| !first.recheck || self.takes_recheck(0))
     }
 
     /// Queues a row; who is least urgent stays in the ledger.

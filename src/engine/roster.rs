@@ -129,6 +129,7 @@ impl Roster {
                 patience: TimeDelta::hours(1),
                 paused_until: series.paused_until(now),
                 age: delta(series.check.catch_up.age),
+                recheck: series.check.recheck,
             },
             series,
             list,

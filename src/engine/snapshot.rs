@@ -106,6 +106,8 @@ pub enum LastLoad {
 pub struct Counts {
     /// Attempts that were recorded, by what they said.
     pub recorded: [u64; 3],
+    /// Attempts that proved again what was proved, by what they said.
+    pub rechecked: [u64; 3],
     /// Writes that were fenced off.
     pub fenced: u64,
     /// Rows that were recorded because time ran out.

@@ -293,7 +293,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         }
         let ordered = self.under_order.is_ready();
         let unwritten = ordered || !(self.ended.is_empty() && self.listings.is_empty());
-        let waiting = self.gates.values().any(|gate| gate.free() > 0 && gate.waiting() > 0);
+        let waiting = self.gates.values().any(|gate| gate.free() > 0 && gate.is_waited_for());
         if unwritten || waiting || self.more_lapses {
             return now;
         }

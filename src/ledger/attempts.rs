@@ -16,6 +16,8 @@ pub(super) struct Noted {
     /// How many said that it is confirmed, violated, unconfirmed.
     pub(super) counts: [i64; 3],
     pub(super) confirmed_slot: Option<DateTime<Utc>>,
+    /// What proving again said that said nothing, and when; the inner nothing where it said something.
+    pub(super) changed: Option<Option<String>>,
     /// Since when they fail in a row.
     pub(super) failing_since: Option<DateTime<Utc>>,
 }
@@ -51,11 +53,12 @@ pub(super) async fn note_attempts(
           unconfirmed_total = unconfirmed_total + r.unconfirmed, \
           confirmed_at = CASE WHEN r.confirmed > 0 THEN r.at ELSE confirmed_at END, \
           confirmed_slot = CASE WHEN r.slot IS NOT NULL AND (confirmed_slot IS NULL \
-          OR confirmed_slot < r.slot) THEN r.slot ELSE confirmed_slot END, failing_since = r.failing FROM"],
+          OR confirmed_slot < r.slot) THEN r.slot ELSE confirmed_slot END, failing_since = r.failing, \
+          changed_note = CASE WHEN r.rechecked = 0 THEN changed_note ELSE r.changed END FROM"],
         (0 "wanted" "bigint", 1 "at" "bigint", 2 "said" "text", 3 "cause" "text",
          4 "evidence" "bigint", 5 "bad_rows" "bigint", 6 "took_us" "bigint", 7 "note" "text",
          8 "confirmed" "bigint", 9 "violated" "bigint", 10 "unconfirmed" "bigint",
-         11 "slot" "bigint", 12 "failing" "bigint"),
+         11 "slot" "bigint", 12 "failing" "bigint", 13 "rechecked" "bigint", 14 "changed" "text"),
         ["WHERE id = r.wanted"]
     );
     let row = |(series, noted): (&i64, &Noted)| {
@@ -74,6 +77,8 @@ pub(super) async fn note_attempts(
             noted.counts[2],
             noted.confirmed_slot,
             noted.failing_since,
+            i64::from(noted.changed.is_some()),
+            noted.changed.clone().flatten(),
         ])
     };
     let rows: Vec<_> = noted.iter().filter_map(row).collect();

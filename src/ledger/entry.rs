@@ -116,6 +116,12 @@ fn ruling_words(overridden: Override) -> (&'static str, Option<DateTime<Utc>>) {
 }
 
 impl Entry {
+    /// Says whether an attempt at it proves again what was proved: neither asked for, nor because its check changed.
+    pub fn is_recheck(&self) -> bool {
+        let said = self.row.recorded().map(|recorded| recorded.said);
+        said == Some(VerdictKind::Confirmed) && !self.asked && self.reproof_by.is_none()
+    }
+
     /// Its name.
     pub fn key(&self) -> RowKey {
         let WindowState { kind, start, end, .. } = self.row;
@@ -367,6 +373,11 @@ impl Times {
                 if entry.reproof_by.is_some() && r.said == VerdictKind::Confirmed =>
             {
                 Some(r.tried + pause_between_proofs(row.failed_attempts))
+            }
+            State::Recorded(r) if r.said == VerdictKind::Confirmed => {
+                let is_plain =
+                    row.kind == WindowKind::Window && row.overridden == Override::Standing;
+                terms.recheck.next(row.due, r.tried).filter(|_| is_plain)
             }
             // What is wrong with the present is asked anew by the next slot.
             State::Recorded(r)

@@ -140,6 +140,7 @@ const SIXTH: &str = "CREATE TABLE IF NOT EXISTS source_identities (source TEXT N
 /// not known.
 const SEVENTH: &str = "ALTER TABLE series ADD COLUMN failing_since BIGINT;\n\
     ALTER TABLE series ADD COLUMN unconfirmed_cause TEXT;\n\
+    ALTER TABLE series ADD COLUMN changed_note TEXT;\n\
     ALTER TABLE series ADD COLUMN newest_waived BIGINT NOT NULL DEFAULT 0;\n\
     ALTER TABLE alerts ADD COLUMN adopted_at BIGINT;\n\
     ALTER TABLE alerts ADD COLUMN adopted_from TEXT;\n\

@@ -16,7 +16,8 @@ macro_rules! series_columns {
          unconfirmed_since, lease_until, confirmed_at, open_violated, open_unconfirmed, waived, \
          last_at, last_said, last_cause, last_evidence, last_bad_rows, last_took_us, last_note, \
          confirmed_total, violated_total, unconfirmed_total, newest_violated, newest_unconfirmed, \
-         by_offset, failing_since, unconfirmed_cause, newest_waived"
+         by_offset, failing_since, unconfirmed_cause, newest_waived, \
+         changed_note"
     };
 }
 
@@ -67,6 +68,7 @@ impl SeriesRecord {
             newest_violated: lines(record.text("newest_violated")?),
             newest_unconfirmed: lines(record.text("newest_unconfirmed")?),
             by_offset: record.text("by_offset")?.lines().filter_map(read_offset).collect(),
+            changed: record.maybe_text("changed_note")?.map(str::to_owned),
             is_waived: record.int("newest_waived")? != 0,
             failing_since: record.maybe_at("failing_since")?,
             fired_cause: record.maybe_text("unconfirmed_cause")?.map(read_cause).transpose()?,

@@ -17,6 +17,10 @@ use crate::ledger::{
     Ended, LedgerError, RowKey, StoreSettings, Terms, TxOutcome, Work, activation, claim, draw, due,
 };
 
+/// How the note of a window begins that was confirmed before it was violated, and where that ends.
+const CONFIRMED_ON: &str = "confirmed on ";
+const LEAD_END: &str = "): ";
+
 /// How many rows lapse in one transaction.
 const LAPSES: i64 = 200;
 /// How many times as many are looked through for rows of series that we know.
@@ -112,12 +116,20 @@ impl Tx<'_> {
             && row.recorded().is_some()
             && row.failed_attempts < ASKED_MAX
             && may_pass(ended.said);
+        let is_recheck = entry.is_recheck();
+        let found_since = found_since(&entry, ended);
         let mut after = Entry { row, owner: None, asked, ..entry };
         after.attempts += 1;
         after.generation = ended.generation;
         let is_said = row.recorded().is_none_or(|recorded| recorded.said == ended.said);
         if is_said {
             (after.evidence, after.note) = (ended.evidence, ended.note.clone());
+        }
+        if let Some(note) = found_since {
+            after.note = Some(note);
+        }
+        if is_recheck {
+            self.rechecked(ended);
         }
         if ended.said.is_fact() {
             after.reproof_by = None;
@@ -154,6 +166,22 @@ impl Tx<'_> {
         // A proof of what the check meant before is gone.
         let note = ended.note.clone();
         Entry { row, reproof_by: None, evidence: None, note, ..entry }
+    }
+
+    /// Takes note of what came of proving again what was proved. What says nothing changes no state: it is an event.
+    fn rechecked(&mut self, ended: &Ended) {
+        let place = match ended.said {
+            VerdictKind::Confirmed => 0,
+            VerdictKind::Violated => 1,
+            VerdictKind::Unconfirmed(_) => 2,
+        };
+        self.done.rechecked[place] += 1;
+        if let VerdictKind::Unconfirmed(cause) = ended.said {
+            let note = ended.note.as_deref().and_then(|note| note.lines().next());
+            let note = format!("looked at again: {cause}: {}", note.unwrap_or_default());
+            self.remember(ended.key, "recheck", "confirmed", "unconfirmed", note);
+        }
+        self.note_change(ended);
     }
 
     /// Takes note of an attempt whose row went on without it.
@@ -315,6 +343,23 @@ fn forgotten(row: WindowState, now: DateTime<Utc>) -> WindowState {
         }
         State::Recorded(_) | State::Waiting { .. } | State::Running { .. } => row,
     }
+}
+
+/// What is found in a window that was confirmed before it was violated: as long as it is, that is said.
+fn found_since(entry: &Entry, ended: &Ended) -> Option<String> {
+    let finding = ended.note.as_deref().filter(|_| ended.said == VerdictKind::Violated)?;
+    let before = entry.row.recorded()?;
+    if before.said == VerdictKind::Confirmed {
+        let count = |evidence: Option<u64>| evidence.map_or("?".to_owned(), |n| n.to_string());
+        let (then, now) = (count(entry.evidence), count(ended.evidence));
+        let at = before.at.format("%Y-%m-%dT%H:%M:%SZ");
+        return Some(format!(
+            "{CONFIRMED_ON}{at}, violated now (evidence {then} then, {now} now{LEAD_END}{finding}"
+        ));
+    }
+    let note = entry.note.as_deref().filter(|note| note.starts_with(CONFIRMED_ON))?;
+    let end = note.find(LEAD_END)? + LEAD_END.len();
+    Some(format!("{}{finding}", &note[..end]))
 }
 
 /// How long a claim holds.

@@ -217,6 +217,19 @@ impl<'a> Tx<'a> {
         self.noted.entry(ended.key.series).or_default().add(ended, failing);
     }
 
+    /// Takes note of what proving again said, for what is said of the series: rows that were purged show there.
+    pub(super) fn note_change(&mut self, ended: &Ended) {
+        let changed = cause_of(ended.said).map(|cause| {
+            let note = ended.note.as_deref().and_then(|note| note.lines().next());
+            let (start, note) = (ended.key.start, note.unwrap_or_default());
+            format!(
+                "the window of {} was confirmed, and says nothing now: {cause}: {note}",
+                start.format("%Y-%m-%dT%H:%MZ")
+            )
+        });
+        self.noted.entry(ended.key.series).or_default().changed = Some(changed);
+    }
+
     /// Reads since when the attempts of series fail in a row, of those that go on failing.
     pub(super) async fn read_failing(&mut self, series: BTreeSet<i64>) -> Result<(), LedgerError> {
         const SINCE: Each = each!(

@@ -63,6 +63,8 @@ pub struct Candidate {
     pub key: RowKey,
     /// Whether it was tried in vain before.
     pub retry: bool,
+    /// Whether it proves again what was proved: then everything else goes first.
+    pub recheck: bool,
 }
 
 /// Free places at a source, and who may take them, in order.
@@ -175,6 +177,8 @@ pub struct TxOutcome {
     pub told: Vec<StandingChange>,
     /// How many attempts were recorded, by what they said.
     pub recorded: [u64; 3],
+    /// How many attempts proved again what was proved, by what they said.
+    pub rechecked: [u64; 3],
     /// How many writes were fenced off.
     pub fenced: u64,
     /// How many rows were recorded because time ran out.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::domain::check::name::{CheckId, SourceName};
+use crate::domain::check::recheck::Recheck;
 use crate::domain::check::{Alert, CatchUp};
 use crate::domain::sql::Engine;
 use crate::domain::time::schedule::{Every, Except, Pause, Schedule};
@@ -10,6 +11,7 @@ use crate::domain::time::window::WindowRule;
 use crate::manifest::World;
 use crate::manifest::document::{Document, Map, Place};
 use crate::manifest::part::DEFAULTS;
+use crate::manifest::recheck::recheck;
 use crate::manifest::timing;
 
 /// How often a check without a window looks, where it does not say.
@@ -22,6 +24,7 @@ pub(super) struct Timing {
     pub(super) window: Option<WindowRule>,
     pub(super) result_by: Option<Duration>,
     pub(super) catch_up: CatchUp,
+    pub(super) recheck: Recheck,
     pub(super) alert: Alert,
     pub(super) pause: Option<Pause>,
     pub(super) except: Option<Except>,
@@ -58,6 +61,11 @@ pub(super) fn read(
     let schedule = present(at("schedule"), |(n, p)| timing::schedule(doc, n, p, id, known, world));
     let result_by = present(at("result_by"), |(n, p)| timing::result_by(doc, n, p));
     let catch_up = present(at("catch_up"), |(n, p)| timing::catch_up(doc, n, p));
+    let again = present(at("recheck"), |(n, p)| recheck(doc, n, p));
+    if let (Some((node, place)), Some(None)) = (own("recheck"), &window) {
+        let message = "a check without a window looks at the present: nothing is proved again";
+        doc.fault(node, place, message, Some("take `recheck` out".into()));
+    }
     let alert = present(at("alert"), |(n, p)| timing::alert(doc, n, p));
     let pause = present(own("pause"), |(n, p)| timing::pause(doc, n, p));
     let except = present(own("except"), |(n, p)| timing::except(doc, n, p, known));
@@ -71,6 +79,7 @@ pub(super) fn read(
         schedule: schedule?.or_else(implied)?,
         result_by: result_by?,
         catch_up: catch_up?.unwrap_or_default(),
+        recheck: again?.unwrap_or_else(|| Recheck::implied(window.as_ref())),
         alert: alert?.unwrap_or_default(),
         pause: pause?,
         except: except?,

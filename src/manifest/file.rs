@@ -24,7 +24,7 @@ use crate::manifest::{Text, World};
 /// The keys of a file.
 pub(super) const FILE_KEYS: [&str; 5] = ["version", "owner", "defaults", "checks", "removed"];
 /// The keys of `defaults`.
-pub(super) const DEFAULTS_KEYS: [&str; 13] = [
+pub(super) const DEFAULTS_KEYS: [&str; 14] = [
     "source",
     "severity",
     "owner",
@@ -37,10 +37,11 @@ pub(super) const DEFAULTS_KEYS: [&str; 13] = [
     "window",
     "result_by",
     "catch_up",
+    "recheck",
     "alert",
 ];
 /// The keys of a check.
-pub(super) const CHECK_KEYS: [&str; 25] = [
+pub(super) const CHECK_KEYS: [&str; 26] = [
     "id",
     "was",
     "why",
@@ -59,6 +60,7 @@ pub(super) const CHECK_KEYS: [&str; 25] = [
     "max_lag",
     "result_by",
     "catch_up",
+    "recheck",
     "alert",
     "pause",
     "except",
@@ -260,6 +262,7 @@ fn check(
             window: timing.window,
             result_by: timing.result_by,
             catch_up: timing.catch_up,
+            recheck: timing.recheck,
             alert: timing.alert,
             pause: timing.pause,
             except: timing.except,

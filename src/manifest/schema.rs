@@ -6,6 +6,7 @@
 use serde_json::{Value, json};
 
 use crate::domain::check::CatchUpPolicy;
+use crate::domain::check::recheck::Recheck;
 use crate::domain::time::timetable::{Fold, Gap};
 use crate::manifest::expectation::{EVIDENCE_KEYS, EXPECT_KEYS, KEYS_KEYS, SAMPLES_KEYS};
 use crate::manifest::file::{CHECK_KEYS, DEFAULTS_KEYS, FILE_KEYS};
@@ -14,6 +15,7 @@ use crate::manifest::identity::REMOVED_KEYS;
 use crate::manifest::limits::{LIMIT_KEYS, ROW_LIMIT_KEYS};
 use crate::manifest::part::FROM_KEYS;
 use crate::manifest::part::SEVERITIES;
+use crate::manifest::recheck::{NO_AGES, RECHECK_KEYS};
 use crate::manifest::reconcile::{
     DETAIL_KEYS, RECONCILE_KEYS, ROWS_KEYS, SIDE_KEYS, TOLERANCE_KEYS, WHEN,
 };
@@ -174,6 +176,7 @@ fn check_key(key: &str) -> Value {
             object(&CATCH_UP_KEYS, &[], catch_up_key),
             "What becomes of windows that were not looked at in time.",
         ),
+        "recheck" => recheck(),
         "alert" => described(object(&ALERT_KEYS, &[], alert_key), "When an alert is sent."),
         "pause" => described(
             object(&PAUSE_KEYS, &["until", "because"], pause_key),
@@ -209,6 +212,20 @@ fn check_key(key: &str) -> Value {
             "Columns of bad rows that may be shown beside those that are judged.",
         ),
     }
+}
+
+/// Ages, or the reason why there are none.
+fn recheck() -> Value {
+    let ages =
+        json!({"type": "array", "items": duration(), "minItems": 1, "maxItems": Recheck::MOST});
+    let none = object(&RECHECK_KEYS, &RECHECK_KEYS, |key| match key {
+        "ages" => words(&NO_AGES),
+        _ => text(),
+    });
+    described(
+        json!({"oneOf": [ages, none]}),
+        "At which ages, from its due on, a window that was proved is proved again.",
+    )
 }
 
 /// Of a check and of a source.

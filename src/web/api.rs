@@ -41,6 +41,7 @@ pub(super) fn named(picture: &Snapshot, series: &SeriesHealth) -> Value {
         "confirmed_until": until,
         "open": {"violated": record.open_violated, "unconfirmed": record.open_unconfirmed},
         "waived": record.waived,
+        "changed": record.changed,
         "failing_since": record.failing_since.map(instant),
         "paused_until": series.paused_until.map(instant),
         "paused_because": series.check.pause.as_ref().filter(|_| series.paused_until.is_some()).map(|p| p.because.as_str()),

@@ -179,6 +179,12 @@ fn counts(
         attempts.with_label_values(&[*verdict]).inc_by(count);
     }
     registry.register(Box::new(attempts))?;
+    let help = "Windows that were proved and are proved again, by verdict.";
+    let rechecks = IntCounterVec::new(Opts::new("rechecks_total", help), &["verdict"])?;
+    for (verdict, count) in ["confirmed", "violated", "unconfirmed"].iter().zip(counts.rechecked) {
+        rechecks.with_label_values(&[*verdict]).inc_by(count);
+    }
+    registry.register(Box::new(rechecks))?;
     counter("fenced_total", "Writes by a stalled claim that were fenced off.", counts.fenced)?;
     counter(
         "lapsed_total",

@@ -394,6 +394,10 @@ fn check(dice: &mut Dice, number: usize) -> String {
             "catch_up",
             &["{policy: all}", "{policy: none, age: 7d}", "{age: 9d}", "{age: 1s}", "all"],
         ),
+        (
+            "recheck",
+            &["[1d]", "[1d, 7d, 35d]", "{ages: none, because: x}", "[7d, 1d]", "none", "[1s]"],
+        ),
         ("alert", &["{after: 2}", "{unconfirmed: info}", "{after: 9}", "{after: 0}"]),
         (
             "pause",
@@ -405,7 +409,8 @@ fn check(dice: &mut Dice, number: usize) -> String {
         ),
         ("except", &["{dates: [2026-12-25], because: x}", "{dates: [], because: x}"]),
     ] {
-        let timing = ["result_by", "catch_up", "alert", "pause", "except"].contains(&key);
+        let timing =
+            ["result_by", "catch_up", "recheck", "alert", "pause", "except"].contains(&key);
         if dice.once_in(if timing { 30 } else { 9 }) {
             let value = if dice.once_in(25) { dice.one(&SCALARS) } else { dice.one(of_known) };
             keys.push((key, value.to_owned()));

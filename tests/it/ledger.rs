@@ -63,6 +63,7 @@ fn terms() -> Terms {
         patience: TimeDelta::hours(1),
         paused_until: None,
         age: TimeDelta::days(35),
+        recheck: allswell::domain::check::recheck::Recheck::default(),
     }
 }
 
@@ -210,7 +211,8 @@ fn work() -> Work {
 }
 
 fn offered(key: RowKey) -> Work {
-    let candidate = Candidate { priority: 1, deadline: clock::now(), key, retry: false };
+    let candidate =
+        Candidate { priority: 1, deadline: clock::now(), key, retry: false, recheck: false };
     Work {
         offers: vec![Offer { places: 1, candidates: vec![candidate], followers: Vec::new() }],
         ..work()
@@ -800,7 +802,7 @@ async fn a_file_of_an_earlier_version_is_copied_before_it_is_migrated() {
     assert!(!std::path::Path::new(&copy).exists());
     let mut owner = Other::sqlite(path).await;
     owner.run("update meta set value = '3' where key = 'version'").await.unwrap();
-    for column in ["failing_since", "unconfirmed_cause", "newest_waived"] {
+    for column in ["failing_since", "unconfirmed_cause", "newest_waived", "changed_note"] {
         owner.run(&format!("alter table series drop column {column}")).await.unwrap();
     }
     for column in ["adopted_at", "adopted_from", "adopted_words"] {

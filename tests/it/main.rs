@@ -49,6 +49,7 @@ mod merged_keys;
 mod moved;
 mod new_rules;
 mod notices;
+mod rechecks;
 mod recipes;
 mod reconcile;
 mod reload;

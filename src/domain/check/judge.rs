@@ -391,6 +391,7 @@ mod tests {
     use crate::domain::check::limit::rows::RowLimit;
     use crate::domain::check::name::{CheckId, Owner, SourceName};
     use crate::domain::check::observation::Moment;
+    use crate::domain::check::recheck::Recheck;
     use crate::domain::check::value::NonFinite;
     use crate::domain::check::{Alert, CatchUp, MaxRows, Samples, Severity};
     use crate::domain::sql::{Binding, Query};
@@ -431,6 +432,7 @@ mod tests {
             window: None,
             result_by: None,
             catch_up: CatchUp::default(),
+            recheck: Recheck::default(),
             alert: Alert::default(),
             pause: None,
             except: None,

@@ -56,6 +56,12 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         let places = gate.free().saturating_sub(usize::from(kept) + count(taken, name));
         while closed && candidates.len() < places || !closed && holds.len() < REFILL {
             let Some(candidate) = gate.pop() else { break };
+            let another = candidates.iter().any(|taken: &Candidate| taken.recheck);
+            if candidate.recheck && closed && (another || !gate.takes_recheck(candidates.len())) {
+                // Those behind it prove again too.
+                gate.push(candidate);
+                break;
+            }
             let Some(member) = self.roster.get(candidate.key.series) else { continue };
             let key = candidate.key;
             let held = member.sources().iter().filter_map(|s| open.get(*s)).max().copied();

@@ -41,7 +41,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
                     }
                     Brought::Probe(_) => return,
                 };
-                self.leave(&sources, &check, &attempted, now, draw);
+                self.leave(&sources, (&check, key.series), &attempted, now, draw);
                 self.ended.push(ended((key, epoch, generation), &attempted, began));
             }
         }
@@ -51,7 +51,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
     fn leave(
         &mut self,
         sources: &[SourceName],
-        check: &CheckId,
+        (check, series): (&CheckId, i64),
         attempted: &Attempted,
         now: DateTime<Utc>,
         draw: Draw,
@@ -66,6 +66,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             let is_blamed = Some(source) == blamed;
             if let Some(gate) = self.gates.get_mut(source) {
                 gate.ended(attempted.took);
+                gate.rechecking = gate.rechecking.filter(|rechecking| *rechecking != series);
                 gate.budget.earn();
                 if let Some(reason) = reason.filter(|_| is_blamed) {
                     *gate.unconfirmed.entry(reason.cause).or_default() += 1;
@@ -193,6 +194,9 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         for (count, more) in self.counts.recorded.iter_mut().zip(outcome.recorded) {
             *count += more;
         }
+        for (count, more) in self.counts.rechecked.iter_mut().zip(outcome.rechecked) {
+            *count += more;
+        }
         self.more_lapses = outcome.more_lapses;
         self.counts.fenced += outcome.fenced;
         self.counts.lapsed += outcome.lapsed;
@@ -229,6 +233,9 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         for source in member.sources() {
             if let Some(gate) = self.gates.get_mut(source) {
                 gate.running += 1;
+                if entry.is_recheck() {
+                    gate.rechecking = Some(entry.series);
+                }
             }
         }
         self.under_way.attempt(entry, member, generation);

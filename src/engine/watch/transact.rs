@@ -125,7 +125,13 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             };
             let key = RowKey { series: due_batch.series, kind, start, end };
             let deadline = owed.deadline;
-            gate.push(Candidate { priority: due_batch.priority, deadline, key, retry: false });
+            gate.push(Candidate {
+                priority: due_batch.priority,
+                deadline,
+                key,
+                retry: false,
+                recheck: false,
+            });
         }
     }
 }
