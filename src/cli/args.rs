@@ -214,6 +214,12 @@ pub(super) struct Rows {
 pub(super) struct RerunArgs {
     #[command(flatten)]
     pub(super) rows: Rows,
+    /// Take a proof on less than half of the evidence that violated a window: rows were removed on purpose
+    #[arg(long, requires = "because")]
+    pub(super) accept_evidence: bool,
+    /// Why less evidence is accepted
+    #[arg(long, value_name = "WHY", requires = "accept_evidence")]
+    pub(super) because: Option<String>,
     #[command(flatten)]
     pub(super) remote: Remote,
 }

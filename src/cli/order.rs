@@ -36,6 +36,10 @@ fn body(rows: &Rows) -> Value {
 pub(super) fn rerun(args: &RerunArgs) -> Exit {
     let mut body = body(&args.rows);
     body["by"] = json!(user().unwrap_or_else(|| "unknown".into()));
+    if args.accept_evidence {
+        body["accept_evidence"] = json!(true);
+        body["because"] = json!(args.because);
+    }
     let said = |rows| {
         match rows {
         0 => "nothing is recorded there, so that nothing is tried again: `allswell run CHECK --window FROM..TO` \

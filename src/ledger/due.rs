@@ -121,7 +121,7 @@ async fn add_each(tx: &mut Tx<'_>, entries: &[Entry]) -> Result<(), LedgerError>
     for entry in recorded.filter(|entry| new.contains(&entry.key())) {
         tx.touched.insert(entry.series);
         let is = super::summary::is_open(&entry.row, tx.now);
-        tx.opened(entry.key(), None, is, entry);
+        tx.opened(entry.key(), None, is, (entry, entry.generation));
     }
     Ok(())
 }

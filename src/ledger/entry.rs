@@ -116,6 +116,16 @@ fn ruling_words(overridden: Override) -> (&'static str, Option<DateTime<Utc>>) {
 }
 
 impl Entry {
+    /// What is said where it is closed: by which generation, where another one found it.
+    pub(super) fn closing_note(&self, found_by: i64) -> String {
+        match self.generation {
+            same if same == found_by => String::new(),
+            other => {
+                format!("proved under generation {other}; it was open under generation {found_by}")
+            }
+        }
+    }
+
     /// Says whether an attempt at it proves again what was proved: neither asked for, nor because its check changed.
     pub fn is_recheck(&self) -> bool {
         let said = self.row.recorded().map(|recorded| recorded.said);

@@ -44,6 +44,8 @@ pub enum RowOrder {
     Rerun {
         /// Who orders it.
         by: String,
+        /// Why a proof on less than half of what violated a window is one, where that is accepted.
+        accepted: Option<String>,
     },
     /// Vouch for those that are open.
     Waive(Waiver),
@@ -55,7 +57,7 @@ impl RowOrder {
     /// Who gave it.
     pub fn by(&self) -> &str {
         match self {
-            Self::Rerun { by } => by,
+            Self::Rerun { by, .. } => by,
             Self::Waive(waiver) => &waiver.by,
             Self::Revoke(revocation) => &revocation.by,
         }
@@ -64,7 +66,7 @@ impl RowOrder {
     /// Why it was given, where that is said.
     pub fn because(&self) -> Option<&str> {
         match self {
-            Self::Rerun { .. } => None,
+            Self::Rerun { accepted, .. } => accepted.as_deref(),
             Self::Waive(waiver) => Some(&waiver.because),
             Self::Revoke(revocation) => Some(&revocation.because),
         }
@@ -158,7 +160,10 @@ impl OrderRecord {
         let by = record.text("by_whom")?.to_owned();
         let because = || Ok::<_, LedgerError>(record.text("because")?.to_owned());
         let order = match record.text("kind")? {
-            "rerun" => RowOrder::Rerun { by },
+            "rerun" => {
+                let accepted = record.maybe_text("because")?.map(str::to_owned);
+                RowOrder::Rerun { by, accepted }
+            }
             "waive" => {
                 let (because, until) = (because()?, record.maybe_at("until_at")?);
                 RowOrder::Waive(Waiver { by, because, until })

@@ -6,8 +6,9 @@ use crate::ledger::entry::Entry;
 use crate::ledger::slices::{Rows, Slice};
 
 impl Slice<'_> {
-    /// Has every row of the slice tried again, as soon as there is a place.
-    pub(super) async fn rerun(&mut self) -> Result<(), LedgerError> {
+    /// Has every row of the slice tried again, as soon as there is a place. Where less evidence is accepted than violated a
+    /// row, nothing is held against it.
+    pub(super) async fn rerun(&mut self, accepts_less: bool) -> Result<(), LedgerError> {
         let entries = self.read(Rows::All).await?;
         let series = entries.iter().map(|entry| entry.series).collect();
         self.tx.read_last_slots(series).await?;
@@ -26,7 +27,8 @@ impl Slice<'_> {
                     WindowState { state, ..entry.row }
                 }
             };
-            tx.write_quietly(&Entry { row, asked: true, ..entry });
+            let evidence = entry.evidence.filter(|_| !accepts_less);
+            tx.write_quietly(&Entry { row, evidence, asked: true, ..entry });
             self.order.rows += 1;
         }
         Ok(())

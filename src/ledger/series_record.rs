@@ -2,12 +2,84 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+
 use crate::domain::check::name::CheckId;
+use crate::domain::check::reason::Cause;
 use crate::domain::record::standing::{Lease, Standing, Standings};
+use crate::domain::record::window_state::VerdictKind;
 use crate::ledger::cells::Record;
 use crate::ledger::conn::{Conn, args};
 use crate::ledger::entry::{read_cause, read_said};
-use crate::ledger::{LastAttempt, LedgerError, Role, SeriesRecord};
+use crate::ledger::{LedgerError, Role};
+
+/// A series, and what the ledger says of it as a whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeriesRecord {
+    /// Its number in the store.
+    pub id: i64,
+    /// Its check.
+    pub check: CheckId,
+    /// Its zone, where the check fans out.
+    pub tz: Option<String>,
+    /// Its part.
+    pub role: Role,
+    /// The release of the zone rules by which its windows were cut.
+    pub tz_release: String,
+    /// When it came to be known, or got its present meaning.
+    pub since: DateTime<Utc>,
+    /// Up to where everything due is recorded; nowhere while it is new.
+    pub watermark: Option<DateTime<Utc>>,
+    /// When it ended, where it did.
+    pub retired_at: Option<DateTime<Utc>>,
+    /// What has been said about it.
+    pub standings: Standings,
+    /// How long its proofs speak for it.
+    pub lease: Lease,
+    /// When a window or slot of it was last confirmed.
+    pub confirmed_at: Option<DateTime<Utc>>,
+    /// How many of its rows are violated and open.
+    pub open_violated: u64,
+    /// How many of its rows are unconfirmed and open.
+    pub open_unconfirmed: u64,
+    /// How many of its rows are waived.
+    pub waived: u64,
+    /// Its last attempt, where there was one.
+    pub last: Option<LastAttempt>,
+    /// How many attempts said that it is confirmed, violated, unconfirmed.
+    pub totals: [u64; 3],
+    /// Its newest violated rows that are open, in words.
+    pub newest_violated: Vec<String>,
+    /// Its newest unconfirmed rows that are open, in words.
+    pub newest_unconfirmed: Vec<String>,
+    /// How many of its windows are open, by offset from UTC in seconds: violated, and unconfirmed.
+    pub by_offset: Vec<(i32, u64, u64)>,
+    /// What proving again said last, where that was nothing: rows may be purged.
+    pub changed: Option<String>,
+    /// Whether its newest settled window is waived: a person's word, and no proof.
+    pub is_waived: bool,
+    /// Since when its attempts fail in a row with what no waiting mends.
+    pub failing_since: Option<DateTime<Utc>>,
+    /// The cause that its alert about missing proofs began with, where no waiting mends it: the alert keeps it.
+    pub fired_cause: Option<Cause>,
+}
+
+/// What the last attempt at a series said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastAttempt {
+    /// When it ended.
+    pub at: DateTime<Utc>,
+    /// What it said.
+    pub said: VerdictKind,
+    /// How much was looked at.
+    pub evidence: Option<u64>,
+    /// How many rows were wrong, where that is known.
+    pub bad_rows: Option<u64>,
+    /// How long the sources were asked.
+    pub took: Duration,
+    /// The finding, or the note of what went wrong.
+    pub note: Option<String>,
+}
 
 /// The columns of a series.
 macro_rules! series_columns {

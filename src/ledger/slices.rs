@@ -150,7 +150,7 @@ impl Store {
             let slice = Slice::begin(conn, settings, rows, work, terms).await?;
             let Some(mut slice) = slice else { return Ok(None) };
             match slice.order.order.clone() {
-                RowOrder::Rerun { .. } => slice.rerun().await?,
+                RowOrder::Rerun { accepted, .. } => slice.rerun(accepted.is_some()).await?,
                 RowOrder::Waive(waiver) => slice.waive(&waiver).await?,
                 RowOrder::Revoke(_) => slice.revoke().await?,
             }

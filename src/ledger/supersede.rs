@@ -101,7 +101,7 @@ pub(super) async fn replace(tx: &mut Tx<'_>, keys: &[RowKey]) -> Result<(), Ledg
             let row = WindowState { overridden, ..entry.row };
             let entry = Entry { row, ..entry };
             tx.write(&entry);
-            tx.opened(entry.key(), was, None, &entry);
+            tx.opened(entry.key(), was, None, (&entry, entry.generation));
         }
     }
     tx.flush().await

@@ -106,6 +106,8 @@ impl Tx<'_> {
         let Some(entry) = self.find(ended.key).await? else {
             return self.fence(ended).await;
         };
+        let thinner = thinner(&entry, ended);
+        let ended = thinner.as_ref().unwrap_or(ended);
         let Ok(row) = entry.row.ended(ended.epoch, ended.said, self.now) else {
             return self.fence(ended).await;
         };
@@ -116,7 +118,7 @@ impl Tx<'_> {
             && row.recorded().is_some()
             && row.failed_attempts < ASKED_MAX
             && may_pass(ended.said);
-        let is_recheck = entry.is_recheck();
+        let (is_recheck, found_by) = (entry.is_recheck(), entry.generation);
         let found_since = found_since(&entry, ended);
         let mut after = Entry { row, owner: None, asked, ..entry };
         after.attempts += 1;
@@ -153,7 +155,12 @@ impl Tx<'_> {
             VerdictKind::Unconfirmed(_) => 2,
         };
         self.done.recorded[said] += 1;
-        self.opened(ended.key, is_open(&before, self.now), is_open(&after.row, self.now), &after);
+        self.opened(
+            ended.key,
+            is_open(&before, self.now),
+            is_open(&after.row, self.now),
+            (&after, found_by),
+        );
         Ok(())
     }
 
@@ -283,7 +290,7 @@ impl Tx<'_> {
             } else {
                 is_open(&before, self.now)
             };
-            self.opened(key, was, is_open(&row, self.now), &after);
+            self.opened(key, was, is_open(&row, self.now), (&after, after.generation));
         }
         Ok(())
     }
@@ -343,6 +350,22 @@ fn forgotten(row: WindowState, now: DateTime<Utc>) -> WindowState {
         }
         State::Recorded(_) | State::Waiting { .. } | State::Running { .. } => row,
     }
+}
+
+/// The attempt as one that said nothing, where it would close a violated window on less than half of the evidence that
+/// violated it: rows that are deleted are no proof.
+fn thinner(entry: &Entry, ended: &Ended) -> Option<Ended> {
+    let violated = entry.row.recorded()?.said == VerdictKind::Violated;
+    let (then, now) = (entry.evidence?, ended.evidence?);
+    let is_thin = now.saturating_mul(2) < then && ended.key.kind == WindowKind::Window;
+    (violated && is_thin && ended.said == VerdictKind::Confirmed).then(|| {
+        let note = format!(
+            "it was violated on {then} and would be confirmed on {now}: rows are gone. If that is meant, `allswell rerun \
+             --accept-evidence --because …`"
+        );
+        let said = VerdictKind::Unconfirmed(Cause::NoEvidence);
+        Ended { said, note: Some(note), ..ended.clone() }
+    })
 }
 
 /// What is found in a window that was confirmed before it was violated: as long as it is, that is said.

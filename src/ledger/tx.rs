@@ -277,7 +277,7 @@ impl<'a> Tx<'a> {
         key: RowKey,
         was: Option<Alarm>,
         is: Option<Alarm>,
-        entry: &Entry,
+        (entry, found_by): (&Entry, i64),
     ) {
         if was == is {
             return;
@@ -294,7 +294,7 @@ impl<'a> Tx<'a> {
                     .collect::<Vec<_>>()
                     .join(": ")
             }
-            None => String::new(),
+            None => entry.closing_note(found_by),
         };
         let word = |alarm| match alarm {
             Some(Alarm::Violated) => "violated",

@@ -29,7 +29,7 @@ impl Slice<'_> {
             let row = WindowState { overridden, ..entry.row };
             let entry = Entry { row, waiver: self.order.waiver, ..entry };
             self.tx.write(&entry);
-            self.tx.opened(entry.key(), was, None, &entry);
+            self.tx.opened(entry.key(), was, None, (&entry, entry.generation));
             self.order.rows += 1;
         }
         Ok(())
@@ -44,7 +44,7 @@ impl Slice<'_> {
             let is = super::summary::is_open(&row, tx.now);
             let entry = Entry { row, ..entry };
             tx.write(&entry);
-            tx.opened(entry.key(), was, is, &entry);
+            tx.opened(entry.key(), was, is, (&entry, entry.generation));
             self.order.rows += 1;
         }
         Ok(())

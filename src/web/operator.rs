@@ -70,6 +70,8 @@ struct RerunOrder {
     from: Option<Text>,
     to: Option<Text>,
     by: Option<Text>,
+    accept_evidence: Option<bool>,
+    because: Option<Text>,
 }
 
 /// An order to vouch for rows, or to take that back.
@@ -272,7 +274,11 @@ pub(super) async fn rerun(State(shared): Here, request: Request) -> Result<Json,
     let order: RerunOrder = read(request).await?;
     let selected = selection!(order).selected(&shared.picture())?;
     let by = order.by.map_or_else(|| "operator".to_owned(), |by| by.0);
-    store(&shared, selected, RowOrder::Rerun { by }).await
+    let accepted = match order.accept_evidence {
+        Some(true) => Some(line("because", order.because, BECAUSE_MAX)?),
+        Some(false) | None => None,
+    };
+    store(&shared, selected, RowOrder::Rerun { by, accepted }).await
 }
 
 /// Vouches for rows that are open, or takes that back.

@@ -596,3 +596,39 @@ async fn a_check_that_was_changed_into_one_that_cannot_run_is_told_before_its_ne
     let said = texts(&stage.path(), SAID).await;
     assert!(said.iter().any(|row| row.starts_with("it unconfirmed query_error")), "{said:?}");
 }
+
+#[tokio::test]
+async fn a_violated_window_is_not_closed_by_less_than_half_of_what_violated_it_unless_that_is_accepted()
+ {
+    let state = Arc::new(AtomicUsize::new(0));
+    let now = Arc::clone(&state);
+    let mut oracle = Oracle::new(move |_, _| match now.load(Ordering::SeqCst) {
+        0 => violated(),
+        _ => Verdict::Confirmed,
+    });
+    let now = Arc::clone(&state);
+    oracle.evidence = Box::new(move || if now.load(Ordering::SeqCst) == 1 { 10 } else { 21 });
+    let stage = Stage::new(oracle);
+    let daily = yaml(&[("it", "window: {period: day, zone: UTC}")]);
+    let mut engine = stage.start(&daily).await;
+    work_off(&mut engine, &stage.hand).await;
+    let said = "select said || ' ' || evidence || ' ' || coalesce(note, '-') from entries";
+    let before = texts(&stage.path(), said).await;
+    assert!(before[0].starts_with("violated 21 "), "{before:?}");
+    // Of twenty-one rows ten are left, and all of those are good.
+    state.store(1, Ordering::SeqCst);
+    pass(&mut engine, &stage.hand, TimeDelta::hours(13), TimeDelta::minutes(10)).await;
+    assert_eq!(texts(&stage.path(), said).await[0], before[0], "a fact stays");
+    let why = "select note from attempts where cause = 'no_evidence' limit 1";
+    let why = texts(&stage.path(), why).await;
+    assert!(why[0].contains("--accept-evidence"), "{why:?}");
+    // Mended by another catalogue, on all of them.
+    state.store(2, Ordering::SeqCst);
+    load(&mut engine, &stage.oracle, &daily.replace("why: because", "why: still")).await;
+    pass(&mut engine, &stage.hand, TimeDelta::hours(26), TimeDelta::minutes(30)).await;
+    let closed = "select note from events where becomes = 'closed'";
+    assert_eq!(
+        texts(&stage.path(), closed).await,
+        ["proved under generation 2; it was open under generation 1"]
+    );
+}

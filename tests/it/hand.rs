@@ -60,6 +60,8 @@ impl Hand {
 /// A database that says what a function says, at once.
 pub(crate) struct Oracle {
     answer: Box<Answer>,
+    /// How much is looked at.
+    pub(crate) evidence: Box<dyn Fn() -> u64 + Send + Sync>,
     /// What the list of zones holds; nothing where it cannot be read.
     pub(crate) zones: Mutex<Option<Vec<&'static str>>>,
     /// Whether it answers probes.
@@ -80,6 +82,7 @@ impl Oracle {
     pub(crate) fn new(answer: impl Fn(&Check, &Look) -> Verdict + Send + Sync + 'static) -> Self {
         Self {
             answer: Box::new(answer),
+            evidence: Box::new(|| 1),
             zones: Mutex::new(None),
             alive: AtomicBool::new(true),
             hangs: AtomicBool::new(false),
@@ -124,7 +127,7 @@ impl Queries for Oracle {
             stop.cancelled().await;
         }
         let verdict = (self.answer)(&check, &look);
-        let judgement = Judgement { verdict, evidence: Some(1) };
+        let judgement = Judgement { verdict, evidence: Some((self.evidence)()) };
         Attempted {
             judgement,
             took: Duration::from_millis(1),

@@ -118,7 +118,7 @@ impl Bench {
     }
 
     async fn rerun(&mut self, key: RowKey) {
-        self.order(RowOrder::Rerun { by: "me".into() }, selected(key)).await;
+        self.order(RowOrder::Rerun { by: "me".into(), accepted: None }, selected(key)).await;
     }
 
     async fn transact(&mut self, work: Work) -> TxOutcome {

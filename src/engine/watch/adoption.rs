@@ -143,7 +143,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             windows.map(|member| (member.record.id, now - member.terms.age, now)).collect();
         let words = "every window up to catch_up.age: the ledger went back".to_owned();
         if !rows.is_empty() {
-            let order = RowOrder::Rerun { by: "allswell".to_owned() };
+            let order = RowOrder::Rerun { by: "allswell".to_owned(), accepted: None };
             self.store_order(&order, &Selected { rows, words }).await?;
         }
         let known = self.adoption.resumed_at.map_or("none".to_owned(), |at| format!("{at:.0?}"));
