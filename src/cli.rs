@@ -20,6 +20,7 @@ mod stop;
 mod validate;
 mod waivers;
 mod adopt;
+mod accept_zones;
 mod windows;
 mod zones;
 
@@ -60,6 +61,7 @@ pub fn main() -> ExitCode {
         Verb::Status(args) => status::status(&args),
         Verb::History(args) => history::history(&args),
         Verb::Waivers(args) => waivers::waivers(&args),
+        Verb::AcceptZones(args) => accept_zones::accept_zones(&args),
         Verb::Adopt(args) => adopt::adopt(&args),
         Verb::Rerun(args) => order::rerun(&args),
         Verb::Waive(args) => order::waive(&args),

@@ -7,6 +7,7 @@ mod access;
 mod operator;
 mod orders;
 mod adopted;
+mod shrink;
 mod api;
 mod config;
 mod health;
@@ -131,6 +132,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/api/v1/waivers", get(history::waivers))
         .route("/api/v1/rerun", post(operator::rerun))
         .route("/api/v1/waive", post(operator::waive))
+        .route("/api/v1/accept-zones", post(shrink::accept))
         .route("/api/v1/adopted", get(adopted::adopted))
         .route("/api/v1/adopted/end", post(adopted::end))
         .route("/api/v1/orders", get(orders::orders))

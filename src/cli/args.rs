@@ -46,6 +46,8 @@ pub(super) enum Verb {
     Rerun(RerunArgs),
     /// Vouch for open windows, with a reason
     Waive(WaiveArgs),
+    /// Take the next list of zones of a check as it is, though many are gone
+    AcceptZones(AcceptZonesArgs),
     /// List alerts that stood before the ledger knew of them, or end them
     Adopt(AdoptArgs),
     /// Print the rules by which Prometheus tells what allswell cannot: that it is gone
@@ -170,6 +172,21 @@ pub(super) struct WaiversArgs {
     /// How many are looked through at most, latest first
     #[arg(long, value_name = "N", default_value = "1000")]
     pub(super) limit: NonZeroUsize,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct AcceptZonesArgs {
+    /// Of this check
+    #[arg(value_name = "CHECK")]
+    pub(super) check: String,
+    #[command(flatten)]
+    pub(super) remote: Remote,
+    /// Why
+    #[arg(long, value_name = "WHY")]
+    pub(super) because: String,
+    /// Who says so; $USER by default
+    #[arg(long, value_name = "WHO")]
+    pub(super) by: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]

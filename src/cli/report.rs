@@ -315,6 +315,7 @@ fn told(bad: &[&Outcome], many: bool) -> Vec<(&'static str, String)> {
                         | Contradiction::Values { .. }
                         | Contradiction::MissingKeys { .. }
                         | Contradiction::Zones { .. }
+                        | Contradiction::ZonesGone { .. }
                         | Contradiction::NamelessKeys { .. }) => {
                             lines.push(("found", format!("{before}{other}")));
                         }

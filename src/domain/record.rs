@@ -3,5 +3,6 @@
 pub mod series;
 pub mod window_state;
 pub mod failing;
+pub mod shrink;
 pub mod standing;
 pub mod supersession;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
+use crate::domain::check::name::CheckId;
 use crate::domain::check::succession::Removals;
 use crate::engine::load::{Loaded, NotLoaded, Reading};
 use crate::ledger::{LedgerError, Returned, RowOrder, Selected};
@@ -21,10 +22,23 @@ pub enum Order<Q> {
     Unreadable(String, oneshot::Sender<()>),
     /// Store an order about rows, which is carried out slice by slice from then on.
     Rows(Selected, RowOrder, oneshot::Sender<Result<i64, LedgerError>>),
+    /// Take the next list of zones of a check as it is.
+    AcceptZones(AcceptZones, oneshot::Sender<Result<(), LedgerError>>),
     /// End alerts that were adopted.
     EndAdopted(EndAdopted, oneshot::Sender<Result<usize, LedgerError>>),
     /// Take note that what was sent to an Alertmanager came back.
     Returned(Returned, oneshot::Sender<Result<(), LedgerError>>),
+}
+
+/// Whose next list of zones is taken as it is, by whose word.
+#[derive(Debug)]
+pub struct AcceptZones {
+    /// Of which check.
+    pub check: CheckId,
+    /// Who says so.
+    pub by: String,
+    /// Why.
+    pub because: String,
 }
 
 /// Which alerts that were adopted are to end, by whose word.
@@ -115,6 +129,17 @@ impl<Q> Orders<Q> {
         order: RowOrder,
     ) -> Result<Result<i64, LedgerError>, NotTaken> {
         self.give(|reply| Order::Rows(selected, order, reply)).await
+    }
+
+    /// Has the next list of zones of a check taken as it is.
+    ///
+    /// # Errors
+    /// Where the engine takes no orders.
+    pub async fn accept_zones(
+        &self,
+        accept: AcceptZones,
+    ) -> Result<Result<(), LedgerError>, NotTaken> {
+        self.give(|reply| Order::AcceptZones(accept, reply)).await
     }
 
     /// Ends alerts that were adopted; returns how many those were.

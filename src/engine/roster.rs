@@ -241,6 +241,22 @@ impl Roster {
         self.wakes.extend(member.wake_at.map(|at| (at, due_batch.series)));
     }
 
+    /// Takes the next list of zones of a check as it is; returns the series of the list, where it has one.
+    pub fn accept_zones(&mut self, check: &CheckId) -> Option<i64> {
+        let is_list = |member: &&mut Member| {
+            member.record.role == Role::List && member.record.check == *check
+        };
+        let member = self.members.values_mut().find(is_list)?;
+        Arc::make_mut(&mut member.record).accepts_zones = true;
+        Some(member.record.id)
+    }
+
+    /// Whether the list of zones of a check may lose as many as it likes.
+    pub fn may_shrink(&self, check: &CheckId) -> bool {
+        let check = self.checks.get(check).and_then(|(check, _)| check.window.as_ref());
+        check.is_some_and(|window| window.may_shrink)
+    }
+
     /// Looks at a series again a little later: another replica works on it.
     pub fn put_off(&mut self, id: i64, until: DateTime<Utc>) {
         let Some(member) = self.members.get_mut(&id) else { return };

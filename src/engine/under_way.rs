@@ -281,6 +281,7 @@ fn bad_rows(finding: &Finding) -> u64 {
         Contradiction::Rows { seen, .. } => *seen,
         Contradiction::Values { rows, .. } | Contradiction::NamelessKeys { rows } => *rows,
         Contradiction::MissingKeys { missing, .. } => *missing,
+        Contradiction::ZonesGone { gone, .. } => u64::try_from(*gone).unwrap_or(u64::MAX),
         Contradiction::Differs(told) => told.differing(),
         Contradiction::Zones { nameless, unknown, .. } => {
             nameless + u64::try_from(unknown.len()).unwrap_or(0)

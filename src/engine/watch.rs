@@ -10,6 +10,7 @@ mod catalogue;
 mod identities;
 mod offers;
 mod orders;
+mod shrink;
 mod outcome;
 mod picture;
 mod upkeep;

@@ -13,11 +13,13 @@ use crate::domain::check::succession::Succession;
 use crate::domain::record::window_state::{Override, Recorded, State, VerdictKind, WindowState};
 use crate::ledger::cells::Arg;
 use crate::ledger::conn::{Conn, args};
-use crate::ledger::entry::{Entry, Times, columns};
+use crate::ledger::entry::{Entry, columns};
 use crate::ledger::events::{event_values, standing_event};
 use crate::ledger::series_record::series_columns;
 use crate::ledger::summary::recompute;
+use crate::ledger::times::Times;
 use crate::ledger::tx::Tx;
+use crate::ledger::zones_accepted;
 use crate::ledger::{
     Activation, Happened, LedgerError, Role, SeriesRecord, StandingChange, StoreSettings, Traits,
 };
@@ -295,6 +297,10 @@ pub(super) async fn settle_lists(tx: &mut Tx<'_>) -> Result<(), LedgerError> {
             changed.push(check.to_owned());
         }
         activating.flush().await?;
+        if listing.whole {
+            zones_accepted::taken(activating.conn, check, activating.now).await?;
+            changed.push(check.to_owned());
+        }
     }
     const OF_CHECK: &str =
         concat!("SELECT ", series_columns!(), " FROM series WHERE check_id = $1");

@@ -11,7 +11,8 @@ use crate::domain::record::window_state::{
 use crate::domain::time::agenda::{Event, Omission, Target};
 use crate::domain::time::owed::{Fate, Owed};
 use crate::ledger::conn::{Each, Wait, args, each};
-use crate::ledger::entry::{Entry, Newest, Times};
+use crate::ledger::entry::Entry;
+use crate::ledger::times::{Newest, Times};
 use crate::ledger::tx::Tx;
 use crate::ledger::{DueBatch, Happened, LedgerError, SeriesRecord, draw};
 

@@ -141,6 +141,10 @@ const SIXTH: &str = "CREATE TABLE IF NOT EXISTS source_identities (source TEXT N
 const SEVENTH: &str = "ALTER TABLE series ADD COLUMN failing_since BIGINT;\n\
     ALTER TABLE series ADD COLUMN unconfirmed_cause TEXT;\n\
     ALTER TABLE series ADD COLUMN changed_note TEXT;\n\
+    ALTER TABLE series ADD COLUMN accepts_zones BIGINT NOT NULL DEFAULT 0;\n\
+    ALTER TABLE series ADD COLUMN zones_accepted_at BIGINT;\n\
+    UPDATE series SET zones_accepted_at = (SELECT COALESCE(MAX(s.retired_at), 0) FROM series s) \
+    WHERE role = 'list';\n\
     ALTER TABLE series ADD COLUMN newest_waived BIGINT NOT NULL DEFAULT 0;\n\
     ALTER TABLE alerts ADD COLUMN adopted_at BIGINT;\n\
     ALTER TABLE alerts ADD COLUMN adopted_from TEXT;\n\

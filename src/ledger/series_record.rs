@@ -54,6 +54,10 @@ pub struct SeriesRecord {
     pub newest_unconfirmed: Vec<String>,
     /// How many of its windows are open, by offset from UTC in seconds: violated, and unconfirmed.
     pub by_offset: Vec<(i32, u64, u64)>,
+    /// Of a list of zones: whether the next one is taken as it is.
+    pub accepts_zones: bool,
+    /// Of a list of zones: when one was taken as it was. Zones that vanished before do not count.
+    pub zones_accepted_at: Option<DateTime<Utc>>,
     /// What proving again said last, where that was nothing: rows may be purged.
     pub changed: Option<String>,
     /// Whether its newest settled window is waived: a person's word, and no proof.
@@ -89,7 +93,7 @@ macro_rules! series_columns {
          last_at, last_said, last_cause, last_evidence, last_bad_rows, last_took_us, last_note, \
          confirmed_total, violated_total, unconfirmed_total, newest_violated, newest_unconfirmed, \
          by_offset, failing_since, unconfirmed_cause, newest_waived, \
-         changed_note"
+         changed_note, accepts_zones, zones_accepted_at"
     };
 }
 
@@ -140,6 +144,8 @@ impl SeriesRecord {
             newest_violated: lines(record.text("newest_violated")?),
             newest_unconfirmed: lines(record.text("newest_unconfirmed")?),
             by_offset: record.text("by_offset")?.lines().filter_map(read_offset).collect(),
+            accepts_zones: record.int("accepts_zones")? != 0,
+            zones_accepted_at: record.maybe_at("zones_accepted_at")?,
             changed: record.maybe_text("changed_note")?.map(str::to_owned),
             is_waived: record.int("newest_waived")? != 0,
             failing_since: record.maybe_at("failing_since")?,

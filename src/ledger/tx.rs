@@ -13,9 +13,10 @@ use crate::domain::record::window_state::{State, VerdictKind, WindowKind};
 use crate::ledger::attempts::{Noted, note_attempts};
 use crate::ledger::cells::Arg;
 use crate::ledger::conn::{Conn, Each, args, each};
-use crate::ledger::entry::{Entry, Newest, Times, cause_of, columns, kind_word, said_word, stored};
+use crate::ledger::entry::{Entry, cause_of, columns, kind_word, said_word, stored};
 use crate::ledger::events::{add_events, event_values, standing};
 use crate::ledger::summary::recompute_each;
+use crate::ledger::times::{Newest, Times};
 use crate::ledger::{
     Ended, Happened, LedgerError, RowKey, StandingChange, StoreSettings, Terms, TxOutcome, Work,
 };

@@ -20,8 +20,8 @@ use crate::manifest::reconcile::{
     DETAIL_KEYS, RECONCILE_KEYS, ROWS_KEYS, SIDE_KEYS, TOLERANCE_KEYS, WHEN,
 };
 use crate::manifest::timing::{
-    AFTER_MAX, ALERT_KEYS, CATCH_UP_KEYS, EXCEPT_KEYS, PAUSE_KEYS, SCHEDULE_KEYS, SPLITS,
-    WINDOW_KEYS,
+    AFTER_MAX, ALERT_KEYS, CATCH_UP_KEYS, EXCEPT_KEYS, PAUSE_KEYS, SCHEDULE_KEYS, SHRINKS, SPLITS,
+    WINDOW_KEYS, ZONES_FROM_KEYS,
 };
 
 /// Returns the JSON Schema (2020-12) of a file of checks.
@@ -272,7 +272,10 @@ fn window_key(key: &str) -> Value {
             "Whose calendars, each looked at on its own.",
         ),
         "zones_from" => described(
-            object(&FROM_KEYS, &["sql"], check_key),
+            object(&ZONES_FROM_KEYS, &["sql"], |key| match key {
+                "shrinks" => words(&SHRINKS),
+                key => check_key(key),
+            }),
             "A query for the names of zones, each looked at on its own.",
         ),
         "split" => described(words(&SPLITS), "Whether each part with one offset is proved."),

@@ -19,13 +19,15 @@ use crate::domain::time::window::{
 use crate::domain::time::zone::ZoneName;
 use crate::manifest::World;
 use crate::manifest::document::{Document, Map, Place};
-use crate::manifest::part::FROM_KEYS;
 use crate::manifest::part::{SEVERITIES, required, source, sql};
 use crate::manifest::yaml::{Kind, Node};
 
 pub(super) const SCHEDULE_KEYS: [&str; 5] = ["every", "cron", "zone", "gap", "fold"];
 pub(super) const WINDOW_KEYS: [&str; 6] =
     ["period", "zone", "zones", "zones_from", "split", "settle"];
+pub(super) const ZONES_FROM_KEYS: [&str; 3] = ["source", "sql", "shrinks"];
+/// Whether a list of zones may lose as many as it likes.
+pub(super) const SHRINKS: [(&str, bool); 1] = [("allowed", true)];
 pub(super) const CATCH_UP_KEYS: [&str; 2] = ["policy", "age"];
 pub(super) const ALERT_KEYS: [&str; 2] = ["after", "unconfirmed"];
 pub(super) const PAUSE_KEYS: [&str; 2] = ["until", "because"];
@@ -118,7 +120,20 @@ pub(super) fn window(
         }
         (Frame::Calendar(_) | Frame::Grid(_), _) => {}
     }
-    Some(WindowRule { frame, zones, split: split?, settle: settle? })
+    let may_shrink = may_shrink(doc, &map, place)?;
+    Some(WindowRule { frame, zones, may_shrink, split: split?, settle: settle? })
+}
+
+/// Reads whether the list of zones may lose as many as it likes.
+fn may_shrink(doc: &mut Document<'_>, map: &Map<'_>, place: Place<'_>) -> Option<bool> {
+    let Some(node) = map.get("zones_from") else { return Some(false) };
+    let place = Place::Key(&place, "zones_from");
+    let Kind::Map(pairs) = &node.kind else { return Some(false) };
+    let is_key = |key: &Node| matches!(&key.kind, Kind::Text(text) if text == "shrinks");
+    match pairs.iter().find(|(key, _)| is_key(key)) {
+        Some((_, value)) => doc.word(value, Place::Key(&place, "shrinks"), &SHRINKS),
+        None => Some(false),
+    }
 }
 
 fn frame(text: &str) -> Result<Frame, String> {
@@ -188,7 +203,7 @@ fn zones_from(
     target: Option<&(SourceName, Engine)>,
     world: &World<'_>,
 ) -> Option<ZonesFrom> {
-    let map = doc.map(node, place, &FROM_KEYS)?;
+    let map = doc.map(node, place, &ZONES_FROM_KEYS)?;
     let target = match map.get("source") {
         Some(n) => source(doc, n, Place::Key(&place, "source"), world),
         None => target.cloned(),

@@ -632,3 +632,60 @@ async fn a_violated_window_is_not_closed_by_less_than_half_of_what_violated_it_u
         ["proved under generation 2; it was open under generation 1"]
     );
 }
+
+#[tokio::test]
+async fn a_list_of_zones_that_shrinks_by_more_than_a_fifth_is_violated_until_somebody_accepts_it() {
+    use allswell::domain::check::name::CheckId;
+    use allswell::engine::order::{AcceptZones, Order};
+    let stage = Stage::new(Oracle::confirms());
+    let set = |zones: &[&'static str]| {
+        *stage.oracle.zones.lock().unwrap() = Some(zones.to_vec());
+    };
+    let all = ["Europe/Berlin", "Asia/Tokyo", "America/New_York", "Africa/Lagos"];
+    set(&all);
+    let list = |more: &str| {
+        yaml(&[(
+            "it",
+            &format!("window: {{period: day, zones_from: {{sql: select zone from zones{more}}}}}"),
+        )])
+    };
+    let mut engine = stage.start(&list("")).await;
+    let two_hours = (TimeDelta::hours(2), TimeDelta::minutes(10));
+    pass(&mut engine, &stage.hand, two_hours.0, two_hours.1).await;
+    let gone = "select tz from series where tz <> '' and retired_at is not null order by 1";
+    // One of four, and another one later: little by little is as much.
+    set(&all[..3]);
+    pass(&mut engine, &stage.hand, two_hours.0, two_hours.1).await;
+    assert_eq!(texts(&stage.path(), gone).await, ["Africa/Lagos"]);
+    assert!(stage.told().is_empty(), "{:?}", stage.told());
+    set(&all[..2]);
+    pass(&mut engine, &stage.hand, two_hours.0, two_hours.1).await;
+    assert_eq!(stage.told(), ["it  Firing(Violated)"]);
+    assert_eq!(texts(&stage.path(), gone).await, ["Africa/Lagos"], "nothing of it is taken over");
+    let note = texts(&stage.path(), "select last_note from series where tz = ''").await.remove(0);
+    assert!(note.contains("2 of 4 are gone") && note.contains("accept-zones it"), "{note}");
+    let accept = AcceptZones {
+        check: CheckId::parse("it").unwrap(),
+        by: "ana".into(),
+        because: "sold".into(),
+    };
+    let (reply, answer) = tokio::sync::oneshot::channel();
+    engine.obey(Order::AcceptZones(accept, reply)).await;
+    answer.await.unwrap().unwrap();
+    engine.carry_out().await;
+    pass(&mut engine, &stage.hand, TimeDelta::minutes(5), TimeDelta::minutes(1)).await;
+    assert_eq!(texts(&stage.path(), gone).await, ["Africa/Lagos", "America/New_York"]);
+    assert_eq!(stage.told().last().unwrap(), "it  Resolved(Violated)");
+    // Two are left: one more may go, and then both count from here on.
+    set(&all[..1]);
+    pass(&mut engine, &stage.hand, two_hours.0, two_hours.1).await;
+    assert_eq!(stage.told().len(), 2, "{:?}", stage.told());
+    // Who says that it may shrink is not asked.
+    load(&mut engine, &stage.oracle, &list(", shrinks: allowed")).await;
+    set(&all);
+    pass(&mut engine, &stage.hand, two_hours.0, two_hours.1).await;
+    set(&all[..1]);
+    pass(&mut engine, &stage.hand, two_hours.0, two_hours.1).await;
+    assert_eq!(texts(&stage.path(), gone).await.len(), 3);
+    assert_eq!(stage.told().len(), 2, "{:?}", stage.told());
+}

@@ -802,7 +802,14 @@ async fn a_file_of_an_earlier_version_is_copied_before_it_is_migrated() {
     assert!(!std::path::Path::new(&copy).exists());
     let mut owner = Other::sqlite(path).await;
     owner.run("update meta set value = '3' where key = 'version'").await.unwrap();
-    for column in ["failing_since", "unconfirmed_cause", "newest_waived", "changed_note"] {
+    for column in [
+        "failing_since",
+        "unconfirmed_cause",
+        "newest_waived",
+        "changed_note",
+        "accepts_zones",
+        "zones_accepted_at",
+    ] {
         owner.run(&format!("alter table series drop column {column}")).await.unwrap();
     }
     for column in ["adopted_at", "adopted_from", "adopted_words"] {

@@ -69,6 +69,17 @@ pub enum Contradiction {
         /// Out of how many entries.
         of: u64,
     },
+    /// The list of zones lost too many.
+    ZonesGone {
+        /// Of which check.
+        check: String,
+        /// How many are gone.
+        gone: usize,
+        /// Out of how many.
+        of: usize,
+        /// The first of them.
+        first: Vec<String>,
+    },
     /// Two sides differ.
     Differs(Box<DiffSummary>),
     /// The list of expected keys has entries that are NULL.
@@ -103,6 +114,12 @@ impl fmt::Display for Contradiction {
                 }
                 Ok(())
             }
+            Self::ZonesGone { check, gone, of, first } => write!(
+                f,
+                "zones: {gone} of {of} are gone from the list: {}. If that is meant, `allswell accept-zones {check} \
+                 --because …`",
+                first.join(", ")
+            ),
             Self::Differs(told) => told.fmt(f),
             Self::NamelessKeys { rows } => {
                 write!(f, "keys: {rows} of the expected keys are NULL or not finite")

@@ -21,6 +21,8 @@ pub struct WindowRule {
     pub frame: Frame,
     /// Where it is cut.
     pub zones: ZoneChoice,
+    /// Whether a list of zones may lose as many as it likes.
+    pub may_shrink: bool,
     /// Whether each part with one offset is proved on its own.
     pub split: Split,
     /// How long after its end late data may still arrive.

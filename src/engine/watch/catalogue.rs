@@ -25,7 +25,8 @@ use crate::manifest::Text;
 const TRIES: u32 = 5;
 
 impl<Q: Queries, N: Notices> Engine<Q, N> {
-    pub(super) async fn obey(&mut self, order: Order<Q>) {
+    /// Does what it is told to, and answers once everybody can see it.
+    pub async fn obey(&mut self, order: Order<Q>) {
         match order {
             Order::Load(load, reply) => {
                 let loaded = self.load(*load).await;
@@ -39,6 +40,10 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
                 let stored = self.store_order(&order, &selected).await;
                 self.waive_adopted(&order, &selected).await;
                 drop(reply.send(stored));
+            }
+            Order::AcceptZones(accept, reply) => {
+                let accepted = self.accept_zones(&accept).await;
+                self.answer(reply, accepted);
             }
             Order::EndAdopted(end, reply) => {
                 let ended = self.end_adopted(&end).await;

@@ -35,8 +35,10 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             (About::Row { key, epoch, generation, check, sources, .. }, brought) => {
                 let (attempted, began) = match brought {
                     Brought::Attempt(attempted, began) => (attempted, began),
-                    Brought::List(zones, whole, attempted, began) => {
-                        self.list(key, &check, zones, whole);
+                    Brought::List(zones, whole, mut attempted, began) => {
+                        if !(whole && self.has_shrunk(&check, &zones, &mut attempted)) {
+                            self.list(key, &check, zones, whole);
+                        }
                         (attempted, began)
                     }
                     Brought::Probe(_) => return,

@@ -5,8 +5,9 @@ use crate::domain::record::window_state::{State, WindowState};
 use crate::ledger::activation::Activating;
 use crate::ledger::cells::Arg;
 use crate::ledger::conn::{Each, each};
-use crate::ledger::entry::{Entry, Newest, Times, columns};
+use crate::ledger::entry::{Entry, columns};
 use crate::ledger::events::add_events;
+use crate::ledger::times::{Newest, Times};
 use crate::ledger::{LedgerError, Terms};
 
 impl Activating<'_> {

@@ -1,0 +1,46 @@
+//! The word that takes a list of zones as it is.
+
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::domain::check::name::CheckId;
+use crate::engine::order::AcceptZones;
+use crate::ledger::Role;
+use crate::web::Here;
+use crate::web::access::{RoleHeld, operator};
+use crate::web::operator::{BECAUSE_MAX, BY_MAX, Text, line, read};
+use crate::web::problem::{Json, Problem};
+
+/// An order to take the next list of a check as it is.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AcceptOrder {
+    check: Text,
+    by: Option<Text>,
+    because: Option<Text>,
+}
+
+/// Takes the next list of zones of a check as it is.
+pub(super) async fn accept(State(shared): Here, request: Request) -> Result<Json, Problem> {
+    let role = *request.extensions().get::<RoleHeld>().unwrap_or(&RoleHeld::Viewer);
+    operator(role, &shared.door.access)?;
+    let order: AcceptOrder = read(request).await?;
+    let (by, because) =
+        (line("by", order.by, BY_MAX)?, line("because", order.because, BECAUSE_MAX)?);
+    let picture = shared.picture();
+    let check = CheckId::parse(&order.check).ok().filter(|check| {
+        picture.series.iter().any(|s| s.record.role == Role::List && s.record.check == *check)
+    });
+    let check = check.ok_or_else(|| {
+        let detail =
+            format!("no check `{}` reads its zones from a list", order.check.escape_debug());
+        Problem::new(StatusCode::NOT_FOUND, detail)
+    })?;
+    let unavailable = |why: String| Problem::new(StatusCode::SERVICE_UNAVAILABLE, why);
+    let accepted = shared.door.orders.accept_zones(AcceptZones { check, by, because }).await;
+    let accepted = accepted.map_err(|error| unavailable(error.to_string()))?;
+    accepted.map_err(|trouble| unavailable(format!("it was not written down: {trouble}")))?;
+    Ok(Json(StatusCode::OK, json!({"format": 1, "accepted": true})))
+}
