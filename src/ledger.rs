@@ -43,6 +43,7 @@ use secrecy::SecretString;
 use tokio::time::timeout;
 
 use crate::domain::check::recheck::Recheck;
+use crate::domain::record::standing::Alarm;
 use crate::domain::record::window_state::{VerdictKind, WindowKind, WindowState};
 use crate::domain::sql::Engine;
 use crate::domain::time::backoff::Draw;
@@ -132,9 +133,19 @@ pub struct Terms {
     pub age: TimeDelta,
     /// When windows that were proved are proved again.
     pub recheck: Recheck,
+    /// Whether it is critical that data is wrong, and that a proof is missing.
+    pub critical: [bool; 2],
 }
 
 impl Terms {
+    /// Says whether it is critical that a row is open in one of the two ways.
+    pub fn is_critical(&self, alarm: Alarm) -> bool {
+        match alarm {
+            Alarm::Violated => self.critical[0],
+            Alarm::Unconfirmed => self.critical[1],
+        }
+    }
+
     /// Those of a series that is gone: it is due no more, and nothing of it is tried on.
     fn gone(now: DateTime<Utc>) -> Self {
         Self {
@@ -145,6 +156,7 @@ impl Terms {
             paused_until: None,
             age: TimeDelta::zero(),
             recheck: Recheck::default(),
+            critical: [false; 2],
         }
     }
 

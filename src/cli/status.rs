@@ -8,6 +8,10 @@ use crate::cli::args::{HealthyArgs, Output, StatusArgs};
 use crate::cli::exit::Exit;
 use crate::cli::remote::{Daemon, number, text};
 use crate::cli::{complain, print};
+use crate::domain::alerting::alert::cut;
+
+/// How much of a note helps at a glance, in bytes; JSON and `history` have all of it.
+const NOTE_MAX: usize = 240;
 
 pub(super) fn status(args: &StatusArgs) -> Exit {
     match shown(args) {
@@ -225,6 +229,17 @@ fn table(out: &mut String, rows: &[&Value]) {
             or_dash("confirmed_until"),
             or_dash("next_due"),
         );
+        if text(row, "state") != "confirmed" {
+            let _ = writeln!(
+                out,
+                "             {}, owner {}, source {}, {}:{}",
+                text(row, "severity"),
+                text(row, "owner"),
+                text(row, "source"),
+                text(row, "file"),
+                number(row, "line"),
+            );
+        }
         if waived(row) > 0 {
             let _ = writeln!(
                 out,
@@ -246,7 +261,11 @@ fn table(out: &mut String, rows: &[&Value]) {
         }
         let note = text(row, "note");
         if !note.is_empty() {
-            let _ = writeln!(out, "             {note}");
+            let _ = writeln!(out, "             {}", cut(note, NOTE_MAX));
+        }
+        let runbook = text(row, "runbook");
+        if !runbook.is_empty() && text(row, "state") != "confirmed" {
+            let _ = writeln!(out, "             runbook {runbook}");
         }
     }
 }

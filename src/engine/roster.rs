@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::domain::check::Check;
 use crate::domain::check::catalogue::Catalogue;
 use crate::domain::check::name::{CheckId, SourceName};
+use crate::domain::check::{Check, Severity};
 use crate::domain::record::series::{Series, Zone};
+use crate::domain::record::standing::Alarm;
 use crate::domain::time::agenda::{Due, Target};
 use crate::domain::time::duration::delta;
 use crate::domain::time::owed::{Fate, Owed, Watermark};
@@ -130,6 +131,8 @@ impl Roster {
                 paused_until: series.paused_until(now),
                 age: delta(series.check.catch_up.age),
                 recheck: series.check.recheck,
+                critical: [Alarm::Violated, Alarm::Unconfirmed]
+                    .map(|alarm| alarm.severity(&series.check) == Severity::Critical),
             },
             series,
             list,

@@ -7,9 +7,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::Instant;
 
 use crate::domain::alerting::outbox::AlertId;
-use crate::domain::check::Check;
 use crate::domain::check::name::{CheckId, SourceName};
 use crate::domain::check::reason::Cause;
+use crate::domain::check::{Check, Severity};
 use crate::domain::record::series::Zone;
 use crate::domain::record::standing::Lease;
 use crate::domain::time::breaker::Breaker;
@@ -383,6 +383,11 @@ impl SeriesHealth {
         } else {
             "confirmed"
         }
+    }
+
+    /// Says whether it is critical, or something of it is open that was when it opened.
+    pub fn is_critical(&self) -> bool {
+        self.check.severity == Severity::Critical || self.record.open_critical.contains(&true)
     }
 
     /// Says whether it ended, and nothing of it is open.

@@ -92,7 +92,8 @@ async fn add_each(tx: &mut Tx<'_>, entries: &[Entry]) -> Result<(), LedgerError>
         return Ok(());
     }
     let values = |entry: &Entry| {
-        entry.values(&Times::of(entry, &tx.terms_of(entry.series), Newest::Yes, tx.now))
+        let entry = Entry { critical: tx.is_critical(entry), ..entry.clone() };
+        entry.values(&Times::of(&entry, &tx.terms_of(entry.series), Newest::Yes, tx.now))
     };
     let rows: Vec<_> = entries.iter().map(values).collect();
     let mut new = Entry::add_each(tx.conn, &rows).await?;
@@ -181,6 +182,7 @@ fn fresh(tx: &Tx<'_>, due_batch: &DueBatch, row: WindowState) -> Entry {
         attempts: 0,
         asked: false,
         reproof_by: None,
+        critical: false,
     }
 }
 

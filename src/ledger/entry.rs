@@ -46,6 +46,8 @@ pub struct Entry {
     pub asked: bool,
     /// By when it is to be proved again, because its check means something else since.
     pub reproof_by: Option<DateTime<Utc>>,
+    /// Whether it was open while that was critical: it stays so until it is closed.
+    pub critical: bool,
 }
 
 /// The columns of a row.
@@ -54,7 +56,7 @@ macro_rules! columns {
         "series, kind, start_at, end_at, period_start, utc_offset, due, deadline_nominal, \
          deadline, state, not_before, lease_until, owner, epoch, vain, waits_for, said, cause, \
          recorded_at, tried_at, evidence, note, ruling, waiver, waived_until, source, priority, \
-         generation, tz_release, attempts, asked, reproof_by"
+         generation, tz_release, attempts, asked, reproof_by, critical"
     };
 }
 pub(super) use columns;
@@ -194,6 +196,7 @@ impl Entry {
             attempts: record.count("attempts")?,
             asked: record.int("asked")? != 0,
             reproof_by: record.maybe_at("reproof_by")?,
+            critical: record.int("critical")? != 0,
         })
     }
 
@@ -241,6 +244,7 @@ impl Entry {
             times.live,
             self.asked,
             self.reproof_by,
+            self.critical,
         ];
         values.extend(self.key().args());
         values
@@ -257,7 +261,7 @@ impl Entry {
               r.note, ruling = r.ruling, waiver = r.waiver, waived_until = r.waived_until, source \
               = r.source, priority = r.priority, generation = r.generation, tz_release = \
               r.tz_release, attempts = r.attempts, wake_at = r.wake_at, lapse_at = r.lapse_at, \
-              live = r.live, asked = r.asked, reproof_by = r.reproof_by FROM"],
+              live = r.live, asked = r.asked, reproof_by = r.reproof_by, critical = r.critical FROM"],
             (0 "period_start" "bigint", 1 "utc_offset" "bigint", 2 "due" "bigint",
                  3 "deadline_nominal" "bigint", 4 "deadline" "bigint", 5 "state" "text",
                  6 "not_before" "bigint", 7 "lease_until" "bigint", 8 "owner" "text",
@@ -268,8 +272,8 @@ impl Entry {
                  21 "source" "text", 22 "priority" "bigint", 23 "generation" "bigint",
                  24 "tz_release" "text", 25 "attempts" "bigint", 26 "wake_at" "bigint",
                  27 "lapse_at" "bigint", 28 "live" "bigint", 29 "asked" "bigint",
-                 30 "reproof_by" "bigint", 31 "series" "bigint", 32 "kind" "text",
-                 33 "start_at" "bigint", 34 "end_at" "bigint"),
+                 30 "reproof_by" "bigint", 31 "critical" "bigint", 32 "series" "bigint",
+                 33 "kind" "text", 34 "start_at" "bigint", 35 "end_at" "bigint"),
             ["WHERE entries.series = r.series AND entries.kind = r.kind \
               AND entries.start_at = r.start_at AND entries.end_at = r.end_at"]
         );
@@ -295,11 +299,11 @@ impl Entry {
             ["INSERT INTO entries (period_start, utc_offset, due, deadline_nominal, deadline, state, not_before, \
               lease_until, owner, epoch, vain, waits_for, said, cause, recorded_at, tried_at, \
               evidence, note, ruling, waiver, waived_until, source, priority, generation, \
-              tz_release, attempts, wake_at, lapse_at, live, asked, reproof_by, series, kind, \
+              tz_release, attempts, wake_at, lapse_at, live, asked, reproof_by, critical, series, kind, \
               start_at, end_at) SELECT period_start, utc_offset, due, deadline_nominal, deadline, state, not_before, \
               lease_until, owner, epoch, vain, waits_for, said, cause, recorded_at, tried_at, \
               evidence, note, ruling, waiver, waived_until, source, priority, generation, \
-              tz_release, attempts, wake_at, lapse_at, live, asked, reproof_by, series, kind, \
+              tz_release, attempts, wake_at, lapse_at, live, asked, reproof_by, critical, series, kind, \
               start_at, end_at FROM"],
             (0 "period_start" "bigint", 1 "utc_offset" "bigint", 2 "due" "bigint",
                  3 "deadline_nominal" "bigint", 4 "deadline" "bigint", 5 "state" "text",
@@ -311,8 +315,8 @@ impl Entry {
                  21 "source" "text", 22 "priority" "bigint", 23 "generation" "bigint",
                  24 "tz_release" "text", 25 "attempts" "bigint", 26 "wake_at" "bigint",
                  27 "lapse_at" "bigint", 28 "live" "bigint", 29 "asked" "bigint",
-                 30 "reproof_by" "bigint", 31 "series" "bigint", 32 "kind" "text",
-                 33 "start_at" "bigint", 34 "end_at" "bigint"),
+                 30 "reproof_by" "bigint", 31 "critical" "bigint", 32 "series" "bigint",
+                 33 "kind" "text", 34 "start_at" "bigint", 35 "end_at" "bigint"),
             ["WHERE true ON CONFLICT DO NOTHING RETURNING series, kind, start_at, end_at"]
         );
         let added = conn.all_each(&ADD, rows, &[]).await?;

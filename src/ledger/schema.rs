@@ -141,6 +141,8 @@ const SIXTH: &str = "CREATE TABLE IF NOT EXISTS source_identities (source TEXT N
 const SEVENTH: &str = "ALTER TABLE series ADD COLUMN failing_since BIGINT;\n\
     ALTER TABLE series ADD COLUMN unconfirmed_cause TEXT;\n\
     ALTER TABLE series ADD COLUMN changed_note TEXT;\n\
+    ALTER TABLE series ADD COLUMN open_critical BIGINT NOT NULL DEFAULT 0;\n\
+    ALTER TABLE entries ADD COLUMN critical BIGINT NOT NULL DEFAULT 0;\n\
     ALTER TABLE series ADD COLUMN accepts_zones BIGINT NOT NULL DEFAULT 0;\n\
     ALTER TABLE series ADD COLUMN zones_accepted_at BIGINT;\n\
     UPDATE series SET zones_accepted_at = (SELECT COALESCE(MAX(s.retired_at), 0) FROM series s) \

@@ -6,7 +6,8 @@ use chrono::{DateTime, Utc};
 
 use crate::domain::check::name::CheckId;
 use crate::domain::check::reason::Cause;
-use crate::domain::record::standing::{Lease, Standing, Standings};
+use crate::domain::check::{Check, Severity};
+use crate::domain::record::standing::{Alarm, Lease, Standing, Standings};
 use crate::domain::record::window_state::VerdictKind;
 use crate::ledger::cells::Record;
 use crate::ledger::conn::{Conn, args};
@@ -54,6 +55,8 @@ pub struct SeriesRecord {
     pub newest_unconfirmed: Vec<String>,
     /// How many of its windows are open, by offset from UTC in seconds: violated, and unconfirmed.
     pub by_offset: Vec<(i32, u64, u64)>,
+    /// Whether something is open that was critical when it opened: of data that is wrong, and of proofs that are missing.
+    pub open_critical: [bool; 2],
     /// Of a list of zones: whether the next one is taken as it is.
     pub accepts_zones: bool,
     /// Of a list of zones: when one was taken as it was. Zones that vanished before do not count.
@@ -93,18 +96,30 @@ macro_rules! series_columns {
          last_at, last_said, last_cause, last_evidence, last_bad_rows, last_took_us, last_note, \
          confirmed_total, violated_total, unconfirmed_total, newest_violated, newest_unconfirmed, \
          by_offset, failing_since, unconfirmed_cause, newest_waived, \
-         changed_note, accepts_zones, zones_accepted_at"
+         changed_note, accepts_zones, zones_accepted_at, \
+         open_critical"
     };
 }
 
 pub(super) use series_columns;
 
 impl SeriesRecord {
+    /// How bad it is that it is open in one of the two ways: what was critical when it opened stays so until it is closed.
+    pub fn severity(&self, check: &Check, alarm: Alarm) -> Severity {
+        let [violated, unconfirmed] = self.open_critical;
+        let is_critical = match alarm {
+            Alarm::Violated => violated,
+            Alarm::Unconfirmed => unconfirmed,
+        };
+        if is_critical { Severity::Critical } else { alarm.severity(check) }
+    }
+
     pub(super) fn read(record: &Record) -> Result<Self, LedgerError> {
         let standing = |name: &str| -> Result<Standing, LedgerError> {
             Ok(record.maybe_at(name)?.map_or(Standing::Calm, |since| Standing::Firing { since }))
         };
         let tz = record.text("tz")?;
+        let open_critical = record.int("open_critical")?;
         let role = if record.text("role")? == "list" { Role::List } else { Role::Data };
         let last = match record.maybe_at("last_at")? {
             None => None,
@@ -144,6 +159,7 @@ impl SeriesRecord {
             newest_violated: lines(record.text("newest_violated")?),
             newest_unconfirmed: lines(record.text("newest_unconfirmed")?),
             by_offset: record.text("by_offset")?.lines().filter_map(read_offset).collect(),
+            open_critical: [1, 2].map(|bit| open_critical & bit != 0),
             accepts_zones: record.int("accepts_zones")? != 0,
             zones_accepted_at: record.maybe_at("zones_accepted_at")?,
             changed: record.maybe_text("changed_note")?.map(str::to_owned),

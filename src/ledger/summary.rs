@@ -305,6 +305,11 @@ fn recomputed(
         (Lease::Until(until), Some(reproof)) => Lease::Until(until.min(reproof)),
         (lease, _) => lease,
     };
+    let critical = |alarm| {
+        let mut open = live.entries.iter().filter(|entry| is_open(&entry.row, now) == Some(alarm));
+        open.any(|entry| entry.critical)
+    };
+    record.open_critical = [critical(Alarm::Violated), critical(Alarm::Unconfirmed)];
     describe(&mut record, &live.entries, now);
     record
 }
@@ -326,11 +331,13 @@ async fn write_each(
           lease_until = r.until_at, open_violated = r.violated, open_unconfirmed = r.unconfirmed, \
           waived = r.waivers, changed_at = r.now_at, newest_violated = r.violated_words, \
           newest_unconfirmed = r.unconfirmed_words, by_offset = r.offsets, \
-          unconfirmed_cause = r.fired_cause, newest_waived = r.newest_is_waived FROM"],
+          unconfirmed_cause = r.fired_cause, newest_waived = r.newest_is_waived, \
+          open_critical = r.critical_bits FROM"],
         (0 "violated_at" "bigint", 1 "unconfirmed_at" "bigint", 2 "until_at" "bigint",
          3 "violated" "bigint", 4 "unconfirmed" "bigint", 5 "waivers" "bigint", 6 "now_at" "bigint",
          7 "violated_words" "text", 8 "unconfirmed_words" "text", 9 "offsets" "text",
-         10 "fired_cause" "text", 11 "newest_is_waived" "bigint", 12 "wanted" "bigint"),
+         10 "fired_cause" "text", 11 "newest_is_waived" "bigint",
+         12 "critical_bits" "bigint", 13 "wanted" "bigint"),
         ["WHERE id = r.wanted"]
     );
     let since = |standing| match standing {
@@ -357,6 +364,7 @@ async fn write_each(
             by_offset.join("\n"),
             record.fired_cause.map(|cause| cause.as_str().to_owned()),
             i64::from(record.is_waived),
+            i64::from(record.open_critical[0]) + 2 * i64::from(record.open_critical[1]),
             record.id,
         ]
     };

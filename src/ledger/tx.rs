@@ -15,7 +15,7 @@ use crate::ledger::cells::Arg;
 use crate::ledger::conn::{Conn, Each, args, each};
 use crate::ledger::entry::{Entry, cause_of, columns, kind_word, said_word, stored};
 use crate::ledger::events::{add_events, event_values, standing};
-use crate::ledger::summary::recompute_each;
+use crate::ledger::summary::{is_open, recompute_each};
 use crate::ledger::times::{Newest, Times};
 use crate::ledger::{
     Ended, Happened, LedgerError, RowKey, StandingChange, StoreSettings, Terms, TxOutcome, Work,
@@ -124,12 +124,22 @@ impl<'a> Tx<'a> {
         self.dirty.insert(entry.key());
     }
 
+    /// Says whether a row is open, and is or was critical since it is.
+    pub(super) fn is_critical(&self, entry: &Entry) -> bool {
+        let open = is_open(&entry.row, self.now);
+        let terms = self.terms_of(entry.series);
+        open.is_some_and(|alarm| entry.critical || terms.is_critical(alarm))
+    }
+
     /// Writes everything that is to be written of rows: what is read from the store after it is as it is.
     pub(super) async fn flush(&mut self) -> Result<(), LedgerError> {
         let dirty = std::mem::take(&mut self.dirty);
         let rows = std::mem::take(&mut self.rows);
-        let entries: Vec<Entry> =
+        let mut entries: Vec<Entry> =
             dirty.iter().filter_map(|key| rows.get(key).cloned().flatten()).collect();
+        for entry in &mut entries {
+            entry.critical = self.is_critical(entry);
+        }
         let matters = |entry: &&Entry| match (entry.row.kind, entry.row.state) {
             (WindowKind::Slot, State::Recorded(recorded)) => {
                 recorded.said != VerdictKind::Confirmed

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::alertmanager;
-use crate::domain::alerting::alert::labels;
+use crate::domain::alerting::alert::{About, labels};
 use crate::domain::alerting::routing::Route;
 use crate::domain::check::Severity;
 use crate::domain::check::reason::Cause;
@@ -96,9 +96,11 @@ pub fn too_slow(routes: &Route, picture: &Snapshot, hold: TimeDelta) -> Option<S
             (Alarm::Unconfirmed, None),
             (Alarm::Unconfirmed, Some(Cause::Auth)),
         ];
-        for kind in kinds {
+        for (alarm, cause) in kinds {
             let tz = series.record.tz.as_deref();
-            look(labels(&series.check, tz, kind, &picture.labels).all());
+            let about =
+                About { alarm, severity: series.record.severity(&series.check, alarm), cause };
+            look(labels(&series.check, tz, &about, &picture.labels).all());
         }
     }
     (longest >= hold && longest > TimeDelta::zero()).then(|| {
@@ -167,9 +169,8 @@ impl Paths {
         if !(self.alertmanagers.is_empty() && self.webhooks.is_empty()) {
             return None;
         }
-        let is_bad = |series: &&Arc<SeriesHealth>| {
-            series.check.severity == Severity::Critical && series.record.open_violated > 0
-        };
+        let is_bad =
+            |series: &&Arc<SeriesHealth>| series.is_critical() && series.record.open_violated > 0;
         picture.series.iter().find(is_bad).map(|series| series.check.id.to_string())
     }
 

@@ -1,8 +1,11 @@
 //! What is wrong with the daemon itself, its sources, and its ways out.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::domain::alerting::alert::Labels;
+use crate::domain::check::name::SourceName;
 use crate::domain::time::breaker::Breaker;
 use crate::engine::snapshot::{FRESH, LastLoad, LedgerHealth, Snapshot, SourceHealth};
 use crate::notify::alert_path::{Path, Paths};
@@ -148,6 +151,23 @@ pub(crate) fn is_well(labels: &Labels, picture: &Snapshot, paths: &Paths) -> boo
     }
 }
 
+/// How many checks wait for a source, and whose they are.
+fn waiting(picture: &Snapshot, source: &SourceName) -> String {
+    let live = picture.series.iter().filter(|series| !series.is_over());
+    let asking = live.filter(|series| series.check.sources().contains(&source));
+    let (mut checks, mut owners) = (BTreeSet::new(), BTreeSet::new());
+    for series in asking {
+        checks.insert(series.check.id.as_str());
+        owners.insert(series.check.owner.as_str());
+    }
+    let owners: Vec<&str> = owners.into_iter().collect();
+    match checks.len() {
+        0 => "nothing is known of its data".to_owned(),
+        1 => format!("1 check of {} waits for it", owners.join(", ")),
+        count => format!("{count} checks of {} wait for it", owners.join(", ")),
+    }
+}
+
 /// Since when a source is a database that it never was before, for as long as that is told.
 fn moved_since(source: &SourceHealth, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     source.moved_at.filter(|at| now < *at + MOVED_FOR)
@@ -218,7 +238,7 @@ fn inside(picture: &Snapshot, now: DateTime<Utc>) -> Vec<Symptom> {
             about: vec![("source", name.to_string()), ("other_source", name.to_string())],
             ..Symptom::critical(
                 "AllswellSourceDown",
-                format!("the source {name} does not answer: nothing is known of its data"),
+                format!("the source {name} does not answer: {}", waiting(picture, name)),
                 why,
             )
         });

@@ -36,7 +36,7 @@ pub(super) fn named(picture: &Snapshot, series: &SeriesHealth) -> Value {
         "check": series.check.id.as_str(),
         "tz": record.tz,
         "owner": series.check.owner.as_str(),
-        "severity": series.check.severity.as_str(),
+        "severity": if series.is_critical() { "critical" } else { series.check.severity.as_str() },
         "state": picture.state(series),
         "confirmed_until": until,
         "open": {"violated": record.open_violated, "unconfirmed": record.open_unconfirmed},
@@ -80,6 +80,8 @@ fn series_json(picture: &Snapshot, series: &SeriesHealth) -> Value {
     let more = json!({
         "id": record.id,
         "source": series.check.source.as_str(),
+        "file": series.check.file,
+        "line": series.check.line,
         "why": series.check.why,
         "runbook": series.check.runbook,
         "confirmed_at": record.confirmed_at.map(instant),

@@ -8,7 +8,6 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-use crate::domain::check::Severity;
 use crate::engine::snapshot::{SeriesHealth, Snapshot};
 use crate::ledger::is_page_by_number;
 use crate::notify::alert_path::Path;
@@ -75,7 +74,7 @@ pub(super) async fn allswell(
         .series
         .iter()
         .filter(|series| !series.is_over() && filter.fits(series))
-        .filter(|series| any_severity || series.check.severity == Severity::Critical)
+        .filter(|series| any_severity || series.is_critical())
         .collect();
     if selected.is_empty() {
         let detail = if any_severity {

@@ -689,3 +689,29 @@ async fn a_list_of_zones_that_shrinks_by_more_than_a_fifth_is_violated_until_som
     assert_eq!(texts(&stage.path(), gone).await.len(), 3);
     assert_eq!(stage.told().len(), 2, "{:?}", stage.told());
 }
+
+#[tokio::test]
+async fn what_was_critical_when_it_opened_stays_so_until_it_is_closed() {
+    let bad = Arc::new(AtomicUsize::new(1));
+    let is_bad = Arc::clone(&bad);
+    let stage = Stage::new(Oracle::new(move |_, _| match is_bad.load(Ordering::SeqCst) {
+        1 => violated(),
+        _ => Verdict::Confirmed,
+    }));
+    let check = |severity: &str| {
+        yaml(&[("it", &format!("severity: {severity}\n    window: {{period: day, zone: UTC}}"))])
+    };
+    let mut engine = stage.start(&check("critical")).await;
+    work_off(&mut engine, &stage.hand).await;
+    let critical = "select open_critical || '' from series";
+    assert_eq!(texts(&stage.path(), critical).await, ["1"]);
+    load(&mut engine, &stage.oracle, &check("info")).await;
+    // It is tried again meanwhile, and is wrong still; the next day is wrong too, and no more than that.
+    pass(&mut engine, &stage.hand, TimeDelta::hours(26), TimeDelta::minutes(30)).await;
+    assert_eq!(texts(&stage.path(), critical).await, ["1"]);
+    let rows = "select critical || '' from entries order by start_at";
+    assert_eq!(texts(&stage.path(), rows).await, ["1", "0"]);
+    bad.store(0, Ordering::SeqCst);
+    pass(&mut engine, &stage.hand, TimeDelta::hours(50), TimeDelta::minutes(30)).await;
+    assert_eq!(texts(&stage.path(), critical).await, ["0"]);
+}

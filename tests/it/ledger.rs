@@ -64,6 +64,7 @@ fn terms() -> Terms {
         paused_until: None,
         age: TimeDelta::days(35),
         recheck: allswell::domain::check::recheck::Recheck::default(),
+        critical: [false; 2],
     }
 }
 
@@ -809,9 +810,11 @@ async fn a_file_of_an_earlier_version_is_copied_before_it_is_migrated() {
         "changed_note",
         "accepts_zones",
         "zones_accepted_at",
+        "open_critical",
     ] {
         owner.run(&format!("alter table series drop column {column}")).await.unwrap();
     }
+    owner.run("alter table entries drop column critical").await.unwrap();
     for column in ["adopted_at", "adopted_from", "adopted_words"] {
         owner.run(&format!("alter table alerts drop column {column}")).await.unwrap();
     }

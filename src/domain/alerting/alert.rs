@@ -98,6 +98,17 @@ impl Alarm {
     }
 }
 
+/// What an alert about a series says in its labels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct About {
+    /// Which of its two alerts.
+    pub alarm: Alarm,
+    /// How bad it is.
+    pub severity: Severity,
+    /// The cause that it began with, where no waiting mends it.
+    pub cause: Option<Cause>,
+}
+
 /// The labels of the alert about a series.
 ///
 /// `more` are those of the installation; neither they nor the team's own change what the alert is about. The cause is
@@ -105,21 +116,21 @@ impl Alarm {
 pub fn labels(
     check: &Check,
     tz: Option<&str>,
-    (alarm, cause): (Alarm, Option<Cause>),
+    about: &About,
     more: &BTreeMap<String, String>,
 ) -> Labels {
     let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
     let teams = check.labels.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     let other = check.sources().into_iter().find(|source| **source != check.source);
     let ours = [
-        ("alertname", alarm.alertname()),
+        ("alertname", about.alarm.alertname()),
         ("check", check.id.as_str()),
         ("tz", tz.unwrap_or("")),
         ("owner", check.owner.as_str()),
-        ("severity", alarm.severity(check).as_str()),
+        ("severity", about.severity.as_str()),
         ("source", check.source.as_str()),
         ("other_source", other.map_or("", |source| source.as_str())),
-        ("cause", cause.map_or("", Cause::as_str)),
+        ("cause", about.cause.map_or("", Cause::as_str)),
     ];
     let more = more.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     Labels::new(more.chain(teams).chain(ours).map(owned))
@@ -149,15 +160,18 @@ pub fn annotations(
 ) -> BTreeMap<String, String> {
     let Known { since, open, newest, last, confirmed_until } = *known;
     let at = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Secs, true);
-    let what = if check.window.is_some() { "window" } else { "look" };
-    let s = if open == 1 { "" } else { "s" };
     let zone = tz.map(|tz| format!(" in {tz}")).unwrap_or_default();
-    let summary = match alarm {
-        Alarm::Violated => format!("{}{zone}: {open} {what}{s} violated", check.id),
-        Alarm::Unconfirmed => {
-            format!("{}{zone}: {open} {what}{s} not proved in time", check.id)
-        }
+    let how = match alarm {
+        Alarm::Violated => "violated",
+        Alarm::Unconfirmed => "not proved in time",
     };
+    // A check that looks each minute is wrong since then, and not four hundred times.
+    let how = match (&check.window, open) {
+        (None, _) => how.to_owned(),
+        (Some(_), 1) => format!("1 window {how}"),
+        (Some(_), open) => format!("{open} windows {how}"),
+    };
+    let summary = format!("{}{zone}: {how}, since {}", check.id, at(since));
     let mut lines = vec![check.why.trim().to_owned()];
     lines.push(match alarm {
         Alarm::Violated => "The data is wrong. Open, newest first:".to_owned(),
@@ -173,10 +187,9 @@ pub fn annotations(
     if let Some(last) = last.filter(|_| newest.is_empty()) {
         lines.push(format!("Last: {last}"));
     }
-    lines.push(format!("Since {}.", at(since)));
     lines.push(match confirmed_until {
-        Some(until) => format!("It was proved until {}.", at(until)),
-        None => "It was never confirmed.".to_owned(),
+        Some(until) => format!("Since {}. It was proved until {}.", at(since), at(until)),
+        None => format!("Since {}. It was never confirmed.", at(since)),
     });
     let mut told = BTreeMap::from([
         ("summary".to_owned(), cut(&summary, LINE_MAX)),
@@ -188,8 +201,24 @@ pub fn annotations(
     }
     let used: usize = told.iter().map(|(name, value)| name.len() + value.len()).sum();
     let lines: Vec<String> = lines.iter().map(|line| cut(line, LINE_MAX)).collect();
-    told.insert("description".to_owned(), cut(&lines.join("\n"), TOLD_MAX - used - 16));
+    let next = next_steps(check, tz);
+    // However much was found, what to do stands below it.
+    let most = (TOLD_MAX - used - 17).saturating_sub(next.len());
+    told.insert("description".to_owned(), format!("{}\n{next}", cut(&lines.join("\n"), most)));
     told
+}
+
+/// Whose it is, where it is declared, and what a person types next.
+fn next_steps(check: &Check, tz: Option<&str>) -> String {
+    let zone = tz.map(|tz| format!(" --zone {tz}")).unwrap_or_default();
+    let Check { id, owner, source, file, line, .. } = check;
+    let file = cut(file, LINE_MAX);
+    format!(
+        "Owner {owner}, source {source}, declared in {file}:{line}.\n\
+         To look: allswell history {id}{zone} --open\n\
+         To try again: allswell rerun {id}{zone}\n\
+         If it is known and not to be mended: allswell waive {id}{zone} --until DATE --because WHY"
+    )
 }
 
 /// The text, or as much of it as has room.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use tokio::time::{Instant, timeout};
 
-use crate::domain::alerting::alert::{Fingerprint, labels};
+use crate::domain::alerting::alert::{About, Fingerprint, labels};
 use crate::domain::alerting::outbox::{Acknowledged, AlertId, ENDS_KEPT};
 use crate::domain::record::standing::{Alarm, Standing};
 use crate::engine::ports::{Notices, Queries, Receipts};
@@ -259,7 +259,8 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
                 let Standing::Firing { since } = standing else { continue };
                 let cause = record.fired_cause.filter(|_| alarm == Alarm::Unconfirmed);
                 let tz = record.tz.as_deref();
-                let labels = labels(check, tz, (alarm, cause), &self.reading.labels);
+                let about = About { alarm, severity: record.severity(check, alarm), cause };
+                let labels = labels(check, tz, &about, &self.reading.labels);
                 let series = record.id;
                 let (starts_at, ended_at, told_at, adopted) = (since, None, None, None);
                 let row = AlertRow { labels, series, alarm, starts_at, ended_at, told_at, adopted };
