@@ -272,7 +272,7 @@ impl Alertmanager {
         self.health.send_modify(|health| {
             health.repeated = Some((Instant::now(), repeated));
             health.first = first.map(Arc::new).or(health.first.take());
-            health.seen = Some(Arc::new(seen));
+            health.seen = Some((now, Arc::new(seen)));
         });
         self.raised = Some((Instant::now(), self.outbox.raised(&active)));
         self.outbox.stand(active);

@@ -42,8 +42,8 @@ pub struct Health {
     pub repeated: Option<(Instant, Arc<BTreeSet<Fingerprint>>)>,
     /// What it held before this process sent anything to it; nothing before it was asked.
     pub first: Option<Arc<FirstLook>>,
-    /// What it holds, as it said last.
-    pub seen: Option<Arc<Vec<SeenAlert>>>,
+    /// What it holds, as it said last, and when that was by its clock; nothing where it does not say.
+    pub seen: Option<(DateTime<Utc>, Arc<Vec<SeenAlert>>)>,
     /// Its routes, where it shows them and they can be read.
     pub routes: Option<Arc<Route>>,
 }

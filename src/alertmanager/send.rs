@@ -166,6 +166,7 @@ impl Alertmanager {
         self.health.send_modify(|health| {
             health.failed += u64::try_from(count).unwrap_or(0);
             health.failing_since.get_or_insert(now);
+            health.seen = None;
             health.why = Some(why);
         });
     }

@@ -159,7 +159,9 @@ impl Gate {
     pub fn wants_more(&self, now: DateTime<Utc>) -> bool {
         const EACH: chrono::TimeDelta = chrono::TimeDelta::seconds(1);
         let due = self.refilled_at.is_none_or(|at| now - at >= EACH || now < at);
-        self.queue.len() < FEW && (due || self.more)
+        // What was proved waits as long as it takes, and keeps nobody else from being asked for.
+        let urgent = self.queue.iter().take_while(|candidate| !candidate.recheck);
+        urgent.take(FEW).count() < FEW && (due || self.more)
     }
 
     /// Has the ledger asked at the next turn.
@@ -170,7 +172,8 @@ impl Gate {
     /// Queues what the ledger gave.
     pub fn refill(&mut self, candidates: Vec<Candidate>, most: usize, now: DateTime<Utc>) {
         self.refilled_at = Some(now);
-        self.more = candidates.len() >= most;
+        self.more = candidates.len() >= most && candidates.last().is_some_and(|last| !last.recheck);
+        self.queue.retain(|candidate| !candidate.recheck);
         for candidate in candidates {
             self.push(candidate);
         }

@@ -3,7 +3,6 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::domain::alerting::outbox::AlertId;
 use crate::ledger::alerts::{alarm_word, text_of};
 use crate::ledger::cells::Record;
 use crate::ledger::conn::{Conn, Each, args, each};
@@ -105,7 +104,8 @@ impl Store {
               adopted_words FROM"],
             (0 "fingerprint" "text", 1 "labels" "text", 2 "series" "bigint", 3 "alarm" "text",
              4 "starts_at" "bigint", 5 "adopted_at" "bigint", 6 "adopted_from" "text", 7 "adopted_words" "text"),
-            ["WHERE NOT EXISTS (SELECT 1 FROM alerts a WHERE a.fingerprint = r.fingerprint) \
+            ["WHERE NOT EXISTS (SELECT 1 FROM alerts a WHERE a.fingerprint = r.fingerprint \
+              AND (a.ended_at IS NULL OR a.starts_at + 1000000 >= r.starts_at)) \
               ON CONFLICT (fingerprint, starts_at) DO NOTHING"]
         );
         let mut rows = Vec::new();
@@ -127,18 +127,21 @@ impl Store {
         self.on(PATIENCE, async |conn, _| conn.run_each(&ADOPT, &rows, &[]).await).await
     }
 
-    /// Forgets alerts that were adopted, and turn out to be another ledger's.
+    /// Which of these series have windows that are asked for, and were not looked at since.
     ///
     /// # Errors
     /// Where the store failed.
-    pub async fn let_go(&mut self, ids: &[AlertId]) -> Result<(), LedgerError> {
-        const GO: Each = each!(
-            ["DELETE FROM alerts WHERE adopted_at IS NOT NULL AND (fingerprint, starts_at) IN \
-              (SELECT fingerprint, starts_at FROM"],
-            (0 "fingerprint" "text", 1 "starts_at" "bigint"),
-            [")"]
+    pub async fn asked_for(&mut self, series: &[i64]) -> Result<Vec<i64>, LedgerError> {
+        const ASKED: Each = each!(
+            ["SELECT DISTINCT series FROM entries JOIN"],
+            (0 "wanted" "bigint"),
+            ["ON series = r.wanted WHERE asked = 1 AND (wake_at IS NOT NULL OR state = 'running')"]
         );
-        let rows: Vec<_> = ids.iter().map(|(name, at)| args![name.to_string(), *at]).collect();
-        self.on(PATIENCE, async |conn, _| conn.run_each(&GO, &rows, &[]).await.map(drop)).await
+        let rows: Vec<_> = series.iter().map(|id| args![*id]).collect();
+        self.on(PATIENCE, async |conn, _| {
+            let asked = conn.all_each(&ASKED, &rows, &[]).await?;
+            asked.iter().map(|row| row.int("series")).collect()
+        })
+        .await
     }
 }

@@ -14,6 +14,8 @@ use crate::ledger::{Candidate, Claim, Deferral, LedgerError, RowKey};
 const CANDIDATES: i64 = 256;
 /// By how much what was proved already is less urgent than anything that was not.
 const RECHECKS_LAST: i64 = 10;
+/// The same for what was proved, and an order asks for again.
+const RERUNS_LATER: i64 = 5;
 
 /// Takes free places for rows that are ready.
 pub(super) async fn claim_all(tx: &mut Tx<'_>) -> Result<(), LedgerError> {
@@ -159,12 +161,12 @@ pub(super) async fn refill(tx: &mut Tx<'_>) -> Result<(), LedgerError> {
         e.kind AS kind, e.start_at AS start_at, e.end_at AS end_at, e.vain AS vain, e.said AS said, \
         e.asked AS asked, e.reproof_by AS reproof_by FROM (SELECT series, \
         COALESCE(MIN(CASE WHEN said IS NULL THEN start_at END), MAX(CASE WHEN asked = 1 THEN start_at END), \
-        MIN(start_at)) AS start_at \
+        MIN(CASE WHEN said <> 'confirmed' OR reproof_by IS NOT NULL THEN start_at END), MIN(start_at)) AS start_at \
         FROM entries WHERE source = $1 AND wake_at <= $2 GROUP BY series) f JOIN entries e \
         ON e.series = f.series AND e.start_at = f.start_at AND e.wake_at <= $2 \
         WHERE NOT EXISTS (SELECT 1 FROM entries o WHERE o.series = e.series AND o.live = 1 \
         AND o.state = 'running') \
-        ORDER BY CASE WHEN e.said = 'confirmed' AND e.asked = 0 AND e.reproof_by IS NULL THEN 1 ELSE 0 END, \
+        ORDER BY CASE WHEN e.said = 'confirmed' AND e.reproof_by IS NULL THEN 2 - e.asked ELSE 0 END, \
         e.priority, e.deadline, e.series, e.start_at LIMIT $3";
     const NEXT: Each = each!(
         ["SELECT e.priority AS priority, e.deadline AS deadline, e.series AS series, e.kind AS kind, \
@@ -199,8 +201,14 @@ impl Candidate {
         let is_proved = record.maybe_text("said")? == Some("confirmed");
         let is_asked = record.int("asked")? != 0 || record.maybe_at("reproof_by")?.is_some();
         let recheck = is_proved && !is_asked;
+        // An order over many proved windows holds up no other series either.
+        let later = match (recheck, is_proved && record.maybe_at("reproof_by")?.is_none()) {
+            (true, _) => RECHECKS_LAST,
+            (false, true) => RERUNS_LATER,
+            (false, false) => 0,
+        };
         Ok(Self {
-            priority: record.int("priority")? + if recheck { RECHECKS_LAST } else { 0 },
+            priority: record.int("priority")? + later,
             deadline: record.at("deadline")?,
             key: RowKey::read(record)?,
             retry: record.int("vain")? > 0 && record.maybe_text("said")?.is_none(),

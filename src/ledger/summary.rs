@@ -225,10 +225,13 @@ async fn newest_waived_each(
     now: DateTime<Utc>,
 ) -> Result<BTreeSet<i64>, LedgerError> {
     const NEWEST: Each = each!(
-        ["SELECT r.wanted AS series, (SELECT CASE WHEN e.ruling = 'waived' AND (e.waived_until IS NULL \
-          OR e.waived_until > $2) THEN 1 ELSE 0 END FROM entries e WHERE e.series = r.wanted \
+        ["SELECT r.wanted AS series, COALESCE((SELECT CASE WHEN e.ruling = 'waived' AND (e.waived_until IS NULL \
+          OR e.waived_until > $2) THEN 1 ELSE 0 END FROM entries e WHERE e.series = r.wanted AND e.kind = 'window' \
           AND (e.said IS NOT NULL OR e.ruling = 'waived') AND e.ruling NOT IN ('replaced', 'removed') \
-          ORDER BY e.start_at DESC, e.end_at DESC LIMIT 1) AS newest FROM"],
+          ORDER BY e.start_at DESC LIMIT 1), (SELECT CASE WHEN e.ruling = 'waived' AND (e.waived_until IS NULL \
+          OR e.waived_until > $2) THEN 1 ELSE 0 END FROM entries e WHERE e.series = r.wanted AND e.kind = 'slot' \
+          AND (e.said IS NOT NULL OR e.ruling = 'waived') AND e.ruling NOT IN ('replaced', 'removed') \
+          ORDER BY e.start_at DESC LIMIT 1)) AS newest FROM"],
         (0 "wanted" "bigint"),
         [""]
     );

@@ -40,10 +40,11 @@ impl Lookout {
 
     /// Takes note of what an Alertmanager holds.
     pub(crate) fn look(&mut self, health: &Health, picture: &Snapshot) {
-        let (Some(first), Some(seen)) = (&health.first, &health.seen) else { return };
+        let (Some(first), Some((at, seen))) = (&health.first, &health.seen) else { return };
         let ours = installation(&picture.labels);
         let ledger = picture.ledger_id.as_ref();
-        let theirs = seen.iter().filter(|a| a.is_kept_by_another(&ours, ledger, first.at));
+        let times = (first.at, *at);
+        let theirs = seen.iter().filter(|a| a.is_kept_by_another((&ours, ledger), times));
         for alert in theirs.filter(|_| !ledger.is_empty()) {
             let theirs = alert.ledger_in(&ours).unwrap_or_default().to_owned();
             self.found.insert(alert.fingerprint(), (theirs, Instant::now()));

@@ -2,7 +2,7 @@
 
 mod own;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::board::Board;
 use crate::clock::Clock;
-use crate::domain::alerting::alert::{Alert, Known, Labels, annotations, cut};
+use crate::domain::alerting::alert::{Alert, Fingerprint, Known, Labels, annotations, cut};
 use crate::domain::alerting::outbox::{AlertId, AlertState, Rhythm};
 use crate::domain::alerting::routing::Route;
 use crate::domain::alerting::seen::{INSTALLATION, LEDGER, SEQUENCE, WATCHDOG, installation};
@@ -143,6 +143,8 @@ impl Notifier {
         let all = self.wanted(&picture, now);
         self.look_for_slow(&picture);
         let every = delta(self.every);
+        let adopted = picture.alerts.iter().filter(|row| row.adopted.is_some());
+        let adopted: BTreeSet<Fingerprint> = adopted.map(|row| row.labels.fingerprint()).collect();
         for receiver in &self.receivers {
             let mut alerts = all.clone();
             for wanted in &mut alerts {
@@ -150,6 +152,11 @@ impl Notifier {
                 let id = (labels.fingerprint(), wanted.alert.starts_at);
                 wanted.acknowledged = picture.notified.get(&(receiver.name.clone(), id)).cloned();
             }
+            // What was adopted, and another ledger turns out to keep up, is left to that one.
+            alerts.retain(|wanted| {
+                let name = wanted.alert.labels.fingerprint();
+                !(another.alerts.contains(&name) && adopted.contains(&name))
+            });
             // What another replica says about itself is ended for it, and sent by no other replica before.
             alerts.retain(|wanted| {
                 let known = wanted.acknowledged.as_ref().is_some_and(|a| a.begun_at.is_some());

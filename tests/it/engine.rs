@@ -691,6 +691,28 @@ async fn a_list_of_zones_that_shrinks_by_more_than_a_fifth_is_violated_until_som
 }
 
 #[tokio::test]
+async fn a_check_that_looks_at_less_since_it_was_changed_may_close_what_it_violated() {
+    let state = Arc::new(AtomicUsize::new(0));
+    let now = Arc::clone(&state);
+    let mut oracle = Oracle::new(move |_, _| match now.load(Ordering::SeqCst) {
+        0 => violated(),
+        _ => Verdict::Confirmed,
+    });
+    let now = Arc::clone(&state);
+    oracle.evidence = Box::new(move || if now.load(Ordering::SeqCst) == 0 { 1_000 } else { 3 });
+    let stage = Stage::new(oracle);
+    let daily = yaml(&[("it", "window: {period: day, zone: UTC}")]);
+    let mut engine = stage.start(&daily).await;
+    work_off(&mut engine, &stage.hand).await;
+    state.store(1, Ordering::SeqCst);
+    load(&mut engine, &stage.oracle, &daily.replace("select 1 + 0 as n", "select 2 + 0 as n"))
+        .await;
+    pass(&mut engine, &stage.hand, TimeDelta::minutes(10), TimeDelta::minutes(1)).await;
+    let said = "select distinct said from entries";
+    assert_eq!(texts(&stage.path(), said).await, ["confirmed"]);
+}
+
+#[tokio::test]
 async fn what_was_critical_when_it_opened_stays_so_until_it_is_closed() {
     let bad = Arc::new(AtomicUsize::new(1));
     let is_bad = Arc::clone(&bad);

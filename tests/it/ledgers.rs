@@ -197,6 +197,7 @@ impl Stage {
     async fn minute(&self, engine: &mut allswell::engine::watch::Engine<Oracle, Told>) {
         self.hand.set(self.hand.now() + TimeDelta::minutes(1));
         work_off(engine, &self.hand).await;
+        engine.carry_out().await;
         engine.house_keeping().await;
     }
 }
@@ -221,15 +222,21 @@ async fn what_is_adopted_ends_by_a_proof_that_came_after_it_and_not_before_anoth
 }
 
 #[tokio::test]
-async fn what_another_ledger_keeps_up_is_let_go_without_an_end() {
+async fn what_another_ledger_keeps_up_does_not_end_as_long_as_it_does() {
     let stage = Stage::new(vec![violated()]);
     let oracle = Arc::new(Oracle::confirms());
     let path = stage.folder.path().join("ledger.db");
     let mut engine = engine_of(&path, &stage.hand, &oracle, &stage.told, DAILY).await;
     engine.house_keeping().await;
     stage.told.1.lock().unwrap().others = [violated().fingerprint()].into();
-    engine.house_keeping().await;
-    assert_eq!(stage.texts("select fingerprint from alerts").await.len(), 0);
+    for _ in 0..6 {
+        stage.minute(&mut engine).await;
+    }
+    assert_eq!(stage.standing().await, 1, "it is proved, and the other one says that it stands");
+    // The other one is stopped.
+    stage.told.1.lock().unwrap().others.clear();
+    stage.minute(&mut engine).await;
+    assert_eq!(stage.standing().await, 0);
 }
 
 #[tokio::test]

@@ -20,6 +20,8 @@ pub const SEQUENCE: &str = "sequence";
 pub const WATCHDOG: &str = "AllswellWatchdog";
 /// How much later than the first look an alert has to be updated: clocks say whole seconds.
 const LATER: TimeDelta = TimeDelta::seconds(2);
+/// How long after it was sent last an alert is taken to be kept up.
+const KEPT: TimeDelta = TimeDelta::minutes(10);
 
 /// An alert that an Alertmanager holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,10 +71,15 @@ impl SeenAlert {
         ledger.filter(|_| theirs == installation)
     }
 
-    /// Says whether another ledger keeps it up under the labels of this installation: it was sent since the first look.
-    pub fn is_kept_by_another(&self, installation: &str, ours: &str, first: DateTime<Utc>) -> bool {
+    /// Says whether another ledger keeps it up under the labels of this installation: it was sent since the first look, and
+    /// not long before it was listed.
+    pub fn is_kept_by_another(
+        &self,
+        (installation, ours): (&str, &str),
+        (first, now): (DateTime<Utc>, DateTime<Utc>),
+    ) -> bool {
         let is_anothers = self.ledger_in(installation).is_some_and(|theirs| theirs != ours);
-        is_anothers && self.updated_at > first + LATER
+        is_anothers && self.updated_at > first + LATER && now - self.updated_at < KEPT
     }
 
     /// Up to when its ledger had attempts, where it is the watchdog's.
@@ -106,16 +113,18 @@ mod tests {
         let name = [("alertname", "AllswellViolated"), ("cluster", "a")];
         let of = |ledger, installation, updated| {
             let annotations = [("ledger", ledger), ("installation", installation)];
-            alert(&name, &annotations, updated).is_kept_by_another(&ours, "l1", first)
+            let times = (first, first + TimeDelta::minutes(5));
+            alert(&name, &annotations, updated).is_kept_by_another((&ours, "l1"), times)
         };
         assert!(of("l2", "cluster=a", 103));
         assert!(!of("l2", "cluster=a", 101), "nobody has sent it since");
         assert!(!of("l1", "cluster=a", 103), "it is ours");
         assert!(!of("l2", "cluster=b", 103), "another installation");
-        assert!(
-            !alert(&name, &[], 103).is_kept_by_another(&ours, "l1", first),
-            "an earlier release"
-        );
+        let earlier = alert(&name, &[], 103);
+        assert!(!earlier.is_kept_by_another((&ours, "l1"), (first, first)), "an earlier release");
+        let stopped = alert(&name, &[("ledger", "l2"), ("installation", "cluster=a")], 103);
+        let later = first + TimeDelta::minutes(11);
+        assert!(!stopped.is_kept_by_another((&ours, "l1"), (first, later)), "it was stopped");
     }
 
     #[test]

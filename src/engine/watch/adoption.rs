@@ -4,12 +4,10 @@
 //! What nobody would keep up any more is adopted: it is kept up here, and ends by a fresh proof of its series or by an
 //! operator's word. What another ledger keeps up is left to that one.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::domain::alerting::alert::Fingerprint;
 use crate::domain::alerting::seen::{FirstLook, SeenAlert, installation};
 use crate::domain::record::standing::{Alarm, Standing};
 use crate::engine::order::EndAdopted;
@@ -27,6 +25,8 @@ pub(super) struct Adoption {
     resumed_at: Option<DateTime<Utc>>,
     /// When it was found that the ledger is older than it was.
     pub(super) went_back_at: Option<DateTime<Utc>>,
+    /// Series of alerts that were adopted, of which windows are asked for.
+    asked: Vec<i64>,
     /// First looks that were taken into account.
     done: Vec<Arc<FirstLook>>,
 }
@@ -57,14 +57,14 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             self.take_first_look(&look).await?;
             self.adoption.done.push(look);
         }
-        let foreign = self.notices.kept_by_another();
-        let theirs =
-            |row: &&AlertRow| row.adopted.is_some() && foreign.contains(&row.labels.fingerprint());
-        let theirs: Vec<_> = self.alerts.rows.iter().filter(theirs).map(AlertRow::id).collect();
-        if !theirs.is_empty() {
-            self.store.let_go(&theirs).await?;
-            self.read_alerts().await?;
-            self.shown_at = None;
+        self.adoption.asked.clear();
+        // Nothing ends by the proof of one window while another one of its series is to be proved again.
+        if self.has_proved_adopted(self.now()) {
+            let adopted = self.alerts.rows.iter().filter(|row| row.adopted.is_some());
+            let series: Vec<i64> = adopted
+                .map(|row| self.series_of(row.labels.get("check"), row.labels.get("tz")))
+                .collect();
+            self.adoption.asked = self.store.asked_for(&series).await?;
         }
         Ok(())
     }
@@ -73,9 +73,13 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         let now = self.now();
         let ours = installation(&self.reading.labels);
         let id = self.store.id().to_owned();
-        let known: BTreeSet<Fingerprint> =
-            self.alerts.rows.iter().map(|row| row.labels.fingerprint()).collect();
-        let is_unknown = |seen: &&SeenAlert| !known.contains(&seen.fingerprint());
+        let known = |seen: &SeenAlert| {
+            self.alerts.rows.iter().any(|row| {
+                let is_later = row.starts_at + TimeDelta::seconds(1) >= seen.starts_at;
+                row.labels == seen.labels && (row.ended_at.is_none() || is_later)
+            })
+        };
+        let is_unknown = |seen: &&SeenAlert| !known(seen);
         let found = look.alerts.iter().filter(is_unknown);
         let found: Vec<AlertRow> =
             found.filter_map(|seen| self.adopted(seen, seen.ledger_in(&ours)?, now)).collect();
@@ -165,7 +169,12 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         now: DateTime<Utc>,
     ) -> bool {
         let (check, tz) = (row.labels.get("check"), row.labels.get("tz"));
-        let member = self.roster.get(self.series_of(check, tz));
+        let series = self.series_of(check, tz);
+        let is_asked = self.under_order.any || self.adoption.asked.contains(&series);
+        if is_asked || self.notices.kept_by_another().contains(&row.labels.fingerprint()) {
+            return false;
+        }
+        let member = self.roster.get(series);
         let calm = member.filter(|member| {
             let standings = member.record.standings;
             let standing = match row.alarm {
@@ -193,7 +202,8 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         }
         let now = self.now();
         let is_meant = |row: &&AlertRow| {
-            let is_selected = selected.rows.iter().any(|(series, ..)| *series == row.series);
+            let series = self.series_of(row.labels.get("check"), row.labels.get("tz"));
+            let is_selected = selected.rows.iter().any(|(selected, ..)| *selected == series);
             row.adopted.is_some() && row.ended_at.is_none() && is_selected
         };
         let ended = self.alerts.rows.iter().filter(is_meant).cloned();

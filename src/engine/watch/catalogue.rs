@@ -38,7 +38,9 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             }
             Order::Rows(selected, order, reply) => {
                 let stored = self.store_order(&order, &selected).await;
-                self.waive_adopted(&order, &selected).await;
+                if stored.is_ok() {
+                    self.waive_adopted(&order, &selected).await;
+                }
                 drop(reply.send(stored));
             }
             Order::AcceptZones(accept, reply) => {

@@ -88,8 +88,9 @@ impl Activating<'_> {
             ["ON series = r.wanted WHERE live = 1 AND state = 'running'"]
         );
         // What is past of the present cannot be looked at: of slots only the last one is.
+        // How much a violated one was looked at says nothing of what its check looks at now.
         const OPEN: Each = each!(
-            ["UPDATE entries SET asked = 1, wake_at = $2 FROM"],
+            ["UPDATE entries SET asked = 1, wake_at = $2, evidence = NULL FROM"],
             (0 "wanted" "bigint", 1 "until_at" "bigint"),
             ["WHERE series = r.wanted AND live = 1 AND state = 'recorded' AND (kind = 'window' \
               OR (start_at = end_at AND start_at = (SELECT MAX(l.start_at) FROM entries l \
@@ -120,7 +121,7 @@ impl Activating<'_> {
                 None => State::Waiting { not_before: self.now, last: Some(Cause::Interrupted) },
             };
             let row = WindowState { state, epoch: row.epoch + 1, ..*row };
-            let entry = Entry { row, owner: None, asked: true, ..entry };
+            let entry = Entry { row, owner: None, asked: true, evidence: None, ..entry };
             let times = Times::of(&entry, &Terms::gone(self.now), Newest::Yes, self.now);
             values.push(entry.values(&times));
         }
