@@ -134,7 +134,7 @@ impl Gate {
         self.queue.len()
     }
 
-    /// Says whether somebody waits who may go now.
+    /// Says whether a row waits that may be claimed now.
     pub fn is_waited_for(&self) -> bool {
         let first = self.queue.first();
         first.is_some_and(|first| !first.recheck || self.takes_recheck(0))
@@ -159,7 +159,7 @@ impl Gate {
     pub fn wants_more(&self, now: DateTime<Utc>) -> bool {
         const EACH: chrono::TimeDelta = chrono::TimeDelta::seconds(1);
         let due = self.refilled_at.is_none_or(|at| now - at >= EACH || now < at);
-        // What was proved waits as long as it takes, and keeps nobody else from being asked for.
+        // What was proved waits as long as it takes, and keeps no other row from being asked for.
         let urgent = self.queue.iter().take_while(|candidate| !candidate.recheck);
         urgent.take(FEW).count() < FEW && (due || self.more)
     }

@@ -1,7 +1,8 @@
 //! Alerts as an Alertmanager holds them: which record they follow from, and what it does with them.
 //!
 //! Each alert says which ledger it follows from, and of which installation that is. So a daemon whose ledger was lost
-//! finds the alerts that nobody would keep up any more, and one that shares its labels with another daemon finds that out.
+//! finds the alerts that no daemon would keep up any more, and one that shares its labels with another daemon finds that
+//! out.
 
 use std::collections::BTreeMap;
 
@@ -117,7 +118,7 @@ mod tests {
             alert(&name, &annotations, updated).is_kept_by_another((&ours, "l1"), times)
         };
         assert!(of("l2", "cluster=a", 103));
-        assert!(!of("l2", "cluster=a", 101), "nobody has sent it since");
+        assert!(!of("l2", "cluster=a", 101), "it was not sent since");
         assert!(!of("l1", "cluster=a", 103), "it is ours");
         assert!(!of("l2", "cluster=b", 103), "another installation");
         let earlier = alert(&name, &[], 103);

@@ -1,4 +1,5 @@
-//! Attempts that fail until somebody changes something: a lost grant, a renamed column, a type that cannot be read.
+//! Attempts that fail until the check, a grant or the source is changed: a lost grant, a renamed column, a type that cannot
+//! be read.
 //!
 //! Such a check has nothing to wait for, so that its owner hears of it long before the deadline.
 

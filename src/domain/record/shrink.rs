@@ -1,4 +1,4 @@
-//! Whether a list of zones lost so many that somebody has to look: a population that shrinks in silence proves less and
+//! Whether a list of zones lost so many that its owner has to look: a population that shrinks in silence proves less and
 //! less.
 
 use std::collections::BTreeSet;

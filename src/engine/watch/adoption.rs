@@ -1,7 +1,7 @@
 //! Alerts that stand outside and of which the ledger knows nothing: it is a new one, an older copy of itself, or another
 //! installation writes under the same labels.
 //!
-//! What nobody would keep up any more is adopted: it is kept up here, and ends by a fresh proof of its series or by an
+//! What no daemon would keep up any more is adopted: it is kept up here, and ends by a fresh proof of its series or by an
 //! operator's word. What another ledger keeps up is left to that one.
 
 use std::sync::Arc;
@@ -45,7 +45,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         last.max().max(self.adoption.resumed_at)
     }
 
-    /// Takes over what stands outside and is not known here, and lets go of what is another ledger's.
+    /// Takes over what stands outside and is not known here.
     pub(super) async fn adopt_alerts(&mut self) -> Result<(), LedgerError> {
         if self.generation.is_none() {
             return Ok(());
