@@ -3,10 +3,11 @@
 //! What is to be told is a state, not a queue ([`crate::domain::alerting::outbox`]): here it is sent, again after
 //! failures, and all of it after the other side was started anew, because it forgets.
 
-mod config;
+pub mod config;
 mod health;
 mod payload;
 mod send;
+mod silences;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -27,6 +28,8 @@ use crate::domain::alerting::seen::{FirstLook, SeenAlert};
 use crate::http::{NoAnswer, Peer};
 
 pub use health::Health;
+
+use silences::QuietNow;
 
 /// How many alerts go into one request.
 const BATCH: usize = 256;
@@ -66,6 +69,9 @@ pub struct Alertmanager {
     ask_at: Instant,
     /// When it is asked next what it holds, though nothing hangs on that.
     list_at: Instant,
+    /// When its silences are looked at next, and which checks were to be quiet then.
+    silences_at: Instant,
+    quiet_before: QuietNow,
     /// How often it did not say what it holds before anything was sent; nothing once that does not matter any more.
     first_tries: Option<u32>,
     /// Which alerts it said that stand though they ended, and when.
@@ -95,7 +101,7 @@ impl Alertmanager {
         rhythm: Rhythm,
         clock: Clock,
     ) -> (Self, watch::Receiver<Health>) {
-        let (health, seen) = watch::channel(Health::new(name.clone()));
+        let (health, seen) = watch::channel(Health::new(name.clone(), peer.name()));
         let now = Instant::now();
         let outbox = Outbox::default();
         let alertmanager = Self {
@@ -109,6 +115,8 @@ impl Alertmanager {
             their_clock: None,
             ask_at: now,
             list_at: now,
+            silences_at: now,
+            quiet_before: Vec::new(),
             first_tries: Some(0),
             raised: None,
             config: None,
@@ -129,6 +137,8 @@ impl Alertmanager {
             self.look(has_others).await;
             let board = boards.borrow_and_update().clone();
             self.prove(&board);
+            // What is to be silent is, before what stands is told.
+            self.keep_silences(&board).await;
             self.pass_on(&board, &boards).await;
             let wake = self.wake(boards.borrow().sight());
             tokio::select! {
@@ -161,8 +171,8 @@ impl Alertmanager {
             Sight::Clear => Instant::now(),
             Sight::Blind => Instant::now() + BLIND_NAP,
         };
-        let look = self.look_at.max(self.again_at);
-        next.map_or(self.look_at, |at| at.max(soonest).max(self.again_at).min(look))
+        let look = self.look_at.min(self.silences_at).max(self.again_at);
+        next.map_or(look, |at| at.max(soonest).max(self.again_at).min(look))
     }
 
     /// Holds what was acknowledged against the proofs that came back.
@@ -230,6 +240,7 @@ impl Alertmanager {
                 tracing::info!("Alertmanager {name} was started anew: it is told everything");
             }
             self.outbox.is_process(&started);
+            self.silences_at = Instant::now();
             self.started = Some(started);
         }
         let config = text(&status["config"]["original"]);
@@ -241,9 +252,20 @@ impl Alertmanager {
                     self.name
                 );
             }
-            self.health.send_modify(|health| health.routes = routes);
+            let telling = config.as_deref().and_then(config::telling).map(Arc::new);
+            self.health.send_modify(|health| (health.routes, health.telling) = (routes, telling));
             self.config = config;
         }
+        let members = status["cluster"]["peers"].as_array().into_iter().flatten();
+        let members: BTreeSet<&str> =
+            members.filter_map(|member| member["name"].as_str()).collect();
+        let cluster =
+            (members.len() > 1).then(|| members.into_iter().collect::<Vec<_>>().join(" "));
+        self.health.send_if_modified(|health| {
+            let same = health.cluster == cluster;
+            health.cluster = cluster;
+            !same
+        });
         text(&status["versionInfo"]["version"])
     }
 
@@ -274,6 +296,7 @@ impl Alertmanager {
             health.first = first.map(Arc::new).or(health.first.take());
             health.seen = Some((now, Arc::new(seen)));
         });
+        self.silences_at = Instant::now();
         self.raised = Some((Instant::now(), self.outbox.raised(&active)));
         self.outbox.stand(active);
     }

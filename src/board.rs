@@ -1,7 +1,7 @@
 //! What a receiver of alerts is handed: everything that stands or ended a while ago, and how far that can be
 //! relied on.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use crate::domain::alerting::alert::Fingerprint;
 use crate::domain::alerting::outbox::{AlertState, Sight};
+use crate::domain::alerting::quiet::Quiet;
 
 /// How long ago the record may have been read, where other replicas write it too, before nothing is said of what
 /// begins or ends.
@@ -34,8 +35,23 @@ pub struct Board {
     pub skew: TimeDelta,
     /// Alerts under our labels that another ledger keeps up: their ends are not ours to tell.
     pub kept_by_another: Arc<BTreeSet<Fingerprint>>,
+    /// What is to be silent.
+    pub quiet: QuietBoard,
     /// Whether proofs should come back, and none did for a while.
     pub is_unproved: bool,
+}
+
+/// What is to be silent at an Alertmanager.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct QuietBoard {
+    /// The checks that are kept quiet, and those that were until a while ago.
+    pub all: Arc<Vec<Quiet>>,
+    /// Which ledger that follows from.
+    pub ledger: Arc<str>,
+    /// The labels of its installation.
+    pub labels: Arc<BTreeMap<String, String>>,
+    /// Whether this one makes silences: of a cluster, one does.
+    pub makes_silences: bool,
 }
 
 impl Board {

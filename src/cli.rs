@@ -4,6 +4,7 @@ mod args;
 mod config;
 mod connect;
 mod demo;
+mod drill;
 mod diff_out;
 mod environment;
 mod exit;
@@ -20,6 +21,8 @@ mod stop;
 mod validate;
 mod waivers;
 mod adopt;
+mod quiet;
+mod forget;
 mod accept_zones;
 mod windows;
 mod zones;
@@ -63,6 +66,9 @@ pub fn main() -> ExitCode {
         Verb::Waivers(args) => waivers::waivers(&args),
         Verb::AcceptZones(args) => accept_zones::accept_zones(&args),
         Verb::Adopt(args) => adopt::adopt(&args),
+        Verb::Quiet(args) => quiet::quiet(&args),
+        Verb::Forget(args) => forget::forget(&args),
+        Verb::Drill(args) => drill::drill(&args),
         Verb::Rerun(args) => order::rerun(&args),
         Verb::Waive(args) => order::waive(&args),
         Verb::Rules(args) => config::rules(&args),

@@ -271,6 +271,7 @@ fn open(
         password: ledger.password().map_err(NotStarted::Refused)?,
         lease: ledger.lease,
         retention: ledger.retention,
+        samples_for: ledger.samples_for,
         replica: replica(port),
     };
     let zones = Arc::new(Zones::open(start.tzdir.as_deref()));

@@ -90,6 +90,22 @@ pub enum Authorities {
 }
 
 impl Dsn {
+    /// Where it is, for people: the engine, the host and the database, and nothing that may be secret.
+    pub fn place(&self) -> String {
+        let of = |kind: &str, server: &Server| {
+            let host = match &server.endpoint {
+                Endpoint::Tcp { host, port } => format!("{host}:{port}"),
+                Endpoint::Socket { path, .. } => path.display().to_string(),
+            };
+            format!("{kind} at {host}, database {}", server.database)
+        };
+        match self {
+            Self::Postgres(server) => of("PostgreSQL", server),
+            Self::MySql(server) => of("MySQL", server),
+            Self::Sqlite(path) => format!("SQLite file {}", path.display()),
+        }
+    }
+
     /// Parses an address; relative paths of SQLite count from `folder`.
     ///
     /// # Errors

@@ -202,6 +202,19 @@ impl Peer {
         Ok(receipt(response).await)
     }
 
+    /// Removes what is at a path.
+    ///
+    /// # Errors
+    /// Why it is there still.
+    pub async fn remove(&self, path: &str) -> Result<(), String> {
+        let answer = self.known(self.clients().0.delete(self.at(path))).send().await;
+        let status =
+            answer.map_err(|e| NoAnswer::Silent(self.name(), told(&e)).to_string())?.status();
+        // What is not there any more is removed.
+        let is_gone = status.is_success() || status.as_u16() == 404;
+        if is_gone { Ok(()) } else { Err(format!("it answers with status {status}")) }
+    }
+
     /// Asks for what is at a path, whatever the answer looks like.
     ///
     /// # Errors

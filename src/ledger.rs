@@ -11,6 +11,7 @@ mod due;
 mod claim;
 mod entry;
 mod times;
+mod usual;
 mod summary;
 mod alerts;
 mod slices;
@@ -29,6 +30,8 @@ mod conn;
 mod lock_file;
 mod errors;
 mod identities;
+mod quiets;
+mod samples;
 mod adopted;
 mod zones_accepted;
 mod series_record;
@@ -59,13 +62,16 @@ pub use errors::LedgerError;
 pub use generation::{Activation, Generation, Listing, Planned, Traits};
 pub use identities::Sighting;
 pub use orders::{OrderRecord, Revocation, RowOrder, Selected, Waiver};
+pub use quiets::KeepQuiet;
 pub use read::{
     Given, History, HistoryQuery, Listed, Page, Reader, WaivedBy, is_page_by_number,
     is_page_of_windows,
 };
 pub use retention::Tidied;
+pub use samples::Cut;
 pub use schema::VERSION;
 pub use series_record::{LastAttempt, SeriesRecord};
+pub use usual::Compared;
 pub use work::{
     Candidate, Claim, Deferral, DueBatch, Ended, Happened, Offer, StandingChange, TxOutcome, Work,
 };
@@ -90,6 +96,8 @@ pub struct StoreSettings {
     pub lease: Duration,
     /// How long recorded windows stay.
     pub retention: Duration,
+    /// How long values of the data stay that findings were kept with.
+    pub samples_for: Duration,
     /// Who writes: no two replicas, and no two starts, have the same name.
     pub replica: String,
 }

@@ -15,11 +15,13 @@ mod recheck;
 mod foreign;
 mod identity;
 mod lint;
+mod mask;
 mod place;
 mod part;
 mod needs;
 mod reconcile;
 mod timing;
+mod when;
 mod yaml;
 mod limits;
 
@@ -33,6 +35,7 @@ use crate::domain::sql::Engine;
 use crate::zones::Zones;
 
 pub use document::{Document, Map, Place};
+pub use when::When;
 pub use yaml::Node;
 
 pub(crate) use file::timeout;

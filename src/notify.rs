@@ -7,5 +7,6 @@ pub mod notifier;
 pub mod self_alerts;
 pub mod alert_path;
 pub mod another;
+pub mod deliveries;
 pub mod ledgers;
 pub mod nonces;

@@ -297,6 +297,11 @@ impl Source {
         }
     }
 
+    /// Where it is, for people.
+    pub fn place(&self) -> String {
+        self.opened().dsn.place()
+    }
+
     /// Which database it is, as it says itself; nothing where that is not known.
     pub fn identity(&self) -> Option<String> {
         match &self.opened().keeper {

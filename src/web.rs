@@ -8,7 +8,12 @@ mod operator;
 mod orders;
 mod adopted;
 mod shrink;
+mod quiet;
+mod forget;
+mod drills;
+mod outgoing;
 mod api;
+mod instants;
 mod config;
 mod health;
 mod listen;
@@ -84,6 +89,8 @@ const BAD_TOKEN_EACH: Duration = Duration::from_secs(60);
 struct Shared {
     door: Server,
     busy: Semaphore,
+    /// What came back of drills.
+    drills: drills::Drills,
     /// When it was last told that a message came with a wrong token.
     bad_token_at: std::sync::Mutex<Option<tokio::time::Instant>>,
 }
@@ -118,6 +125,7 @@ pub fn serve(
     let shared = Arc::new(Shared {
         door,
         busy: Semaphore::new(AT_ONCE),
+        drills: drills::Drills::default(),
         bad_token_at: std::sync::Mutex::new(None),
     });
     listen::serve(router(shared), listener, stop)
@@ -135,6 +143,10 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/api/v1/accept-zones", post(shrink::accept))
         .route("/api/v1/adopted", get(adopted::adopted))
         .route("/api/v1/adopted/end", post(adopted::end))
+        .route("/api/v1/quiet", get(quiet::quiets))
+        .route("/api/v1/quiet", post(quiet::quiet))
+        .route("/api/v1/drills/{drill}", get(drills::drill))
+        .route("/api/v1/forget", post(forget::forget))
         .route("/api/v1/orders", get(orders::orders))
         .route("/api/v1/orders/{id}", get(orders::order))
         .route_layer(middleware::from_fn_with_state(Arc::clone(&shared), limited));

@@ -174,6 +174,10 @@ impl Webhook {
             if is_blind && alerts.iter().any(|wanted| wanted.lasts.is_none()) {
                 continue;
             }
+            // What an operator keeps quiet is told when that is over, as it is then.
+            if alerts.iter().any(|wanted| wanted.is_quiet) {
+                continue;
+            }
             let silent = self.silent_until.is_some_and(|until| self.clock.now() < until);
             if silent || stop.is_cancelled() {
                 break;
@@ -212,7 +216,7 @@ impl Webhook {
         let groups = &self.groups;
         self.stood.retain(|name, wanted| {
             let told = groups.get(&group_key(wanted)).and_then(|group| group.told.get(name));
-            let over = wanted.ended_at.is_some_and(|at| at + GIVE_UP < now);
+            let over = !wanted.is_quiet && wanted.ended_at.is_some_and(|at| at + GIVE_UP < now);
             !over && told.is_some_and(|stands| *stands)
         });
         for group in self.groups.values_mut() {

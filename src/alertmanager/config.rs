@@ -1,16 +1,34 @@
-//! The configuration that an Alertmanager shows of itself: its routes.
+//! The configuration that an Alertmanager shows of itself: its routes, and which receivers tell anybody.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::TimeDelta;
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::domain::alerting::routing::{Matcher, Route, duration};
+
+/// Where what proves the way comes back (`allswell alertmanager-config`).
+const COMES_BACK: &str = "/webhooks/alertmanager";
 
 /// What matters of a configuration; what else stands there is Alertmanager's.
 #[derive(Deserialize)]
 struct Config {
     route: RawRoute,
+}
+
+/// The receivers of a configuration.
+#[derive(Deserialize)]
+struct Receivers {
+    receivers: Vec<Receiver>,
+}
+
+#[derive(Deserialize)]
+struct Receiver {
+    name: String,
+    /// Its integrations, each under `KIND_configs`.
+    #[serde(flatten)]
+    more: BTreeMap<String, Value>,
 }
 
 #[derive(Deserialize)]
@@ -23,6 +41,11 @@ struct RawRoute {
     matchers: Vec<String>,
     #[serde(default, rename = "continue")]
     goes_on: bool,
+    receiver: Option<String>,
+    #[serde(default, rename = "mute_time_intervals")]
+    mute: Vec<String>,
+    #[serde(default, rename = "active_time_intervals")]
+    active: Vec<String>,
     group_wait: Option<String>,
     group_interval: Option<String>,
     #[serde(default)]
@@ -30,18 +53,72 @@ struct RawRoute {
 }
 
 /// Reads the routes of a configuration; nothing where they cannot be read.
-pub(super) fn routes(config: &str) -> Option<Route> {
+pub fn routes(config: &str) -> Option<Route> {
     let config: Config = serde_yaml::from_str(config).ok()?;
     config.route.read()
 }
 
+/// The inhibitions of a configuration.
+#[derive(Deserialize)]
+struct Inhibitions {
+    #[serde(default, rename = "inhibit_rules")]
+    rules: Vec<Inhibition>,
+}
+
+#[derive(Deserialize)]
+struct Inhibition {
+    #[serde(default, rename = "source_match")]
+    equal: BTreeMap<String, String>,
+    #[serde(default, rename = "source_match_re")]
+    like: BTreeMap<String, String>,
+    #[serde(default, rename = "source_matchers")]
+    matchers: Vec<String>,
+}
+
+/// Reads which alerts inhibit others: what the labels of one satisfy, for each rule. Nothing where that cannot be read.
+pub fn inhibitions(config: &str) -> Option<Vec<Vec<Matcher>>> {
+    let Inhibitions { rules } = serde_yaml::from_str(config).ok()?;
+    rules.iter().map(|rule| matchers(&rule.equal, &rule.like, &rule.matchers)).collect()
+}
+
+/// Conditions in the three ways in which they are written.
+fn matchers(
+    equal: &BTreeMap<String, String>,
+    like: &BTreeMap<String, String>,
+    written: &[String],
+) -> Option<Vec<Matcher>> {
+    let equal = equal.iter().map(|(name, value)| Matcher::new(name, "=", value));
+    let like = like.iter().map(|(name, value)| Matcher::new(name, "=~", value));
+    let written = written.iter().map(|text| Matcher::parse(text));
+    equal.chain(like).chain(written).collect()
+}
+
+/// Reads which receivers of a configuration tell anybody: those with an integration other than the webhook that comes back
+/// to allswell. Nothing where they cannot be read.
+pub fn telling(config: &str) -> Option<BTreeSet<String>> {
+    let Receivers { receivers } = serde_yaml::from_str(config).ok()?;
+    let tells = receivers.into_iter().filter(Receiver::tells);
+    Some(tells.map(|receiver| receiver.name).collect())
+}
+
+impl Receiver {
+    fn tells(&self) -> bool {
+        let comes_back = |integration: &Value| {
+            let url = integration["url"].as_str();
+            url.is_some_and(|url| url.trim_end_matches('/').ends_with(COMES_BACK))
+        };
+        let kinds = self.more.iter().filter(|(kind, _)| kind.ends_with("_configs"));
+        let mut all = kinds.filter_map(|(_, all)| all.as_array()).flatten();
+        all.any(|integration| !comes_back(integration))
+    }
+}
+
 impl RawRoute {
     fn read(self) -> Option<Route> {
-        let equal = self.equal.iter().map(|(name, value)| Matcher::new(name, "=", value));
-        let like = self.like.iter().map(|(name, value)| Matcher::new(name, "=~", value));
-        let written = self.matchers.iter().map(|text| Matcher::parse(text));
         Some(Route {
-            matchers: equal.chain(like).chain(written).collect::<Option<_>>()?,
+            receiver: self.receiver,
+            is_muted_at_times: !(self.mute.is_empty() && self.active.is_empty()),
+            matchers: matchers(&self.equal, &self.like, &self.matchers)?,
             goes_on: self.goes_on,
             group_wait: read(self.group_wait)?,
             group_interval: read(self.group_interval)?,

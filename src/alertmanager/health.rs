@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use crate::domain::alerting::alert::Fingerprint;
 use crate::domain::alerting::outbox::{Acknowledged, AlertId};
+use crate::domain::alerting::quiet::Silence;
 use crate::domain::alerting::routing::Route;
 use crate::domain::alerting::seen::{FirstLook, SeenAlert};
 
@@ -46,11 +47,21 @@ pub struct Health {
     pub seen: Option<(DateTime<Utc>, Arc<Vec<SeenAlert>>)>,
     /// Its routes, where it shows them and they can be read.
     pub routes: Option<Arc<Route>>,
+    /// Its receivers that tell anybody, where it shows them and they can be read.
+    pub telling: Option<Arc<BTreeSet<String>>>,
+    /// The silences that hold back what it holds, by their ids.
+    pub silences: Arc<BTreeMap<String, Silence>>,
+    /// What became of each check that is kept quiet: its silence is there, or why it is not.
+    pub quiets: Arc<BTreeMap<i64, Result<(), String>>>,
+    /// Which cluster it belongs to, by its members; nothing where it is alone, or does not say.
+    pub cluster: Option<String>,
+    /// Its scheme, host and port.
+    pub address: String,
 }
 
 impl Health {
     /// Before anything was told.
-    pub fn new(name: String) -> Self {
+    pub fn new(name: String, address: String) -> Self {
         Self {
             name,
             reached_at: None,
@@ -68,6 +79,11 @@ impl Health {
             first: None,
             seen: None,
             routes: None,
+            telling: None,
+            silences: Arc::default(),
+            quiets: Arc::default(),
+            cluster: None,
+            address,
         }
     }
 }

@@ -1,13 +1,21 @@
 //! The arguments.
 
+mod orders;
+
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use clap::{Parser, Subcommand, ValueEnum};
 
+pub(super) use orders::{
+    AcceptZonesArgs, AdoptArgs, ForgetArgs, QuietArgs, RerunArgs, Rows, WaiveArgs, WaiversArgs,
+};
+
 use crate::cli::windows;
 use crate::domain::check::catalogue::Selection;
+use crate::domain::time::duration;
 use crate::manifest;
 
 /// Proves data right, and says so when the proof does not come.
@@ -50,10 +58,16 @@ pub(super) enum Verb {
     AcceptZones(AcceptZonesArgs),
     /// List alerts that stood before the ledger knew of them, or end them
     Adopt(AdoptArgs),
+    /// Tell nobody of a check for a while, though nothing else changes; or list what is kept quiet
+    Quiet(QuietArgs),
+    /// Cut the values of the data that findings of a check were kept with
+    Forget(ForgetArgs),
+    /// Show who would be told of everything that can be sent, or send it out and back; nobody is told of anything by that
+    Drill(DrillArgs),
     /// Print the rules by which Prometheus tells what allswell cannot: that it is gone
     Rules(RulesArgs),
     /// Print what Alertmanager needs to know: a route, a receiver, inhibitions
-    AlertmanagerConfig(ConfigArgs),
+    AlertmanagerConfig(AlertmanagerArgs),
     /// Print the JSON Schema of the language, or of the settings, for editors
     Schema(SchemaArgs),
 }
@@ -92,6 +106,37 @@ pub(super) struct ServeArgs {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ConfigArgs {
+    /// The settings [default: `$ALLSWELL_CONFIG`, else `allswell.yaml`]
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct AlertmanagerArgs {
+    #[command(flatten)]
+    pub(super) from: ConfigArgs,
+    /// With the route and the receiver by which drills come back (`allswell drill --loop`)
+    #[arg(long)]
+    pub(super) drill: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct DrillArgs {
+    /// Ask each Alertmanager for its routes, and show who would be told of what
+    #[arg(long, required_unless_present = "rounds")]
+    pub(super) routes: bool,
+    /// Send every kind of alert out to each Alertmanager and back to the daemon, and end it; refused where it would
+    /// reach anybody
+    #[arg(long = "loop", conflicts_with = "routes")]
+    pub(super) rounds: bool,
+    /// How long each may take to come back
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse, default_value = "1m", requires = "rounds")]
+    pub(super) within: Duration,
+    /// Also while a critical alert of allswell fires
+    #[arg(long, requires = "rounds")]
+    pub(super) anyway: bool,
+    #[command(flatten)]
+    pub(super) remote: Remote,
     /// The settings [default: `$ALLSWELL_CONFIG`, else `allswell.yaml`]
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
@@ -151,114 +196,15 @@ pub(super) struct HistoryArgs {
     /// Only what is open
     #[arg(long)]
     pub(super) open: bool,
-    /// Only what begins at or after this instant; a date is its beginning in UTC
-    #[arg(long, value_name = "INSTANT", value_parser = instant_or_date)]
-    pub(super) from: Option<DateTime<Utc>>,
-    /// Only what begins before this instant; a date is its beginning in UTC
-    #[arg(long, value_name = "INSTANT", value_parser = instant_or_date)]
-    pub(super) to: Option<DateTime<Utc>>,
+    /// Only what begins at or after this moment: a local date, yesterday, 2h (ago), or an instant
+    #[arg(long, value_name = "MOMENT")]
+    pub(super) from: Option<String>,
+    /// Only what begins before this moment; a date is in it
+    #[arg(long, value_name = "MOMENT")]
+    pub(super) to: Option<String>,
     /// How many rows at most, latest first
     #[arg(long, value_name = "N", default_value = "50")]
     pub(super) limit: NonZeroUsize,
-}
-
-#[derive(Debug, clap::Args)]
-pub(super) struct WaiversArgs {
-    #[command(flatten)]
-    pub(super) remote: Remote,
-    /// Also those that cover nothing any more: proved since, revoked, or followed by another
-    #[arg(long)]
-    pub(super) all: bool,
-    /// How many are looked through at most, latest first
-    #[arg(long, value_name = "N", default_value = "1000")]
-    pub(super) limit: NonZeroUsize,
-}
-
-#[derive(Debug, clap::Args)]
-pub(super) struct AcceptZonesArgs {
-    /// Of this check
-    #[arg(value_name = "CHECK")]
-    pub(super) check: String,
-    #[command(flatten)]
-    pub(super) remote: Remote,
-    /// Why
-    #[arg(long, value_name = "WHY")]
-    pub(super) because: String,
-    /// Who says so; $USER by default
-    #[arg(long, value_name = "WHO")]
-    pub(super) by: Option<String>,
-}
-
-#[derive(Debug, clap::Args)]
-pub(super) struct AdoptArgs {
-    #[command(flatten)]
-    pub(super) remote: Remote,
-    /// End those of this check
-    #[arg(long, value_name = "CHECK", requires = "because")]
-    pub(super) end: Option<String>,
-    /// Only in this zone
-    #[arg(long, value_name = "ZONE", requires = "end")]
-    pub(super) zone: Option<String>,
-    /// Why
-    #[arg(long, value_name = "WHY", requires = "end")]
-    pub(super) because: Option<String>,
-    /// Who says so; $USER by default
-    #[arg(long, value_name = "WHO", requires = "end")]
-    pub(super) by: Option<String>,
-}
-
-/// Which windows are meant. Dates are those of each series' own zone.
-#[derive(Debug, clap::Args)]
-pub(super) struct Rows {
-    /// Of this check
-    #[arg(value_name = "CHECK", required_unless_present = "owner")]
-    pub(super) check: Option<String>,
-    /// Of all checks of this owner
-    #[arg(long, value_name = "OWNER", conflicts_with = "check")]
-    pub(super) owner: Option<String>,
-    /// Only in this zone; may be repeated
-    #[arg(long, value_name = "ZONE")]
-    pub(super) zone: Vec<String>,
-    /// From this date or instant on [default: all]
-    #[arg(long, value_name = "DATE")]
-    pub(super) from: Option<String>,
-    /// Up to this date, which is in it, or instant, which is not [default: all]
-    #[arg(long, value_name = "DATE")]
-    pub(super) to: Option<String>,
-}
-
-#[derive(Debug, clap::Args)]
-pub(super) struct RerunArgs {
-    #[command(flatten)]
-    pub(super) rows: Rows,
-    /// Take a proof on less than half of the evidence that violated a window: rows were removed on purpose
-    #[arg(long, requires = "because")]
-    pub(super) accept_evidence: bool,
-    /// Why less evidence is accepted
-    #[arg(long, value_name = "WHY", requires = "accept_evidence")]
-    pub(super) because: Option<String>,
-    #[command(flatten)]
-    pub(super) remote: Remote,
-}
-
-#[derive(Debug, clap::Args)]
-pub(super) struct WaiveArgs {
-    #[command(flatten)]
-    pub(super) rows: Rows,
-    /// Why they are waived, or why that is taken back
-    #[arg(long, value_name = "WHY")]
-    pub(super) because: String,
-    /// Take waivers back: what they cover is open again
-    #[arg(long, conflicts_with = "until")]
-    pub(super) revoke: bool,
-    /// Who vouches [default: `$USER`]
-    #[arg(long, value_name = "NAME")]
-    pub(super) by: Option<String>,
-    /// Until when, at most 90 days from now; then they are open again
-    #[arg(long, value_name = "INSTANT", value_parser = instant_or_date, required_unless_present = "revoke")]
-    pub(super) until: Option<DateTime<Utc>>,
-    #[command(flatten)]
-    pub(super) remote: Remote,
 }
 
 #[derive(Debug, clap::Args)]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::cli::args::{ConfigArgs, From, Output, RulesArgs};
+use crate::cli::args::{AlertmanagerArgs, From, Output, RulesArgs};
 use crate::cli::exit::Exit;
 use crate::cli::validate::{config, refuse};
 use crate::cli::{complain, print};
@@ -61,6 +61,19 @@ fn of_job(job: &str) -> String {
     text
 }
 
+/// The route and the receiver of drills, before the others.
+fn with_drill() -> String {
+    const ROUTE: &str = "  routes:\n  # What `allswell drill --loop` sends comes back to it, and goes to nobody else.\n  \
+        - matchers: [drill!=\"\"]\n    receiver: allswell-drill\n    group_by: ['...']\n    group_wait: 0s\n    \
+        group_interval: 1s\n    repeat_interval: 4h\n";
+    const RECEIVER: &str = "- name: allswell-drill\n  webhook_configs:\n  - url: @URL@/webhooks/alertmanager\n    \
+        send_resolved: true\n    http_config:\n      \
+        authorization: {credentials_file: /etc/alertmanager/allswell-watchdog-token}\n";
+    let watchdog = "- name: allswell-watchdog\n";
+    let text = ALERTMANAGER.replacen("  routes:\n", ROUTE, 1);
+    text.replacen(watchdog, &format!("{RECEIVER}{watchdog}"), 1)
+}
+
 fn labelled(rules: &str, labels: &str) -> String {
     if labels.is_empty() {
         return rules.to_owned();
@@ -86,8 +99,8 @@ fn labelled(rules: &str, labels: &str) -> String {
     text
 }
 
-pub(super) fn alertmanager(args: ConfigArgs) -> Exit {
-    let from = From { config: args.config, paths: Vec::new() };
+pub(super) fn alertmanager(args: AlertmanagerArgs) -> Exit {
+    let from = From { config: args.from.config, paths: Vec::new() };
     let settings = match Settings::read(&config(&from)) {
         Ok(settings) => settings,
         Err(faults) => return refuse(&faults, Output::Text),
@@ -132,7 +145,8 @@ pub(super) fn alertmanager(args: ConfigArgs) -> Exit {
             "warning: `hold` of `notices` is too short for any route: alerts that end soon are never notified",
         );
     }
-    let text = ALERTMANAGER
+    let template = if args.drill { with_drill() } else { ALERTMANAGER.to_owned() };
+    let text = template
         .replace("@HOLD@", &duration::show(hold))
         .replace("@WAIT@", &duration::show(wait))
         .replace("@BLIND@", &blind)

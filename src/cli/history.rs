@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 
-use chrono::{DateTime, SecondsFormat, Utc};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
@@ -20,12 +19,11 @@ pub(super) fn history(args: &HistoryArgs) -> Exit {
 
 fn shown(args: &HistoryArgs) -> Result<(String, Exit), Exit> {
     let daemon = Daemon::new(&args.remote)?;
-    let at = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Secs, true);
     let mut query = Vec::new();
     query.extend(args.zone.clone().map(|zone| ("tz", zone)));
     query.extend(args.open.then(|| ("open", "true".to_owned())));
-    query.extend(args.from.map(|from| ("from", at(from))));
-    query.extend(args.to.map(|to| ("to", at(to))));
+    query.extend(args.from.clone().map(|from| ("from", from)));
+    query.extend(args.to.clone().map(|to| ("to", to)));
     let id = utf8_percent_encode(&args.check, NON_ALPHANUMERIC);
     let path = format!("/api/v1/checks/{id}/windows");
     let mut windows = daemon.list(&path, "windows", &query, args.limit.get())?;

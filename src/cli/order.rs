@@ -71,7 +71,7 @@ pub(super) fn waive(args: &WaiveArgs) -> Exit {
         };
         return order(&args.remote, "/api/v1/waive", &body, said);
     }
-    body["until"] = json!(args.until.map(|until| until.to_rfc3339()));
+    body["until"] = json!(args.until);
     let said = |rows| match rows {
         0 => "nothing is open there: nothing was waived".to_owned(),
         1 => "1 open window or look is waived; what opens later is not: `pause` is for that"

@@ -64,6 +64,14 @@ impl Daemon {
         settle(self.runtime.block_on(self.peer.post(path, body)))
     }
 
+    /// Asks for what is at a path, within a runtime; nothing where there is no answer.
+    pub(super) async fn ask(&self, path: &str) -> Value {
+        match self.peer.get(path, &[]).await {
+            Ok((200, value)) => value,
+            Ok(_) | Err(_) => Value::Null,
+        }
+    }
+
     /// Asks for a list, page by page, until there are enough.
     pub(super) fn list(
         &self,

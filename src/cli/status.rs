@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::cli::args::{HealthyArgs, Output, StatusArgs};
 use crate::cli::exit::Exit;
 use crate::cli::remote::{Daemon, number, text};
-use crate::cli::{complain, print};
+use crate::cli::{complain, print, quiet};
 use crate::domain::alerting::alert::cut;
 
 /// How much of a note helps at a glance, in bytes; JSON and `history` have all of it.
@@ -120,6 +120,9 @@ fn report(status: &Value, checks: &[Value], all: bool) -> String {
         }
     }
     told(&mut out, status);
+    if status["quiet"].as_array().is_some_and(|quiet| !quiet.is_empty()) {
+        out.push_str(&quiet::list(status));
+    }
     compared(&mut out, status);
     let count = |state: &str| checks.iter().filter(|check| text(check, "state") == state).count();
     let words = ["confirmed", "violated", "unconfirmed", "new", "paused", "waived"];
@@ -131,7 +134,9 @@ fn report(status: &Value, checks: &[Value], all: bool) -> String {
         .collect();
     let _ = writeln!(out, "{} series: {}\n", checks.len(), counts.join(", "));
     let is_shown = |check: &&Value| {
-        let news = !check["failing_since"].is_null() || !check["changed"].is_null();
+        let news = ["failing_since", "changed", "thin", "quiet_until"]
+            .iter()
+            .any(|key| !check[*key].is_null());
         all || news || text(check, "state") != "confirmed" || waived(check) > 0
     };
     let rows: Vec<&Value> = checks.iter().filter(is_shown).collect();
@@ -150,6 +155,14 @@ fn told(out: &mut String, status: &Value) {
             let _ = writeln!(out, "Alertmanager {name}: {why}");
         } else if path["expects_proof"] == Value::Bool(true) && path["proved_at"].is_null() {
             let _ = writeln!(out, "Alertmanager {name}: nothing has come back from it yet");
+        }
+        for (delivery, words) in
+            [("unheard", "REACH NOBODY"), ("unknown", "go to receivers that are not known")]
+        {
+            let count = number(&path["alerts"], delivery);
+            if count > 0 {
+                let _ = writeln!(out, "{count} alerts {words} at {name}");
+            }
         }
         let slow = text(path, "hold_too_short");
         if !slow.is_empty() {
@@ -187,6 +200,51 @@ fn compared(out: &mut String, status: &Value) {
             number(comparing, "rows_right"),
             number(comparing, "rows_per_second"),
         );
+    }
+}
+
+/// What is to be known of a series beside its state.
+fn marks(out: &mut String, row: &Value) {
+    held_back(out, row);
+    let failing = text(row, "failing_since");
+    if !failing.is_empty() {
+        let _ = writeln!(out, "             failing since {failing}: no waiting mends it");
+    }
+    let changed = text(row, "changed");
+    if !changed.is_empty() {
+        let _ = writeln!(out, "             changed: {changed}");
+    }
+    let thin = text(row, "thin");
+    if !thin.is_empty() {
+        let _ = writeln!(out, "             thin: {thin}");
+    }
+}
+
+/// What keeps the alerts of a series from being told.
+fn held_back(out: &mut String, row: &Value) {
+    for alert in row["alerts"].as_array().into_iter().flatten() {
+        let (delivery, name) = (text(alert, "delivery"), text(alert, "alertmanager"));
+        let words = match delivery {
+            "notified" => continue,
+            "unheard" => {
+                let receivers = alert["receivers"].as_array().into_iter().flatten();
+                let receivers: Vec<&str> = receivers.filter_map(Value::as_str).collect();
+                format!("REACHES NOBODY: {name} routes it to {}", receivers.join(", "))
+            }
+            "unknown" => format!("whether {name} tells anybody is not known"),
+            "inhibited" => format!("{name} tells nobody: another alert inhibits it"),
+            "muted" => format!("{name} tells nobody: a time interval mutes it"),
+            _ => {
+                let silences = alert["silences"].as_array().into_iter().flatten();
+                let silences = silences.map(|silence| {
+                    let [until, by, because] =
+                        ["until", "by", "because"].map(|key| text(silence, key));
+                    format!(" until {until} by {by}: {because}")
+                });
+                format!("silenced at {name}{}", silences.collect::<Vec<_>>().join(";"))
+            }
+        };
+        let _ = writeln!(out, "             {words}");
     }
 }
 
@@ -251,14 +309,7 @@ fn table(out: &mut String, rows: &[&Value]) {
         if !until.is_empty() {
             let _ = writeln!(out, "             paused until {until}: {because}");
         }
-        let failing = text(row, "failing_since");
-        if !failing.is_empty() {
-            let _ = writeln!(out, "             failing since {failing}: no waiting mends it");
-        }
-        let changed = text(row, "changed");
-        if !changed.is_empty() {
-            let _ = writeln!(out, "             changed: {changed}");
-        }
+        marks(out, row);
         let note = text(row, "note");
         if !note.is_empty() {
             let _ = writeln!(out, "             {}", cut(note, NOTE_MAX));

@@ -2,6 +2,9 @@
 
 pub mod alert;
 pub mod alert_to_send;
+pub mod delivery;
+pub mod drill;
 pub mod outbox;
+pub mod quiet;
 pub mod routing;
 pub mod seen;

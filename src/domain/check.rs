@@ -275,7 +275,12 @@ pub struct Samples {
     pub rows: usize,
     /// Which columns; empty where samples are off.
     pub columns: Vec<ColumnName>,
+    /// Columns whose values are shown nowhere, though they are judged, compared or keys.
+    pub mask: Vec<ColumnName>,
 }
+
+/// What is shown instead of a value that is masked.
+pub const MASKED: &str = "***";
 
 impl Samples {
     /// The most rows that may be shown.
@@ -284,7 +289,7 @@ impl Samples {
 
 impl Default for Samples {
     fn default() -> Self {
-        Self { rows: 5, columns: Vec::new() }
+        Self { rows: 5, columns: Vec::new(), mask: Vec::new() }
     }
 }
 
@@ -331,6 +336,11 @@ impl Check {
         let mut all: BTreeSet<ColumnName> = named.cloned().collect();
         all.extend(self.reconcile().into_iter().flat_map(Reconcile::columns_shown));
         all.into_iter().collect()
+    }
+
+    /// Says whether the values of a column are shown nowhere.
+    pub fn masks(&self, column: &ColumnName) -> bool {
+        self.samples.mask.contains(column)
     }
 
     /// Returns every query of the check.

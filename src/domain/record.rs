@@ -6,3 +6,4 @@ pub mod failing;
 pub mod shrink;
 pub mod standing;
 pub mod supersession;
+pub mod usual;

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use chrono::TimeDelta;
 use sha2::{Digest, Sha256};
 
+use crate::domain::check::evidence::Evidence;
 use crate::domain::check::{Body, Check, Severity};
 use crate::domain::time::duration::delta;
 use crate::domain::time::window::ZoneChoice;
@@ -58,10 +59,16 @@ fn meaning(check: &Check, engines: &Engines) -> String {
         Body::Sql { query, expect } => write!(text, "{query:?};{expect:?}"),
         Body::Reconcile(reconcile) => write!(text, "{reconcile:?}"),
     };
-    let _ = write!(text, ";{evidence:?};{frame:?};{list:?};{max_rows:?}");
+    let Evidence { measure, minimum, scope, history } = evidence;
+    let evidence =
+        format!("Evidence {{ measure: {measure:?}, minimum: {minimum:?}, scope: {scope:?} }}");
+    let _ = write!(text, ";{evidence};{frame:?};{list:?};{max_rows:?}");
     // What said nothing of it before this release goes on to mean what it meant.
     if let Some(query) = &check.freshness.complete_until {
         let _ = write!(text, ";{query:?}");
+    }
+    if let Some(history) = history {
+        let _ = write!(text, ";{history}");
     }
     digest(&text)
 }

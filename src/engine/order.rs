@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::domain::check::name::CheckId;
 use crate::domain::check::succession::Removals;
 use crate::engine::load::{Loaded, NotLoaded, Reading};
-use crate::ledger::{LedgerError, Returned, RowOrder, Selected};
+use crate::ledger::{KeepQuiet, LedgerError, Returned, RowOrder, Selected};
 use crate::manifest::Text;
 
 /// How many orders wait at once.
@@ -26,6 +26,12 @@ pub enum Order<Q> {
     AcceptZones(AcceptZones, oneshot::Sender<Result<(), LedgerError>>),
     /// End alerts that were adopted.
     EndAdopted(EndAdopted, oneshot::Sender<Result<usize, LedgerError>>),
+    /// Keep a check quiet; the answer is the number of the row.
+    KeepQuiet(KeepQuiet, oneshot::Sender<Result<i64, LedgerError>>),
+    /// Keep a check quiet no longer: which, by whose word, and why; the answer says how many rows that ended.
+    EndQuiet([String; 3], oneshot::Sender<Result<u64, LedgerError>>),
+    /// Forget the values that are kept of a check: which, by whose word, and why; the answer says of how many attempts.
+    Forget([String; 3], oneshot::Sender<Result<u64, LedgerError>>),
     /// Take note that what was sent to an Alertmanager came back.
     Returned(Returned, oneshot::Sender<Result<(), LedgerError>>),
 }
@@ -151,6 +157,40 @@ impl<Q> Orders<Q> {
         end: EndAdopted,
     ) -> Result<Result<usize, LedgerError>, NotTaken> {
         self.give(|reply| Order::EndAdopted(end, reply)).await
+    }
+
+    /// Keeps a check quiet; returns the number of the row.
+    ///
+    /// # Errors
+    /// Where the engine takes no orders.
+    pub async fn keep_quiet(&self, keep: KeepQuiet) -> Result<Result<i64, LedgerError>, NotTaken> {
+        self.give(|reply| Order::KeepQuiet(keep, reply)).await
+    }
+
+    /// Keeps a check quiet no longer, by whose word and why; returns how many rows that ended.
+    ///
+    /// # Errors
+    /// Where the engine takes no orders.
+    pub async fn end_quiet(
+        &self,
+        check: &str,
+        (by, because): (&str, &str),
+    ) -> Result<Result<u64, LedgerError>, NotTaken> {
+        let end = [check, by, because].map(str::to_owned);
+        self.give(|reply| Order::EndQuiet(end, reply)).await
+    }
+
+    /// Forgets the values that are kept of a check, by whose word and why; returns of how many attempts.
+    ///
+    /// # Errors
+    /// Where the engine takes no orders.
+    pub async fn forget(
+        &self,
+        check: &str,
+        (by, because): (&str, &str),
+    ) -> Result<Result<u64, LedgerError>, NotTaken> {
+        let forget = [check, by, because].map(str::to_owned);
+        self.give(|reply| Order::Forget(forget, reply)).await
     }
 
     /// Takes note that what was sent to an Alertmanager came back.

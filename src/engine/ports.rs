@@ -30,6 +30,9 @@ pub trait Queries: Send + Sync + 'static {
     /// What had better be otherwise at a source: what its role could do beyond reading, how far its clock is off.
     fn remark(&self, source: &SourceName) -> Option<String>;
 
+    /// Where a source is, for people.
+    fn place(&self, source: &SourceName) -> Option<String>;
+
     /// Which database a source is, as it says itself; nothing where that is not known.
     fn identity(&self, source: &SourceName) -> Option<String>;
 
@@ -107,6 +110,10 @@ impl Queries for Watched {
 
     fn remark(&self, source: &SourceName) -> Option<String> {
         self.sources.get(source).and_then(|source| source.remark())
+    }
+
+    fn place(&self, source: &SourceName) -> Option<String> {
+        self.sources.get(source).map(|source| source.place())
     }
 
     fn identity(&self, source: &SourceName) -> Option<String> {

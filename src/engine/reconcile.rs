@@ -74,7 +74,7 @@ pub(super) async fn judge(
         // Nothing is on its way, or it was so before.
         let is_said = reconcile.confirm_after.is_zero() || earlier.is_some() && pass.lasts();
         if is_said || !pass.differs() {
-            return Ok(conclude(asking, reconcile, pass, watching));
+            return Ok(conclude(asking, reconcile, &pass, watching));
         }
         if number == LOOKS_MAX
             && let (true, Some(reason)) = (pass.results.is_cut(), &pass.results.ambiguous)
@@ -125,24 +125,24 @@ impl Pass {
 fn conclude(
     asking: &Asking<'_>,
     reconcile: &Reconcile,
-    pass: Pass,
+    pass: &Pass,
     watching: &Watching,
 ) -> (Judgement, Vec<Differing>) {
     let evidence = pass.evidence.as_ref().ok().copied();
-    let names = names(reconcile);
+    let (names, mask) = (names(reconcile), asking.check.samples.mask.as_slice());
     let mut contradictions = Vec::new();
     if pass.results.lasts() {
-        let summary = DiffSummary::new(&reconcile.terms, names.clone(), &pass.results);
+        let summary = DiffSummary::new(&reconcile.terms, names.clone(), &pass.results, mask);
         let summary = DiffSummary { skew: pass.skew, ..summary };
         contradictions.push(Contradiction::Differs(Box::new(summary)));
     }
     if let (Some(detail), Some(tally)) = (&reconcile.detail, pass.rows().filter(|t| t.lasts())) {
-        let summary = DiffSummary::new(&detail.terms, names, tally);
+        let summary = DiffSummary::new(&detail.terms, names, tally, mask);
         let summary = DiffSummary { skew: pass.skew, of_rows: true, ..summary };
         contradictions.push(Contradiction::Differs(Box::new(summary)));
     }
     if contradictions.is_empty() {
-        let verdict = match unproved(asking, &pass) {
+        let verdict = match unproved(asking, pass) {
             Some(reason) => Verdict::Unconfirmed(reason),
             None => Verdict::Confirmed,
         };
@@ -165,11 +165,17 @@ fn conclude(
     if watching.kept_max.is_none() {
         return (judgement, Vec::new());
     }
-    let of = |of_rows| move |difference| Differing { of_rows, difference };
-    let rows = pass.rows.and_then(Result::ok).map_or_else(Vec::new, |rows| rows.kept);
-    let differing =
-        pass.results.kept.into_iter().map(of(false)).chain(rows.into_iter().map(of(true)));
-    (judgement, differing.collect())
+    let of = |of_rows, terms| {
+        move |difference: &Difference| Differing {
+            of_rows,
+            difference: difference.masked(terms, mask),
+        }
+    };
+    let results = pass.results.kept.iter().map(of(false, &reconcile.terms));
+    let rows = pass.rows().zip(reconcile.detail.as_ref());
+    let rows =
+        rows.into_iter().flat_map(|(rows, detail)| rows.kept.iter().map(of(true, &detail.terms)));
+    (judgement, results.chain(rows).collect())
 }
 
 /// Why two sides that do not differ are no proof yet.

@@ -7,6 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::Instant;
 
 use crate::domain::alerting::outbox::AlertId;
+use crate::domain::alerting::quiet::Quiet;
 use crate::domain::check::name::{CheckId, SourceName};
 use crate::domain::check::reason::Cause;
 use crate::domain::check::{Check, Severity};
@@ -53,6 +54,8 @@ pub struct SourceHealth {
     pub trouble: Option<String>,
     /// What its role could do beyond reading.
     pub remark: Option<String>,
+    /// Where it is, for people.
+    pub place: Option<String>,
     /// Which database it is, as it says itself.
     pub identity: Option<String>,
     /// Since when it is another database than it ever was, where it is.
@@ -182,6 +185,8 @@ pub struct Snapshot {
     pub has_others: bool,
     /// When the alerts were read, where other replicas write them too.
     pub alerts_read_at: Option<Instant>,
+    /// The checks that are kept quiet, and those that were until a while ago.
+    pub quiets: Arc<Vec<Quiet>>,
     /// When the ways to the Alertmanagers were proved last.
     pub proofs: Arc<Vec<Proof>>,
     /// What compares rows, and how far it is.
@@ -270,6 +275,7 @@ impl Snapshot {
             own: None,
             has_others: false,
             alerts_read_at: None,
+            quiets: Arc::default(),
             proofs: Arc::default(),
             comparing: Vec::new(),
             counts: Counts::default(),

@@ -245,7 +245,7 @@ pub(super) fn ended(
     let verdict = &attempted.judgement.verdict;
     let (note, bad_rows) = match verdict {
         Verdict::Confirmed => (None, Some(0)),
-        Verdict::Violated(finding) => (Some(shown(finding)), Some(bad_rows(finding))),
+        Verdict::Violated(finding) => (Some(finding.kept()), Some(bad_rows(finding))),
         Verdict::Unconfirmed(reason) => (Some(reason.note.clone()), None),
     };
     let note = note.map(|mut note| {
@@ -262,17 +262,8 @@ pub(super) fn ended(
         note,
         began,
         took: attempted.took,
+        compared: None,
     }
-}
-
-/// The finding in one line, and a line for each row that is shown of it: those are not for logs.
-fn shown(finding: &Finding) -> String {
-    let mut text = finding.to_string();
-    for row in &finding.rows {
-        text.push('\n');
-        text.push_str(row);
-    }
-    text
 }
 
 /// On how many rows something is wrong, at least.

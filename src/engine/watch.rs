@@ -13,6 +13,8 @@ mod orders;
 mod shrink;
 mod outcome;
 mod picture;
+mod quiet;
+mod samples;
 mod upkeep;
 mod transact;
 

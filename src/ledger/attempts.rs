@@ -18,6 +18,11 @@ pub(super) struct Noted {
     pub(super) confirmed_slot: Option<DateTime<Utc>>,
     /// What proving again said that said nothing, and when; the inner nothing where it said something.
     pub(super) changed: Option<Option<String>>,
+    /// Of the newest window that was held against earlier ones: when it begins, and how little it looked at, where that
+    /// is to be told.
+    pub(super) thin: Option<(DateTime<Utc>, Option<String>)>,
+    /// What is said where a window was closed that was bad: by which generation, where another one found it.
+    pub(super) closed: Option<String>,
     /// Since when they fail in a row.
     pub(super) failing_since: Option<DateTime<Utc>>,
 }
@@ -54,11 +59,15 @@ pub(super) async fn note_attempts(
           confirmed_at = CASE WHEN r.confirmed > 0 THEN r.at ELSE confirmed_at END, \
           confirmed_slot = CASE WHEN r.slot IS NOT NULL AND (confirmed_slot IS NULL \
           OR confirmed_slot < r.slot) THEN r.slot ELSE confirmed_slot END, failing_since = r.failing, \
-          changed_note = CASE WHEN r.rechecked = 0 THEN changed_note ELSE r.changed END FROM"],
+          changed_note = CASE WHEN r.rechecked = 0 THEN changed_note ELSE r.changed END, \
+          thin_note = CASE WHEN r.compared IS NULL OR r.compared < COALESCE(thin_at, 0) THEN thin_note ELSE r.thin END, \
+          thin_at = CASE WHEN r.compared IS NULL OR r.compared < COALESCE(thin_at, 0) THEN thin_at ELSE r.compared END, \
+          closed_note = COALESCE(r.closed, closed_note) FROM"],
         (0 "wanted" "bigint", 1 "at" "bigint", 2 "said" "text", 3 "cause" "text",
          4 "evidence" "bigint", 5 "bad_rows" "bigint", 6 "took_us" "bigint", 7 "note" "text",
          8 "confirmed" "bigint", 9 "violated" "bigint", 10 "unconfirmed" "bigint",
-         11 "slot" "bigint", 12 "failing" "bigint", 13 "rechecked" "bigint", 14 "changed" "text"),
+         11 "slot" "bigint", 12 "failing" "bigint", 13 "rechecked" "bigint", 14 "changed" "text",
+         15 "compared" "bigint", 16 "thin" "text", 17 "closed" "text"),
         ["WHERE id = r.wanted"]
     );
     let row = |(series, noted): (&i64, &Noted)| {
@@ -79,6 +88,9 @@ pub(super) async fn note_attempts(
             noted.failing_since,
             i64::from(noted.changed.is_some()),
             noted.changed.clone().flatten(),
+            noted.thin.as_ref().map(|(at, _)| *at),
+            noted.thin.clone().and_then(|(_, note)| note),
+            noted.closed.clone(),
         ])
     };
     let rows: Vec<_> = noted.iter().filter_map(row).collect();

@@ -148,6 +148,8 @@ impl Conn {
             options = options
                 .page_size(PAGE_SIZE)
                 .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
+                // What is deleted or cut is overwritten: it may be somebody's data.
+                .pragma("secure_delete", "ON")
                 .journal_mode(SqliteJournalMode::Wal)
                 .synchronous(sqlx::sqlite::SqliteSynchronous::Full);
         }

@@ -63,6 +63,10 @@ pub struct SeriesRecord {
     pub zones_accepted_at: Option<DateTime<Utc>>,
     /// What proving again said last, where that was nothing: rows may be purged.
     pub changed: Option<String>,
+    /// How little the newest window that was held against earlier ones looked at, where that is less than usual.
+    pub thin: Option<String>,
+    /// By which generation its last bad window was proved, where another one had found it.
+    pub closed: Option<String>,
     /// Whether its newest settled window is waived: a person's word, and no proof.
     pub is_waived: bool,
     /// Since when its attempts fail in a row with what no waiting mends.
@@ -96,7 +100,7 @@ macro_rules! series_columns {
          last_at, last_said, last_cause, last_evidence, last_bad_rows, last_took_us, last_note, \
          confirmed_total, violated_total, unconfirmed_total, newest_violated, newest_unconfirmed, \
          by_offset, failing_since, unconfirmed_cause, newest_waived, \
-         changed_note, accepts_zones, zones_accepted_at, \
+         changed_note, thin_note, closed_note, accepts_zones, zones_accepted_at, \
          open_critical"
     };
 }
@@ -163,6 +167,11 @@ impl SeriesRecord {
             accepts_zones: record.int("accepts_zones")? != 0,
             zones_accepted_at: record.maybe_at("zones_accepted_at")?,
             changed: record.maybe_text("changed_note")?.map(str::to_owned),
+            thin: record.maybe_text("thin_note")?.map(str::to_owned),
+            closed: record
+                .maybe_text("closed_note")?
+                .filter(|note| !note.is_empty())
+                .map(str::to_owned),
             is_waived: record.int("newest_waived")? != 0,
             failing_since: record.maybe_at("failing_since")?,
             fired_cause: record.maybe_text("unconfirmed_cause")?.map(read_cause).transpose()?,

@@ -13,6 +13,7 @@ use crate::ledger::conn::{Conn, Each, Wait, args, each};
 use crate::ledger::entry::{Entry, stored};
 use crate::ledger::summary::is_open;
 use crate::ledger::tx::Tx;
+use crate::ledger::usual::UsualOf;
 use crate::ledger::{
     Ended, LedgerError, RowKey, StoreSettings, Terms, TxOutcome, Work, activation, claim, draw, due,
 };
@@ -86,10 +87,11 @@ impl Tx<'_> {
             work.ended.iter().filter(|ended| failing_since(None, ended.said, self.now).is_some());
         self.read_failing(failed.map(|ended| ended.key.series).collect()).await?;
         self.load(work.ended.iter().map(|ended| ended.key)).await?;
+        let usual = self.read_usual().await?;
         let mut order: Vec<usize> = (0..work.ended.len()).collect();
         order.sort_by_key(|place| work.ended[*place].key);
         for place in order {
-            self.record(place).await?;
+            self.record(place, &usual).await?;
         }
         self.flush().await?;
         let confirmed = work.ended.iter().filter(|ended| {
@@ -101,12 +103,12 @@ impl Tx<'_> {
         super::supersede::replace(self, &windows).await
     }
 
-    async fn record(&mut self, place: usize) -> Result<(), LedgerError> {
+    async fn record(&mut self, place: usize, usual: &UsualOf) -> Result<(), LedgerError> {
         let ended = &self.work.ended[place];
         let Some(entry) = self.find(ended.key).await? else {
             return self.fence(ended).await;
         };
-        let thinner = thinner(&entry, ended);
+        let thinner = thinner(&entry, ended).or_else(|| self.hold_against_usual(ended, usual));
         let ended = thinner.as_ref().unwrap_or(ended);
         let Ok(row) = entry.row.ended(ended.epoch, ended.said, self.now) else {
             return self.fence(ended).await;

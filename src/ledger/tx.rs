@@ -42,7 +42,7 @@ pub(super) struct Tx<'a> {
     /// The last slot of each series, where it was asked for.
     last_slots: BTreeMap<i64, Option<DateTime<Utc>>>,
     attempts: Vec<Vec<Arg>>,
-    noted: BTreeMap<i64, Noted>,
+    pub(super) noted: BTreeMap<i64, Noted>,
     /// Since when the attempts of series fail in a row, as far as it was read.
     failing: BTreeMap<i64, Option<DateTime<Utc>>>,
     events: Vec<Event>,
@@ -305,7 +305,11 @@ impl<'a> Tx<'a> {
                     .collect::<Vec<_>>()
                     .join(": ")
             }
-            None => entry.closing_note(found_by),
+            None => {
+                let note = entry.closing_note(found_by);
+                self.noted.entry(key.series).or_default().closed = Some(note.clone());
+                note
+            }
         };
         let word = |alarm| match alarm {
             Some(Alarm::Violated) => "violated",

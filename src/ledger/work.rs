@@ -8,7 +8,7 @@ use crate::domain::check::reason::Cause;
 use crate::domain::record::standing::Notice;
 use crate::domain::record::window_state::VerdictKind;
 use crate::domain::time::owed::Batch;
-use crate::ledger::{Entry, Listing, RowKey, SeriesRecord};
+use crate::ledger::{Compared, Entry, Listing, RowKey, SeriesRecord};
 
 /// An attempt that ended.
 #[derive(Debug, Clone)]
@@ -31,6 +31,8 @@ pub struct Ended {
     pub began: DateTime<Utc>,
     /// How long the sources were asked.
     pub took: Duration,
+    /// Which earlier windows it is held against, where it was confirmed.
+    pub compared: Option<Compared>,
 }
 
 /// What became due for a series.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 
-use crate::domain::check::evidence::{Evidence, Measure, Minimum, Scope};
+use crate::domain::check::evidence::{Evidence, Measure, Minimum, Scope, Share};
 use crate::domain::check::limit::Limit;
 use crate::domain::check::name::{ColumnName, SourceName};
 use crate::domain::check::number::Number;
@@ -21,7 +21,7 @@ use crate::manifest::part::{FROM_KEYS, required, source, sql};
 use crate::manifest::yaml::Node;
 
 pub(super) const KEYS_KEYS: [&str; 2] = ["columns", "from"];
-pub(super) const EVIDENCE_KEYS: [&str; 5] = ["column", "sql", "min", "because", "per"];
+pub(super) const EVIDENCE_KEYS: [&str; 6] = ["column", "sql", "min", "because", "per", "history"];
 pub(super) const SAMPLES_KEYS: [&str; 2] = ["rows", "columns"];
 
 /// The parts of a check that say how it is judged.
@@ -113,11 +113,11 @@ pub(super) fn evidence_of_rows(
 ) -> Option<Evidence> {
     let Some(node) = map.get("evidence") else {
         let (measure, minimum, scope) = (Measure::Rows, Minimum::ONE, Scope::Window);
-        return Some(Evidence { measure, minimum, scope });
+        return Some(Evidence { measure, minimum, scope, history: None });
     };
     let written = written_evidence(doc, node, Place::Key(&place, "evidence"), context)?;
-    let Written { measure, minimum, scope } = written;
-    Some(Evidence { measure: measure.unwrap_or(Measure::Rows), minimum, scope })
+    let Written { measure, minimum, scope, history } = written;
+    Some(Evidence { measure: measure.unwrap_or(Measure::Rows), minimum, scope, history })
 }
 
 fn expect(
@@ -196,6 +196,7 @@ struct Written {
     measure: Option<Measure>,
     minimum: Minimum,
     scope: Scope,
+    history: Option<Share>,
 }
 
 fn written_evidence(
@@ -255,7 +256,20 @@ fn written_evidence(
         (Some((_, _, Some(min))), None) => Minimum::AtLeast(min),
         (None, None) => Minimum::ONE,
     };
-    Some(Written { measure, minimum, scope })
+    let history = match at("history") {
+        Some((n, p)) => {
+            let share = doc.parsed(n, p, Share::parse)?;
+            if context.needs.is_some_and(|needs| needs.0.is_none()) {
+                let message = "`history` holds a window against earlier ones";
+                let hint = "give the check a `window`, or remove it".to_owned();
+                doc.fault(n, p, message, Some(hint));
+                return None;
+            }
+            Some(share)
+        }
+        None => None,
+    };
+    Some(Written { measure, minimum, scope, history })
 }
 
 /// Holds the evidence that was written, or what it is by default, against what is expected.
@@ -288,8 +302,8 @@ fn evidence(
         return None;
     }
     let measure = written.measure.or_else(|| Evidence::implied_measure(expect));
-    let (minimum, scope) = (written.minimum, written.scope);
-    Some(Evidence { measure: measure.unwrap_or(Measure::Rows), minimum, scope })
+    let Written { minimum, scope, history, .. } = written;
+    Some(Evidence { measure: measure.unwrap_or(Measure::Rows), minimum, scope, history })
 }
 
 fn samples(doc: &mut Document<'_>, node: &Node, place: Place<'_>) -> Option<Samples> {
@@ -308,5 +322,5 @@ fn samples(doc: &mut Document<'_>, node: &Node, place: Place<'_>) -> Option<Samp
     };
     let node = required(doc, &map, place, "columns")?;
     let columns = columns(doc, node, Place::Key(&place, "columns"))?;
-    Some(Samples { rows, columns })
+    Some(Samples { rows, columns, mask: Vec::new() })
 }

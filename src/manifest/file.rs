@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::domain::check::catalogue::Warning;
 use crate::domain::check::fault::Fault;
 use crate::domain::check::name::{CheckId, LabelName, Owner, SourceName};
-use crate::domain::check::{Check, MaxRows, Severity};
+use crate::domain::check::{Check, MaxRows, Samples, Severity};
 use crate::domain::sql::Engine;
 use crate::domain::time::duration;
 use crate::manifest::body;
@@ -16,6 +16,7 @@ use crate::manifest::expectation;
 use crate::manifest::freshness::freshness;
 use crate::manifest::identity::{Declared, TakenOut, removed, was};
 use crate::manifest::lint;
+use crate::manifest::mask::{mask, masks_something};
 use crate::manifest::needs::Needs;
 use crate::manifest::part::{DEFAULTS, SEVERITIES, required, source};
 use crate::manifest::yaml::Node;
@@ -41,7 +42,7 @@ pub(super) const DEFAULTS_KEYS: [&str; 14] = [
     "alert",
 ];
 /// The keys of a check.
-pub(super) const CHECK_KEYS: [&str; 26] = [
+pub(super) const CHECK_KEYS: [&str; 27] = [
     "id",
     "was",
     "why",
@@ -67,6 +68,7 @@ pub(super) const CHECK_KEYS: [&str; 26] = [
     "timeout",
     "max_rows",
     "samples",
+    "mask",
     "accept",
 ];
 /// The shortest and the longest time that a statement may be given.
@@ -240,11 +242,12 @@ fn check(
     };
     let asked = body::read(doc, &map, place, &context);
     let freshness = freshness(doc, [Some((&map, place)), inherited], context.engine());
+    let mask = mask(doc, at("mask"));
     let (source, _) = target?;
     let (asked, timing, freshness) = (asked?, timing?, freshness?);
     let bound = asked.bound_elsewhere.iter().chain([&source]);
     calendar::bindable(doc, &map, place, &bound.collect::<Vec<_>>(), &timing, world)?;
-    Some(Declared {
+    let declared = Declared {
         column: id_node?.column,
         was_at: map.get("was").map_or((0, 0), |node| (node.line, node.column)),
         check: Check {
@@ -269,11 +272,12 @@ fn check(
             freshness,
             timeout: own_timeout.or(defaults.timeout),
             max_rows: max_rows?,
-            samples: asked.samples,
+            samples: Samples { mask: mask?, ..asked.samples },
             file: doc.file().to_owned(),
             line: id_node?.line,
         },
-    })
+    };
+    masks_something(doc, at("mask"), &declared.check).then_some(declared)
 }
 
 /// Reads who answers for a check, itself or by its file.

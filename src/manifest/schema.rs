@@ -207,6 +207,17 @@ fn check_key(key: &str) -> Value {
             json!({"type": "object", "additionalProperties": text(), "minProperties": 1}),
             "Codes of warnings that are meant, each with the reason.",
         ),
+        _ => shown_key(key),
+    }
+}
+
+/// What of the data may be shown.
+fn shown_key(key: &str) -> Value {
+    match key {
+        "mask" => described(
+            columns(),
+            "Columns whose values are shown nowhere: not in findings, alerts, logs or the ledger.",
+        ),
         _ => described(
             object(&SAMPLES_KEYS, &["columns"], samples_key),
             "Columns of bad rows that may be shown beside those that are judged.",
@@ -366,6 +377,7 @@ fn evidence_key(key: &str) -> Value {
         "column" => scalar(),
         "sql" => text(),
         "min" => json!({"type": "integer", "minimum": 0}),
+        "history" => json!({"type": "number", "exclusiveMinimum": 0, "maximum": 1}),
         "per" => json!({"const": "window"}),
         _ => text(),
     }

@@ -19,13 +19,15 @@ use crate::domain::time::duration::delta;
 use crate::engine::snapshot::{LastLoad, LedgerHealth, Proof, SeriesHealth, Snapshot};
 use crate::heartbeat;
 use crate::notify::another::Another;
+use crate::notify::deliveries::{Deliveries, UNHEARD};
 use crate::webhook;
 
 /// How long an Alertmanager may be out of reach before that is told, where nothing proves the way.
 pub const REACHED_WITHIN: TimeDelta = TimeDelta::minutes(2);
 /// The alerts about the daemon itself, and how severe each is, but for those about an Alertmanager: that one is not
 /// told of itself.
-const OWN: [(&str, &str); 12] = [
+pub(crate) const OWN: [(&str, &str); 13] = [
+    (UNHEARD, "critical"),
     ("AllswellSourceDown", "critical"),
     ("AllswellSourceMoved", "warning"),
     ("AllswellLedgerDown", "critical"),
@@ -164,14 +166,17 @@ impl Paths {
         (since + REACHED_WITHIN <= now).then(|| (since, why("it is not reached")))
     }
 
-    /// A critical series that is violated, where nobody but who waits for the heartbeat hears of it.
+    /// Something critical that stands, where nobody but who waits for the heartbeat hears of it.
     fn unheard(&self, picture: &Snapshot) -> Option<String> {
         if !(self.alertmanagers.is_empty() && self.webhooks.is_empty()) {
-            return None;
+            let (_, first) = Deliveries::read(self).unheard(self, picture)?;
+            return Some(format!("notices reach nobody: {first}"));
         }
         let is_bad =
             |series: &&Arc<SeriesHealth>| series.is_critical() && series.record.open_violated > 0;
-        picture.series.iter().find(is_bad).map(|series| series.check.id.to_string())
+        picture.series.iter().find(is_bad).map(|series| {
+            format!("{} is violated, and no Alertmanager or webhook is set", series.check.id)
+        })
     }
 
     /// Says whether the heartbeat is earned: due windows are written down, the ledger can be written, and
@@ -191,8 +196,8 @@ impl Paths {
             return Err(format!("the last catalogue was not taken: {first}"));
         }
         let now = picture.now();
-        if let Some(violated) = self.unheard(picture) {
-            return Err(format!("{violated} is violated, and no Alertmanager or webhook is set"));
+        if let Some(unheard) = self.unheard(picture) {
+            return Err(unheard);
         }
         if picture.series.is_empty() {
             return Err("no check is watched".into());

@@ -1,6 +1,7 @@
 //! What is to be told outside: the alerts that the record says stand, and those about the daemon itself.
 
 mod own;
+mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,20 +12,22 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::board::Board;
+use crate::board::{Board, QuietBoard};
 use crate::clock::Clock;
-use crate::domain::alerting::alert::{Alert, Fingerprint, Known, Labels, annotations, cut};
+use crate::domain::alerting::alert::{Alert, Fingerprint, Known, Labels, annotations};
 use crate::domain::alerting::outbox::{AlertId, AlertState, Rhythm};
 use crate::domain::alerting::routing::Route;
-use crate::domain::alerting::seen::{INSTALLATION, LEDGER, SEQUENCE, WATCHDOG, installation};
+use crate::domain::alerting::seen::{SEQUENCE, WATCHDOG};
 use crate::domain::check::plain::in_one_line;
 use crate::domain::record::standing::{Alarm, Lease, Standing};
 use crate::domain::time::duration::delta;
 use crate::engine::snapshot::{LedgerHealth, SeriesHealth, Snapshot};
-use crate::ledger::{Adopted, AlertRow, SelfAlert, SeriesRecord};
+use crate::ledger::{AlertRow, SelfAlert, SeriesRecord};
 use crate::notify::alert_path::{Paths, too_slow};
 use crate::notify::another::Lookout;
+use crate::notify::deliveries::makes_silences;
 use crate::notify::nonces::Nonces;
+use crate::notify::notifier::words::{Zones, bare, found, over, sign};
 
 /// How often we look though nothing changed: the engine may be stuck.
 const LOOK_EACH: Duration = Duration::from_secs(1);
@@ -39,8 +42,6 @@ const INHERITED_MAX: Duration = Duration::from_secs(300);
 const CUT_MAX: TimeDelta = TimeDelta::hours(1);
 /// The labels that say what an alert about the daemon is about.
 const ABOUT: [&str; 4] = ["source", "alertmanager", "webhook", "replica"];
-/// How long the description of an alert that was adopted is at most, in bytes.
-const FOUND_MAX: usize = 3_000;
 /// The longest reason that an alert about the daemon gives, in bytes.
 const WHY_MAX: usize = 1_000;
 
@@ -53,6 +54,13 @@ pub(crate) struct Receiver {
 
 /// An alert about a series: of which, whether it is violated, and since when.
 type Key = (i64, bool, DateTime<Utc>);
+
+/// An alert as it was told last, and from what.
+pub(crate) struct Prior {
+    record: Option<Arc<SeriesRecord>>,
+    zones: (usize, usize),
+    alert: Arc<Alert>,
+}
 
 /// An alert of this replica about itself.
 pub(crate) struct Own {
@@ -91,7 +99,7 @@ pub(crate) struct Notifier {
     /// The alerts of this replica about itself, as they are to be written down.
     pub(crate) written: watch::Sender<Option<Arc<Vec<SelfAlert>>>>,
     /// Alerts as they were told last, and from which record, while there is one.
-    pub(crate) known: BTreeMap<Key, (Option<Arc<SeriesRecord>>, Arc<Alert>)>,
+    pub(crate) known: BTreeMap<Key, Prior>,
     /// The alerts of this replica about itself: those that stand, and those that ended a while ago.
     pub(crate) own: BTreeMap<AlertId, Own>,
     pub(crate) slow: BTreeMap<String, Slow>,
@@ -137,6 +145,7 @@ impl Notifier {
             self.lookout.look(&health.borrow(), &picture);
         }
         let another = self.lookout.show();
+        let makes_silences = makes_silences(&self.paths);
         if self.told_sequence.is_none_or(|(at, _)| at != sent_at) {
             self.told_sequence = Some((sent_at, picture.sequence));
         }
@@ -177,12 +186,19 @@ impl Notifier {
                 is_unproved,
                 kept_by_another: Arc::clone(&another.alerts),
                 proofs: self.nonces.is_some().then_some(every),
+                quiet: QuietBoard {
+                    all: Arc::clone(&picture.quiets),
+                    ledger: Arc::clone(&picture.ledger_id),
+                    labels: Arc::clone(&picture.labels),
+                    makes_silences: name.is_some_and(|n| makes_silences.get(n) == Some(&true)),
+                },
                 skew: picture.skew,
                 read_at: picture.alerts_read_at,
                 proof: returned.map(|proof| (proof.returned.sent_at, every)),
             };
             receiver.board.send_if_modified(|told| {
                 let same = told.alerts == board.alerts
+                    && told.quiet == board.quiet
                     && (told.skew - board.skew).abs() < TimeDelta::seconds(1)
                     && (told.proof, told.is_unproved) == (board.proof, board.is_unproved);
                 *told = Arc::new(board);
@@ -194,13 +210,17 @@ impl Notifier {
     /// Everything that stands, or ended a while ago.
     fn wanted(&mut self, picture: &Snapshot, now: DateTime<Utc>) -> Vec<AlertState> {
         let rows = Arc::clone(&picture.alerts);
+        let holding = picture.quiets.iter().filter(|quiet| quiet.holds(now + picture.skew));
+        let zones = Zones::count(picture);
+        let quiet: BTreeSet<&str> = holding.map(|quiet| quiet.check.as_str()).collect();
         let mut known = BTreeMap::new();
         let mut all = Vec::new();
         for row in rows.iter() {
             let key = (row.series, row.alarm == Alarm::Violated, row.starts_at);
             let series = picture.series.binary_search_by_key(&row.series, |s| s.record.id);
             let series = series.ok().map(|place| &picture.series[place]);
-            let before = self.known.remove(&key).filter(|(_, alert)| alert.labels == row.labels);
+            let before = self.known.remove(&key).filter(|told| told.alert.labels == row.labels);
+            let zones = zones.of(row);
             // Where the series is calm already, the end is about to be written: nothing else is told until then.
             let is_calm = series.is_some_and(|series| {
                 let standings = series.record.standings;
@@ -210,17 +230,22 @@ impl Notifier {
                 };
                 standing == Standing::Calm
             });
+            let closed = series.and_then(|series| series.record.closed.clone());
             let adopted = row.adopted.as_ref().filter(|_| is_calm || series.is_none());
             let known_alert = match (series, before) {
-                (Some(series), Some((record, alert)))
+                (Some(series), Some(told))
                     if row.ended_at.is_some()
                         || is_calm
-                        || record.as_ref().is_some_and(|r| Arc::ptr_eq(r, &series.record)) =>
+                        || told.zones == zones
+                            && told
+                                .record
+                                .as_ref()
+                                .is_some_and(|r| Arc::ptr_eq(r, &series.record)) =>
                 {
-                    alert
+                    told.alert
                 }
-                (Some(series), _) => Arc::new(self.alert(row, series, picture)),
-                (None, Some((_, alert))) => alert,
+                (Some(series), _) => Arc::new(self.alert(row, series, zones, picture)),
+                (None, Some(told)) => told.alert,
                 (None, None) => Arc::new(bare(row, picture)),
             };
             let alert = match adopted {
@@ -229,9 +254,9 @@ impl Notifier {
             };
             // Of a check that is gone what was last said of it stays.
             let record = series.map(|series| Arc::clone(&series.record));
-            known.insert(key, (record, Arc::clone(&alert)));
+            known.insert(key, Prior { record, zones, alert: Arc::clone(&alert) });
             let alert = match row.ended_at {
-                Some(at) => Arc::new(over(&alert, at)),
+                Some(at) => Arc::new(over(&alert, at, closed.as_deref())),
                 None => alert,
             };
             all.push(AlertState {
@@ -240,6 +265,7 @@ impl Notifier {
                 lasts: None,
                 ours: !picture.has_others || picture.recorded_here.contains(&row.id()),
                 heard: row.told_at.is_some(),
+                is_quiet: quiet.contains(row.labels.get("check")),
                 proof: None,
                 acknowledged: None,
             });
@@ -252,7 +278,13 @@ impl Notifier {
         all
     }
 
-    fn alert(&self, row: &AlertRow, series: &SeriesHealth, picture: &Snapshot) -> Alert {
+    fn alert(
+        &self,
+        row: &AlertRow,
+        series: &SeriesHealth,
+        zones: (usize, usize),
+        picture: &Snapshot,
+    ) -> Alert {
         let record = &series.record;
         let (open, newest) = match row.alarm {
             Alarm::Violated => (record.open_violated, &record.newest_violated),
@@ -268,6 +300,8 @@ impl Notifier {
                 Lease::Never => None,
                 Lease::Until(until) => Some(until),
             },
+            zones,
+            place: picture.sources.get(&series.check.source).and_then(|s| s.place.as_deref()),
         };
         let mut told = annotations(&series.check, record.tz.as_deref(), row.alarm, &known);
         sign(&mut told, picture);
@@ -350,58 +384,7 @@ impl Notifier {
         let lasts = Some(self.own_lasts());
         let (ours, heard) = (true, false);
         let proof = Some(sent_at);
-        Some(AlertState { alert, ended_at: None, lasts, ours, heard, proof, acknowledged: None })
+        let (ended_at, is_quiet, acknowledged) = (None, false, None);
+        Some(AlertState { alert, ended_at, lasts, ours, heard, is_quiet, proof, acknowledged })
     }
-}
-
-/// An alert that ended: what it said while it stood would be read as if it stood still.
-fn over(alert: &Alert, at: DateTime<Utc>) -> Alert {
-    let (check, tz) = (alert.labels.get("check"), alert.labels.get("tz"));
-    let tz = if tz.is_empty() { String::new() } else { format!(" ({tz})") };
-    let mut annotations = alert.annotations.clone();
-    annotations.remove("windows_open");
-    annotations
-        .insert("summary".to_owned(), format!("{check}{tz}: over, nothing is open any more"));
-    let text = format!(
-        "It ended at {}, and this alert ends within a minute or so: what was open was proved, waived, or removed. \
-         `allswell history {check}` says which.",
-        at.format("%Y-%m-%dT%H:%M:%SZ")
-    );
-    annotations.insert("description".to_owned(), text);
-    Alert { annotations, ..alert.clone() }
-}
-
-/// Says which ledger an alert follows from, and of which installation.
-fn sign(annotations: &mut BTreeMap<String, String>, picture: &Snapshot) {
-    if !picture.ledger_id.is_empty() {
-        annotations.insert(LEDGER.to_owned(), picture.ledger_id.to_string());
-        annotations.insert(INSTALLATION.to_owned(), installation(&picture.labels));
-        annotations.retain(|_, text| !text.is_empty());
-    }
-}
-
-/// An alert that stood before the ledger knew of it: what was told of it then, and how it ends.
-fn found(row: &AlertRow, adopted: &Adopted, picture: &Snapshot) -> Alert {
-    let Adopted { at, words, .. } = adopted;
-    let check = row.labels.get("check");
-    let text = format!(
-        "This alert stood already when allswell found, at {}, that its ledger knows nothing of it. It ends when {check} is \
-         proved again, or by `allswell adopt --end {check}`. Until then it said:\n{}",
-        at.format("%Y-%m-%dT%H:%M:%SZ"),
-        words.description,
-    );
-    let mut annotations = BTreeMap::from([
-        ("summary".to_owned(), words.summary.clone()),
-        ("description".to_owned(), cut(&text, FOUND_MAX)),
-    ]);
-    sign(&mut annotations, picture);
-    Alert { labels: row.labels.clone(), annotations, starts_at: row.starts_at, link: None }
-}
-
-/// An alert of which nothing more is known: its check is gone.
-fn bare(row: &AlertRow, picture: &Snapshot) -> Alert {
-    let summary = format!("{} {}", row.labels.get("alertname"), row.labels.get("check"));
-    let mut annotations = BTreeMap::from([("summary".to_owned(), summary)]);
-    sign(&mut annotations, picture);
-    Alert { labels: row.labels.clone(), annotations, starts_at: row.starts_at, link: None }
 }

@@ -5,10 +5,14 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::domain::alerting::alert::Labels;
+use crate::domain::alerting::drill::owners_label;
 use crate::domain::check::name::SourceName;
 use crate::domain::time::breaker::Breaker;
-use crate::engine::snapshot::{FRESH, LastLoad, LedgerHealth, Snapshot, SourceHealth};
+use crate::engine::snapshot::{
+    FRESH, LastLoad, LedgerHealth, SeriesHealth, Snapshot, SourceHealth,
+};
 use crate::notify::alert_path::{Path, Paths};
+use crate::notify::deliveries::{Deliveries, UNHEARD};
 use crate::notify::ledgers;
 
 /// How long the ledger may be away before anybody is woken: a server that is restarted is soon back.
@@ -45,6 +49,18 @@ impl Symptom {
 pub(crate) fn symptoms(picture: &Snapshot, paths: &Paths, now: DateTime<Utc>) -> Vec<Symptom> {
     let mut symptoms = inside(picture, now);
     symptoms.extend(ledgers::symptoms(picture, &paths.another.borrow(), now));
+    if let Some((count, first)) = Deliveries::read(paths).unheard(paths, picture) {
+        let alerts = if count == 1 { "a critical alert reaches" } else { "critical alerts reach" };
+        let summary = match count {
+            1 => format!("{alerts} nobody"),
+            count => format!("{count} {alerts} nobody"),
+        };
+        let why = format!(
+            "{first}. Those receivers have no integration that tells anybody: `allswell drill --routes` shows what else \
+             goes there"
+        );
+        symptoms.push(Symptom::critical(UNHEARD, summary, why));
+    }
     for path in paths.at(picture, now) {
         let name = path.health.name.clone();
         let about = vec![("alertmanager", name.clone())];
@@ -131,6 +147,7 @@ pub(crate) fn is_well(labels: &Labels, picture: &Snapshot, paths: &Paths) -> boo
         }
         // Two that send the same alerts are told apart after a while.
         "AllswellInstallationShared" => false,
+        UNHEARD => paths.alertmanagers.iter().all(|health| health.borrow().seen.is_some()),
         "AllswellIdle" => sees && picture.idle.is_none(),
         "AllswellCatalogueRefused" => matches!(picture.last_load, LastLoad::Good { .. }),
         "AllswellClockWrong" | "AllswellAlertRefused" if !labels.get("alertmanager").is_empty() => {
@@ -151,12 +168,25 @@ pub(crate) fn is_well(labels: &Labels, picture: &Snapshot, paths: &Paths) -> boo
     }
 }
 
+/// The series that ask a source.
+fn asking<'p>(
+    picture: &'p Snapshot,
+    source: &'p SourceName,
+) -> impl Iterator<Item = &'p SeriesHealth> {
+    let live = picture.series.iter().map(|series| &**series).filter(|series| !series.is_over());
+    live.filter(move |series| series.check.sources().contains(&source))
+}
+
+/// Whose checks ask a source, as a label.
+fn owners(picture: &Snapshot, source: &SourceName) -> String {
+    let owners = asking(picture, source).map(|series| series.check.owner.as_str());
+    owners_label(&owners.collect())
+}
+
 /// How many checks wait for a source, and whose they are.
 fn waiting(picture: &Snapshot, source: &SourceName) -> String {
-    let live = picture.series.iter().filter(|series| !series.is_over());
-    let asking = live.filter(|series| series.check.sources().contains(&source));
     let (mut checks, mut owners) = (BTreeSet::new(), BTreeSet::new());
-    for series in asking {
+    for series in asking(picture, source) {
         checks.insert(series.check.id.as_str());
         owners.insert(series.check.owner.as_str());
     }
@@ -213,6 +243,13 @@ fn inside(picture: &Snapshot, now: DateTime<Utc>) -> Vec<Symptom> {
         let summary = "a clock is wrong: what is due, and when alerts begin and end, is wrong too";
         symptoms.push(Symptom::critical("AllswellClockWrong", summary, why));
     }
+    symptoms.extend(of_sources(picture, now));
+    symptoms
+}
+
+/// What is wrong with the sources.
+fn of_sources(picture: &Snapshot, now: DateTime<Utc>) -> Vec<Symptom> {
+    let mut symptoms = Vec::new();
     for (name, source) in &picture.sources {
         let Some(since) = moved_since(source, now) else { continue };
         symptoms.push(Symptom {
@@ -235,7 +272,12 @@ fn inside(picture: &Snapshot, now: DateTime<Utc>) -> Vec<Symptom> {
         symptoms.push(Symptom {
             since: Some(*since),
             // Under both names: a check that asks it as its second source is muted by the other one.
-            about: vec![("source", name.to_string()), ("other_source", name.to_string())],
+            about: vec![
+                ("source", name.to_string()),
+                ("other_source", name.to_string()),
+                // So that it can be routed by whose checks wait.
+                ("owners", owners(picture, name)),
+            ],
             ..Symptom::critical(
                 "AllswellSourceDown",
                 format!("the source {name} does not answer: {}", waiting(picture, name)),

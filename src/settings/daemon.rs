@@ -13,7 +13,7 @@ use crate::manifest::{Document, Map, Place};
 use crate::secret::Reference;
 use crate::settings::optional;
 
-pub(super) const LEDGER_KEYS: [&str; 4] = ["url", "password", "retention", "lease"];
+pub(super) const LEDGER_KEYS: [&str; 5] = ["url", "password", "retention", "samples_for", "lease"];
 pub(super) const LOG_KEYS: [&str; 2] = ["format", "level"];
 pub(super) const WEB_KEYS: [&str; 6] =
     ["listen", "public_url", "config_file", "viewer_token", "operator_token", "lifecycle"];
@@ -30,6 +30,8 @@ pub struct LedgerEntry {
     password: Option<Reference>,
     /// How long recorded windows stay.
     pub retention: Duration,
+    /// How long values of the data stay that findings were kept with.
+    pub samples_for: Duration,
     /// How long a claim holds without being renewed.
     pub lease: Duration,
 }
@@ -191,6 +193,7 @@ pub(super) fn ledger(doc: &mut Document<'_>, root: &Map<'_>, folder: &Path) -> O
         dsn: Dsn::Sqlite(ledger_file(folder)),
         password: None,
         retention: Duration::from_secs(400 * DAY),
+        samples_for: Duration::from_secs(14 * DAY),
         lease: Duration::from_secs(30),
     };
     let place = Place::Key(&Place::Root, "ledger");
@@ -213,6 +216,10 @@ pub(super) fn ledger(doc: &mut Document<'_>, root: &Map<'_>, folder: &Path) -> O
         let (least, most) = (Duration::from_secs(36 * DAY), Duration::from_secs(3_660 * DAY));
         doc.parsed(node, key("retention"), |text| within(text, least, most))
     });
+    let samples_for = optional(&map, "samples_for", |node| {
+        let (least, most) = (Duration::from_secs(60), Duration::from_secs(3_660 * DAY));
+        doc.parsed(node, key("samples_for"), |text| within(text, least, most))
+    });
     let lease = optional(&map, "lease", |node| {
         let (least, most) = (Duration::from_secs(1), Duration::from_secs(600));
         doc.parsed(node, key("lease"), |text| within(text, least, most))
@@ -220,6 +227,7 @@ pub(super) fn ledger(doc: &mut Document<'_>, root: &Map<'_>, folder: &Path) -> O
     entry.dsn = dsn?.unwrap_or(entry.dsn);
     entry.password = password?;
     entry.retention = retention?.unwrap_or(entry.retention);
+    entry.samples_for = samples_for?.unwrap_or(entry.samples_for);
     entry.lease = lease?.unwrap_or(entry.lease);
     Some(entry)
 }

@@ -99,6 +99,10 @@ fn ledger(key: &str) -> Value {
             "sqlite:FILE for one daemon, postgres://… for several replicas.",
         ),
         "password" => secret(),
+        "samples_for" => described(
+            duration(),
+            "How long values of the data stay that findings were kept with: 14d by default.",
+        ),
         "retention" => described(duration(), "How long recorded windows stay: 400d by default."),
         _ => described(duration(), "How long a claim holds without being renewed: 30s by default."),
     }

@@ -8,9 +8,8 @@ use serde_json::{Value, json};
 use crate::engine::order::EndAdopted;
 use crate::ledger::AlertRow;
 use crate::web::Here;
-use crate::web::access::{RoleHeld, operator};
-use crate::web::api::instant;
-use crate::web::operator::{BECAUSE_MAX, BY_MAX, Text, line, read};
+use crate::web::instants::instant;
+use crate::web::operator::{BECAUSE_MAX, BY_MAX, Text, done, line, ordered};
 use crate::web::problem::{Json, Problem};
 
 /// An order to end such alerts.
@@ -46,9 +45,7 @@ pub(super) async fn adopted(State(shared): Here) -> Json {
 
 /// Ends those of a check.
 pub(super) async fn end(State(shared): Here, request: Request) -> Result<Json, Problem> {
-    let role = *request.extensions().get::<RoleHeld>().unwrap_or(&RoleHeld::Viewer);
-    operator(role, &shared.door.access)?;
-    let order: EndOrder = read(request).await?;
+    let order: EndOrder = ordered(&shared, request).await?;
     let (by, because) =
         (line("by", order.by, BY_MAX)?, line("because", order.because, BECAUSE_MAX)?);
     let (check, tz) = (order.check.to_string(), order.tz.map(|tz| tz.to_string()));
@@ -63,10 +60,6 @@ pub(super) async fn end(State(shared): Here, request: Request) -> Result<Json, P
         return Err(Problem::new(StatusCode::NOT_FOUND, detail));
     }
     let end = EndAdopted { check: Some(check), tz, by, because };
-    let unavailable = |why: String| Problem::new(StatusCode::SERVICE_UNAVAILABLE, why);
-    let ended = shared.door.orders.end_adopted(end).await;
-    let ended = ended.map_err(|error| unavailable(error.to_string()))?;
-    let ended =
-        ended.map_err(|trouble| unavailable(format!("it was not written down: {trouble}")))?;
+    let ended = done(shared.door.orders.end_adopted(end).await)?;
     Ok(Json(StatusCode::OK, json!({"format": 1, "ended": ended})))
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
-use chrono::{DateTime, SecondsFormat, SubsecRound as _, Utc};
+use chrono::SubsecRound as _;
 use serde_json::{Value, json};
 
 use crate::domain::check::nearest::suggestion;
@@ -15,18 +15,16 @@ use crate::domain::time::breaker::Breaker;
 use crate::engine::snapshot::{
     Comparing, LastLoad, LedgerHealth, SeriesHealth, Snapshot, SourceHealth,
 };
-use crate::ledger::{LedgerError, is_page_by_number};
+use crate::ledger::is_page_by_number;
 use crate::web::Here;
-use crate::web::filter::{Filter, hinted};
+use crate::web::filter::{Filter, hinted, ids};
+use crate::web::instants::instant;
+use crate::web::outgoing::Outgoing;
 use crate::web::problem::{Json, Problem};
-
-/// An instant for programs (RFC 3339).
-pub(super) fn instant(at: DateTime<Utc>) -> String {
-    at.to_rfc3339_opts(SecondsFormat::AutoSi, true)
-}
+use crate::web::quiet;
 
 /// Names a series, with how it is and since when.
-pub(super) fn named(picture: &Snapshot, series: &SeriesHealth) -> Value {
+pub(super) fn named(picture: &Snapshot, series: &SeriesHealth, told: &Outgoing) -> Value {
     let record = &series.record;
     let until = match record.lease {
         Lease::Never => None,
@@ -42,10 +40,13 @@ pub(super) fn named(picture: &Snapshot, series: &SeriesHealth) -> Value {
         "open": {"violated": record.open_violated, "unconfirmed": record.open_unconfirmed},
         "waived": record.waived,
         "changed": record.changed,
+        "thin": record.thin,
         "failing_since": record.failing_since.map(instant),
         "paused_until": series.paused_until.map(instant),
         "paused_because": series.check.pause.as_ref().filter(|_| series.paused_until.is_some()).map(|p| p.because.as_str()),
         "note": reason(picture, series),
+        "alerts": told.alerts(series),
+        "quiet_until": told.quiet_until(series).map(instant),
     })
 }
 
@@ -70,13 +71,13 @@ fn reason(picture: &Snapshot, series: &SeriesHealth) -> Option<String> {
 }
 
 /// A series as a whole.
-fn series_json(picture: &Snapshot, series: &SeriesHealth) -> Value {
+fn series_json(picture: &Snapshot, series: &SeriesHealth, told: &Outgoing) -> Value {
     let record = &series.record;
     let firing = |standing| match standing {
         Standing::Calm => None,
         Standing::Firing { since } => Some(instant(since)),
     };
-    let mut value = named(picture, series);
+    let mut value = named(picture, series, told);
     let more = json!({
         "id": record.id,
         "source": series.check.source.as_str(),
@@ -161,6 +162,7 @@ pub(super) async fn status(State(shared): Here) -> Json {
             "alert_paths": crate::web::health::paths(&shared, &picture),
             "webhooks": crate::web::health::webhooks(&shared, &picture),
             "heartbeat": crate::web::health::heartbeat(&shared),
+            "quiet": quiet::all(&shared, &picture),
             "comparing": picture.comparing.iter().map(|c| comparing(&picture, c)).collect::<Vec<_>>(),
             "summary": summary,
         }),
@@ -211,6 +213,7 @@ fn source_json(source: &SourceHealth) -> Value {
         "breaker": breaker,
         "open_since": since,
         "why": source.trouble.as_ref().filter(|_| breaker == "open"),
+        "place": source.place,
         "role": source.remark,
         "identity": source.identity,
         "moved_at": source.moved_at.map(instant),
@@ -247,21 +250,11 @@ pub(super) async fn checks(
     }
     let more = fitting.next().is_some();
     let next = page.last().filter(|_| more).map(|last| last.record.id.to_string());
-    let checks: Vec<Value> = page.iter().map(|series| series_json(&picture, series)).collect();
+    let told = Outgoing::of(&shared, &picture);
+    let checks: Vec<Value> =
+        page.iter().map(|series| series_json(&picture, series, &told)).collect();
     let blind = picture.blind();
     let answer = json!({"format": 1, "as_of": instant(picture.as_of), "blind": blind,
         "checks": checks, "next": next});
     Ok(Json(StatusCode::OK, answer))
-}
-
-/// The checks that are watched, each once.
-pub(super) fn ids(picture: &Snapshot) -> Vec<&str> {
-    let mut ids: Vec<&str> = picture.series.iter().map(|s| s.check.id.as_str()).collect();
-    ids.sort_unstable();
-    ids.dedup();
-    ids
-}
-
-pub(super) fn unreadable(trouble: &LedgerError) -> Problem {
-    Problem::new(StatusCode::SERVICE_UNAVAILABLE, format!("the ledger was not read: {trouble}"))
 }

@@ -1,10 +1,8 @@
 //! What a query of the API selects, and what a word that is not known may have meant.
 
-use chrono::{DateTime, Utc};
-
 use crate::domain::check::nearest::suggestion;
-use crate::engine::snapshot::SeriesHealth;
-use crate::manifest;
+use crate::engine::snapshot::{SeriesHealth, Snapshot};
+use crate::manifest::When;
 use crate::web::problem::Problem;
 
 /// How many items a page has by default, and at most.
@@ -27,8 +25,8 @@ pub(super) struct Filter {
     /// States that are taken for well beside `confirmed`.
     pub(super) accept: Vec<String>,
     pub(super) open: bool,
-    pub(super) from: Option<DateTime<Utc>>,
-    pub(super) to: Option<DateTime<Utc>>,
+    pub(super) from: Option<When>,
+    pub(super) to: Option<When>,
     pub(super) page: Option<String>,
     pub(super) limit: u16,
 }
@@ -62,8 +60,8 @@ impl Filter {
                     }
                 }
                 "open" => filter.open = word(key, value, &["true", "false"])? == "true",
-                "from" => filter.from = Some(read_instant(value)?),
-                "to" => filter.to = Some(read_instant(value)?),
+                "from" => filter.from = Some(moment(key, value)?),
+                "to" => filter.to = Some(moment(key, value)?),
                 "page" if is_page(value) => filter.page = text,
                 "limit" => {
                     let limit = value.parse().ok().filter(|n| (1..=PAGE.1).contains(n));
@@ -103,6 +101,15 @@ pub(super) fn short(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(40).collect()
 }
 
-pub(super) fn read_instant(text: &str) -> Result<DateTime<Utc>, Problem> {
-    manifest::instant(text).map_err(|rule| Problem::bad(format!("`{}`: {rule}", short(text))))
+/// Reads a moment as people write it.
+pub(super) fn moment(key: &str, text: &str) -> Result<When, Problem> {
+    When::parse(text).map_err(|rule| Problem::bad(format!("`{key}`: `{}`: {rule}", short(text))))
+}
+
+/// The checks that are watched, each once.
+pub(super) fn ids(picture: &Snapshot) -> Vec<&str> {
+    let mut ids: Vec<&str> = picture.series.iter().map(|s| s.check.id.as_str()).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ids
 }

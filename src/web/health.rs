@@ -11,8 +11,11 @@ use serde_json::{Value, json};
 use crate::engine::snapshot::{SeriesHealth, Snapshot};
 use crate::ledger::is_page_by_number;
 use crate::notify::alert_path::Path;
-use crate::web::api::{instant, named};
+use crate::notify::deliveries::Deliveries;
+use crate::web::api::named;
 use crate::web::filter::Filter;
+use crate::web::instants::instant;
+use crate::web::outgoing::Outgoing;
 use crate::web::problem::{Json, Problem};
 use crate::web::{Here, Shared};
 
@@ -29,6 +32,7 @@ pub(super) async fn index() -> &'static str {
      /api/v1/events                   what happened (?check=)\n\
      /api/v1/waivers                  what operators vouched for\n\
      /api/v1/adopted                  alerts that stood before the ledger knew of them\n\
+     /api/v1/quiet                    checks of which nobody is told for a while\n\
      /api/v1/orders                   what operators ordered, and how far it has come\n\
      /metrics                         for Prometheus\n\
      /-/healthy, /-/ready             for the supervisor\n"
@@ -65,7 +69,7 @@ pub(super) async fn allswell(
     let picture = shared.picture();
     if let Some(why) = picture.blind() {
         let answer = json!({"format": 1, "well": false, "as_of": instant(picture.as_of),
-            "blind": why, "series": 0, "unwell": [], "paused": [], "waived": [],
+            "blind": why, "series": 0, "unwell": [], "paused": [], "waived": [], "quiet": [],
             "alert_paths": paths(&shared, &picture)});
         return Ok(Json(StatusCode::SERVICE_UNAVAILABLE, answer));
     }
@@ -84,7 +88,8 @@ pub(super) async fn allswell(
         };
         return Err(Problem::new(StatusCode::NOT_FOUND, detail));
     }
-    let mut answer = verdict(&picture, &selected, &filter.accept);
+    let told = Outgoing::of(&shared, &picture);
+    let mut answer = verdict((&picture, &told), &selected, &filter.accept);
     let ways = paths(&shared, &picture);
     // Where alerts do not get through, no one would hear that it is not well.
     let broken = ways.iter().any(|way| !way["broken_since"].is_null() || way["refused"] != 0)
@@ -98,8 +103,12 @@ pub(super) async fn allswell(
 
 /// The ways out, and whether they are proved.
 pub(super) fn paths(shared: &Shared, picture: &Snapshot) -> Vec<Value> {
+    let deliveries = Deliveries::read(&shared.door.paths);
     let way = |path: Path| {
+        let counts = deliveries.counts(&path.health.name, picture);
+        let counts = counts.map(|(kind, count)| (kind.as_str().to_owned(), json!(count)));
         json!({
+            "alerts": counts.into_iter().collect::<serde_json::Map<String, Value>>(),
             "alertmanager": path.health.name,
             "version": path.health.version,
             "refused": path.health.standing.2,
@@ -137,9 +146,17 @@ pub(super) fn heartbeat(shared: &Shared) -> Value {
 }
 
 /// Only what is confirmed is well, and what the question accepts.
-fn verdict(picture: &Snapshot, selected: &[&Arc<SeriesHealth>], accept: &[String]) -> Value {
+fn verdict(
+    (picture, told): (&Snapshot, &Outgoing),
+    selected: &[&Arc<SeriesHealth>],
+    accept: &[String],
+) -> Value {
     let list = |fits: &dyn Fn(&SeriesHealth) -> bool| -> Vec<Value> {
-        selected.iter().filter(|series| fits(series)).map(|series| named(picture, series)).collect()
+        selected
+            .iter()
+            .filter(|series| fits(series))
+            .map(|series| named(picture, series, told))
+            .collect()
     };
     let is_well = |series: &SeriesHealth| {
         let state = picture.state(series);
@@ -155,5 +172,6 @@ fn verdict(picture: &Snapshot, selected: &[&Arc<SeriesHealth>], accept: &[String
         "unwell": unwell,
         "paused": list(&|series| series.paused_until.is_some()),
         "waived": list(&|series| series.record.waived > 0),
+        "quiet": list(&|series| told.quiet_until(series).is_some()),
     })
 }

@@ -1,17 +1,25 @@
 //! The history of a check, and the events, as JSON.
 
+use std::collections::BTreeMap;
+
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
+use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use crate::domain::check::nearest::suggestion;
 use crate::domain::check::plain::in_one_line;
 use crate::domain::record::window_state::{Override, State as RowState, WindowKind, WindowState};
+use crate::domain::time::zone::{Offset, Rules};
+use crate::engine::snapshot::Snapshot;
 use crate::ledger::{Given, History, HistoryQuery, Listed, is_page_by_number, is_page_of_windows};
 use crate::web::Here;
-use crate::web::api::{ids, instant, said, unreadable};
+use crate::web::api::said;
+use crate::web::filter::ids;
 use crate::web::filter::{Filter, hinted, short};
+use crate::web::instants::instant;
+use crate::web::problem::unreadable;
 use crate::web::problem::{Json, Problem};
 
 /// The record of a check, latest first, a page at a time.
@@ -23,22 +31,21 @@ pub(super) async fn windows(
     let Path(check) = check.map_err(|_| Problem::bad("the path is not UTF-8"))?;
     let known = ["tz", "open", "from", "to", "page", "limit"];
     let filter = Filter::read(&query, &known, is_page_of_windows)?;
-    if filter.from.zip(filter.to).is_some_and(|(from, to)| from >= to) {
-        return Err(Problem::bad("`from` is not before `to`"));
-    }
     let picture = shared.picture();
+    let ranges = Ranges::of(&picture, &check, &filter)?;
     let mut zones = picture.series.iter().filter(|s| s.check.id.as_str() == check);
     let tz = filter.tz.clone();
     let wanted = HistoryQuery {
         tz: filter.tz,
         open: filter.open,
-        from: filter.from,
-        to: filter.to,
+        from: ranges.first(),
+        to: ranges.last(),
         page: filter.page,
     };
     let reader = &shared.door.reader;
     let page = reader.windows(&check, &wanted, picture.now(), filter.limit).await;
-    let page = page.map_err(|trouble| unreadable(&trouble))?;
+    let mut page = page.map_err(|trouble| unreadable(&trouble))?;
+    page.items.retain(|history| ranges.has(history));
     let known = picture.series.iter().any(|series| series.check.id.as_str() == check);
     if page.items.is_empty() && !known {
         let ids = ids(&picture);
@@ -55,6 +62,48 @@ pub(super) async fn windows(
     let windows: Vec<Value> = page.items.iter().map(window_json).collect();
     let answer = json!({"format": 1, "check": check, "windows": windows, "next": page.next});
     Ok(Json(StatusCode::OK, answer))
+}
+
+/// From when to when rows are asked for, in each series: dates are those of its own zone.
+struct Ranges(BTreeMap<Option<String>, [Option<DateTime<Utc>>; 2]>);
+
+impl Ranges {
+    fn of(picture: &Snapshot, check: &str, filter: &Filter) -> Result<Self, Problem> {
+        let now = picture.now();
+        let range = |rules: &Rules| {
+            let from = filter.from.and_then(|from| from.begin(rules, now));
+            [from, filter.to.and_then(|to| to.end(rules, now))]
+        };
+        let series = picture.series.iter().filter(|s| s.check.id.as_str() == check);
+        let mut ranges: BTreeMap<_, _> =
+            series.map(|s| (s.record.tz.clone(), range(&s.home.rules))).collect();
+        // Of a check that is gone the record is there still.
+        if ranges.is_empty() {
+            ranges.insert(None, range(&Rules::fixed(Offset::ZERO)));
+        }
+        let is_empty = |[from, to]: &[Option<DateTime<Utc>>; 2]| {
+            from.zip(*to).is_some_and(|(from, to)| from >= to)
+        };
+        if ranges.values().any(is_empty) {
+            return Err(Problem::bad("`from` is not before `to`"));
+        }
+        Ok(Self(ranges))
+    }
+
+    fn first(&self) -> Option<DateTime<Utc>> {
+        self.0.values().filter_map(|[from, _]| *from).min()
+    }
+
+    fn last(&self) -> Option<DateTime<Utc>> {
+        self.0.values().filter_map(|[_, to]| *to).max()
+    }
+
+    fn has(&self, history: &History) -> bool {
+        let start = history.entry.row.start;
+        self.0.get(&history.tz).is_none_or(|[from, to]| {
+            from.is_none_or(|from| start >= from) && to.is_none_or(|to| start < to)
+        })
+    }
 }
 
 pub(super) fn window_json(history: &History) -> Value {

@@ -16,12 +16,14 @@ use tokio::time::timeout;
 
 use crate::domain::check::nearest::suggestion;
 use crate::domain::check::plain;
+use crate::engine::order::NotTaken;
 use crate::engine::snapshot::{SeriesHealth, Snapshot};
-use crate::ledger::{OrderRecord, Revocation, RowOrder, Selected, Waiver};
-use crate::manifest;
+use crate::ledger::{LedgerError, OrderRecord, Revocation, RowOrder, Selected, Waiver};
+use crate::manifest::When;
 use crate::web::access::{RoleHeld, operator};
-use crate::web::api::ids;
-use crate::web::filter::{hinted, short};
+use crate::web::filter::ids;
+use crate::web::filter::{hinted, moment, short};
+use crate::web::instants::instant;
 use crate::web::orders::order_json;
 use crate::web::problem::{Json, Problem};
 use crate::web::{Here, Shared};
@@ -90,7 +92,7 @@ struct WaiveOrder {
 }
 
 /// Reads an order; a key that is not known, or comes twice, is refused by the derived code.
-pub(super) async fn read<T: DeserializeOwned>(request: Request) -> Result<T, Problem> {
+async fn read<T: DeserializeOwned>(request: Request) -> Result<T, Problem> {
     let unread = |error: axum::Error| {
         // What it is made of is not ours to name.
         match error.to_string().contains("length limit") {
@@ -115,6 +117,23 @@ pub(super) async fn read<T: DeserializeOwned>(request: Request) -> Result<T, Pro
             Some(_) | None => Problem::bad(format!("an order is one JSON object: {said}")),
         }
     })
+}
+
+/// Reads an order of somebody who may give one.
+pub(super) async fn ordered<T: DeserializeOwned>(
+    shared: &Shared,
+    request: Request,
+) -> Result<T, Problem> {
+    let role = *request.extensions().get::<RoleHeld>().unwrap_or(&RoleHeld::Viewer);
+    operator(role, &shared.door.access)?;
+    read(request).await
+}
+
+/// What the engine made of an order; else that it was not taken, or not written down.
+pub(super) fn done<T>(outcome: Result<Result<T, LedgerError>, NotTaken>) -> Result<T, Problem> {
+    let unavailable = |why: String| Problem::new(StatusCode::SERVICE_UNAVAILABLE, why);
+    let written = outcome.map_err(|error| unavailable(error.to_string()))?;
+    written.map_err(|trouble| unavailable(format!("it was not written down: {trouble}")))
 }
 
 /// One line of at most so many characters.
@@ -165,9 +184,10 @@ impl Selection<'_> {
                 hinted(format!("no check is called `{unknown}`"), suggestion(unknown, &ids));
             return Err(Problem::new(StatusCode::NOT_FOUND, detail));
         }
-        if from.zip(to).is_some_and(|(from, to)| from.get(..10) > to.get(..10)) {
-            return Err(Problem::bad("`from` is after `to`"));
-        }
+        let now = picture.now();
+        let [begin, end] = [("from", from), ("to", to)]
+            .map(|(key, text)| text.map(|text| moment(key, text)).transpose());
+        let (begin, end) = (begin?, end?);
         // What cannot be written down is not ordered.
         if let Some(why) = picture.blind() {
             return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, why));
@@ -196,12 +216,7 @@ impl Selection<'_> {
             let zone = series.record.tz.as_deref().unwrap_or("");
             theirs(series) && (zones.is_empty() || zones.contains(&zone))
         };
-        let rows = picture.series.iter().filter(fits).map(|series| {
-            let from =
-                from.map_or(Ok(DateTime::UNIX_EPOCH), |text| bound(text, series, Side::From))?;
-            let to = to.map_or(Ok(far()), |text| bound(text, series, Side::To))?;
-            Ok((series.record.id, from, to))
-        });
+        let rows = picture.series.iter().filter(fits).map(|s| range(s, (begin, end), now));
         let rows = rows.collect::<Result<Vec<_>, Problem>>()?;
         if rows.is_empty() {
             return Err(Problem::new(
@@ -210,6 +225,9 @@ impl Selection<'_> {
             ));
         }
         let shown = |name: &str, value: Option<&str>| value.map(|value| format!("{name} {value}"));
+        // What is meant by `yesterday` is to be read later too.
+        let is_relative = [begin, end].into_iter().flatten().any(When::is_relative);
+        let asked = is_relative.then(|| instant(now));
         let zones = (!zones.is_empty()).then(|| format!("zones {}", zones.join(", ")));
         let words = [
             shown("check", check),
@@ -217,36 +235,31 @@ impl Selection<'_> {
             zones,
             shown("from", from),
             shown("to", to),
+            shown("asked at", asked.as_deref()),
         ];
         let words = words.into_iter().flatten().collect::<Vec<_>>().join(", ");
         Ok(Selected { rows, words })
     }
 }
 
+/// From when to when rows of a series are meant.
+fn range(
+    series: &SeriesHealth,
+    (begin, end): (Option<When>, Option<When>),
+    now: DateTime<Utc>,
+) -> Result<(i64, DateTime<Utc>, DateTime<Utc>), Problem> {
+    let rules = &series.home.rules;
+    let from = begin.map_or(Some(DateTime::UNIX_EPOCH), |begin| begin.begin(rules, now));
+    let to = end.map_or(Some(far()), |end| end.end(rules, now));
+    let (from, to) = from.zip(to).ok_or_else(|| Problem::bad("there is no such date"))?;
+    match from < to {
+        true => Ok((series.record.id, from, to)),
+        false => Err(Problem::bad("`from` is not before `to`")),
+    }
+}
+
 fn far() -> DateTime<Utc> {
     DateTime::from_timestamp(4_102_444_800, 0).unwrap_or(DateTime::<Utc>::MAX_UTC)
-}
-
-/// Which end of a range a word is.
-#[derive(Clone, Copy)]
-enum Side {
-    From,
-    To,
-}
-
-/// Reads an instant, or a date in the zone of a series.
-fn bound(text: &str, series: &SeriesHealth, side: Side) -> Result<DateTime<Utc>, Problem> {
-    let wrong = |rule: String| Problem::bad(format!("`{text}`: {rule}"));
-    if text.len() != 10 {
-        return manifest::instant(text).map_err(|rule| wrong(rule.to_string()));
-    }
-    let date = manifest::date(text).map_err(|rule| wrong(rule.to_string()))?;
-    let date = match side {
-        Side::From => Some(date),
-        Side::To => date.succ_opt(),
-    };
-    let date = date.ok_or_else(|| wrong("there is no such date".into()))?;
-    Ok(series.home.rules.day_start(date))
 }
 
 /// Has an order stored, and answers with it: from then on it is carried out, whatever becomes of this process.
@@ -269,9 +282,7 @@ async fn store(shared: &Shared, selected: Selected, order: RowOrder) -> Result<J
 
 /// Tries rows again.
 pub(super) async fn rerun(State(shared): Here, request: Request) -> Result<Json, Problem> {
-    let role = *request.extensions().get::<RoleHeld>().unwrap_or(&RoleHeld::Viewer);
-    operator(role, &shared.door.access)?;
-    let order: RerunOrder = read(request).await?;
+    let order: RerunOrder = ordered(&shared, request).await?;
     let selected = selection!(order).selected(&shared.picture())?;
     let by = order.by.map_or_else(|| "operator".to_owned(), |by| by.0);
     let accepted = match order.accept_evidence {
@@ -283,9 +294,7 @@ pub(super) async fn rerun(State(shared): Here, request: Request) -> Result<Json,
 
 /// Vouches for rows that are open, or takes that back.
 pub(super) async fn waive(State(shared): Here, request: Request) -> Result<Json, Problem> {
-    let role = *request.extensions().get::<RoleHeld>().unwrap_or(&RoleHeld::Viewer);
-    operator(role, &shared.door.access)?;
-    let order: WaiveOrder = read(request).await?;
+    let order: WaiveOrder = ordered(&shared, request).await?;
     let picture = shared.picture();
     let selected = selection!(order).selected(&picture)?;
     let (by, because) =
@@ -293,12 +302,15 @@ pub(super) async fn waive(State(shared): Here, request: Request) -> Result<Json,
     if order.revoke == Some(true) {
         return store(&shared, selected, RowOrder::Revoke(Revocation { by, because })).await;
     }
-    let until = order.until.map(|Text(text)| {
-        manifest::instant(&text).map_err(|rule| Problem::bad(format!("`until`: {rule}")))
-    });
-    let until = until.transpose()?.ok_or_else(|| {
+    let until = order.until.ok_or_else(|| {
         Problem::bad("`until` is missing: a waiver ends, after 90 days at the latest")
     })?;
+    let until = moment("until", &until)?;
+    // A date ends last where it ends last.
+    let meant =
+        picture.series.iter().filter(|s| selected.rows.iter().any(|(id, ..)| *id == s.record.id));
+    let until = meant.filter_map(|series| until.until(&series.home.rules, picture.now())).max();
+    let until = until.ok_or_else(|| Problem::bad("`until`: there is no such date"))?;
     if until <= picture.now() {
         return Err(Problem::bad("`until` is over already"));
     }

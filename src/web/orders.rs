@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 use crate::engine::snapshot::Snapshot;
 use crate::ledger::{OrderRecord, is_page_by_number};
 use crate::web::Here;
-use crate::web::api::{instant, unreadable};
 use crate::web::filter::Filter;
+use crate::web::instants::instant;
+use crate::web::problem::unreadable;
 use crate::web::problem::{Json, Problem};
 
 /// An order as programs read it. It is over once the engine's picture shows what came of it.

@@ -4,6 +4,8 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
+use crate::ledger::LedgerError;
+
 /// Why something was not done.
 #[derive(Debug)]
 pub(super) struct Problem {
@@ -44,4 +46,9 @@ impl IntoResponse for Json {
         let kind = HeaderValue::from_static("application/json");
         (self.0, [(header::CONTENT_TYPE, kind)], format!("{}\n", self.1)).into_response()
     }
+}
+
+/// What is said where the ledger was not read.
+pub(super) fn unreadable(trouble: &LedgerError) -> Problem {
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, format!("the ledger was not read: {trouble}"))
 }

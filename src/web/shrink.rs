@@ -9,8 +9,7 @@ use crate::domain::check::name::CheckId;
 use crate::engine::order::AcceptZones;
 use crate::ledger::Role;
 use crate::web::Here;
-use crate::web::access::{RoleHeld, operator};
-use crate::web::operator::{BECAUSE_MAX, BY_MAX, Text, line, read};
+use crate::web::operator::{BECAUSE_MAX, BY_MAX, Text, done, line, ordered};
 use crate::web::problem::{Json, Problem};
 
 /// An order to take the next list of a check as it is.
@@ -24,9 +23,7 @@ struct AcceptOrder {
 
 /// Takes the next list of zones of a check as it is.
 pub(super) async fn accept(State(shared): Here, request: Request) -> Result<Json, Problem> {
-    let role = *request.extensions().get::<RoleHeld>().unwrap_or(&RoleHeld::Viewer);
-    operator(role, &shared.door.access)?;
-    let order: AcceptOrder = read(request).await?;
+    let order: AcceptOrder = ordered(&shared, request).await?;
     let (by, because) =
         (line("by", order.by, BY_MAX)?, line("because", order.because, BECAUSE_MAX)?);
     let picture = shared.picture();
@@ -38,9 +35,6 @@ pub(super) async fn accept(State(shared): Here, request: Request) -> Result<Json
             format!("no check `{}` reads its zones from a list", order.check.escape_debug());
         Problem::new(StatusCode::NOT_FOUND, detail)
     })?;
-    let unavailable = |why: String| Problem::new(StatusCode::SERVICE_UNAVAILABLE, why);
-    let accepted = shared.door.orders.accept_zones(AcceptZones { check, by, because }).await;
-    let accepted = accepted.map_err(|error| unavailable(error.to_string()))?;
-    accepted.map_err(|trouble| unavailable(format!("it was not written down: {trouble}")))?;
+    done(shared.door.orders.accept_zones(AcceptZones { check, by, because }).await)?;
     Ok(Json(StatusCode::OK, json!({"format": 1, "accepted": true})))
 }

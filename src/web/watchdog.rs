@@ -47,6 +47,10 @@ pub(super) async fn receive(State(shared): Here, request: Request) -> Result<Jso
     let now = shared.picture().now();
     let mut taken = 0;
     for alert in message["alerts"].as_array().map_or(&[][..], Vec::as_slice) {
+        if shared.drills.note(alert, now) {
+            taken += 1;
+            continue;
+        }
         let Some(returned) = returned(nonces, alert, now) else { continue };
         let stored = shared.door.orders.returned(returned).await;
         let unstored = |why: String| Problem::new(StatusCode::SERVICE_UNAVAILABLE, why);

@@ -262,6 +262,11 @@ impl Alertmanager {
         fs::write(self.folder.path().join("config.yml"), config).unwrap();
     }
 
+    /// Gives it another configuration, for the next start.
+    pub(crate) fn configure_whole(&self, config: &str) {
+        fs::write(self.folder.path().join("config.yml"), config).unwrap();
+    }
+
     pub(crate) fn restart(&mut self) {
         let path = program("prometheus-alertmanager", &["/usr/bin"]);
         let (folder, port) = (self.folder.path().to_owned(), self.port);
@@ -292,6 +297,11 @@ impl Alertmanager {
         self.get("/-/ready").is_some()
     }
 
+    /// Loses what it kept, while it does not run.
+    pub(crate) fn forget(&self) {
+        drop(fs::remove_dir_all(self.folder.path().join("data")));
+    }
+
     pub(crate) fn kill(&mut self) {
         self.process = None;
     }
@@ -317,6 +327,30 @@ impl Alertmanager {
         stream.read_to_string(&mut answer).ok()?;
         let (head, body) = answer.split_once("\r\n\r\n")?;
         head.split(' ').nth(1).is_some_and(|status| status == "200").then(|| body.to_owned())
+    }
+
+    /// Hands something in.
+    pub(crate) fn post(&self, path: &str, body: &Value) {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        let body = body.to_string();
+        let head = format!(
+            "POST {path} HTTP/1.0\r\nHost: it\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        stream.write_all(format!("{head}{body}").as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.split(' ').nth(1) == Some("200"), "{answer}");
+    }
+
+    /// The comments of the silences that hold.
+    pub(crate) fn silences(&self) -> Vec<String> {
+        let body = self.get("/api/v2/silences").unwrap_or_else(|| "[]".into());
+        let all: Value = serde_json::from_str(&body).unwrap();
+        let holding = all.as_array().unwrap().iter();
+        let holding = holding.filter(|silence| silence["status"]["state"] == "active");
+        holding.map(|silence| silence["comment"].as_str().unwrap().to_owned()).collect()
     }
 
     /// The alerts that it knows and that stand: alertname and check.

@@ -155,6 +155,8 @@ fn alerts() -> BTreeSet<String> {
     let files = [
         "notify/self_alerts.rs",
         "notify/ledgers.rs",
+        "notify/deliveries.rs",
+        "domain/alerting/drill.rs",
         "domain/alerting/alert.rs",
         "domain/alerting/seen.rs",
     ];

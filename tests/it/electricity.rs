@@ -19,7 +19,7 @@ use crate::lab::{Database, ENGINES, Other, checks, look, shown, zones};
 
 const CATALOGUE: &str = include_str!("../data/electricity/checks.yaml");
 /// The published rows: half hour since 1970, instant, demand, temperature, local date, holiday.
-fn rows() -> Vec<[String; 6]> {
+pub(crate) fn rows() -> Vec<[String; 6]> {
     let file = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/data/victoria-electricity-demand-2012-2014.csv.gz");
     let output = Command::new("gzip").arg("-dc").arg(file).output().unwrap();

@@ -607,7 +607,7 @@ async fn a_violated_window_is_not_closed_by_less_than_half_of_what_violated_it_u
         _ => Verdict::Confirmed,
     });
     let now = Arc::clone(&state);
-    oracle.evidence = Box::new(move || if now.load(Ordering::SeqCst) == 1 { 10 } else { 21 });
+    oracle.evidence = Box::new(move |_| if now.load(Ordering::SeqCst) == 1 { 10 } else { 21 });
     let stage = Stage::new(oracle);
     let daily = yaml(&[("it", "window: {period: day, zone: UTC}")]);
     let mut engine = stage.start(&daily).await;
@@ -699,7 +699,7 @@ async fn a_check_that_looks_at_less_since_it_was_changed_may_close_what_it_viola
         _ => Verdict::Confirmed,
     });
     let now = Arc::clone(&state);
-    oracle.evidence = Box::new(move || if now.load(Ordering::SeqCst) == 0 { 1_000 } else { 3 });
+    oracle.evidence = Box::new(move |_| if now.load(Ordering::SeqCst) == 0 { 1_000 } else { 3 });
     let stage = Stage::new(oracle);
     let daily = yaml(&[("it", "window: {period: day, zone: UTC}")]);
     let mut engine = stage.start(&daily).await;

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::lab::{Database, Other};
 use crate::servers::Folder;
+use crate::usual;
 
 const ZONES: &str = "('America/New_York', 'America/St_Johns', 'Europe/Berlin', 'Asia/Kolkata', 'Australia/Lord_Howe')";
 
@@ -44,6 +45,13 @@ fn year(site: &Path) -> Vec<((String, String, i64), bool)> {
     .collect()
 }
 
+/// The company's database. Nothing in its year is thin.
+async fn company(demo: &Path) -> Other {
+    let mut company = Other::sqlite(&demo.join("company.db")).await;
+    usual::assert_the_demo_is_not_thin(&mut company).await;
+    company
+}
+
 #[tokio::test]
 async fn of_a_year_over_two_engines_exactly_the_wrong_stretches_are_violated() {
     let folder = Folder::new("flagship");
@@ -67,7 +75,7 @@ async fn of_a_year_over_two_engines_exactly_the_wrong_stretches_are_violated() {
         )
         .await
         .unwrap();
-    let mut company = Other::sqlite(&demo.join("company.db")).await;
+    let mut company = company(&demo).await;
     let mut billed = Other::sqlite(&demo.join("billing.db")).await;
     let accounts = format!(
         "select '(' || id || ', ''' || time_zone || ''', ' || utc_offset || ')' from accounts where time_zone in {ZONES}"

@@ -61,7 +61,7 @@ impl Hand {
 pub(crate) struct Oracle {
     answer: Box<Answer>,
     /// How much is looked at.
-    pub(crate) evidence: Box<dyn Fn() -> u64 + Send + Sync>,
+    pub(crate) evidence: Box<dyn Fn(&Look) -> u64 + Send + Sync>,
     /// What the list of zones holds; nothing where it cannot be read.
     pub(crate) zones: Mutex<Option<Vec<&'static str>>>,
     /// Whether it answers probes.
@@ -82,7 +82,7 @@ impl Oracle {
     pub(crate) fn new(answer: impl Fn(&Check, &Look) -> Verdict + Send + Sync + 'static) -> Self {
         Self {
             answer: Box::new(answer),
-            evidence: Box::new(|| 1),
+            evidence: Box::new(|_| 1),
             zones: Mutex::new(None),
             alive: AtomicBool::new(true),
             hangs: AtomicBool::new(false),
@@ -107,6 +107,10 @@ impl Queries for Oracle {
         None
     }
 
+    fn place(&self, _: &SourceName) -> Option<String> {
+        None
+    }
+
     fn identity(&self, _: &SourceName) -> Option<String> {
         None
     }
@@ -127,7 +131,7 @@ impl Queries for Oracle {
             stop.cancelled().await;
         }
         let verdict = (self.answer)(&check, &look);
-        let judgement = Judgement { verdict, evidence: Some((self.evidence)()) };
+        let judgement = Judgement { verdict, evidence: Some((self.evidence)(&look)) };
         Attempted {
             judgement,
             took: Duration::from_millis(1),
@@ -230,6 +234,7 @@ pub(crate) fn store_settings(path: &Path, replica: &str) -> StoreSettings {
         password: None,
         lease: Duration::from_secs(30),
         retention: Duration::from_secs(400 * 86_400),
+        samples_for: Duration::from_secs(14 * 86_400),
         replica: replica.to_owned(),
     }
 }

@@ -35,6 +35,7 @@ pub(crate) fn settings(database: &Database, replica: &str) -> StoreSettings {
         dsn,
         lease: Duration::from_secs(5),
         retention: Duration::from_secs(400 * 86_400),
+        samples_for: Duration::from_secs(14 * 86_400),
         replica: replica.into(),
     }
 }
@@ -55,7 +56,7 @@ fn traits(meaning: &str) -> Traits {
 }
 
 /// What the engine would know of each series.
-fn terms() -> Terms {
+pub(crate) fn terms() -> Terms {
     Terms {
         after: 1,
         next_due: None,
@@ -69,21 +70,26 @@ fn terms() -> Terms {
 }
 
 /// A store, and what the engine would know beside it.
-struct Bench {
-    store: Store,
-    database: Database,
+pub(crate) struct Bench {
+    pub(crate) store: Store,
+    pub(crate) database: Database,
     generation: Option<i64>,
     terms: Terms,
 }
 
 impl Bench {
-    async fn new(engine: Engine) -> Self {
+    pub(crate) async fn new(engine: Engine) -> Self {
         let database = Database::new(engine).await;
         let store = Store::open(settings(&database, "one")).await.unwrap();
         Self { store, database, generation: None, terms: terms() }
     }
 
-    async fn activate(&mut self, digest: &str, checks: &[(&str, &str)], succession: Succession) {
+    pub(crate) async fn activate(
+        &mut self,
+        digest: &str,
+        checks: &[(&str, &str)],
+        succession: Succession,
+    ) {
         let planned =
             |check: &&(&str, &str)| Planned { check: id(check.0), tz: None, role: Role::Data };
         let activation = Activation {
@@ -122,13 +128,13 @@ impl Bench {
         self.order(RowOrder::Rerun { by: "me".into(), accepted: None }, selected(key)).await;
     }
 
-    async fn transact(&mut self, work: Work) -> TxOutcome {
+    pub(crate) async fn transact(&mut self, work: Work) -> TxOutcome {
         let terms = self.terms;
         self.store.transact(&work, &|_| Some(terms)).await.unwrap()
     }
 
     /// Promises a window that ended `ago`, and has until `patience` after now.
-    async fn due_batch(
+    pub(crate) async fn due_batch(
         &mut self,
         check: &str,
         kind: WindowKind,
@@ -156,7 +162,7 @@ impl Bench {
         RowKey { series: record.id, kind, start: micros(start), end: micros(end) }
     }
 
-    async fn claim(&mut self, key: RowKey) -> Option<Claim> {
+    pub(crate) async fn claim(&mut self, key: RowKey) -> Option<Claim> {
         let turned = self.transact(offered(key)).await;
         turned.claims.into_iter().next()
     }
@@ -183,7 +189,7 @@ impl Bench {
         shown.collect()
     }
 
-    async fn owner(&self) -> Other {
+    pub(crate) async fn owner(&self) -> Other {
         match &self.database {
             Database::Sqlite { path, .. } => Other::sqlite(path).await,
             Database::Postgres { .. } | Database::MariaDb { .. } => self.database.owner().await,
@@ -220,7 +226,7 @@ fn offered(key: RowKey) -> Work {
     }
 }
 
-fn ended(key: RowKey, epoch: u64, said: VerdictKind) -> Work {
+pub(crate) fn ended(key: RowKey, epoch: u64, said: VerdictKind) -> Work {
     let ended = Ended {
         key,
         epoch,
@@ -231,6 +237,7 @@ fn ended(key: RowKey, epoch: u64, said: VerdictKind) -> Work {
         note: Some("noted".into()),
         began: clock::now(),
         took: Duration::from_millis(2),
+        compared: None,
     };
     Work { ended: vec![ended], ..work() }
 }
@@ -811,6 +818,10 @@ async fn a_file_of_an_earlier_version_is_copied_before_it_is_migrated() {
         "accepts_zones",
         "zones_accepted_at",
         "open_critical",
+        "meaning_at",
+        "thin_at",
+        "thin_note",
+        "closed_note",
     ] {
         owner.run(&format!("alter table series drop column {column}")).await.unwrap();
     }

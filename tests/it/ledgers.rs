@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use allswell::domain::alerting::alert::Labels;
-use allswell::domain::alerting::seen::{FirstLook, SeenAlert};
+use allswell::domain::alerting::seen::{FirstLook, Handling, SeenAlert};
 use allswell::domain::check::verdict::{Contradiction, Finding, Verdict};
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -159,6 +159,7 @@ fn seen(labels: &[(&str, &str)], annotations: &[(&str, &str)]) -> SeenAlert {
         annotations: annotations.iter().map(owned).collect(),
         starts_at: at("2026-03-08T00:00:00Z"),
         updated_at: at("2026-03-10T11:59:00Z"),
+        handling: Handling::default(),
     }
 }
 

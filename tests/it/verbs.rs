@@ -22,7 +22,7 @@ fn site(settings: &str) -> Site {
     site
 }
 
-fn allswell(site: &Site, daemon: &Watchman, args: &[&str]) -> Output {
+pub(crate) fn allswell(site: &Site, daemon: &Watchman, args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_allswell"))
         .args(args)
         .args(["--url", &format!("http://{}", daemon.address)])
@@ -32,7 +32,7 @@ fn allswell(site: &Site, daemon: &Watchman, args: &[&str]) -> Output {
         .unwrap()
 }
 
-fn text(output: &Output) -> String {
+pub(crate) fn text(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 

@@ -149,6 +149,10 @@ pub struct Known<'a> {
     pub last: Option<&'a str>,
     /// Until when its proofs speak for it.
     pub confirmed_until: Option<DateTime<Utc>>,
+    /// In how many zones the check is bad in this way, and in how many it looks.
+    pub zones: (usize, usize),
+    /// Where its source is.
+    pub place: Option<&'a str>,
 }
 
 /// What is told of a series that is not well.
@@ -158,7 +162,7 @@ pub fn annotations(
     alarm: Alarm,
     known: &Known<'_>,
 ) -> BTreeMap<String, String> {
-    let Known { since, open, newest, last, confirmed_until } = *known;
+    let Known { since, open, newest, last, confirmed_until, zones, .. } = *known;
     let at = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Secs, true);
     let zone = tz.map(|tz| format!(" in {tz}")).unwrap_or_default();
     let how = match alarm {
@@ -171,7 +175,12 @@ pub fn annotations(
         (Some(_), 1) => format!("1 window {how}"),
         (Some(_), open) => format!("{open} windows {how}"),
     };
-    let summary = format!("{}{zone}: {how}, since {}", check.id, at(since));
+    // One zone of many is another fault than all of them.
+    let of = match zones {
+        (bad, all) if tz.is_some() && all > 1 => format!(" ({bad} of {all} zones)"),
+        _ => String::new(),
+    };
+    let summary = format!("{}{zone}: {how}, since {}{of}", check.id, at(since));
     let mut lines = vec![check.why.trim().to_owned()];
     lines.push(match alarm {
         Alarm::Violated => "The data is wrong. Open, newest first:".to_owned(),
@@ -201,7 +210,7 @@ pub fn annotations(
     }
     let used: usize = told.iter().map(|(name, value)| name.len() + value.len()).sum();
     let lines: Vec<String> = lines.iter().map(|line| cut(line, LINE_MAX)).collect();
-    let next = next_steps(check, tz);
+    let next = next_steps(check, tz, known.place);
     // However much was found, what to do stands below it.
     let most = (TOLD_MAX - used - 17).saturating_sub(next.len());
     told.insert("description".to_owned(), format!("{}\n{next}", cut(&lines.join("\n"), most)));
@@ -209,14 +218,16 @@ pub fn annotations(
 }
 
 /// Whose it is, where it is declared, and what a person types next.
-fn next_steps(check: &Check, tz: Option<&str>) -> String {
+fn next_steps(check: &Check, tz: Option<&str>, place: Option<&str>) -> String {
     let zone = tz.map(|tz| format!(" --zone {tz}")).unwrap_or_default();
     let Check { id, owner, source, file, line, .. } = check;
     let file = cut(file, LINE_MAX);
+    let place = place.map(|place| format!(" ({})", cut(place, LINE_MAX))).unwrap_or_default();
     format!(
-        "Owner {owner}, source {source}, declared in {file}:{line}.\n\
+        "Owner {owner}, source {source}{place}, declared in {file}:{line}.\n\
          To look: allswell history {id}{zone} --open\n\
          To try again: allswell rerun {id}{zone}\n\
+         To have nobody told for a while: allswell quiet {id} --for 2h --because WHY\n\
          If it is known and not to be mended: allswell waive {id}{zone} --until DATE --because WHY"
     )
 }

@@ -101,6 +101,8 @@ pub struct AlertState {
     pub heard: bool,
     /// When it was made, where it is what goes to an Alertmanager to come back: a proof of the way.
     pub proof: Option<DateTime<Utc>>,
+    /// Whether an operator keeps its check quiet: who has no silences of his own is not told meanwhile.
+    pub is_quiet: bool,
     /// What this receiver acknowledged, by the record; nothing where it was no receiver when it was told last.
     pub acknowledged: Option<Acknowledged>,
 }
@@ -390,6 +392,7 @@ mod tests {
             lasts: None,
             ours: true,
             heard: false,
+            is_quiet: false,
             proof: None,
             acknowledged,
         }

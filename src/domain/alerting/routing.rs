@@ -17,6 +17,10 @@ const INTERVAL: TimeDelta = TimeDelta::minutes(5);
 pub struct Route {
     /// What the labels of an alert must satisfy, all of it.
     pub matchers: Vec<Matcher>,
+    /// Who is told; as its parent's where nothing is said.
+    pub receiver: Option<String>,
+    /// Whether a time interval mutes it now and then.
+    pub is_muted_at_times: bool,
     /// Whether the routes after this one are looked at too.
     pub goes_on: bool,
     /// How long a new group waits; as its parent's where nothing is said.
@@ -36,34 +40,64 @@ pub struct Waits {
     pub group_interval: TimeDelta,
 }
 
+/// A route that takes an alert.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Taken {
+    /// Who is told.
+    pub receiver: String,
+    /// Whether no route below the first one takes it.
+    pub is_default: bool,
+    /// Whether a time interval mutes it now and then.
+    pub is_muted_at_times: bool,
+    /// How long it waits.
+    pub waits: Waits,
+}
+
 impl Route {
     /// How long the routes wait that take an alert with these labels.
     pub fn waits(&self, labels: &BTreeMap<String, String>) -> Vec<Waits> {
+        self.taken(labels).into_iter().map(|taken| taken.waits).collect()
+    }
+
+    /// The routes that take an alert with these labels.
+    pub fn taken(&self, labels: &BTreeMap<String, String>) -> Vec<Taken> {
+        let above = Taken {
+            receiver: String::new(),
+            is_default: true,
+            is_muted_at_times: false,
+            waits: Waits { group_wait: WAIT, group_interval: INTERVAL },
+        };
         let mut all = Vec::new();
-        self.take(labels, Waits { group_wait: WAIT, group_interval: INTERVAL }, &mut all);
+        self.take(labels, &above, &mut all);
         all
     }
 
     /// Says whether the route, or one below it, takes the alert.
-    fn take(&self, labels: &BTreeMap<String, String>, above: Waits, all: &mut Vec<Waits>) -> bool {
+    fn take(&self, labels: &BTreeMap<String, String>, above: &Taken, all: &mut Vec<Taken>) -> bool {
         let value = |name: &str| labels.get(name).map_or("", String::as_str);
         if !self.matchers.iter().all(|matcher| matcher.fits(value(&matcher.name))) {
             return false;
         }
-        let waits = Waits {
-            group_wait: self.group_wait.unwrap_or(above.group_wait),
-            group_interval: self.group_interval.unwrap_or(above.group_interval),
+        let here = Taken {
+            receiver: self.receiver.clone().unwrap_or_else(|| above.receiver.clone()),
+            is_default: above.is_default,
+            is_muted_at_times: self.is_muted_at_times,
+            waits: Waits {
+                group_wait: self.group_wait.unwrap_or(above.waits.group_wait),
+                group_interval: self.group_interval.unwrap_or(above.waits.group_interval),
+            },
         };
+        let below = Taken { is_default: false, ..here.clone() };
         let mut taken = false;
         for route in &self.routes {
-            let takes = route.take(labels, waits, all);
+            let takes = route.take(labels, &below, all);
             taken |= takes;
             if takes && !route.goes_on {
                 break;
             }
         }
         if !taken {
-            all.push(waits);
+            all.push(here);
         }
         true
     }
@@ -107,6 +141,11 @@ impl Matcher {
         let (name, rest) = text.split_at(at);
         let operator = ["=~", "!~", "!=", "="].into_iter().find(|op| rest.starts_with(op))?;
         Self::new(&unquoted(name), operator, &unquoted(&rest[operator.len()..]))
+    }
+
+    /// Says whether labels satisfy it.
+    pub fn holds(&self, labels: &BTreeMap<String, String>) -> bool {
+        self.fits(labels.get(&self.name).map_or("", String::as_str))
     }
 
     fn fits(&self, value: &str) -> bool {
@@ -162,6 +201,8 @@ mod tests {
 
     fn route(matchers: &[&str], interval: Option<&str>, routes: Vec<Route>) -> Route {
         Route {
+            receiver: None,
+            is_muted_at_times: false,
             matchers: matchers.iter().map(|text| Matcher::parse(text).unwrap()).collect(),
             goes_on: false,
             group_wait: None,

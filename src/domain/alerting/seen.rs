@@ -35,6 +35,21 @@ pub struct SeenAlert {
     pub starts_at: DateTime<Utc>,
     /// When it was sent last, by the Alertmanager's clock.
     pub updated_at: DateTime<Utc>,
+    /// What is done with it.
+    pub handling: Handling,
+}
+
+/// What an Alertmanager does with an alert.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Handling {
+    /// The receivers that its routes name.
+    pub receivers: Vec<String>,
+    /// The silences that hold it back.
+    pub silenced_by: Vec<String>,
+    /// Whether another alert holds it back.
+    pub is_inhibited: bool,
+    /// Whether a time interval of its route holds it back.
+    pub is_muted: bool,
 }
 
 /// Everything of allswell that an Alertmanager held before this process sent anything to it.
@@ -103,6 +118,7 @@ mod tests {
             annotations: annotations.iter().map(owned).collect(),
             starts_at: at(0),
             updated_at: at(updated),
+            handling: Handling::default(),
         }
     }
 

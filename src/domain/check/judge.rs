@@ -18,7 +18,7 @@ use crate::domain::check::observation::{Completeness, Observation, Rows};
 use crate::domain::check::reason::{Cause, Reason};
 use crate::domain::check::value::Value;
 use crate::domain::check::verdict::{Contradiction, Finding, Verdict};
-use crate::domain::check::{Body, Check, Expect};
+use crate::domain::check::{Body, Check, Expect, MASKED};
 use crate::domain::reconcile::cell::{Cell, Epoch, Kind};
 use crate::domain::sql::Engine;
 use crate::domain::sql::aggregate::Holds;
@@ -44,7 +44,7 @@ pub fn judge(check: &Check, expect: &Expect, seen: &Observation) -> Judgement {
     let values = broken_values(check, expect, seen, &evidence, &mut bad_rows);
     contradictions.extend(values.contradictions);
     if let (Some(keys), Some(expected)) = (expect.keys(), &seen.expected_keys) {
-        contradictions.extend(missing_keys(keys, expected, &seen.body, &seen.moment));
+        contradictions.extend(missing_keys(check, keys, expected, seen));
     }
     let verdict = if contradictions.is_empty() {
         match reason(check, expect, seen, &evidence).or(values.reason) {
@@ -182,7 +182,12 @@ fn broken_values(
             expected: limit.to_string(),
             rows: u64::try_from(broken.len()).unwrap_or(u64::MAX),
             of: body.count(),
-            seen: broken.iter().take(SHOWN).map(|row| shown_value(limit, &read[*row])).collect(),
+            seen: match check.masks(column) {
+                true => Vec::new(),
+                false => {
+                    broken.iter().take(SHOWN).map(|row| shown_value(limit, &read[*row])).collect()
+                }
+            },
         });
         broken_rows.extend(broken);
     }
@@ -371,7 +376,10 @@ fn shown_rows(
     }
     let show = |row: &usize| {
         let values = &body.rows()[*row];
-        let pairs = columns.iter().map(|c| format!("{c}={}", values[body.position(c)]));
+        let pairs = columns.iter().map(|c| match check.masks(c) {
+            true => format!("{c}={MASKED}"),
+            false => format!("{c}={}", values[body.position(c)]),
+        });
         pairs.collect::<Vec<_>>().join(" ")
     };
     bad.iter().take(check.samples.rows).map(show).collect()
@@ -459,7 +467,7 @@ mod tests {
 
     fn at_least(min: u64, measure: Measure) -> Evidence {
         let minimum = Minimum::AtLeast(NonZeroU64::new(min).unwrap());
-        Evidence { measure, minimum, scope: Scope::Window }
+        Evidence { measure, minimum, scope: Scope::Window, history: None }
     }
 
     fn word(judgement: &Judgement) -> &'static str {

@@ -89,20 +89,71 @@ pub enum Contradiction {
     },
 }
 
+impl Contradiction {
+    /// What is wrong, without any value of the data.
+    fn head(&self) -> String {
+        match self {
+            Self::Values { column, expected, rows, of, .. } => {
+                format!(
+                    "{column}: expected {expected}, broken on {rows} of {of} row{}",
+                    plural(*of)
+                )
+            }
+            Self::MissingKeys { missing, of, .. } => {
+                format!("keys: {missing} of {of} expected did not appear")
+            }
+            Self::Differs(told) => told.head(),
+            Self::Rows { .. }
+            | Self::Zones { .. }
+            | Self::ZonesGone { .. }
+            | Self::NamelessKeys { .. } => self.to_string(),
+        }
+    }
+
+    /// The first values that show it; empty where there are none.
+    fn values(&self) -> String {
+        match self {
+            Self::Values { column, seen, .. } if !seen.is_empty() => {
+                format!("{column} is {}", seen.join(", "))
+            }
+            Self::MissingKeys { first, .. } => format!("missing: {}", first.join(", ")),
+            Self::Differs(told) => told.first.join("; "),
+            Self::Values { .. }
+            | Self::Rows { .. }
+            | Self::Zones { .. }
+            | Self::ZonesGone { .. }
+            | Self::NamelessKeys { .. } => String::new(),
+        }
+    }
+}
+
+impl Finding {
+    /// The finding as it is kept: a first line that holds no value of the data, and lines of values and rows, which go
+    /// earlier.
+    pub fn kept(&self) -> String {
+        let heads: Vec<String> = self.contradictions.iter().map(Contradiction::head).collect();
+        let cut = if self.cut { CUT } else { "" };
+        let head = format!("{}{cut}", heads.join("; "));
+        let values = self.contradictions.iter().map(Contradiction::values);
+        let lines = values.filter(|line| !line.is_empty()).chain(self.rows.iter().cloned());
+        let lines = lines.map(|line| line.replace(['\n', '\r'], " "));
+        std::iter::once(head).chain(lines).collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// What is said of a result that was cut.
+const CUT: &str = " (the result was cut: there may be more)";
+
 impl fmt::Display for Contradiction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Rows { expected, seen } => write!(f, "rows: expected {expected}, saw {seen}"),
-            Self::Values { column, expected, rows, of, seen } => {
-                write!(
-                    f,
-                    "{column}: expected {expected}, broken on {rows} of {of} row{}",
-                    plural(*of)
-                )?;
+            Self::Values { seen, .. } => {
+                f.write_str(&self.head())?;
                 if seen.is_empty() { Ok(()) } else { write!(f, ": {}", seen.join(", ")) }
             }
-            Self::MissingKeys { missing, of, first } => {
-                write!(f, "keys: {missing} of {of} expected did not appear: {}", first.join(", "))
+            Self::MissingKeys { first, .. } => {
+                write!(f, "{}: {}", self.head(), first.join(", "))
             }
             Self::Zones { nameless, unknown, of } => {
                 write!(f, "zones: of {of} in the list")?;
@@ -141,7 +192,7 @@ impl fmt::Display for Finding {
             contradiction.fmt(f)?;
         }
         if self.cut {
-            f.write_str(" (the result was cut: there may be more)")?;
+            f.write_str(CUT)?;
         }
         Ok(())
     }

@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
+use crate::domain::check::MASKED;
+use crate::domain::check::name::ColumnName;
 use crate::domain::check::number::Number;
 use crate::domain::check::reason::Reason;
+use crate::domain::reconcile::Terms;
 use crate::domain::reconcile::cell::{Cell, Decimal};
 use crate::domain::reconcile::claims::Claims;
 
@@ -33,6 +36,35 @@ pub enum How {
 }
 
 impl Difference {
+    /// The same, with nothing to be seen of the values of some columns.
+    #[must_use]
+    pub fn masked(&self, terms: &Terms, mask: &[ColumnName]) -> Self {
+        let masked = || Cell::Text(MASKED.into());
+        let of = |column: &ColumnName, cell: &Cell| match mask.contains(column) {
+            true => masked(),
+            false => cell.clone(),
+        };
+        let compared = |place: usize, cell: &Cell| match terms.compare.get(place) {
+            Some((column, _)) => of(column, cell),
+            None => cell.clone(),
+        };
+        let all = |cells: &[Cell]| {
+            cells.iter().enumerate().map(|(place, cell)| compared(place, cell)).collect()
+        };
+        let how = match &self.how {
+            How::Changed(columns) => {
+                let columns = columns.iter();
+                let pairs = columns.map(|(i, l, r)| (*i, compared(*i, l), compared(*i, r)));
+                How::Changed(pairs.collect())
+            }
+            How::OnlyLeft(cells) => How::OnlyLeft(all(cells)),
+            How::OnlyRight(cells) => How::OnlyRight(all(cells)),
+            How::Repeated(left, right) => How::Repeated(*left, *right),
+        };
+        let key = terms.key.iter().zip(&self.key).map(|(column, cell)| of(column, cell));
+        Self { key: key.collect(), how }
+    }
+
     /// How many bytes its texts take, roughly.
     fn size(&self) -> usize {
         let text = |cell: &Cell| match cell {

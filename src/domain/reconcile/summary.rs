@@ -39,7 +39,7 @@ pub struct DiffSummary {
 
 impl DiffSummary {
     /// Puts together what is told of what lasts.
-    pub fn new(terms: &Terms, names: [String; 2], tally: &Tally) -> Self {
+    pub fn new(terms: &Terms, names: [String; 2], tally: &Tally, mask: &[ColumnName]) -> Self {
         let counts = tally.lasting;
         let sums = terms.compare.iter().zip(&tally.totals);
         let sums = sums.filter(|(_, [l, r])| l.whole && r.whole);
@@ -49,7 +49,8 @@ impl DiffSummary {
         largest.sort_by_cached_key(|difference| std::cmp::Reverse(difference.magnitude()));
         let of = |place: usize| largest.iter().filter(move |d| place_of(&d.how) == place);
         let first = (0..4).flat_map(|place| of(place).take(SHOWN));
-        let first = first.map(|difference| shown(difference, terms, &names)).collect();
+        let first = first.map(|difference| shown(&difference.masked(terms, mask), terms, &names));
+        let first = first.collect();
         Self {
             of_rows: false,
             names,

@@ -12,6 +12,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::domain::alerting::alert::{About, Fingerprint, labels};
 use crate::domain::alerting::outbox::{Acknowledged, AlertId, ENDS_KEPT};
+use crate::domain::alerting::quiet::Quiet;
 use crate::domain::record::standing::{Alarm, Standing};
 use crate::engine::ports::{Notices, Queries, Receipts};
 use crate::engine::snapshot::Proof;
@@ -35,6 +36,8 @@ pub(super) struct Alerts {
     pub(super) notified: Arc<Notified>,
     /// The alerts of this replica about itself, and those of replicas that are gone.
     pub(super) own: Arc<Vec<SelfAlert>>,
+    /// The checks that are kept quiet, and those that were until a while ago.
+    pub(super) quiets: Arc<Vec<Quiet>>,
     /// When the ways to the Alertmanagers were proved last.
     pub(super) proofs: Arc<Vec<Proof>>,
     /// Whether others may stand than those.
@@ -56,6 +59,7 @@ pub(super) struct Read {
     notified: Notified,
     own: Vec<SelfAlert>,
     returned: Vec<Returned>,
+    quiets: Vec<Quiet>,
 }
 
 impl Alerts {
@@ -65,6 +69,7 @@ impl Alerts {
             recorded_here: Arc::default(),
             notified: Arc::default(),
             own: Arc::default(),
+            quiets: Arc::default(),
             proofs: Arc::default(),
             changed: false,
             read_at: now,
@@ -124,11 +129,12 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             notified: self.store.notified().await?,
             own: self.store.self_alerts(self.clock.now()).await?,
             returned: self.store.returned().await?,
+            quiets: self.store.quiets(self.clock.now()).await?,
         })
     }
 
     pub(super) fn take_read(&mut self, read: Read) {
-        let Read { rows, notified, own, returned } = read;
+        let Read { rows, notified, own, returned, quiets } = read;
         // Another replica ended what this one began, or it is forgotten.
         let standing: BTreeSet<AlertId> = self
             .alerts
@@ -145,6 +151,9 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         self.alerts.rows = Arc::new(rows);
         self.alerts.notified = Arc::new(notified);
         self.alerts.own = Arc::new(own);
+        if *self.alerts.quiets != quiets {
+            self.alerts.quiets = Arc::new(quiets);
+        }
         self.alerts.prove(returned);
     }
 

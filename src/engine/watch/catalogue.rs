@@ -51,6 +51,18 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
                 let ended = self.end_adopted(&end).await;
                 self.answer(reply, ended);
             }
+            Order::KeepQuiet(keep, reply) => {
+                let kept = self.keep_quiet(&keep).await;
+                self.answer(reply, kept);
+            }
+            Order::EndQuiet(end, reply) => {
+                let ended = self.end_quiet(&end).await;
+                self.answer(reply, ended);
+            }
+            Order::Forget(forget, reply) => {
+                let forgotten = self.forget_samples(&forget).await;
+                self.answer(reply, forgotten);
+            }
             Order::Returned(returned, reply) => {
                 let taken = self.take_returned(returned).await;
                 self.answer(reply, taken);

@@ -5,9 +5,12 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::Instant;
 
+use crate::domain::check::evidence::{Evidence, Minimum};
 use crate::domain::check::name::{CheckId, SourceName};
 use crate::domain::check::reason::Reason;
 use crate::domain::check::verdict::Verdict;
+use crate::domain::record::usual::earlier_starts;
+use crate::domain::record::window_state::WindowKind;
 use crate::domain::time::backoff::{Draw, doubled};
 use crate::domain::time::breaker::Breaker;
 use crate::engine::attempt::Attempted;
@@ -15,7 +18,9 @@ use crate::engine::ports::{Notices, Queries};
 use crate::engine::snapshot::LedgerHealth;
 use crate::engine::under_way::{About, Brought, ended};
 use crate::engine::watch::{AGAIN, CLOCKS_APART, Engine, REFILL, ROWS_MIN};
-use crate::ledger::{Entry, Happened, LedgerError, Listing, RowKey, TxOutcome, Work};
+use crate::ledger::{
+    Compared, Ended, Entry, Happened, LedgerError, Listing, RowKey, TxOutcome, Work,
+};
 
 impl<Q: Queries, N: Notices> Engine<Q, N> {
     /// Takes note of what a task brought.
@@ -44,9 +49,24 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
                     Brought::Probe(_) => return,
                 };
                 self.leave(&sources, (&check, key.series), &attempted, now, draw);
-                self.ended.push(ended((key, epoch, generation), &attempted, began));
+                let compared = self.compared(key, &attempted);
+                let ended = ended((key, epoch, generation), &attempted, began);
+                self.ended.push(Ended { compared, ..ended });
             }
         }
+    }
+
+    /// Which earlier windows one that was confirmed is held against. Where a check says that no evidence is fine, little is.
+    fn compared(&self, key: RowKey, attempted: &Attempted) -> Option<Compared> {
+        let is_confirmed = attempted.judgement.verdict == Verdict::Confirmed;
+        let member = self.roster.get(key.series).filter(|_| is_confirmed)?;
+        let Evidence { history: wanted, minimum, .. } = &member.series.check.evidence;
+        let is_needed = wanted.is_some() || matches!(minimum, Minimum::AtLeast(_));
+        if key.kind != WindowKind::Window || !is_needed {
+            return None;
+        }
+        let starts = earlier_starts((key.start, key.end), &member.series.home.rules);
+        Some(Compared { starts, wanted: *wanted })
     }
 
     /// Gives the places of an attempt back, and tells each gate how its source did.

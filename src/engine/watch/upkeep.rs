@@ -88,6 +88,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
 
     async fn tidy(&mut self) {
         drop(self.store.tidy_events(self.now()).await);
+        self.cut_samples().await;
         let (done, from) = self.tidied;
         let more = from.map(|from| (done, from));
         let next = more.or_else(|| {

@@ -44,7 +44,8 @@ impl Activating<'_> {
             ["WHERE id = r.wanted"]
         );
         const NAME: Each = each!(
-            ["UPDATE series SET meaning = r.means, presentation = r.shown, changed_at = $2 FROM"],
+            ["UPDATE series SET meaning_at = CASE WHEN meaning = r.means THEN meaning_at ELSE $2 END, \
+              meaning = r.means, presentation = r.shown, changed_at = $2 FROM"],
             (0 "wanted" "bigint", 1 "means" "text", 2 "shown" "text"),
             ["WHERE id = r.wanted"]
         );

@@ -12,8 +12,9 @@ use crate::domain::alerting::alert::{Alert, Fingerprint, Labels, cut};
 use crate::domain::alerting::outbox::{AlertId, AlertState, ENDS_KEPT};
 use crate::engine::snapshot::Snapshot;
 use crate::ledger::SelfAlert;
+use crate::notify::notifier::words::sign;
 use crate::notify::notifier::{
-    ABOUT, CUT_MAX, INHERITED_MAX, Notifier, OWN_LASTS, Own, UNWRITTEN_LASTS, WHY_MAX, sign,
+    ABOUT, CUT_MAX, INHERITED_MAX, Notifier, OWN_LASTS, Own, UNWRITTEN_LASTS, WHY_MAX,
 };
 use crate::notify::self_alerts::{Symptom, is_well, symptoms};
 
@@ -132,6 +133,7 @@ impl Notifier {
             lasts,
             ours: true,
             heard: false,
+            is_quiet: false,
             proof: None,
             acknowledged: None,
         }

@@ -5,6 +5,7 @@ use prometheus::{GaugeVec, IntCounterVec, IntGaugeVec, Opts, Registry};
 
 use crate::engine::snapshot::Snapshot;
 use crate::notify::alert_path::Paths;
+use crate::notify::deliveries::Deliveries;
 use crate::web::metrics::seconds;
 
 /// Registers what is known of the ways out.
@@ -34,7 +35,14 @@ pub(super) fn register(
     let took = float("alert_roundtrip_seconds", help)?;
     let help = "When the newest watchdog alert came back from the Alertmanager.";
     let received = float("watchdog_received_timestamp_seconds", help)?;
+    let help = "Alerts that stand, by what the Alertmanager did with them.";
+    let opts = Opts::new("alerts_by_delivery", help);
+    let delivery = IntGaugeVec::new(opts, &["alertmanager", "delivery"])?;
+    let deliveries = Deliveries::read(paths);
     for path in paths.at(picture, now) {
+        for (kind, count) in deliveries.counts(&path.health.name, picture) {
+            delivery.with_label_values(&[path.health.name.as_str(), kind.as_str()]).set(of(count));
+        }
         let name = [path.health.name.as_str()];
         let counts = [
             ("accepted", path.health.accepted),
@@ -55,7 +63,7 @@ pub(super) fn register(
             received.with_label_values(&name).set(seconds(received_at));
         }
     }
-    for gauge in [standing, unknown, refused, broken, slow] {
+    for gauge in [standing, unknown, refused, broken, slow, delivery] {
         registry.register(Box::new(gauge))?;
     }
     registry.register(Box::new(sent))?;

@@ -56,7 +56,7 @@ fn maybe(out: &mut Out<'_>, shown: &Shown<'_>, at: Option<DateTime<Utc>>) {
     }
 }
 
-const FAMILIES: [Family; 13] = [
+const FAMILIES: [Family; 14] = [
     Family {
         name: "allswell_check_info",
         kind: "gauge",
@@ -159,6 +159,14 @@ const FAMILIES: [Family; 13] = [
             for (word, count) in words.iter().zip(shown.series.record.totals) {
                 out.sample(&shown.labels, &format!("verdict=\"{word}\""), count);
             }
+        },
+    },
+    Family {
+        name: "allswell_check_evidence_thin",
+        kind: "gauge",
+        help: "1 if the newest window looked at less than a fifth of what is usual.",
+        write: |out, shown| {
+            out.sample(&shown.labels, "", u8::from(shown.series.record.thin.is_some()));
         },
     },
     Family {

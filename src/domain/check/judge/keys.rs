@@ -2,23 +2,24 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::domain::check::Keys;
 use crate::domain::check::judge::SHOWN;
 use crate::domain::check::name::ColumnName;
-use crate::domain::check::observation::{Moment, Rows};
+use crate::domain::check::observation::{Observation, Rows};
 use crate::domain::check::value::Value;
 use crate::domain::check::verdict::Contradiction;
+use crate::domain::check::{Check, Keys, MASKED};
 use crate::domain::reconcile::cell::{Cell, Epoch, Kind};
 
 /// Compares who was expected with who came.
 ///
 /// In a result that was cut, a missing key may stand past the cut: that is no contradiction.
 pub(super) fn missing_keys(
+    check: &Check,
     keys: &Keys,
     expected: &Rows,
-    body: &Rows,
-    moment: &Moment,
+    seen: &Observation,
 ) -> Vec<Contradiction> {
+    let Observation { body, moment, .. } = seen;
     let mut contradictions = Vec::new();
     let kinds: Vec<Option<Kind>> =
         keys.columns.iter().map(|c| kind_of(c, body, expected)).collect();
@@ -31,7 +32,10 @@ pub(super) fn missing_keys(
         match identity {
             None => nameless += 1,
             Some(identity) if !came.contains(&identity) => {
-                let shown = keys.columns.iter().map(|c| row[expected.position(c)].to_string());
+                let shown = keys.columns.iter().map(|c| match check.masks(c) {
+                    true => MASKED.to_owned(),
+                    false => row[expected.position(c)].to_string(),
+                });
                 missing.insert(identity, shown.collect::<Vec<_>>().join("/"));
             }
             Some(_) => {}

@@ -1,0 +1,28 @@
+//! Forgetting the values that findings of a check were kept with.
+
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::web::Here;
+use crate::web::operator::{BECAUSE_MAX, BY_MAX, Text, done, line, ordered};
+use crate::web::problem::{Json, Problem};
+
+/// An order to forget.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ForgetOrder {
+    check: Text,
+    by: Option<Text>,
+    because: Option<Text>,
+}
+
+/// Forgets them. A check that is gone may have left some: it need not be there.
+pub(super) async fn forget(State(shared): Here, request: Request) -> Result<Json, Problem> {
+    let order: ForgetOrder = ordered(&shared, request).await?;
+    let (by, because) =
+        (line("by", order.by, BY_MAX)?, line("because", order.because, BECAUSE_MAX)?);
+    let attempts = done(shared.door.orders.forget(&order.check, (&by, &because)).await)?;
+    Ok(Json(StatusCode::OK, json!({"format": 1, "attempts": attempts})))
+}
