@@ -17,7 +17,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::board::Board;
@@ -49,6 +49,8 @@ const BLIND_NAP: Duration = Duration::from_millis(500);
 const REPEATED_WITHIN: TimeDelta = TimeDelta::seconds(2);
 /// How far its clock may be from ours before alerts end by its clock.
 const CLOCKS_APART: TimeDelta = TimeDelta::seconds(5);
+/// How long alerts may wait for silences to be looked at.
+const SILENT_WITHIN: Duration = Duration::from_secs(3);
 /// How long the last words may take when the daemon stops.
 const FAREWELL: Duration = Duration::from_secs(3);
 
@@ -72,6 +74,7 @@ pub struct Alertmanager {
     /// When its silences are looked at next, and which checks were to be quiet then.
     silences_at: Instant,
     quiet_before: QuietNow,
+    quiet_since: Instant,
     /// How often it did not say what it holds before anything was sent; nothing once that does not matter any more.
     first_tries: Option<u32>,
     /// Which alerts it said that stand though they ended, and when.
@@ -117,6 +120,7 @@ impl Alertmanager {
             list_at: now,
             silences_at: now,
             quiet_before: Vec::new(),
+            quiet_since: now,
             first_tries: Some(0),
             raised: None,
             config: None,
@@ -138,7 +142,7 @@ impl Alertmanager {
             let board = boards.borrow_and_update().clone();
             self.prove(&board);
             // What is to be silent is, before what stands is told.
-            self.keep_silences(&board).await;
+            drop(timeout(SILENT_WITHIN, self.keep_silences(&board)).await);
             self.pass_on(&board, &boards).await;
             let wake = self.wake(boards.borrow().sight());
             tokio::select! {
@@ -151,7 +155,7 @@ impl Alertmanager {
             }
         }
         let board = boards.borrow().clone();
-        drop(tokio::time::timeout(FAREWELL, self.pass_on(&board, &boards)).await);
+        drop(timeout(FAREWELL, self.pass_on(&board, &boards)).await);
     }
 
     /// What time it is by the record's clock.
@@ -214,7 +218,8 @@ impl Alertmanager {
                 self.failed(0, why.to_owned());
             }
             Ok((status, _)) => {
-                self.first_tries = None;
+                // A proxy that answers for it may be all that is there for a moment.
+                self.first_tries = self.first_tries.map(|n| n + 1).filter(|n| *n < FIRST_TRIES);
                 self.failed(0, format!("it answers with status {status}"));
             }
             Err(error) => {
@@ -252,8 +257,11 @@ impl Alertmanager {
                     self.name
                 );
             }
-            let telling = config.as_deref().and_then(config::telling).map(Arc::new);
-            self.health.send_modify(|health| (health.routes, health.telling) = (routes, telling));
+            let receivers = config.as_deref().and_then(config::receivers).map(Arc::new);
+            self.health
+                .send_modify(|health| (health.routes, health.receivers) = (routes, receivers));
+            // What it did with alerts is another thing by another configuration.
+            self.list_at = Instant::now();
             self.config = config;
         }
         let members = status["cluster"]["peers"].as_array().into_iter().flatten();
@@ -290,7 +298,10 @@ impl Alertmanager {
         };
         let repeated = Arc::new(names(&|alert| alert.updated_at >= recent));
         let active = names(&|_| true);
-        let first = self.first_tries.take().map(|_| FirstLook { alerts: seen.clone(), at: now });
+        self.first_tries = None;
+        // Also where it is late: what another ledger said is known by its id.
+        let is_first = self.health.borrow().first.is_none();
+        let first = is_first.then(|| FirstLook { alerts: seen.clone(), at: now });
         self.health.send_modify(|health| {
             health.repeated = Some((Instant::now(), repeated));
             health.first = first.map(Arc::new).or(health.first.take());

@@ -282,7 +282,7 @@ fn open(
             "everybody who reaches {listen} may look: `web` names neither `viewer_token` nor users"
         );
     }
-    if let Some(warning) = settings.notices.warning() {
+    for warning in settings.notices.warnings() {
         tracing::warn!("{warning}");
     }
     let (ledger, dsn) = (store, settings.ledger.dsn.to_string());

@@ -62,7 +62,7 @@ pub use errors::LedgerError;
 pub use generation::{Activation, Generation, Listing, Planned, Traits};
 pub use identities::Sighting;
 pub use orders::{OrderRecord, Revocation, RowOrder, Selected, Waiver};
-pub use quiets::KeepQuiet;
+pub use quiets::{EndQuiet, KeepQuiet};
 pub use read::{
     Given, History, HistoryQuery, Listed, Page, Reader, WaivedBy, is_page_by_number,
     is_page_of_windows,

@@ -5,6 +5,7 @@
 //! down, so that a daemon that is started anew tells nothing twice, and no end of something that the receiver
 //! never had.
 
+mod health;
 mod message;
 
 use std::collections::BTreeMap;
@@ -24,6 +25,8 @@ use crate::domain::time::backoff::{Draw, doubled};
 use crate::http::Peer;
 use crate::webhook::message::{group_key, message, name_of};
 
+pub use health::Health;
+
 /// How often what stands is told again.
 const REPEAT: TimeDelta = TimeDelta::hours(4);
 /// For how long an end is tried that is not taken; what stands is tried for as long as it stands.
@@ -40,37 +43,6 @@ const OTHERS_WAIT: TimeDelta = TimeDelta::seconds(15);
 const ALERTS_MAX: usize = 200;
 /// How long the last words may take when the daemon stops.
 const FAREWELL: Duration = Duration::from_secs(3);
-/// How long a receiver may take nothing before that is a fault of its own.
-const BROKEN_AFTER: TimeDelta = TimeDelta::minutes(2);
-
-/// How a receiver does.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Health {
-    /// Who.
-    pub name: String,
-    /// How many messages it took.
-    pub accepted: u64,
-    /// How many it did not take, and will get again.
-    pub failed: u64,
-    /// How many it did not take for so long that they are not tried any more.
-    pub given_up: u64,
-    /// Why it did not take the last one.
-    pub why: Option<String>,
-    /// Since when it does not take something, where that is so.
-    pub failing_since: Option<DateTime<Utc>>,
-    /// The earliest end of an alert that it was not told.
-    pub unsettled: Option<DateTime<Utc>>,
-    /// What it took of each alert.
-    pub acknowledged: Arc<BTreeMap<AlertId, Acknowledged>>,
-}
-
-impl Health {
-    /// Since when notices do not get through to it, and why; nothing where they do, or are only late.
-    pub fn broken(&self, now: DateTime<Utc>) -> Option<(DateTime<Utc>, String)> {
-        let since = self.failing_since.filter(|since| *since + BROKEN_AFTER <= now)?;
-        Some((since, self.why.clone().unwrap_or_default()))
-    }
-}
 
 /// A receiver of webhooks.
 pub struct Webhook {
@@ -209,8 +181,10 @@ impl Webhook {
         let mentioned: BTreeMap<AlertId, &AlertState> =
             all.iter().map(|w| (name_of(w), w)).collect();
         for (name, wanted) in &mut self.stood {
-            if wanted.ended_at.is_none() && !mentioned.contains_key(name) {
-                wanted.ended_at = Some(now);
+            if !mentioned.contains_key(name) {
+                wanted.ended_at.get_or_insert(now);
+                // Whether its check is quiet is not said of it any more.
+                wanted.is_quiet = false;
             }
         }
         let groups = &self.groups;
@@ -232,11 +206,26 @@ impl Webhook {
                 self.meet(name, wanted, now);
             }
             self.met.entry(name).or_insert(now);
+            self.pass_over(name, wanted);
             self.stood.insert(name, wanted.clone());
         }
         let stood = &self.stood;
         self.met.retain(|name, _| stood.contains_key(name));
         self.acknowledged.retain(|name, _| stood.contains_key(name));
+    }
+
+    /// What began and ended while its check was quiet is told to no receiver.
+    fn pass_over(&mut self, name: AlertId, wanted: &AlertState) {
+        if !wanted.is_quiet || wanted.ended_at.is_none() {
+            return;
+        }
+        let group = self.groups.entry(group_key(wanted)).or_default();
+        if group.told.contains_key(&name) {
+            return;
+        }
+        group.told.insert(name, false);
+        let over = Acknowledged { ended_at: wanted.ended_at, ..Acknowledged::nothing("") };
+        self.acknowledged.insert(name, over);
     }
 
     /// Takes over what another replica told the receiver meanwhile.

@@ -1,6 +1,6 @@
-//! The configuration that an Alertmanager shows of itself: its routes, and which receivers tell anybody.
+//! The configuration that an Alertmanager shows of itself: its routes, and which receivers notify.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use chrono::TimeDelta;
 use serde::Deserialize;
@@ -93,12 +93,12 @@ fn matchers(
     equal.chain(like).chain(written).collect()
 }
 
-/// Reads which receivers of a configuration tell anybody: those with an integration other than the webhook that comes back
-/// to allswell. Nothing where they cannot be read.
-pub fn telling(config: &str) -> Option<BTreeSet<String>> {
+/// Reads the receivers of a configuration, and whether each notifies: by an integration other than the webhook that comes
+/// back to allswell. Nothing where they cannot be read.
+pub fn receivers(config: &str) -> Option<BTreeMap<String, bool>> {
     let Receivers { receivers } = serde_yaml::from_str(config).ok()?;
-    let tells = receivers.into_iter().filter(Receiver::tells);
-    Some(tells.map(|receiver| receiver.name).collect())
+    let tells = |receiver: Receiver| (receiver.name.clone(), receiver.tells());
+    Some(receivers.into_iter().map(tells).collect())
 }
 
 impl Receiver {

@@ -47,8 +47,8 @@ pub struct Health {
     pub seen: Option<(DateTime<Utc>, Arc<Vec<SeenAlert>>)>,
     /// Its routes, where it shows them and they can be read.
     pub routes: Option<Arc<Route>>,
-    /// Its receivers that tell anybody, where it shows them and they can be read.
-    pub telling: Option<Arc<BTreeSet<String>>>,
+    /// Its receivers, and whether each notifies, where it shows them and they can be read.
+    pub receivers: Option<Arc<BTreeMap<String, bool>>>,
     /// The silences that hold back what it holds, by their ids.
     pub silences: Arc<BTreeMap<String, Silence>>,
     /// What became of each check that is kept quiet: its silence is there, or why it is not.
@@ -79,7 +79,7 @@ impl Health {
             first: None,
             seen: None,
             routes: None,
-            telling: None,
+            receivers: None,
             silences: Arc::default(),
             quiets: Arc::default(),
             cluster: None,

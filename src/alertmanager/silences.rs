@@ -18,6 +18,8 @@ use crate::domain::alerting::quiet::{HELD, Quiet, Silence};
 
 /// How often it is asked for a silence that another member of its cluster makes.
 const SOON: Duration = Duration::from_millis(500);
+/// For how long what is new is tried as often as that.
+const NEWS: Duration = Duration::from_secs(20);
 /// How many silences that are not ours are looked at.
 const LOOKED_AT: usize = 20;
 /// How old a silence of ours is that no record knows, before it is taken to be left over.
@@ -38,7 +40,10 @@ impl Alertmanager {
             return;
         }
         self.silences_at = Instant::now() + LIST_EACH;
-        self.quiet_before = wanted;
+        if wanted != self.quiet_before {
+            (self.quiet_before, self.quiet_since) = (wanted, Instant::now());
+        }
+        let is_new = self.quiet_since.elapsed() < NEWS;
         let (quiets, ours) = match self.list_ours().await {
             Ok(listed) => (self.settle_quiets(board, &listed).await, listed),
             Err(why) => {
@@ -46,7 +51,7 @@ impl Alertmanager {
                 (holding.map(|quiet| (quiet.id, Err(why.clone()))).collect(), Vec::new())
             }
         };
-        if quiets.values().any(Result::is_err) {
+        if is_new && quiets.values().any(Result::is_err) {
             self.silences_at = Instant::now() + SOON;
         }
         let silences = self.hold_back(ours).await;
@@ -99,7 +104,10 @@ impl Alertmanager {
                     let expired =
                         self.peer.remove(&format!("/api/v2/silence/{}", silence.id)).await;
                     if let Err(why) = expired {
-                        tracing::warn!("Alertmanager {} keeps a silence: {why}", self.name);
+                        let known = self.health.borrow().quiets.get(&id).cloned();
+                        if known != Some(Err(why.clone())) {
+                            tracing::warn!("Alertmanager {} keeps a silence: {why}", self.name);
+                        }
                         settled.insert(id, Err(why));
                     }
                 }
@@ -136,9 +144,8 @@ impl Alertmanager {
         let missing = ids.into_iter().filter(|id| !all.contains_key(id));
         for id in missing.take(LOOKED_AT).collect::<Vec<_>>() {
             let answer = self.peer.get(&format!("/api/v2/silence/{id}"), &[]).await;
-            if let Ok((200, silence)) = answer
-                && let Some(silence) = payload::silence(&silence)
-            {
+            let Ok((_, silence)) = answer else { break };
+            if let Some(silence) = payload::silence(&silence) {
                 all.insert(id, silence);
             }
         }

@@ -3,7 +3,7 @@
 mod rounds;
 mod routes;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use serde_json::Value;
 
@@ -16,7 +16,7 @@ use crate::domain::alerting::alert::Labels;
 use crate::domain::alerting::drill;
 use crate::domain::alerting::routing::{Matcher, Route};
 use crate::http::Peer;
-use crate::notify::alert_path::OWN;
+use crate::notify::alert_path::{OF_OTHERS, OWN};
 use crate::settings::PeerEntry;
 
 /// An Alertmanager, and what it says of its configuration.
@@ -29,7 +29,7 @@ struct Asked {
 struct Configured {
     version: String,
     routes: Route,
-    telling: BTreeSet<String>,
+    notifying: BTreeMap<String, bool>,
     /// What makes an alert one that inhibits others, for each rule.
     inhibitions: Vec<Vec<Matcher>>,
     /// A critical alert of allswell that fires there.
@@ -77,7 +77,8 @@ pub(super) fn drill(args: &DrillArgs) -> Exit {
 /// Every set of labels that can be sent.
 fn everything(loaded: &Loaded) -> Vec<Labels> {
     let checks = loaded.catalogue.checks().iter().map(|check| &**check);
-    drill::all(checks, &OWN, &loaded.settings.notices.labels)
+    let own: Vec<(&str, &str)> = OWN.into_iter().chain(OF_OTHERS).collect();
+    drill::all(checks, &own, &loaded.settings.notices.labels)
 }
 
 async fn ask(entry: &PeerEntry) -> Result<Configured, String> {
@@ -92,13 +93,13 @@ async fn ask(entry: &PeerEntry) -> Result<Configured, String> {
     let text = |value: &Value| value.as_str().map(str::to_owned);
     let written = text(&said["config"]["original"]);
     let read = written.as_deref().and_then(|text| {
-        Some((config::routes(text)?, config::telling(text)?, config::inhibitions(text)?))
+        Some((config::routes(text)?, config::receivers(text)?, config::inhibitions(text)?))
     });
-    let (routes, telling, inhibitions) =
+    let (routes, notifying, inhibitions) =
         read.ok_or("its configuration cannot be read: who is told is not known")?;
     let version = text(&said["versionInfo"]["version"]).unwrap_or_default();
     let query = [("filter", "alertname=~\"Allswell.+\"".to_owned())];
     let standing = peer.get("/api/v2/alerts", &query).await.map_err(|error| error.to_string())?;
     let stands = rounds::critical(&standing.1);
-    Ok(Configured { version, routes, telling, inhibitions, stands, peer })
+    Ok(Configured { version, routes, notifying, inhibitions, stands, peer })
 }

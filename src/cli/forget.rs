@@ -18,12 +18,12 @@ pub(super) fn forget(args: &ForgetArgs) -> Exit {
     match (answer, args.remote.output) {
         (Ok(answer), Output::Json) => print(&format!("{answer:#}\n")),
         (Ok(answer), Output::Text) => {
-            let text = match number(&answer, "attempts") {
+            let text = match number(&answer, "notes") {
                 0 => "no values are kept of it\n".to_owned(),
-                1 => "the values of 1 attempt are forgotten; that it was violated is not\n"
+                1 => "the values of 1 finding are forgotten; that it was violated is not\n"
                     .to_owned(),
                 count => format!(
-                    "the values of {count} attempts are forgotten; that they were violated is not\n"
+                    "the values of {count} findings are forgotten; that they were violated is not\n"
                 ),
             };
             print(&text)

@@ -122,7 +122,7 @@ pub(super) fn validate(args: &ValidateArgs) -> Exit {
     match (args.output, loaded) {
         (Output::Text, Ok(Loaded { settings, catalogue, .. })) => {
             warn(catalogue.warnings().iter());
-            if let Some(warning) = settings.notices.warning() {
+            for warning in settings.notices.warnings() {
                 complain(&format!("warning: {warning}\n"));
             }
             for missing in settings.missing_secrets() {
@@ -139,6 +139,7 @@ pub(super) fn validate(args: &ValidateArgs) -> Exit {
         (Output::Json, Ok(Loaded { settings, catalogue, .. })) => {
             let mut report = report(catalogue.checks().len(), &[], catalogue.warnings());
             report["missing_secrets"] = json!(settings.missing_secrets());
+            report["settings_warnings"] = json!(settings.notices.warnings());
             let Some(connected) = connected else { return print(&format!("{report}\n")) };
             report["connected"] = connected.json();
             connected.exit().after(print(&format!("{report}\n")))

@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::domain::check::name::CheckId;
 use crate::domain::check::succession::Removals;
 use crate::engine::load::{Loaded, NotLoaded, Reading};
-use crate::ledger::{KeepQuiet, LedgerError, Returned, RowOrder, Selected};
+use crate::ledger::{EndQuiet, KeepQuiet, LedgerError, Returned, RowOrder, Selected};
 use crate::manifest::Text;
 
 /// How many orders wait at once.
@@ -28,8 +28,8 @@ pub enum Order<Q> {
     EndAdopted(EndAdopted, oneshot::Sender<Result<usize, LedgerError>>),
     /// Keep a check quiet; the answer is the number of the row.
     KeepQuiet(KeepQuiet, oneshot::Sender<Result<i64, LedgerError>>),
-    /// Keep a check quiet no longer: which, by whose word, and why; the answer says how many rows that ended.
-    EndQuiet([String; 3], oneshot::Sender<Result<u64, LedgerError>>),
+    /// Keep a check quiet no longer; the answer says how many rows that ended.
+    EndQuiet(EndQuiet, oneshot::Sender<Result<u64, LedgerError>>),
     /// Forget the values that are kept of a check: which, by whose word, and why; the answer says of how many attempts.
     Forget([String; 3], oneshot::Sender<Result<u64, LedgerError>>),
     /// Take note that what was sent to an Alertmanager came back.
@@ -167,17 +167,18 @@ impl<Q> Orders<Q> {
         self.give(|reply| Order::KeepQuiet(keep, reply)).await
     }
 
-    /// Keeps a check quiet no longer, by whose word and why; returns how many rows that ended.
+    /// Keeps a check quiet no longer; returns how many rows that ended.
     ///
     /// # Errors
     /// Where the engine takes no orders.
-    pub async fn end_quiet(
-        &self,
-        check: &str,
-        (by, because): (&str, &str),
-    ) -> Result<Result<u64, LedgerError>, NotTaken> {
-        let end = [check, by, because].map(str::to_owned);
+    pub async fn end_quiet(&self, end: EndQuiet) -> Result<Result<u64, LedgerError>, NotTaken> {
         self.give(|reply| Order::EndQuiet(end, reply)).await
+    }
+
+    /// The same, without waiting for an answer.
+    pub fn end_quiet_later(&self, end: EndQuiet) {
+        let (reply, _) = oneshot::channel();
+        drop(self.0.try_send(Order::EndQuiet(end, reply)));
     }
 
     /// Forgets the values that are kept of a check, by whose word and why; returns of how many attempts.

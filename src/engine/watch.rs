@@ -107,6 +107,8 @@ pub struct Engine<Q: Queries, N: Notices> {
     sync_at: Instant,
     /// The series whose old rows were folded last, and where there is more of it.
     tidied: (i64, Option<DateTime<Utc>>),
+    /// When it is looked next for values that are old enough to be cut.
+    cut_at: Instant,
     newest_rules: Option<String>,
     /// How many replicas write the same record, or wrote it a moment ago.
     replicas: u64,
@@ -166,6 +168,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             tidy_at: started + TIDY_EACH,
             sync_at: started + SYNC_EACH,
             tidied: (0, None),
+            cut_at: Instant::now(),
             newest_rules: None,
             // Until it is known there may be others.
             replicas: 2,

@@ -16,8 +16,9 @@ pub(super) struct Noted {
     /// How many said that it is confirmed, violated, unconfirmed.
     pub(super) counts: [i64; 3],
     pub(super) confirmed_slot: Option<DateTime<Utc>>,
-    /// What proving again said that said nothing, and when; the inner nothing where it said something.
-    pub(super) changed: Option<Option<String>>,
+    /// What proving again said that said nothing, of the newest such window: when it begins; the inner nothing where it
+    /// said something.
+    pub(super) changed: Option<(DateTime<Utc>, Option<String>)>,
     /// Of the newest window that was held against earlier ones: when it begins, and how little it looked at, where that
     /// is to be told.
     pub(super) thin: Option<(DateTime<Utc>, Option<String>)>,
@@ -59,7 +60,10 @@ pub(super) async fn note_attempts(
           confirmed_at = CASE WHEN r.confirmed > 0 THEN r.at ELSE confirmed_at END, \
           confirmed_slot = CASE WHEN r.slot IS NOT NULL AND (confirmed_slot IS NULL \
           OR confirmed_slot < r.slot) THEN r.slot ELSE confirmed_slot END, failing_since = r.failing, \
-          changed_note = CASE WHEN r.rechecked = 0 THEN changed_note ELSE r.changed END, \
+          changed_note = CASE WHEN r.rechecked IS NULL OR r.changed IS NULL AND r.rechecked <> COALESCE(changed_start, 0) \
+          THEN changed_note ELSE r.changed END, \
+          changed_start = CASE WHEN r.rechecked IS NULL OR r.changed IS NULL AND r.rechecked <> COALESCE(changed_start, 0) \
+          THEN changed_start ELSE r.rechecked END, \
           thin_note = CASE WHEN r.compared IS NULL OR r.compared < COALESCE(thin_at, 0) THEN thin_note ELSE r.thin END, \
           thin_at = CASE WHEN r.compared IS NULL OR r.compared < COALESCE(thin_at, 0) THEN thin_at ELSE r.compared END, \
           closed_note = COALESCE(r.closed, closed_note) FROM"],
@@ -86,13 +90,22 @@ pub(super) async fn note_attempts(
             noted.counts[2],
             noted.confirmed_slot,
             noted.failing_since,
-            i64::from(noted.changed.is_some()),
-            noted.changed.clone().flatten(),
+            noted.changed.as_ref().map(|(start, _)| *start),
+            noted.changed.clone().and_then(|(_, note)| note),
             noted.thin.as_ref().map(|(at, _)| *at),
             noted.thin.clone().and_then(|(_, note)| note),
             noted.closed.clone(),
         ])
     };
+    const CLOSED: Each = each!(
+        ["UPDATE series SET closed_note = r.closed FROM"],
+        (0 "wanted" "bigint", 1 "closed" "text"),
+        ["WHERE id = r.wanted"]
+    );
+    // A waiver or time closes and opens windows without an attempt.
+    let unseen = noted.iter().filter(|(_, noted)| noted.last.is_none());
+    let closed = unseen.filter_map(|(id, noted)| Some(args![*id, noted.closed.clone()?]));
+    conn.run_each(&CLOSED, &closed.collect::<Vec<_>>(), &[]).await?;
     let rows: Vec<_> = noted.iter().filter_map(row).collect();
     conn.run_each(&NOTE, &rows, &[]).await.map(drop)
 }

@@ -21,6 +21,19 @@ pub struct KeepQuiet {
     pub because: String,
 }
 
+/// What ends it, by whose word.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndQuiet {
+    /// Of which check.
+    pub check: String,
+    /// Only this row; all of the check where none is named.
+    pub id: Option<i64>,
+    /// Who says so.
+    pub by: String,
+    /// Why.
+    pub because: String,
+}
+
 fn read(record: &Record) -> Result<Quiet, LedgerError> {
     Ok(Quiet {
         id: record.int("id")?,
@@ -101,16 +114,16 @@ impl Store {
     /// Where the store failed.
     pub async fn end_quiet(
         &mut self,
-        check: &str,
-        (by, because): (&str, &str),
+        end: &EndQuiet,
         host_now: DateTime<Utc>,
     ) -> Result<(u64, Vec<Quiet>), LedgerError> {
-        const END: &str = "UPDATE quiets SET ended_at = $1 \
-            WHERE check_id = $2 AND ended_at IS NULL AND until_at > $3";
+        const END: &str = "UPDATE quiets SET ended_at = $1 WHERE check_id = $2 AND ended_at IS NULL \
+            AND until_at > $3 AND ($4 = 0 OR id = $4)";
+        let EndQuiet { check, id, by, because } = end;
         self.on(PATIENCE, async |conn, settings| {
             conn.begin().await?;
             let now = conn.now(host_now).await?;
-            let ended = conn.run(END, args![now, check, now]).await?;
+            let ended = conn.run(END, args![now, check.as_str(), now, id.unwrap_or(0)]).await?;
             if ended > 0 {
                 let event = happened(check, "told again", format!("by {by}: {because}"));
                 add_events(conn, &[event_values(settings, now, event, None)]).await?;

@@ -10,17 +10,20 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::domain::time::duration::delta;
 use crate::ledger::adopted::Words;
 use crate::ledger::cells::micros;
-use crate::ledger::conn::{Conn, Wait, args};
+use crate::ledger::conn::{Conn, Each, Wait, args, each};
 use crate::ledger::events::{add_events, event_values};
 use crate::ledger::summary::recompute_each;
-use crate::ledger::{Happened, LONG, LedgerError, RowKey, Store, Terms, TxOutcome, schema};
+use crate::ledger::{
+    Happened, LONG, LedgerError, PATIENCE, RowKey, Store, Terms, TxOutcome, schema,
+};
 
 /// Up to which end attempts have been looked through.
 const MARK: &str = "samples_cut_to";
+/// How many attempts are looked through at once, and how many rows are cut.
+const LOOKED_AT: i64 = 2_000;
+const BATCH: usize = 200;
 /// How far it is gone on, in microseconds, before that is written down though nothing was cut: an hour.
 const MARKED_EACH: i64 = 3_600_000_000;
-/// How many attempts are cut at once.
-const BATCH: i64 = 500;
 /// What ends the first line of a note.
 const LINE_END: &str = "\n";
 
@@ -29,19 +32,14 @@ const LINE_END: &str = "\n";
 pub struct Cut {
     /// What that changed in what is said of their series.
     pub outcome: TxOutcome,
-    /// How many attempts that were.
-    pub attempts: u64,
+    /// How many notes that were.
+    pub notes: u64,
     /// Whether there may be more.
     pub more: bool,
 }
 
-/// A text for a server, and one for a file.
-fn either(conn: &Conn, server: &'static str, file: &'static str) -> &'static str {
-    if conn.is_server() { server } else { file }
-}
-
 impl Store {
-    /// Cuts the values of what is older than they are kept.
+    /// Cuts the values of what is older than they are kept, a part at a time.
     ///
     /// # Errors
     /// Where the store failed.
@@ -50,31 +48,43 @@ impl Store {
         terms: &(dyn Fn(i64) -> Option<Terms> + Sync),
         host_now: DateTime<Utc>,
     ) -> Result<Cut, LedgerError> {
-        const OLD: &str = "SELECT series, kind, start_at, end_at, ended_at FROM attempts \
-            WHERE ended_at >= $1 AND ended_at < $2 AND strpos(note, $3) > 0 ORDER BY ended_at LIMIT $4";
-        const OLD_FILE: &str = "SELECT series, kind, start_at, end_at, ended_at FROM attempts \
-            WHERE ended_at >= $1 AND ended_at < $2 AND instr(note, $3) > 0 ORDER BY ended_at LIMIT $4";
-        self.on(LONG, async |conn, settings| {
+        const NEXT: &str = "SELECT series, kind, start_at, end_at, ended_at, CASE WHEN note LIKE $3 THEN 1 ELSE 0 END \
+            AS holds FROM attempts WHERE ended_at >= $1 AND ended_at < $2 ORDER BY ended_at LIMIT $4";
+        // What is tried in vain goes on with what was found long before.
+        const OPEN: &str = "SELECT series, kind, start_at, end_at FROM entries \
+            WHERE live = 1 AND recorded_at < $1 AND note LIKE $2 LIMIT $3";
+        self.on(PATIENCE, async |conn, settings| {
             conn.begin().await?;
             let now = conn.now(host_now).await?;
             let before = now - delta(settings.samples_for);
             let mark = schema::get(conn, MARK).await?.and_then(|mark| mark.parse::<i64>().ok());
             let mark = mark.unwrap_or(0);
-            let old = either(conn, OLD, OLD_FILE);
-            let rows = conn.all(old, args![mark, before, LINE_END, BATCH]).await?;
+            let next = conn.all(NEXT, args![mark, before, LINES, LOOKED_AT]).await?;
             let mut keys = BTreeSet::new();
-            let mut reached = micros(before);
-            for row in &rows {
-                keys.insert(RowKey::read(row)?);
+            let mut reached = mark;
+            let mut is_whole = true;
+            for row in &next {
+                if row.int("holds")? == 1 {
+                    if keys.len() >= BATCH {
+                        is_whole = false;
+                        break;
+                    }
+                    keys.insert(RowKey::read(row)?);
+                }
                 reached = row.int("ended_at")?;
             }
-            let full = rows.len() >= usize::try_from(BATCH).unwrap_or(usize::MAX);
-            // Of those that ended at once, the last may be in the next batch.
-            let reached = if full { reached.max(mark + 1) } else { micros(before) };
+            is_whole &= next.len() < usize::try_from(LOOKED_AT).unwrap_or(usize::MAX);
+            // Of those that ended at once, some may be in the next part.
+            let reached = if is_whole { micros(before) } else { reached.max(mark + 1) };
+            for row in
+                conn.all(OPEN, args![before, LINES, i64::try_from(BATCH).unwrap_or(0)]).await?
+            {
+                keys.insert(RowKey::read(&row)?);
+            }
             let mut cut = cut_rows(conn, &keys, before, terms, now).await?;
-            cut.more = full;
+            cut.more = !is_whole;
             cut_adopted(conn, None, before).await?;
-            if !rows.is_empty() || reached - mark >= MARKED_EACH {
+            if !is_whole || !keys.is_empty() || reached - mark >= MARKED_EACH {
                 schema::put(conn, MARK, &reached.to_string()).await?;
             }
             conn.commit().await?;
@@ -83,55 +93,82 @@ impl Store {
         .await
     }
 
-    /// Cuts the values that are kept of a check, however young they are.
+    /// Cuts the values that are kept of a check, however young they are, a part at a time.
     ///
     /// # Errors
     /// Where the store failed.
     pub async fn forget_samples(
         &mut self,
         check: &str,
-        (by, because): (&str, &str),
         terms: &(dyn Fn(i64) -> Option<Terms> + Sync),
         host_now: DateTime<Utc>,
     ) -> Result<Cut, LedgerError> {
-        const ALL: &str = "SELECT a.series AS series, a.kind AS kind, a.start_at AS start_at, a.end_at AS end_at \
-            FROM attempts a JOIN series s ON s.id = a.series WHERE s.check_id = $1 AND strpos(a.note, $2) > 0";
-        const ALL_FILE: &str = "SELECT a.series AS series, a.kind AS kind, a.start_at AS start_at, a.end_at AS end_at \
-            FROM attempts a JOIN series s ON s.id = a.series WHERE s.check_id = $1 AND instr(a.note, $2) > 0";
-        let cut = self
-            .on(LONG, async |conn, settings| {
-                conn.begin().await?;
-                let now = conn.now(host_now).await?;
-                let all = either(conn, ALL, ALL_FILE);
-                let rows = conn.all(all, args![check, LINE_END]).await?;
-                let keys = rows.iter().map(RowKey::read).collect::<Result<BTreeSet<_>, _>>()?;
-                let later = now + TimeDelta::days(1);
-                let cut = cut_rows(conn, &keys, later, terms, now).await?;
-                cut_adopted(conn, Some(check), later).await?;
-                let happened = Happened {
-                    kind: "forget",
-                    check: Some(check.to_owned()),
-                    tz: None,
-                    was: String::new(),
-                    becomes: "forgotten".to_owned(),
-                    note: format!("values of {} attempts, by {by}: {because}", cut.attempts),
-                };
-                add_events(conn, &[event_values(settings, now, happened, None)]).await?;
-                conn.commit().await?;
-                Ok(cut)
-            })
-            .await?;
-        // What was overwritten stands in the log of a file still.
-        self.on(LONG, async |conn, _| match conn.is_server() {
-            true => Ok(()),
-            false => conn.batch("PRAGMA wal_checkpoint(TRUNCATE)").await,
+        const ALL: &str = "SELECT series, kind, start_at, end_at FROM attempts WHERE note LIKE $2 AND series IN \
+            (SELECT id FROM series WHERE check_id = $1) UNION SELECT series, kind, start_at, end_at FROM entries \
+            WHERE note LIKE $2 AND series IN (SELECT id FROM series WHERE check_id = $1) LIMIT $3";
+        self.on(LONG, async |conn, _| {
+            conn.begin().await?;
+            let now = conn.now(host_now).await?;
+            let most = i64::try_from(BATCH).unwrap_or(0);
+            let rows = conn.all(ALL, args![check, LINES, most]).await?;
+            let keys = rows.iter().map(RowKey::read).collect::<Result<BTreeSet<_>, _>>()?;
+            let later = now + TimeDelta::days(1);
+            let mut cut = cut_rows(conn, &keys, later, terms, now).await?;
+            cut.more = rows.len() >= BATCH;
+            cut_adopted(conn, Some(check), later).await?;
+            conn.commit().await?;
+            Ok(cut)
         })
-        .await?;
-        Ok(cut)
+        .await
+    }
+
+    /// Remembers that the values of a check were forgotten, by whose word, and how many notes that were.
+    ///
+    /// # Errors
+    /// Where the store failed.
+    pub async fn note_forgotten(
+        &mut self,
+        check: &str,
+        (by, because): (&str, &str),
+        notes: u64,
+        host_now: DateTime<Utc>,
+    ) -> Result<(), LedgerError> {
+        self.on(LONG, async |conn, settings| {
+            let now = conn.now(host_now).await?;
+            let happened = Happened {
+                kind: "forget",
+                check: Some(check.to_owned()),
+                tz: None,
+                was: String::new(),
+                becomes: "forgotten".to_owned(),
+                note: format!("values of {notes} notes, by {by}: {because}"),
+            };
+            add_events(conn, &[event_values(settings, now, happened, None)]).await?;
+            // What was overwritten stands in the log of a file still.
+            match conn.is_server() {
+                true => Ok(()),
+                false => conn.batch("PRAGMA wal_checkpoint(TRUNCATE)").await,
+            }
+        })
+        .await
     }
 }
 
-/// Cuts the notes of rows and of their attempts that ended before an instant.
+/// A note of several lines.
+const LINES: &str = "%\n%";
+
+macro_rules! cut_notes {
+    ($table:literal, $time:literal, $first:literal) => {
+        each!(
+            ["UPDATE ", $table, " SET note = ", $first, " FROM"],
+            (0 "wanted" "bigint", 1 "sort" "text", 2 "began" "bigint", 3 "ends" "bigint"),
+            ["WHERE ", $table, ".series = r.wanted AND ", $table, ".kind = r.sort AND ", $table,
+             ".start_at = r.began AND ", $table, ".end_at = r.ends AND ", $time, " < $3 AND note LIKE $4"]
+        )
+    };
+}
+
+/// Cuts the notes of rows and of their attempts that were made before an instant.
 async fn cut_rows(
     conn: &mut Conn,
     keys: &BTreeSet<RowKey>,
@@ -139,49 +176,49 @@ async fn cut_rows(
     terms: &(dyn Fn(i64) -> Option<Terms> + Sync),
     now: DateTime<Utc>,
 ) -> Result<Cut, LedgerError> {
-    const ATTEMPTS: &str = "UPDATE attempts SET note = split_part(note, $1, 1) WHERE series = $2 AND kind = $3 \
-        AND start_at = $4 AND end_at = $5 AND ended_at < $6 AND strpos(note, $1) > 0";
-    const ATTEMPTS_FILE: &str = "UPDATE attempts SET note = substr(note, 1, instr(note, $1) - 1) WHERE series = $2 \
-        AND kind = $3 AND start_at = $4 AND end_at = $5 AND ended_at < $6 AND instr(note, $1) > 0";
-    const ENTRIES: &str = "UPDATE entries SET note = split_part(note, $1, 1) WHERE series = $2 AND kind = $3 \
-        AND start_at = $4 AND end_at = $5 AND COALESCE(tried_at, recorded_at, 0) < $6 AND strpos(note, $1) > 0";
-    const ENTRIES_FILE: &str = "UPDATE entries SET note = substr(note, 1, instr(note, $1) - 1) WHERE series = $2 \
-        AND kind = $3 AND start_at = $4 AND end_at = $5 AND COALESCE(tried_at, recorded_at, 0) < $6 \
-        AND instr(note, $1) > 0";
+    // For a server, and for a file: neither has the other one's function.
+    const ATTEMPTS: [Each; 2] = [
+        cut_notes!("attempts", "ended_at", "split_part(note, $2, 1)"),
+        cut_notes!("attempts", "ended_at", "substr(note, 1, instr(note, $2) - 1)"),
+    ];
+    const ENTRIES: [Each; 2] = [
+        cut_notes!("entries", "COALESCE(recorded_at, tried_at, 0)", "split_part(note, $2, 1)"),
+        cut_notes!(
+            "entries",
+            "COALESCE(recorded_at, tried_at, 0)",
+            "substr(note, 1, instr(note, $2) - 1)"
+        ),
+    ];
     const LAST: &str = "UPDATE series SET last_note = split_part(last_note, $1, 1), changed_at = $4 \
         WHERE id = $2 AND last_at < $3 AND strpos(last_note, $1) > 0";
     const LAST_FILE: &str = "UPDATE series SET last_note = substr(last_note, 1, instr(last_note, $1) - 1), \
         changed_at = $4 WHERE id = $2 AND last_at < $3 AND instr(last_note, $1) > 0";
     const UNKNOWN: &str = "UPDATE series SET newest_violated = '', newest_unconfirmed = '', \
         changed_at = $2 WHERE id = $1";
+    let mut cut = Cut { outcome: TxOutcome { now, ..TxOutcome::default() }, ..Cut::default() };
+    if keys.is_empty() {
+        return Ok(cut);
+    }
     let series: BTreeSet<i64> = keys.iter().map(|key| key.series).collect();
     conn.lock(series.iter().copied().collect(), Wait::ForThem).await?;
-    let mut cut = Cut::default();
-    for key in keys {
-        for (place, (server, file)) in
-            [(ATTEMPTS, ATTEMPTS_FILE), (ENTRIES, ENTRIES_FILE)].into_iter().enumerate()
-        {
-            let mut values = args![LINE_END];
-            values.extend(key.args());
-            values.extend(args![before]);
-            let count = conn.run(either(conn, server, file), values).await?;
-            cut.attempts += if place == 0 { count } else { 0 };
-        }
-    }
-    for id in &series {
-        conn.run(either(conn, LAST, LAST_FILE), args![LINE_END, *id, before, now]).await?;
-    }
-    // What is said of a series repeats what its rows say.
+    let rows: Vec<_> = keys.iter().map(|key| key.args()).collect();
+    let place = usize::from(!conn.is_server());
+    let more = args![LINE_END, before, LINES];
+    cut.notes = conn.run_each(&ATTEMPTS[place], &rows, &more).await?;
+    cut.notes = cut.notes.max(conn.run_each(&ENTRIES[place], &rows, &more).await?);
     let mut known = BTreeMap::new();
     for id in series {
+        let last = if conn.is_server() { LAST } else { LAST_FILE };
+        conn.run(last, args![LINE_END, id, before, now]).await?;
+        // What is said of a series repeats what its rows say.
         match terms(id) {
             Some(terms) => drop(known.insert(id, Some(terms))),
             None => drop(conn.run(UNKNOWN, args![id, now]).await?),
         }
     }
     let mut told = Vec::new();
-    let series = recompute_each(conn, &known, now, &mut told).await?;
-    cut.outcome = TxOutcome { now, series, told, ..TxOutcome::default() };
+    cut.outcome.series = recompute_each(conn, &known, now, &mut told).await?;
+    cut.outcome.told = told;
     Ok(cut)
 }
 

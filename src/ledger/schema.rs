@@ -166,6 +166,7 @@ macro_rules! eighth {
             "ALTER TABLE series ADD COLUMN thin_at BIGINT;\n",
             "ALTER TABLE series ADD COLUMN thin_note TEXT;\n",
             "ALTER TABLE series ADD COLUMN closed_note TEXT;\n",
+            "ALTER TABLE series ADD COLUMN changed_start BIGINT;\n",
         )
     };
 }

@@ -124,9 +124,10 @@ impl Tx<'_> {
         let found_since = found_since(&entry, ended);
         let mut after = Entry { row, owner: None, asked, ..entry };
         after.attempts += 1;
-        after.generation = ended.generation;
         let is_said = row.recorded().is_none_or(|recorded| recorded.said == ended.said);
         if is_said {
+            // What was found goes on under the generation that found it.
+            after.generation = ended.generation;
             (after.evidence, after.note) = (ended.evidence, ended.note.clone());
         }
         if let Some(note) = found_since {
@@ -362,8 +363,8 @@ fn thinner(entry: &Entry, ended: &Ended) -> Option<Ended> {
     let is_thin = now.saturating_mul(2) < then && ended.key.kind == WindowKind::Window;
     (violated && is_thin && ended.said == VerdictKind::Confirmed).then(|| {
         let note = format!(
-            "it was violated on {then} and would be confirmed on {now}: rows are gone. If that is meant, `allswell rerun \
-             --accept-evidence --because …`"
+            "it was violated on {then} and would be confirmed on {now}: rows are gone. If that is meant: allswell rerun \
+             CHECK --accept-evidence --because WHY"
         );
         let said = VerdictKind::Unconfirmed(Cause::NoEvidence);
         Ended { said, note: Some(note), ..ended.clone() }

@@ -238,7 +238,16 @@ impl<'a> Tx<'a> {
                 start.format("%Y-%m-%dT%H:%MZ")
             )
         });
-        self.noted.entry(ended.key.series).or_default().changed = Some(changed);
+        // What says something is no news of another window that says nothing.
+        let noted = self.noted.entry(ended.key.series).or_default();
+        let start = ended.key.start;
+        let is_news = noted
+            .changed
+            .as_ref()
+            .is_none_or(|(before, note)| note.is_none() || changed.is_some() || *before == start);
+        if is_news {
+            noted.changed = Some((start, changed));
+        }
     }
 
     /// Reads since when the attempts of series fail in a row, of those that go on failing.

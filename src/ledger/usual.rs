@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::domain::check::evidence::Share;
 use crate::domain::check::reason::Cause;
 use crate::domain::record::usual::{Earlier, Usual, compare, usual};
-use crate::domain::record::window_state::VerdictKind;
+use crate::domain::record::window_state::{VerdictKind, WindowKind};
 use crate::ledger::conn::{Each, args, each};
 use crate::ledger::tx::Tx;
 use crate::ledger::{Ended, LedgerError, RowKey};
@@ -59,8 +59,16 @@ impl Tx<'_> {
     /// Holds a proof against what is usual. Returns the attempt as one that said nothing, where it is on too little;
     /// where it is on little, that is told.
     pub(super) fn hold_against_usual(&mut self, ended: &Ended, all: &UsualOf) -> Option<Ended> {
-        let (compared, evidence) = (ended.compared.as_ref()?, ended.evidence?);
-        let usual = *all.get(&ended.key)?;
+        let usual = all.get(&ended.key).copied();
+        let (Some(compared), Some(evidence), Some(usual)) =
+            (ended.compared.as_ref(), ended.evidence, usual)
+        else {
+            // What is held against nothing is not thin any more.
+            if ended.said == VerdictKind::Confirmed && ended.key.kind == WindowKind::Window {
+                self.note_thin(ended.key, None);
+            }
+            return None;
+        };
         let note =
             format!("{evidence} looked at, where {usual} are usual at this time of the week");
         match compare(evidence, usual, compared.wanted) {

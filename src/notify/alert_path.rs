@@ -41,6 +41,9 @@ pub(crate) const OWN: [(&str, &str); 13] = [
     ("AllswellWebhookBroken", "critical"),
     ("AllswellHeartbeatFails", "warning"),
 ];
+/// The alerts about an Alertmanager, which the others carry.
+pub(crate) const OF_OTHERS: [(&str, &str); 2] =
+    [("AllswellAlertPathBroken", "critical"), ("AllswellAlertRefused", "critical")];
 /// How late what is due may be written down.
 const LAG_MAX: TimeDelta = TimeDelta::seconds(90);
 

@@ -60,23 +60,25 @@ impl Deliveries {
         Delivery::ALL.map(|kind| (kind, theirs.iter().filter(|d| **d == kind).count()))
     }
 
+    /// Says whether it is known of every critical alert that stands what some Alertmanager did with it.
+    pub fn are_whole(&self, paths: &Paths, picture: &Snapshot) -> bool {
+        let is_said = paths.alertmanagers.iter().any(|health| health.borrow().seen.is_some());
+        is_said && critical(picture).all(|labels| !self.get(labels).is_empty())
+    }
+
     /// Critical alerts that stand and reach nobody: how many, and the first of them with their receivers.
     pub fn unheard(&self, paths: &Paths, picture: &Snapshot) -> Option<(usize, String)> {
         // A webhook tells what the Alertmanagers do not.
         if !paths.webhooks.is_empty() {
             return None;
         }
-        let rows = picture.alerts.iter().filter(|row| row.ended_at.is_none());
-        let own = picture.own.iter().flat_map(|own| own.iter());
-        let own = own.filter(|own| own.ended_at.is_none()).map(|own| &own.labels);
-        let all = rows.map(|row: &AlertRow| &row.labels).chain(own);
         let mut first = Vec::new();
         let mut count = 0;
-        for labels in all.filter(|labels| labels.get("alertname") != UNHEARD) {
+        for labels in critical(picture) {
             let delivered = self.get(labels);
             let is_unheard = |d: &Delivered| d.delivery == Delivery::Unheard;
             let reaches_nobody = !delivered.is_empty() && delivered.iter().all(is_unheard);
-            if labels.get("severity") != "critical" || !reaches_nobody {
+            if !reaches_nobody {
                 continue;
             }
             count += 1;
@@ -86,6 +88,15 @@ impl Deliveries {
         }
         (count > 0).then(|| (count, first.join("; ")))
     }
+}
+
+/// The critical alerts that stand, but the one that says that others reach nobody.
+fn critical(picture: &Snapshot) -> impl Iterator<Item = &Labels> {
+    let rows = picture.alerts.iter().filter(|row| row.ended_at.is_none());
+    let own = picture.own.iter().flat_map(|own| own.iter());
+    let own = own.filter(|own| own.ended_at.is_none()).map(|own| &own.labels);
+    let all = rows.map(|row: &AlertRow| &row.labels).chain(own);
+    all.filter(|labels| labels.get("severity") == "critical" && labels.get("alertname") != UNHEARD)
 }
 
 fn named(labels: &Labels, delivered: &[Delivered]) -> String {
@@ -109,7 +120,7 @@ fn of(health: &Health) -> impl Iterator<Item = (Fingerprint, Delivered)> {
         let known = |id: &String| health.silences.get(id).cloned();
         let delivered = Delivered {
             alertmanager: health.name.clone(),
-            delivery: Delivery::of(handling, health.telling.as_deref()),
+            delivery: Delivery::of(handling, health.receivers.as_deref()),
             receivers: handling.receivers.clone(),
             silences: handling.silenced_by.iter().filter_map(known).collect(),
         };

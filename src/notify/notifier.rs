@@ -58,6 +58,8 @@ type Key = (i64, bool, DateTime<Utc>);
 /// An alert as it was told last, and from what.
 pub(crate) struct Prior {
     record: Option<Arc<SeriesRecord>>,
+    /// As its end was told first: what is said later of its series changes nothing of that.
+    over: Option<Arc<Alert>>,
     zones: (usize, usize),
     alert: Arc<Alert>,
 }
@@ -146,6 +148,12 @@ impl Notifier {
         }
         let another = self.lookout.show();
         let makes_silences = makes_silences(&self.paths);
+        // A copy of the ledger under other labels is another installation.
+        let labels = Labels::new(BTreeMap::clone(&picture.labels)).fingerprint();
+        let origin: Arc<str> = match picture.ledger_id.as_ref() {
+            "" => Arc::from(""),
+            id => Arc::from(format!("{id}.{labels}")),
+        };
         if self.told_sequence.is_none_or(|(at, _)| at != sent_at) {
             self.told_sequence = Some((sent_at, picture.sequence));
         }
@@ -188,7 +196,7 @@ impl Notifier {
                 proofs: self.nonces.is_some().then_some(every),
                 quiet: QuietBoard {
                     all: Arc::clone(&picture.quiets),
-                    ledger: Arc::clone(&picture.ledger_id),
+                    ledger: Arc::clone(&origin),
                     labels: Arc::clone(&picture.labels),
                     makes_silences: name.is_some_and(|n| makes_silences.get(n) == Some(&true)),
                 },
@@ -230,7 +238,8 @@ impl Notifier {
                 };
                 standing == Standing::Calm
             });
-            let closed = series.and_then(|series| series.record.closed.clone());
+            let closed = series.and_then(|series| series.record.closed.as_deref());
+            let before_over = before.as_ref().and_then(|prior| prior.over.clone());
             let adopted = row.adopted.as_ref().filter(|_| is_calm || series.is_none());
             let known_alert = match (series, before) {
                 (Some(series), Some(told))
@@ -254,11 +263,12 @@ impl Notifier {
             };
             // Of a check that is gone what was last said of it stays.
             let record = series.map(|series| Arc::clone(&series.record));
-            known.insert(key, Prior { record, zones, alert: Arc::clone(&alert) });
-            let alert = match row.ended_at {
-                Some(at) => Arc::new(over(&alert, at, closed.as_deref())),
-                None => alert,
-            };
+            let over = row
+                .ended_at
+                .map(|at| before_over.unwrap_or_else(|| Arc::new(over(&alert, at, closed))));
+            let prior = Prior { record, zones, alert: Arc::clone(&alert), over: over.clone() };
+            known.insert(key, prior);
+            let alert = over.unwrap_or(alert);
             all.push(AlertState {
                 alert,
                 ended_at: row.ended_at,
@@ -301,6 +311,7 @@ impl Notifier {
                 Lease::Until(until) => Some(until),
             },
             zones,
+            fails: record.fired_cause.is_some(),
             place: picture.sources.get(&series.check.source).and_then(|s| s.place.as_deref()),
         };
         let mut told = annotations(&series.check, record.tz.as_deref(), row.alarm, &known);

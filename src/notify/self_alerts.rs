@@ -55,10 +55,7 @@ pub(crate) fn symptoms(picture: &Snapshot, paths: &Paths, now: DateTime<Utc>) ->
             1 => format!("{alerts} nobody"),
             count => format!("{count} {alerts} nobody"),
         };
-        let why = format!(
-            "{first}. Those receivers have no integration that tells anybody: `allswell drill --routes` shows what else \
-             goes there"
-        );
+        let why = format!("{first}. Those receivers have no integration that tells anybody.");
         symptoms.push(Symptom::critical(UNHEARD, summary, why));
     }
     for path in paths.at(picture, now) {
@@ -147,7 +144,7 @@ pub(crate) fn is_well(labels: &Labels, picture: &Snapshot, paths: &Paths) -> boo
         }
         // Two that send the same alerts are told apart after a while.
         "AllswellInstallationShared" => false,
-        UNHEARD => paths.alertmanagers.iter().all(|health| health.borrow().seen.is_some()),
+        UNHEARD => Deliveries::read(paths).are_whole(paths, picture),
         "AllswellIdle" => sees && picture.idle.is_none(),
         "AllswellCatalogueRefused" => matches!(picture.last_load, LastLoad::Good { .. }),
         "AllswellClockWrong" | "AllswellAlertRefused" if !labels.get("alertmanager").is_empty() => {
@@ -165,6 +162,29 @@ pub(crate) fn is_well(labels: &Labels, picture: &Snapshot, paths: &Paths) -> boo
         }
         // The ledger is down, the engine is stuck, the clock is wrong: each is seen at once.
         _ => sees,
+    }
+}
+
+/// What a person does first about an alert of the daemon.
+pub(crate) fn next_step(name: &str) -> &'static str {
+    match name {
+        "AllswellSourceDown" => {
+            "Look at the database; what is due meanwhile is caught up once it answers. To look: allswell status."
+        }
+        "AllswellStuck" => "Keep the log, then start the process anew.",
+        "AllswellIdle" | "AllswellCatalogueRefused" => {
+            "To look: allswell status, and allswell validate where the files are."
+        }
+        "AllswellClockWrong" => "Look at the time service of both machines: chronyc tracking.",
+        "AllswellAlertPathBroken" | "AllswellAlertRefused" => {
+            "To look: allswell status, and allswell drill --routes."
+        }
+        UNHEARD => "To look: allswell drill --routes.",
+        "AllswellWebhookBroken" | "AllswellHeartbeatFails" => {
+            "Look at its address, its token and its own log. To look: allswell status."
+        }
+        "AllswellLedgerNew" => "To look: allswell adopt.",
+        _ => "To look: allswell status.",
     }
 }
 
@@ -268,7 +288,11 @@ fn of_sources(picture: &Snapshot, now: DateTime<Utc>) -> Vec<Symptom> {
     }
     for (name, source) in &picture.sources {
         let Breaker::Open { since, .. } = &source.breaker else { continue };
-        let why = source.trouble.clone().unwrap_or_default();
+        let trouble = source.trouble.clone().unwrap_or_default();
+        let why = match &source.place {
+            Some(place) => format!("{place}: {trouble}"),
+            None => trouble,
+        };
         symptoms.push(Symptom {
             since: Some(*since),
             // Under both names: a check that asks it as its second source is muted by the other one.

@@ -111,10 +111,19 @@ pub struct NoticesEntry {
 const NAMELESS: &str = "`labels` is empty: two installations that tell one Alertmanager end each other's alerts. Write, \
                         for example, `labels: {cluster: eu-1}`";
 
+/// What is said where nothing proves the way.
+const UNPROVED: &str = "there is no `watchdog`: nothing proves that alerts get through. `allswell alertmanager-config` prints \
+                        its route and receiver";
+
 impl NoticesEntry {
     /// What had better be otherwise, where something had.
-    pub fn warning(&self) -> Option<&'static str> {
-        (!self.alertmanagers.is_empty() && self.labels.is_empty()).then_some(NAMELESS)
+    pub fn warnings(&self) -> Vec<&'static str> {
+        if self.alertmanagers.is_empty() {
+            return Vec::new();
+        }
+        let nameless = self.labels.is_empty().then_some(NAMELESS);
+        let unproved = self.watchdog.is_none().then_some(UNPROVED);
+        nameless.into_iter().chain(unproved).collect()
     }
 
     /// Says whether a running daemon may go on with these: what it opens at its start is the same.

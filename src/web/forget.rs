@@ -23,6 +23,6 @@ pub(super) async fn forget(State(shared): Here, request: Request) -> Result<Json
     let order: ForgetOrder = ordered(&shared, request).await?;
     let (by, because) =
         (line("by", order.by, BY_MAX)?, line("because", order.because, BECAUSE_MAX)?);
-    let attempts = done(shared.door.orders.forget(&order.check, (&by, &because)).await)?;
-    Ok(Json(StatusCode::OK, json!({"format": 1, "attempts": attempts})))
+    let notes = done(shared.door.orders.forget(&order.check, (&by, &because)).await)?;
+    Ok(Json(StatusCode::OK, json!({"format": 1, "notes": notes})))
 }

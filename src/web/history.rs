@@ -84,7 +84,7 @@ impl Ranges {
         let is_empty = |[from, to]: &[Option<DateTime<Utc>>; 2]| {
             from.zip(*to).is_some_and(|(from, to)| from >= to)
         };
-        if ranges.values().any(is_empty) {
+        if ranges.values().all(is_empty) {
             return Err(Problem::bad("`from` is not before `to`"));
         }
         Ok(Self(ranges))

@@ -16,7 +16,7 @@ use crate::domain::alerting::quiet::{QUIET_MAX, Quiet, by_hand};
 use crate::domain::check::nearest::suggestion;
 use crate::domain::time::duration;
 use crate::engine::snapshot::Snapshot;
-use crate::ledger::KeepQuiet;
+use crate::ledger::{EndQuiet, KeepQuiet};
 use crate::notify::deliveries::quiet_in;
 use crate::web::filter::hinted;
 use crate::web::filter::ids;
@@ -85,8 +85,8 @@ pub(super) async fn quiet(State(shared): Here, request: Request) -> Result<Json,
     let (by, because) =
         (line("by", order.by, BY_MAX)?, line("because", order.because, BECAUSE_MAX)?);
     if order.end == Some(true) {
-        let ended = done(shared.door.orders.end_quiet(&check, (&by, &because)).await)?;
-        return match ended {
+        let end = EndQuiet { check: check.clone(), id: None, by, because };
+        return match done(shared.door.orders.end_quiet(end).await)? {
             0 => Err(Problem::new(StatusCode::NOT_FOUND, format!("`{check}` is not kept quiet"))),
             _ => Ok(Json(StatusCode::OK, json!({"format": 1, "ended": true}))),
         };
@@ -107,10 +107,36 @@ pub(super) async fn quiet(State(shared): Here, request: Request) -> Result<Json,
     let keep = KeepQuiet { check, until, by, because };
     let id = done(shared.door.orders.keep_quiet(keep.clone()).await)?;
     let KeepQuiet { check, until, by, because } = keep;
-    let quiet = Quiet { id, check, by, because, from: now, until, ended_at: None };
-    match settle(&shared, &quiet).await {
+    let mut unsettled = Unsettled { shared: &shared, check: &check, id, is_settled: false };
+    let quiet = Quiet { id, check: check.clone(), by, because, from: now, until, ended_at: None };
+    let failed = settle(&shared, &quiet).await;
+    unsettled.is_settled = true;
+    match failed {
         None => Ok(Json(StatusCode::OK, json!({"format": 1, "quiet": shown(&shared, &quiet)}))),
         Some(failed) => Err(undo(&shared, &quiet, &failed).await),
+    }
+}
+
+/// What ends one that was not settled.
+fn ending(check: &str, id: i64, because: &str) -> EndQuiet {
+    let (check, because) = (check.to_owned(), because.to_owned());
+    EndQuiet { check, id: Some(id), by: "allswell".to_owned(), because }
+}
+
+/// One that is not settled yet: where who asked goes away before that, it is ended.
+struct Unsettled<'a> {
+    shared: &'a Shared,
+    check: &'a str,
+    id: i64,
+    is_settled: bool,
+}
+
+impl Drop for Unsettled<'_> {
+    fn drop(&mut self) {
+        if !self.is_settled {
+            let end = ending(self.check, self.id, "who asked for it went away");
+            self.shared.door.orders.end_quiet_later(end);
+        }
     }
 }
 
@@ -157,7 +183,7 @@ async fn settle(shared: &Shared, quiet: &Quiet) -> Option<Vec<NotSilent>> {
 /// Takes back what was made; says which Alertmanager was in the way, and what makes it by hand.
 async fn undo(shared: &Shared, quiet: &Quiet, failed: &[NotSilent]) -> Problem {
     let because = "not every Alertmanager was silent";
-    let ended = done(shared.door.orders.end_quiet(&quiet.check, ("allswell", because)).await);
+    let ended = done(shared.door.orders.end_quiet(ending(&quiet.check, quiet.id, because)).await);
     let began = Instant::now();
     let stands = || {
         let places = quiet_in(&shared.door.paths, quiet.id).into_iter();
@@ -178,9 +204,8 @@ async fn undo(shared: &Shared, quiet: &Quiet, failed: &[NotSilent]) -> Problem {
     };
     let (mut why, mut commands) = (Vec::new(), Vec::new());
     for (health, words) in failed {
-        let bare = health.address.trim_start_matches("http://");
         why.push(format!("{}: {words}", health.name));
-        commands.push(by_hand(bare, quiet, &shared.picture().labels));
+        commands.push(by_hand(&health.address, quiet, &shared.picture().labels));
     }
     let detail = format!("{}; {undone}. By hand: {}", why.join("; "), commands.join(" ; "));
     Problem::new(StatusCode::BAD_GATEWAY, detail)

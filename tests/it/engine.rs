@@ -634,6 +634,36 @@ async fn a_violated_window_is_not_closed_by_less_than_half_of_what_violated_it_u
 }
 
 #[tokio::test]
+async fn less_evidence_closes_a_violated_window_where_an_operator_accepts_that() {
+    use allswell::engine::order::Order;
+    use allswell::ledger::{RowOrder, Selected};
+    let mended = Arc::new(AtomicUsize::new(0));
+    let now = Arc::clone(&mended);
+    let mut oracle = Oracle::new(move |_, _| match now.load(Ordering::SeqCst) {
+        0 => violated(),
+        _ => Verdict::Confirmed,
+    });
+    let now = Arc::clone(&mended);
+    oracle.evidence = Box::new(move |_| if now.load(Ordering::SeqCst) == 0 { 21 } else { 3 });
+    let stage = Stage::new(oracle);
+    let mut engine = stage.start(&yaml(&[("it", "window: {period: day, zone: UTC}")])).await;
+    work_off(&mut engine, &stage.hand).await;
+    mended.store(1, Ordering::SeqCst);
+    let said = "select said || ' ' || evidence from entries";
+    for (accepted, wanted) in [(None, "violated 21"), (Some("they were tests"), "confirmed 3")] {
+        let rows = vec![(1, DateTime::UNIX_EPOCH, stage.hand.now())];
+        let order = RowOrder::Rerun { by: "ana".into(), accepted: accepted.map(str::to_owned) };
+        let (reply, stored) = tokio::sync::oneshot::channel();
+        let selected = Selected { rows, words: "it".into() };
+        engine.obey(Order::Rows(selected, order, reply)).await;
+        stored.await.unwrap().unwrap();
+        engine.carry_out().await;
+        pass(&mut engine, &stage.hand, TimeDelta::minutes(5), TimeDelta::minutes(1)).await;
+        assert_eq!(texts(&stage.path(), said).await, [wanted], "{accepted:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_list_of_zones_that_shrinks_by_more_than_a_fifth_is_violated_until_somebody_accepts_it() {
     use allswell::domain::check::name::CheckId;
     use allswell::engine::order::{AcceptZones, Order};

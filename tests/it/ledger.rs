@@ -822,6 +822,7 @@ async fn a_file_of_an_earlier_version_is_copied_before_it_is_migrated() {
         "thin_at",
         "thin_note",
         "closed_note",
+        "changed_start",
     ] {
         owner.run(&format!("alter table series drop column {column}")).await.unwrap();
     }

@@ -46,6 +46,15 @@ fn ends(daemon: &Watchman, sink: &Receiver, alertname: &str) {
     });
 }
 
+/// The file of a ledger is gone, and what stands beside it.
+fn lose_file(site: &Site) {
+    let files = fs::read_dir(site.path()).unwrap().map(|file| file.unwrap().path());
+    let ledger = files.filter(|path| path.to_string_lossy().contains("allswell.db"));
+    for file in ledger.collect::<Vec<_>>() {
+        fs::remove_file(file).unwrap();
+    }
+}
+
 fn lost(first: &str, second: &str, lose: impl FnOnce(&Site)) {
     let sink = Receiver::start();
     let alertmanager = printed(&sink);
@@ -72,13 +81,7 @@ fn lost(first: &str, second: &str, lose: impl FnOnce(&Site)) {
 
 #[test]
 fn no_alert_of_a_ledger_that_was_deleted_ends_before_its_series_is_proved_anew() {
-    lost("", "", |site| {
-        let files = fs::read_dir(site.path()).unwrap().map(|file| file.unwrap().path());
-        let ledger = files.filter(|path| path.to_string_lossy().contains("allswell.db"));
-        for file in ledger.collect::<Vec<_>>() {
-            fs::remove_file(file).unwrap();
-        }
-    });
+    lost("", "", lose_file);
 }
 
 #[test]
@@ -273,4 +276,34 @@ async fn a_ledger_behind_what_is_known_outside_proves_again_what_it_calls_confir
     }
     let said = stage.texts("select distinct said from entries where kind = 'window'").await;
     assert_eq!(said, ["violated"], "what it called confirmed was looked at again");
+}
+
+#[test]
+fn an_alertmanager_that_answers_later_than_the_daemon_begins_loses_no_alert_of_a_lost_ledger() {
+    let sink = Receiver::start();
+    let alertmanager = printed(&sink);
+    let site = site_of(&settings(&[alertmanager.url()], ""), &["it"]);
+    let daemon = site.start();
+    confirmed(&daemon);
+    set(&site, "it", 0);
+    sink.until("firing", "AllswellViolated", 0, SOON);
+    assert!(daemon.stop().success());
+    alertmanager.signal("STOP");
+    lose_file(&site);
+    set(&site, "it", 1);
+    let daemon = site.start();
+    confirmed(&daemon);
+    daemon.until(SOON, |daemon| {
+        let ways = daemon.json("/api/v1/status")["alert_paths"].clone();
+        if ways[0]["why"].is_string() { Ok(()) } else { Err(ways) }
+    });
+    alertmanager.signal("CONT");
+    sink.until("firing", "AllswellLedgerNew", 0, SOON);
+    assert_eq!(sink.count("resolved", "AllswellViolated"), 0, "{:?}", sink.alerts());
+    // By a person's word it ends, without waiting for more.
+    let body = "{\"check\": \"it\", \"by\": \"ana\", \"because\": \"looked at\"}";
+    let (status, said) = daemon.post("/api/v1/adopted/end", body);
+    assert_eq!(status, 200, "{said}");
+    ends(&daemon, &sink, "AllswellViolated");
+    assert!(daemon.stop().success());
 }

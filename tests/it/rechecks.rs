@@ -88,6 +88,9 @@ async fn late_changed_and_purged_rows_of_a_confirmed_day_are_found_in_three_zone
     let note = texts(&folder, note).await.remove(0);
     assert!(note.starts_with("confirmed on 2026-"), "{note}");
     assert!(note.contains(", violated now (evidence 1 then, 1 now): "), "{note}");
+    // What says nothing is told until its window says something again, whatever others say.
+    let changed = "select count(*) || '' from series where changed_note like '%was confirmed, and says nothing now%'";
+    assert_eq!(texts(&folder, changed).await, ["3"]);
     let events = "select distinct note from events where kind = 'recheck'";
     assert_eq!(
         texts(&folder, events).await,

@@ -40,7 +40,7 @@ async fn values_are_cut_when_their_time_is_over_and_what_was_found_stays() {
         let kept = |words: &[String]| words.iter().filter(|text| text.contains(VALUE)).count();
         let terms = |_| Some(terms());
         let young = bench.store.cut_samples(&terms, clock::now()).await.unwrap();
-        assert_eq!((young.attempts, young.more), (0, false), "{engine:?}");
+        assert_eq!((young.notes, young.more), (0, false), "{engine:?}");
         let mut owner = bench.owner().await;
         assert_eq!(kept(&owner.texts(WORDS).await), 3, "{engine:?}");
         let Bench { store, database, .. } = bench;
@@ -49,12 +49,12 @@ async fn values_are_cut_when_their_time_is_over_and_what_was_found_stays() {
             StoreSettings { samples_for: Duration::ZERO, ..settings(&database, "two") };
         let mut store = Store::open(for_no_time).await.unwrap();
         let cut = store.cut_samples(&terms, clock::now()).await.unwrap();
-        assert_eq!((cut.attempts, cut.outcome.series.len()), (1, 1), "{engine:?}");
+        assert_eq!((cut.notes, cut.outcome.series.len()), (1, 1), "{engine:?}");
         let words = owner.texts(WORDS).await;
         assert_eq!(kept(&words), 0, "{engine:?}: {words:?}");
         let found = words.iter().filter(|text| text.contains("broken on 1 of 1 row")).count();
         assert!(found >= 3, "{engine:?}: {words:?}");
-        assert_eq!(store.cut_samples(&terms, clock::now()).await.unwrap().attempts, 0);
+        assert_eq!(store.cut_samples(&terms, clock::now()).await.unwrap().notes, 0);
     }
 }
 
@@ -101,7 +101,7 @@ fn what_is_forgotten_is_in_no_byte_of_the_ledger_in_no_log_and_in_no_alert_any_m
         allswell(&site, &daemon, &["forget", "it", "--because", "asked for", "--by", "ana"]);
     assert_eq!(
         text(&output),
-        "the values of 1 attempt are forgotten; that it was violated is not\n"
+        "the values of 1 finding are forgotten; that it was violated is not\n"
     );
     assert!(!holds(&ledger, VALUE));
     let status = text(&allswell(&site, &daemon, &["status"]));

@@ -210,3 +210,28 @@ fn an_alertmanager_that_refuses_a_silence_leaves_none_at_the_others() {
     assert!(said.contains("`for` is between 1s and 24h"), "{said}");
     assert!(daemon.stop().success());
 }
+
+#[test]
+fn with_webhooks_alone_a_check_is_quiet_too_and_what_was_over_by_then_is_told_to_none() {
+    let hook = Receiver::start();
+    let webhooks = format!("webhooks: [{{url: \"{}\"}}]\n", hook.url());
+    let settings = settings(&[], &webhooks).replace("alertmanagers: []\n", "");
+    let site = site_of(&settings, &["it"]);
+    let daemon = site.start();
+    confirmed(&daemon);
+    let (code, said) = keep_quiet(&site, &daemon, "1h");
+    assert_eq!(code, 0, "{said}");
+    set(&site, "it", 0);
+    until_state(&daemon, "violated");
+    set(&site, "it", 1);
+    confirmed(&daemon);
+    is_quiet(&daemon, &[&hook], Duration::from_secs(4));
+    let (code, said) =
+        ask(&site, &daemon, &["quiet", "it", "--end", "--because", "mended", "--by", "ana"]);
+    assert_eq!(code, 0, "{said}");
+    is_quiet(&daemon, &[&hook], Duration::from_secs(4));
+    // And what is wrong from then on is.
+    set(&site, "it", 0);
+    hook.until("firing", "AllswellViolated", 0, SOON);
+    assert!(daemon.stop().success());
+}

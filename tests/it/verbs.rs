@@ -390,3 +390,51 @@ fn a_series_whose_newest_window_is_waived_is_called_so_and_is_well_only_for_who_
     );
     assert!(daemon.stop().success());
 }
+
+#[test]
+fn every_verb_takes_the_same_moments() {
+    let site = site("");
+    let daemon = site.start();
+    daemon.until(Duration::from_secs(20), |daemon| {
+        let bad = daemon.series("bad");
+        let firing = bad.iter().filter(|s| s["firing"]["violated"].is_string()).count();
+        if firing == 2 { Ok(()) } else { Err(bad) }
+    });
+    let run = |args: &[&str]| {
+        let output = allswell(&site, &daemon, args);
+        (output.status.code().unwrap(), text(&output))
+    };
+    // The one window of each zone is yesterday, by the clocks of that zone.
+    let count = |said: &str| said.lines().filter(|line| line.starts_with("violated")).count();
+    let (code, said) = run(&["history", "bad", "--from", "yesterday", "--to", "yesterday"]);
+    assert!(code == 0 && count(&said) == 2, "{said}");
+    let (code, said) = run(&["history", "bad", "--from", "today"]);
+    assert!(code == 64 && count(&said) == 0, "{said}");
+    let (code, said) = run(&["history", "bad", "--from", "4d", "--to", "2d"]);
+    assert!(code == 64 && count(&said) == 0, "{said}");
+    let zone = ["--zone", "Asia/Tokyo"];
+    let (code, said) =
+        run(&[&["rerun", "bad", "--from", "yesterday", "--to", "yesterday"], &zone[..]].concat());
+    assert!(code == 0 && said.contains("1 window or look is tried again"), "{said}");
+    let (code, said) = run(&[&["rerun", "bad", "--from", "today"], &zone[..]].concat());
+    assert!(code == 64 && said.contains("nothing is recorded there"), "{said}");
+    let waive = ["waive", "bad", "--because", "known", "--by", "ana", "--from", "2d", "--until"];
+    let (code, said) = run(&[&waive[..], &["2h"], &zone[..]].concat());
+    assert!(code == 0 && said.contains("1 open window or look is waived"), "{said}");
+    let waived = daemon.json("/api/v1/waivers");
+    let until: chrono::DateTime<chrono::Utc> =
+        waived["waivers"][0]["until"].as_str().unwrap().parse().unwrap();
+    let away = until - allswell::clock::now();
+    assert!(
+        away > chrono::TimeDelta::minutes(115) && away <= chrono::TimeDelta::hours(2),
+        "{away}"
+    );
+    let (code, said) = run(&["history", "bad", "--from", "gestern"]);
+    assert!(
+        code == 64 && said.contains("write a date (2026-03-29), `today`, `yesterday`"),
+        "{said}"
+    );
+    let (code, said) = run(&["rerun", "bad", "--from", "today", "--to", "yesterday"]);
+    assert!(code == 64 && said.contains("`from` is not before `to`"), "{said}");
+    assert!(daemon.stop().success());
+}

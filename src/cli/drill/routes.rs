@@ -20,7 +20,7 @@ pub(super) fn show(all: &[Labels], asked: &[Asked], output: Output) -> Exit {
         .iter()
         .map(|asked| {
             let of =
-                |answer: &super::Configured| destinations(all, &answer.routes, &answer.telling);
+                |answer: &super::Configured| destinations(all, &answer.routes, &answer.notifying);
             (asked, asked.answer.as_ref().map(of).unwrap_or_default())
         })
         .collect();
@@ -90,7 +90,7 @@ fn text_of(places: &[(&Asked, Destinations)], unheard: &BTreeSet<Kind>) -> Strin
             };
             let _ = writeln!(out, "    {}{count}", named(kind));
         }
-        if let Some(receiver) = rings_all_night(&answer.routes, &answer.telling) {
+        if let Some(receiver) = rings_all_night(&answer.routes, &answer.notifying) {
             let _ = writeln!(
                 out,
                 "  AllswellWatchdog, which is sent all the time, goes to {receiver}: `allswell alertmanager-config` \

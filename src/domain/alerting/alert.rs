@@ -153,6 +153,8 @@ pub struct Known<'a> {
     pub zones: (usize, usize),
     /// Where its source is.
     pub place: Option<&'a str>,
+    /// Whether it cannot be proved at all, before its deadline too.
+    pub fails: bool,
 }
 
 /// What is told of a series that is not well.
@@ -167,6 +169,7 @@ pub fn annotations(
     let zone = tz.map(|tz| format!(" in {tz}")).unwrap_or_default();
     let how = match alarm {
         Alarm::Violated => "violated",
+        Alarm::Unconfirmed if known.fails => "cannot be proved",
         Alarm::Unconfirmed => "not proved in time",
     };
     // A check that looks each minute is wrong since then, and not four hundred times.
@@ -188,9 +191,11 @@ pub fn annotations(
             "Nothing is known of the data, and it should be. Open, newest first:".to_owned()
         }
     });
-    lines.extend(newest.iter().map(|line| format!("- {line}")));
+    // Looks at the present say the same again and again: the newest one says it.
+    let most = if check.window.is_some() { newest.len() } else { 1 };
+    lines.extend(newest.iter().take(most).map(|line| format!("- {line}")));
     let shown = u64::try_from(newest.len()).unwrap_or(u64::MAX);
-    if open > shown {
+    if open > shown && check.window.is_some() {
         lines.push(format!("- and {} more", open - shown));
     }
     if let Some(last) = last.filter(|_| newest.is_empty()) {

@@ -16,6 +16,8 @@ pub const DRILL: &str = "drill";
 pub const DRILL_RECEIVER: &str = "allswell-drill";
 /// The alert about a source that does not answer.
 pub const SOURCE_DOWN: &str = "AllswellSourceDown";
+/// The alerts that are about a source each.
+const OF_SOURCES: [&str; 2] = [SOURCE_DOWN, "AllswellSourceMoved"];
 
 /// Owners as a label has them: `,billing,shop,`, so that a route finds one by `.*,billing,.*`.
 pub fn owners_label(owners: &BTreeSet<&str>) -> String {
@@ -91,12 +93,14 @@ pub fn all<'c>(
         let ours = [("alertname", *name), ("severity", *severity)];
         let ours = ours.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let labels: BTreeMap<String, String> = more.clone().into_iter().chain(ours).collect();
-        if *name != SOURCE_DOWN {
+        if !OF_SOURCES.contains(name) {
             all.push(Labels::new(labels));
             continue;
         }
         for (source, owners) in &owners {
-            let about = [("source", (*source).to_owned()), ("owners", owners_label(owners))];
+            let is_down = *name == SOURCE_DOWN;
+            let owners = if is_down { owners_label(owners) } else { String::new() };
+            let about = [("source", (*source).to_owned()), ("owners", owners)];
             let about = about.map(|(name, value)| (name.to_owned(), value));
             all.push(Labels::new(labels.clone().into_iter().chain(about)));
         }
@@ -121,14 +125,18 @@ pub struct Destination {
 pub type Destinations = BTreeMap<(Destination, Kind), BTreeSet<String>>;
 
 /// Where everything goes by these routes, where these receivers tell somebody.
-pub fn destinations(all: &[Labels], routes: &Route, telling: &BTreeSet<String>) -> Destinations {
+pub fn destinations(
+    all: &[Labels],
+    routes: &Route,
+    notifying: &BTreeMap<String, bool>,
+) -> Destinations {
     let mut destinations = Destinations::new();
     for labels in all {
         let taken = routes.taken(labels.all());
         let receivers: BTreeSet<String> =
             taken.iter().map(|taken| taken.receiver.clone()).collect();
         let destination = Destination {
-            is_heard: receivers.iter().any(|receiver| telling.contains(receiver)),
+            is_heard: receivers.iter().any(|receiver| notifying.get(receiver) == Some(&true)),
             receivers: receivers.into_iter().collect(),
             is_default: taken.iter().all(|taken| taken.is_default),
             is_muted_at_times: taken.iter().any(|taken| taken.is_muted_at_times),
@@ -141,11 +149,13 @@ pub fn destinations(all: &[Labels], routes: &Route, telling: &BTreeSet<String>) 
 }
 
 /// Says whether what proves the way reaches somebody: it comes twice a minute.
-pub fn rings_all_night(routes: &Route, telling: &BTreeSet<String>) -> Option<String> {
+pub fn rings_all_night(routes: &Route, notifying: &BTreeMap<String, bool>) -> Option<String> {
     let watchdog = BTreeMap::from([("alertname".to_owned(), WATCHDOG.to_owned())]);
     let taken = routes.taken(&watchdog);
     // Where addresses are not shown, the receiver that only brings it back cannot be told from another one.
-    let only =
-        taken.iter().map(|taken| &taken.receiver).find(|receiver| telling.contains(*receiver));
+    let only = taken
+        .iter()
+        .map(|taken| &taken.receiver)
+        .find(|receiver| notifying.get(*receiver) == Some(&true));
     only.filter(|_| taken.iter().any(|taken| taken.is_default)).cloned()
 }

@@ -91,7 +91,7 @@ pub fn by_hand(alertmanager: &str, quiet: &Quiet, labels: &BTreeMap<String, Stri
     let matchers: Vec<String> = matchers.collect();
     let minutes = (quiet.until - quiet.from).num_minutes().max(1);
     format!(
-        "amtool silence add --alertmanager.url=http://{alertmanager} --duration={minutes}m --author={} --comment={} {}",
+        "amtool silence add --alertmanager.url={alertmanager} --duration={minutes}m --author={} --comment={} {}",
         quoted(&quiet.by),
         quoted(&quiet.because),
         matchers.join(" ")
@@ -134,7 +134,7 @@ mod tests {
     #[test]
     fn the_command_by_hand_holds_back_what_the_silence_would() {
         let labels = BTreeMap::from([("cluster".to_owned(), "eu".to_owned())]);
-        let command = by_hand("am:9093", &quiet(), &labels);
+        let command = by_hand("http://am:9093", &quiet(), &labels);
         assert_eq!(
             command,
             "amtool silence add --alertmanager.url=http://am:9093 --duration=120m --author='ana' \

@@ -102,11 +102,14 @@ impl Contradiction {
             Self::MissingKeys { missing, of, .. } => {
                 format!("keys: {missing} of {of} expected did not appear")
             }
-            Self::Differs(told) => told.head(),
-            Self::Rows { .. }
-            | Self::Zones { .. }
-            | Self::ZonesGone { .. }
-            | Self::NamelessKeys { .. } => self.to_string(),
+            Self::Differs(told) => told.counted(),
+            Self::Zones { nameless, unknown, of } => format!(
+                "zones: of {of} in the list, {} name no zone, {nameless} are NULL or no text",
+                unknown.len()
+            ),
+            Self::Rows { .. } | Self::ZonesGone { .. } | Self::NamelessKeys { .. } => {
+                self.to_string()
+            }
         }
     }
 
@@ -117,10 +120,10 @@ impl Contradiction {
                 format!("{column} is {}", seen.join(", "))
             }
             Self::MissingKeys { first, .. } => format!("missing: {}", first.join(", ")),
-            Self::Differs(told) => told.first.join("; "),
+            Self::Differs(told) => told.shown(),
+            Self::Zones { unknown, .. } => unknown.join(", "),
             Self::Values { .. }
             | Self::Rows { .. }
-            | Self::Zones { .. }
             | Self::ZonesGone { .. }
             | Self::NamelessKeys { .. } => String::new(),
         }

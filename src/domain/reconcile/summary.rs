@@ -59,7 +59,9 @@ impl DiffSummary {
             stopped: tally.stopped,
             cut: tally.is_cut(),
             on_the_way: tally.differing() - counts.iter().sum::<u64>(),
-            totals: sums.filter(|(_, l, r)| l != r && !tally.is_cut()).collect(),
+            totals: sums
+                .filter(|(column, l, r)| l != r && !tally.is_cut() && !mask.contains(column))
+                .collect(),
             first,
             skew: Duration::ZERO,
         }
@@ -163,6 +165,19 @@ impl fmt::Display for DiffSummary {
 }
 
 impl DiffSummary {
+    /// How much differs, without anything of the data: neither keys nor sums.
+    pub fn counted(&self) -> String {
+        Self { totals: Vec::new(), ..self.clone() }.head()
+    }
+
+    /// The sums, and the first keys.
+    pub fn shown(&self) -> String {
+        let sums = self.totals.iter().map(|(column, l, r)| {
+            format!("{column} sums to {l} against {r}, difference {}", l.minus(r))
+        });
+        sums.chain(self.first.iter().cloned()).collect::<Vec<_>>().join("; ")
+    }
+
     /// How much differs, without the keys themselves.
     pub fn head(&self) -> String {
         let mut text = String::new();

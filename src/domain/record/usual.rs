@@ -53,7 +53,7 @@ pub fn earlier_starts(
 
 /// Says whether two windows are about as long.
 pub fn are_alike(one: TimeDelta, other: TimeDelta) -> bool {
-    (one - other).num_seconds().abs() * LENGTHS_APART <= one.num_seconds()
+    (one - other).num_seconds().abs() * LENGTHS_APART <= one.max(other).num_seconds()
 }
 
 /// How much is usual for a window that lasts so long: the median of earlier ones, by the hour. Nothing where fewer than

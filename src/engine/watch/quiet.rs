@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::engine::ports::{Notices, Queries};
 use crate::engine::watch::Engine;
-use crate::ledger::{KeepQuiet, LedgerError};
+use crate::ledger::{EndQuiet, KeepQuiet, LedgerError};
 
 impl<Q: Queries, N: Notices> Engine<Q, N> {
     /// Keeps a check quiet; returns the number of the row.
@@ -15,11 +15,8 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
     }
 
     /// Keeps a check quiet no longer; returns how many rows that ended.
-    pub(super) async fn end_quiet(
-        &mut self,
-        [check, by, because]: &[String; 3],
-    ) -> Result<u64, LedgerError> {
-        let (ended, quiets) = self.store.end_quiet(check, (by, because), self.clock.now()).await?;
+    pub(super) async fn end_quiet(&mut self, end: &EndQuiet) -> Result<u64, LedgerError> {
+        let (ended, quiets) = self.store.end_quiet(end, self.clock.now()).await?;
         (self.alerts.quiets, self.shown_at) = (Arc::new(quiets), None);
         Ok(ended)
     }

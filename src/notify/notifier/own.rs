@@ -12,11 +12,18 @@ use crate::domain::alerting::alert::{Alert, Fingerprint, Labels, cut};
 use crate::domain::alerting::outbox::{AlertId, AlertState, ENDS_KEPT};
 use crate::engine::snapshot::Snapshot;
 use crate::ledger::SelfAlert;
+use crate::notify::deliveries::UNHEARD;
 use crate::notify::notifier::words::sign;
 use crate::notify::notifier::{
     ABOUT, CUT_MAX, INHERITED_MAX, Notifier, OWN_LASTS, Own, UNWRITTEN_LASTS, WHY_MAX,
 };
-use crate::notify::self_alerts::{Symptom, is_well, symptoms};
+use crate::notify::self_alerts::{Symptom, is_well, next_step, symptoms};
+
+/// What tells alerts of the daemon apart: whose checks wait may change while one stands.
+fn bare(labels: &Labels) -> Labels {
+    let all = labels.all().iter().filter(|(name, _)| *name != "owners");
+    Labels::new(all.map(|(name, value)| (name.clone(), value.clone())))
+}
 
 impl Notifier {
     /// Takes over what a process before this one, or a replica that is gone, said about itself.
@@ -60,7 +67,7 @@ impl Notifier {
     pub(super) fn stand(&mut self, picture: &Snapshot, now: DateTime<Utc>) {
         let mut standing: BTreeMap<Labels, AlertId> = BTreeMap::new();
         for (id, own) in self.own.iter().filter(|(_, own)| own.alert.ended_at.is_none()) {
-            standing.insert(own.alert.labels.clone(), *id);
+            standing.insert(bare(&own.alert.labels), *id);
         }
         for Symptom { name, severity, summary, why, about, since } in
             symptoms(picture, &self.paths, now)
@@ -69,15 +76,22 @@ impl Notifier {
             let replica = self.has_others.then(|| ("replica", self.replica.clone()));
             let labels = self.labels(ours.into_iter().chain(about).chain(replica));
             let why = cut(why.trim(), WHY_MAX);
-            let known = standing.remove(&labels);
+            let known = standing.remove(&bare(&labels));
+            // It is the same alert, whoever waits meanwhile.
+            let kept = known.and_then(|id| Some(self.own.get(&id)?.alert.labels.clone()));
+            let labels = kept.unwrap_or(labels);
             if known.is_none() {
                 tracing::error!("{name}: {summary}: {why}");
             }
             // As exact as it is stored: what is read again is what was written.
             let starts_at = known.map_or(since.unwrap_or(now), |(_, starts_at)| starts_at);
             let starts_at = starts_at.trunc_subsecs(6);
+            let at = starts_at.format("%Y-%m-%dT%H:%M:%SZ");
+            let next = next_step(name);
+            let text =
+                format!("{why}\nSince {at}. {next} Section `{name}` of docs/oncall.md has more.");
             let annotations =
-                BTreeMap::from([("summary".to_owned(), summary), ("description".to_owned(), why)]);
+                BTreeMap::from([("summary".to_owned(), summary), ("description".to_owned(), text)]);
             let (replica, ended_at, silent_since) = (self.replica.clone(), None, None);
             let alert =
                 SelfAlert { labels, annotations, replica, starts_at, ended_at, silent_since };
@@ -91,7 +105,9 @@ impl Notifier {
             let is_over = if self.is_foreign(&own.alert) {
                 self.is_gone(own, now + picture.skew)
             } else {
-                !(own.inherited && patient) || is_well(&labels, picture, &self.paths)
+                // Whether an alert reaches anybody is not known while an Alertmanager does not say.
+                let waits = own.inherited && patient || labels.get("alertname") == UNHEARD;
+                !waits || is_well(&labels, picture, &self.paths)
             };
             let Some(own) = self.own.get_mut(&id).filter(|_| is_over) else { continue };
             own.alert.ended_at = Some(now.trunc_subsecs(6));

@@ -83,7 +83,7 @@ pub(super) fn found(row: &AlertRow, adopted: &Adopted, picture: &Snapshot) -> Al
     let check = row.labels.get("check");
     let text = format!(
         "This alert stood already when allswell found, at {}, that its ledger knows nothing of it. It ends when {check} is \
-         proved again, or by `allswell adopt --end {check}`. Until then it said:\n{}",
+         proved again, or by `allswell adopt --end {check} --because WHY`. Until then it said:\n{}",
         at.format("%Y-%m-%dT%H:%M:%SZ"),
         words.description,
     );
