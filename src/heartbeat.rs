@@ -74,7 +74,7 @@ impl Heartbeat {
             Ok(receipt) => Err(format!("the heartbeat is answered with status {}", receipt.status)),
             // Its address may be a secret by itself.
             Err(_) => {
-                Err("who waits for the heartbeat does not answer: look at `url` of `heartbeat`, \
+                Err("the receiver of the heartbeat does not answer: look at `url` of `heartbeat`, \
                            and at the network"
                     .to_owned())
             }

@@ -169,11 +169,11 @@ pub(crate) fn is_well(labels: &Labels, picture: &Snapshot, paths: &Paths) -> boo
 pub(crate) fn next_step(name: &str) -> &'static str {
     match name {
         "AllswellSourceDown" => {
-            "Look at the database; what is due meanwhile is caught up once it answers. To look: allswell status."
+            "Look at the database. Checks that wait for it run by themselves once it answers. To look: allswell status."
         }
         "AllswellStuck" => "Keep the log, then start the process anew.",
         "AllswellIdle" | "AllswellCatalogueRefused" => {
-            "To look: allswell status, and allswell validate where the files are."
+            "Run allswell validate beside the files of checks; once they are mended, load them again (SIGHUP)."
         }
         "AllswellClockWrong" => "Look at the time service of both machines: chronyc tracking.",
         "AllswellAlertPathBroken" | "AllswellAlertRefused" => {
@@ -181,7 +181,7 @@ pub(crate) fn next_step(name: &str) -> &'static str {
         }
         UNHEARD => "To look: allswell drill --routes.",
         "AllswellWebhookBroken" | "AllswellHeartbeatFails" => {
-            "Look at its address, its token and its own log. To look: allswell status."
+            "Look at its address and token in the settings, then at the receiver's own log."
         }
         "AllswellLedgerNew" => "To look: allswell adopt.",
         _ => "To look: allswell status.",
@@ -213,8 +213,8 @@ fn waiting(picture: &Snapshot, source: &SourceName) -> String {
     let owners: Vec<&str> = owners.into_iter().collect();
     match checks.len() {
         0 => "nothing is known of its data".to_owned(),
-        1 => format!("1 check of {} waits for it", owners.join(", ")),
-        count => format!("{count} checks of {} wait for it", owners.join(", ")),
+        1 => format!("1 check waits for it, owner {}", owners.join(", ")),
+        count => format!("{count} checks wait for it, owners {}", owners.join(", ")),
     }
 }
 
@@ -251,7 +251,7 @@ fn inside(picture: &Snapshot, now: DateTime<Utc>) -> Vec<Symptom> {
     if let LastLoad::Bad { why, .. } = &picture.last_load {
         symptoms.push(Symptom::warning(
             "AllswellCatalogueRefused",
-            "the last catalogue was not taken: the one before goes on",
+            "changed files of checks were refused: those before them go on running",
             why.clone(),
         ));
     }
@@ -304,7 +304,7 @@ fn of_sources(picture: &Snapshot, now: DateTime<Utc>) -> Vec<Symptom> {
             ],
             ..Symptom::critical(
                 "AllswellSourceDown",
-                format!("the source {name} does not answer: {}", waiting(picture, name)),
+                format!("the source `{name}` does not answer: {}", waiting(picture, name)),
                 why,
             )
         });

@@ -165,7 +165,7 @@ fn people_without_an_alertmanager_are_told_in_its_form() {
     let (there, away) = (site.path().join("data.db"), site.path().join("away.db"));
     fs::rename(&there, &away).unwrap();
     let down = sink.until("firing", "AllswellSourceDown", 0, SOON);
-    assert!(text(&down["annotations"]["summary"]).contains("the source db"), "{down}");
+    assert!(text(&down["annotations"]["summary"]).contains("the source `db`"), "{down}");
     fs::rename(&away, &there).unwrap();
     sink.until("resolved", "AllswellSourceDown", 0, SOON * 2);
     assert!(daemon.stop().success());

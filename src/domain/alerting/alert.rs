@@ -169,8 +169,8 @@ pub fn annotations(
     let zone = tz.map(|tz| format!(" in {tz}")).unwrap_or_default();
     let how = match alarm {
         Alarm::Violated => "violated",
-        Alarm::Unconfirmed if known.fails => "cannot be proved",
-        Alarm::Unconfirmed => "not proved in time",
+        Alarm::Unconfirmed if known.fails => "cannot run",
+        Alarm::Unconfirmed => "no result in time",
     };
     // A check that looks each minute is wrong since then, and not four hundred times.
     let how = match (&check.window, open) {
@@ -184,11 +184,12 @@ pub fn annotations(
         _ => String::new(),
     };
     let summary = format!("{}{zone}: {how}, since {}{of}", check.id, at(since));
-    let mut lines = vec![check.why.trim().to_owned()];
+    let mut lines = vec![format!("Why it matters: {}", check.why.trim())];
     lines.push(match alarm {
         Alarm::Violated => "The data is wrong. Open, newest first:".to_owned(),
         Alarm::Unconfirmed => {
-            "Nothing is known of the data, and it should be. Open, newest first:".to_owned()
+            "The check has no result: the data may be right or wrong. Open, newest first:"
+                .to_owned()
         }
     });
     // Looks at the present say the same again and again: the newest one says it.
@@ -202,14 +203,20 @@ pub fn annotations(
         lines.push(format!("Last: {last}"));
     }
     lines.push(match confirmed_until {
-        Some(until) => format!("Since {}. It was proved until {}.", at(since), at(until)),
-        None => format!("Since {}. It was never confirmed.", at(since)),
+        Some(until) => format!(
+            "First seen at {}. What the check passed before speaks until {}.",
+            at(since),
+            at(until)
+        ),
+        None => format!("First seen at {}. The check has never passed.", at(since)),
     });
     let mut told = BTreeMap::from([
         ("summary".to_owned(), cut(&summary, LINE_MAX)),
         ("since".to_owned(), at(since)),
-        ("windows_open".to_owned(), open.to_string()),
     ]);
+    if check.window.is_some() {
+        told.insert("windows_open".to_owned(), open.to_string());
+    }
     if let Some(runbook) = &check.runbook {
         told.insert("runbook_url".to_owned(), cut(runbook, LINE_MAX));
     }
@@ -224,6 +231,7 @@ pub fn annotations(
 
 /// Whose it is, where it is declared, and what a person types next.
 fn next_steps(check: &Check, tz: Option<&str>, place: Option<&str>) -> String {
+    let in_all = if tz.is_some() { ", in all zones" } else { "" };
     let zone = tz.map(|tz| format!(" --zone {tz}")).unwrap_or_default();
     let Check { id, owner, source, file, line, .. } = check;
     let file = cut(file, LINE_MAX);
@@ -231,9 +239,9 @@ fn next_steps(check: &Check, tz: Option<&str>, place: Option<&str>) -> String {
     format!(
         "Owner {owner}, source {source}{place}, declared in {file}:{line}.\n\
          To look: allswell history {id}{zone} --open\n\
-         To try again: allswell rerun {id}{zone}\n\
-         To have nobody told for a while: allswell quiet {id} --for 2h --because WHY\n\
-         If it is known and not to be mended: allswell waive {id}{zone} --until DATE --because WHY"
+         To try again, once it is mended: allswell rerun {id}{zone}\n\
+         To mute it for two hours{in_all}: allswell quiet {id} --for 2h --because WHY\n\
+         To accept what was found, until a date: allswell waive {id}{zone} --until DATE --because WHY"
     )
 }
 
