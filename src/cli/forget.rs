@@ -20,10 +20,10 @@ pub(super) fn forget(args: &ForgetArgs) -> Exit {
         (Ok(answer), Output::Text) => {
             let text = match number(&answer, "notes") {
                 0 => "no values are kept of it\n".to_owned(),
-                1 => "the values of 1 finding are forgotten; that it was violated is not\n"
+                1 => "the values of 1 finding are forgotten; that it was violated is not. What it finds from now on is kept again, unless it has a `mask`\n"
                     .to_owned(),
                 count => format!(
-                    "the values of {count} findings are forgotten; that they were violated is not\n"
+                    "the values of {count} findings are forgotten; that they were violated is not. What it finds from now on is kept again, unless it has a `mask`\n"
                 ),
             };
             print(&text)

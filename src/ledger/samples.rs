@@ -88,6 +88,10 @@ impl Store {
                 schema::put(conn, MARK, &reached.to_string()).await?;
             }
             conn.commit().await?;
+            // What was overwritten stands in the log of a file still.
+            if cut.notes > 0 && !conn.is_server() {
+                conn.batch("PRAGMA wal_checkpoint(TRUNCATE)").await?;
+            }
             Ok(cut)
         })
         .await

@@ -19,7 +19,7 @@ use crate::domain::alerting::outbox::{AlertId, AlertState, Rhythm};
 use crate::domain::alerting::routing::Route;
 use crate::domain::alerting::seen::{SEQUENCE, WATCHDOG};
 use crate::domain::check::plain::in_one_line;
-use crate::domain::record::standing::{Alarm, Lease, Standing};
+use crate::domain::record::standing::{Alarm, Standing};
 use crate::domain::time::duration::delta;
 use crate::engine::snapshot::{LedgerHealth, SeriesHealth, Snapshot};
 use crate::ledger::{AlertRow, SelfAlert, SeriesRecord};
@@ -306,10 +306,7 @@ impl Notifier {
             open,
             newest,
             last: last.as_deref(),
-            confirmed_until: match record.lease {
-                Lease::Never => None,
-                Lease::Until(until) => Some(until),
-            },
+            confirmed_at: record.confirmed_at,
             zones,
             fails: record.fired_cause.is_some(),
             place: picture.sources.get(&series.check.source).and_then(|s| s.place.as_deref()),

@@ -5,7 +5,9 @@ use axum::http::StatusCode;
 use serde::Deserialize;
 use serde_json::json;
 
+use crate::domain::check::nearest::suggestion;
 use crate::web::Here;
+use crate::web::filter::{hinted, ids, short};
 use crate::web::operator::{BECAUSE_MAX, BY_MAX, Text, done, line, ordered};
 use crate::web::problem::{Json, Problem};
 
@@ -24,5 +26,13 @@ pub(super) async fn forget(State(shared): Here, request: Request) -> Result<Json
     let (by, because) =
         (line("by", order.by, BY_MAX)?, line("because", order.because, BECAUSE_MAX)?);
     let notes = done(shared.door.orders.forget(&order.check, (&by, &because)).await)?;
+    let picture = shared.picture();
+    let known = ids(&picture);
+    if notes == 0 && !known.contains(&&*order.check) {
+        let what =
+            format!("no check is called `{}`, and nothing is kept of one", short(&order.check));
+        let detail = hinted(what, suggestion(&order.check, &known));
+        return Err(Problem::new(StatusCode::NOT_FOUND, detail));
+    }
     Ok(Json(StatusCode::OK, json!({"format": 1, "notes": notes})))
 }

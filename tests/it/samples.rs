@@ -101,7 +101,8 @@ fn what_is_forgotten_is_in_no_byte_of_the_ledger_in_no_log_and_in_no_alert_any_m
         allswell(&site, &daemon, &["forget", "it", "--because", "asked for", "--by", "ana"]);
     assert_eq!(
         text(&output),
-        "the values of 1 finding are forgotten; that it was violated is not\n"
+        "the values of 1 finding are forgotten; that it was violated is not. What it finds from now on is kept again, \
+         unless it has a `mask`\n"
     );
     assert!(!holds(&ledger, VALUE));
     let status = text(&allswell(&site, &daemon, &["status"]));
@@ -119,6 +120,9 @@ fn what_is_forgotten_is_in_no_byte_of_the_ledger_in_no_log_and_in_no_alert_any_m
     });
     let output = allswell(&site, &daemon, &["forget", "it", "--because", "again", "--by", "ana"]);
     assert_eq!(text(&output), "no values are kept of it\n");
+    let output = allswell(&site, &daemon, &["forget", "its", "--because", "again", "--by", "ana"]);
+    assert_eq!(output.status.code(), Some(64));
+    assert!(text(&output).contains("no check is called `its`"), "{}", text(&output));
     assert!(daemon.stop().success());
 }
 

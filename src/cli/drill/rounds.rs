@@ -51,6 +51,10 @@ pub(super) fn run(
         Ok(daemon) => daemon,
         Err(exit) => return exit,
     };
+    // Where it does not answer, nothing could come back.
+    if let Err(exit) = daemon.get("/api/v1/drills/none", &[]) {
+        return exit;
+    }
     let mut parts = Vec::new();
     for (place, asked) in asked.iter().enumerate() {
         match prepare(all, asked, place, args.anyway) {

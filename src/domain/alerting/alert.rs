@@ -147,8 +147,8 @@ pub struct Known<'a> {
     pub newest: &'a [String],
     /// What the last attempt said.
     pub last: Option<&'a str>,
-    /// Until when its proofs speak for it.
-    pub confirmed_until: Option<DateTime<Utc>>,
+    /// When it was confirmed last.
+    pub confirmed_at: Option<DateTime<Utc>>,
     /// In how many zones the check is bad in this way, and in how many it looks.
     pub zones: (usize, usize),
     /// Where its source is.
@@ -164,7 +164,7 @@ pub fn annotations(
     alarm: Alarm,
     known: &Known<'_>,
 ) -> BTreeMap<String, String> {
-    let Known { since, open, newest, last, confirmed_until, zones, .. } = *known;
+    let Known { since, open, newest, last, confirmed_at, zones, .. } = *known;
     let at = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Secs, true);
     let zone = tz.map(|tz| format!(" in {tz}")).unwrap_or_default();
     let how = match alarm {
@@ -202,12 +202,10 @@ pub fn annotations(
     if let Some(last) = last.filter(|_| newest.is_empty()) {
         lines.push(format!("Last: {last}"));
     }
-    lines.push(match confirmed_until {
-        Some(until) => format!(
-            "First seen at {}. What the check passed before speaks until {}.",
-            at(since),
-            at(until)
-        ),
+    lines.push(match confirmed_at {
+        Some(last) => {
+            format!("First seen at {}. The check last passed at {}.", at(since), at(last))
+        }
         None => format!("First seen at {}. The check has never passed.", at(since)),
     });
     let mut told = BTreeMap::from([
@@ -231,6 +229,15 @@ pub fn annotations(
 
 /// Whose it is, where it is declared, and what a person types next.
 fn next_steps(check: &Check, tz: Option<&str>, place: Option<&str>) -> String {
+    // Without a window the next look is another one, and is found wrong again.
+    let waive = match check.window.is_some() {
+        true => format!(
+            "\nTo accept what was found, until a date: allswell waive {}{} --until DATE --because WHY",
+            check.id,
+            tz.map(|tz| format!(" --zone {tz}")).unwrap_or_default()
+        ),
+        false => String::new(),
+    };
     let in_all = if tz.is_some() { ", in all zones" } else { "" };
     let zone = tz.map(|tz| format!(" --zone {tz}")).unwrap_or_default();
     let Check { id, owner, source, file, line, .. } = check;
@@ -240,8 +247,7 @@ fn next_steps(check: &Check, tz: Option<&str>, place: Option<&str>) -> String {
         "Owner {owner}, source {source}{place}, declared in {file}:{line}.\n\
          To look: allswell history {id}{zone} --open\n\
          To try again, once it is mended: allswell rerun {id}{zone}\n\
-         To mute it for two hours{in_all}: allswell quiet {id} --for 2h --because WHY\n\
-         To accept what was found, until a date: allswell waive {id}{zone} --until DATE --because WHY"
+         To mute it for two hours{in_all}: allswell quiet {id} --for 2h --because WHY{waive}"
     )
 }
 
