@@ -70,6 +70,15 @@ impl LockFile {
     }
 }
 
+impl Drop for LockFile {
+    /// Gives it back at once: a process that was begun a moment ago holds it too, until it runs its own program.
+    fn drop(&mut self) {
+        for file in &self.locks {
+            drop(file.unlock());
+        }
+    }
+}
+
 /// Opens a file, and makes it for its owner alone where there is none: findings hold values of rows. The files that SQLite
 /// makes beside it take its rights.
 pub(super) fn open_private(path: &Path) -> Result<File, LedgerError> {

@@ -167,16 +167,19 @@ pub fn annotations(
     let Known { since, open, newest, last, confirmed_at, zones, .. } = *known;
     let at = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Secs, true);
     let zone = tz.map(|tz| format!(" in {tz}")).unwrap_or_default();
-    let how = match alarm {
-        Alarm::Violated => "violated",
-        Alarm::Unconfirmed if known.fails => "cannot run",
-        Alarm::Unconfirmed => "no result in time",
+    // In one word for a look at the present, and in one for windows.
+    let (looks, windows) = match alarm {
+        Alarm::Violated => ("violated", "violated"),
+        Alarm::Unconfirmed if known.fails => {
+            ("cannot run", "without a result: the check cannot run")
+        }
+        Alarm::Unconfirmed => ("no result in time", "without a result in time"),
     };
     // A check that looks each minute is wrong since then, and not four hundred times.
     let how = match (&check.window, open) {
-        (None, _) => how.to_owned(),
-        (Some(_), 1) => format!("1 window {how}"),
-        (Some(_), open) => format!("{open} windows {how}"),
+        (None, _) => looks.to_owned(),
+        (Some(_), 1) => format!("1 window {windows}"),
+        (Some(_), open) => format!("{open} windows {windows}"),
     };
     // One zone of many is another fault than all of them.
     let of = match zones {
