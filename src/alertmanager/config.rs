@@ -101,6 +101,20 @@ pub fn receivers(config: &str) -> Option<BTreeMap<String, bool>> {
     Some(receivers.into_iter().map(tells).collect())
 }
 
+/// Says whether a receiver has one integration, a webhook, and no other: one beside it would notify too.
+pub fn is_one_webhook(config: &str, name: &str) -> bool {
+    let Ok(Receivers { receivers }) = serde_yaml::from_str(config) else { return false };
+    let mut named = receivers.iter().filter(|receiver| receiver.name == name);
+    named.next().is_some_and(|receiver| {
+        let kinds = receiver.more.iter().filter(|(kind, _)| kind.ends_with("_configs"));
+        let all: Vec<(&str, usize)> = kinds
+            .map(|(kind, all)| (kind.as_str(), all.as_array().map_or(0, Vec::len)))
+            .filter(|(_, count)| *count > 0)
+            .collect();
+        all == [("webhook_configs", 1)]
+    })
+}
+
 impl Receiver {
     fn tells(&self) -> bool {
         let comes_back = |integration: &Value| {

@@ -1,7 +1,7 @@
 //! Silences: those that keep a check quiet by an operator's word, and those that hold back what stands.
 //!
-//! What is to be silent is a state too: a silence that was lost is made again, and one of ours that nobody wants any more
-//! is expired. Each names in its comment what it follows from.
+//! What is to be silent is a state too: a silence that was lost is made again, and one of ours that the ledger does not
+//! want any more is expired. Each names in its comment what it follows from.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -29,8 +29,8 @@ const LEFT_OVER: TimeDelta = TimeDelta::seconds(60);
 pub(super) type QuietNow = Vec<(i64, bool)>;
 
 impl Alertmanager {
-    /// Makes the silences that are wanted and are not there, expires those of ours that nobody wants any more, and looks
-    /// at those that hold back what stands.
+    /// Makes the silences that are wanted and are not there, expires those of ours that are wanted no more, and looks at
+    /// those that hold back what stands.
     pub(super) async fn keep_silences(&mut self, board: &Board) {
         let now = self.now();
         let all = board.quiet.all.iter();

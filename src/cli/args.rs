@@ -58,11 +58,11 @@ pub(super) enum Verb {
     AcceptZones(AcceptZonesArgs),
     /// List alerts that stood before the ledger knew of them, or end them
     Adopt(AdoptArgs),
-    /// Tell nobody of a check for a while, though nothing else changes; or list what is kept quiet
+    /// Stop the notifications of a check for a while; nothing else changes. Or list what is kept quiet
     Quiet(QuietArgs),
     /// Cut the values of the data that findings of a check were kept with
     Forget(ForgetArgs),
-    /// Show who would be told of everything that can be sent, or send it out and back; nobody is told of anything by that
+    /// Show who would be told of everything that can be sent, or send it out and back; no notification is sent by that
     Drill(DrillArgs),
     /// Print the rules by which Prometheus tells what allswell cannot: that it is gone
     Rules(RulesArgs),

@@ -13,7 +13,7 @@ use crate::cli::complain;
 use crate::cli::exit::Exit;
 use crate::cli::validate::{Loaded, load, refuse};
 use crate::domain::alerting::alert::Labels;
-use crate::domain::alerting::drill;
+use crate::domain::alerting::drill::{self, DRILL_RECEIVER};
 use crate::domain::alerting::routing::{Matcher, Route};
 use crate::http::Peer;
 use crate::notify::alert_path::{OF_OTHERS, OWN};
@@ -32,6 +32,8 @@ struct Configured {
     notifying: BTreeMap<String, bool>,
     /// What makes an alert one that inhibits others, for each rule.
     inhibitions: Vec<Vec<Matcher>>,
+    /// Whether the receiver of drills only brings them back.
+    brings_back: bool,
     /// A critical alert of allswell that fires there.
     stands: Option<String>,
     peer: Peer,
@@ -101,5 +103,7 @@ async fn ask(entry: &PeerEntry) -> Result<Configured, String> {
     let query = [("filter", "alertname=~\"Allswell.+\"".to_owned())];
     let standing = peer.get("/api/v2/alerts", &query).await.map_err(|error| error.to_string())?;
     let stands = rounds::critical(&standing.1);
-    Ok(Configured { version, routes, notifying, inhibitions, stands, peer })
+    let brings_back =
+        written.as_deref().is_some_and(|text| config::is_one_webhook(text, DRILL_RECEIVER));
+    Ok(Configured { version, routes, notifying, inhibitions, brings_back, stands, peer })
 }

@@ -122,6 +122,16 @@ fn every_kind_of_alert_goes_out_and_comes_back_and_nobody_is_told() {
     let (code, said) = drill(&site, Some(&daemon), &["--loop"]);
     assert_eq!(code, 64, "{said}");
     assert!(said.contains("would inhibit real alerts: write `drill=\"\"`"), "{said}");
+    // A second integration of the receiver would be told of each.
+    let hook = format!(
+        "- name: allswell-drill\n  slack_configs: [{{api_url: \"{}\", channel: c}}]",
+        sink.url()
+    );
+    alertmanager.configure_whole(&config.replacen("- name: allswell-drill", &hook, 1));
+    alertmanager.restart();
+    let (code, said) = drill(&site, Some(&daemon), &["--loop"]);
+    assert_eq!(code, 64, "{said}");
+    assert!(said.contains("has not one webhook and nothing else"), "{said}");
     alertmanager.configure_whole(&config);
     alertmanager.restart();
     let (code, said) = drill(&site, Some(&daemon), &["--loop"]);

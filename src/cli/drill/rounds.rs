@@ -112,8 +112,9 @@ fn prepare<'a>(
                 ));
             }
         }
+        // A rule without a condition holds for everything.
         let inhibits = |source: &Vec<crate::domain::alerting::routing::Matcher>| {
-            !source.is_empty() && source.iter().all(|matcher| matcher.holds(marked.all()))
+            source.iter().all(|matcher| matcher.holds(marked.all()))
         };
         if configured.inhibitions.iter().any(inhibits) {
             return Err(format!(
@@ -123,6 +124,12 @@ fn prepare<'a>(
             ));
         }
         kinds.entry(Kind::of(labels)).or_insert((marked, Round::default()));
+    }
+    if !configured.brings_back {
+        return Err(format!(
+            "its receiver `{DRILL_RECEIVER}` has not one webhook and nothing else: what stands beside that would be told \
+             of each drill"
+        ));
     }
     Ok(Part { asked, drill, kinds })
 }
