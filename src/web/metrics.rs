@@ -99,8 +99,8 @@ fn text(picture: &Snapshot, paths: &Paths) -> Result<String, prometheus::Error> 
     TextEncoder::new().encode(&families, &mut own)?;
     let mut text = String::from_utf8(own)
         .map_err(|_| prometheus::Error::Msg("metrics are not UTF-8".into()))?;
-    series::write(&mut text, picture);
     let lines = text.lines().filter(|line| !line.starts_with('#')).count() + 1;
+    let lines = lines + series::write(&mut text, picture);
     let name = "allswell_metrics_exposed";
     let _ = writeln!(
         text,

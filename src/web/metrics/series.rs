@@ -35,14 +35,30 @@ struct Shown<'a> {
 struct Out<'a> {
     text: &'a mut String,
     name: &'static str,
+    samples: usize,
 }
 
 impl Out<'_> {
-    fn sample(&mut self, labels: &str, more: &str, value: impl std::fmt::Display) {
-        let comma = if more.is_empty() { "" } else { "," };
-        let _ = writeln!(self.text, "{}{{{labels}{comma}{more}}} {value}", self.name);
+    // A page has hundreds of thousands of these: they are put together without the machinery of formats.
+    fn sample(&mut self, labels: &str, more: &[&str], value: impl std::fmt::Display) {
+        let Self { text, name, samples } = self;
+        text.push_str(name);
+        text.push('{');
+        text.push_str(labels);
+        if !more.is_empty() {
+            text.push(',');
+        }
+        for part in more {
+            text.push_str(part);
+        }
+        text.push_str("} ");
+        let _ = writeln!(text, "{value}");
+        *samples += 1;
     }
 }
+
+/// How long the text of a series is, about.
+const SERIES_BYTES: usize = 1_700;
 
 /// A number of seconds, with milliseconds.
 fn seconds(at: DateTime<Utc>) -> String {
@@ -52,7 +68,7 @@ fn seconds(at: DateTime<Utc>) -> String {
 
 fn maybe(out: &mut Out<'_>, shown: &Shown<'_>, at: Option<DateTime<Utc>>) {
     if let Some(at) = at {
-        out.sample(&shown.labels, "", seconds(at));
+        out.sample(&shown.labels, &[], seconds(at));
     }
 }
 
@@ -70,7 +86,7 @@ const FAMILIES: [Family; 14] = [
                 check.source,
                 escaped(check.runbook.as_deref().unwrap_or(""))
             );
-            out.sample(&shown.labels, &more, 1);
+            out.sample(&shown.labels, &[&more], 1);
         },
     },
     Family {
@@ -83,7 +99,7 @@ const FAMILIES: [Family; 14] = [
         name: "allswell_check_confirmed_until_timestamp_seconds",
         kind: "gauge",
         help: "Until when the last proofs count: the series is healthy while this is ahead of time(); 0 if it was never confirmed.",
-        write: |out, shown| out.sample(&shown.labels, "", seconds(shown.until)),
+        write: |out, shown| out.sample(&shown.labels, &[], seconds(shown.until)),
     },
     Family {
         name: "allswell_check_state",
@@ -92,7 +108,7 @@ const FAMILIES: [Family; 14] = [
         write: |out, shown| {
             for state in STATES {
                 let is = u8::from(state == shown.state);
-                out.sample(&shown.labels, &format!("state=\"{state}\""), is);
+                out.sample(&shown.labels, &["state=\"", state, "\""], is);
             }
         },
     },
@@ -102,15 +118,15 @@ const FAMILIES: [Family; 14] = [
         help: "Open windows and looks, by verdict; waived ones are not counted.",
         write: |out, shown| {
             let record = &shown.series.record;
-            out.sample(&shown.labels, "verdict=\"violated\"", record.open_violated);
-            out.sample(&shown.labels, "verdict=\"unconfirmed\"", record.open_unconfirmed);
+            out.sample(&shown.labels, &["verdict=\"violated\""], record.open_violated);
+            out.sample(&shown.labels, &["verdict=\"unconfirmed\""], record.open_unconfirmed);
         },
     },
     Family {
         name: "allswell_check_windows_waived",
         kind: "gauge",
         help: "Windows and looks that are waived.",
-        write: |out, shown| out.sample(&shown.labels, "", shown.series.record.waived),
+        write: |out, shown| out.sample(&shown.labels, &[], shown.series.record.waived),
     },
     Family {
         name: "allswell_check_evidence_rows",
@@ -119,7 +135,7 @@ const FAMILIES: [Family; 14] = [
         write: |out, shown| {
             let last = shown.series.record.last.as_ref();
             if let Some(evidence) = last.and_then(|last| last.evidence) {
-                out.sample(&shown.labels, "", evidence);
+                out.sample(&shown.labels, &[], evidence);
             }
         },
     },
@@ -130,7 +146,7 @@ const FAMILIES: [Family; 14] = [
         write: |out, shown| {
             let last = shown.series.record.last.as_ref();
             if let Some(rows) = last.and_then(|last| last.bad_rows) {
-                out.sample(&shown.labels, "", rows);
+                out.sample(&shown.labels, &[], rows);
             }
         },
     },
@@ -146,7 +162,7 @@ const FAMILIES: [Family; 14] = [
         help: "Duration of the queries of the last attempt.",
         write: |out, shown| {
             if let Some(last) = &shown.series.record.last {
-                out.sample(&shown.labels, "", last.took.as_secs_f64());
+                out.sample(&shown.labels, &[], last.took.as_secs_f64());
             }
         },
     },
@@ -157,7 +173,7 @@ const FAMILIES: [Family; 14] = [
         write: |out, shown| {
             let words = ["confirmed", "violated", "unconfirmed"];
             for (word, count) in words.iter().zip(shown.series.record.totals) {
-                out.sample(&shown.labels, &format!("verdict=\"{word}\""), count);
+                out.sample(&shown.labels, &["verdict=\"", word, "\""], count);
             }
         },
     },
@@ -166,7 +182,7 @@ const FAMILIES: [Family; 14] = [
         kind: "gauge",
         help: "1 if the newest window looked at less than a fifth of what is usual.",
         write: |out, shown| {
-            out.sample(&shown.labels, "", u8::from(shown.series.record.thin.is_some()));
+            out.sample(&shown.labels, &[], u8::from(shown.series.record.thin.is_some()));
         },
     },
     Family {
@@ -183,20 +199,23 @@ const FAMILIES: [Family; 14] = [
     },
 ];
 
-/// Writes what is known of each series.
-pub(super) fn write(text: &mut String, picture: &Snapshot) {
+/// Writes what is known of each series, and says how many samples that is.
+pub(super) fn write(text: &mut String, picture: &Snapshot) -> usize {
     let blind = picture.blind().is_some();
     let show = |series| shown(picture, series, blind);
     let all: Vec<Shown<'_>> =
         picture.series.iter().filter(|s| !s.is_over()).map(|s| show(s)).collect();
+    text.reserve(all.len() * SERIES_BYTES);
+    let mut samples = 0;
     for Family { name, kind, help, write } in FAMILIES {
         let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
-        let mut out = Out { text: &mut *text, name };
+        let mut out = Out { text: &mut *text, name, samples };
         for shown in &all {
             write(&mut out, shown);
         }
+        samples = out.samples;
     }
-    by_offset(text, picture);
+    samples + by_offset(text, picture)
 }
 
 fn shown<'a>(picture: &Snapshot, series: &'a SeriesHealth, blind: bool) -> Shown<'a> {
@@ -214,7 +233,7 @@ fn shown<'a>(picture: &Snapshot, series: &'a SeriesHealth, blind: bool) -> Shown
 }
 
 /// Where on the map of offsets windows are open.
-fn by_offset(text: &mut String, picture: &Snapshot) {
+fn by_offset(text: &mut String, picture: &Snapshot) -> usize {
     const NAME: &str = "allswell_offset_windows_open";
     let mut open: BTreeMap<(&str, i32), (u64, u64)> = BTreeMap::new();
     for series in picture.series.iter().filter(|series| !series.is_over()) {
@@ -226,6 +245,7 @@ fn by_offset(text: &mut String, picture: &Snapshot) {
     }
     let help = "Windows that are open, by the offset from UTC with which they begin.";
     let _ = writeln!(text, "# HELP {NAME} {help}\n# TYPE {NAME} gauge");
+    let samples = open.len() * 2;
     for ((check, offset), (violated, unconfirmed)) in open {
         let offset = in_hours(offset);
         for (word, count) in [("violated", violated), ("unconfirmed", unconfirmed)] {
@@ -235,6 +255,7 @@ fn by_offset(text: &mut String, picture: &Snapshot) {
             );
         }
     }
+    samples
 }
 
 /// An offset as people write it: `-05:00`.
