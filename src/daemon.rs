@@ -37,8 +37,9 @@ use crate::engine::order::orders;
 use crate::engine::ports::Watched;
 use crate::engine::snapshot::Snapshot;
 use crate::ledger::{LedgerError, Reader, Store, StoreSettings, lasting_name};
+use crate::notify::links::Links;
 use crate::settings::Settings;
-use crate::web::{self, Access, Listener, Server, WebConfig};
+use crate::web::{self, Access, Listener, Pages, Server, WebConfig};
 use crate::zones::Zones;
 
 /// How long each part may take to end.
@@ -156,16 +157,21 @@ pub fn serve(start: Start, announce: impl FnOnce(&str)) -> Result<(), NotStarted
         access,
         paths: senders.paths.clone(),
         nonces: senders.nonces.clone(),
-        lifecycle: settings.web.lifecycle,
+        lifecycle: settings.web.switches.lifecycle,
+        pages: Pages {
+            are_shown: settings.web.switches.pages,
+            has_badges: settings.web.switches.badges,
+            public_url: settings.web.public_url.clone(),
+        },
         headers: web.headers,
     };
     let replica = ledger.replica.clone();
     // The door stays open while attempts end, so that people see what happens.
     let (closing, silent) = (CancellationToken::new(), CancellationToken::new());
-    let public_url = settings.web.public_url.clone();
+    let links = Links::new(settings.web.public_url.clone(), settings.web.switches.pages);
     let own = (lasting_name(&replica).to_owned(), written);
     let labels = loader.labels();
-    let notices = senders.run(pictures.clone(), labels, public_url, own, silent.clone());
+    let notices = senders.run(pictures.clone(), labels, links, own, silent.clone());
     let mut handles = vec![
         io_runtime.spawn(ends(web::serve(door, listener, closing.clone()), stop.clone())),
         io_runtime.spawn(ends(systemd::watchdog(pictures, stop.clone()), stop.clone())),
@@ -256,8 +262,8 @@ fn open(
         Some(path) => web::read_config(path).map_err(NotStarted::Invalid)?,
         None => WebConfig::default(),
     };
-    let (viewer, operator) = settings.web.tokens().map_err(NotStarted::Refused)?;
-    let access = Access::new(viewer, operator, web.users.clone());
+    let tokens = settings.web.tokens().map_err(NotStarted::Refused)?;
+    let access = Access::new(tokens, web.users.clone(), settings.web.proxy.clone());
     let ledger = &settings.ledger;
     let senders = Senders::open(&settings, &start.clock).map_err(NotStarted::Refused)?;
     let listen = settings.web.listen;

@@ -23,6 +23,8 @@ mod generation;
 mod activation;
 mod retention;
 mod read;
+mod matrix;
+mod attempt_list;
 mod events;
 mod file_check;
 mod schema;
@@ -57,14 +59,16 @@ use crate::ledger::lock_file::LockFile;
 
 pub use adopted::{Adopted, Words};
 pub use alerts::{AlertChanges, AlertRow, Notified, Returned, SelfAlert, lasting_name};
+pub use attempt_list::AttemptRow;
 pub use entry::Entry;
 pub use errors::LedgerError;
 pub use generation::{Activation, Generation, Listing, Planned, Traits};
 pub use identities::Sighting;
+pub use matrix::{DayCell, Matrix, OpenDays};
 pub use orders::{OrderRecord, Revocation, RowOrder, Selected, Waiver};
 pub use quiets::{EndQuiet, KeepQuiet};
 pub use read::{
-    Given, History, HistoryQuery, Listed, Page, Reader, WaivedBy, is_page_by_number,
+    EventQuery, Given, History, HistoryQuery, Listed, Page, Reader, WaivedBy, is_page_by_number,
     is_page_of_windows,
 };
 pub use retention::Tidied;

@@ -9,4 +9,5 @@ pub mod alert_path;
 pub mod another;
 pub mod deliveries;
 pub mod ledgers;
+pub mod links;
 pub mod nonces;

@@ -6,6 +6,7 @@
 mod daemon;
 mod notices;
 mod schema;
+mod web;
 mod source;
 
 use std::path::{Path, PathBuf};
@@ -17,10 +18,11 @@ use crate::domain::sql::Engine;
 use crate::dsn::Dsn;
 use crate::manifest::{Document, Engines, Map, Node, Place, Text};
 
-pub use daemon::{Grace, LedgerEntry, LogEntry, LogFormat, LogLevel, WebEntry};
+pub use daemon::{Grace, LedgerEntry, LogEntry, LogFormat, LogLevel};
 pub use notices::{HeartbeatEntry, NoticesEntry, PeerEntry, WatchdogEntry};
 pub use schema::schema;
 pub use source::SourceEntry;
+pub use web::WebEntry;
 
 const SETTINGS_KEYS: [&str; 12] = [
     "checks",
@@ -153,7 +155,7 @@ fn settings(doc: &mut Document<'_>, folder: &Path) -> Option<Settings> {
         sources.extend(source::source(doc, name, node, Place::Key(&place, shown), folder));
     }
     let ledger = daemon::ledger(doc, &map, folder);
-    let web = daemon::web(doc, &map, folder);
+    let web = web::web(doc, &map, folder);
     let log = daemon::log(doc, &map);
     let notices = notices::notices(doc, &map, folder);
     let grace = optional(&map, "grace", |node| {

@@ -23,6 +23,10 @@ mod problem;
 pub mod watchdog;
 mod filter;
 mod history;
+mod origin;
+mod pages;
+mod proxy;
+mod session;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -46,9 +50,10 @@ use crate::notify::alert_path::Paths;
 use crate::notify::nonces::Nonces;
 use crate::web::problem::Problem;
 
-pub use access::Access;
+pub use access::{Access, Tokens};
 pub use config::{WebConfig, read as read_config};
 pub use listen::{Listener, bind};
+pub use proxy::{Network, Proxy};
 
 /// How long an answer may take.
 const ANSWER: Duration = Duration::from_secs(20);
@@ -77,8 +82,21 @@ pub struct Server {
     pub nonces: Option<Nonces>,
     /// Whether `POST /-/reload` does something.
     pub lifecycle: bool,
+    /// Which pages there are, and where.
+    pub pages: Pages,
     /// Headers that the operator wants on each answer.
     pub headers: Vec<(header::HeaderName, HeaderValue)>,
+}
+
+/// Which pages there are, and where.
+#[derive(Debug, Clone)]
+pub struct Pages {
+    /// Whether there are any.
+    pub are_shown: bool,
+    /// Whether everybody sees badges, where viewers need a token otherwise.
+    pub has_badges: bool,
+    /// How people reach them.
+    pub public_url: Option<String>,
 }
 
 /// How often a wrong token is told.
@@ -132,6 +150,7 @@ pub fn serve(
 }
 
 fn router(shared: Arc<Shared>) -> Router {
+    let Pages { are_shown, has_badges, .. } = shared.door.pages;
     let api = Router::new()
         .route("/api/v1/status", get(api::status))
         .route("/api/v1/checks", get(api::checks))
@@ -149,16 +168,23 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/api/v1/forget", post(forget::forget))
         .route("/api/v1/orders", get(orders::orders))
         .route("/api/v1/orders/{id}", get(orders::order))
+        .merge(if are_shown { pages::of_the_ledger() } else { Router::new() })
         .route_layer(middleware::from_fn_with_state(Arc::clone(&shared), limited));
     let guarded = Router::new()
         .merge(api)
         .route("/allswell", get(health::allswell))
         .route("/metrics", get(metrics::metrics))
         .route("/-/reload", post(operator::reload))
-        .route("/", get(health::index))
+        .merge(match are_shown {
+            true => pages::of_the_picture(),
+            false => Router::new().route("/", get(health::index)),
+        })
+        .merge(if has_badges { Router::new() } else { pages::badges() })
         .route_layer(middleware::from_fn_with_state(Arc::clone(&shared), access::guard));
     Router::new()
         .merge(guarded)
+        .merge(if are_shown { pages::open() } else { Router::new() })
+        .merge(if has_badges { pages::badges() } else { Router::new() })
         .route("/webhooks/alertmanager", post(watchdog::receive))
         .route("/-/healthy", get(health::healthy))
         .route("/-/ready", get(health::ready))
@@ -166,8 +192,17 @@ fn router(shared: Arc<Shared>) -> Router {
         .method_not_allowed_fallback(async || {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this path has no such method")
         })
+        .layer(middleware::from_fn_with_state(Arc::clone(&shared), dressed))
         .layer(middleware::from_fn_with_state(Arc::clone(&shared), finished))
         .with_state(shared)
+}
+
+/// Puts what went wrong on a page, where there are pages.
+async fn dressed(state: Here, request: Request, next: Next) -> Response {
+    match state.0.door.pages.are_shown {
+        true => pages::dressed(state, request, next).await,
+        false => next.run(request).await,
+    }
 }
 
 /// Refuses at once what would only wait.

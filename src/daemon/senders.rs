@@ -20,6 +20,7 @@ use crate::http::Peer;
 use crate::ledger::SelfAlert;
 use crate::notify::alert_path::Paths;
 use crate::notify::another::Lookout;
+use crate::notify::links::Links;
 use crate::notify::nonces::Nonces;
 use crate::notify::notifier::{Notifier, Receiver};
 use crate::settings::{PeerEntry, Settings};
@@ -133,7 +134,7 @@ impl Senders {
         self,
         pictures: watch::Receiver<Arc<Snapshot>>,
         labels: watch::Receiver<BTreeMap<String, String>>,
-        public_url: Option<String>,
+        links: Links,
         (replica, written): (String, watch::Sender<Option<Arc<Vec<SelfAlert>>>>),
         stop: CancellationToken,
     ) -> impl Future<Output = ()> + Send {
@@ -159,7 +160,7 @@ impl Senders {
             paths,
             clock,
             labels,
-            public_url,
+            links,
             receivers,
             nonces,
             every,

@@ -122,7 +122,7 @@ pub(super) fn to_text(texts: &[Text]) -> String {
 }
 
 /// Reads what [`to_text`] wrote.
-pub(super) fn from_text(all: &str) -> Option<Vec<Text>> {
+pub(crate) fn from_text(all: &str) -> Option<Vec<Text>> {
     let (mut rest, mut texts) = (all, Vec::new());
     while !rest.is_empty() {
         let (lengths, after) = rest.split_once('\n')?;

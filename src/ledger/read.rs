@@ -85,6 +85,21 @@ pub struct HistoryQuery {
     pub from: Option<DateTime<Utc>>,
     /// Only those that begin before this instant.
     pub to: Option<DateTime<Utc>>,
+    /// Only those that begin with this offset from UTC, in seconds.
+    pub utc_offset: Option<i32>,
+    /// Where the page begins, as the page before said.
+    pub page: Option<String>,
+}
+
+/// Which events are asked for.
+#[derive(Debug, Clone, Default)]
+pub struct EventQuery {
+    /// Only of this check.
+    pub check: Option<String>,
+    /// Only of this kind.
+    pub kind: Option<String>,
+    /// Only of the window of this zone that begins then.
+    pub window: Option<(Option<String>, DateTime<Utc>)>,
     /// Where the page begins, as the page before said.
     pub page: Option<String>,
 }
@@ -124,6 +139,11 @@ impl Reader {
         Self { settings, conn: Mutex::new(None) }
     }
 
+    /// How long recorded windows stay.
+    pub fn retention(&self) -> Duration {
+        self.settings.retention
+    }
+
     pub(super) async fn on<T>(
         &self,
         work: impl AsyncFnOnce(&mut Conn) -> Result<T, LedgerError>,
@@ -159,7 +179,7 @@ impl Reader {
              w.because AS because, w.until_at AS until_at FROM entries e \
              JOIN series s ON s.id = e.series LEFT JOIN waivers w ON w.id = e.waiver \
              WHERE s.check_id = $1 AND ($2 = 0 OR s.tz = $3) AND ($4 = 0 OR e.live = 1) \
-             AND e.start_at >= $5 AND e.start_at < $6 AND (e.start_at < $7 \
+             AND e.start_at >= $5 AND e.start_at < $6 AND ($11 = 0 OR e.utc_offset = $12) AND (e.start_at < $7 \
              OR (e.start_at = $7 AND (e.end_at < $8 OR (e.end_at = $8 AND e.series < $9))))) AS rows_of \
              ORDER BY start_at DESC, end_at DESC, series DESC LIMIT $10"
         );
@@ -176,26 +196,11 @@ impl Reader {
             page[1],
             page[2],
             i64::from(most),
+            i64::from(wanted.utc_offset.is_some()),
+            i64::from(wanted.utc_offset.unwrap_or(0)),
         ];
         let rows = self.on(async |conn| conn.all(ROWS, values).await).await?;
-        let mut items = Vec::with_capacity(rows.len());
-        for row in &rows {
-            let entry = Entry::read(row)?;
-            let by = row.maybe_text("by_whom")?.map(str::to_owned);
-            let waiver = match by {
-                Some(by) => Some(WaivedBy {
-                    by,
-                    because: row.text("because")?.to_owned(),
-                    until: row.maybe_at("until_at")?,
-                }),
-                None => None,
-            };
-            let tz = Some(row.text("tz")?.to_owned()).filter(|tz| !tz.is_empty());
-            // A slot that a later one closed is not open any more.
-            let open =
-                is_open(&entry.row, now).filter(|_| row.int("live").is_ok_and(|live| live == 1));
-            items.push(History { tz, entry, open, waiver });
-        }
+        let mut items = rows.iter().map(|row| history(row, now)).collect::<Result<Vec<_>, _>>()?;
         let full = items.len() >= usize::from(most);
         let next = items.last().filter(|_| full).map(|last| {
             let row = &last.entry.row;
@@ -205,6 +210,32 @@ impl Reader {
             items.retain(|item| item.open.is_some());
         }
         Ok(Page { items, next })
+    }
+
+    /// Returns the open rows of a check, latest first: those of its live rows that are bad by now.
+    ///
+    /// # Errors
+    /// Where the store failed.
+    pub async fn open_windows(
+        &self,
+        check: &str,
+        now: DateTime<Utc>,
+        most: u16,
+    ) -> Result<Vec<History>, LedgerError> {
+        const OPEN: &str = concat!(
+            "SELECT ",
+            columns!(),
+            ", tz, by_whom, because, until_at, live FROM (SELECT e.*, s.tz AS tz, NULL AS by_whom, \
+             NULL AS because, NULL AS until_at FROM series s JOIN entries e ON e.series = s.id \
+             WHERE s.check_id = $1 AND e.live = 1 AND e.ruling <> 'removed' AND e.ruling <> 'replaced' \
+             AND (e.said = 'violated' OR e.said = 'unconfirmed' AND e.deadline <= $2)) AS rows_of \
+             ORDER BY start_at DESC, end_at DESC, series DESC LIMIT $3"
+        );
+        let values = args![check, now, i64::from(most)];
+        let rows = self.on(async |conn| conn.all(OPEN, values).await).await?;
+        let mut items = rows.iter().map(|row| history(row, now)).collect::<Result<Vec<_>, _>>()?;
+        items.retain(|item| item.open.is_some());
+        Ok(items)
     }
 
     /// Returns waivers, latest first.
@@ -252,16 +283,27 @@ impl Reader {
     /// Where the store failed.
     pub async fn events(
         &self,
-        check: Option<&str>,
-        page: Option<&str>,
+        wanted: &EventQuery,
         most: u16,
     ) -> Result<Page<Listed>, LedgerError> {
         const EVENTS: &str = "SELECT id, at, kind, check_id, tz, start_at, end_at, was, becomes, \
             note, replica FROM events WHERE id < $1 AND ($2 = 0 OR check_id = $3) \
-            ORDER BY id DESC LIMIT $4";
-        let before = page.and_then(|page| page.parse::<i64>().ok()).unwrap_or(i64::MAX);
-        let of_check = i64::from(check.is_some());
-        let values = args![before, of_check, check.unwrap_or_default(), i64::from(most)];
+            AND ($4 = 0 OR kind = $5) AND ($6 = 0 OR COALESCE(tz, '') = $7 AND start_at = $8 AND at >= $8) \
+            ORDER BY id DESC LIMIT $9";
+        let EventQuery { check, kind, window, page } = wanted;
+        let page = page.as_deref().and_then(|page| page.parse::<i64>().ok());
+        let (tz, start) = window.clone().unwrap_or_default();
+        let values = args![
+            page.unwrap_or(i64::MAX),
+            i64::from(check.is_some()),
+            check.clone().unwrap_or_default(),
+            i64::from(kind.is_some()),
+            kind.clone().unwrap_or_default(),
+            i64::from(window.is_some()),
+            tz.unwrap_or_default(),
+            start,
+            i64::from(most),
+        ];
         let rows = self.on(async |conn| conn.all(EVENTS, values).await).await?;
         let mut items = Vec::with_capacity(rows.len());
         for row in &rows {
@@ -283,6 +325,23 @@ impl Reader {
         let next = items.last().filter(|_| full).map(|last| last.id.to_string());
         Ok(Page { items, next })
     }
+}
+
+fn history(row: &Record, now: DateTime<Utc>) -> Result<History, LedgerError> {
+    let entry = Entry::read(row)?;
+    let by = row.maybe_text("by_whom")?.map(str::to_owned);
+    let waiver = match by {
+        Some(by) => Some(WaivedBy {
+            by,
+            because: row.text("because")?.to_owned(),
+            until: row.maybe_at("until_at")?,
+        }),
+        None => None,
+    };
+    let tz = Some(row.text("tz")?.to_owned()).filter(|tz| !tz.is_empty());
+    // A slot that a later one closed is not open any more.
+    let open = is_open(&entry.row, now).filter(|_| row.int("live").is_ok_and(|live| live == 1));
+    Ok(History { tz, entry, open, waiver })
 }
 
 /// Reads where a page begins.

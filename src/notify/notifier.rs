@@ -26,6 +26,7 @@ use crate::ledger::{AlertRow, SelfAlert, SeriesRecord};
 use crate::notify::alert_path::{Paths, too_slow};
 use crate::notify::another::Lookout;
 use crate::notify::deliveries::makes_silences;
+use crate::notify::links::Links;
 use crate::notify::nonces::Nonces;
 use crate::notify::notifier::words::{Zones, bare, found, over, sign};
 
@@ -87,7 +88,7 @@ pub(crate) struct Notifier {
     pub(crate) clock: Clock,
     /// The installation's labels, as they are now.
     pub(crate) labels: watch::Receiver<BTreeMap<String, String>>,
-    pub(crate) public_url: Option<String>,
+    pub(crate) links: Links,
     /// Every receiver is told everything.
     pub(crate) receivers: Vec<Receiver>,
     /// How the ways are proved.
@@ -301,6 +302,7 @@ impl Notifier {
             Alarm::Unconfirmed => (record.open_unconfirmed, &record.newest_unconfirmed),
         };
         let last = record.last.as_ref().and_then(|last| last.note.as_deref()).map(in_one_line);
+        let manual = self.links.manual(row.alarm.alertname());
         let known = Known {
             since: row.starts_at,
             open,
@@ -309,14 +311,12 @@ impl Notifier {
             confirmed_at: record.confirmed_at,
             zones,
             fails: record.fired_cause.is_some(),
+            manual: manual.as_deref(),
             place: picture.sources.get(&series.check.source).and_then(|s| s.place.as_deref()),
         };
         let mut told = annotations(&series.check, record.tz.as_deref(), row.alarm, &known);
         sign(&mut told, picture);
-        let link = self
-            .public_url
-            .as_ref()
-            .map(|url| format!("{url}/api/v1/checks/{}/windows?open=true", series.check.id));
+        let link = self.links.check(&series.check.id);
         Alert { labels: row.labels.clone(), annotations: told, starts_at: row.starts_at, link }
     }
 

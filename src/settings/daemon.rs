@@ -1,6 +1,5 @@
 //! What only the daemon needs: its record, its door, its patience.
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -15,12 +14,8 @@ use crate::settings::optional;
 
 pub(super) const LEDGER_KEYS: [&str; 5] = ["url", "password", "retention", "samples_for", "lease"];
 pub(super) const LOG_KEYS: [&str; 2] = ["format", "level"];
-pub(super) const WEB_KEYS: [&str; 6] =
-    ["listen", "public_url", "config_file", "viewer_token", "operator_token", "lifecycle"];
 /// Where the record is where nothing is written.
 const LEDGER_FILE: &str = "allswell.db";
-/// Where the daemon listens where nothing is written: on this machine only.
-const LISTEN: &str = "127.0.0.1:9847";
 
 /// Where the daemon keeps its record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,36 +44,6 @@ impl LedgerEntry {
     pub fn password(&self) -> Result<Option<SecretString>, String> {
         let password = self.password.as_ref().map(Reference::read).transpose();
         password.map_err(|e| format!("password of `ledger`: {e}"))
-    }
-}
-
-/// Where the daemon listens, and to whom.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WebEntry {
-    /// The address.
-    pub listen: SocketAddr,
-    /// How people reach it: for links.
-    pub public_url: Option<String>,
-    /// A file in the form of Prometheus' `web.config`: TLS, users, headers.
-    pub config_file: Option<PathBuf>,
-    viewer_token: Option<Reference>,
-    operator_token: Option<Reference>,
-    /// Whether `POST /-/reload` does something.
-    pub lifecycle: bool,
-}
-
-impl WebEntry {
-    /// Reads who may look, and who may act: the tokens of viewers and of operators.
-    ///
-    /// # Errors
-    /// Where one was looked for and not found.
-    pub fn tokens(&self) -> Result<(Option<SecretString>, Option<SecretString>), String> {
-        let read = |name: &str, reference: &Option<Reference>| {
-            let token = reference.as_ref().map(Reference::read).transpose();
-            token.map_err(|e| format!("`{name}` of `web`: {e}"))
-        };
-        let viewer = read("viewer_token", &self.viewer_token)?;
-        Ok((viewer, read("operator_token", &self.operator_token)?))
     }
 }
 
@@ -229,65 +194,5 @@ pub(super) fn ledger(doc: &mut Document<'_>, root: &Map<'_>, folder: &Path) -> O
     entry.retention = retention?.unwrap_or(entry.retention);
     entry.samples_for = samples_for?.unwrap_or(entry.samples_for);
     entry.lease = lease?.unwrap_or(entry.lease);
-    Some(entry)
-}
-
-/// Says whether a URL has no blanks and no `%` that escapes nothing.
-fn is_written_well(url: &str) -> bool {
-    let escapes = url.split('%').skip(1);
-    let hex = |rest: &str| rest.len() > 1 && rest.bytes().take(2).all(|b| b.is_ascii_hexdigit());
-    url.bytes().all(|b| b.is_ascii_graphic()) && escapes.into_iter().all(hex)
-}
-
-/// Reads `web`.
-pub(super) fn web(doc: &mut Document<'_>, root: &Map<'_>, folder: &Path) -> Option<WebEntry> {
-    let listen = LISTEN.parse().expect("the default is an address");
-    let mut entry = WebEntry {
-        listen,
-        public_url: None,
-        config_file: None,
-        viewer_token: None,
-        operator_token: None,
-        lifecycle: false,
-    };
-    let place = Place::Key(&Place::Root, "web");
-    let Some(node) = root.get("web") else { return Some(entry) };
-    let map = doc.map(node, place, &WEB_KEYS)?;
-    let key = |key| Place::Key(&place, key);
-    let listen = optional(&map, "listen", |node| {
-        let rule = "an address to listen on is written like 127.0.0.1:9847 or [::1]:9847";
-        doc.parsed(node, key("listen"), |text| text.parse::<SocketAddr>().map_err(|_| rule))
-    });
-    let public_url = optional(&map, "public_url", |node| {
-        doc.parsed(node, key("public_url"), |text| match url::Url::parse(text) {
-            // Alertmanager refuses links that are not written by the rules (RFC 3986).
-            Ok(url)
-                if matches!(url.scheme(), "http" | "https")
-                    && url.host().is_some()
-                    && is_written_well(text) =>
-            {
-                Ok(text.trim_end_matches('/').to_owned())
-            }
-            Ok(_) | Err(_) => Err("this is an http:// or https:// URL"),
-        })
-    });
-    let config_file = optional(&map, "config_file", |node| {
-        doc.text(node, key("config_file")).map(|path| folder.join(path))
-    });
-    let mut token = |name| {
-        optional(&map, name, |node| {
-            let reference = doc.parsed(node, Place::Key(&place, name), Reference::parse)?;
-            Some(reference.under(folder))
-        })
-    };
-    let (viewer, operator) = (token("viewer_token"), token("operator_token"));
-    let lifecycle = optional(&map, "lifecycle", |node| {
-        doc.word(node, key("lifecycle"), &[("true", true), ("false", false)])
-    });
-    entry.listen = listen?.unwrap_or(entry.listen);
-    entry.public_url = public_url?;
-    entry.config_file = config_file?;
-    (entry.viewer_token, entry.operator_token) = (viewer?, operator?);
-    entry.lifecycle = lifecycle?.unwrap_or(false);
     Some(entry)
 }

@@ -6,11 +6,12 @@ use serde_json::{Value, json};
 
 use crate::manifest::schema::{complete_until, described, duration, max_lag, object};
 use crate::settings::SETTINGS_KEYS;
-use crate::settings::daemon::{LEDGER_KEYS, LOG_KEYS, LogFormat, LogLevel, WEB_KEYS};
+use crate::settings::daemon::{LEDGER_KEYS, LOG_KEYS, LogFormat, LogLevel};
 use crate::settings::notices::{
     HEARTBEAT_KEYS, PEER_KEYS, RHYTHM_KEYS, WATCHDOG_KEYS, WEBHOOK_KEYS,
 };
 use crate::settings::source::{CONNECTIONS_MAX, SOURCE_KEYS, STANDBY};
+use crate::settings::web::{OPERATOR_KEYS, WEB_KEYS};
 use crate::source::Instants;
 
 /// Returns the JSON Schema (2020-12) of the settings.
@@ -116,6 +117,28 @@ fn web(key: &str) -> Value {
             described(text(), "A file in the form of Prometheus' web.config: TLS, users, headers.")
         }
         "lifecycle" => described(json!({"type": "boolean"}), "Whether POST /-/reload works."),
+        "pages" => described(
+            json!({"type": "boolean"}),
+            "Whether there are pages for people: true by default.",
+        ),
+        "badges" => described(
+            json!({"type": "boolean"}),
+            "Whether everybody sees badges, where viewers need a token otherwise.",
+        ),
+        "operators" => described(
+            json!({"type": "array", "minItems": 1, "items": object(&OPERATOR_KEYS, &["name"], |key| match key {
+                "name" => text(),
+                _ => secret(),
+            })}),
+            "Operators by name; without a token only the proxy says who is one.",
+        ),
+        "proxy_user_header" => {
+            described(text(), "The header in which a proxy that authenticates says who asks.")
+        }
+        "proxy_from" => described(
+            json!({"type": "array", "minItems": 1, "items": {"type": "string"}}),
+            "From which addresses or ranges that proxy connects.",
+        ),
         _ => secret(),
     }
 }

@@ -9,7 +9,7 @@ use crate::engine::order::EndAdopted;
 use crate::ledger::AlertRow;
 use crate::web::Here;
 use crate::web::instants::instant;
-use crate::web::operator::{BECAUSE_MAX, BY_MAX, Text, done, line, ordered};
+use crate::web::operator::{BECAUSE_MAX, Text, by_whom, done, line, ordered};
 use crate::web::problem::{Json, Problem};
 
 /// An order to end such alerts.
@@ -45,9 +45,8 @@ pub(super) async fn adopted(State(shared): Here) -> Json {
 
 /// Ends those of a check.
 pub(super) async fn end(State(shared): Here, request: Request) -> Result<Json, Problem> {
-    let order: EndOrder = ordered(&shared, request).await?;
-    let (by, because) =
-        (line("by", order.by, BY_MAX)?, line("because", order.because, BECAUSE_MAX)?);
+    let (client, order): (_, EndOrder) = ordered(&shared, request).await?;
+    let (by, because) = (by_whom(&client, order.by)?, line("because", order.because, BECAUSE_MAX)?);
     let (check, tz) = (order.check.to_string(), order.tz.map(|tz| tz.to_string()));
     let picture = shared.picture();
     let mut rows = picture.alerts.iter().filter(|row| row_json(row).is_some());

@@ -52,7 +52,7 @@ pub(super) fn named(picture: &Snapshot, series: &SeriesHealth, told: &Outgoing) 
 
 /// Why a series is not confirmed: its newest row that is open in that way, else what the last attempt
 /// said.
-fn reason(picture: &Snapshot, series: &SeriesHealth) -> Option<String> {
+pub(super) fn reason(picture: &Snapshot, series: &SeriesHealth) -> Option<String> {
     let record = &series.record;
     let open = match picture.state(series) {
         "violated" => record.newest_violated.first(),

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::domain::check::nearest::suggestion;
 use crate::web::Here;
 use crate::web::filter::{hinted, ids, short};
-use crate::web::operator::{BECAUSE_MAX, BY_MAX, Text, done, line, ordered};
+use crate::web::operator::{BECAUSE_MAX, Text, by_whom, done, line, ordered};
 use crate::web::problem::{Json, Problem};
 
 /// An order to forget.
@@ -22,9 +22,8 @@ struct ForgetOrder {
 
 /// Forgets them. A check that is gone may have left some: it need not be there.
 pub(super) async fn forget(State(shared): Here, request: Request) -> Result<Json, Problem> {
-    let order: ForgetOrder = ordered(&shared, request).await?;
-    let (by, because) =
-        (line("by", order.by, BY_MAX)?, line("because", order.because, BECAUSE_MAX)?);
+    let (client, order): (_, ForgetOrder) = ordered(&shared, request).await?;
+    let (by, because) = (by_whom(&client, order.by)?, line("because", order.because, BECAUSE_MAX)?);
     let notes = done(shared.door.orders.forget(&order.check, (&by, &because)).await)?;
     let picture = shared.picture();
     let known = ids(&picture);

@@ -66,11 +66,19 @@ pub(super) async fn allswell(
     Query(filter): Query<Vec<(String, String)>>,
 ) -> Result<Json, Problem> {
     let filter = Filter::read(&filter, &["check", "owner", "accept"], is_page_by_number)?;
-    let picture = shared.picture();
+    answer(&shared, &shared.picture(), &filter)
+}
+
+/// What is answered to the question whether all is well.
+pub(super) fn answer(
+    shared: &Shared,
+    picture: &Arc<Snapshot>,
+    filter: &Filter,
+) -> Result<Json, Problem> {
     if let Some(why) = picture.blind() {
         let answer = json!({"format": 1, "well": false, "as_of": instant(picture.as_of),
             "blind": why, "series": 0, "unwell": [], "paused": [], "waived": [], "quiet": [],
-            "alert_paths": paths(&shared, &picture)});
+            "alert_paths": paths(shared, picture)});
         return Ok(Json(StatusCode::SERVICE_UNAVAILABLE, answer));
     }
     let any_severity = filter.check.is_some();
@@ -88,12 +96,12 @@ pub(super) async fn allswell(
         };
         return Err(Problem::new(StatusCode::NOT_FOUND, detail));
     }
-    let told = Outgoing::of(&shared, &picture);
-    let mut answer = verdict((&picture, &told), &selected, &filter.accept);
-    let ways = paths(&shared, &picture);
+    let told = Outgoing::of(shared, picture);
+    let mut answer = verdict((picture, &told), &selected, &filter.accept);
+    let ways = paths(shared, picture);
     // Where alerts do not get through, no one would hear that it is not well.
     let broken = ways.iter().any(|way| !way["broken_since"].is_null() || way["refused"] != 0)
-        || webhooks(&shared, &picture).iter().any(|webhook| webhook["broken"] == true);
+        || webhooks(shared, picture).iter().any(|webhook| webhook["broken"] == true);
     answer["well"] = json!(answer["well"] == Value::Bool(true) && !broken);
     answer["alert_paths"] = Value::Array(ways);
     let well = answer["well"] == Value::Bool(true);

@@ -13,7 +13,9 @@ use crate::domain::check::plain::in_one_line;
 use crate::domain::record::window_state::{Override, State as RowState, WindowKind, WindowState};
 use crate::domain::time::zone::{Offset, Rules};
 use crate::engine::snapshot::Snapshot;
-use crate::ledger::{Given, History, HistoryQuery, Listed, is_page_by_number, is_page_of_windows};
+use crate::ledger::{
+    EventQuery, Given, History, HistoryQuery, Listed, is_page_by_number, is_page_of_windows,
+};
 use crate::web::Here;
 use crate::web::api::said;
 use crate::web::filter::ids;
@@ -40,6 +42,7 @@ pub(super) async fn windows(
         open: filter.open,
         from: ranges.first(),
         to: ranges.last(),
+        utc_offset: None,
         page: filter.page,
     };
     let reader = &shared.door.reader;
@@ -191,8 +194,8 @@ pub(super) async fn events(
     Query(query): Query<Vec<(String, String)>>,
 ) -> Result<Json, Problem> {
     let filter = Filter::read(&query, &["check", "page", "limit"], is_page_by_number)?;
-    let reader = &shared.door.reader;
-    let page = reader.events(filter.check.as_deref(), filter.page.as_deref(), filter.limit).await;
+    let wanted = EventQuery { check: filter.check, page: filter.page, ..EventQuery::default() };
+    let page = shared.door.reader.events(&wanted, filter.limit).await;
     let page = page.map_err(|trouble| unreadable(&trouble))?;
     let events: Vec<Value> = page.items.iter().map(event_json).collect();
     Ok(Json(StatusCode::OK, json!({"format": 1, "events": events, "next": page.next})))

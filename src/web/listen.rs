@@ -26,6 +26,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
+use crate::web::proxy::Peer;
 use crate::web::unread::{Noted, Unread};
 
 /// How many connections are open at once, at most: fewer where descriptors are few, because the
@@ -167,13 +168,14 @@ pub(super) fn serve(
                 Some(_) = tasks.join_next() => {}
                 // Whoever comes while there is no room waits outside.
                 accepted = async { open.make_room().await; socket.accept().await } => match accepted {
-                    Ok((stream, _)) => {
+                    Ok((stream, from)) => {
                         number += 1;
+                        let peer = Peer { address: from.ip(), is_encrypted: acceptor.is_some() };
                         let Some(connection) = open.enter(number) else { continue };
                         let (open, router) = (Arc::clone(&open), router.clone());
                         let (acceptor, stop) = (acceptor.clone(), stop.clone());
                         tasks.spawn(async move {
-                            serve_connection(stream, acceptor, router, &connection, &stop).await;
+                            serve_connection((stream, peer), acceptor, router, &connection, &stop).await;
                             open.left(number);
                         });
                     }
@@ -189,7 +191,7 @@ pub(super) fn serve(
 }
 
 async fn serve_connection(
-    stream: TcpStream,
+    (stream, peer): (TcpStream, Peer),
     acceptor: Option<TlsAcceptor>,
     router: Router,
     connection: &Connection,
@@ -197,27 +199,28 @@ async fn serve_connection(
 ) {
     drop(stream.set_nodelay(true));
     match acceptor {
-        None => serve_requests(stream, router, connection, stop).await,
+        None => serve_requests((stream, peer), router, connection, stop).await,
         Some(acceptor) => {
             let shaken = tokio::select! {
                 () = connection.leave.cancelled() => return,
                 shaken = timeout(HEADERS, acceptor.accept(stream)) => shaken,
             };
             if let Ok(Ok(stream)) = shaken {
-                serve_requests(stream, router, connection, stop).await;
+                serve_requests((stream, peer), router, connection, stop).await;
             }
         }
     }
 }
 
 async fn serve_requests<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
-    stream: S,
+    (stream, peer): (S, Peer),
     router: Router,
     connection: &Connection,
     stop: &CancellationToken,
 ) {
     let busy = Arc::clone(&connection.busy);
-    let service = service_fn(move |request: hyper::Request<Incoming>| {
+    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(peer);
         let (router, busy) = (router.clone(), Arc::clone(&busy));
         async move {
             busy.store(true, Ordering::Relaxed);

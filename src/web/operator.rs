@@ -4,7 +4,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::to_bytes;
+use axum::body::{Bytes, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -20,7 +20,7 @@ use crate::engine::order::NotTaken;
 use crate::engine::snapshot::{SeriesHealth, Snapshot};
 use crate::ledger::{LedgerError, OrderRecord, Revocation, RowOrder, Selected, Waiver};
 use crate::manifest::When;
-use crate::web::access::{RoleHeld, operator};
+use crate::web::access::{Client, operator};
 use crate::web::filter::ids;
 use crate::web::filter::{hinted, moment, short};
 use crate::web::instants::instant;
@@ -65,7 +65,7 @@ impl TryFrom<String> for Text {
 /// An order to try rows again.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RerunOrder {
+pub(super) struct RerunOrder {
     check: Option<Text>,
     owner: Option<Text>,
     zones: Option<Vec<String>>,
@@ -79,7 +79,7 @@ struct RerunOrder {
 /// An order to vouch for rows, or to take that back.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct WaiveOrder {
+pub(super) struct WaiveOrder {
     check: Option<Text>,
     owner: Option<Text>,
     zones: Option<Vec<String>>,
@@ -93,6 +93,16 @@ struct WaiveOrder {
 
 /// Reads an order; a key that is not known, or comes twice, is refused by the derived code.
 async fn read<T: DeserializeOwned>(request: Request) -> Result<T, Problem> {
+    let body = body(request).await?;
+    // The derived code takes a list too, by position.
+    if !body.trim_ascii_start().starts_with(b"{") {
+        return Err(Problem::bad("an order is one JSON object"));
+    }
+    of_json(&body)
+}
+
+/// Reads what is sent with a request, as far as an order may be long.
+pub(super) async fn body(request: Request) -> Result<Bytes, Problem> {
     let unread = |error: axum::Error| {
         // What it is made of is not ours to name.
         match error.to_string().contains("length limit") {
@@ -100,12 +110,12 @@ async fn read<T: DeserializeOwned>(request: Request) -> Result<T, Problem> {
             false => Problem::bad("the body of the request cannot be read to its end"),
         }
     };
-    let body = to_bytes(request.into_body(), BODY_MAX).await.map_err(unread)?;
-    // The derived code takes a list too, by position.
-    if !body.trim_ascii_start().starts_with(b"{") {
-        return Err(Problem::bad("an order is one JSON object"));
-    }
-    serde_json::from_slice(&body).map_err(|error| {
+    to_bytes(request.into_body(), BODY_MAX).await.map_err(unread)
+}
+
+/// Reads an order from the text of a JSON object.
+pub(super) fn of_json<T: DeserializeOwned>(text: &[u8]) -> Result<T, Problem> {
+    serde_json::from_slice(text).map_err(|error| {
         let said = error.to_string();
         let mut names = said.split('`').skip(1).step_by(2);
         match names.next() {
@@ -119,14 +129,30 @@ async fn read<T: DeserializeOwned>(request: Request) -> Result<T, Problem> {
     })
 }
 
+/// Who asks, where he may give orders.
+pub(super) fn operator_of(shared: &Shared, request: &Request) -> Result<Client, Problem> {
+    let client = request.extensions().get::<Client>();
+    let client =
+        client.ok_or_else(|| Problem::new(StatusCode::FORBIDDEN, "it is not known who asks"))?;
+    operator(client, &shared.door.access)?;
+    Ok(client.clone())
+}
+
 /// Reads an order of somebody who may give one.
 pub(super) async fn ordered<T: DeserializeOwned>(
     shared: &Shared,
     request: Request,
-) -> Result<T, Problem> {
-    let role = *request.extensions().get::<RoleHeld>().unwrap_or(&RoleHeld::Viewer);
-    operator(role, &shared.door.access)?;
-    read(request).await
+) -> Result<(Client, T), Problem> {
+    let client = operator_of(shared, &request)?;
+    Ok((client, read(request).await?))
+}
+
+/// Who gives an order: who his token or a proxy says he is, whatever he writes; else what he writes.
+pub(super) fn by_whom(client: &Client, written: Option<Text>) -> Result<String, Problem> {
+    match &client.name {
+        Some(name) => Ok(name.clone()),
+        None => line("by", written, BY_MAX),
+    }
 }
 
 /// What the engine made of an order; else that it was not taken, or not written down.
@@ -282,25 +308,45 @@ async fn store(shared: &Shared, selected: Selected, order: RowOrder) -> Result<J
 
 /// Tries rows again.
 pub(super) async fn rerun(State(shared): Here, request: Request) -> Result<Json, Problem> {
-    let order: RerunOrder = ordered(&shared, request).await?;
+    let (client, order) = ordered(&shared, request).await?;
+    rerun_by(&shared, &client, order).await
+}
+
+/// Tries rows again, by the order of somebody who may give it.
+pub(super) async fn rerun_by(
+    shared: &Shared,
+    client: &Client,
+    order: RerunOrder,
+) -> Result<Json, Problem> {
     let selected = selection!(order).selected(&shared.picture())?;
-    let by = order.by.map_or_else(|| "operator".to_owned(), |by| by.0);
+    let by = match (&client.name, order.by) {
+        (None, None) => "operator".to_owned(),
+        (_, written) => by_whom(client, written)?,
+    };
     let accepted = match order.accept_evidence {
         Some(true) => Some(line("because", order.because, BECAUSE_MAX)?),
         Some(false) | None => None,
     };
-    store(&shared, selected, RowOrder::Rerun { by, accepted }).await
+    store(shared, selected, RowOrder::Rerun { by, accepted }).await
 }
 
 /// Vouches for rows that are open, or takes that back.
 pub(super) async fn waive(State(shared): Here, request: Request) -> Result<Json, Problem> {
-    let order: WaiveOrder = ordered(&shared, request).await?;
+    let (client, order) = ordered(&shared, request).await?;
+    waive_by(&shared, &client, order).await
+}
+
+/// Vouches for rows, by the order of somebody who may give it.
+pub(super) async fn waive_by(
+    shared: &Shared,
+    client: &Client,
+    order: WaiveOrder,
+) -> Result<Json, Problem> {
     let picture = shared.picture();
     let selected = selection!(order).selected(&picture)?;
-    let (by, because) =
-        (line("by", order.by, BY_MAX)?, line("because", order.because, BECAUSE_MAX)?);
+    let (by, because) = (by_whom(client, order.by)?, line("because", order.because, BECAUSE_MAX)?);
     if order.revoke == Some(true) {
-        return store(&shared, selected, RowOrder::Revoke(Revocation { by, because })).await;
+        return store(shared, selected, RowOrder::Revoke(Revocation { by, because })).await;
     }
     let until = order.until.ok_or_else(|| {
         Problem::bad("`until` is missing: a waiver ends, after 90 days at the latest")
@@ -319,17 +365,16 @@ pub(super) async fn waive(State(shared): Here, request: Request) -> Result<Json,
         return Err(Problem::bad("`until` is too far away: a waiver holds for 90 days at most"));
     }
     let waiver = Waiver { by, because, until: Some(until) };
-    store(&shared, selected, RowOrder::Waive(waiver)).await
+    store(shared, selected, RowOrder::Waive(waiver)).await
 }
 
 /// Has the catalogue loaded anew.
 pub(super) async fn reload(State(shared): Here, request: Request) -> Result<Json, Problem> {
-    let role = *request.extensions().get::<RoleHeld>().unwrap_or(&RoleHeld::Viewer);
     if !shared.door.lifecycle {
         let detail = "reload by HTTP is off: write `lifecycle: true` under `web`, or send SIGHUP";
         return Err(Problem::new(StatusCode::FORBIDDEN, detail));
     }
-    operator(role, &shared.door.access)?;
+    operator_of(&shared, &request)?;
     let (reply, answer) = oneshot::channel();
     let busy = |_| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "a reload is under way");
     shared.door.reloads.try_send(reply).map_err(busy)?;

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use crate::domain::alerting::alert::Labels;
+use crate::domain::alerting::delivery::Delivery;
 use crate::domain::alerting::quiet::Silence;
 use crate::engine::snapshot::{SeriesHealth, Snapshot};
 use crate::notify::deliveries::{Delivered, Deliveries};
@@ -38,14 +39,30 @@ impl Outgoing {
         self.quiet.get(series.check.id.as_str()).copied()
     }
 
+    /// What each Alertmanager did with its alerts, each with the name of the alert.
+    pub(super) fn delivered(
+        &self,
+        series: &SeriesHealth,
+    ) -> impl Iterator<Item = (&str, &Delivered)> {
+        let labels = self.alerts.get(&series.record.id).into_iter().flatten();
+        labels.flat_map(|labels| {
+            let delivered = self.deliveries.get(labels).iter();
+            delivered.map(|delivered| (labels.get("alertname"), delivered))
+        })
+    }
+
+    /// Whether it is known that its alerts reach nobody: each Alertmanager holds them back, or has no receiver that tells
+    /// somebody. What another alert holds back is told by that one.
+    pub(super) fn is_held_back(&self, series: &SeriesHealth) -> bool {
+        let mut all = self.delivered(series).map(|(_, delivered)| delivered.delivery).peekable();
+        let tells_nobody =
+            |kind| matches!(kind, Delivery::Unheard | Delivery::Silenced | Delivery::Muted);
+        all.peek().is_some() && all.all(tells_nobody)
+    }
+
     /// What became of its alerts, in each Alertmanager.
     pub(super) fn alerts(&self, series: &SeriesHealth) -> Vec<Value> {
-        let labels = self.alerts.get(&series.record.id).into_iter().flatten();
-        let all = labels.flat_map(|labels| {
-            let delivered = self.deliveries.get(labels).iter();
-            delivered.map(|delivered| delivered_json(labels.get("alertname"), delivered))
-        });
-        all.collect()
+        self.delivered(series).map(|(name, delivered)| delivered_json(name, delivered)).collect()
     }
 }
 

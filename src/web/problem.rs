@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 use crate::ledger::LedgerError;
 
 /// Why something was not done.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Problem {
-    status: StatusCode,
-    detail: String,
+    pub(super) status: StatusCode,
+    pub(super) detail: String,
 }
 
 impl Problem {
@@ -33,7 +33,11 @@ impl IntoResponse for Problem {
             "detail": self.detail,
         });
         let kind = HeaderValue::from_static("application/problem+json");
-        (self.status, [(header::CONTENT_TYPE, kind)], body.to_string()).into_response()
+        let mut response =
+            (self.status, [(header::CONTENT_TYPE, kind)], body.to_string()).into_response();
+        // For who reads pages it is put into words on one.
+        response.extensions_mut().insert(self);
+        response
     }
 }
 

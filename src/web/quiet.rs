@@ -18,10 +18,11 @@ use crate::domain::time::duration;
 use crate::engine::snapshot::Snapshot;
 use crate::ledger::{EndQuiet, KeepQuiet};
 use crate::notify::deliveries::quiet_in;
+use crate::web::access::Client;
 use crate::web::filter::hinted;
 use crate::web::filter::ids;
 use crate::web::instants::instant;
-use crate::web::operator::{BECAUSE_MAX, BY_MAX, Text, done, line, ordered};
+use crate::web::operator::{BECAUSE_MAX, Text, by_whom, done, line, ordered};
 use crate::web::problem::{Json, Problem};
 use crate::web::{Here, Shared};
 
@@ -36,7 +37,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// An order to keep a check quiet, or to do so no longer.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct QuietOrder {
+pub(super) struct QuietOrder {
     check: Text,
     #[serde(rename = "for")]
     lasts: Option<Text>,
@@ -80,10 +81,18 @@ pub(super) async fn quiets(State(shared): Here) -> Json {
 
 /// Keeps a check quiet, or does so no longer.
 pub(super) async fn quiet(State(shared): Here, request: Request) -> Result<Json, Problem> {
-    let order: QuietOrder = ordered(&shared, request).await?;
+    let (client, order) = ordered(&shared, request).await?;
+    quiet_by(&shared, &client, order).await
+}
+
+/// Keeps a check quiet, by the order of somebody who may give it.
+pub(super) async fn quiet_by(
+    shared: &Shared,
+    client: &Client,
+    order: QuietOrder,
+) -> Result<Json, Problem> {
     let check = order.check.to_string();
-    let (by, because) =
-        (line("by", order.by, BY_MAX)?, line("because", order.because, BECAUSE_MAX)?);
+    let (by, because) = (by_whom(client, order.by)?, line("because", order.because, BECAUSE_MAX)?);
     if order.end == Some(true) {
         let end = EndQuiet { check: check.clone(), id: None, by, because };
         return match done(shared.door.orders.end_quiet(end).await)? {
@@ -107,13 +116,13 @@ pub(super) async fn quiet(State(shared): Here, request: Request) -> Result<Json,
     let keep = KeepQuiet { check, until, by, because };
     let id = done(shared.door.orders.keep_quiet(keep.clone()).await)?;
     let KeepQuiet { check, until, by, because } = keep;
-    let mut unsettled = Unsettled { shared: &shared, check: &check, id, is_settled: false };
+    let mut unsettled = Unsettled { shared, check: &check, id, is_settled: false };
     let quiet = Quiet { id, check: check.clone(), by, because, from: now, until, ended_at: None };
-    let failed = settle(&shared, &quiet).await;
+    let failed = settle(shared, &quiet).await;
     unsettled.is_settled = true;
     match failed {
-        None => Ok(Json(StatusCode::OK, json!({"format": 1, "quiet": shown(&shared, &quiet)}))),
-        Some(failed) => Err(undo(&shared, &quiet, &failed).await),
+        None => Ok(Json(StatusCode::OK, json!({"format": 1, "quiet": shown(shared, &quiet)}))),
+        Some(failed) => Err(undo(shared, &quiet, &failed).await),
     }
 }
 

@@ -9,7 +9,7 @@ use crate::domain::check::name::CheckId;
 use crate::engine::order::AcceptZones;
 use crate::ledger::Role;
 use crate::web::Here;
-use crate::web::operator::{BECAUSE_MAX, BY_MAX, Text, done, line, ordered};
+use crate::web::operator::{BECAUSE_MAX, Text, by_whom, done, line, ordered};
 use crate::web::problem::{Json, Problem};
 
 /// An order to take the next list of a check as it is.
@@ -23,9 +23,8 @@ struct AcceptOrder {
 
 /// Takes the next list of zones of a check as it is.
 pub(super) async fn accept(State(shared): Here, request: Request) -> Result<Json, Problem> {
-    let order: AcceptOrder = ordered(&shared, request).await?;
-    let (by, because) =
-        (line("by", order.by, BY_MAX)?, line("because", order.because, BECAUSE_MAX)?);
+    let (client, order): (_, AcceptOrder) = ordered(&shared, request).await?;
+    let (by, because) = (by_whom(&client, order.by)?, line("because", order.because, BECAUSE_MAX)?);
     let picture = shared.picture();
     let check = CheckId::parse(&order.check).ok().filter(|check| {
         picture.series.iter().any(|s| s.record.role == Role::List && s.record.check == *check)

@@ -16,8 +16,8 @@ use allswell::domain::time::window::{Span, Window};
 use allswell::domain::time::zone::Offset;
 use allswell::dsn::Dsn;
 use allswell::ledger::{
-    Activation, Candidate, Claim, DueBatch, Ended, HistoryQuery, LedgerError, Offer, Planned,
-    Revocation, Role, RowKey, RowOrder, Selected, SeriesRecord, StandingChange, Store,
+    Activation, Candidate, Claim, DueBatch, Ended, EventQuery, HistoryQuery, LedgerError, Offer,
+    Planned, Revocation, Role, RowKey, RowOrder, Selected, SeriesRecord, StandingChange, Store,
     StoreSettings, Terms, Traits, TxOutcome, Waiver, Work,
 };
 use chrono::{DateTime, TimeDelta, Utc};
@@ -737,7 +737,8 @@ async fn pages_of_history_show_each_row_once() {
         assert!(seen.windows(2).all(|pair| pair[0] > pair[1]), "{engine:?}: latest first");
         let (mut ids, mut page) = (Vec::new(), None);
         loop {
-            let events = reader.events(None, page.as_deref(), 2).await.unwrap();
+            let events =
+                reader.events(&EventQuery { page, ..EventQuery::default() }, 2).await.unwrap();
             ids.extend(events.items.iter().map(|event| event.id));
             match events.next {
                 Some(next) => page = Some(next),

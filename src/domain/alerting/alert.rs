@@ -155,6 +155,8 @@ pub struct Known<'a> {
     pub place: Option<&'a str>,
     /// Whether it cannot be proved at all, before its deadline too.
     pub fails: bool,
+    /// Where the manual tells what the alert means, where that is known.
+    pub manual: Option<&'a str>,
 }
 
 /// What is told of a series that is not well.
@@ -218,7 +220,8 @@ pub fn annotations(
     if check.window.is_some() {
         told.insert("windows_open".to_owned(), open.to_string());
     }
-    if let Some(runbook) = &check.runbook {
+    // What the team wrote down is nearer than what the manual says.
+    if let Some(runbook) = check.runbook.as_deref().or(known.manual) {
         told.insert("runbook_url".to_owned(), cut(runbook, LINE_MAX));
     }
     let used: usize = told.iter().map(|(name, value)| name.len() + value.len()).sum();

@@ -132,8 +132,10 @@ impl Notifier {
     /// An alert about this replica. One that is not written down lapses soon: a process that comes after this one
     /// would not know that it has to end it.
     pub(super) fn ours(&self, own: &SelfAlert, picture: &Snapshot) -> AlertState {
-        let link = self.public_url.as_ref().map(|url| format!("{url}/api/v1/status"));
+        let link = self.links.daemon(&own.labels);
         let mut annotations = own.annotations.clone();
+        let manual = self.links.manual(own.labels.get("alertname"));
+        annotations.extend(manual.map(|link| ("runbook_url".to_owned(), link)));
         if own.ended_at.is_some() {
             let summary = format!("{}: over", own.labels.get("alertname"));
             annotations.insert("summary".to_owned(), summary);

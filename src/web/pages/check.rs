@@ -1,0 +1,344 @@
+//! A check: why it matters, how it is, where it is wrong, what it asks, and what was seen last.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::Extension;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+
+use crate::domain::check::nearest::suggestion;
+use crate::domain::sql::bounds::Bounds;
+use crate::domain::time::schedule::Schedule;
+use crate::domain::time::window::{Frame, Period};
+use crate::domain::time::zone::{Offset, ZoneName};
+use crate::engine::snapshot::{SeriesHealth, Snapshot};
+use crate::ledger::{Generation, HistoryQuery, LedgerError, Role};
+use crate::web::filter::{hinted, ids, short};
+use crate::web::outgoing::Outgoing;
+use crate::web::pages::attempts::{self, AttemptView};
+use crate::web::pages::civil::{Civil, ago};
+use crate::web::pages::frame::{Frame as Around, Visit, page};
+use crate::web::pages::graph::{self, Graph};
+use crate::web::pages::group::{Group, since};
+use crate::web::pages::listed::{Listed, listed};
+use crate::web::pages::mark::{Mark, OF_WINDOWS};
+use crate::web::pages::matrix::{self, MatrixView};
+use crate::web::pages::overview::told_in_words;
+use crate::web::pages::query::Keys;
+use crate::web::pages::words;
+use crate::web::problem::{Problem, unreadable};
+use crate::web::{Here, Shared};
+
+/// How many open windows, windows of a day, attempts and points of a line are read at most.
+const OPEN: u16 = 50;
+const OF_A_DAY: u16 = 200;
+const ATTEMPTS: u16 = 20;
+const POINTS: u16 = 60;
+/// How many zones are listed.
+const ZONES: usize = 1_000;
+
+#[derive(Template)]
+#[template(path = "check.html")]
+struct CheckPage {
+    frame: Around,
+    id: String,
+    state: &'static str,
+    severity: &'static str,
+    why: String,
+    finding: Option<String>,
+    since: Option<String>,
+    place: String,
+    told: Option<String>,
+    facts: Vec<(&'static str, String)>,
+    source: (String, String),
+    runbook: Option<String>,
+    waived: u64,
+    paused: Option<String>,
+    open: Vec<Listed>,
+    day: Option<(String, Vec<Listed>)>,
+    matrix: Option<MatrixView>,
+    legend: [Mark; 7],
+    graphs: Vec<Graph>,
+    graph_zone: String,
+    expected: Vec<String>,
+    queries: Vec<QueryView>,
+    attempts: Vec<AttemptView>,
+    zones: Vec<ZoneView>,
+    unread: Option<String>,
+    can_act: bool,
+    name: Option<String>,
+    ordered: Option<String>,
+    is_windowed: bool,
+    is_quiet: bool,
+}
+
+pub(super) struct QueryView {
+    pub(super) id: String,
+    pub(super) title: String,
+    pub(super) values: Vec<String>,
+    pub(super) text: String,
+}
+
+struct ZoneView {
+    zone: String,
+    state: &'static str,
+    since: Option<String>,
+    last: Option<String>,
+    next: Option<String>,
+}
+
+/// What the ledger says beside the picture.
+struct Read {
+    open: Vec<Listed>,
+    day: Option<(String, Vec<Listed>)>,
+    matrix: MatrixView,
+    graphs: Vec<Graph>,
+    attempts: Vec<AttemptView>,
+    generations: Vec<Generation>,
+}
+
+pub(super) async fn check(
+    State(shared): Here,
+    Extension(visit): Extension<Visit>,
+    Path(id): Path<String>,
+    Query(query): Query<Vec<(String, String)>>,
+) -> Result<Response, Problem> {
+    let keys = Keys::read(&query, &["month", "day", "order"])?;
+    let picture = shared.picture();
+    let group = found(&picture, &id)?;
+    // Of the series that have windows, where there are some: that of the list looks at the list.
+    let data = group.series.iter().copied().find(|series| series.record.role == Role::Data);
+    let worst = group.worst().filter(|series| series.record.role == Role::Data).or(data);
+    let worst = worst.or(group.series.first().copied());
+    let Some(worst) = worst else { return Err(Problem::bad("the check has no series")) };
+    let now = picture.now();
+    let newest = group.series.iter().filter_map(|s| s.record.watermark).max().unwrap_or(now);
+    let month = matrix::month(&keys, worst.home.rules.date_at(newest.min(now)))?;
+    let day = keys.get("day").map(day_and_offset).transpose()?;
+    let read = read(&shared, &picture, &group, worst, (month, day, &keys)).await;
+    let (read, unread) = match read {
+        Ok(read) => (Some(read), None),
+        Err(trouble) => (None, Some(unreadable(&trouble).detail)),
+    };
+    let told = Outgoing::of(&shared, &picture);
+    let check = group.check;
+    let generation = read.as_ref().and_then(|read| {
+        let before = |generation: &&Generation| generation.loaded_at <= worst.record.since;
+        read.generations.iter().find(before).map(|generation| generation.id)
+    });
+    let (open, day, matrix, graphs, attempts) = match read {
+        Some(read) => (read.open, read.day, Some(read.matrix), read.graphs, read.attempts),
+        None => Default::default(),
+    };
+    let ordered = super::act::ordered_in_words(&shared, &picture, keys.get("order")).await?;
+    page(&CheckPage {
+        frame: Around::new(&shared, &picture, &visit, check.id.as_str()),
+        id: check.id.to_string(),
+        state: group.state(),
+        severity: group.severity().as_str(),
+        why: check.why.trim().to_owned(),
+        finding: (group.state() != "confirmed").then(|| group.finding()).flatten(),
+        since: since(&picture, worst)
+            .map(|at| format!("{} ({})", Civil::new(at, &worst.home.rules), ago(at, now))),
+        place: group.zones().unwrap_or_default(),
+        told: told_in_words(&told, &group),
+        facts: facts(&group, worst, generation),
+        source: source(&picture, &group),
+        runbook: check.runbook.clone(),
+        waived: group.series.iter().map(|series| series.record.waived).sum(),
+        paused: paused(&group),
+        open,
+        day,
+        matrix,
+        legend: OF_WINDOWS,
+        graphs,
+        graph_zone: worst.record.tz.clone().unwrap_or_default(),
+        expected: words::expected(check),
+        queries: queries(&group, last_window(worst, now).as_ref()),
+        attempts,
+        zones: zones(&picture, &group),
+        unread,
+        can_act: visit.can_act(),
+        name: visit.name().map(str::to_owned),
+        ordered,
+        is_windowed: check.window.is_some(),
+        is_quiet: told.quiet_until(worst).is_some(),
+    })
+}
+
+/// A check by its id; else the one that may have been meant.
+pub(super) fn found<'p>(picture: &'p Snapshot, id: &str) -> Result<Group<'p>, Problem> {
+    Group::of(picture, id).ok_or_else(|| {
+        let what = format!("no check is called `{}`", short(id));
+        Problem::new(StatusCode::NOT_FOUND, hinted(what, suggestion(id, &ids(picture))))
+    })
+}
+
+/// Reads a local date and an offset, as cells of the matrix write them.
+fn day_and_offset(text: &str) -> Result<(NaiveDate, Offset), Problem> {
+    let rule = || Problem::bad("`day` is written like `2025-11-02 -04:00`");
+    let (date, offset) = text.split_once(' ').ok_or_else(rule)?;
+    let date: NaiveDate = date.parse().map_err(|_| rule())?;
+    let parsed = DateTime::parse_from_rfc3339(&format!("2000-01-01T00:00:00{offset}"));
+    let secs = parsed.map_err(|_| rule())?.offset().local_minus_utc();
+    Ok((date, Offset::of_secs(secs)))
+}
+
+async fn read(
+    shared: &Shared,
+    picture: &Arc<Snapshot>,
+    group: &Group<'_>,
+    worst: &SeriesHealth,
+    (month, day, keys): (NaiveDate, Option<(NaiveDate, Offset)>, &Keys),
+) -> Result<Read, LedgerError> {
+    let (reader, check, now) = (&shared.door.reader, group.check.id.as_str(), picture.now());
+    let open = reader.open_windows(check, now, OPEN).await?;
+    let day = match day {
+        None => None,
+        Some((date, offset)) => {
+            let from = offset.instant(date.and_time(chrono::NaiveTime::MIN));
+            let wanted = HistoryQuery {
+                from: Some(from),
+                to: Some(from + TimeDelta::days(1)),
+                utc_offset: Some(offset.secs()),
+                ..HistoryQuery::default()
+            };
+            let page = reader.windows(check, &wanted, now, OF_A_DAY).await?;
+            let all = page.items.iter().map(|history| listed(group, history));
+            Some((format!("{date} at {offset}"), all.collect()))
+        }
+    };
+    let from = recent(group, now, 60);
+    let of_check = reader.attempts_of_check(check, from, ATTEMPTS).await?;
+    let alone = recent_of(worst, now, i32::from(POINTS));
+    let of_series = reader.attempts_of_series(worst.record.id, alone, POINTS).await?;
+    Ok(Read {
+        open: open.iter().map(|history| listed(group, history)).collect(),
+        day,
+        matrix: matrix::draw(shared, picture, group, month, keys).await?,
+        graphs: graph::both(&of_series),
+        attempts: of_check.iter().map(|attempt| attempts::view(group, attempt, true)).collect(),
+        generations: reader.generations(100).await?,
+    })
+}
+
+/// From when on about so many windows of the check together begin.
+fn recent(group: &Group<'_>, now: DateTime<Utc>, count: i32) -> DateTime<Utc> {
+    let zones = i32::try_from(group.series.len()).unwrap_or(i32::MAX).max(1);
+    let data = group.series.iter().filter(|series| series.record.role == Role::Data);
+    data.map(|series| recent_of(series, now, (count / zones).max(3))).max().unwrap_or(now)
+}
+
+/// From when on about so many windows of a series begin.
+fn recent_of(series: &SeriesHealth, now: DateTime<Utc>, count: i32) -> DateTime<Utc> {
+    let check = &series.check;
+    let pace = match (&check.window, &check.schedule) {
+        (Some(rule), _) => match rule.frame {
+            Frame::Calendar(Period::Day) => TimeDelta::days(1),
+            Frame::Calendar(Period::Week) => TimeDelta::days(7),
+            Frame::Calendar(Period::Month) => TimeDelta::days(31),
+            Frame::Calendar(Period::Quarter) => TimeDelta::days(92),
+            Frame::Calendar(Period::Year) => TimeDelta::days(366),
+            Frame::Grid(_) => {
+                let span = rule.frame.span_at(&series.home.rules, now);
+                span.end - span.start
+            }
+        },
+        (None, Schedule::Every(every)) => every.period(),
+        (None, Schedule::Cron(_) | Schedule::WindowEnd) => TimeDelta::hours(6),
+    };
+    let newest = series.record.last.as_ref().map_or(now, |last| last.at.min(now));
+    newest - pace * (count + 1)
+}
+
+/// The window that ended last, with what is bound for it.
+fn last_window(series: &SeriesHealth, now: DateTime<Utc>) -> Option<Bounds> {
+    let rule = series.check.window.as_ref()?;
+    let span = rule.frame.last_closed(&series.home.rules, now)?;
+    let window = *span.windows(&series.home.rules, rule.split).last()?;
+    let zone = if rule.zones.written().is_empty() && series.record.tz.is_none() {
+        ZoneName::utc()
+    } else {
+        series.home.name.clone()
+    };
+    Some(Bounds { window, zone })
+}
+
+/// The queries of a check, with what is bound for a window.
+pub(super) fn queries(group: &Group<'_>, bounds: Option<&Bounds>) -> Vec<QueryView> {
+    let all = words::queries(group.check).into_iter().enumerate();
+    let view = |(place, (title, query)): (usize, (String, _))| {
+        let (values, text) = words::bound(query, bounds);
+        QueryView { id: format!("sql-{place}"), title, values, text }
+    };
+    all.map(view).collect()
+}
+
+fn source(picture: &Snapshot, group: &Group<'_>) -> (String, String) {
+    let name = &group.check.source;
+    let place = picture.sources.get(name).and_then(|source| source.place.clone());
+    (name.to_string(), place.map(|place| format!(" ({place})")).unwrap_or_default())
+}
+
+fn paused(group: &Group<'_>) -> Option<String> {
+    let series = group.series.iter().find(|series| series.paused_until.is_some())?;
+    let until = Civil::new(series.paused_until?, &series.home.rules).text();
+    let because = group.check.pause.as_ref().map(|pause| pause.because.as_str()).unwrap_or("");
+    Some(format!("Paused until {until}: {because}"))
+}
+
+/// What is declared of the check.
+fn facts(
+    group: &Group<'_>,
+    worst: &SeriesHealth,
+    generation: Option<i64>,
+) -> Vec<(&'static str, String)> {
+    let check = group.check;
+    let zones = group.series.iter().filter(|series| series.record.tz.is_some()).count();
+    let mut facts = vec![
+        ("Looks", words::schedule(check, zones)),
+        ("Owner", check.owner.to_string()),
+        ("Declared", format!("{}:{}", check.file, check.line)),
+    ];
+    let since = Civil::utc(worst.record.since).text();
+    facts.push((
+        "Meaning",
+        match generation {
+            Some(generation) => format!("as it is since generation {generation} ({since})"),
+            None => format!("as it is since {since}"),
+        },
+    ));
+    if !check.labels.is_empty() {
+        let labels = check.labels.iter().map(|(name, value)| format!("{}={value}", name.as_str()));
+        facts.push(("Labels", labels.collect::<Vec<_>>().join(", ")));
+    }
+    let changed = group.series.iter().find_map(|series| series.record.changed.clone());
+    facts.extend(changed.map(|note| ("Changed", note)));
+    let thin = group.series.iter().find_map(|series| series.record.thin.clone());
+    facts.extend(thin.map(|note| ("Thin", note)));
+    facts
+}
+
+fn zones(picture: &Snapshot, group: &Group<'_>) -> Vec<ZoneView> {
+    let mut all: Vec<ZoneView> = Vec::new();
+    for state in ["violated", "unconfirmed", "new", "waived", "paused", "confirmed"] {
+        for series in group.in_state(state).take(ZONES.saturating_sub(all.len())) {
+            let at = |at| Civil::new(at, &series.home.rules).to_string();
+            all.push(ZoneView {
+                zone: match (&series.record.tz, series.record.role) {
+                    (Some(tz), _) => tz.clone(),
+                    (None, Role::List) => "the list of its zones".to_owned(),
+                    (None, Role::Data) => "-".to_owned(),
+                },
+                state,
+                since: since(picture, series).map(at),
+                last: series.record.last.as_ref().map(|last| at(last.at)),
+                next: series.next_due.map(at),
+            });
+        }
+    }
+    all
+}

@@ -1,0 +1,132 @@
+//! The list of checks, filtered on the server: the URL is the view.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::Extension;
+use axum::extract::{Query, State};
+use axum::response::Response;
+
+use crate::engine::snapshot::Snapshot;
+use crate::web::Here;
+use crate::web::filter::{STATES, word};
+use crate::web::pages::civil::{Civil, ago};
+use crate::web::pages::frame::{Frame, Visit, page};
+use crate::web::pages::group::{Group, since};
+use crate::web::pages::query::{Keys, in_path};
+use crate::web::problem::Problem;
+
+/// How many checks are on a page.
+const SHOWN: usize = 100;
+
+#[derive(Template)]
+#[template(path = "checks.html")]
+struct Checks {
+    frame: Frame,
+    rows: Vec<Row>,
+    /// What the filter can be set to: each with whether it is.
+    states: Vec<(&'static str, bool)>,
+    owners: Vec<(String, bool)>,
+    sources: Vec<(String, bool)>,
+    text: String,
+    found: usize,
+    all: usize,
+    earlier: Option<String>,
+    later: Option<String>,
+}
+
+struct Row {
+    id: String,
+    href: String,
+    state: &'static str,
+    severity: &'static str,
+    why: String,
+    place: String,
+    since: Option<String>,
+    last: Option<String>,
+    next: Option<String>,
+    owner: String,
+    source: String,
+}
+
+pub(super) async fn checks(
+    State(shared): Here,
+    Extension(visit): Extension<Visit>,
+    Query(query): Query<Vec<(String, String)>>,
+) -> Result<Response, Problem> {
+    let keys = Keys::read(&query, &["owner", "state", "source", "q", "page"])?;
+    let state = keys.get("state").map(|state| word("state", state, &STATES)).transpose()?;
+    let picture = shared.picture();
+    let groups = Group::all(&picture);
+    let text = keys.text("q").to_lowercase();
+    let fits = |group: &&Group<'_>| {
+        let check = group.check;
+        let has_text = |value: &str| value.to_lowercase().contains(&text);
+        keys.get("owner").is_none_or(|owner| check.owner.as_str() == owner)
+            && keys
+                .get("source")
+                .is_none_or(|source| check.sources().iter().any(|asked| asked.as_str() == source))
+            && state.as_deref().is_none_or(|state| group.count(state) > 0)
+            && (text.is_empty() || has_text(check.id.as_str()) || has_text(&check.why))
+    };
+    let mut fitting: Vec<&Group<'_>> = groups.iter().filter(fits).collect();
+    fitting.sort_by_cached_key(|group| group.urgency());
+    let number = keys.page()?;
+    let rows = fitting.iter().skip((number - 1) * SHOWN).take(SHOWN);
+    let rows: Vec<Row> = rows.map(|group| row(&picture, group, state.as_deref())).collect();
+    let link = |number: usize| format!("/checks?{}", keys.with("page", &number.to_string()));
+    let choices = |key: &str, mut all: Vec<String>| -> Vec<(String, bool)> {
+        all.sort_unstable();
+        all.dedup();
+        all.into_iter().map(|value| (value.clone(), keys.get(key) == Some(&value))).collect()
+    };
+    let owners = groups.iter().map(|group| group.check.owner.to_string()).collect();
+    let sources = groups.iter().flat_map(|group| group.check.sources());
+    let sources = sources.map(ToString::to_string).collect();
+    page(&Checks {
+        frame: Frame::new(&shared, &picture, &visit, "Checks"),
+        rows,
+        states: STATES.iter().map(|is| (*is, state.as_deref() == Some(*is))).collect(),
+        owners: choices("owner", owners),
+        sources: choices("source", sources),
+        text: keys.text("q"),
+        found: fitting.len(),
+        all: groups.len(),
+        earlier: (number > 1).then(|| link(number - 1)),
+        later: (fitting.len() > number * SHOWN).then(|| link(number + 1)),
+    })
+}
+
+fn row(picture: &Arc<Snapshot>, group: &Group<'_>, state: Option<&str>) -> Row {
+    let check = group.check;
+    // Where one state is asked for, the row is about that one.
+    let known = state.and_then(|state| STATES.into_iter().find(|known| *known == state));
+    let shown = known.unwrap_or_else(|| group.state());
+    let series = group.in_state(shown).min_by_key(|series| since(picture, series));
+    let at = |at, series: &Arc<crate::engine::snapshot::SeriesHealth>| {
+        Civil::new(at, &series.home.rules).to_string()
+    };
+    let last = group
+        .series
+        .iter()
+        .filter_map(|s| Some((s.record.last.as_ref()?.at, s)))
+        .max_by_key(|(at, _)| *at);
+    let next = group.series.iter().filter_map(|s| Some((s.next_due?, s))).min_by_key(|(at, _)| *at);
+    let count = group.in_state(shown).filter(|series| series.record.tz.is_some()).count();
+    Row {
+        id: check.id.to_string(),
+        href: format!("/checks/{}", in_path(check.id.as_str())),
+        state: shown,
+        severity: group.severity().as_str(),
+        why: check.why.trim().to_owned(),
+        place: match group.series.iter().filter(|series| series.record.tz.is_some()).count() {
+            0 => String::new(),
+            zones => format!("{count} of {zones} zones"),
+        },
+        since: series.and_then(|series| Some(at(since(picture, series)?, series))),
+        last: last.map(|(when, _)| ago(when, picture.now())),
+        next: next.map(|(when, series)| at(when, series)),
+        owner: check.owner.to_string(),
+        source: check.source.to_string(),
+    }
+}

@@ -1,0 +1,325 @@
+//! The first page: is all well, and if not, what is not proved, the worst and oldest first.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use askama::Template;
+use axum::Extension;
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use chrono::{Datelike as _, Days, NaiveDate, TimeDelta};
+use serde_json::Value;
+use tokio::time::timeout;
+
+use crate::domain::time::zone::Offset;
+use crate::engine::snapshot::Snapshot;
+use crate::ledger::OpenDays;
+use crate::web::filter::{Filter, STATES};
+use crate::web::health;
+use crate::web::outgoing::Outgoing;
+use crate::web::pages::civil::{Civil, ago};
+use crate::web::pages::frame::{Frame, Visit, page};
+use crate::web::pages::group::{Group, since};
+use crate::web::pages::mark::Mark;
+use crate::web::pages::query::{Keys, in_path};
+use crate::web::problem::Problem;
+use crate::web::{Here, Shared};
+
+/// How many checks that are not proved are shown.
+const SHOWN: usize = 60;
+/// How many of them with a map of their open windows, of how many days and offsets, and of how many series at most.
+const MAPS: usize = 10;
+const MAP_DAYS: u64 = 14;
+const MAP_OFFSETS: usize = 6;
+const MAP_SERIES: usize = 400;
+/// How long the page waits for the maps: it is there without them.
+const MAPS_WITHIN: Duration = Duration::from_millis(400);
+
+#[derive(Template)]
+#[template(path = "overview.html")]
+struct Overview {
+    frame: Frame,
+    level: &'static str,
+    headline: String,
+    explanation: String,
+    counts: Vec<(&'static str, usize)>,
+    series: usize,
+    checks: usize,
+    items: Vec<Item>,
+    more: usize,
+    no_maps: bool,
+}
+
+/// A check that is not proved.
+pub(super) struct Item {
+    id: String,
+    href: String,
+    state: &'static str,
+    severity: &'static str,
+    why: String,
+    finding: Option<String>,
+    since: Option<String>,
+    owner: String,
+    source: String,
+    place: String,
+    open: String,
+    told: Option<String>,
+    failing: bool,
+    runbook: Option<String>,
+    map: Option<Map>,
+}
+
+/// Where windows of a check are open: offsets against the last days.
+struct Map {
+    days: Vec<(String, u32)>,
+    rows: Vec<(String, Vec<MapCell>)>,
+}
+
+/// How open windows of one offset and day are, in a mark and in words; nothing where none is open.
+type MapCell = Option<(Mark, String)>;
+
+/// Answers a browser with the page, and a program with the list of paths.
+pub(super) async fn overview(
+    State(shared): Here,
+    Extension(visit): Extension<Visit>,
+    headers: HeaderMap,
+    Query(query): Query<Vec<(String, String)>>,
+) -> Result<Response, Problem> {
+    if !super::is_for_people(&headers) {
+        return Ok(health::index().await.into_response());
+    }
+    Keys::read(&query, &[])?;
+    let picture = shared.picture();
+    let groups = Group::all(&picture);
+    let mut bad: Vec<&Group<'_>> = groups.iter().filter(|g| g.state() != "confirmed").collect();
+    bad.sort_by_cached_key(|group| group.urgency());
+    let told = Outgoing::of(&shared, &picture);
+    let mut items: Vec<Item> =
+        bad.iter().take(SHOWN).map(|group| item(&picture, group, &told)).collect();
+    let no_maps = !maps(&shared, &picture, &bad, &mut items).await;
+    let live = || picture.series.iter().filter(|series| !series.is_over());
+    let count = |state: &&'static str| {
+        (*state, live().filter(|series| picture.state(series) == *state).count())
+    };
+    let counts: Vec<_> = STATES.iter().map(count).collect();
+    let (level, headline, explanation) = verdict(&shared, &picture, &bad);
+    page(&Overview {
+        frame: Frame::new(&shared, &picture, &visit, headline.clone()),
+        level,
+        headline,
+        explanation,
+        series: live().count(),
+        counts,
+        checks: groups.len(),
+        more: bad.len().saturating_sub(items.len()),
+        items,
+        no_maps,
+    })
+}
+
+/// Whether all is well, exactly as `/allswell` says it, in words.
+fn verdict(
+    shared: &Shared,
+    picture: &Arc<Snapshot>,
+    bad: &[&Group<'_>],
+) -> (&'static str, String, String) {
+    let answer = health::answer(shared, picture, &Filter::default());
+    let answer = match &answer {
+        Ok(json) => json,
+        Err(problem) => {
+            let words = "No critical check is declared, so nothing here can be well.";
+            let more = if problem.status == StatusCode::NOT_FOUND { words } else { "" };
+            return ("doubt", "Nothing is proved".to_owned(), more.to_owned());
+        }
+    };
+    if let Some(why) = answer.1["blind"].as_str() {
+        return ("doubt", "Nothing is proved now".to_owned(), format!("{why}."));
+    }
+    let of = |state: &str| bad.iter().filter(|group| group.state() == state).count();
+    let (violated, unconfirmed) = (of("violated"), of("unconfirmed"));
+    let noun = |count: usize| if count == 1 { "check" } else { "checks" };
+    let mut parts = Vec::new();
+    if violated > 0 {
+        parts.push(format!("{violated} {} violated", noun(violated)));
+    }
+    if unconfirmed > 0 {
+        parts.push(format!("{unconfirmed} {} without a result", noun(unconfirmed)));
+    }
+    let critical = answer.1["series"].as_u64().unwrap_or(0);
+    let unwell = answer.1["unwell"].as_array().map_or(0, Vec::len);
+    if answer.0 == StatusCode::OK && answer.1["well"] == Value::Bool(true) {
+        let text = format!("Each of the {critical} critical series is proved.");
+        let rest = match parts.is_empty() {
+            true => text,
+            false => format!("{text} Of what is not critical: {}.", parts.join(", ")),
+        };
+        return ("ok", "All's well".to_owned(), rest);
+    }
+    let (waived, paused, new) = (of("waived"), of("paused"), of("new"));
+    for (count, word) in [(waived, "waived"), (paused, "paused"), (new, "new")] {
+        if count > 0 && parts.is_empty() {
+            parts.push(format!("{count} {} {word}", noun(count)));
+        }
+    }
+    if parts.is_empty() {
+        parts.push("alerts do not get through".to_owned());
+    }
+    let oldest = bad.iter().filter_map(|group| since(picture, group.worst()?)).min();
+    let oldest = oldest.map(|at| format!(" The oldest is so since {}.", Civil::utc(at).text()));
+    let text = format!(
+        "{unwell} of {critical} critical series are not proved.{}",
+        oldest.unwrap_or_default()
+    );
+    let level = if violated > 0 { "bad" } else { "doubt" };
+    (level, format!("Not well: {}", parts.join(", ")), text)
+}
+
+fn item(picture: &Arc<Snapshot>, group: &Group<'_>, told: &Outgoing) -> Item {
+    let check = group.check;
+    let worst = group.worst();
+    let since = worst.and_then(|series| {
+        let at = since(picture, series)?;
+        Some(format!("{} ({})", Civil::new(at, &series.home.rules), ago(at, picture.now())))
+    });
+    let (violated, unconfirmed) = group.open();
+    let noun = if check.window.is_some() { "window" } else { "look" };
+    let open = match (violated, unconfirmed) {
+        (0, 0) => String::new(),
+        // A look at the present says the same again and again.
+        _ if check.window.is_none() => String::new(),
+        (violated, 0) => format!("{violated} {noun}s violated"),
+        (0, unconfirmed) => format!("{unconfirmed} {noun}s without a result"),
+        (violated, unconfirmed) => {
+            format!("{violated} {noun}s violated, {unconfirmed} without a result")
+        }
+    };
+    let source = picture.sources.get(&check.source).and_then(|source| source.place.as_deref());
+    Item {
+        id: check.id.to_string(),
+        href: format!("/checks/{}", in_path(check.id.as_str())),
+        state: group.state(),
+        severity: group.severity().as_str(),
+        why: check.why.trim().to_owned(),
+        finding: group.finding(),
+        since,
+        owner: check.owner.to_string(),
+        source: source.map_or_else(
+            || check.source.to_string(),
+            |place| format!("{} ({place})", check.source),
+        ),
+        place: group.zones().unwrap_or_default(),
+        open,
+        told: told_in_words(told, group),
+        failing: group.series.iter().any(|series| series.record.failing_since.is_some()),
+        runbook: check.runbook.clone(),
+        map: None,
+    }
+}
+
+/// Who hears of a check that is not well.
+pub(super) fn told_in_words(told: &Outgoing, group: &Group<'_>) -> Option<String> {
+    if let Some(until) = group.series.iter().find_map(|series| told.quiet_until(series)) {
+        return Some(format!("kept quiet until {}", Civil::utc(until).text()));
+    }
+    let all = || group.series.iter().flat_map(|series| told.delivered(series));
+    let mut words: BTreeSet<String> = BTreeSet::new();
+    for (_, delivered) in all() {
+        let receivers = delivered.receivers.join(", ");
+        words.insert(match delivered.delivery.as_str() {
+            "notified" => format!("told to {receivers}"),
+            "unheard" => format!("goes to {receivers}, which tells nobody"),
+            word => word.to_owned(),
+        });
+    }
+    (!words.is_empty()).then(|| words.into_iter().take(3).collect::<Vec<_>>().join("; "))
+}
+
+/// Puts maps of open windows beside the first checks; says whether they could be read.
+async fn maps(
+    shared: &Shared,
+    picture: &Arc<Snapshot>,
+    bad: &[&Group<'_>],
+    items: &mut [Item],
+) -> bool {
+    let now = picture.now();
+    let first: Vec<&&Group<'_>> = bad.iter().take(MAPS).collect();
+    let wanted = first.iter().map(|group| {
+        let open = |s: &&&Arc<_>| group.check.window.is_some() && is_open(s);
+        group.series.iter().filter(open).take(MAP_SERIES).map(|s| s.record.id).collect()
+    });
+    let wanted: Vec<Vec<i64>> = wanted.collect();
+    if wanted.iter().all(Vec::is_empty) {
+        return true;
+    }
+    let from = now - TimeDelta::days(i64::try_from(MAP_DAYS).unwrap_or(14) + 1);
+    let read = timeout(MAPS_WITHIN, shared.door.reader.open_days(&wanted, from, now)).await;
+    let Ok(Ok(days)) = read else { return false };
+    for (item, days) in items.iter_mut().zip(days) {
+        item.map = map(&days, now.date_naive());
+    }
+    true
+}
+
+fn is_open(series: &crate::engine::snapshot::SeriesHealth) -> bool {
+    series.record.open_violated + series.record.open_unconfirmed > 0
+}
+
+/// Draws the last days, up to the newest that is open in it or yesterday.
+fn map(open: &OpenDays, today: NaiveDate) -> Option<Map> {
+    let newest = open.keys().map(|(_, date)| *date).max()?.max(today.pred_opt()?);
+    let first = newest.checked_sub_days(Days::new(MAP_DAYS - 1))?;
+    let dates: Vec<NaiveDate> = first.iter_days().take_while(|date| *date <= newest).collect();
+    let mut offsets: Vec<(i32, u64)> = Vec::new();
+    for ((offset, _), (violated, unconfirmed)) in open {
+        match offsets.iter_mut().find(|(known, _)| known == offset) {
+            Some((_, count)) => *count += violated + unconfirmed,
+            None => offsets.push((*offset, violated + unconfirmed)),
+        }
+    }
+    offsets.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    offsets.truncate(MAP_OFFSETS);
+    offsets.sort_unstable();
+    let rows = offsets.iter().map(|(secs, _)| {
+        let offset = Offset::of_secs(*secs).to_string();
+        let cells = dates.iter().map(|date| {
+            let (violated, unconfirmed) = *open.get(&(*secs, *date))?;
+            let (mark, words) = match (violated, unconfirmed) {
+                (0, without) => (Mark::UNCONFIRMED, format!("{without} without a result")),
+                (wrong, 0) => (Mark::VIOLATED, format!("{wrong} violated")),
+                (wrong, without) => {
+                    (Mark::VIOLATED, format!("{wrong} violated, {without} without a result"))
+                }
+            };
+            Some((mark, format!("{date}, {offset}: {words}")))
+        });
+        (offset.clone(), cells.collect())
+    });
+    let days = dates.iter().map(|date| (date.to_string(), date.day())).collect();
+    Some(Map { days, rows: rows.collect() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_map_shows_open_windows_where_they_are_and_nothing_else() {
+        let date = |text: &str| text.parse::<NaiveDate>().unwrap();
+        let open = OpenDays::from([
+            ((-18_000, date("2025-11-02")), (2, 0)),
+            ((-14_400, date("2025-11-01")), (0, 1)),
+        ]);
+        let map = map(&open, date("2025-11-03")).unwrap();
+        assert_eq!(map.days.len(), 14);
+        assert_eq!(map.days.last().unwrap().0, "2025-11-02");
+        let offsets: Vec<&str> = map.rows.iter().map(|(offset, _)| offset.as_str()).collect();
+        assert_eq!(offsets, ["-05:00", "-04:00"]);
+        let filled: Vec<_> =
+            map.rows.iter().flat_map(|(_, cells)| cells.iter().flatten()).collect();
+        assert_eq!(filled.len(), 2);
+        assert_eq!(filled[0].1, "2025-11-02, -05:00: 2 violated");
+        assert!(super::map(&OpenDays::new(), date("2025-11-03")).is_none());
+    }
+}

@@ -1,0 +1,283 @@
+//! A window: what was expected and seen, each attempt, what happened, who was told, and what an operator can do.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use askama::Template;
+use axum::Extension;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::domain::sql::bounds::Bounds;
+use crate::domain::time::zone::ZoneName;
+use crate::engine::snapshot::Snapshot;
+use crate::ledger::{EventQuery, History, HistoryQuery};
+use crate::web::filter::short;
+use crate::web::history::overridden;
+use crate::web::outgoing::Outgoing;
+use crate::web::pages::act::ordered_in_words;
+use crate::web::pages::attempts::{self, AttemptView};
+use crate::web::pages::check::{QueryView, found, queries};
+use crate::web::pages::civil::{Civil, lasts};
+use crate::web::pages::events::{EventView, view as event_view};
+use crate::web::pages::frame::{Frame, Visit, page};
+use crate::web::pages::group::Group;
+use crate::web::pages::listed::mark;
+use crate::web::pages::mark::Mark;
+use crate::web::pages::matrix::window_path;
+use crate::web::pages::query::Keys;
+use crate::web::pages::words;
+use crate::web::problem::{Problem, unreadable};
+use crate::web::{Here, Shared};
+
+/// How many attempts and events are read at most.
+const ATTEMPTS: u16 = 50;
+const EVENTS: u16 = 50;
+
+#[derive(Template)]
+#[template(path = "window.html")]
+struct WindowPage {
+    frame: Frame,
+    check: String,
+    why: String,
+    mark: Mark,
+    title: String,
+    start: String,
+    end: Option<String>,
+    lasts: String,
+    zone: Option<String>,
+    facts: Vec<(&'static str, String)>,
+    expected: Vec<String>,
+    /// What was found, in one line, and the sample rows below it.
+    finding: Option<String>,
+    samples: String,
+    waiver: Option<String>,
+    attempts: Vec<AttemptView>,
+    events: Vec<EventView>,
+    told: Vec<String>,
+    queries: Vec<QueryView>,
+    can_act: bool,
+    can_waive: bool,
+    is_waived: bool,
+    name: Option<String>,
+    path: String,
+    ordered: Option<String>,
+    commands: String,
+    others: Vec<(String, String)>,
+}
+
+/// Which window is meant: of which zone, and when it begins. The zone is the path up to the last part.
+pub(super) fn place(path: &str) -> Result<(Option<String>, DateTime<Utc>), Problem> {
+    let (tz, start) = path.rsplit_once('/').unwrap_or(("-", path));
+    let start = DateTime::parse_from_rfc3339(start).map_err(|_| {
+        Problem::bad("a window is named by its zone (`-` for none) and by when it begins, like 2025-11-02T04:00:00Z")
+    })?;
+    Ok((Some(tz.to_owned()).filter(|tz| tz != "-"), start.to_utc()))
+}
+
+pub(super) async fn window(
+    State(shared): Here,
+    Extension(visit): Extension<Visit>,
+    Path((id, place_of)): Path<(String, String)>,
+    Query(query): Query<Vec<(String, String)>>,
+) -> Result<Response, Problem> {
+    let keys = Keys::read(&query, &["order"])?;
+    let picture = shared.picture();
+    let group = found(&picture, &id)?;
+    let (tz, start) = place(&place_of)?;
+    let all = read(&shared, &picture, &id, tz.as_deref(), start).await?;
+    let (history, others) = all.split_first().ok_or_else(|| absent(&shared, &group, &tz, start))?;
+    let entry = &history.entry;
+    let reader = &shared.door.reader;
+    let attempts = reader.attempts_of_window(entry.key(), ATTEMPTS).await;
+    let attempts = attempts.map_err(|trouble| unreadable(&trouble))?;
+    let window = Some((tz.clone(), start));
+    let wanted = EventQuery { check: Some(id.clone()), window, ..EventQuery::default() };
+    let events = reader.events(&wanted, EVENTS).await.map_err(|trouble| unreadable(&trouble))?;
+    let (finding, samples) = finding(history);
+    let end = entry.row.end;
+    let series = group.series.iter().find(|series| series.record.id == entry.series);
+    let civil = |at| series.map_or_else(|| Civil::utc(at), |s| Civil::new(at, &s.home.rules));
+    let title = Civil::with_offset(start, entry.utc_offset).text();
+    let is_windowed = end > start;
+    page(&WindowPage {
+        frame: Frame::new(&shared, &picture, &visit, format!("{id}, {title}")),
+        check: id.clone(),
+        why: group.check.why.trim().to_owned(),
+        mark: mark(history),
+        title,
+        start: Civil::with_offset(start, entry.utc_offset).to_string(),
+        end: is_windowed.then(|| civil(end).to_string()),
+        lasts: if is_windowed { lasts(end - start) } else { String::new() },
+        zone: tz.clone(),
+        facts: facts(&group, history),
+        expected: words::expected(group.check),
+        finding,
+        samples,
+        waiver: waiver(history),
+        attempts: attempts.iter().map(|attempt| attempts::view(&group, attempt, false)).collect(),
+        events: events.items.iter().map(|event| event_view(&picture, event)).collect(),
+        told: told(&shared, &picture, entry.series),
+        queries: queries(&group, bounds(&group, history).as_ref()),
+        can_act: visit.can_act(),
+        can_waive: is_windowed,
+        is_waived: mark(history) == Mark::WAIVED,
+        name: visit.name().map(str::to_owned),
+        path: window_path(&id, tz.as_deref(), start),
+        ordered: ordered_in_words(&shared, &picture, keys.get("order")).await?,
+        commands: commands(&group, history),
+        others: others.iter().map(|other| described(&group, other)).collect(),
+    })
+}
+
+/// The rows that begin then: one, but where the rules of a zone changed.
+async fn read(
+    shared: &Shared,
+    picture: &Arc<Snapshot>,
+    check: &str,
+    tz: Option<&str>,
+    start: DateTime<Utc>,
+) -> Result<Vec<History>, Problem> {
+    let wanted = HistoryQuery {
+        tz: Some(tz.unwrap_or("").to_owned()),
+        from: Some(start),
+        to: Some(start + TimeDelta::microseconds(1)),
+        ..HistoryQuery::default()
+    };
+    let page = shared.door.reader.windows(check, &wanted, picture.now(), 10).await;
+    let mut all = page.map_err(|trouble| unreadable(&trouble))?.items;
+    // What took the place of another one is what counts.
+    all.sort_by_key(|history| overridden(history.entry.row.overridden) == Some("replaced"));
+    Ok(all)
+}
+
+fn absent(
+    shared: &Shared,
+    group: &Group<'_>,
+    tz: &Option<String>,
+    start: DateTime<Utc>,
+) -> Problem {
+    let id = &group.check.id;
+    if let Some(tz) = tz
+        && !group.series.iter().any(|series| series.record.tz.as_ref() == Some(tz))
+    {
+        let detail = format!("`{}` is no zone of `{id}`", short(tz));
+        return Problem::new(StatusCode::NOT_FOUND, detail);
+    }
+    let kept = crate::domain::time::duration::show(shared.door.reader.retention());
+    let detail = format!(
+        "no window of `{id}` that begins at {} is recorded: it is not due yet, is no window of the check, or is \
+         older than the record is kept ({kept})",
+        crate::web::instants::instant(start)
+    );
+    Problem::new(StatusCode::NOT_FOUND, detail)
+}
+
+/// The first line of what was found, and what follows.
+fn finding(history: &History) -> (Option<String>, String) {
+    let Some(note) = history.entry.note.as_deref() else { return (None, String::new()) };
+    let mut lines = note.lines();
+    let first = lines.next().unwrap_or_default();
+    let cause = history.entry.row.recorded().and_then(|r| crate::web::api::said(r.said).1);
+    let first = cause.map_or_else(|| first.to_owned(), |cause| format!("{cause}: {first}"));
+    (Some(first), lines.collect::<Vec<_>>().join("\n"))
+}
+
+fn waiver(history: &History) -> Option<String> {
+    let waiver = history.waiver.as_ref()?;
+    let until = waiver.until.map(|until| format!(", until {}", Civil::utc(until).text()));
+    let until = until.unwrap_or_default();
+    Some(format!("{} vouches for it{until}: {}", waiver.by, waiver.because))
+}
+
+fn facts(group: &Group<'_>, history: &History) -> Vec<(&'static str, String)> {
+    let entry = &history.entry;
+    let series = group.series.iter().find(|series| series.record.id == entry.series);
+    let civil =
+        |at| series.map_or_else(|| Civil::utc(at), |s| Civil::new(at, &s.home.rules)).text();
+    let mut facts = vec![("Due", civil(entry.row.due)), ("Deadline", civil(entry.row.deadline))];
+    if let Some(recorded) = entry.row.recorded() {
+        facts.push(("Recorded", civil(recorded.at)));
+    }
+    facts.extend(entry.evidence.map(|evidence| ("Evidence", evidence.to_string())));
+    facts.push(("Attempts", entry.attempts.to_string()));
+    facts.push(("Generation", entry.generation.to_string()));
+    if let Some(by) = entry.reproof_by {
+        facts.push((
+            "To be proved again",
+            format!("by {}: the check means something else", civil(by)),
+        ));
+    }
+    facts
+}
+
+/// Who was told of its series, when, and what becomes of it now.
+fn told(shared: &Shared, picture: &Arc<Snapshot>, series: i64) -> Vec<String> {
+    let mut lines: BTreeMap<DateTime<Utc>, Vec<String>> = BTreeMap::new();
+    for row in picture.alerts.iter().filter(|row| row.series == series) {
+        let id = (row.labels.fingerprint(), row.starts_at);
+        let name = row.labels.get("alertname");
+        for ((receiver, of), acknowledged) in
+            picture.notified.iter().filter(|((_, of), _)| *of == id)
+        {
+            let begun = acknowledged.begun_at.map(|at| (at, "took"));
+            let ended = acknowledged.ended_at.map(|at| (at, "took the end of"));
+            for (at, verb) in begun.into_iter().chain(ended) {
+                let line = format!("{}: {receiver} {verb} {name}", Civil::utc(at).text());
+                lines.entry(at).or_default().push(line);
+            }
+            debug_assert_eq!(*of, id, "of this alert alone");
+        }
+    }
+    let mut lines: Vec<String> = lines.into_values().flatten().collect();
+    let outgoing = Outgoing::of(shared, picture);
+    if let Some(series) = picture.series.iter().find(|known| known.record.id == series) {
+        lines.extend(outgoing.delivered(series).map(|(name, delivered)| {
+            let receivers = delivered.receivers.join(", ");
+            format!(
+                "Now: {name} is {} by {} ({receivers})",
+                delivered.delivery.as_str(),
+                delivered.alertmanager
+            )
+        }));
+    }
+    lines
+}
+
+/// What was bound for the window.
+fn bounds(group: &Group<'_>, history: &History) -> Option<Bounds> {
+    let row = &history.entry.row;
+    let rule = group.check.window.as_ref()?;
+    let series = group.series.iter().find(|series| series.record.id == history.entry.series)?;
+    let span = rule.frame.span_at(&series.home.rules, row.start);
+    let fits = |window: &crate::domain::time::window::Window| window.start == row.start;
+    let window = span.windows(&series.home.rules, rule.split).into_iter().find(fits)?;
+    let has_zone = history.tz.is_some() || !rule.zones.written().is_empty();
+    let zone = if has_zone { series.home.name.clone() } else { ZoneName::utc() };
+    Some(Bounds { window, zone })
+}
+
+/// The same that forms do, to type.
+fn commands(group: &Group<'_>, history: &History) -> String {
+    let id = &group.check.id;
+    let zone = history.tz.as_deref().map(|tz| format!(" --zone {tz}")).unwrap_or_default();
+    let row = &history.entry.row;
+    let instant = crate::web::instants::instant;
+    let end = if row.end > row.start { row.end } else { row.start + TimeDelta::seconds(1) };
+    let range = format!("--from {} --to {}", instant(row.start), instant(end));
+    let mut text =
+        format!("allswell history {id}{zone} {range}\nallswell rerun {id}{zone} {range}");
+    if row.end > row.start {
+        text.push_str(&format!("\nallswell waive {id}{zone} {range} --until DATE --because WHY"));
+    }
+    text
+}
+
+fn described(group: &Group<'_>, history: &History) -> (String, String) {
+    let entry = &history.entry;
+    let end = Civil::with_offset(entry.row.end, entry.utc_offset).text();
+    let word = overridden(entry.row.overridden).unwrap_or("standing");
+    (format!("to {end}: {word}"), group.check.id.to_string())
+}
