@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -17,7 +18,7 @@ pub(crate) struct Browser {
     address: SocketAddr,
     session: String,
     driver: Process,
-    _folder: Folder,
+    folder: Folder,
 }
 
 /// An element of a page.
@@ -46,7 +47,7 @@ impl Browser {
             std::thread::sleep(Duration::from_millis(20));
         };
         let address = SocketAddr::from(([127, 0, 0, 1], port));
-        let mut browser = Self { address, session: String::new(), driver, _folder: folder };
+        let mut browser = Self { address, session: String::new(), driver, folder };
         let setting = if with_scripts { 1 } else { 2 };
         let options = json!({
             "args": ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
@@ -194,10 +195,18 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // The driver's children are the browser: it ends them when it is asked.
-        if !self.session.is_empty() && !std::thread::panicking() {
-            self.ask("DELETE", &self.session.clone(), &Value::Null);
-        }
+        // The browser's processes are no children of the driver's for long: each has our folder in its environment.
         crate::servers::signal_tree(self.driver.id(), "KILL");
+        let ours = format!("TMPDIR={}", self.folder.path().display());
+        for _ in 0..2 {
+            for process in fs::read_dir("/proc").unwrap().flatten() {
+                let environment = fs::read(process.path().join("environ")).unwrap_or_default();
+                let is_ours =
+                    environment.split(|byte| *byte == 0).any(|pair| pair == ours.as_bytes());
+                if let (true, Some(id)) = (is_ours, process.file_name().to_str()) {
+                    drop(Command::new("kill").args(["-KILL", id]).output());
+                }
+            }
+        }
     }
 }
