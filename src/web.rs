@@ -107,6 +107,8 @@ const BAD_TOKEN_EACH: Duration = Duration::from_secs(60);
 struct Shared {
     door: Server,
     busy: Semaphore,
+    /// Where windows are open, as it was read last for the first page.
+    maps: tokio::sync::Mutex<Option<pages::Maps>>,
     /// What came back of drills.
     drills: drills::Drills,
     /// When it was last told that a message came with a wrong token.
@@ -143,6 +145,7 @@ pub fn serve(
     let shared = Arc::new(Shared {
         door,
         busy: Semaphore::new(AT_ONCE),
+        maps: tokio::sync::Mutex::default(),
         drills: drills::Drills::default(),
         bad_token_at: std::sync::Mutex::new(None),
     });

@@ -135,13 +135,15 @@ fn serve(folder: &Path) -> Exit {
     let config = folder.join("allswell.yaml");
     let program = std::env::args().next().unwrap_or_else(|| "allswell".into());
     let hint = format!(
-        "A daemon on {then}, over the company in {}. Look at it from another terminal, and tell it what to do:\n  \
+        "A daemon on {then}, over the company in {}. Its pages are at http://127.0.0.1:9847/ (to act there, log in with what is \
+         in {}). Or from another terminal:\n  \
          {program} status\n  \
          {program} history each-local-day-is-invoiced-as-used --zone America/New_York\n  \
          {program} rerun each-local-day-is-invoiced-as-used --token-file {}\n  \
          curl http://127.0.0.1:9847/allswell\n\
          Ctrl-C stops it; its record is {}.",
         folder.display(),
+        folder.join(TOKEN_FILE).display(),
         folder.join(TOKEN_FILE).display(),
         folder.join("allswell.db").display(),
     );

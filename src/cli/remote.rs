@@ -49,6 +49,11 @@ impl Daemon {
         Ok(Self { peer, runtime })
     }
 
+    /// Where it is asked.
+    pub(super) fn name(&self) -> String {
+        self.peer.name()
+    }
+
     /// Asks for what is at a path, whatever the answer looks like.
     pub(super) fn look(&self, path: &str) -> Result<Receipt, NoAnswer> {
         self.runtime.block_on(self.peer.look(path))

@@ -33,7 +33,7 @@ fn shown(args: &StatusArgs) -> Result<(String, Exit), Exit> {
             let value = json!({"format": 1, "status": status, "checks": checks});
             format!("{value:#}\n")
         }
-        Output::Text => report(&status, &checks, args.all),
+        Output::Text => report(&status, &checks, args.all, &daemon.name()),
     };
     Ok((text, exit))
 }
@@ -81,13 +81,19 @@ fn exit(status: &Value, checks: &[Value]) -> Exit {
     }
 }
 
-fn report(status: &Value, checks: &[Value], all: bool) -> String {
+fn report(status: &Value, checks: &[Value], all: bool, address: &str) -> String {
     let mut out = String::new();
     let ready = match status.get("not_ready").and_then(Value::as_str) {
         None => "ready".to_owned(),
         Some(why) => format!("NOT READY: {why}"),
     };
     let _ = writeln!(out, "allswell {}, {ready}", text(status, "version"));
+    match text(status, "pages") {
+        "" => {}
+        // Without `public_url` it is at the address that was asked.
+        "/" => drop(writeln!(out, "pages {}/", address.trim_end_matches('/'))),
+        pages => drop(writeln!(out, "pages {pages}/")),
+    }
     if let Some(generation) = status.get("generation").filter(|g| !g.is_null()) {
         let _ = writeln!(
             out,

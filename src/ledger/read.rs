@@ -98,8 +98,6 @@ pub struct EventQuery {
     pub check: Option<String>,
     /// Only of this kind.
     pub kind: Option<String>,
-    /// Only of the window of this zone that begins then.
-    pub window: Option<(Option<String>, DateTime<Utc>)>,
     /// Where the page begins, as the page before said.
     pub page: Option<String>,
 }
@@ -238,6 +236,40 @@ impl Reader {
         Ok(items)
     }
 
+    /// Returns the latest events of one window, latest first.
+    ///
+    /// # Errors
+    /// Where the store failed.
+    pub async fn events_of_window(
+        &self,
+        check: &str,
+        tz: Option<&str>,
+        start: DateTime<Utc>,
+        most: u16,
+    ) -> Result<Vec<Listed>, LedgerError> {
+        // Nothing happens to a window before it begins: the index over time keeps what is older out.
+        const OF_WINDOW: &str = "SELECT id, at, kind, check_id, tz, start_at, end_at, was, becomes, note, replica \
+            FROM events WHERE at >= $3 AND check_id = $1 AND COALESCE(tz, '') = $2 AND start_at = $3 \
+            ORDER BY at DESC, id DESC LIMIT $4";
+        let values = args![check, tz.unwrap_or_default(), start, i64::from(most)];
+        let rows = self.on(async |conn| conn.all(OF_WINDOW, values).await).await?;
+        rows.iter().map(event).collect()
+    }
+
+    /// Returns the generation that was activated at an instant, where one was.
+    ///
+    /// # Errors
+    /// Where the store failed.
+    pub async fn generation_at(&self, at: DateTime<Utc>) -> Result<Option<String>, LedgerError> {
+        const AT: &str = "SELECT becomes FROM events WHERE at = $1 AND kind = 'generation' \
+            ORDER BY id DESC LIMIT 1";
+        let row = self.on(async |conn| conn.first(AT, args![at]).await).await?;
+        Ok(row
+            .map(|row| row.maybe_text("becomes").map(|text| text.map(str::to_owned)))
+            .transpose()?
+            .flatten())
+    }
+
     /// Returns waivers, latest first.
     ///
     /// # Errors
@@ -288,39 +320,19 @@ impl Reader {
     ) -> Result<Page<Listed>, LedgerError> {
         const EVENTS: &str = "SELECT id, at, kind, check_id, tz, start_at, end_at, was, becomes, \
             note, replica FROM events WHERE id < $1 AND ($2 = 0 OR check_id = $3) \
-            AND ($4 = 0 OR kind = $5) AND ($6 = 0 OR COALESCE(tz, '') = $7 AND start_at = $8 AND at >= $8) \
-            ORDER BY id DESC LIMIT $9";
-        let EventQuery { check, kind, window, page } = wanted;
+            AND ($4 = 0 OR kind = $5) ORDER BY id DESC LIMIT $6";
+        let EventQuery { check, kind, page } = wanted;
         let page = page.as_deref().and_then(|page| page.parse::<i64>().ok());
-        let (tz, start) = window.clone().unwrap_or_default();
         let values = args![
             page.unwrap_or(i64::MAX),
             i64::from(check.is_some()),
             check.clone().unwrap_or_default(),
             i64::from(kind.is_some()),
             kind.clone().unwrap_or_default(),
-            i64::from(window.is_some()),
-            tz.unwrap_or_default(),
-            start,
             i64::from(most),
         ];
         let rows = self.on(async |conn| conn.all(EVENTS, values).await).await?;
-        let mut items = Vec::with_capacity(rows.len());
-        for row in &rows {
-            let owned = |name: &str| Ok::<_, LedgerError>(row.maybe_text(name)?.map(str::to_owned));
-            items.push(Listed {
-                id: row.int("id")?,
-                at: row.at("at")?,
-                kind: row.text("kind")?.to_owned(),
-                check: owned("check_id")?,
-                tz: owned("tz")?,
-                bounds: row.maybe_at("start_at")?.zip(row.maybe_at("end_at")?),
-                was: owned("was")?.filter(|text| !text.is_empty()),
-                becomes: owned("becomes")?,
-                note: owned("note")?,
-                replica: row.text("replica")?.to_owned(),
-            });
-        }
+        let items = rows.iter().map(event).collect::<Result<Vec<_>, _>>()?;
         let full = items.len() >= usize::from(most);
         let next = items.last().filter(|_| full).map(|last| last.id.to_string());
         Ok(Page { items, next })
@@ -342,6 +354,22 @@ fn history(row: &Record, now: DateTime<Utc>) -> Result<History, LedgerError> {
     // A slot that a later one closed is not open any more.
     let open = is_open(&entry.row, now).filter(|_| row.int("live").is_ok_and(|live| live == 1));
     Ok(History { tz, entry, open, waiver })
+}
+
+fn event(row: &Record) -> Result<Listed, LedgerError> {
+    let owned = |name: &str| Ok::<_, LedgerError>(row.maybe_text(name)?.map(str::to_owned));
+    Ok(Listed {
+        id: row.int("id")?,
+        at: row.at("at")?,
+        kind: row.text("kind")?.to_owned(),
+        check: owned("check_id")?,
+        tz: owned("tz")?,
+        bounds: row.maybe_at("start_at")?.zip(row.maybe_at("end_at")?),
+        was: owned("was")?.filter(|text| !text.is_empty()),
+        becomes: owned("becomes")?,
+        note: owned("note")?,
+        replica: row.text("replica")?.to_owned(),
+    })
 }
 
 /// Reads where a page begins.

@@ -29,6 +29,8 @@ pub struct SeriesRecord {
     pub tz_release: String,
     /// When it came to be known, or got its present meaning.
     pub since: DateTime<Utc>,
+    /// When what is proved of it changed last; the beginning of time where that is not known.
+    pub meaning_at: DateTime<Utc>,
     /// Up to where everything due is recorded; nowhere while it is new.
     pub watermark: Option<DateTime<Utc>>,
     /// When it ended, where it did.
@@ -101,7 +103,7 @@ macro_rules! series_columns {
          confirmed_total, violated_total, unconfirmed_total, newest_violated, newest_unconfirmed, \
          by_offset, failing_since, unconfirmed_cause, newest_waived, \
          changed_note, thin_note, closed_note, accepts_zones, zones_accepted_at, \
-         open_critical"
+         open_critical, meaning_at"
     };
 }
 
@@ -143,6 +145,7 @@ impl SeriesRecord {
             role,
             tz_release: record.text("tz_release")?.to_owned(),
             since: record.at("since")?,
+            meaning_at: record.at("meaning_at")?,
             watermark: record.maybe_at("watermark")?,
             retired_at: record.maybe_at("retired_at")?,
             standings: Standings {

@@ -141,8 +141,21 @@ impl Access {
 
     /// Says who asks, and what he may do; `None` where it is not known.
     async fn client(&self, headers: &HeaderMap, peer: Option<Peer>) -> Option<Client> {
+        let proxied = self.proxied(headers, peer);
+        let session = session::login_of(headers, self);
+        let session =
+            session.map(|login| Client { has_session: true, ..client_of(login, Ambient(true)) });
+        let by_itself = match (proxied, session) {
+            // Whom the proxy lets look may log in to act.
+            (Some(proxied), Some(session)) if session.role > proxied.role => Some(session),
+            (proxied, session) => proxied.or(session),
+        };
         let mut all = headers.get_all(header::AUTHORIZATION).iter();
         match (all.next(), all.next()) {
+            // What a proxy checked, it may hand on: whom it names is known already.
+            (Some(_), None) if by_itself.as_ref().is_some_and(|client| !client.has_session) => {
+                by_itself
+            }
             (Some(given), None) => {
                 let (scheme, secret) = given.to_str().ok()?.split_once(' ')?;
                 if scheme.eq_ignore_ascii_case("bearer") {
@@ -155,24 +168,20 @@ impl Access {
             }
             // Of two that differ, a proxy before us may have looked at the other one.
             (Some(_), Some(_)) => None,
-            (None, _) => self.client_by_itself(headers, peer),
+            (None, _) => by_itself.or_else(|| {
+                let anybody =
+                    Client { role: Role::Viewer, name: None, has_session: false, is_ambient: true };
+                (!self.is_asked()).then_some(anybody)
+            }),
         }
     }
 
-    /// Says who asks where the request has no credentials of its own.
-    fn client_by_itself(&self, headers: &HeaderMap, peer: Option<Peer>) -> Option<Client> {
-        let user = self.proxy.as_ref().zip(peer);
-        if let Some(name) = user.and_then(|(proxy, peer)| proxy.user(headers, peer)) {
-            let is_operator = self.tokens.operators.iter().any(|(operator, _)| *operator == name);
-            let role = if is_operator { Role::Operator } else { Role::Viewer };
-            return Some(Client { role, name: Some(name), has_session: false, is_ambient: true });
-        }
-        if let Some(login) = session::login_of(headers, self) {
-            return Some(Client { has_session: true, ..client_of(login, Ambient(true)) });
-        }
-        let anybody =
-            Client { role: Role::Viewer, name: None, has_session: false, is_ambient: true };
-        (!self.is_asked()).then_some(anybody)
+    /// Whom a proxy that is believed names.
+    fn proxied(&self, headers: &HeaderMap, peer: Option<Peer>) -> Option<Client> {
+        let name = self.proxy.as_ref()?.user(headers, peer?)?;
+        let is_operator = self.tokens.operators.iter().any(|(operator, _)| *operator == name);
+        let role = if is_operator { Role::Operator } else { Role::Viewer };
+        Some(Client { role, name: Some(name), has_session: false, is_ambient: true })
     }
 
     /// Says whose token that is.

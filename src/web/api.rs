@@ -140,6 +140,7 @@ pub(super) async fn status(State(shared): Here) -> Json {
         "paused": count("paused"),
         "waived": count("waived"),
     });
+    let pages = &shared.door.pages;
     Json(
         StatusCode::OK,
         json!({
@@ -164,6 +165,7 @@ pub(super) async fn status(State(shared): Here) -> Json {
             "heartbeat": crate::web::health::heartbeat(&shared),
             "quiet": quiet::all(&shared, &picture),
             "comparing": picture.comparing.iter().map(|c| comparing(&picture, c)).collect::<Vec<_>>(),
+            "pages": pages.are_shown.then(|| pages.public_url.as_deref().unwrap_or("/")),
             "summary": summary,
         }),
     )

@@ -133,6 +133,18 @@ impl Connections {
     }
 }
 
+/// A connection that is there; however it ends, its place is free again.
+struct Entered {
+    open: Arc<Connections>,
+    number: u64,
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        self.open.left(self.number);
+    }
+}
+
 /// Takes as many descriptors as we may have, and says how many those are.
 fn descriptors() -> usize {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -175,8 +187,8 @@ pub(super) fn serve(
                         let (open, router) = (Arc::clone(&open), router.clone());
                         let (acceptor, stop) = (acceptor.clone(), stop.clone());
                         tasks.spawn(async move {
+                            let _entered = Entered { open, number };
                             serve_connection((stream, peer), acceptor, router, &connection, &stop).await;
-                            open.left(number);
                         });
                     }
                     // No descriptors left, or a client that went away: both pass.

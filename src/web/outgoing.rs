@@ -1,14 +1,15 @@
 //! Who was told of a series, and what holds that back, as JSON.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-use crate::domain::alerting::alert::Labels;
 use crate::domain::alerting::delivery::Delivery;
 use crate::domain::alerting::quiet::Silence;
 use crate::engine::snapshot::{SeriesHealth, Snapshot};
+use crate::ledger::AlertRow;
 use crate::notify::deliveries::{Delivered, Deliveries};
 use crate::web::Shared;
 use crate::web::instants::instant;
@@ -16,22 +17,34 @@ use crate::web::instants::instant;
 /// Who was told of what stands.
 pub(super) struct Outgoing {
     deliveries: Deliveries,
-    /// The labels of the alerts that stand, by series.
-    alerts: BTreeMap<i64, Vec<Labels>>,
+    rows: Arc<Vec<AlertRow>>,
+    /// The places of the alerts that stand, by series.
+    alerts: BTreeMap<i64, Vec<usize>>,
     /// Until when checks are kept quiet.
     quiet: BTreeMap<String, DateTime<Utc>>,
+    has_receivers: bool,
 }
 
 impl Outgoing {
     pub(super) fn of(shared: &Shared, picture: &Snapshot) -> Self {
-        let mut alerts: BTreeMap<i64, Vec<Labels>> = BTreeMap::new();
-        for row in picture.alerts.iter().filter(|row| row.ended_at.is_none()) {
-            alerts.entry(row.series).or_default().push(row.labels.clone());
+        let mut alerts: BTreeMap<i64, Vec<usize>> = BTreeMap::new();
+        for (place, row) in picture.alerts.iter().enumerate() {
+            if row.ended_at.is_none() {
+                alerts.entry(row.series).or_default().push(place);
+            }
         }
         let now = picture.now();
         let holding = picture.quiets.iter().filter(|quiet| quiet.holds(now));
         let quiet = holding.map(|quiet| (quiet.check.clone(), quiet.until)).collect();
-        Self { deliveries: Deliveries::read(&shared.door.paths), alerts, quiet }
+        let paths = &shared.door.paths;
+        let has_receivers = !(paths.alertmanagers.is_empty() && paths.webhooks.is_empty());
+        let rows = Arc::clone(&picture.alerts);
+        Self { deliveries: Deliveries::read(paths), rows, alerts, quiet, has_receivers }
+    }
+
+    /// Whether there is anybody to tell.
+    pub(super) fn has_receivers(&self) -> bool {
+        self.has_receivers
     }
 
     /// Until when nobody is told of it, by an operator's word.
@@ -44,7 +57,8 @@ impl Outgoing {
         &self,
         series: &SeriesHealth,
     ) -> impl Iterator<Item = (&str, &Delivered)> {
-        let labels = self.alerts.get(&series.record.id).into_iter().flatten();
+        let places = self.alerts.get(&series.record.id).into_iter().flatten();
+        let labels = places.filter_map(|place| self.rows.get(*place)).map(|row| &row.labels);
         labels.flat_map(|labels| {
             let delivered = self.deliveries.get(labels).iter();
             delivered.map(|delivered| (labels.get("alertname"), delivered))

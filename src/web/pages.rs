@@ -43,6 +43,8 @@ use crate::web::pages::query::in_path;
 use crate::web::problem::Problem;
 use crate::web::{Here, Shared};
 
+pub(super) use overview::Maps;
+
 /// Pages that need no answer of the ledger.
 pub(super) fn of_the_picture() -> Router<Arc<Shared>> {
     Router::new()
@@ -51,6 +53,7 @@ pub(super) fn of_the_picture() -> Router<Arc<Shared>> {
         .route("/sources", get(sources::sources))
         .route("/alerting", get(alerting::alerting))
         .route("/docs", get(manual::index))
+        .route("/docs/", get(manual::index))
         .route("/docs/{*chapter}", get(manual::read))
         .route_layer(middleware::from_fn(visited))
 }
@@ -73,7 +76,8 @@ pub(super) fn open() -> Router<Arc<Shared>> {
     Router::new()
         .route("/login", get(login::login))
         .route("/login", post(login::log_in))
-        .route("/logout", get(login::log_out))
+        .route("/logout", get(login::logout))
+        .route("/logout", post(login::log_out))
         .route("/assets/{digest}/{name}", get(assets::asset))
         .route_layer(middleware::from_fn(visited))
 }
@@ -110,19 +114,24 @@ struct ProblemPage {
     frame: Frame,
     title: &'static str,
     detail: String,
+    /// The page from which something was sent that was not done.
+    back: Option<String>,
+    login: Option<String>,
 }
 
 /// Puts what went wrong on a page, for people; who is not known is led to where he logs in.
 pub(super) async fn dressed(State(shared): Here, request: Request, next: Next) -> Response {
     let path = path_of(&request);
-    let is_api = ["/api/", "/metrics", "/-/", "/webhooks/", "/badge/", "/assets/"];
+    // What programs ask is answered as to programs, whatever they say that they accept.
+    let is_api = ["/api/", "/allswell", "/metrics", "/-/", "/webhooks/", "/badge/", "/assets/"];
     let is_page = !is_api.iter().any(|prefix| path.starts_with(prefix));
     let has_credentials = request.headers().contains_key(header::AUTHORIZATION);
+    let back = (!request.method().is_safe()).then(|| path.clone());
     let for_people = is_page && is_for_people(request.headers());
     let response = next.run(request).await;
     let problem = response.extensions().get::<Problem>().filter(|_| for_people).cloned();
     let Some(problem) = problem else { return response };
-    if problem.status == StatusCode::UNAUTHORIZED && !has_credentials {
+    if problem.status == StatusCode::UNAUTHORIZED && !has_credentials && back.is_none() {
         let place = format!("/login?to={}", in_path(&path));
         return (StatusCode::SEE_OTHER, [(header::LOCATION, place)]).into_response();
     }
@@ -131,6 +140,13 @@ pub(super) async fn dressed(State(shared): Here, request: Request, next: Next) -
     let title = problem.status.canonical_reason().unwrap_or("Something went wrong");
     let mut frame = Frame::new(&shared, &shared.picture(), &visit, title);
     frame.is_live = false;
-    let page = ProblemPage { frame, title, detail: problem.detail };
-    page_with(problem.status, &page).unwrap_or(response)
+    let login = visit.login(&shared).filter(|_| problem.status == StatusCode::FORBIDDEN);
+    let page = ProblemPage { frame, title, detail: problem.detail, back, login };
+    let Ok(mut page) = page_with(problem.status, &page) else { return response };
+    for name in [header::WWW_AUTHENTICATE, header::RETRY_AFTER] {
+        if let Some(value) = response.headers().get(&name) {
+            page.headers_mut().insert(name, value.clone());
+        }
+    }
+    page
 }

@@ -24,7 +24,7 @@ fn log_in(browser: &Browser, daemon: &Watchman) {
 /// What an operator does on a bad night.
 fn works(browser: &Browser, daemon: &Watchman) {
     log_in(browser, daemon);
-    assert!(browser.text("footer").contains("An operator without a name."));
+    assert!(browser.text("footer").contains("Logged in as an operator."));
     browser.click(&browser.one("select[name=state] option:nth-child(3)"));
     browser.click(&browser.one("form.filter button"));
     assert!(browser.url().contains("state=violated"), "{}", browser.url());
@@ -43,7 +43,7 @@ fn works(browser: &Browser, daemon: &Watchman) {
     browser.until(Duration::from_secs(20), |browser| {
         browser.go(&order);
         let text = browser.text("main");
-        if text.contains("rerun by ada, is carried out on 1 window") { Ok(()) } else { Err(text) }
+        if text.contains("rerun by ada, was carried out on 1 window") { Ok(()) } else { Err(text) }
     });
     let form = "form:has(input[value=waive])";
     browser.type_into(&format!("{form} input[name=by]"), "ada");
@@ -57,17 +57,22 @@ fn works(browser: &Browser, daemon: &Watchman) {
             text.contains("ada vouches for it") && browser.text("h1").starts_with("waived");
         if is_waived { Ok(()) } else { Err(text) }
     });
-    // No Alertmanager is set: that there is nothing to keep quiet is said on a page.
+    // No Alertmanager is set: there is nothing to keep quiet.
     browser.go(&address(daemon, "/checks/days-add-up"));
-    let form = "form:has(input[value=quiet])";
+    assert!(
+        browser.text("main").contains("There is nothing to keep quiet"),
+        "{}",
+        browser.text("main")
+    );
+    let form = "form:has(input[value=rerun])";
     browser.type_into(&format!("{form} input[name=by]"), "ada");
-    browser.type_into(&format!("{form} input[name=because]"), "it is known");
     browser.click(&browser.one(&format!("{form} button")));
-    browser.until(Duration::from_secs(10), |browser| {
-        let text = browser.text("main");
-        if text.contains("nobody is told anyway") { Ok(()) } else { Err(text) }
+    browser.until(Duration::from_secs(20), |browser| match browser.url().contains("?order=") {
+        true => Ok(()),
+        false => Err(browser.text("main")),
     });
     browser.go(&address(daemon, "/logout"));
+    browser.click(&browser.one("main button"));
     browser.go(&address(daemon, "/checks/days-add-up"));
     assert!(browser.all("form[method=post]").is_empty(), "who is out finds no forms");
 }

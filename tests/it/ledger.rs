@@ -25,7 +25,7 @@ use secrecy::SecretString;
 
 use crate::lab::{Database, Other};
 
-const ENGINES: [Engine; 2] = [Engine::Sqlite, Engine::Postgres];
+pub(crate) const ENGINES: [Engine; 2] = [Engine::Sqlite, Engine::Postgres];
 const SECOND: TimeDelta = TimeDelta::seconds(1);
 
 pub(crate) fn settings(database: &Database, replica: &str) -> StoreSettings {
@@ -106,7 +106,7 @@ impl Bench {
         assert!(self.generation.is_some());
     }
 
-    async fn record(&mut self, check: &str) -> SeriesRecord {
+    pub(crate) async fn record(&mut self, check: &str) -> SeriesRecord {
         let all = self.store.series().await.unwrap();
         all.into_iter().find(|record| record.check == id(check)).unwrap()
     }
@@ -168,7 +168,7 @@ impl Bench {
     }
 
     /// Claims a row and records what was said.
-    async fn say(&mut self, key: RowKey, said: VerdictKind) -> TxOutcome {
+    pub(crate) async fn say(&mut self, key: RowKey, said: VerdictKind) -> TxOutcome {
         let claim = self.claim(key).await.expect("it can be claimed");
         self.transact(ended(key, claim.entry.row.epoch, said)).await
     }

@@ -377,6 +377,12 @@ fn what_is_misspelt_in_an_address_is_named() {
         let text = answer.body.replace("&#39;", "'");
         assert!(text.contains(words), "{path}: {text}");
     }
+    for path in [
+        "/checks/days-add-up?day=%2B262142-12-31+%2B00:00",
+        "/checks/days-add-up?day=-263143-01-01+-23:00",
+    ] {
+        assert_eq!(open(&daemon, path).status, 400, "{path}");
+    }
     // A program is answered as ever.
     let answer = send(&daemon, ("GET", "/checks?stat=x"), &[("Accept", "*/*")], "");
     assert_eq!(answer.header("content-type"), Some("application/problem+json"));
@@ -400,6 +406,8 @@ fn who_may_not_look_is_led_to_where_he_logs_in() {
         assert_eq!((answer.status, answer.header("location").is_some()), (303, true), "{path}");
         assert!(answer.header("location").unwrap().starts_with("/login?to=/"), "{answer:?}");
     }
+    // A monitor that accepts pages is answered as a monitor: a page to log in at would look well.
+    assert_eq!(open(&daemon, "/allswell").status, 401);
     let page = open(&daemon, "/login?to=/checks").body;
     assert!(!page.contains("days-add-up") && page.contains("type=\"password\""), "{page}");
     let wrong = submit(&daemon, "/login", "", &[("token", "guessed"), ("to", "/")]);
@@ -414,7 +422,9 @@ fn who_may_not_look_is_led_to_where_he_logs_in() {
     let operator = log_in(&daemon, TOKEN);
     let page = send(&daemon, ("GET", "/checks/days-add-up"), &[("Cookie", &operator)], "").body;
     assert!(page.contains("method=\"post\""), "{page}");
-    let out = send(&daemon, ("GET", "/logout"), &[("Cookie", &operator)], "");
+    let asked = send(&daemon, ("GET", "/logout"), &[("Cookie", &operator)], "");
+    assert!(asked.header("set-cookie").is_none(), "a link ends nothing: {asked:?}");
+    let out = submit(&daemon, "/logout", &operator, &[]);
     assert!(out.header("set-cookie").unwrap().contains("Max-Age=0"), "{out:?}");
     // Another process takes it; a token that was changed ends it.
     fs::write(site.path().join("token"), "another-token").unwrap();

@@ -1,7 +1,7 @@
 //! A visitor of pages: what a browser sends, and what it gets.
 
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use crate::watchman::Watchman;
@@ -32,26 +32,36 @@ impl Answer {
 /// Sends a request as a browser does, with more headers.
 pub(crate) fn send(
     daemon: &Watchman,
-    (method, path): (&str, &str),
+    what: (&str, &str),
     headers: &[(&str, &str)],
     body: &str,
 ) -> Answer {
-    let mut stream = TcpStream::connect_timeout(&daemon.address, Duration::from_secs(10)).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(40))).unwrap();
+    send_to(daemon.address, what, headers, body).unwrap()
+}
+
+/// The same, to an address at which something may be listening.
+pub(crate) fn send_to(
+    address: SocketAddr,
+    (method, path): (&str, &str),
+    headers: &[(&str, &str)],
+    body: &str,
+) -> std::io::Result<Answer> {
+    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(10))?;
+    stream.set_read_timeout(Some(Duration::from_secs(40)))?;
     let mut text = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n");
-    let host = daemon.address.to_string();
+    let host = address.to_string();
     let usual = [("Host", host.as_str()), ("Accept", "text/html,*/*;q=0.8")];
     let is_given = |name: &str| headers.iter().any(|(given, _)| given.eq_ignore_ascii_case(name));
     for (name, value) in usual.iter().filter(|(name, _)| !is_given(name)).chain(headers) {
         text.push_str(&format!("{name}: {value}\r\n"));
     }
-    write!(stream, "{text}Content-Length: {}\r\n\r\n{body}", body.len()).unwrap();
+    write!(stream, "{text}Content-Length: {}\r\n\r\n{body}", body.len())?;
     let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).unwrap();
+    stream.read_to_end(&mut answer)?;
     let answer = String::from_utf8_lossy(&answer);
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
     let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(0);
-    Answer { status, head: head.to_owned(), body: body.to_owned() }
+    Ok(Answer { status, head: head.to_owned(), body: body.to_owned() })
 }
 
 /// Opens a page.

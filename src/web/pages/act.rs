@@ -1,6 +1,6 @@
 //! What operators order on pages: forms with the rules and errors of the API.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use axum::Extension;
 use axum::extract::{Path, Request, State};
@@ -26,7 +26,7 @@ use crate::web::{Here, Shared};
 /// What a form may order.
 const ORDERS: [&str; 5] = ["rerun", "waive", "revoke", "quiet", "tell"];
 /// What a form may say of it.
-const KEYS: [&str; 7] = ["order", "by", "because", "until", "for", "accept_evidence", "from"];
+const KEYS: [&str; 6] = ["order", "by", "because", "until", "for", "accept_evidence"];
 
 /// Reads a form; what is empty was not filled in.
 pub(super) async fn form(
@@ -59,8 +59,32 @@ pub(super) async fn of_check(
     operator_of(&shared, &request)?;
     let form = form(request, &KEYS).await?;
     let path = format!("/checks/{}", in_path(&check));
-    let selection = json!({"check": check});
+    let selection = match form.get("order").map(String::as_str) {
+        Some("rerun") => what_is_open(&shared, &check).await?,
+        Some(_) | None => json!({"check": check}),
+    };
     act(&shared, &client, form, &selection, &path).await
+}
+
+/// How many open windows are tried again at once.
+const OPEN_MAX: u16 = 1_000;
+
+/// What is open of a check: of which zones, and from when to when. A look at the present is tried again as it is.
+async fn what_is_open(shared: &Shared, check: &str) -> Result<Value, Problem> {
+    let now = shared.picture().now();
+    let open = shared.door.reader.open_windows(check, now, OPEN_MAX).await;
+    let open = open.map_err(|trouble| unreadable(&trouble))?;
+    let starts = open.iter().map(|one| one.entry.row.start);
+    let Some((first, last)) = starts.clone().min().zip(starts.max()) else {
+        return Err(Problem::new(StatusCode::CONFLICT, format!("nothing of `{check}` is open")));
+    };
+    if open.iter().all(|one| one.entry.row.end == one.entry.row.start) {
+        return Ok(json!({"check": check}));
+    }
+    let zones: BTreeSet<&String> = open.iter().filter_map(|one| one.tz.as_ref()).collect();
+    let zones = (!zones.is_empty()).then_some(zones);
+    let end = last + TimeDelta::microseconds(1);
+    Ok(json!({"check": check, "zones": zones, "from": instant(first), "to": instant(end)}))
 }
 
 /// Orders something about a window.
@@ -89,6 +113,9 @@ async fn act(
     path: &str,
 ) -> Result<Response, Problem> {
     let word = form.remove("order").unwrap_or_default();
+    if client.name.is_none() && !form.contains_key("by") {
+        return Err(Problem::bad("`by` is missing: who orders it?"));
+    }
     if !ORDERS.contains(&word.as_str()) {
         let what = format!("`{}` is nothing that can be ordered", short(&word));
         return Err(Problem::bad(hinted(what, suggestion(&word, &ORDERS))));
@@ -156,7 +183,7 @@ pub(super) async fn ordered_in_words(
     let state = match (order["ended_at"].is_null(), order["trouble"].as_str()) {
         (_, Some(trouble)) => format!("was given up: {trouble}"),
         (true, None) => "is being carried out".to_owned(),
-        (false, None) => format!("is carried out on {rows} {noun}"),
+        (false, None) => format!("was carried out on {rows} {noun}"),
     };
     Ok(Some(format!("Order {id}, {kind} by {by}, {state}.")))
 }

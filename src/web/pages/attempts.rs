@@ -1,7 +1,7 @@
 //! Attempts in a list: when, for how long, and what each said.
 
 use crate::domain::check::plain::in_one_line;
-use crate::ledger::AttemptRow;
+use crate::ledger::{AttemptRow, Role};
 use crate::web::api::said;
 use crate::web::pages::civil::{Civil, lasts};
 use crate::web::pages::group::Group;
@@ -22,7 +22,12 @@ pub(super) fn view(group: &Group<'_>, attempt: &AttemptRow, with_window: bool) -
     let series = group.series.iter().find(|series| series.record.tz == attempt.tz);
     let civil = |at| series.map_or_else(|| Civil::utc(at), |s| Civil::new(at, &s.home.rules));
     let (word, cause) = said(attempt.said);
-    let note = attempt.note.as_deref().map(in_one_line).unwrap_or_default();
+    // Beside the windows of a check, what was found stands there; the rows stand on the page of each.
+    let note = match attempt.note.as_deref() {
+        Some(note) if with_window => note.lines().next().unwrap_or_default().to_owned(),
+        Some(note) => in_one_line(note),
+        None => String::new(),
+    };
     let outcome = match attempt.outcome.as_str() {
         "recorded" => String::new(),
         other => format!("{other}. "),
@@ -33,7 +38,12 @@ pub(super) fn view(group: &Group<'_>, attempt: &AttemptRow, with_window: bool) -
     };
     let window = with_window.then(|| {
         let (start, _) = attempt.bounds;
-        let zone = attempt.tz.as_deref().map(|tz| format!(" {tz}")).unwrap_or_default();
+        let is_list = series.is_some_and(|series| series.record.role == Role::List);
+        let zone = match (attempt.tz.as_deref(), is_list) {
+            (Some(tz), _) => format!(" {tz}"),
+            (None, true) => " the list of its zones".to_owned(),
+            (None, false) => String::new(),
+        };
         let href = window_path(group.check.id.as_str(), attempt.tz.as_deref(), start);
         (href, format!("{}{zone}", civil(start).text()))
     });

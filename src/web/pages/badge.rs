@@ -24,12 +24,14 @@ pub(super) async fn badge(
         Problem::new(StatusCode::NOT_FOUND, "a badge is named by its check, as CHECK.svg")
     })?;
     let picture = shared.picture();
-    let group = found(&picture, id)?;
+    // Who may see badges may not see which checks there are.
+    let absent = |_| Problem::new(StatusCode::NOT_FOUND, "there is no check of that name");
+    let group = found(&picture, id).map_err(absent)?;
     let state = group.state();
-    let at = group.worst().and_then(|series| match state {
-        "confirmed" => series.record.confirmed_at,
-        _ => since(&picture, series),
-    });
+    let at = match state {
+        "confirmed" => group.series.iter().filter_map(|series| series.record.confirmed_at).min(),
+        _ => group.worst().and_then(|series| since(&picture, series)),
+    };
     let words = match (picture.blind(), at) {
         (Some(_), _) => "not known".to_owned(),
         (None, Some(at)) => format!("{state}, {}", ago(at, picture.now())),

@@ -4,18 +4,19 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::Extension;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, Query as Asked, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use chrono::{DateTime, Datelike as _, NaiveDate, TimeDelta, Utc};
 
 use crate::domain::check::nearest::suggestion;
+use crate::domain::sql::Query;
 use crate::domain::sql::bounds::Bounds;
 use crate::domain::time::schedule::Schedule;
 use crate::domain::time::window::{Frame, Period};
 use crate::domain::time::zone::{Offset, ZoneName};
 use crate::engine::snapshot::{SeriesHealth, Snapshot};
-use crate::ledger::{Generation, HistoryQuery, LedgerError, Role};
+use crate::ledger::{HistoryQuery, LedgerError, Role};
 use crate::web::filter::{hinted, ids, short};
 use crate::web::outgoing::Outgoing;
 use crate::web::pages::attempts::{self, AttemptView};
@@ -26,7 +27,7 @@ use crate::web::pages::group::{Group, since};
 use crate::web::pages::listed::{Listed, listed};
 use crate::web::pages::mark::{Mark, OF_WINDOWS};
 use crate::web::pages::matrix::{self, MatrixView};
-use crate::web::pages::overview::told_in_words;
+use crate::web::pages::overview::{help, told_in_words};
 use crate::web::pages::query::Keys;
 use crate::web::pages::words;
 use crate::web::problem::{Problem, unreadable};
@@ -60,7 +61,7 @@ struct CheckPage {
     open: Vec<Listed>,
     day: Option<(String, Vec<Listed>)>,
     matrix: Option<MatrixView>,
-    legend: [Mark; 7],
+    legend: [Mark; 8],
     graphs: Vec<Graph>,
     graph_zone: String,
     expected: Vec<String>,
@@ -69,10 +70,14 @@ struct CheckPage {
     zones: Vec<ZoneView>,
     unread: Option<String>,
     can_act: bool,
+    /// Where one logs in to act, for who may not.
+    login: Option<String>,
     name: Option<String>,
     ordered: Option<String>,
     is_windowed: bool,
-    is_quiet: bool,
+    /// Which order of quiet makes sense: `quiet` or `tell`; none where nobody is told anyway.
+    quiet: Option<&'static str>,
+    help: (String, String),
 }
 
 pub(super) struct QueryView {
@@ -97,14 +102,15 @@ struct Read {
     matrix: MatrixView,
     graphs: Vec<Graph>,
     attempts: Vec<AttemptView>,
-    generations: Vec<Generation>,
+    /// The generation under which it came to mean what it means.
+    generation: Option<String>,
 }
 
 pub(super) async fn check(
     State(shared): Here,
     Extension(visit): Extension<Visit>,
     Path(id): Path<String>,
-    Query(query): Query<Vec<(String, String)>>,
+    Asked(query): Asked<Vec<(String, String)>>,
 ) -> Result<Response, Problem> {
     let keys = Keys::read(&query, &["month", "day", "order"])?;
     let picture = shared.picture();
@@ -125,15 +131,15 @@ pub(super) async fn check(
     };
     let told = Outgoing::of(&shared, &picture);
     let check = group.check;
-    let generation = read.as_ref().and_then(|read| {
-        let before = |generation: &&Generation| generation.loaded_at <= worst.record.since;
-        read.generations.iter().find(before).map(|generation| generation.id)
-    });
+    let generation = read.as_ref().and_then(|read| read.generation.clone());
     let (open, day, matrix, graphs, attempts) = match read {
         Some(read) => (read.open, read.day, Some(read.matrix), read.graphs, read.attempts),
         None => Default::default(),
     };
-    let ordered = super::act::ordered_in_words(&shared, &picture, keys.get("order")).await?;
+    let ordered = match unread {
+        None => super::act::ordered_in_words(&shared, &picture, keys.get("order")).await?,
+        Some(_) => None,
+    };
     page(&CheckPage {
         frame: Around::new(&shared, &picture, &visit, check.id.as_str()),
         id: check.id.to_string(),
@@ -162,10 +168,15 @@ pub(super) async fn check(
         zones: zones(&picture, &group),
         unread,
         can_act: visit.can_act(),
+        login: visit.login(&shared),
         name: visit.name().map(str::to_owned),
         ordered,
         is_windowed: check.window.is_some(),
-        is_quiet: told.quiet_until(worst).is_some(),
+        quiet: told.has_receivers().then(|| match told.quiet_until(worst) {
+            Some(_) => "tell",
+            None => "quiet",
+        }),
+        help: help(&group),
     })
 }
 
@@ -182,6 +193,10 @@ fn day_and_offset(text: &str) -> Result<(NaiveDate, Offset), Problem> {
     let rule = || Problem::bad("`day` is written like `2025-11-02 -04:00`");
     let (date, offset) = text.split_once(' ').ok_or_else(rule)?;
     let date: NaiveDate = date.parse().map_err(|_| rule())?;
+    // Beyond these years instants cannot be computed with.
+    if !(1970..2200).contains(&date.year()) {
+        return Err(rule());
+    }
     let parsed = DateTime::parse_from_rfc3339(&format!("2000-01-01T00:00:00{offset}"));
     let secs = parsed.map_err(|_| rule())?.offset().local_minus_utc();
     Ok((date, Offset::of_secs(secs)))
@@ -207,7 +222,7 @@ async fn read(
                 ..HistoryQuery::default()
             };
             let page = reader.windows(check, &wanted, now, OF_A_DAY).await?;
-            let all = page.items.iter().map(|history| listed(group, history));
+            let all = page.items.iter().map(|history| listed(group, history, now));
             Some((format!("{date} at {offset}"), all.collect()))
         }
     };
@@ -216,12 +231,12 @@ async fn read(
     let alone = recent_of(worst, now, i32::from(POINTS));
     let of_series = reader.attempts_of_series(worst.record.id, alone, POINTS).await?;
     Ok(Read {
-        open: open.iter().map(|history| listed(group, history)).collect(),
+        open: open.iter().map(|history| listed(group, history, now)).collect(),
         day,
         matrix: matrix::draw(shared, picture, group, month, keys).await?,
         graphs: graph::both(&of_series),
         attempts: of_check.iter().map(|attempt| attempts::view(group, attempt, true)).collect(),
-        generations: reader.generations(100).await?,
+        generation: reader.generation_at(meaning_at(worst)).await?,
     })
 }
 
@@ -277,6 +292,17 @@ pub(super) fn queries(group: &Group<'_>, bounds: Option<&Bounds>) -> Vec<QueryVi
     all.map(view).collect()
 }
 
+/// The query that lists the zones of a check.
+pub(super) fn list_query(group: &Group<'_>) -> Vec<QueryView> {
+    let view = |(title, query): (String, &Query)| QueryView {
+        id: "sql-zones".to_owned(),
+        title,
+        values: Vec::new(),
+        text: query.text().to_owned(),
+    };
+    words::list_of_zones(group.check).map(view).into_iter().collect()
+}
+
 fn source(picture: &Snapshot, group: &Group<'_>) -> (String, String) {
     let name = &group.check.source;
     let place = picture.sources.get(name).and_then(|source| source.place.clone());
@@ -290,11 +316,16 @@ fn paused(group: &Group<'_>) -> Option<String> {
     Some(format!("Paused until {until}: {because}"))
 }
 
+/// When what is proved of it changed last.
+fn meaning_at(series: &SeriesHealth) -> DateTime<Utc> {
+    series.record.meaning_at.max(series.record.since)
+}
+
 /// What is declared of the check.
 fn facts(
     group: &Group<'_>,
     worst: &SeriesHealth,
-    generation: Option<i64>,
+    generation: Option<String>,
 ) -> Vec<(&'static str, String)> {
     let check = group.check;
     let zones = group.series.iter().filter(|series| series.record.tz.is_some()).count();
@@ -303,12 +334,28 @@ fn facts(
         ("Owner", check.owner.to_string()),
         ("Declared", format!("{}:{}", check.file, check.line)),
     ];
-    let since = Civil::utc(worst.record.since).text();
+    let since = Civil::utc(meaning_at(worst)).text();
     facts.push((
-        "Meaning",
+        "Unchanged since",
         match generation {
-            Some(generation) => format!("as it is since generation {generation} ({since})"),
-            None => format!("as it is since {since}"),
+            Some(generation) => format!("generation {generation}, {since}"),
+            None => since,
+        },
+    ));
+    let proved = group
+        .series
+        .iter()
+        .filter_map(|s| Some((s.record.confirmed_at?, s)))
+        .max_by_key(|(at, _)| *at);
+    facts.push((
+        "Last proved",
+        match proved {
+            Some((at, series)) => {
+                let zone = series.record.tz.as_deref().map(|tz| format!(", in {tz}"));
+                let at = Civil::new(at, &series.home.rules).text();
+                format!("{at}{}", zone.unwrap_or_default())
+            }
+            None => "never".to_owned(),
         },
     ));
     if !check.labels.is_empty() {

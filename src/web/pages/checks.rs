@@ -1,5 +1,6 @@
 //! The list of checks, filtered on the server: the URL is the view.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use askama::Template;
@@ -58,6 +59,13 @@ pub(super) async fn checks(
     let state = keys.get("state").map(|state| word("state", state, &STATES)).transpose()?;
     let picture = shared.picture();
     let groups = Group::all(&picture);
+    let owners: BTreeSet<String> = groups.iter().map(|g| g.check.owner.to_string()).collect();
+    let sources = groups.iter().flat_map(|group| group.check.sources());
+    let sources: BTreeSet<String> = sources.map(ToString::to_string).collect();
+    for (key, known) in [("owner", &owners), ("source", &sources)] {
+        let known: Vec<&str> = known.iter().map(String::as_str).collect();
+        keys.get(key).map(|value| word(key, value, &known)).transpose()?;
+    }
     let text = keys.text("q").to_lowercase();
     let fits = |group: &&Group<'_>| {
         let check = group.check;
@@ -75,14 +83,9 @@ pub(super) async fn checks(
     let rows = fitting.iter().skip((number - 1) * SHOWN).take(SHOWN);
     let rows: Vec<Row> = rows.map(|group| row(&picture, group, state.as_deref())).collect();
     let link = |number: usize| format!("/checks?{}", keys.with("page", &number.to_string()));
-    let choices = |key: &str, mut all: Vec<String>| -> Vec<(String, bool)> {
-        all.sort_unstable();
-        all.dedup();
+    let choices = |key: &str, all: BTreeSet<String>| -> Vec<(String, bool)> {
         all.into_iter().map(|value| (value.clone(), keys.get(key) == Some(&value))).collect()
     };
-    let owners = groups.iter().map(|group| group.check.owner.to_string()).collect();
-    let sources = groups.iter().flat_map(|group| group.check.sources());
-    let sources = sources.map(ToString::to_string).collect();
     page(&Checks {
         frame: Frame::new(&shared, &picture, &visit, "Checks"),
         rows,
@@ -99,10 +102,9 @@ pub(super) async fn checks(
 
 fn row(picture: &Arc<Snapshot>, group: &Group<'_>, state: Option<&str>) -> Row {
     let check = group.check;
-    // Where one state is asked for, the row is about that one.
     let known = state.and_then(|state| STATES.into_iter().find(|known| *known == state));
     let shown = known.unwrap_or_else(|| group.state());
-    let series = group.in_state(shown).min_by_key(|series| since(picture, series));
+    let series = group.oldest(shown);
     let at = |at, series: &Arc<crate::engine::snapshot::SeriesHealth>| {
         Civil::new(at, &series.home.rules).to_string()
     };
@@ -116,12 +118,13 @@ fn row(picture: &Arc<Snapshot>, group: &Group<'_>, state: Option<&str>) -> Row {
     Row {
         id: check.id.to_string(),
         href: format!("/checks/{}", in_path(check.id.as_str())),
-        state: shown,
+        // The worst of it, whatever is asked for: that some zone of it is confirmed does not make it so.
+        state: group.state(),
         severity: group.severity().as_str(),
         why: check.why.trim().to_owned(),
         place: match group.series.iter().filter(|series| series.record.tz.is_some()).count() {
             0 => String::new(),
-            zones => format!("{count} of {zones} zones"),
+            zones => format!("{count} of {zones} zones {shown}"),
         },
         since: series.and_then(|series| Some(at(since(picture, series)?, series))),
         last: last.map(|(when, _)| ago(when, picture.now())),

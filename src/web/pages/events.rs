@@ -1,5 +1,6 @@
 //! Events: every transition, the latest first; also as CSV.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use askama::Template;
@@ -7,8 +8,10 @@ use axum::Extension;
 use axum::extract::{Query, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, Utc};
 
 use crate::domain::check::plain::in_one_line;
+use crate::domain::time::zone::Rules;
 use crate::engine::snapshot::Snapshot;
 use crate::ledger::{EventQuery, Listed, is_page_by_number};
 use crate::web::Here;
@@ -66,13 +69,32 @@ pub(super) struct EventView {
     pub(super) note: String,
 }
 
-pub(super) fn view(picture: &Arc<Snapshot>, event: &Listed) -> EventView {
-    let of = |series: &&Arc<crate::engine::snapshot::SeriesHealth>| {
-        Some(series.check.id.as_str()) == event.check.as_deref() && series.record.tz == event.tz
+/// Events as a page shows them, with their times as that page writes times.
+pub(super) fn views(
+    picture: &Snapshot,
+    events: &[Listed],
+    at: impl Fn(DateTime<Utc>) -> Civil,
+) -> Vec<EventView> {
+    let checks: BTreeSet<&str> = events.iter().filter_map(|e| e.check.as_deref()).collect();
+    let theirs = picture.series.iter().filter(|s| checks.contains(s.check.id.as_str()));
+    let named = theirs.map(|s| ((s.check.id.as_str(), s.record.tz.as_deref()), &s.home.rules));
+    let homes: BTreeMap<(&str, Option<&str>), &Arc<Rules>> = named.collect();
+    let of = |event: &Listed| {
+        let key = (event.check.as_deref().unwrap_or_default(), event.tz.as_deref());
+        view(event, homes.get(&key).copied(), &at)
     };
-    let series = picture.series.iter().find(of);
-    let civil = |at| series.map_or_else(|| Civil::utc(at), |s| Civil::new(at, &s.home.rules));
-    let change = match (&event.was, &event.becomes) {
+    events.iter().map(of).collect()
+}
+
+fn view(
+    event: &Listed,
+    rules: Option<&Arc<Rules>>,
+    at: &impl Fn(DateTime<Utc>) -> Civil,
+) -> EventView {
+    let civil = |at| rules.map_or_else(|| Civil::utc(at), |rules| Civil::new(at, rules));
+    // An alert begins from nothing, and a window from what was due.
+    let was = event.was.as_ref().filter(|was| !matches!(was.as_str(), "calm" | "closed"));
+    let change = match (was, &event.becomes) {
         (Some(was), Some(becomes)) => format!("{}: {was} → {becomes}", event.kind),
         (None, Some(becomes)) => format!("{}: {becomes}", event.kind),
         (Some(was), None) => format!("{}: {was} is over", event.kind),
@@ -85,7 +107,7 @@ pub(super) fn view(picture: &Arc<Snapshot>, event: &Listed) -> EventView {
         (window_path(check, event.tz.as_deref(), start), text)
     });
     EventView {
-        at: civil(event.at).to_string(),
+        at: at(event.at).to_string(),
         what: change,
         check,
         window,
@@ -108,7 +130,6 @@ pub(super) async fn events(
         check: keys.get("check").map(str::to_owned),
         kind: kind.clone(),
         page: keys.get("page").map(str::to_owned),
-        window: None,
     };
     let most = if format.is_some() { IN_A_FILE } else { SHOWN };
     let found = shared.door.reader.events(&wanted, most).await;
@@ -118,9 +139,13 @@ pub(super) async fn events(
         return Ok((kind, csv(&found.items)).into_response());
     }
     let picture = shared.picture();
+    if let (true, Some(check)) = (found.items.is_empty() && kind.is_none(), keys.get("check")) {
+        // Of a check that is gone events may be there still: where none are, it was meant otherwise.
+        super::check::found(&picture, check)?;
+    }
     page(&Events {
         frame: Frame::new(&shared, &picture, &visit, "Events"),
-        events: found.items.iter().map(|event| view(&picture, event)).collect(),
+        events: views(&picture, &found.items, Civil::utc),
         kinds: KINDS.iter().map(|known| (*known, kind.as_deref() == Some(*known))).collect(),
         check: keys.text("check"),
         later: found.next.map(|next| format!("/events?{}", keys.with("page", &next))),

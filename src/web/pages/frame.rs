@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use chrono::TimeDelta;
 
-use crate::engine::snapshot::{LastLoad, Snapshot};
+use crate::engine::snapshot::{LastLoad, SeriesHealth, Snapshot};
 use crate::web::Shared;
 use crate::web::access::{Client, Role};
 use crate::web::health::{paths, webhooks};
@@ -75,6 +75,14 @@ impl Visit {
         self.client.as_ref().is_some_and(|client| client.role == Role::Operator)
     }
 
+    /// Where one logs in to act, where that is possible and not done.
+    pub(super) fn login(&self, shared: &Shared) -> Option<String> {
+        let can = !self.can_act()
+            && shared.door.access.has_operators()
+            && shared.door.access.has_logins();
+        can.then(|| format!("/login?to={}", super::query::in_path(&self.path)))
+    }
+
     /// The name that orders are given in, where it is known.
     pub(super) fn name(&self) -> Option<&str> {
         self.client.as_ref()?.name.as_deref()
@@ -122,7 +130,7 @@ fn who(client: &Client) -> Option<String> {
     let may = if client.role == Role::Operator { "may act" } else { "may look" };
     match (&client.name, client.role) {
         (Some(name), _) => Some(format!("{name} {may}.")),
-        (None, Role::Operator) => Some("An operator without a name.".to_owned()),
+        (None, Role::Operator) => Some("Logged in as an operator.".to_owned()),
         (None, Role::Viewer) => None,
     }
 }
@@ -175,14 +183,18 @@ fn banners(shared: &Shared, picture: &Arc<Snapshot>) -> Vec<Banner> {
 fn held_back(shared: &Shared, picture: &Arc<Snapshot>) -> Option<Banner> {
     let told = Outgoing::of(shared, picture);
     let critical = picture.series.iter().filter(|series| !series.is_over() && series.is_critical());
-    let held = critical.filter(|series| told.is_held_back(series)).count();
+    let is_bad = |series: &&Arc<SeriesHealth>| picture.state(series) != "confirmed";
+    let is_held = |series: &&Arc<SeriesHealth>| {
+        told.is_held_back(series) || told.quiet_until(series).is_some()
+    };
+    let held = critical.filter(is_held).filter(is_bad).count();
     let text = match held {
         0 => return None,
         1 => {
-            "1 critical series is not well, and its alerts are silenced or reach nobody.".to_owned()
+            "1 critical series is not well, and nobody is told: its alerts are silenced, or reach nobody.".to_owned()
         }
         held => format!(
-            "{held} critical series are not well, and their alerts are silenced or reach nobody."
+            "{held} critical series are not well, and nobody is told: their alerts are silenced, or reach nobody."
         ),
     };
     Some(banner("doubt", text, ("/alerting", "Alerting")))

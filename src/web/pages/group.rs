@@ -89,15 +89,24 @@ impl<'p> Group<'p> {
 
     /// The series that is in the worst state for the longest time.
     pub(super) fn worst(&self) -> Option<&'p Arc<SeriesHealth>> {
-        let state = self.state();
-        self.in_state(state).min_by_key(|series| since(self.picture, series))
+        self.oldest(self.state())
+    }
+
+    /// The series that is in a state for the longest time. What began within a minute began together: then it is the
+    /// first by its place.
+    pub(super) fn oldest(&self, state: &str) -> Option<&'p Arc<SeriesHealth>> {
+        let minute = |series: &&Arc<SeriesHealth>| {
+            since(self.picture, series).map(|at| at.timestamp().div_euclid(60))
+        };
+        self.in_state(state).min_by_key(minute)
     }
 
     /// By what checks that are not proved are sorted: the most urgent and oldest first.
     pub(super) fn urgency(&self) -> (bool, Severity, u8, Option<DateTime<Utc>>, &'p str) {
         let state = self.state();
         let since = self.worst().and_then(|series| since(self.picture, series));
-        let is_calm = rank(state) > 1;
+        // What was never proved is no better than what is not proved any more.
+        let is_calm = rank(state) > 2;
         (is_calm, self.severity(), rank(state), since, self.check.id.as_str())
     }
 
@@ -143,7 +152,8 @@ pub(super) fn since(picture: &Snapshot, series: &SeriesHealth) -> Option<DateTim
     match picture.state(series) {
         "violated" => standing(record.standings.violated),
         "unconfirmed" => standing(record.standings.unconfirmed).or(match record.lease {
-            Lease::Until(until) => Some(until.min(picture.now())),
+            // While the engine or the ledger is away, what was proved is not known since then.
+            Lease::Until(until) => Some(until.min(picture.as_of)),
             Lease::Never => None,
         }),
         "new" => Some(record.since),

@@ -3,6 +3,8 @@
 use crate::domain::check::plain::in_one_line;
 use crate::domain::record::standing::Alarm;
 use crate::domain::record::window_state::{Override, State as RowState, VerdictKind};
+use chrono::{DateTime, Utc};
+
 use crate::ledger::History;
 use crate::web::pages::civil::Civil;
 use crate::web::pages::group::Group;
@@ -20,24 +22,29 @@ pub(super) struct Listed {
     pub(super) attempts: u64,
 }
 
-/// How a window is by now.
-pub(super) fn mark(history: &History) -> Mark {
+/// How a window is by now: what is open comes first, whatever else is said of it.
+pub(super) fn mark(history: &History, now: DateTime<Utc>) -> Mark {
     let row = &history.entry.row;
-    match (row.overridden, history.open, row.state) {
-        (Override::Waived { .. }, None, _) => Mark::WAIVED,
-        (Override::Excused | Override::Superseded { .. } | Override::Removed, ..) => Mark::PAUSED,
-        (_, Some(Alarm::Violated), _) => Mark::VIOLATED,
-        (_, Some(Alarm::Unconfirmed), _) => Mark::UNCONFIRMED,
-        (_, None, RowState::Waiting { .. } | RowState::Running { .. }) => Mark::WAITING,
-        (_, None, RowState::Recorded(recorded)) => match recorded.said {
+    match (history.open, row.overridden, row.state) {
+        (Some(Alarm::Violated), ..) => Mark::VIOLATED,
+        (Some(Alarm::Unconfirmed), ..) => Mark::UNCONFIRMED,
+        (None, Override::Waived { .. }, _) => Mark::WAIVED,
+        (None, Override::Excused | Override::Superseded { .. } | Override::Removed, _) => {
+            Mark::PAUSED
+        }
+        (None, Override::Standing, RowState::Waiting { .. } | RowState::Running { .. }) => {
+            if row.deadline <= now { Mark::UNCONFIRMED } else { Mark::WAITING }
+        }
+        (None, Override::Standing, RowState::Recorded(recorded)) => match recorded.said {
             VerdictKind::Confirmed if history.entry.reproof_by.is_none() => Mark::CONFIRMED,
             VerdictKind::Confirmed => Mark::WAITING,
+            VerdictKind::Unconfirmed(_) if now < row.deadline => Mark::WAITING,
             VerdictKind::Violated | VerdictKind::Unconfirmed(_) => Mark::CLOSED,
         },
     }
 }
 
-pub(super) fn listed(group: &Group<'_>, history: &History) -> Listed {
+pub(super) fn listed(group: &Group<'_>, history: &History, now: DateTime<Utc>) -> Listed {
     let entry = &history.entry;
     let (start, end) = (entry.row.start, entry.row.end);
     let series = group.series.iter().find(|series| series.record.id == entry.series);
@@ -45,7 +52,7 @@ pub(super) fn listed(group: &Group<'_>, history: &History) -> Listed {
     let cause = entry.row.recorded().and_then(|recorded| crate::web::api::said(recorded.said).1);
     let note = entry.note.as_deref().map(in_one_line).unwrap_or_default();
     Listed {
-        mark: mark(history),
+        mark: mark(history, now),
         href: window_path(group.check.id.as_str(), history.tz.as_deref(), start),
         start: Civil::with_offset(start, entry.utc_offset).to_string(),
         end: if end > start { civil(end).to_string() } else { String::new() },

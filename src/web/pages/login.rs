@@ -46,7 +46,14 @@ fn refused(shared: &Shared, headers: &HeaderMap, peer: Option<Peer>) -> Option<S
     };
     let is_local = peer.is_some_and(|peer| peer.address.to_canonical().is_loopback())
         && matches!(host, "localhost" | "127.0.0.1" | "[::1]");
-    let has_proxy = public.starts_with("https://");
+    // A browser says where a request comes from only on an encrypted connection: that to the proxy.
+    let public = url::Url::parse(public).ok().filter(|public| public.scheme() == "https");
+    let has_proxy = public.is_some_and(|public| {
+        let origin = headers.get(header::ORIGIN).and_then(|origin| origin.to_str().ok());
+        headers.contains_key("sec-fetch-site")
+            || origin == Some(public.origin().ascii_serialization().as_str())
+            || public.host_str() == Some(host)
+    });
     (!is_encrypted && !is_local && !has_proxy).then(|| {
         "This connection is not encrypted: a token that is typed here could be read on its way, and a browser \
          keeps no session from it. Log in over https: `web: {config_file}` has the certificate, or `web: \
@@ -59,7 +66,8 @@ fn refused(shared: &Shared, headers: &HeaderMap, peer: Option<Peer>) -> Option<S
 fn ours(path: &str) -> String {
     let is_ours = path.starts_with('/')
         && !path.starts_with("//")
-        && !path.contains(['\\', '\r', '\n', '\t'])
+        && !path.contains('\\')
+        && !path.contains(char::is_control)
         && path.is_ascii();
     if is_ours { path.to_owned() } else { "/".to_owned() }
 }
@@ -127,17 +135,41 @@ pub(super) async fn log_in(
         }
     };
     let Some(cookie) = login.and_then(|login| session::begun(&login, access)) else {
-        let rule = "The token, or the user and password, are none that the settings name.";
+        let rule = match form.contains_key("token") {
+            true => "The settings name no such token.",
+            false => "There is no such user with that password.",
+        };
         return shown(&shared, &visit, to, None, Some(rule));
     };
     let headers = [(header::LOCATION, ours(to)), (header::SET_COOKIE, cookie)];
     Ok((StatusCode::SEE_OTHER, headers).into_response())
 }
 
+#[derive(Template)]
+#[template(path = "logout.html")]
+struct LogoutPage {
+    frame: Frame,
+}
+
+/// Asks whether the session is to end: no link of another site ends it.
+pub(super) async fn logout(
+    State(shared): Here,
+    Extension(visit): Extension<Visit>,
+) -> Result<Response, Problem> {
+    let visit = Visit { client: None, path: visit.path };
+    page_with(
+        StatusCode::OK,
+        &LogoutPage { frame: Frame::new(&shared, &shared.picture(), &visit, "Log out") },
+    )
+}
+
 /// Ends the session of this browser: nothing is stored, so that there is nothing else to end.
-pub(super) async fn log_out() -> Response {
+pub(super) async fn log_out(State(shared): Here, headers: HeaderMap) -> Result<Response, Problem> {
+    if !origin::is_own(&shared, &headers) {
+        return Err(origin::foreign());
+    }
     let headers = [(header::LOCATION, "/".to_owned()), (header::SET_COOKIE, session::ended())];
-    (StatusCode::SEE_OTHER, headers).into_response()
+    Ok((StatusCode::SEE_OTHER, headers).into_response())
 }
 
 #[cfg(test)]

@@ -135,6 +135,15 @@ fn chapter(name: &str, text: &str) -> Chapter {
         }
         place += 1;
     }
+    // Pictures stand in the repository; here is what they show.
+    let mut in_picture = false;
+    events.retain(|event| {
+        let begins = matches!(event, Event::Start(Tag::Image { .. }));
+        in_picture |= begins;
+        let stays = !in_picture;
+        in_picture &= *event != Event::End(TagEnd::Image);
+        stays
+    });
     // The page has its one heading of the first level already.
     let is_title = |event: &Event<'_>| {
         matches!(event, Event::Start(Tag::Heading { level: HeadingLevel::H1, .. }))

@@ -15,6 +15,7 @@ impl Mark {
     pub(super) const PAUSED: Self = Self { word: "paused", letter: 'p' };
     pub(super) const WAITING: Self = Self { word: "waiting", letter: '…' };
     pub(super) const CLOSED: Self = Self { word: "closed", letter: 'x' };
+    pub(super) const FOLDED: Self = Self { word: "folded", letter: '–' };
     pub(super) const NEW: Self = Self { word: "new", letter: 'n' };
 
     /// The mark of a word that the API has for a state or a verdict.
@@ -35,13 +36,14 @@ impl Mark {
             'p' => "paused or taken out by its owner",
             '…' => "waits for its result, in time",
             'x' => "was wrong or without a result; a later look closed it",
+            '–' => "older than a week: confirmed looks in a row are kept as one",
             _ => "new: not looked at yet",
         }
     }
 }
 
 /// The marks of windows, for the legend.
-pub(super) const OF_WINDOWS: [Mark; 7] = [
+pub(super) const OF_WINDOWS: [Mark; 8] = [
     Mark::CONFIRMED,
     Mark::VIOLATED,
     Mark::UNCONFIRMED,
@@ -49,6 +51,7 @@ pub(super) const OF_WINDOWS: [Mark; 7] = [
     Mark::PAUSED,
     Mark::WAITING,
     Mark::CLOSED,
+    Mark::FOLDED,
 ];
 
 #[cfg(test)]

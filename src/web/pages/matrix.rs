@@ -27,6 +27,8 @@ pub(super) struct MatrixView {
     pub(super) later: Option<String>,
     /// Whether a cell stands for several windows.
     pub(super) by_day: bool,
+    /// What is said where nothing is shown.
+    pub(super) nothing: String,
 }
 
 pub(super) struct Day {
@@ -94,7 +96,13 @@ pub(super) async fn draw(
         cells.retain(|date, _| *date >= first && *date < end);
     }
     matrix.retain(|_, cells| !cells.is_empty());
-    Ok(view(group, &matrix, month, keys))
+    let mut view = view(group, &matrix, month, keys);
+    let kept = shared.door.reader.retention();
+    if bounds[1] < picture.now() - TimeDelta::from_std(kept).unwrap_or_default() {
+        let kept = crate::domain::time::duration::show(kept);
+        view.nothing = format!("That is longer ago than the record is kept ({kept}).");
+    }
+    Ok(view)
 }
 
 fn view(group: &Group<'_>, matrix: &Matrix, month: NaiveDate, keys: &Keys) -> MatrixView {
@@ -146,6 +154,7 @@ fn view(group: &Group<'_>, matrix: &Matrix, month: NaiveDate, keys: &Keys) -> Ma
         earlier: link(month.checked_sub_months(Months::new(1)).unwrap_or(month)),
         later: is_past.then(|| link(later)),
         by_day,
+        nothing: "Nothing was due.".to_owned(),
     }
 }
 
@@ -158,6 +167,7 @@ pub(super) fn worst(cell: &DayCell) -> Mark {
         (cell.waived, Mark::WAIVED),
         (cell.closed, Mark::CLOSED),
         (cell.confirmed, Mark::CONFIRMED),
+        (cell.folded, Mark::FOLDED),
     ];
     marks.into_iter().find(|(count, _)| *count > 0).map_or(Mark::PAUSED, |(_, mark)| mark)
 }
@@ -171,6 +181,7 @@ fn words(cell: &DayCell) -> String {
         (cell.closed, "closed by a later look"),
         (cell.excused, "taken out"),
         (cell.confirmed, "confirmed"),
+        (cell.folded, "confirmed looks kept as one"),
     ];
     let parts: Vec<(u64, &str)> = counts.into_iter().filter(|(count, _)| *count > 0).collect();
     match parts.as_slice() {
@@ -260,17 +271,7 @@ fn changes(group: &Group<'_>, first: NaiveDate, end: NaiveDate) -> BTreeMap<Naiv
 mod tests {
     use super::*;
 
-    const NONE: DayCell = DayCell {
-        all: 0,
-        confirmed: 0,
-        violated: 0,
-        unconfirmed: 0,
-        waived: 0,
-        excused: 0,
-        waiting: 0,
-        closed: 0,
-        first: (0, DateTime::UNIX_EPOCH),
-    };
+    const NONE: DayCell = DayCell::NONE;
 
     #[test]
     fn a_cell_is_as_bad_as_the_worst_of_it_and_confirmed_only_where_all_of_it_is_over() {

@@ -7,17 +7,18 @@ use std::time::Duration;
 use askama::Template;
 use axum::Extension;
 use axum::extract::{Query, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse as _, Response};
-use chrono::{Datelike as _, Days, NaiveDate, TimeDelta};
-use serde_json::Value;
-use tokio::time::timeout;
+use chrono::{DateTime, Datelike as _, Days, NaiveDate, TimeDelta, Utc};
+use tokio::time::{Instant, timeout};
 
+use crate::domain::alerting::alert::cut;
 use crate::domain::time::zone::Offset;
 use crate::engine::snapshot::Snapshot;
 use crate::ledger::OpenDays;
-use crate::web::filter::{Filter, STATES};
-use crate::web::health;
+use crate::web::api::said;
+use crate::web::filter::STATES;
+use crate::web::health::{self, Wellness};
 use crate::web::outgoing::Outgoing;
 use crate::web::pages::civil::{Civil, ago};
 use crate::web::pages::frame::{Frame, Visit, page};
@@ -29,13 +30,18 @@ use crate::web::{Here, Shared};
 
 /// How many checks that are not proved are shown.
 const SHOWN: usize = 60;
-/// How many of them with a map of their open windows, of how many days and offsets, and of how many series at most.
+/// How many of them with a map of their open windows, of how many days and offsets.
 const MAPS: usize = 10;
 const MAP_DAYS: u64 = 14;
-const MAP_OFFSETS: usize = 6;
-const MAP_SERIES: usize = 400;
+const MAP_OFFSETS: usize = 5;
+/// How old what was read for them may be: many readers cost the ledger no more than one.
+const MAPS_AGE: Duration = Duration::from_secs(3);
 /// How long the page waits for the maps: it is there without them.
 const MAPS_WITHIN: Duration = Duration::from_millis(400);
+
+/// How much of a reason and of a finding is shown, in bytes: the page of the check has all of it.
+const WHY_MAX: usize = 240;
+const FINDING_MAX: usize = 360;
 
 #[derive(Template)]
 #[template(path = "overview.html")]
@@ -44,7 +50,7 @@ struct Overview {
     level: &'static str,
     headline: String,
     explanation: String,
-    counts: Vec<(&'static str, usize)>,
+    counts: [(&'static str, usize); 6],
     series: usize,
     checks: usize,
     items: Vec<Item>,
@@ -68,11 +74,13 @@ pub(super) struct Item {
     told: Option<String>,
     failing: bool,
     runbook: Option<String>,
+    help: (String, String),
     map: Option<Map>,
 }
 
 /// Where windows of a check are open: offsets against the last days.
 struct Map {
+    title: String,
     days: Vec<(String, u32)>,
     rows: Vec<(String, Vec<MapCell>)>,
 }
@@ -100,10 +108,12 @@ pub(super) async fn overview(
         bad.iter().take(SHOWN).map(|group| item(&picture, group, &told)).collect();
     let no_maps = !maps(&shared, &picture, &bad, &mut items).await;
     let live = || picture.series.iter().filter(|series| !series.is_over());
-    let count = |state: &&'static str| {
-        (*state, live().filter(|series| picture.state(series) == *state).count())
-    };
-    let counts: Vec<_> = STATES.iter().map(count).collect();
+    let mut counts = STATES.map(|state| (state, 0));
+    for group in &groups {
+        for (state, count) in &mut counts {
+            *count += group.count(state);
+        }
+    }
     let (level, headline, explanation) = verdict(&shared, &picture, &bad);
     page(&Overview {
         frame: Frame::new(&shared, &picture, &visit, headline.clone()),
@@ -122,58 +132,50 @@ pub(super) async fn overview(
 /// Whether all is well, exactly as `/allswell` says it, in words.
 fn verdict(
     shared: &Shared,
-    picture: &Arc<Snapshot>,
+    picture: &Snapshot,
     bad: &[&Group<'_>],
 ) -> (&'static str, String, String) {
-    let answer = health::answer(shared, picture, &Filter::default());
-    let answer = match &answer {
-        Ok(json) => json,
-        Err(problem) => {
-            let words = "No critical check is declared, so nothing here can be well.";
-            let more = if problem.status == StatusCode::NOT_FOUND { words } else { "" };
-            return ("doubt", "Nothing is proved".to_owned(), more.to_owned());
-        }
-    };
-    if let Some(why) = answer.1["blind"].as_str() {
+    if let Some(why) = picture.blind() {
         return ("doubt", "Nothing is proved now".to_owned(), format!("{why}."));
     }
+    let wellness = Wellness::of(shared, picture);
+    let Wellness { critical, unwell, is_way_broken } = wellness;
     let of = |state: &str| bad.iter().filter(|group| group.state() == state).count();
-    let (violated, unconfirmed) = (of("violated"), of("unconfirmed"));
     let noun = |count: usize| if count == 1 { "check" } else { "checks" };
-    let mut parts = Vec::new();
-    if violated > 0 {
-        parts.push(format!("{violated} {} violated", noun(violated)));
+    let words = [
+        ("violated", "violated"),
+        ("unconfirmed", "without a result"),
+        ("new", "never proved"),
+        ("waived", "waived"),
+        ("paused", "paused"),
+    ];
+    let parts: Vec<String> = words
+        .into_iter()
+        .map(|(state, word)| (of(state), word))
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, word)| format!("{count} {} {word}", noun(count)))
+        .collect();
+    let parts = parts.join(", ");
+    if critical == 0 {
+        let text = "No critical check is declared, so nothing here can be well.".to_owned();
+        return ("doubt", "Nothing is proved".to_owned(), text);
     }
-    if unconfirmed > 0 {
-        parts.push(format!("{unconfirmed} {} without a result", noun(unconfirmed)));
+    let rest = match parts.is_empty() {
+        true => String::new(),
+        false => format!(" Of what is not critical: {parts}."),
+    };
+    if wellness.is_well(picture) {
+        let text = format!("Each of the {critical} critical series is proved.{rest}");
+        return ("ok", "All's well".to_owned(), text);
     }
-    let critical = answer.1["series"].as_u64().unwrap_or(0);
-    let unwell = answer.1["unwell"].as_array().map_or(0, Vec::len);
-    if answer.0 == StatusCode::OK && answer.1["well"] == Value::Bool(true) {
-        let text = format!("Each of the {critical} critical series is proved.");
-        let rest = match parts.is_empty() {
-            true => text,
-            false => format!("{text} Of what is not critical: {}.", parts.join(", ")),
-        };
-        return ("ok", "All's well".to_owned(), rest);
+    if unwell == 0 && is_way_broken {
+        let text = format!("Each of the {critical} critical series is proved.{rest}");
+        return ("bad", "Not well: alerts do not get through".to_owned(), text);
     }
-    let (waived, paused, new) = (of("waived"), of("paused"), of("new"));
-    for (count, word) in [(waived, "waived"), (paused, "paused"), (new, "new")] {
-        if count > 0 && parts.is_empty() {
-            parts.push(format!("{count} {} {word}", noun(count)));
-        }
-    }
-    if parts.is_empty() {
-        parts.push("alerts do not get through".to_owned());
-    }
-    let oldest = bad.iter().filter_map(|group| since(picture, group.worst()?)).min();
-    let oldest = oldest.map(|at| format!(" The oldest is so since {}.", Civil::utc(at).text()));
-    let text = format!(
-        "{unwell} of {critical} critical series are not proved.{}",
-        oldest.unwrap_or_default()
-    );
-    let level = if violated > 0 { "bad" } else { "doubt" };
-    (level, format!("Not well: {}", parts.join(", ")), text)
+    let level = if of("violated") > 0 { "bad" } else { "doubt" };
+    let ways = if is_way_broken { " And alerts do not get through." } else { "" };
+    let text = format!("{unwell} of {critical} critical series are not proved.{ways}");
+    (level, format!("Not well: {parts}"), text)
 }
 
 fn item(picture: &Arc<Snapshot>, group: &Group<'_>, told: &Outgoing) -> Item {
@@ -201,8 +203,8 @@ fn item(picture: &Arc<Snapshot>, group: &Group<'_>, told: &Outgoing) -> Item {
         href: format!("/checks/{}", in_path(check.id.as_str())),
         state: group.state(),
         severity: group.severity().as_str(),
-        why: check.why.trim().to_owned(),
-        finding: group.finding(),
+        why: cut(check.why.trim(), WHY_MAX),
+        finding: group.finding().map(|finding| cut(&finding, FINDING_MAX)),
         since,
         owner: check.owner.to_string(),
         source: source.map_or_else(
@@ -214,6 +216,7 @@ fn item(picture: &Arc<Snapshot>, group: &Group<'_>, told: &Outgoing) -> Item {
         told: told_in_words(told, group),
         failing: group.series.iter().any(|series| series.record.failing_since.is_some()),
         runbook: check.runbook.clone(),
+        help: help(group),
         map: None,
     }
 }
@@ -233,37 +236,70 @@ pub(super) fn told_in_words(told: &Outgoing, group: &Group<'_>) -> Option<String
             word => word.to_owned(),
         });
     }
+    if words.is_empty() && !told.has_receivers() {
+        return Some("nobody is told: no Alertmanager and no webhook is set".to_owned());
+    }
     (!words.is_empty()).then(|| words.into_iter().take(3).collect::<Vec<_>>().join("; "))
 }
 
+/// Where the manual says what is to be done.
+pub(super) fn help(group: &Group<'_>) -> (String, String) {
+    let last = group.worst().and_then(|series| series.record.last.as_ref());
+    let cause = last.and_then(|last| said(last.said).1).filter(|_| group.state() != "violated");
+    match cause {
+        Some(cause) => (format!("/docs/oncall#{cause}"), format!("what to do about {cause}")),
+        None if group.state() == "violated" => {
+            ("/docs/oncall#allswellviolated".to_owned(), "what to do".to_owned())
+        }
+        None => ("/docs/oncall".to_owned(), "what to do".to_owned()),
+    }
+}
+
 /// Puts maps of open windows beside the first checks; says whether they could be read.
-async fn maps(
-    shared: &Shared,
-    picture: &Arc<Snapshot>,
-    bad: &[&Group<'_>],
-    items: &mut [Item],
-) -> bool {
+async fn maps(shared: &Shared, picture: &Snapshot, bad: &[&Group<'_>], items: &mut [Item]) -> bool {
     let now = picture.now();
-    let first: Vec<&&Group<'_>> = bad.iter().take(MAPS).collect();
-    let wanted = first.iter().map(|group| {
-        let open = |s: &&&Arc<_>| group.check.window.is_some() && is_open(s);
-        group.series.iter().filter(open).take(MAP_SERIES).map(|s| s.record.id).collect()
-    });
-    let wanted: Vec<Vec<i64>> = wanted.collect();
-    if wanted.iter().all(Vec::is_empty) {
+    let has_map = |group: &Group<'_>| group.check.window.is_some() && group.open() != (0, 0);
+    let first = bad.iter().zip(items).take(MAPS).filter(|(group, _)| has_map(group));
+    let (checks, items): (Vec<&str>, Vec<&mut Item>) =
+        first.map(|(group, item)| (group.check.id.as_str(), item)).unzip();
+    if checks.is_empty() {
         return true;
     }
-    let from = now - TimeDelta::days(i64::try_from(MAP_DAYS).unwrap_or(14) + 1);
-    let read = timeout(MAPS_WITHIN, shared.door.reader.open_days(&wanted, from, now)).await;
-    let Ok(Ok(days)) = read else { return false };
-    for (item, days) in items.iter_mut().zip(days) {
-        item.map = map(&days, now.date_naive());
+    let Some(days) = open_days(shared, &checks, now).await else { return false };
+    for (item, days) in items.into_iter().zip(days.iter()) {
+        item.map = map(days, now.date_naive());
     }
     true
 }
 
-fn is_open(series: &crate::engine::snapshot::SeriesHealth) -> bool {
-    series.record.open_violated + series.record.open_unconfirmed > 0
+/// Where windows of these checks are open: as it was read a moment ago by whoever looked, or anew.
+async fn open_days(
+    shared: &Shared,
+    checks: &[&str],
+    now: DateTime<Utc>,
+) -> Option<Arc<Vec<OpenDays>>> {
+    // One reads, and all who come meanwhile wait for that.
+    let mut known = timeout(MAPS_WITHIN, shared.maps.lock()).await.ok()?;
+    if let Some(maps) = known.as_ref()
+        && maps.read_at.elapsed() < MAPS_AGE
+        && maps.checks == checks
+    {
+        return Some(Arc::clone(&maps.days));
+    }
+    let from = now - TimeDelta::days(i64::try_from(MAP_DAYS).unwrap_or(14) + 1);
+    let read = timeout(MAPS_WITHIN, shared.door.reader.open_days(checks, from, now)).await;
+    let days = Arc::new(read.ok()?.ok()?);
+    let checks = checks.iter().map(|check| (*check).to_owned()).collect();
+    *known = Some(Maps { checks, read_at: Instant::now(), days: Arc::clone(&days) });
+    Some(days)
+}
+
+/// Maps of open windows as they were read last.
+#[derive(Debug)]
+pub(in crate::web) struct Maps {
+    checks: Vec<String>,
+    read_at: Instant,
+    days: Arc<Vec<OpenDays>>,
 }
 
 /// Draws the last days, up to the newest that is open in it or yesterday.
@@ -279,6 +315,7 @@ fn map(open: &OpenDays, today: NaiveDate) -> Option<Map> {
         }
     }
     offsets.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let left = offsets.len().saturating_sub(MAP_OFFSETS);
     offsets.truncate(MAP_OFFSETS);
     offsets.sort_unstable();
     let rows = offsets.iter().map(|(secs, _)| {
@@ -292,12 +329,19 @@ fn map(open: &OpenDays, today: NaiveDate) -> Option<Map> {
                     (Mark::VIOLATED, format!("{wrong} violated, {without} without a result"))
                 }
             };
-            Some((mark, format!("{date}, {offset}: {words}")))
+            Some((mark, words))
         });
         (offset.clone(), cells.collect())
     });
     let days = dates.iter().map(|date| (date.to_string(), date.day())).collect();
-    Some(Map { days, rows: rows.collect() })
+    let more = match left {
+        0 => String::new(),
+        1 => ", and of 1 more offset".to_owned(),
+        left => format!(", and of {left} more offsets"),
+    };
+    let title =
+        format!("Open windows, {} to {}{more}", first.format("%-d %b"), newest.format("%-d %b %Y"));
+    Some(Map { title, days, rows: rows.collect() })
 }
 
 #[cfg(test)]
@@ -319,7 +363,7 @@ mod tests {
         let filled: Vec<_> =
             map.rows.iter().flat_map(|(_, cells)| cells.iter().flatten()).collect();
         assert_eq!(filled.len(), 2);
-        assert_eq!(filled[0].1, "2025-11-02, -05:00: 2 violated");
+        assert_eq!(filled[0].1, "2 violated");
         assert!(super::map(&OpenDays::new(), date("2025-11-03")).is_none());
     }
 }

@@ -63,7 +63,7 @@ fn view(
     let now = picture.now();
     let (level, state) = match &source.breaker {
         Breaker::Unasked { .. } => ("new", "not asked yet".to_owned()),
-        Breaker::Closed { .. } => ("word", "asked".to_owned()),
+        Breaker::Closed { .. } => ("word", "answers".to_owned()),
         Breaker::Open { since, .. } => (
             "violated",
             format!("left alone since {} ({})", Civil::utc(*since).text(), ago(*since, now)),

@@ -13,15 +13,15 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::domain::sql::bounds::Bounds;
 use crate::domain::time::zone::ZoneName;
 use crate::engine::snapshot::Snapshot;
-use crate::ledger::{EventQuery, History, HistoryQuery};
+use crate::ledger::{History, HistoryQuery, Role};
 use crate::web::filter::short;
 use crate::web::history::overridden;
 use crate::web::outgoing::Outgoing;
 use crate::web::pages::act::ordered_in_words;
 use crate::web::pages::attempts::{self, AttemptView};
-use crate::web::pages::check::{QueryView, found, queries};
+use crate::web::pages::check::{QueryView, found, list_query, queries};
 use crate::web::pages::civil::{Civil, lasts};
-use crate::web::pages::events::{EventView, view as event_view};
+use crate::web::pages::events::{EventView, views as event_views};
 use crate::web::pages::frame::{Frame, Visit, page};
 use crate::web::pages::group::Group;
 use crate::web::pages::listed::mark;
@@ -48,6 +48,7 @@ struct WindowPage {
     end: Option<String>,
     lasts: String,
     zone: Option<String>,
+    times: Vec<(&'static str, Civil)>,
     facts: Vec<(&'static str, String)>,
     expected: Vec<String>,
     /// What was found, in one line, and the sample rows below it.
@@ -59,6 +60,7 @@ struct WindowPage {
     told: Vec<String>,
     queries: Vec<QueryView>,
     can_act: bool,
+    login: Option<String>,
     can_waive: bool,
     is_waived: bool,
     name: Option<String>,
@@ -93,37 +95,46 @@ pub(super) async fn window(
     let reader = &shared.door.reader;
     let attempts = reader.attempts_of_window(entry.key(), ATTEMPTS).await;
     let attempts = attempts.map_err(|trouble| unreadable(&trouble))?;
-    let window = Some((tz.clone(), start));
-    let wanted = EventQuery { check: Some(id.clone()), window, ..EventQuery::default() };
-    let events = reader.events(&wanted, EVENTS).await.map_err(|trouble| unreadable(&trouble))?;
+    let events = reader.events_of_window(&id, tz.as_deref(), start, EVENTS).await;
+    let events = events.map_err(|trouble| unreadable(&trouble))?;
     let (finding, samples) = finding(history);
     let end = entry.row.end;
     let series = group.series.iter().find(|series| series.record.id == entry.series);
-    let civil = |at| series.map_or_else(|| Civil::utc(at), |s| Civil::new(at, &s.home.rules));
+    let civil_of = |at| civil(&group, history, at);
     let title = Civil::with_offset(start, entry.utc_offset).text();
     let is_windowed = end > start;
+    let is_list = series.is_some_and(|series| series.record.role == Role::List);
+    let is_proved = mark(history, picture.now()) == Mark::CONFIRMED;
     page(&WindowPage {
         frame: Frame::new(&shared, &picture, &visit, format!("{id}, {title}")),
         check: id.clone(),
         why: group.check.why.trim().to_owned(),
-        mark: mark(history),
+        mark: mark(history, picture.now()),
         title,
         start: Civil::with_offset(start, entry.utc_offset).to_string(),
-        end: is_windowed.then(|| civil(end).to_string()),
+        end: is_windowed.then(|| civil_of(end).to_string()),
         lasts: if is_windowed { lasts(end - start) } else { String::new() },
         zone: tz.clone(),
-        facts: facts(&group, history),
-        expected: words::expected(group.check),
-        finding,
+        times: times(&group, history),
+        facts: facts(history),
+        expected: match is_list {
+            true => vec!["the list of its zones comes, and is whole".to_owned()],
+            false => words::expected(group.check),
+        },
+        finding: finding.or_else(|| is_proved.then(|| "as expected".to_owned())),
         samples,
-        waiver: waiver(history),
+        waiver: waiver(&group, history),
         attempts: attempts.iter().map(|attempt| attempts::view(&group, attempt, false)).collect(),
-        events: events.items.iter().map(|event| event_view(&picture, event)).collect(),
+        events: event_views(&picture, &events, civil_of),
         told: told(&shared, &picture, entry.series),
-        queries: queries(&group, bounds(&group, history).as_ref()),
+        queries: match is_list {
+            true => list_query(&group),
+            false => queries(&group, bounds(&group, history).as_ref()),
+        },
         can_act: visit.can_act(),
+        login: visit.login(&shared),
         can_waive: is_windowed,
-        is_waived: mark(history) == Mark::WAIVED,
+        is_waived: mark(history, picture.now()) == Mark::WAIVED,
         name: visit.name().map(str::to_owned),
         path: window_path(&id, tz.as_deref(), start),
         ordered: ordered_in_words(&shared, &picture, keys.get("order")).await?,
@@ -185,31 +196,34 @@ fn finding(history: &History) -> (Option<String>, String) {
     (Some(first), lines.collect::<Vec<_>>().join("\n"))
 }
 
-fn waiver(history: &History) -> Option<String> {
+/// A time in the zone of a window's series.
+fn civil(group: &Group<'_>, history: &History, at: DateTime<Utc>) -> Civil {
+    let series = group.series.iter().find(|series| series.record.id == history.entry.series);
+    series.map_or_else(|| Civil::utc(at), |series| Civil::new(at, &series.home.rules))
+}
+
+fn waiver(group: &Group<'_>, history: &History) -> Option<String> {
     let waiver = history.waiver.as_ref()?;
-    let until = waiver.until.map(|until| format!(", until {}", Civil::utc(until).text()));
+    let until =
+        waiver.until.map(|until| format!(", until {}", civil(group, history, until).text()));
     let until = until.unwrap_or_default();
     Some(format!("{} vouches for it{until}: {}", waiver.by, waiver.because))
 }
 
-fn facts(group: &Group<'_>, history: &History) -> Vec<(&'static str, String)> {
+fn times(group: &Group<'_>, history: &History) -> Vec<(&'static str, Civil)> {
+    let row = &history.entry.row;
+    let mut times = vec![("Due", row.due), ("Deadline", row.deadline)];
+    times.extend(row.recorded().map(|recorded| ("Recorded", recorded.at)));
+    times.extend(history.entry.reproof_by.map(|by| ("To be proved again by", by)));
+    times.into_iter().map(|(name, at)| (name, civil(group, history, at))).collect()
+}
+
+fn facts(history: &History) -> Vec<(&'static str, String)> {
     let entry = &history.entry;
-    let series = group.series.iter().find(|series| series.record.id == entry.series);
-    let civil =
-        |at| series.map_or_else(|| Civil::utc(at), |s| Civil::new(at, &s.home.rules)).text();
-    let mut facts = vec![("Due", civil(entry.row.due)), ("Deadline", civil(entry.row.deadline))];
-    if let Some(recorded) = entry.row.recorded() {
-        facts.push(("Recorded", civil(recorded.at)));
-    }
-    facts.extend(entry.evidence.map(|evidence| ("Evidence", evidence.to_string())));
+    let mut facts = Vec::new();
+    facts.extend(entry.evidence.map(|evidence| ("Evidence", format!("looked at {evidence}"))));
     facts.push(("Attempts", entry.attempts.to_string()));
     facts.push(("Generation", entry.generation.to_string()));
-    if let Some(by) = entry.reproof_by {
-        facts.push((
-            "To be proved again",
-            format!("by {}: the check means something else", civil(by)),
-        ));
-    }
     facts
 }
 
@@ -219,7 +233,7 @@ fn told(shared: &Shared, picture: &Arc<Snapshot>, series: i64) -> Vec<String> {
     for row in picture.alerts.iter().filter(|row| row.series == series) {
         let id = (row.labels.fingerprint(), row.starts_at);
         let name = row.labels.get("alertname");
-        for ((receiver, of), acknowledged) in
+        for ((receiver, _), acknowledged) in
             picture.notified.iter().filter(|((_, of), _)| *of == id)
         {
             let begun = acknowledged.begun_at.map(|at| (at, "took"));
@@ -228,7 +242,6 @@ fn told(shared: &Shared, picture: &Arc<Snapshot>, series: i64) -> Vec<String> {
                 let line = format!("{}: {receiver} {verb} {name}", Civil::utc(at).text());
                 lines.entry(at).or_default().push(line);
             }
-            debug_assert_eq!(*of, id, "of this alert alone");
         }
     }
     let mut lines: Vec<String> = lines.into_values().flatten().collect();
@@ -270,7 +283,9 @@ fn commands(group: &Group<'_>, history: &History) -> String {
     let mut text =
         format!("allswell history {id}{zone} {range}\nallswell rerun {id}{zone} {range}");
     if row.end > row.start {
-        text.push_str(&format!("\nallswell waive {id}{zone} {range} --until DATE --because WHY"));
+        text.push_str(&format!(
+            "\nallswell waive {id}{zone} {range} --until DATE --because WHY --by NAME"
+        ));
     }
     text
 }

@@ -26,7 +26,9 @@ pub(super) fn schedule(check: &Check, zones: usize) -> String {
             ZoneChoice::Nowhere => String::new(),
             ZoneChoice::One(zone) => format!(" in {zone}"),
             ZoneChoice::Each(_) => format!(" in {zones} zones"),
-            ZoneChoice::From(from) => format!(" in {zones} zones, which {} names", from.source),
+            ZoneChoice::From(from) => {
+                format!(" in {zones} zones, as source {} lists them", from.source)
+            }
         };
         let _ = write!(text, "{noun}{place}");
         if !rule.settle.is_zero() {
@@ -98,6 +100,14 @@ pub(super) fn queries(check: &Check) -> Vec<(String, &Query)> {
         queries.push((format!("who must appear, asks {}", keys.source), &keys.from));
     }
     queries
+}
+
+/// The query that lists the zones of a check, where one does.
+pub(super) fn list_of_zones(check: &Check) -> Option<(String, &Query)> {
+    match check.window.as_ref().map(|rule| &rule.zones) {
+        Some(ZoneChoice::From(from)) => Some((format!("asks {}", from.source), &from.query)),
+        Some(ZoneChoice::Nowhere | ZoneChoice::One(_) | ZoneChoice::Each(_)) | None => None,
+    }
 }
 
 /// What was bound, and the query with it written where parameters stand.
