@@ -251,7 +251,7 @@ fn a_month_of_four_hundred_zones_is_drawn_in_time() {
         with recursive days(day) as (select 0 union all select day + 1 from days where day < 30) \
         select id, 'window', at, at + 86400000000, at, (id % 27 - 12) * 3600, at, at, at, 'recorded', 1, 0, \
         case when day = 9 and id % 27 < 5 then 'violated' else 'confirmed' end, at, at, 7, 'standing', 'db', 1, 1, \
-        '', 1, 0, 0 from (select s.id as id, day, \
+        '', 1, case when day = 9 and id % 27 < 5 then 1 else 0 end, 0 from (select s.id as id, day, \
         (strftime('%s', '2025-03-01') + day * 86400 - (s.id % 27 - 12) * 3600) * 1000000 as at \
         from series s cross join days where s.role <> 'list')";
     let zones: Vec<String> = chrono_tz::TZ_VARIANTS
@@ -262,7 +262,7 @@ fn a_month_of_four_hundred_zones_is_drawn_in_time() {
         .collect();
     let checks = format!(
         "version: 1\nowner: load\nchecks:\n  - id: days\n    why: because\n    source: db\n    \
-         window: {{period: day, zones: [{}], settle: 1h}}\n    catch_up: none\n    \
+         window: {{period: day, zones: [{}], settle: 1h}}\n    catch_up: {{policy: none}}\n    \
          sql: select count(*) as n from data where at >= :window_start and at < :window_end and zone = :zone\n    \
          expect: {{values: {{n: {{min: 1}}}}}}\n",
         zones.join(", ")
