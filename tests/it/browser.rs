@@ -17,28 +17,39 @@ fn address(daemon: &Watchman, path: &str) -> String {
 fn log_in(browser: &Browser, daemon: &Watchman) {
     browser.go(&address(daemon, "/login?to=/checks"));
     browser.type_into("input[name=token]", TOKEN);
-    browser.click(&browser.one("button[type=submit]"));
-    assert_eq!(browser.url(), address(daemon, "/checks"), "{}", browser.source());
+    browser.click("button[type=submit]");
+    arrives(browser, "/checks", "Checks");
+}
+
+/// Waits until a page is there: what its address ends with or has in it, and what its heading begins with. A click does
+/// not wait for that.
+fn arrives(browser: &Browser, address: &str, heading: &str) {
+    browser.until(Duration::from_secs(20), |browser| {
+        let (url, text) = (browser.url(), browser.text("h1"));
+        let is_there =
+            url.contains(address) && !url.contains("/login") && text.starts_with(heading);
+        if is_there { Ok(()) } else { Err((url, text)) }
+    });
 }
 
 /// What an operator does on a bad night.
 fn works(browser: &Browser, daemon: &Watchman) {
     log_in(browser, daemon);
     assert!(browser.text("footer").contains("Logged in as an operator."));
-    browser.click(&browser.one("select[name=state] option:nth-child(3)"));
-    browser.click(&browser.one("form.filter button"));
-    assert!(browser.url().contains("state=violated"), "{}", browser.url());
+    browser.click("select[name=state] option:nth-child(3)");
+    browser.click("form.filter button");
+    arrives(browser, "state=violated", "Checks");
     assert!(browser.text("main").contains("1 of 3 checks"));
-    browser.click(&browser.one("table.list a"));
-    assert_eq!(browser.text("h1"), "violated days-add-up");
+    browser.click("table.list a");
+    arrives(browser, "/checks/days-add-up", "violated days-add-up");
     let window = a_window(daemon);
-    browser.click(&browser.one(&format!("a[href='{window}']")));
-    assert!(browser.text("h1").starts_with("violated "), "{}", browser.text("h1"));
+    browser.click(&format!("a[href='{window}']"));
+    arrives(browser, &window, "violated 20");
     assert!(browser.text("main").contains("too_much: expected at most 5"));
     let form = "form:has(input[value=rerun])";
     browser.type_into(&format!("{form} input[name=by]"), "ada");
-    browser.click(&browser.one(&format!("{form} button")));
-    assert!(browser.url().contains("?order="), "{}", browser.url());
+    browser.click(&format!("{form} button"));
+    arrives(browser, "?order=", "");
     let order = browser.url();
     browser.until(Duration::from_secs(20), |browser| {
         browser.go(&order);
@@ -49,7 +60,7 @@ fn works(browser: &Browser, daemon: &Watchman) {
     browser.type_into(&format!("{form} input[name=by]"), "ada");
     browser.type_into(&format!("{form} input[name=until]"), "tomorrow");
     browser.type_into(&format!("{form} input[name=because]"), "it is known");
-    browser.click(&browser.one(&format!("{form} button")));
+    browser.click(&format!("{form} button"));
     browser.until(Duration::from_secs(20), |browser| {
         browser.go(&address(daemon, &window));
         let text = browser.text("main");
@@ -66,13 +77,14 @@ fn works(browser: &Browser, daemon: &Watchman) {
     );
     let form = "form:has(input[value=rerun])";
     browser.type_into(&format!("{form} input[name=by]"), "ada");
-    browser.click(&browser.one(&format!("{form} button")));
+    browser.click(&format!("{form} button"));
     browser.until(Duration::from_secs(20), |browser| match browser.url().contains("?order=") {
         true => Ok(()),
         false => Err(browser.text("main")),
     });
     browser.go(&address(daemon, "/logout"));
-    browser.click(&browser.one("main button"));
+    browser.click("main button");
+    arrives(browser, "", "Not well");
     browser.go(&address(daemon, "/checks/days-add-up"));
     assert!(browser.all("form[method=post]").is_empty(), "who is out finds no forms");
 }
@@ -172,6 +184,7 @@ fn a_keyboard_alone_reaches_everything() {
     log_in(&browser, &daemon);
     for path in ["/", "/checks/days-add-up", &a_window(&daemon)] {
         browser.go(&address(&daemon, path));
+        browser.hold_still();
         let things = format!(
             "return [...document.querySelectorAll(\"{THINGS}\")].filter(e => e.checkVisibility({{visibilityProperty: true}})).length"
         );

@@ -179,3 +179,55 @@ fn the_unit_of_systemd_gives_little_away() {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success() && !said.contains("allswell.service:"), "{said}");
 }
+
+/// The files that the program has in it: each file of the source that names one, and where that is.
+fn built_in() -> Vec<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let (mut folders, mut found) = (vec![root.join("src")], Vec::new());
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let source = fs::read_to_string(&path).unwrap();
+            for part in source.split("include_str!(").skip(1) {
+                let named = part.split('"').nth(1).unwrap();
+                let file = path.parent().unwrap().join(named);
+                let mut steps: Vec<&str> = Vec::new();
+                for step in
+                    file.strip_prefix(root).unwrap().iter().map(|step| step.to_str().unwrap())
+                {
+                    match step {
+                        ".." => steps.truncate(steps.len() - 1),
+                        step => steps.push(step),
+                    }
+                }
+                found.push(steps.join("/"));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn the_image_is_built_from_every_file_that_the_program_has_in_it() {
+    let dockerfile = fs::read_to_string(deploy("docker/Dockerfile")).unwrap();
+    let ignored = Path::new(env!("CARGO_MANIFEST_DIR")).join(".dockerignore");
+    let ignored = fs::read_to_string(ignored).unwrap();
+    let copied =
+        dockerfile.lines().filter_map(|line| line.strip_prefix("COPY ")?.split(' ').next());
+    let copied: Vec<&str> = copied.collect();
+    let taken: Vec<&str> = ignored.lines().filter_map(|line| line.strip_prefix('!')).collect();
+    let built_in = built_in();
+    assert!(built_in.len() > 5, "{built_in:?}");
+    // Templates are read by a macro of their own.
+    for file in built_in.iter().map(String::as_str).chain(["templates/frame.html"]) {
+        let has = |all: &[&str]| {
+            all.iter().any(|one| file == *one || file.starts_with(&format!("{one}/")))
+        };
+        assert!(has(&copied), "{file} is not copied");
+        assert!(has(&taken), "{file} is ignored");
+    }
+}

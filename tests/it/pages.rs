@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::alerting::{Alertmanager, Receiver};
 use crate::lab::Other;
 use crate::visitor::{form, log_in, open, send, submit};
 use crate::watchman::{Site, TOKEN, Watchman};
@@ -588,5 +589,41 @@ fn events_come_as_csv_too() {
         let kind = event["kind"].as_str().unwrap();
         assert_eq!(open(&daemon, &format!("/events?kind={kind}")).status, 200, "{kind}");
     }
+    assert!(daemon.stop().success());
+}
+
+#[test]
+fn a_check_is_kept_quiet_on_its_page_and_told_of_again() {
+    let sink = Receiver::start();
+    let alertmanager = Alertmanager::start(&sink.url(), "", "");
+    let site = site(&format!("alertmanagers: [{{url: \"{}\"}}]\n", alertmanager.url()));
+    let daemon = site.start();
+    looked_at(&daemon);
+    let cookie = log_in(&daemon, TOKEN);
+    let path = "/checks/days-add-up";
+    let seen = |wanted: &str, is_there: bool| {
+        daemon.until(Duration::from_secs(30), |daemon| {
+            let page = send(daemon, ("GET", path), &[("Cookie", &cookie)], "").body;
+            if page.contains(wanted) == is_there { Ok(()) } else { Err(page) }
+        });
+    };
+    let quiet = [("order", "quiet"), ("by", "ada"), ("for", "30m"), ("because", "being mended")];
+    let answer = submit(&daemon, path, &cookie, &quiet);
+    assert_eq!(answer.status, 303, "{answer:?}");
+    seen("kept quiet until", true);
+    assert!(open(&daemon, "/alerting").body.contains("by ada: being mended"));
+    assert!(open(&daemon, "/").body.contains("nobody is told: "), "a band says so on every page");
+    let refused = submit(
+        &daemon,
+        path,
+        &cookie,
+        &[("order", "quiet"), ("by", "ada"), ("for", "30h"), ("because", "x")],
+    );
+    assert_eq!(refused.status, 400, "{refused:?}");
+    assert!(refused.body.contains("`for` is between 1s and 24h"), "{refused:?}");
+    assert!(refused.body.contains("href=\"/checks/days-add-up\">Back"), "{refused:?}");
+    let tell = [("order", "tell"), ("by", "ada"), ("because", "it is mended")];
+    assert_eq!(submit(&daemon, path, &cookie, &tell).status, 303);
+    seen("kept quiet until", false);
     assert!(daemon.stop().success());
 }

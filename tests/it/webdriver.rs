@@ -61,6 +61,13 @@ impl Browser {
     }
 
     fn ask(&self, method: &str, path: &str, body: &Value) -> Value {
+        let (is_done, value) = self.answer(method, path, body);
+        assert!(is_done, "{method} {path}: {value}");
+        value
+    }
+
+    /// What the driver answers: whether it did it, and what it says.
+    fn answer(&self, method: &str, path: &str, body: &Value) -> (bool, Value) {
         let mut stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         let body = if method == "POST" { body.to_string() } else { String::new() };
@@ -88,8 +95,7 @@ impl Browser {
         let mut body = vec![0; length];
         reader.read_exact(&mut body).unwrap();
         let mut value: Value = serde_json::from_slice(&body).unwrap();
-        assert!(head.contains(" 200 "), "{method} {path}: {value}");
-        value["value"].take()
+        (head.contains(" 200 "), value["value"].take())
     }
 
     fn post(&self, path: &str, body: &Value) -> Value {
@@ -127,19 +133,35 @@ impl Browser {
         }
     }
 
-    pub(crate) fn click(&self, element: &Element) {
-        self.post(&format!("/element/{}/click", element.0), &json!({}));
+    /// Asks something of an element; again, where the page was renewed in between.
+    fn on(&self, css: &str, method: &str, what: &str, body: &Value) -> Value {
+        let started = Instant::now();
+        loop {
+            let path = format!("{}/element/{}/{what}", self.session, self.one(css).0);
+            let (is_done, value) = self.answer(method, &path, body);
+            if is_done {
+                return value;
+            }
+            assert!(started.elapsed() < Duration::from_secs(5), "{css}: {value}");
+        }
+    }
+
+    pub(crate) fn click(&self, css: &str) {
+        self.on(css, "POST", "click", &json!({}));
     }
 
     pub(crate) fn type_into(&self, css: &str, text: &str) {
-        let element = self.one(css);
-        self.post(&format!("/element/{}/clear", element.0), &json!({}));
-        self.post(&format!("/element/{}/value", element.0), &json!({"text": text}));
+        self.on(css, "POST", "clear", &json!({}));
+        self.on(css, "POST", "value", &json!({"text": text}));
     }
 
     pub(crate) fn text(&self, css: &str) -> String {
-        let element = self.one(css);
-        self.get(&format!("/element/{}/text", element.0)).as_str().unwrap().to_owned()
+        self.on(css, "GET", "text", &Value::Null).as_str().unwrap().to_owned()
+    }
+
+    /// Keeps the page from renewing itself.
+    pub(crate) fn hold_still(&self) {
+        self.run("for (let n = 0; n < 1000; n++) clearInterval(n)");
     }
 
     /// The name that a screen reader says, as the browser computes it.
