@@ -109,6 +109,8 @@ struct Shared {
     busy: Semaphore,
     /// Where windows are open, as it was read last for the first page.
     maps: tokio::sync::Mutex<Option<pages::Maps>>,
+    /// What one picture says of all checks together, as it was counted last.
+    surveys: pages::Surveys,
     /// What came back of drills.
     drills: drills::Drills,
     /// When it was last told that a message came with a wrong token.
@@ -146,6 +148,7 @@ pub fn serve(
         door,
         busy: Semaphore::new(AT_ONCE),
         maps: tokio::sync::Mutex::default(),
+        surveys: pages::Surveys::default(),
         drills: drills::Drills::default(),
         bad_token_at: std::sync::Mutex::new(None),
     });

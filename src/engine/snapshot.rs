@@ -313,8 +313,14 @@ impl Snapshot {
 
     /// The word for how a series is: nothing is confirmed while the engine or the ledger is away.
     pub fn state(&self, series: &SeriesHealth) -> &'static str {
-        match series.state(self.now()) {
-            "confirmed" if self.blind().is_some() => "unconfirmed",
+        self.states()(series)
+    }
+
+    /// The same for many series, at one instant.
+    pub fn states(&self) -> impl Fn(&SeriesHealth) -> &'static str + use<> {
+        let (now, is_blind) = (self.now(), self.blind().is_some());
+        move |series| match series.state(now) {
+            "confirmed" if is_blind => "unconfirmed",
             state => state,
         }
     }
@@ -334,6 +340,11 @@ impl Snapshot {
                  now, begin with a new ledger"
             ));
         }
+        self.clocks_differ()
+    }
+
+    /// What is wrong where the host's clock and the ledger's differ.
+    pub fn clocks_differ(&self) -> Option<String> {
         (self.skew.abs() > SLACK).then(|| {
             let how = if self.skew > TimeDelta::zero() { "behind" } else { "ahead of" };
             let minutes = self.skew.abs().num_minutes();
@@ -369,7 +380,8 @@ impl SeriesHealth {
         self.record.confirmed_at.max(self.record.watermark)
     }
 
-    fn is_from_the_future(&self, now: DateTime<Utc>) -> bool {
+    /// Says whether it was looked at in the future: a clock was set back since.
+    pub fn is_from_the_future(&self, now: DateTime<Utc>) -> bool {
         self.reaches().is_some_and(|at| at > now + SLACK)
     }
 

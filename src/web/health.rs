@@ -101,35 +101,9 @@ pub(super) async fn allswell(
 }
 
 /// Whether alerts do not get through: then no one would hear that it is not well.
-fn are_ways_broken(shared: &Shared, picture: &Snapshot, ways: &[Value]) -> bool {
+pub(super) fn are_ways_broken(shared: &Shared, picture: &Snapshot, ways: &[Value]) -> bool {
     ways.iter().any(|way| !way["broken_since"].is_null() || way["refused"] != 0)
         || webhooks(shared, picture).iter().any(|webhook| webhook["broken"] == true)
-}
-
-/// Whether all is well, as `/allswell` says it of everything, in numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Wellness {
-    /// How many critical series there are.
-    pub(super) critical: usize,
-    /// How many of them are not proved.
-    pub(super) unwell: usize,
-    /// Whether alerts do not get through.
-    pub(super) is_way_broken: bool,
-}
-
-impl Wellness {
-    pub(super) fn of(shared: &Shared, picture: &Snapshot) -> Self {
-        let critical = || picture.series.iter().filter(|s| !s.is_over() && s.is_critical());
-        let is_way_broken = are_ways_broken(shared, picture, &paths(shared, picture));
-        let unwell = critical().filter(|series| picture.state(series) != "confirmed").count();
-        Self { critical: critical().count(), unwell, is_way_broken }
-    }
-
-    /// Whether all is well; nothing is where nothing is critical, or the picture says nothing.
-    pub(super) fn is_well(self, picture: &Snapshot) -> bool {
-        let is_proved = self.critical > 0 && self.unwell == 0 && picture.blind().is_none();
-        is_proved && !self.is_way_broken
-    }
 }
 
 /// The ways out, and whether they are proved.

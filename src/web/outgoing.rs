@@ -42,6 +42,16 @@ impl Outgoing {
         Self { deliveries: Deliveries::read(paths), rows, alerts, quiet, has_receivers }
     }
 
+    /// The series of which alerts stand.
+    pub(super) fn alerting(&self) -> impl Iterator<Item = i64> {
+        self.alerts.keys().copied()
+    }
+
+    /// The checks that are kept quiet.
+    pub(super) fn quiet_checks(&self) -> impl Iterator<Item = &str> {
+        self.quiet.keys().map(String::as_str)
+    }
+
     /// Whether there is anybody to tell.
     pub(super) fn has_receivers(&self) -> bool {
         self.has_receivers

@@ -24,6 +24,8 @@ mod matrix;
 mod overview;
 mod query;
 mod sources;
+mod survey;
+mod tally;
 mod window;
 mod words;
 
@@ -40,10 +42,12 @@ use axum::routing::{get, post};
 use crate::web::access::Client;
 use crate::web::pages::frame::{Frame, Visit, page_with};
 use crate::web::pages::query::in_path;
+use crate::web::pages::survey::Survey;
 use crate::web::problem::Problem;
 use crate::web::{Here, Shared};
 
 pub(super) use overview::Maps;
+pub(super) use survey::Surveys;
 
 /// Pages that need no answer of the ledger.
 pub(super) fn of_the_picture() -> Router<Arc<Shared>> {
@@ -138,7 +142,8 @@ pub(super) async fn dressed(State(shared): Here, request: Request, next: Next) -
     let visit = response.extensions().get::<Visit>().cloned();
     let visit = visit.unwrap_or(Visit { client: None, path });
     let title = problem.status.canonical_reason().unwrap_or("Something went wrong");
-    let mut frame = Frame::new(&shared, &shared.picture(), &visit, title);
+    let Ok(survey) = Survey::of(&shared).await else { return response };
+    let mut frame = Frame::new(&shared, &survey, &visit, title);
     frame.is_live = false;
     let login = visit.login(&shared).filter(|_| problem.status == StatusCode::FORBIDDEN);
     let page = ProblemPage { frame, title, detail: problem.detail, back, login };

@@ -7,9 +7,10 @@ use axum::response::Response;
 use serde_json::Value;
 
 use crate::web::Here;
-use crate::web::health::{heartbeat, paths, webhooks};
+use crate::web::health::heartbeat;
 use crate::web::pages::frame::{Frame, Visit, page};
 use crate::web::pages::query::Keys;
+use crate::web::pages::survey::Survey;
 use crate::web::problem::Problem;
 use crate::web::quiet;
 
@@ -43,14 +44,15 @@ pub(super) async fn alerting(
     Query(query): Query<Vec<(String, String)>>,
 ) -> Result<Response, Problem> {
     Keys::read(&query, &[])?;
-    let picture = shared.picture();
-    let mut ways: Vec<Way> = paths(&shared, &picture).iter().map(alertmanager).collect();
-    ways.extend(webhooks(&shared, &picture).iter().map(webhook));
+    let survey = Survey::of(&shared).await?;
+    let picture = &survey.picture;
+    let mut ways: Vec<Way> = survey.ways.iter().map(alertmanager).collect();
+    ways.extend(survey.webhooks.iter().map(webhook));
     let heartbeat = heartbeat(&shared);
     page(&Alerting {
-        frame: Frame::new(&shared, &picture, &visit, "Alerting"),
+        frame: Frame::new(&shared, &survey, &visit, "Alerting"),
         ways,
-        quiet: quiet::all(&shared, &picture).iter().map(quiet_view).collect(),
+        quiet: quiet::all(&shared, picture).iter().map(quiet_view).collect(),
         heartbeat: (!heartbeat.is_null()).then(|| match heartbeat["why"].as_str() {
             Some(why) => (true, format!("not earned: {why}")),
             None => (false, format!("earned at {}", text(&heartbeat["earned_at"]))),

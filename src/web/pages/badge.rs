@@ -10,6 +10,7 @@ use crate::web::Here;
 use crate::web::pages::check::found;
 use crate::web::pages::civil::ago;
 use crate::web::pages::group::since;
+use crate::web::pages::survey::Survey;
 use crate::web::problem::Problem;
 
 /// How wide a letter is, about, and the room beside a text.
@@ -23,14 +24,15 @@ pub(super) async fn badge(
     let id = name.strip_suffix(".svg").ok_or_else(|| {
         Problem::new(StatusCode::NOT_FOUND, "a badge is named by its check, as CHECK.svg")
     })?;
-    let picture = shared.picture();
+    let survey = Survey::of(&shared).await?;
+    let picture = &survey.picture;
     // Who may see badges may not see which checks there are.
     let absent = |_| Problem::new(StatusCode::NOT_FOUND, "there is no check of that name");
-    let group = found(&picture, id).map_err(absent)?;
+    let group = found(&survey, id).map_err(absent)?;
     let state = group.state();
     let at = match state {
         "confirmed" => group.series.iter().filter_map(|series| series.record.confirmed_at).min(),
-        _ => group.worst().and_then(|series| since(&picture, series)),
+        _ => group.worst().and_then(|series| since(picture, series)),
     };
     let words = match (picture.blind(), at) {
         (Some(_), _) => "not known".to_owned(),

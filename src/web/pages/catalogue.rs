@@ -16,6 +16,7 @@ use crate::web::Here;
 use crate::web::pages::civil::{Civil, ago};
 use crate::web::pages::frame::{Frame, Visit, page};
 use crate::web::pages::query::Keys;
+use crate::web::pages::survey::Survey;
 use crate::web::problem::{Problem, unreadable};
 
 /// How many generations are listed, and how many lines of changes are shown.
@@ -66,7 +67,8 @@ pub(super) async fn catalogue(
     Query(query): Query<Vec<(String, String)>>,
 ) -> Result<Response, Problem> {
     Keys::read(&query, &[])?;
-    let picture = shared.picture();
+    let survey = Survey::of(&shared).await?;
+    let picture = &survey.picture;
     let all = shared.door.reader.generations(SHOWN).await;
     let all = all.map_err(|trouble| unreadable(&trouble))?;
     let active = picture.generation.as_ref().map(|generation| generation.id);
@@ -83,7 +85,7 @@ pub(super) async fn catalogue(
         LastLoad::Never | LastLoad::Good { .. } => None,
     };
     page(&CataloguePage {
-        frame: Frame::new(&shared, &picture, &visit, "Catalogue"),
+        frame: Frame::new(&shared, &survey, &visit, "Catalogue"),
         refused,
         generations: all.iter().map(row).collect(),
     })
@@ -109,9 +111,9 @@ pub(super) async fn generation(
         file.lines.truncate(left);
         left -= file.lines.len();
     }
-    let picture = shared.picture();
+    let survey = Survey::of(&shared).await?;
     page(&GenerationPage {
-        frame: Frame::new(&shared, &picture, &visit, format!("Generation {id}")),
+        frame: Frame::new(&shared, &survey, &visit, format!("Generation {id}")),
         id,
         before: two.get(1).map(|before| before.id),
         loaded_at: Civil::utc(this.loaded_at).to_string(),

@@ -18,7 +18,6 @@ use crate::domain::time::zone::{Offset, ZoneName};
 use crate::engine::snapshot::{SeriesHealth, Snapshot};
 use crate::ledger::{HistoryQuery, LedgerError, Role};
 use crate::web::filter::{hinted, ids, short};
-use crate::web::outgoing::Outgoing;
 use crate::web::pages::attempts::{self, AttemptView};
 use crate::web::pages::civil::{Civil, ago};
 use crate::web::pages::frame::{Frame as Around, Visit, page};
@@ -29,6 +28,7 @@ use crate::web::pages::mark::{Mark, OF_WINDOWS};
 use crate::web::pages::matrix::{self, MatrixView};
 use crate::web::pages::overview::{help, told_in_words};
 use crate::web::pages::query::Keys;
+use crate::web::pages::survey::Survey;
 use crate::web::pages::words;
 use crate::web::problem::{Problem, unreadable};
 use crate::web::{Here, Shared};
@@ -113,8 +113,9 @@ pub(super) async fn check(
     Asked(query): Asked<Vec<(String, String)>>,
 ) -> Result<Response, Problem> {
     let keys = Keys::read(&query, &["month", "day", "order"])?;
-    let picture = shared.picture();
-    let group = found(&picture, &id)?;
+    let survey = Survey::of(&shared).await?;
+    let (picture, told) = (&survey.picture, &survey.told);
+    let group = found(&survey, &id)?;
     // Of the series that have windows, where there are some: that of the list looks at the list.
     let data = group.series.iter().copied().find(|series| series.record.role == Role::Data);
     let worst = group.worst().filter(|series| series.record.role == Role::Data).or(data);
@@ -124,12 +125,11 @@ pub(super) async fn check(
     let newest = group.series.iter().filter_map(|s| s.record.watermark).max().unwrap_or(now);
     let month = matrix::month(&keys, worst.home.rules.date_at(newest.min(now)))?;
     let day = keys.get("day").map(day_and_offset).transpose()?;
-    let read = read(&shared, &picture, &group, worst, (month, day, &keys)).await;
+    let read = read(&shared, picture, &group, worst, (month, day, &keys)).await;
     let (read, unread) = match read {
         Ok(read) => (Some(read), None),
         Err(trouble) => (None, Some(unreadable(&trouble).detail)),
     };
-    let told = Outgoing::of(&shared, &picture);
     let check = group.check;
     let generation = read.as_ref().and_then(|read| read.generation.clone());
     let (open, day, matrix, graphs, attempts) = match read {
@@ -137,22 +137,22 @@ pub(super) async fn check(
         None => Default::default(),
     };
     let ordered = match unread {
-        None => super::act::ordered_in_words(&shared, &picture, keys.get("order")).await?,
+        None => super::act::ordered_in_words(&shared, picture, keys.get("order")).await?,
         Some(_) => None,
     };
     page(&CheckPage {
-        frame: Around::new(&shared, &picture, &visit, check.id.as_str()),
+        frame: Around::new(&shared, &survey, &visit, check.id.as_str()),
         id: check.id.to_string(),
         state: group.state(),
         severity: group.severity().as_str(),
         why: check.why.trim().to_owned(),
         finding: (group.state() != "confirmed").then(|| group.finding()).flatten(),
-        since: since(&picture, worst)
+        since: since(picture, worst)
             .map(|at| format!("{} ({})", Civil::new(at, &worst.home.rules), ago(at, now))),
         place: group.zones().unwrap_or_default(),
-        told: told_in_words(&told, &group),
+        told: told_in_words(told, &group),
         facts: facts(&group, worst, generation),
-        source: source(&picture, &group),
+        source: source(picture, &group),
         runbook: check.runbook.clone(),
         waived: group.series.iter().map(|series| series.record.waived).sum(),
         paused: paused(&group),
@@ -165,7 +165,7 @@ pub(super) async fn check(
         expected: words::expected(check),
         queries: queries(&group, last_window(worst, now).as_ref()),
         attempts,
-        zones: zones(&picture, &group),
+        zones: zones(picture, &group),
         unread,
         can_act: visit.can_act(),
         login: visit.login(&shared),
@@ -181,10 +181,10 @@ pub(super) async fn check(
 }
 
 /// A check by its id; else the one that may have been meant.
-pub(super) fn found<'p>(picture: &'p Snapshot, id: &str) -> Result<Group<'p>, Problem> {
-    Group::of(picture, id).ok_or_else(|| {
+pub(super) fn found<'p>(survey: &'p Survey, id: &str) -> Result<Group<'p>, Problem> {
+    survey.group(id).ok_or_else(|| {
         let what = format!("no check is called `{}`", short(id));
-        Problem::new(StatusCode::NOT_FOUND, hinted(what, suggestion(id, &ids(picture))))
+        Problem::new(StatusCode::NOT_FOUND, hinted(what, suggestion(id, &ids(&survey.picture))))
     })
 }
 

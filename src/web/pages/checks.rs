@@ -1,6 +1,5 @@
 //! The list of checks, filtered on the server: the URL is the view.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use askama::Template;
@@ -15,6 +14,8 @@ use crate::web::pages::civil::{Civil, ago};
 use crate::web::pages::frame::{Frame, Visit, page};
 use crate::web::pages::group::{Group, since};
 use crate::web::pages::query::{Keys, in_path};
+use crate::web::pages::survey::Survey;
+use crate::web::pages::tally::Head;
 use crate::web::problem::Problem;
 
 /// How many checks are on a page.
@@ -57,46 +58,43 @@ pub(super) async fn checks(
 ) -> Result<Response, Problem> {
     let keys = Keys::read(&query, &["owner", "state", "source", "q", "page"])?;
     let state = keys.get("state").map(|state| word("state", state, &STATES)).transpose()?;
-    let picture = shared.picture();
-    let groups = Group::all(&picture);
-    let owners: BTreeSet<String> = groups.iter().map(|g| g.check.owner.to_string()).collect();
-    let sources = groups.iter().flat_map(|group| group.check.sources());
-    let sources: BTreeSet<String> = sources.map(ToString::to_string).collect();
+    let survey = Survey::of(&shared).await?;
+    let picture = &survey.picture;
+    let owners: Vec<&str> = survey.owners().collect();
+    let sources: Vec<&str> = survey.sources().map(|(name, _)| name).collect();
     for (key, known) in [("owner", &owners), ("source", &sources)] {
-        let known: Vec<&str> = known.iter().map(String::as_str).collect();
-        keys.get(key).map(|value| word(key, value, &known)).transpose()?;
+        keys.get(key).map(|value| word(key, value, known)).transpose()?;
     }
     let text = keys.text("q").to_lowercase();
-    let fits = |group: &&Group<'_>| {
-        let check = group.check;
+    let fits = |head: &Head| {
+        let check = survey.check(head);
         let has_text = |value: &str| value.to_lowercase().contains(&text);
         keys.get("owner").is_none_or(|owner| check.owner.as_str() == owner)
             && keys
                 .get("source")
                 .is_none_or(|source| check.sources().iter().any(|asked| asked.as_str() == source))
-            && state.as_deref().is_none_or(|state| group.count(state) > 0)
+            && state.as_deref().is_none_or(|state| head.has(state))
             && (text.is_empty() || has_text(check.id.as_str()) || has_text(&check.why))
     };
-    let mut fitting: Vec<&Group<'_>> = groups.iter().filter(fits).collect();
-    fitting.sort_by_cached_key(|group| group.urgency());
     let number = keys.page()?;
-    let rows = fitting.iter().skip((number - 1) * SHOWN).take(SHOWN);
-    let rows: Vec<Row> = rows.map(|group| row(&picture, group, state.as_deref())).collect();
+    let (shown, found) = survey.most_urgent(fits, (number - 1) * SHOWN, SHOWN);
+    let shown = shown.into_iter().map(|head| survey.series_of(head));
+    let rows: Vec<Row> = shown.map(|group| row(picture, &group, state.as_deref())).collect();
     let link = |number: usize| format!("/checks?{}", keys.with("page", &number.to_string()));
-    let choices = |key: &str, all: BTreeSet<String>| -> Vec<(String, bool)> {
-        all.into_iter().map(|value| (value.clone(), keys.get(key) == Some(&value))).collect()
+    let choices = |key: &str, all: Vec<&str>| -> Vec<(String, bool)> {
+        all.into_iter().map(|value| (value.to_owned(), keys.get(key) == Some(value))).collect()
     };
     page(&Checks {
-        frame: Frame::new(&shared, &picture, &visit, "Checks"),
+        frame: Frame::new(&shared, &survey, &visit, "Checks"),
         rows,
         states: STATES.iter().map(|is| (*is, state.as_deref() == Some(*is))).collect(),
         owners: choices("owner", owners),
         sources: choices("source", sources),
         text: keys.text("q"),
-        found: fitting.len(),
-        all: groups.len(),
+        found,
+        all: survey.checks().len(),
         earlier: (number > 1).then(|| link(number - 1)),
-        later: (fitting.len() > number * SHOWN).then(|| link(number + 1)),
+        later: (found > number * SHOWN).then(|| link(number + 1)),
     })
 }
 

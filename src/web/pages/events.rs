@@ -21,6 +21,7 @@ use crate::web::pages::civil::Civil;
 use crate::web::pages::frame::{Frame, Visit, page};
 use crate::web::pages::matrix::window_path;
 use crate::web::pages::query::{Keys, in_path};
+use crate::web::pages::survey::Survey;
 use crate::web::problem::{Problem, unreadable};
 
 /// How many events are on a page, and in a file.
@@ -138,14 +139,15 @@ pub(super) async fn events(
         let kind = [(header::CONTENT_TYPE, "text/csv; charset=utf-8")];
         return Ok((kind, csv(&found.items)).into_response());
     }
-    let picture = shared.picture();
+    let survey = Survey::of(&shared).await?;
+    let picture = &survey.picture;
     if let (true, Some(check)) = (found.items.is_empty() && kind.is_none(), keys.get("check")) {
         // Of a check that is gone events may be there still: where none are, it was meant otherwise.
-        super::check::found(&picture, check)?;
+        super::check::found(&survey, check)?;
     }
     page(&Events {
-        frame: Frame::new(&shared, &picture, &visit, "Events"),
-        events: views(&picture, &found.items, Civil::utc),
+        frame: Frame::new(&shared, &survey, &visit, "Events"),
+        events: views(picture, &found.items, Civil::utc),
         kinds: KINDS.iter().map(|known| (*known, kind.as_deref() == Some(*known))).collect(),
         check: keys.text("check"),
         later: found.next.map(|next| format!("/events?{}", keys.with("page", &next))),

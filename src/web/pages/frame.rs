@@ -1,20 +1,17 @@
 //! What stands around every page: where one is, how old it is, what is wrong as a whole, and who looks.
 
-use std::sync::Arc;
-
 use askama::Template;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use chrono::TimeDelta;
 
-use crate::engine::snapshot::{LastLoad, SeriesHealth, Snapshot};
+use crate::engine::snapshot::LastLoad;
 use crate::web::Shared;
 use crate::web::access::{Client, Role};
-use crate::web::health::{paths, webhooks};
 use crate::web::instants::instant;
-use crate::web::outgoing::Outgoing;
 use crate::web::pages::assets::{ICON, SCRIPT, STYLE};
 use crate::web::pages::civil::{Civil, lasts};
+use crate::web::pages::survey::Survey;
 use crate::web::problem::Problem;
 
 /// What a browser may do with a page: load our style and script, ask us, send forms to us; nothing else.
@@ -92,10 +89,11 @@ impl Visit {
 impl Frame {
     pub(super) fn new(
         shared: &Shared,
-        picture: &Arc<Snapshot>,
+        survey: &Survey,
         visit: &Visit,
         title: impl Into<String>,
     ) -> Self {
+        let picture = &*survey.picture;
         let is_known = visit.client.is_some();
         let path = visit.path.split('?').next().unwrap_or("/");
         let is_here = |at: &str| path == at || at != "/" && path.starts_with(&format!("{at}/"));
@@ -110,7 +108,7 @@ impl Frame {
             nav: NAV.iter().map(|(at, name)| (*at, *name, is_here(at))).collect(),
             installation: (is_known && !labels.is_empty()).then(|| labels.join(", ")),
             stale: is_known.then(|| picture.blind()).flatten(),
-            banners: if is_known { banners(shared, picture) } else { Vec::new() },
+            banners: if is_known { banners(survey) } else { Vec::new() },
             as_of: picture.as_of.format("%Y-%m-%d %H:%M:%S").to_string(),
             as_of_utc: instant(picture.as_of),
             moved: lasts(age),
@@ -140,12 +138,13 @@ fn banner(level: &'static str, text: String, link: (&str, &'static str)) -> Bann
 }
 
 /// What is wrong as a whole.
-fn banners(shared: &Shared, picture: &Arc<Snapshot>) -> Vec<Banner> {
+fn banners(survey: &Survey) -> Vec<Banner> {
+    let picture = &*survey.picture;
     let mut banners = Vec::new();
     if let (None, Some(why)) = (picture.blind(), picture.unready()) {
         banners.push(banner("bad", format!("Not ready: {why}."), ("", "")));
     }
-    if let Some(why) = picture.clock_is_wrong() {
+    if let Some(why) = &survey.clock {
         banners.push(banner("bad", format!("A clock is wrong: {why}."), ("", "")));
     }
     if let LastLoad::Bad { at, why } = &picture.last_load {
@@ -156,7 +155,7 @@ fn banners(shared: &Shared, picture: &Arc<Snapshot>) -> Vec<Banner> {
         );
         banners.push(banner("bad", text, ("/generations", "Catalogue")));
     }
-    for path in paths(shared, picture) {
+    for path in &survey.ways {
         let name = path["alertmanager"].as_str().unwrap_or_default();
         let refused = path["refused"].as_u64().unwrap_or(0);
         if let Some(since) = path["broken_since"].as_str() {
@@ -168,26 +167,19 @@ fn banners(shared: &Shared, picture: &Arc<Snapshot>) -> Vec<Banner> {
             banners.push(banner("bad", text, ("/alerting", "Alerting")));
         }
     }
-    for webhook in webhooks(shared, picture) {
+    for webhook in &survey.webhooks {
         if webhook["broken"] == true {
             let name = webhook["webhook"].as_str().unwrap_or_default();
             let text = format!("Notices do not get through to {name}.");
             banners.push(banner("bad", text, ("/alerting", "Alerting")));
         }
     }
-    banners.extend(held_back(shared, picture));
+    banners.extend(held_back(survey.held_back));
     banners
 }
 
 /// Critical checks that are not well, and of which nobody hears.
-fn held_back(shared: &Shared, picture: &Arc<Snapshot>) -> Option<Banner> {
-    let told = Outgoing::of(shared, picture);
-    let critical = picture.series.iter().filter(|series| !series.is_over() && series.is_critical());
-    let is_bad = |series: &&Arc<SeriesHealth>| picture.state(series) != "confirmed";
-    let is_held = |series: &&Arc<SeriesHealth>| {
-        told.is_held_back(series) || told.quiet_until(series).is_some()
-    };
-    let held = critical.filter(is_held).filter(is_bad).count();
+fn held_back(held: usize) -> Option<Banner> {
     let text = match held {
         0 => return None,
         1 => {

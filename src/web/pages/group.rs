@@ -1,6 +1,5 @@
 //! The series of a check together: one fault in four hundred zones is one thing to read.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -26,7 +25,7 @@ fn declared<'p>(known: &'p Check, series: &'p SeriesHealth) -> &'p Check {
 }
 
 /// How urgent a state is: the first is what a person looks at first.
-fn rank(state: &str) -> u8 {
+pub(super) fn rank(state: &str) -> u8 {
     match state {
         "violated" => 0,
         "unconfirmed" => 1,
@@ -38,18 +37,13 @@ fn rank(state: &str) -> u8 {
 }
 
 impl<'p> Group<'p> {
-    /// All checks with what is watched of them, by id.
-    pub(super) fn all(picture: &'p Snapshot) -> Vec<Self> {
-        let mut groups: BTreeMap<&str, Self> = BTreeMap::new();
-        for series in picture.series.iter().filter(|series| !series.is_over()) {
-            let empty =
-                || Self { check: &series.check, series: Vec::new(), picture, states: Vec::new() };
-            let group = groups.entry(series.check.id.as_str()).or_insert_with(empty);
-            group.check = declared(group.check, series);
-            group.series.push(series);
-            group.states.push(picture.state(series));
-        }
-        groups.into_values().collect()
+    pub(super) fn new(
+        check: &'p Check,
+        picture: &'p Snapshot,
+        series: Vec<&'p Arc<SeriesHealth>>,
+        states: Vec<&'static str>,
+    ) -> Self {
+        Self { check, series, picture, states }
     }
 
     /// One check with what is watched of it; nothing where there is no such check.
@@ -61,7 +55,8 @@ impl<'p> Group<'p> {
         }
         let first: &Check = &series.first()?.check;
         let check = series.iter().fold(first, |check, series| declared(check, series));
-        let states = series.iter().map(|series| picture.state(series)).collect();
+        let state_of = picture.states();
+        let states = series.iter().map(|series| state_of(series)).collect();
         Some(Self { check, series, picture, states })
     }
 
@@ -69,11 +64,6 @@ impl<'p> Group<'p> {
     pub(super) fn in_state(&self, state: &str) -> impl Iterator<Item = &'p Arc<SeriesHealth>> {
         let all = self.series.iter().zip(&self.states);
         all.filter(move |(_, is)| **is == state).map(|(series, _)| *series)
-    }
-
-    /// How many series are in one state.
-    pub(super) fn count(&self, state: &str) -> usize {
-        self.states.iter().filter(|is| **is == state).count()
     }
 
     /// The state that a person looks at first.
@@ -95,19 +85,7 @@ impl<'p> Group<'p> {
     /// The series that is in a state for the longest time. What began within a minute began together: then it is the
     /// first by its place.
     pub(super) fn oldest(&self, state: &str) -> Option<&'p Arc<SeriesHealth>> {
-        let minute = |series: &&Arc<SeriesHealth>| {
-            since(self.picture, series).map(|at| at.timestamp().div_euclid(60))
-        };
-        self.in_state(state).min_by_key(minute)
-    }
-
-    /// By what checks that are not proved are sorted: the most urgent and oldest first.
-    pub(super) fn urgency(&self) -> (bool, Severity, u8, Option<DateTime<Utc>>, &'p str) {
-        let state = self.state();
-        let since = self.worst().and_then(|series| since(self.picture, series));
-        // What was never proved is no better than what is not proved any more.
-        let is_calm = rank(state) > 2;
-        (is_calm, self.severity(), rank(state), since, self.check.id.as_str())
+        self.in_state(state).min_by_key(|series| minute(since(self.picture, series)))
     }
 
     /// How many windows are open: violated, and unconfirmed.
@@ -142,14 +120,28 @@ impl<'p> Group<'p> {
     }
 }
 
+/// What began within a minute began together.
+pub(super) fn minute(since: Option<DateTime<Utc>>) -> Option<i64> {
+    since.map(|at| at.timestamp().div_euclid(60))
+}
+
 /// Since when a series is in the state that it is in, where that is known.
 pub(super) fn since(picture: &Snapshot, series: &SeriesHealth) -> Option<DateTime<Utc>> {
+    since_in(picture, series, picture.state(series))
+}
+
+/// The same, where its state is known.
+pub(super) fn since_in(
+    picture: &Snapshot,
+    series: &SeriesHealth,
+    state: &str,
+) -> Option<DateTime<Utc>> {
     let record = &series.record;
     let standing = |standing| match standing {
         Standing::Firing { since } => Some(since),
         Standing::Calm => None,
     };
-    match picture.state(series) {
+    match state {
         "violated" => standing(record.standings.violated),
         "unconfirmed" => standing(record.standings.unconfirmed).or(match record.lease {
             // While the engine or the ledger is away, what was proved is not known since then.

@@ -1,5 +1,7 @@
 //! Logging in with a token, or as a user with a password; and out again.
 
+use std::sync::Arc;
+
 use askama::Template;
 use axum::Extension;
 use axum::extract::{Query, Request, State};
@@ -11,6 +13,7 @@ use crate::web::origin;
 use crate::web::pages::act::form;
 use crate::web::pages::frame::{Frame, Visit, page_with};
 use crate::web::pages::query::Keys;
+use crate::web::pages::survey::Survey;
 use crate::web::problem::Problem;
 use crate::web::proxy::Peer;
 use crate::web::session;
@@ -72,8 +75,8 @@ fn ours(path: &str) -> String {
     if is_ours { path.to_owned() } else { "/".to_owned() }
 }
 
-fn shown(
-    shared: &Shared,
+async fn shown(
+    shared: &Arc<Shared>,
     visit: &Visit,
     to: &str,
     refused: Option<String>,
@@ -82,7 +85,8 @@ fn shown(
     let access = &shared.door.access;
     let status = if failed.is_some() { StatusCode::UNAUTHORIZED } else { StatusCode::OK };
     let visit = Visit { client: None, path: visit.path.clone() };
-    let mut frame = Frame::new(shared, &shared.picture(), &visit, "Log in");
+    let survey = Survey::of(shared).await?;
+    let mut frame = Frame::new(shared, &survey, &visit, "Log in");
     frame.can_log_in = false;
     let page = LoginPage {
         frame,
@@ -105,7 +109,7 @@ pub(super) async fn login(
 ) -> Result<Response, Problem> {
     let keys = Keys::read(&query, &["to"])?;
     let refused = refused(&shared, &headers, peer.map(|Extension(peer)| peer));
-    shown(&shared, &visit, &keys.text("to"), refused, None)
+    shown(&shared, &visit, &keys.text("to"), refused, None).await
 }
 
 pub(super) async fn log_in(
@@ -131,7 +135,7 @@ pub(super) async fn log_in(
         }
         _ => {
             let rule = "Type a token, or a user and a password.";
-            return shown(&shared, &visit, to, None, Some(rule));
+            return shown(&shared, &visit, to, None, Some(rule)).await;
         }
     };
     let Some(cookie) = login.and_then(|login| session::begun(&login, access)) else {
@@ -139,7 +143,7 @@ pub(super) async fn log_in(
             true => "The settings name no such token.",
             false => "There is no such user with that password.",
         };
-        return shown(&shared, &visit, to, None, Some(rule));
+        return shown(&shared, &visit, to, None, Some(rule)).await;
     };
     let headers = [(header::LOCATION, ours(to)), (header::SET_COOKIE, cookie)];
     Ok((StatusCode::SEE_OTHER, headers).into_response())
@@ -157,10 +161,9 @@ pub(super) async fn logout(
     Extension(visit): Extension<Visit>,
 ) -> Result<Response, Problem> {
     let visit = Visit { client: None, path: visit.path };
-    page_with(
-        StatusCode::OK,
-        &LogoutPage { frame: Frame::new(&shared, &shared.picture(), &visit, "Log out") },
-    )
+    let survey = Survey::of(&shared).await?;
+    let frame = Frame::new(&shared, &survey, &visit, "Log out");
+    page_with(StatusCode::OK, &LogoutPage { frame })
 }
 
 /// Ends the session of this browser: nothing is stored, so that there is nothing else to end.

@@ -15,6 +15,7 @@ use crate::web::Here;
 use crate::web::filter::{hinted, short};
 use crate::web::pages::frame::{Frame, Visit, page};
 use crate::web::pages::query::Keys;
+use crate::web::pages::survey::Survey;
 use crate::web::problem::Problem;
 
 macro_rules! chapters {
@@ -80,7 +81,8 @@ pub(super) async fn index(
         (*name, MANUAL.get(name).map(|chapter| chapter.title.clone()).unwrap_or_default())
     };
     let chapters = CHAPTERS.iter().map(title).collect();
-    let mut frame = Frame::new(&shared, &shared.picture(), &visit, "Manual");
+    let survey = Survey::of(&shared).await?;
+    let mut frame = Frame::new(&shared, &survey, &visit, "Manual");
     frame.is_live = false;
     page(&ChaptersPage { frame, chapters })
 }
@@ -102,7 +104,8 @@ pub(super) async fn read(
         let what = format!("the manual has no chapter `{}`", short(&name));
         Problem::new(StatusCode::NOT_FOUND, hinted(what, suggestion(&name, &names)))
     })?;
-    let mut frame = Frame::new(&shared, &shared.picture(), &visit, chapter.title.clone());
+    let survey = Survey::of(&shared).await?;
+    let mut frame = Frame::new(&shared, &survey, &visit, chapter.title.clone());
     frame.is_live = false;
     page(&ManualPage { frame, title: chapter.title.clone(), html: chapter.html.clone() })
 }

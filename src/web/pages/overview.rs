@@ -17,14 +17,14 @@ use crate::domain::time::zone::Offset;
 use crate::engine::snapshot::Snapshot;
 use crate::ledger::OpenDays;
 use crate::web::api::said;
-use crate::web::filter::STATES;
-use crate::web::health::{self, Wellness};
+use crate::web::health;
 use crate::web::outgoing::Outgoing;
 use crate::web::pages::civil::{Civil, ago};
 use crate::web::pages::frame::{Frame, Visit, page};
 use crate::web::pages::group::{Group, since};
 use crate::web::pages::mark::Mark;
 use crate::web::pages::query::{Keys, in_path};
+use crate::web::pages::survey::Survey;
 use crate::web::problem::Problem;
 use crate::web::{Here, Shared};
 
@@ -99,48 +99,35 @@ pub(super) async fn overview(
         return Ok(health::index().await.into_response());
     }
     Keys::read(&query, &[])?;
-    let picture = shared.picture();
-    let groups = Group::all(&picture);
-    let mut bad: Vec<&Group<'_>> = groups.iter().filter(|g| g.state() != "confirmed").collect();
-    bad.sort_by_cached_key(|group| group.urgency());
-    let told = Outgoing::of(&shared, &picture);
-    let mut items: Vec<Item> =
-        bad.iter().take(SHOWN).map(|group| item(&picture, group, &told)).collect();
-    let no_maps = !maps(&shared, &picture, &bad, &mut items).await;
-    let live = || picture.series.iter().filter(|series| !series.is_over());
-    let mut counts = STATES.map(|state| (state, 0));
-    for group in &groups {
-        for (state, count) in &mut counts {
-            *count += group.count(state);
-        }
-    }
-    let (level, headline, explanation) = verdict(&shared, &picture, &bad);
+    let survey = Survey::of(&shared).await?;
+    let picture = &survey.picture;
+    let (first, count) = survey.most_urgent(|head| !head.is_confirmed(), 0, SHOWN);
+    let bad: Vec<Group<'_>> = first.into_iter().map(|head| survey.series_of(head)).collect();
+    let mut items: Vec<Item> = bad.iter().map(|group| item(picture, group, &survey.told)).collect();
+    let no_maps = !maps(&shared, picture, &bad, &mut items).await;
+    let (level, headline, explanation) = verdict(&survey);
     page(&Overview {
-        frame: Frame::new(&shared, &picture, &visit, headline.clone()),
+        frame: Frame::new(&shared, &survey, &visit, headline.clone()),
         level,
         headline,
         explanation,
-        series: live().count(),
-        counts,
-        checks: groups.len(),
-        more: bad.len().saturating_sub(items.len()),
+        series: survey.counts().iter().map(|(_, count)| count).sum(),
+        counts: survey.counts(),
+        checks: survey.checks().len(),
+        more: count.saturating_sub(items.len()),
         items,
         no_maps,
     })
 }
 
 /// Whether all is well, exactly as `/allswell` says it, in words.
-fn verdict(
-    shared: &Shared,
-    picture: &Snapshot,
-    bad: &[&Group<'_>],
-) -> (&'static str, String, String) {
-    if let Some(why) = picture.blind() {
+fn verdict(survey: &Survey) -> (&'static str, String, String) {
+    if let Some(why) = survey.picture.blind() {
         return ("doubt", "Nothing is proved now".to_owned(), format!("{why}."));
     }
-    let wellness = Wellness::of(shared, picture);
-    let Wellness { critical, unwell, is_way_broken } = wellness;
-    let of = |state: &str| bad.iter().filter(|group| group.state() == state).count();
+    let (critical, unwell) = survey.critical();
+    let is_way_broken = survey.is_way_broken;
+    let of = |state: &str| survey.checks().iter().filter(|head| head.state() == state).count();
     let noun = |count: usize| if count == 1 { "check" } else { "checks" };
     let words = [
         ("violated", "violated"),
@@ -164,7 +151,7 @@ fn verdict(
         true => String::new(),
         false => format!(" Of what is not critical: {parts}."),
     };
-    if wellness.is_well(picture) {
+    if survey.is_well() {
         let text = format!("Each of the {critical} critical series is proved.{rest}");
         return ("ok", "All's well".to_owned(), text);
     }
@@ -256,7 +243,7 @@ pub(super) fn help(group: &Group<'_>) -> (String, String) {
 }
 
 /// Puts maps of open windows beside the first checks; says whether they could be read.
-async fn maps(shared: &Shared, picture: &Snapshot, bad: &[&Group<'_>], items: &mut [Item]) -> bool {
+async fn maps(shared: &Shared, picture: &Snapshot, bad: &[Group<'_>], items: &mut [Item]) -> bool {
     let now = picture.now();
     let has_map = |group: &Group<'_>| group.check.window.is_some() && group.open() != (0, 0);
     let first = bad.iter().zip(items).take(MAPS).filter(|(group, _)| has_map(group));

@@ -7,14 +7,15 @@ use axum::Extension;
 use axum::extract::{Query, State};
 use axum::response::Response;
 
-use crate::domain::check::Severity;
+use crate::domain::check::name::SourceName;
 use crate::domain::time::breaker::Breaker;
 use crate::engine::snapshot::{Snapshot, SourceHealth};
 use crate::web::Here;
 use crate::web::pages::civil::{Civil, ago};
 use crate::web::pages::frame::{Frame, Visit, page};
-use crate::web::pages::group::Group;
 use crate::web::pages::query::Keys;
+use crate::web::pages::survey::Survey;
+use crate::web::pages::tally::Asked;
 use crate::web::problem::Problem;
 
 #[derive(Template)]
@@ -43,22 +44,21 @@ pub(super) async fn sources(
     Query(query): Query<Vec<(String, String)>>,
 ) -> Result<Response, Problem> {
     Keys::read(&query, &[])?;
-    let picture = shared.picture();
-    let groups = Group::all(&picture);
-    let all = picture.sources.iter().map(|(name, source)| {
-        let asks = |group: &&Group<'_>| group.check.sources().contains(&name);
-        let asking: Vec<&Group<'_>> = groups.iter().filter(asks).collect();
-        view(&picture, name.as_str(), source, &asking)
-    });
-    let sources = all.collect();
-    page(&Sources { frame: Frame::new(&shared, &picture, &visit, "Sources"), sources })
+    let survey = Survey::of(&shared).await?;
+    let picture = &survey.picture;
+    let known: BTreeMap<&str, &Asked> = survey.sources().collect();
+    let asked = |name: &SourceName| known.get(name.as_str()).copied();
+    let all = picture.sources.iter();
+    let sources = all.map(|(name, source)| view(picture, name.as_str(), source, asked(name)));
+    let sources = sources.collect();
+    page(&Sources { frame: Frame::new(&shared, &survey, &visit, "Sources"), sources })
 }
 
 fn view(
     picture: &Snapshot,
     name: &str,
     source: &SourceHealth,
-    asking: &[&Group<'_>],
+    asked: Option<&Asked>,
 ) -> SourceView {
     let now = picture.now();
     let (level, state) = match &source.breaker {
@@ -70,21 +70,16 @@ fn view(
         ),
     };
     let is_open = matches!(source.breaker, Breaker::Open { .. });
-    let mut owners: BTreeMap<&str, usize> = BTreeMap::new();
-    for group in asking {
-        *owners.entry(group.check.owner.as_str()).or_default() += 1;
-    }
-    let owners: Vec<String> =
-        owners.into_iter().take(20).map(|(owner, count)| format!("{owner} ({count})")).collect();
-    let critical = asking.iter().filter(|group| group.severity() == Severity::Critical).count();
+    let owners = asked.iter().flat_map(|asked| &asked.owners).take(20);
+    let owners: Vec<String> = owners.map(|(owner, count)| format!("{owner} ({count})")).collect();
     SourceView {
         name: name.to_owned(),
         level,
         state,
         why: source.trouble.clone().filter(|_| is_open),
         facts: facts(source),
-        checks: asking.len(),
-        critical,
+        checks: asked.map_or(0, |asked| asked.checks),
+        critical: asked.map_or(0, |asked| asked.critical),
         owners: owners.join(", "),
         causes: source.unconfirmed.iter().map(|(cause, n)| (cause.to_string(), *n)).collect(),
     }

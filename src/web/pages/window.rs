@@ -16,7 +16,6 @@ use crate::engine::snapshot::Snapshot;
 use crate::ledger::{History, HistoryQuery, Role};
 use crate::web::filter::short;
 use crate::web::history::overridden;
-use crate::web::outgoing::Outgoing;
 use crate::web::pages::act::ordered_in_words;
 use crate::web::pages::attempts::{self, AttemptView};
 use crate::web::pages::check::{QueryView, found, list_query, queries};
@@ -28,6 +27,7 @@ use crate::web::pages::listed::mark;
 use crate::web::pages::mark::Mark;
 use crate::web::pages::matrix::window_path;
 use crate::web::pages::query::Keys;
+use crate::web::pages::survey::Survey;
 use crate::web::pages::words;
 use crate::web::problem::{Problem, unreadable};
 use crate::web::{Here, Shared};
@@ -86,10 +86,11 @@ pub(super) async fn window(
     Query(query): Query<Vec<(String, String)>>,
 ) -> Result<Response, Problem> {
     let keys = Keys::read(&query, &["order"])?;
-    let picture = shared.picture();
-    let group = found(&picture, &id)?;
+    let survey = Survey::of(&shared).await?;
+    let picture = &survey.picture;
+    let group = found(&survey, &id)?;
     let (tz, start) = place(&place_of)?;
-    let all = read(&shared, &picture, &id, tz.as_deref(), start).await?;
+    let all = read(&shared, picture, &id, tz.as_deref(), start).await?;
     let (history, others) = all.split_first().ok_or_else(|| absent(&shared, &group, &tz, start))?;
     let entry = &history.entry;
     let reader = &shared.door.reader;
@@ -106,7 +107,7 @@ pub(super) async fn window(
     let is_list = series.is_some_and(|series| series.record.role == Role::List);
     let is_proved = mark(history, picture.now()) == Mark::CONFIRMED;
     page(&WindowPage {
-        frame: Frame::new(&shared, &picture, &visit, format!("{id}, {title}")),
+        frame: Frame::new(&shared, &survey, &visit, format!("{id}, {title}")),
         check: id.clone(),
         why: group.check.why.trim().to_owned(),
         mark: mark(history, picture.now()),
@@ -125,8 +126,8 @@ pub(super) async fn window(
         samples,
         waiver: waiver(&group, history),
         attempts: attempts.iter().map(|attempt| attempts::view(&group, attempt, false)).collect(),
-        events: event_views(&picture, &events, civil_of),
-        told: told(&shared, &picture, entry.series),
+        events: event_views(picture, &events, civil_of),
+        told: told(&survey, entry.series),
         queries: match is_list {
             true => list_query(&group),
             false => queries(&group, bounds(&group, history).as_ref()),
@@ -137,7 +138,7 @@ pub(super) async fn window(
         is_waived: mark(history, picture.now()) == Mark::WAIVED,
         name: visit.name().map(str::to_owned),
         path: window_path(&id, tz.as_deref(), start),
-        ordered: ordered_in_words(&shared, &picture, keys.get("order")).await?,
+        ordered: ordered_in_words(&shared, picture, keys.get("order")).await?,
         commands: commands(&group, history),
         others: others.iter().map(|other| described(&group, other)).collect(),
     })
@@ -228,7 +229,8 @@ fn facts(history: &History) -> Vec<(&'static str, String)> {
 }
 
 /// Who was told of its series, when, and what becomes of it now.
-fn told(shared: &Shared, picture: &Arc<Snapshot>, series: i64) -> Vec<String> {
+fn told(survey: &Survey, series: i64) -> Vec<String> {
+    let picture = &survey.picture;
     let mut lines: BTreeMap<DateTime<Utc>, Vec<String>> = BTreeMap::new();
     for row in picture.alerts.iter().filter(|row| row.series == series) {
         let id = (row.labels.fingerprint(), row.starts_at);
@@ -245,9 +247,8 @@ fn told(shared: &Shared, picture: &Arc<Snapshot>, series: i64) -> Vec<String> {
         }
     }
     let mut lines: Vec<String> = lines.into_values().flatten().collect();
-    let outgoing = Outgoing::of(shared, picture);
     if let Some(series) = picture.series.iter().find(|known| known.record.id == series) {
-        lines.extend(outgoing.delivered(series).map(|(name, delivered)| {
+        lines.extend(survey.told.delivered(series).map(|(name, delivered)| {
             let receivers = delivered.receivers.join(", ");
             format!(
                 "Now: {name} is {} by {} ({receivers})",
