@@ -174,7 +174,13 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         self.own_changes(own.as_deref().map(Vec::as_slice), &mut changes);
         if !changes.is_empty() {
             match self.store.change_alerts(&changes).await {
-                Ok(recorded_here) => self.take_alerts(changes, recorded_here),
+                Ok(recorded_here) => {
+                    let any_end = !changes.end.is_empty();
+                    self.take_alerts(changes, recorded_here);
+                    if any_end && let Err(trouble) = self.read_receipts().await {
+                        return self.alerts_unwritten(&trouble);
+                    }
+                }
                 Err(trouble) => return self.alerts_unwritten(&trouble),
             }
             // Sending it is not to wait.
@@ -190,6 +196,15 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         }
     }
 
+    /// Reads what receivers acknowledged to other replicas: one that told a beginning may be gone before this one read
+    /// of it, and an end is told as a beginning first where nothing was acknowledged.
+    async fn read_receipts(&mut self) -> Result<(), LedgerError> {
+        if self.store.is_shared() {
+            self.alerts.notified = Arc::new(self.store.notified().await?);
+        }
+        Ok(())
+    }
+
     /// Writes down what receivers acknowledged last, once they were told the last word: the next process is not to
     /// tell it again.
     pub async fn sign_off(&mut self) {
@@ -202,6 +217,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         let changes = AlertChanges { end, ..AlertChanges::default() };
         let recorded_here = self.store.change_alerts(&changes).await?;
         self.take_alerts(changes, recorded_here);
+        self.read_receipts().await?;
         self.shown_at = None;
         Ok(())
     }
