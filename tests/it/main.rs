@@ -68,6 +68,7 @@ mod timetable;
 mod told;
 mod totals;
 mod types;
+mod page_numbers;
 mod page_reads;
 mod pages;
 mod usual;
