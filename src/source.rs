@@ -36,6 +36,7 @@ use crate::domain::check::name::SourceName;
 use crate::domain::check::reason::{Cause, Reason};
 use crate::domain::reconcile::cell::Epoch;
 use crate::domain::sql::Engine;
+use crate::domain::sql::instant_form::InstantForm;
 use crate::dsn::Dsn;
 use crate::secret::{PasswordFrom, ReadAgain};
 use crate::source::ask::{Ask, Question, Reply, ResultShape};
@@ -300,6 +301,17 @@ impl Source {
     /// Where it is, for people.
     pub fn place(&self) -> String {
         self.opened().dsn.place()
+    }
+
+    /// How instants are written in the SQL of a person who asks it.
+    pub fn instant_form(&self) -> InstantForm {
+        match (self.engine(), self.settings.instants) {
+            (Engine::Postgres, _) => InstantForm::WithOffset,
+            (Engine::Sqlite, Some(Instants::Rfc3339)) => InstantForm::Rfc3339,
+            (Engine::Sqlite, Some(Instants::EpochSecs)) => InstantForm::EpochSecs,
+            (Engine::Sqlite, Some(Instants::EpochMillis)) => InstantForm::EpochMillis,
+            (Engine::MySql, _) | (Engine::Sqlite, Some(Instants::Sql) | None) => InstantForm::Plain,
+        }
     }
 
     /// Which database it is, as it says itself; nothing where that is not known.

@@ -9,16 +9,15 @@ function isTyped(field) {
   if (field.options) return [...field.options].some(o => o.selected !== o.defaultSelected && o.index > 0);
   return field.type !== 'hidden' && field.value !== field.defaultValue;
 }
-
 // What a person reads, marks or fills in is not taken away.
 function isBusy() {
   const at = document.activeElement;
-  return (at && at !== document.body && at !== main() && main().contains(at)) || String(getSelection()) !== ''
+  return (at && main().contains(at) && at.matches('input, select')) || String(getSelection()) !== ''
     || [...main().querySelectorAll('input, select')].some(isTyped);
 }
-
+const gist = within => [...within.querySelectorAll('h1, .state, td[class]')].map(e => e.className + e.textContent).join();
+const held = () => [...document.querySelectorAll('main, main a, main button, main summary, main [tabindex]')];
 const say = (words, level) => Object.assign(lost, {hidden: false, textContent: words, className: `band ${level}`});
-
 async function refresh() {
   if (document.hidden) return;
   try {
@@ -31,14 +30,16 @@ async function refresh() {
     document.body.className = next.body.className;
     document.getElementById('bar').replaceWith(next.getElementById('bar'));
     const before = main().dataset.news, now = next.querySelector('main').dataset.news;
-    if (isBusy() && now !== before) say('This has changed: reload the page, or leave the field.', 'doubt');
-    if (isBusy()) return;
+    const isNew = gist(next.querySelector('main')) !== gist(main());
+    if (isBusy()) return isNew ? say('This has changed: reload the page, or leave the field.', 'doubt') : null;
+    const focused = held().indexOf(document.activeElement), html = document.activeElement.outerHTML;
     const open = new Set([...document.querySelectorAll('details[id][open]')].map(d => d.id));
     const at = [...document.querySelectorAll('.wide')].map(w => w.scrollLeft);
     document.title = next.title;
     for (const part of ['main', 'footer']) document.querySelector(part).replaceWith(next.querySelector(part));
     open.forEach(id => document.getElementById(id)?.setAttribute('open', ''));
     document.querySelectorAll('.wide').forEach((w, i) => { w.scrollLeft = at[i] || 0; });
+    if (focused >= 0) (held().find(e => e.outerHTML === html) ?? held()[focused])?.focus({preventScroll: true});
     if (now && now !== before) news.textContent = now;
     buttons();
   } catch {
@@ -56,4 +57,4 @@ function buttons() {
   }
 }
 buttons();
-if (document.body.dataset.live) setInterval(refresh, EVERY);
+if (document.body.dataset.live) { setInterval(refresh, EVERY); document.addEventListener('visibilitychange', refresh); }

@@ -11,6 +11,7 @@
 
 pub mod parameter;
 pub mod bounds;
+pub mod instant_form;
 pub mod aggregate;
 pub mod collation_merge;
 pub mod lint;

@@ -14,6 +14,7 @@ use crate::domain::check::Check;
 use crate::domain::check::name::SourceName;
 use crate::domain::check::reason::Reason;
 use crate::domain::record::standing::Notice;
+use crate::domain::sql::instant_form::InstantForm;
 use crate::domain::time::window::ZonesFrom;
 use crate::engine::asking::{Look, Sources};
 use crate::engine::attempt::{Attempted, attempt};
@@ -32,6 +33,9 @@ pub trait Queries: Send + Sync + 'static {
 
     /// Where a source is, for people.
     fn place(&self, source: &SourceName) -> Option<String>;
+
+    /// How instants are written in the SQL of a person who asks a source.
+    fn instant_form(&self, source: &SourceName) -> InstantForm;
 
     /// Which database a source is, as it says itself; nothing where that is not known.
     fn identity(&self, source: &SourceName) -> Option<String>;
@@ -114,6 +118,10 @@ impl Queries for Watched {
 
     fn place(&self, source: &SourceName) -> Option<String> {
         self.sources.get(source).map(|source| source.place())
+    }
+
+    fn instant_form(&self, source: &SourceName) -> InstantForm {
+        self.sources.get(source).map(|source| source.instant_form()).unwrap_or_default()
     }
 
     fn identity(&self, source: &SourceName) -> Option<String> {

@@ -13,6 +13,7 @@ use crate::domain::check::reason::Cause;
 use crate::domain::check::{Check, Severity};
 use crate::domain::record::series::Zone;
 use crate::domain::record::standing::Lease;
+use crate::domain::sql::instant_form::InstantForm;
 use crate::domain::time::breaker::Breaker;
 use crate::ledger::{AlertRow, Notified, Returned, SelfAlert, SeriesRecord};
 
@@ -56,6 +57,8 @@ pub struct SourceHealth {
     pub remark: Option<String>,
     /// Where it is, for people.
     pub place: Option<String>,
+    /// How instants are written in its SQL, where a person types it.
+    pub instant_form: InstantForm,
     /// Which database it is, as it says itself.
     pub identity: Option<String>,
     /// Since when it is another database than it ever was, where it is.

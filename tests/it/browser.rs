@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::alerting::{Alertmanager, Receiver};
+use crate::lab::Other;
 use crate::pages::{a_window, looked_at, site};
 use crate::watchman::{TOKEN, Watchman};
 use crate::webdriver::{Browser, Element};
@@ -68,13 +70,17 @@ fn works(browser: &Browser, daemon: &Watchman) {
             text.contains("ada vouches for it") && browser.text("h1").starts_with("waived");
         if is_waived { Ok(()) } else { Err(text) }
     });
-    // No Alertmanager is set: there is nothing to keep quiet.
     browser.go(&address(daemon, "/checks/days-add-up"));
-    assert!(
-        browser.text("main").contains("There is nothing to keep quiet"),
-        "{}",
-        browser.text("main")
-    );
+    let form = "form:has(input[value=quiet])";
+    browser.type_into(&format!("{form} input[name=by]"), "ada");
+    browser.type_into(&format!("{form} input[name=for]"), "30m");
+    browser.type_into(&format!("{form} input[name=because]"), "being mended");
+    browser.click(&format!("{form} button"));
+    browser.until(Duration::from_secs(20), |browser| {
+        browser.go(&address(daemon, "/checks/days-add-up"));
+        let text = browser.text("main");
+        if text.contains("kept quiet until") { Ok(()) } else { Err(text) }
+    });
     let form = "form:has(input[value=rerun])";
     browser.type_into(&format!("{form} input[name=by]"), "ada");
     browser.click(&format!("{form} button"));
@@ -91,8 +97,10 @@ fn works(browser: &Browser, daemon: &Watchman) {
 
 #[test]
 fn one_logs_in_filters_opens_a_window_and_acts_with_scripts_and_without() {
+    let sink = Receiver::start();
+    let alertmanager = Alertmanager::start(&sink.url(), "", "");
     for with_scripts in [true, false] {
-        let site = site("");
+        let site = site(&format!("alertmanagers: [{{url: \"{}\"}}]\n", alertmanager.url()));
         let daemon = site.start();
         looked_at(&daemon);
         let browser = Browser::start(with_scripts);
@@ -147,6 +155,12 @@ fn everything_has_a_name_and_is_neither_too_faint_nor_too_wide() {
             browser.go(&address(&daemon, path));
             let over = browser.run("return document.documentElement.scrollWidth - innerWidth");
             assert!(over.as_i64().unwrap() <= 0, "{path} at {width}: {over} too wide");
+            // Only matrices and graphs may be wider than a phone.
+            let wide = browser.run(
+                "return [...document.querySelectorAll('.wide')].filter(w => w.querySelector('table.list'))\
+                 .map(w => w.scrollWidth - w.clientWidth).filter(over => over > 0)",
+            );
+            assert_eq!(wide, Value::Array(Vec::new()), "{path} at {width}: a list scrolls");
             let faintest = browser.run(FAINTEST);
             assert!(faintest[0].as_f64().unwrap() >= 4.5, "{path} at {width}: {faintest}");
         }
@@ -230,6 +244,48 @@ fn a_daemon_that_is_frozen_is_told_within_fifteen_seconds() {
             false => Err(browser.text("#lost")),
         }
     });
+    drop(browser);
+    assert!(daemon.stop().success());
+}
+
+#[test]
+fn a_list_stays_current_while_a_link_of_it_has_the_focus() {
+    let site = site("");
+    site.checks(
+        "checks.yaml",
+        "version: 1\nowner: tests\ndefaults: {source: db, severity: critical}\nchecks:\n  - id: holds\n    why: it does\n    \
+         schedule: {every: 1s}\n    result_by: 20s\n    sql: select count(*) as n from bills\n    expect: {values: {n: {min: 1}}}\n",
+    );
+    let daemon = site.start();
+    daemon.until_confirmed(1, Duration::from_secs(30));
+    let browser = Browser::start(true);
+    browser.go(&address(&daemon, "/checks"));
+    assert!(browser.text("main").contains("confirmed"));
+    browser.run("document.querySelector('table.list a').focus(); return null");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut data = Other::sqlite(&site.path().join("data.db")).await;
+        data.run("delete from bills").await.unwrap();
+        data.close().await;
+    });
+    browser.until(Duration::from_secs(15), |browser| {
+        let text = browser.text("table.list");
+        if text.contains("violated") { Ok(()) } else { Err(text) }
+    });
+    let focused = browser.run("return document.activeElement.textContent");
+    assert_eq!(focused, Value::from("holds"), "the link has the focus still");
+    // What is typed is not taken away: that the page changed is said.
+    browser.type_into("input[name=q]", "hol");
+    runtime.block_on(async {
+        let mut data = Other::sqlite(&site.path().join("data.db")).await;
+        data.run("insert into bills values (1, '', 1)").await.unwrap();
+        data.close().await;
+    });
+    browser.until(Duration::from_secs(15), |browser| {
+        let text = browser.text("#lost");
+        if text.starts_with("This has changed") { Ok(()) } else { Err(text) }
+    });
+    assert!(browser.text("table.list").contains("violated"));
     drop(browser);
     assert!(daemon.stop().success());
 }

@@ -17,6 +17,7 @@ use allswell::domain::check::succession::Removals;
 use allswell::domain::check::verdict::Verdict;
 use allswell::domain::record::standing::Notice;
 use allswell::domain::sql::Engine as Dialect;
+use allswell::domain::sql::instant_form::InstantForm;
 use allswell::domain::time::window::ZonesFrom;
 use allswell::domain::time::zone::ZoneName;
 use allswell::engine::asking::Look;
@@ -109,6 +110,10 @@ impl Queries for Oracle {
 
     fn place(&self, _: &SourceName) -> Option<String> {
         None
+    }
+
+    fn instant_form(&self, _: &SourceName) -> InstantForm {
+        InstantForm::default()
     }
 
     fn identity(&self, _: &SourceName) -> Option<String> {

@@ -101,7 +101,12 @@ fn sources_windows_and_attempts_say_what_the_api_says() {
             assert!(page.contains(&format!("{cause} ({count})")), "{cause} ({count}): {page}");
         }
     }
-    // Of one window: how often it was tried, and how much it looked at.
+    // Of one window, what is asked is written as the source takes it: who types it gets the same rows.
+    let page = open(&daemon, &a_window(&daemon)).body;
+    let sql = between(&page, "<pre id=\"sql-0\">", "</pre>")[0];
+    let bounds = between(sql, "&#39;", "&#39;")[0];
+    assert!(chrono::NaiveDateTime::parse_from_str(bounds, "%Y-%m-%d %H:%M:%S").is_ok(), "{sql}");
+    // How often it was tried, and how much it looked at.
     let path = a_window(&daemon);
     let page = open(&daemon, &path).body;
     let start = path.rsplit('/').next().unwrap();

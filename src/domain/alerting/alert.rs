@@ -238,7 +238,7 @@ fn next_steps(check: &Check, tz: Option<&str>, place: Option<&str>) -> String {
     // Without a window the next look is another one, and is found wrong again.
     let waive = match check.window.is_some() {
         true => format!(
-            "\nTo accept what was found, until a date: allswell waive {}{} --until DATE --because WHY",
+            "\nTo accept what was found, until a date: allswell waive {}{} --until DATE --because WHY --by NAME",
             check.id,
             tz.map(|tz| format!(" --zone {tz}")).unwrap_or_default()
         ),
@@ -253,7 +253,7 @@ fn next_steps(check: &Check, tz: Option<&str>, place: Option<&str>) -> String {
         "Owner {owner}, source {source}{place}, declared in {file}:{line}.\n\
          To look: allswell history {id}{zone} --open\n\
          To try again, once it is mended: allswell rerun {id}{zone}\n\
-         To mute it for two hours{in_all}: allswell quiet {id} --for 2h --because WHY{waive}"
+         To mute it for two hours{in_all}: allswell quiet {id} --for 2h --because WHY --by NAME{waive}"
     )
 }
 

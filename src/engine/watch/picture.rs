@@ -110,6 +110,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
                 trouble: gate.trouble.clone(),
                 remark: gate.remark.clone(),
                 place: self.under_way.queries.place(name),
+                instant_form: self.under_way.queries.instant_form(name),
                 identity: gate.identity.as_ref().map(|(identity, _)| identity.clone()),
                 moved_at: gate.moved_at,
                 attempts: gate.attempts,

@@ -147,8 +147,10 @@ pub(super) async fn check(
         severity: group.severity().as_str(),
         why: check.why.trim().to_owned(),
         finding: (group.state() != "confirmed").then(|| group.finding()).flatten(),
-        since: since(picture, worst)
-            .map(|at| format!("{} ({})", Civil::new(at, &worst.home.rules), ago(at, now))),
+        since: group.worst().and_then(|series| {
+            let at = since(picture, series)?;
+            Some(format!("{} ({})", Civil::new(at, &series.home.rules), ago(at, now)))
+        }),
         place: group.zones().unwrap_or_default(),
         told: told_in_words(told, &group),
         facts: facts(&group, worst, generation),
@@ -163,7 +165,7 @@ pub(super) async fn check(
         graphs,
         graph_zone: worst.record.tz.clone().unwrap_or_default(),
         expected: words::expected(check),
-        queries: queries(&group, last_window(worst, now).as_ref()),
+        queries: queries(picture, &group, last_window(worst, now).as_ref()),
         attempts,
         zones: zones(picture, &group),
         unread,
@@ -283,12 +285,18 @@ fn last_window(series: &SeriesHealth, now: DateTime<Utc>) -> Option<Bounds> {
 }
 
 /// The queries of a check, with what is bound for a window.
-pub(super) fn queries(group: &Group<'_>, bounds: Option<&Bounds>) -> Vec<QueryView> {
+pub(super) fn queries(
+    picture: &Snapshot,
+    group: &Group<'_>,
+    bounds: Option<&Bounds>,
+) -> Vec<QueryView> {
     let all = words::queries(group.check).into_iter().enumerate();
-    let view = |(place, (title, query)): (usize, (String, _))| {
-        let (values, text) = words::bound(query, bounds);
-        QueryView { id: format!("sql-{place}"), title, values, text }
-    };
+    let view =
+        |(place, words::NamedQuery { title, source, query }): (usize, words::NamedQuery<'_>)| {
+            let form = picture.sources.get(source).map(|source| source.instant_form);
+            let (values, text) = words::bound(query, bounds, form.unwrap_or_default());
+            QueryView { id: format!("sql-{place}"), title, values, text }
+        };
     all.map(view).collect()
 }
 

@@ -122,6 +122,8 @@ fn row(picture: &Arc<Snapshot>, group: &Group<'_>, state: Option<&str>) -> Row {
         why: check.why.trim().to_owned(),
         place: match group.series.iter().filter(|series| series.record.tz.is_some()).count() {
             0 => String::new(),
+            // It is the list of them that is in it.
+            zones if count == 0 => format!("the list of its {zones} zones"),
             zones => format!("{count} of {zones} zones {shown}"),
         },
         since: series.and_then(|series| Some(at(since(picture, series)?, series))),

@@ -101,7 +101,12 @@ fn view(
         (Some(was), None) => format!("{}: {was} is over", event.kind),
         (None, None) => event.kind.clone(),
     };
-    let check = event.check.clone().map(|id| (format!("/checks/{}", in_path(&id)), id));
+    let check = event.check.clone().map(|id| {
+        // Of a window, its own words say where.
+        let zone = event.tz.as_deref().filter(|_| event.bounds.is_none());
+        let text = zone.map_or_else(|| id.clone(), |zone| format!("{id} {zone}"));
+        (format!("/checks/{}", in_path(&id)), text)
+    });
     let window = event.check.as_deref().zip(event.bounds).map(|(check, (start, _))| {
         let zone = event.tz.as_deref().map(|tz| format!(" {tz}")).unwrap_or_default();
         let text = format!("{}{zone}", civil(start).text());

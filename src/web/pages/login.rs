@@ -43,19 +43,19 @@ fn refused(shared: &Shared, headers: &HeaderMap, peer: Option<Peer>) -> Option<S
     let is_encrypted = peer.is_some_and(|peer| peer.is_encrypted);
     let public = shared.door.pages.public_url.as_deref().unwrap_or("");
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("");
-    let host = match host.rsplit_once(':') {
+    let name = match host.rsplit_once(':') {
         Some((name, port)) if port.chars().all(|c| c.is_ascii_digit()) => name,
         Some(_) | None => host,
     };
     let is_local = peer.is_some_and(|peer| peer.address.to_canonical().is_loopback())
-        && matches!(host, "localhost" | "127.0.0.1" | "[::1]");
+        && matches!(name, "localhost" | "127.0.0.1" | "[::1]");
     // A browser says where a request comes from only on an encrypted connection: that to the proxy.
     let public = url::Url::parse(public).ok().filter(|public| public.scheme() == "https");
     let has_proxy = public.is_some_and(|public| {
         let origin = headers.get(header::ORIGIN).and_then(|origin| origin.to_str().ok());
         headers.contains_key("sec-fetch-site")
             || origin == Some(public.origin().ascii_serialization().as_str())
-            || public.host_str() == Some(host)
+            || is_at(&public, host)
     });
     (!is_encrypted && !is_local && !has_proxy).then(|| {
         "This connection is not encrypted: a token that is typed here could be read on its way, and a browser \
@@ -63,6 +63,15 @@ fn refused(shared: &Shared, headers: &HeaderMap, peer: Option<Peer>) -> Option<S
          {public_url: https://…}` names the proxy that has it. On its own machine, http://127.0.0.1 will do."
             .to_owned()
     })
+}
+
+/// Whether an address is that of a host, as a request names it: with its port, unless it is the usual one.
+fn is_at(public: &url::Url, host: &str) -> bool {
+    let name = public.host_str().unwrap_or("");
+    match public.port() {
+        Some(port) => host == format!("{name}:{port}"),
+        None => host == name || host == format!("{name}:443"),
+    }
 }
 
 /// A path of ours to lead back to; anything else is the first page.
@@ -178,6 +187,21 @@ pub(super) async fn log_out(State(shared): Here, headers: HeaderMap) -> Result<R
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_port_of_ours_beside_the_proxy_is_not_the_proxy() {
+        let at = |public: &str, host| is_at(&url::Url::parse(public).unwrap(), host);
+        assert!(at("https://a.example", "a.example") && at("https://a.example", "a.example:443"));
+        assert!(at("https://a.example:8443/x/", "a.example:8443"));
+        for (public, host) in [
+            ("https://a.example", "a.example:9847"),
+            ("https://a.example:8443", "a.example"),
+            ("https://a.example", "b.example"),
+            ("https://a.example", ""),
+        ] {
+            assert!(!at(public, host), "{public} {host}");
+        }
+    }
 
     #[test]
     fn one_is_led_back_to_pages_of_ours_alone() {

@@ -178,10 +178,10 @@ fn item(picture: &Arc<Snapshot>, group: &Group<'_>, told: &Outgoing) -> Item {
         (0, 0) => String::new(),
         // A look at the present says the same again and again.
         _ if check.window.is_none() => String::new(),
-        (violated, 0) => format!("{violated} {noun}s violated"),
-        (0, unconfirmed) => format!("{unconfirmed} {noun}s without a result"),
+        (violated, 0) => format!("{} violated", counted(violated, noun)),
+        (0, unconfirmed) => format!("{} without a result", counted(unconfirmed, noun)),
         (violated, unconfirmed) => {
-            format!("{violated} {noun}s violated, {unconfirmed} without a result")
+            format!("{} violated, {unconfirmed} without a result", counted(violated, noun))
         }
     };
     let source = picture.sources.get(&check.source).and_then(|source| source.place.as_deref());
@@ -206,6 +206,11 @@ fn item(picture: &Arc<Snapshot>, group: &Group<'_>, told: &Outgoing) -> Item {
         help: help(group),
         map: None,
     }
+}
+
+fn counted(count: u64, noun: &str) -> String {
+    let many = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{many}")
 }
 
 /// Who hears of a check that is not well.

@@ -130,7 +130,7 @@ pub(super) async fn window(
         told: told(&survey, entry.series),
         queries: match is_list {
             true => list_query(&group),
-            false => queries(&group, bounds(&group, history).as_ref()),
+            false => queries(picture, &group, bounds(&group, history).as_ref()),
         },
         can_act: visit.can_act(),
         login: visit.login(&shared),

@@ -3,10 +3,12 @@
 use std::fmt::Write as _;
 
 use crate::domain::check::evidence::Measure;
+use crate::domain::check::name::SourceName;
 use crate::domain::check::{Body, Check, Expect};
 use crate::domain::reconcile::Reconcile;
 use crate::domain::sql::Query;
 use crate::domain::sql::bounds::{Bound, Bounds};
+use crate::domain::sql::instant_form::InstantForm;
 use crate::domain::sql::parameter::Parameter;
 use crate::domain::time::duration;
 use crate::domain::time::schedule::Schedule;
@@ -78,26 +80,37 @@ pub(super) fn expected(check: &Check) -> Vec<String> {
     lines
 }
 
-/// The queries of a check, each with what it is for and whom it asks.
-pub(super) fn queries(check: &Check) -> Vec<(String, &Query)> {
+/// A query of a check: what it is for, whom it asks, and what.
+pub(super) struct NamedQuery<'c> {
+    pub(super) title: String,
+    pub(super) source: &'c SourceName,
+    pub(super) query: &'c Query,
+}
+
+/// The queries of a check.
+pub(super) fn queries(check: &Check) -> Vec<NamedQuery<'_>> {
+    let asked = |what: &str, source, query| {
+        let comma = if what.is_empty() { "" } else { ", " };
+        NamedQuery { title: format!("{what}{comma}asks {source}"), source, query }
+    };
     let mut queries = Vec::new();
     match &check.body {
-        Body::Sql { query, .. } => queries.push((format!("asks {}", check.source), query)),
+        Body::Sql { query, .. } => queries.push(asked("", &check.source, query)),
         Body::Reconcile(reconcile) => {
             let Reconcile { left, right, detail, .. } = &**reconcile;
-            queries.push((format!("left, asks {}", left.source), &left.query));
-            queries.push((format!("right, asks {}", right.source), &right.query));
+            queries.push(asked("left", &left.source, &left.query));
+            queries.push(asked("right", &right.source, &right.query));
             if let Some(detail) = detail {
-                queries.push((format!("rows of the left, asks {}", left.source), &detail.left));
-                queries.push((format!("rows of the right, asks {}", right.source), &detail.right));
+                queries.push(asked("rows of the left", &left.source, &detail.left));
+                queries.push(asked("rows of the right", &right.source, &detail.right));
             }
         }
     }
     if let Measure::Query(query) = &check.evidence.measure {
-        queries.push((format!("evidence, asks {}", check.source), query));
+        queries.push(asked("evidence", &check.source, query));
     }
     if let Some(keys) = check.expect().and_then(Expect::keys) {
-        queries.push((format!("who must appear, asks {}", keys.source), &keys.from));
+        queries.push(asked("who must appear", &keys.source, &keys.from));
     }
     queries
 }
@@ -110,21 +123,25 @@ pub(super) fn list_of_zones(check: &Check) -> Option<(String, &Query)> {
     }
 }
 
-/// What was bound, and the query with it written where parameters stand.
-pub(super) fn bound(query: &Query, bounds: Option<&Bounds>) -> (Vec<String>, String) {
+/// What was bound, and the query with it written where parameters stand, as its source takes it.
+pub(super) fn bound(
+    query: &Query,
+    bounds: Option<&Bounds>,
+    form: InstantForm,
+) -> (Vec<String>, String) {
     let Some(bounds) = bounds else { return (Vec::new(), query.text().to_owned()) };
     let mut named: Vec<Parameter> = query.parameters().collect();
     named.sort();
     named.dedup();
     let values = named.iter().map(|p| format!("{p} = {}", bounds.value(*p))).collect();
-    let text = query.with_parameters(|_, parameter| literal(&bounds.value(parameter)));
+    let text = query.with_parameters(|_, parameter| literal(&bounds.value(parameter), form));
     (values, text)
 }
 
-/// A value as SQL has it: an instant is a text in UTC.
-fn literal(bound: &Bound<'_>) -> String {
+/// A value as SQL has it.
+fn literal(bound: &Bound<'_>, form: InstantForm) -> String {
     match bound {
-        Bound::Instant(at) => format!("'{}'", at.format("%Y-%m-%d %H:%M:%S+00:00")),
+        Bound::Instant(at) => form.literal(*at),
         Bound::Date(date) => format!("'{date}'"),
         Bound::Text(text) => format!("'{}'", text.replace('\'', "''")),
         Bound::Secs(_) | Bound::Hours(_) => bound.to_string(),
