@@ -1,6 +1,7 @@
 //! The command line: verbs, their output, exit codes.
 
 mod args;
+mod ci;
 mod config;
 mod connect;
 mod demo;

@@ -215,8 +215,8 @@ pub(super) struct ValidateArgs {
     #[arg(long)]
     pub(super) connect: bool,
     /// How to say it
-    #[arg(long, value_enum, default_value_t = Output::Text)]
-    pub(super) output: Output,
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(super) output: Format,
 }
 
 #[derive(Debug, clap::Args)]
@@ -238,8 +238,8 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "FILE")]
     pub(super) diff_out: Option<PathBuf>,
     /// How to say it
-    #[arg(long, value_enum, default_value_t = Output::Text)]
-    pub(super) output: Output,
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(super) output: Format,
 }
 
 #[derive(Debug, clap::Args)]
@@ -323,10 +323,34 @@ pub(super) struct From {
     pub(super) paths: Vec<PathBuf>,
 }
 
+/// How a look, or the reading of files, is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+    /// The XML of unit tests, for servers of continuous integration
+    Junit,
+    /// Annotations of GitHub Actions, at most ten, the worst first
+    Github,
+    /// A table for a summary or a comment, at most 60,000 bytes, the worst first
+    Markdown,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Output {
     /// For people
     Text,
     /// For programs
     Json,
+}
+
+impl std::convert::From<Output> for Format {
+    fn from(output: Output) -> Self {
+        match output {
+            Output::Text => Self::Text,
+            Output::Json => Self::Json,
+        }
+    }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
+use crate::cli::ci::{Place, State, Suite};
 use crate::cli::exit::Exit;
 use crate::cli::validate::Loaded;
 use crate::cli::{complain, stop};
@@ -225,6 +226,39 @@ impl Connected {
             "the databases would answer {taken} of {queries} queries that {verb} planned"
         );
         text
+    }
+
+    /// What the databases do not take, and what they were not asked, for tools of continuous integration.
+    pub(super) fn suites(&self) -> Vec<Suite> {
+        let say = |Reason { cause, note, .. }: &Reason| format!("{cause}: {note}");
+        let sources = self.sources.iter().flat_map(|seen| {
+            let name = format!("source {}", seen.name);
+            let trouble = seen.trouble.iter().map({
+                let name = name.clone();
+                move |why| Suite::plain(State::Error, &name, "unconfirmed", vec![say(why)])
+            });
+            let unsaid = seen.unsaid.iter();
+            trouble.chain(
+                unsaid
+                    .map(move |why| Suite::plain(State::Failed, &name, "refused", vec![say(why)])),
+            )
+        });
+        let checks = self.checks.iter().filter_map(|(check, planned)| {
+            let found = planned.refused.iter();
+            let found: Vec<String> =
+                found.map(|(source, why)| format!("{source}: {}", say(why))).collect();
+            let mut suite = match (found.is_empty(), planned.not_probed) {
+                (false, _) => Suite::plain(State::Failed, check.id.as_str(), "refused", found),
+                (true, true) => {
+                    let line = "not probed: nothing says that it keeps to its window".to_owned();
+                    Suite::plain(State::Warned, check.id.as_str(), "warning", vec![line])
+                }
+                (true, false) => return None,
+            };
+            suite.place = Some(Place { file: check.file.clone(), line: check.line, column: 0 });
+            Some(suite)
+        });
+        sources.chain(checks).collect()
     }
 
     /// As data.

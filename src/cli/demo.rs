@@ -10,7 +10,7 @@ use std::path::Path;
 
 use chrono::{DateTime, Utc};
 
-use crate::cli::args::{DemoArgs, Output};
+use crate::cli::args::{DemoArgs, Format};
 use crate::cli::exit::Exit;
 use crate::cli::paint::Paint;
 use crate::cli::report::Style;
@@ -181,7 +181,7 @@ fn prepare(folder: &Path) -> io::Result<Option<bool>> {
 }
 
 fn check(folder: &Path) -> Result<(Settings, Vec<Outcome>), Exit> {
-    let invalid = |faults: Vec<Fault>| refuse(&faults, Output::Text);
+    let invalid = |faults: Vec<Fault>| refuse(&faults, Format::Text);
     let settings = Settings::read(&folder.join("allswell.yaml")).map_err(invalid)?;
     let paths = settings.checks.clone();
     let Loaded { settings, catalogue, zones } = load_with(settings, &paths).map_err(invalid)?;

@@ -1,6 +1,7 @@
 //! What a round found, for people and for programs.
 
 mod matrix;
+pub(super) mod cases;
 pub(super) mod json;
 
 use std::collections::BTreeMap;
@@ -62,16 +63,22 @@ pub(super) enum Why {
 impl Aside {
     fn line(&self, ids: usize, paint: Paint) -> String {
         let id = self.check.id.as_str();
+        let (word, what) = self.words();
+        format!("{}  {id:<ids$}  {what}", paint.yellow(&format!("{word:<11}")))
+    }
+
+    /// How it is called, and what its owner says.
+    fn words(&self) -> (&'static str, String) {
         let (word, what, because) = match &self.why {
             Why::Paused(until, zone) => {
                 let because = self.check.pause.as_ref().map(|pause| &pause.because);
                 let zone = zone.as_ref().map_or(String::new(), |zone| format!(" in {zone}"));
-                ("paused     ", format!("until {}{zone}", shown(*until)), because)
+                ("paused", format!("until {}{zone}", shown(*until)), because)
             }
             Why::Excepted(dates, zone) => {
                 let because = self.check.except.as_ref().map(|except| &except.because);
                 let dates: Vec<String> = dates.iter().take(TOLD).map(ToString::to_string).collect();
-                ("excepted   ", format!("{} in {zone}", dates.join(", ")), because)
+                ("excepted", format!("{} in {zone}", dates.join(", ")), because)
             }
             Why::NoSuchDate(dates, zone) => {
                 let dates: Vec<String> = dates.iter().take(TOLD).map(ToString::to_string).collect();
@@ -83,7 +90,7 @@ impl Aside {
             }
         };
         let because = because.map_or(String::new(), |because| format!(": {because}"));
-        format!("{}  {id:<ids$}  {what}{because}", paint.yellow(word))
+        (word, format!("{what}{because}"))
     }
 
     fn json(&self) -> Value {
@@ -128,9 +135,16 @@ pub(super) fn text(outcomes: &[Outcome], asides: &[Aside], style: &Style<'_>) ->
     for aside in asides {
         let _ = writeln!(text, "{}", aside.line(ids, style.paint));
     }
+    let _ = writeln!(text, "\n{}", summary(outcomes, &groups));
+    text
+}
+
+/// How many checks and windows are how.
+fn summary(outcomes: &[Outcome], groups: &[Group<'_>]) -> String {
+    let mut text = String::new();
     let of_rank = |wanted| groups.iter().filter(|group| group.rank() == wanted).count();
     let (violated, unconfirmed, confirmed) = (of_rank(0), of_rank(1), of_rank(2));
-    let _ = write!(text, "\n{confirmed} confirmed, {violated} violated, {unconfirmed} unconfirmed");
+    let _ = write!(text, "{confirmed} confirmed, {violated} violated, {unconfirmed} unconfirmed");
     let windows = outcomes.iter().filter(|outcome| outcome.window.is_some());
     let of_rank = |wanted| windows.clone().filter(|o| rank(&o.judgement.verdict) == wanted).count();
     if windows.clone().count() > 0 {
@@ -138,7 +152,6 @@ pub(super) fn text(outcomes: &[Outcome], asides: &[Aside], style: &Style<'_>) ->
         let noun = if all == 1 { "window" } else { "windows" };
         let _ = write!(text, "; of {all} {noun} {bad} violated, {unknown} unconfirmed");
     }
-    text.push('\n');
     text
 }
 

@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::args::{Output, RunArgs};
+use crate::cli::args::{Format, RunArgs};
 use crate::cli::diff_out;
 use crate::cli::exit::Exit;
 use crate::cli::paint::Paint;
@@ -18,9 +18,9 @@ use crate::cli::validate::{Loaded, load, refuse, warn};
 use crate::cli::windows::{self, HistoryFilter};
 use crate::cli::{complain, print, report, stop};
 use crate::clock;
-use crate::domain::check::Check;
 use crate::domain::check::reason::{Cause, Reason};
 use crate::domain::check::verdict::Verdict;
+use crate::domain::check::{Body, Check};
 use crate::domain::record::series::Series;
 use crate::domain::time::schedule::Until;
 use crate::domain::time::window::{WindowRule, ZoneChoice};
@@ -82,12 +82,15 @@ pub(super) fn run(args: &RunArgs) -> Exit {
         }
     };
     let text = match args.output {
-        Output::Text => {
+        Format::Text => {
             let addresses = addresses(&settings);
             let (paint, with_sql) = (Paint::of_stdout(), args.sql);
             report::text(&outcomes, &asides, &Style { paint, with_sql, addresses: &addresses })
         }
-        Output::Json => format!("{}\n", report::json::json(&outcomes, &asides)),
+        Format::Json => format!("{}\n", report::json::json(&outcomes, &asides)),
+        Format::Junit => report::cases::report(&outcomes, &asides).junit(),
+        Format::Github => report::cases::report(&outcomes, &asides).github(),
+        Format::Markdown => report::cases::report(&outcomes, &asides).markdown(),
     };
     let written = match &args.diff_out {
         Some(path) => diff_out::write(path, &outcomes),
@@ -237,11 +240,15 @@ impl Round<'_> {
         let looked = round(&self.tasks, sources, self.now, stop, |o| progress.saw(o));
         let mut looked = std::pin::pin!(looked);
         let began = Instant::now();
+        let mut waits = vec![0; self.tasks.len()];
         let looked = loop {
             tokio::select! {
                 biased;
                 looked = &mut looked => break looked,
-                () = tokio::time::sleep(SHOWN_EACH) => progress.compared(&self.tasks, began.elapsed()),
+                () = tokio::time::sleep(SHOWN_EACH) => {
+                    progress.waiting(&self.tasks, &mut waits);
+                    progress.compared(&self.tasks, began.elapsed());
+                }
             }
         };
         outcomes.extend(looked);
@@ -351,6 +358,26 @@ impl Progress {
         let left = expected.saturating_sub(rows).checked_div(rate).filter(|secs| *secs > 0);
         let left = left.map_or(String::new(), |secs| format!(", about {secs} s left"));
         bar.set_message(format!("{rows} rows compared, {rate} a second{left}"));
+    }
+
+    /// Says of what differs that it is looked at again, and when: whoever waits knows for what.
+    fn waiting(&self, tasks: &[Task], known: &mut [u64]) {
+        for (task, known) in tasks.iter().zip(known) {
+            let waits = task.watching.progress.waits();
+            let Body::Reconcile(reconcile) = &task.check.body else { continue };
+            if waits == std::mem::replace(known, waits) {
+                continue;
+            }
+            let line = format!(
+                "{}: both sides differ; looked at again after {}, to see whether that lasts (`confirm_after`)",
+                task.check.id,
+                format_args!("{:?}", reconcile.confirm_after)
+            );
+            match &self.0 {
+                Some(bar) => bar.suspend(|| complain(&line)),
+                None => complain(&line),
+            }
+        }
     }
 
     fn finish(&self) {

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use crate::cli::args::{From, Output, ValidateArgs};
-use crate::cli::connect::connect;
+use crate::cli::args::{Format, From, ValidateArgs};
+use crate::cli::ci::{Place, Report, State, Suite};
+use crate::cli::connect::{Connected, connect};
 use crate::cli::exit::Exit;
 use crate::cli::{complain, print};
 use crate::domain::check::catalogue::{Catalogue, Warning};
@@ -96,9 +97,9 @@ pub(super) fn warn<'w>(warnings: impl Iterator<Item = &'w Warning>) {
 }
 
 /// Tells all faults, and ends as invalid.
-pub(super) fn refuse(faults: &[Fault], output: Output) -> Exit {
-    match output {
-        Output::Text => {
+pub(super) fn refuse(faults: &[Fault], output: impl Into<Format>) -> Exit {
+    match output.into() {
+        Format::Text => {
             for fault in faults {
                 complain(&format!("{fault}\n"));
             }
@@ -106,7 +107,10 @@ pub(super) fn refuse(faults: &[Fault], output: Output) -> Exit {
             complain(&format!("{} {noun}; no database was asked", faults.len()));
             Exit::Invalid
         }
-        Output::Json => Exit::Invalid.after(print(&format!("{}\n", report(0, faults, &[])))),
+        Format::Json => Exit::Invalid.after(print(&format!("{}\n", report(0, faults, &[])))),
+        Format::Junit => Exit::Invalid.after(print(&refused(faults).junit())),
+        Format::Github => Exit::Invalid.after(print(&refused(faults).github())),
+        Format::Markdown => Exit::Invalid.after(print(&refused(faults).markdown())),
     }
 }
 
@@ -120,7 +124,7 @@ pub(super) fn validate(args: &ValidateArgs) -> Exit {
         Ok(_) | Err(_) => None,
     };
     match (args.output, loaded) {
-        (Output::Text, Ok(Loaded { settings, catalogue, .. })) => {
+        (Format::Text, Ok(Loaded { settings, catalogue, .. })) => {
             warn(catalogue.warnings().iter());
             for warning in settings.notices.warnings() {
                 complain(&format!("warning: {warning}\n"));
@@ -136,7 +140,7 @@ pub(super) fn validate(args: &ValidateArgs) -> Exit {
             let valid = if exit == Exit::Confirmed { valid.as_str() } else { "" };
             exit.after(print(&format!("{}{valid}", connected.text())))
         }
-        (Output::Json, Ok(Loaded { settings, catalogue, .. })) => {
+        (Format::Json, Ok(Loaded { settings, catalogue, .. })) => {
             let mut report = report(catalogue.checks().len(), &[], catalogue.warnings());
             report["missing_secrets"] = json!(settings.missing_secrets());
             report["settings_warnings"] = json!(settings.notices.warnings());
@@ -145,7 +149,69 @@ pub(super) fn validate(args: &ValidateArgs) -> Exit {
             connected.exit().after(print(&format!("{report}\n")))
         }
         (output, Err(faults)) => refuse(&faults, output),
+        (output, Ok(Loaded { settings, catalogue, .. })) => {
+            let report = accepted(&settings, &catalogue, connected.as_ref());
+            let text = match output {
+                Format::Junit => report.junit(),
+                Format::Github => report.github(),
+                Format::Markdown | Format::Text | Format::Json => report.markdown(),
+            };
+            connected.map_or(Exit::Confirmed, |connected| connected.exit()).after(print(&text))
+        }
     }
+}
+
+/// What is not valid, for tools of continuous integration.
+fn refused(faults: &[Fault]) -> Report {
+    let noun = if faults.len() == 1 { "fault" } else { "faults" };
+    let suites = faults.iter().map(|fault| told(State::Failed, "invalid", fault));
+    Report::new(format!("{} {noun}; no database was asked", faults.len()), suites.collect())
+}
+
+/// What is valid, what had better be written otherwise, and what the databases said.
+fn accepted(settings: &Settings, catalogue: &Catalogue, connected: Option<&Connected>) -> Report {
+    let mut suites: Vec<Suite> = catalogue
+        .warnings()
+        .iter()
+        .map(|warning| {
+            let mut suite = told(State::Warned, "warning", &warning.fault);
+            if let Some(code) = warning.code {
+                suite.name = format!("{} {code}", suite.name);
+            }
+            suite
+        })
+        .collect();
+    let mut more: Vec<String> = settings.missing_secrets();
+    more.extend(settings.notices.warnings().into_iter().map(str::to_owned));
+    let of_settings = |line| Suite::plain(State::Warned, "settings", "warning", vec![line]);
+    suites.extend(more.into_iter().map(of_settings));
+    suites.extend(connected.iter().flat_map(|connected| connected.suites()));
+    let count = catalogue.checks().len();
+    let valid = catalogue.checks().iter().map(|check| {
+        let mut suite = Suite::plain(State::Passed, check.id.as_str(), "valid", Vec::new());
+        suite.place = Some(Place { file: check.file.clone(), line: check.line, column: 0 });
+        suite
+    });
+    let refused = |suite: &Suite| suite.state <= State::Error;
+    let known: Vec<String> =
+        suites.iter().filter(|suite| refused(suite)).map(|suite| suite.name.clone()).collect();
+    suites.extend(valid.filter(|suite| !known.contains(&suite.name)));
+    let noun = if count == 1 { "check is" } else { "checks are" };
+    let title = match known.len() {
+        0 => format!("{count} {noun} valid"),
+        1 => format!("{count} {noun} valid by itself, and a database takes 1 thing not"),
+        refused => format!("{count} {noun} valid, and databases do not take {refused} of them"),
+    };
+    Report::new(title, suites)
+}
+
+fn told(state: State, word: &'static str, fault: &Fault) -> Suite {
+    let name = if fault.path.is_empty() { fault.file.as_str() } else { fault.path.as_str() };
+    let hint = fault.hint.as_ref().map(|hint| format!("= {hint}"));
+    let found = [fault.message.clone()].into_iter().chain(hint).collect();
+    let mut suite = Suite::plain(state, name, word, found);
+    suite.place = Some(Place { file: fault.file.clone(), line: fault.line, column: fault.column });
+    suite
 }
 
 fn report(checks: usize, faults: &[Fault], warnings: &[Warning]) -> serde_json::Value {

@@ -12,6 +12,8 @@ pub struct Progress {
     left: Arc<AtomicU64>,
     right: Arc<AtomicU64>,
     expected: Arc<AtomicU64>,
+    /// How often it waited to look again.
+    waits: Arc<AtomicU64>,
 }
 
 impl Progress {
@@ -23,6 +25,16 @@ impl Progress {
     /// How many rows a side is expected to have; `None` where that is not known.
     pub fn expected(&self) -> Option<u64> {
         Some(self.expected.load(Ordering::Relaxed)).filter(|rows| *rows > 0)
+    }
+
+    /// How often it waited to look again at what differs.
+    pub fn waits(&self) -> u64 {
+        self.waits.load(Ordering::Relaxed)
+    }
+
+    /// Says that it waits to look again.
+    pub(super) fn wait(&self) {
+        self.waits.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Begins to count rows anew.

@@ -89,6 +89,7 @@ pub(super) async fn judge(
             results: Arc::new(pass.results.claims.sorted()),
             rows: Arc::new(pass.rows.and_then(Result::ok).unwrap_or_default().claims.sorted()),
         });
+        watching.progress.wait();
         tokio::select! {
             biased;
             () = asking.stop.cancelled() => {

@@ -24,6 +24,7 @@ mod blame;
 mod bounds;
 mod browser;
 mod calendar;
+mod ci;
 mod cli;
 mod clocks;
 mod crash;

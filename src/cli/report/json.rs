@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::cli::report::{Aside, Why, rank};
 use crate::cli::windows::shown;
-use crate::domain::check::verdict::Verdict;
+use crate::domain::check::verdict::{Contradiction, Verdict};
 use crate::domain::time::window::Window;
 use crate::domain::time::zone::ZoneName;
 use crate::engine::round::Outcome;
@@ -39,8 +39,21 @@ pub(super) fn run(outcome: &Outcome) -> Value {
             ("unconfirmed", Some(reason.cause.as_str()), Some(reason.note.clone()))
         }
     };
+    let check = &outcome.check;
+    let findings: &[Contradiction] = match &outcome.judgement.verdict {
+        Verdict::Violated(finding) => &finding.contradictions,
+        Verdict::Confirmed | Verdict::Unconfirmed(_) => &[],
+    };
+    let labels = check.labels.iter().map(|(name, value)| (name.to_string(), json!(value)));
     json!({
-        "check": outcome.check.id.as_str(),
+        "check": check.id.as_str(),
+        "owner": check.owner.as_str(),
+        "severity": check.severity.as_str(),
+        "source": check.source.as_str(),
+        "why": check.why,
+        "file": check.file,
+        "line": check.line,
+        "labels": labels.collect::<serde_json::Map<String, Value>>(),
         "tz": outcome.tz.as_ref().map(ZoneName::as_str),
         "slot": outcome.slot.to_rfc3339_opts(SecondsFormat::Millis, true),
         "window": outcome.window.as_ref().map(|window| {
@@ -51,9 +64,48 @@ pub(super) fn run(outcome: &Outcome) -> Value {
         "cause": cause,
         "evidence": outcome.judgement.evidence,
         "finding": finding,
+        "findings": findings.iter().map(contradiction).collect::<Vec<_>>(),
         "rows": rows,
         "took_ms": u64::try_from(outcome.took.as_millis()).unwrap_or(u64::MAX),
     })
+}
+
+/// One expectation that does not hold, in parts.
+fn contradiction(contradiction: &Contradiction) -> Value {
+    match contradiction {
+        Contradiction::Rows { expected, seen } => {
+            json!({"kind": "rows", "expected": expected, "seen": seen})
+        }
+        Contradiction::Values { column, expected, rows, of, seen } => json!({
+            "kind": "values",
+            "column": column.as_str(),
+            "expected": expected,
+            "rows": rows,
+            "of": of,
+            "seen": seen,
+        }),
+        Contradiction::MissingKeys { missing, of, first } => {
+            json!({"kind": "missing_keys", "missing": missing, "of": of, "first": first})
+        }
+        Contradiction::NamelessKeys { rows } => json!({"kind": "nameless_keys", "rows": rows}),
+        Contradiction::Zones { nameless, unknown, of } => {
+            json!({"kind": "zones", "nameless": nameless, "unknown": unknown, "of": of})
+        }
+        Contradiction::ZonesGone { gone, of, first, .. } => {
+            json!({"kind": "zones_gone", "gone": gone, "of": of, "first": first})
+        }
+        Contradiction::Differs(told) => {
+            let [missing, extra, changed, close] = told.counts;
+            json!({
+                "kind": "differs",
+                "of_rows": told.of_rows,
+                "sides": told.names,
+                "rows": told.rows,
+                "counts": [missing, extra, changed, close],
+                "first": told.first,
+            })
+        }
+    }
 }
 
 /// A window by DESIGN §7.

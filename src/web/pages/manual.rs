@@ -25,7 +25,7 @@ macro_rules! chapters {
 }
 
 /// The chapters, in the order in which they are listed.
-const CHAPTERS: [(&str, &str); 19] = chapters![
+const CHAPTERS: [(&str, &str); 20] = chapters![
     "oncall",
     "pages",
     "checks",
@@ -36,6 +36,7 @@ const CHAPTERS: [(&str, &str); 19] = chapters![
     "operate",
     "metrics",
     "api",
+    "ci",
     "peers",
     "glossary",
     "internals/engine",
