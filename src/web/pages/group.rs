@@ -145,7 +145,8 @@ pub(super) fn since_in(
         "violated" => standing(record.standings.violated),
         "unconfirmed" => standing(record.standings.unconfirmed).or(match record.lease {
             // While the engine or the ledger is away, what was proved is not known since then.
-            Lease::Until(until) => Some(until.min(picture.as_of)),
+            Lease::Until(until) if until > picture.now() => Some(picture.as_of),
+            Lease::Until(until) => Some(until),
             Lease::Never => None,
         }),
         "new" => Some(record.since),

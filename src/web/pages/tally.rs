@@ -340,12 +340,14 @@ mod tests {
 
     use chrono::TimeDelta;
     use proptest::prelude::*;
+    use tokio::time::Instant;
 
     use super::*;
     use crate::domain::check::name::CheckId;
     use crate::domain::record::series::Zone;
     use crate::domain::record::standing::{Standing, Standings};
     use crate::domain::sql::Engine;
+    use crate::engine::snapshot::GenerationHealth;
     use crate::ledger::SeriesRecord;
     use crate::manifest::{Text, World, parse};
     use crate::zones::Zones;
@@ -453,10 +455,19 @@ mod tests {
         ) {
             let checks = checks();
             let all = first.iter().zip(1..).map(|(seed, id)| series(id, *seed, &checks)).collect();
-            let mut before = Snapshot { series: all, ..Snapshot::empty(at(0)) };
+            let generation = GenerationHealth {
+                id: 1,
+                digest: String::new(),
+                checks: 3,
+                loaded_at: at(0),
+                loaded_by: String::new(),
+            };
+            // Nothing is confirmed before a catalogue is there.
+            let generation = Some(generation);
+            let mut before = Snapshot { series: all, generation, ..Snapshot::empty(at(0)) };
             let mut tally = Tally::new(&before);
             for (place, seed, later) in steps {
-                let mut picture = Snapshot { as_of: before.as_of + TimeDelta::seconds(later), ..before.clone() };
+                let mut picture = Snapshot { taken: Instant::now(), as_of: before.as_of + TimeDelta::seconds(later), ..before.clone() };
                 let place = place % picture.series.len();
                 picture.series[place] = series(picture.series[place].record.id, seed, &checks);
                 let anew = Tally::new(&picture);
