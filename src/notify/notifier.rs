@@ -241,6 +241,7 @@ impl Notifier {
             });
             let closed = series.and_then(|series| series.record.closed.as_deref());
             let before_over = before.as_ref().and_then(|prior| prior.over.clone());
+            let was_told = before.is_some();
             let adopted = row.adopted.as_ref().filter(|_| is_calm || series.is_none());
             let known_alert = match (series, before) {
                 (Some(series), Some(told))
@@ -264,9 +265,9 @@ impl Notifier {
             };
             // Of a check that is gone what was last said of it stays.
             let record = series.map(|series| Arc::clone(&series.record));
-            let over = row
-                .ended_at
-                .map(|at| before_over.unwrap_or_else(|| Arc::new(over(&alert, at, closed))));
+            let over = row.ended_at.map(|at| {
+                before_over.unwrap_or_else(|| Arc::new(over(&alert, at, (closed, was_told))))
+            });
             let prior = Prior { record, zones, alert: Arc::clone(&alert), over: over.clone() };
             known.insert(key, prior);
             let alert = over.unwrap_or(alert);

@@ -249,6 +249,41 @@ fn a_daemon_that_is_frozen_is_told_within_fifteen_seconds() {
 }
 
 #[test]
+fn an_engine_that_cannot_write_is_told_on_a_page_that_is_open() {
+    let site = site("");
+    site.checks(
+        "checks.yaml",
+        "version: 1\nowner: tests\ndefaults: {source: db, severity: critical}\nchecks:\n  - id: holds\n    why: it does\n    \
+         schedule: {every: 1s}\n    result_by: 20s\n    sql: select count(*) as n from bills\n    expect: {values: {n: {min: 1}}}\n",
+    );
+    let daemon = site.start();
+    daemon.until_confirmed(1, Duration::from_secs(30));
+    let browser = Browser::start(true);
+    browser.go(&address(&daemon, "/"));
+    assert_eq!(browser.text("h1"), "All's well");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let mut lock = runtime.block_on(Other::sqlite(&site.path().join("allswell.db")));
+    runtime.block_on(lock.run("begin immediate")).unwrap();
+    daemon.until(Duration::from_secs(40), |daemon| match daemon.get("/allswell") {
+        (503, body) if body.contains("blind\":\"") => Ok(()),
+        other => Err(other),
+    });
+    let took = browser.until(Duration::from_secs(15), |browser| {
+        let (head, band) = (browser.text("h1"), browser.text("#bar"));
+        let is_told = head == "Nothing is proved now" && band.contains("STALE");
+        if is_told { Ok(()) } else { Err((head, band)) }
+    });
+    assert!(took < Duration::from_secs(15), "{took:?}");
+    runtime.block_on(lock.run("rollback")).unwrap();
+    browser.until(Duration::from_secs(60), |browser| match browser.text("h1") {
+        head if head == "All's well" => Ok(()),
+        head => Err(head),
+    });
+    drop(browser);
+    assert!(daemon.stop().success());
+}
+
+#[test]
 fn a_list_stays_current_while_a_link_of_it_has_the_focus() {
     let site = site("");
     site.checks(

@@ -125,8 +125,8 @@ fn machine_output_keeps_its_contract() {
     for run in report["runs"].as_array().unwrap() {
         let keys: Vec<&String> = run.as_object().unwrap().keys().collect();
         let wanted = [
-            "cause", "check", "evidence", "finding", "rows", "slot", "took_ms", "tz", "verdict",
-            "window",
+            "cause", "check", "evidence", "file", "finding", "findings", "labels", "line", "owner",
+            "rows", "severity", "slot", "source", "took_ms", "tz", "verdict", "why", "window",
         ];
         assert_eq!(keys, wanted);
         let slot = run["slot"].as_str().unwrap();

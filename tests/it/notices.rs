@@ -60,6 +60,29 @@ fn gone(port: u16) -> String {
 }
 
 #[test]
+fn the_end_of_an_alert_says_that_it_is_over_and_what_it_was() {
+    let sink = Receiver::start();
+    let alertmanager = Alertmanager::start(&sink.url(), "", "");
+    let site = site(&settings(&[&alertmanager], ""));
+    let daemon = site.start();
+    confirmed(&daemon);
+    state(&site, 0);
+    sink.until("firing", "AllswellViolated", 0, SOON);
+    state(&site, 1);
+    let alert = sink.until("resolved", "AllswellViolated", 0, SOON * 2);
+    let said = |name: &str| alert["annotations"][name].as_str().unwrap().to_owned();
+    let summary = said("summary");
+    assert!(summary.starts_with("it: over, nothing is open any more; it was: "), "{summary}");
+    let text = said("description");
+    assert!(
+        text.starts_with("It ended at ") && text.contains("While it stood, it said:\n"),
+        "{text}"
+    );
+    assert!(text.contains("expected"), "what was found is there: {text}");
+    assert!(daemon.stop().success());
+}
+
+#[test]
 fn one_of_two_that_is_dead_keeps_nothing_from_the_other_and_is_told_when_it_is_back() {
     let (here, there) = (Receiver::start(), Receiver::start());
     let alive = Alertmanager::start(&here.url(), "", "");

@@ -322,6 +322,21 @@ fn whatever_anybody_wrote_is_shown_as_a_text() {
         assert!(!page.contains("<b>bob") && !page.contains("<b>n"), "{path}: {page}");
         assert!(!page.contains("</pre><script"), "{path}");
     }
+    // Neither does the name of a file, or of a label of the installation.
+    fs::rename(
+        site.path().join("checks/checks.yaml"),
+        site.path().join("checks/<script>alert(6)<b>.yaml"),
+    )
+    .unwrap();
+    daemon.signal("HUP");
+    daemon.until(Duration::from_secs(30), |daemon| {
+        let page = open(daemon, "/checks/days-add-up").body;
+        if page.contains("&#60;script&#62;alert(6)") { Ok(()) } else { Err(page) }
+    });
+    for path in ["/checks/days-add-up", &window, "/generations/2"] {
+        let page = open(&daemon, path).body;
+        assert_eq!(page.matches("<script").count(), 1, "{path}: {page}");
+    }
     let page = open(&daemon, "/checks/days-add-up").body;
     assert!(page.contains("&#60;script&#62;alert(1)&#60;/script&#62;"), "{page}");
     // What a path or a query says comes back as a text too.
@@ -427,6 +442,15 @@ fn who_may_not_look_is_led_to_where_he_logs_in() {
     assert!(asked.header("set-cookie").is_none(), "a link ends nothing: {asked:?}");
     let out = submit(&daemon, "/logout", &operator, &[]);
     assert!(out.header("set-cookie").unwrap().contains("Max-Age=0"), "{out:?}");
+    // Another replica takes it, where the settings are the same.
+    let other = self::site(web);
+    fs::write(other.path().join("watch"), fs::read(site.path().join("watch")).unwrap()).unwrap();
+    let replica = other.start();
+    for session in [&viewer, &operator] {
+        let page = send(&replica, ("GET", "/sources"), &[("Cookie", session)], "");
+        assert_eq!(page.status, 200, "{page:?}");
+    }
+    assert!(replica.stop().success());
     // Another process takes it; a token that was changed ends it.
     fs::write(site.path().join("token"), "another-token").unwrap();
     assert!(daemon.stop().success());

@@ -13,6 +13,9 @@ use crate::ledger::{Adopted, AlertRow};
 /// How long the description of an alert that was adopted is at most, in bytes.
 const FOUND_MAX: usize = 3_000;
 
+/// How long the summary of one that is over is at most, in bytes.
+const SUMMARY_MAX: usize = 500;
+
 /// In how many zones checks are bad, and in how many they look.
 pub(super) struct Zones<'p> {
     bad: BTreeMap<(&'p str, Alarm), usize>,
@@ -50,21 +53,31 @@ impl<'p> Zones<'p> {
     }
 }
 
-/// An alert that ended: what it said while it stood would be read as if it stood still.
-pub(super) fn over(alert: &Alert, at: DateTime<Utc>, closed: Option<&str>) -> Alert {
+/// An alert that ended. Where it is the first that a person hears of it, he reads what it was; and that it is over
+/// before that, or it would be read as if it stood still.
+pub(super) fn over(
+    alert: &Alert,
+    at: DateTime<Utc>,
+    (closed, was_told): (Option<&str>, bool),
+) -> Alert {
     let (check, tz) = (alert.labels.get("check"), alert.labels.get("tz"));
     let tz = if tz.is_empty() { String::new() } else { format!(" ({tz})") };
     let mut annotations = alert.annotations.clone();
     annotations.remove("windows_open");
-    annotations
-        .insert("summary".to_owned(), format!("{check}{tz}: over, nothing is open any more"));
+    // A process that began after that does not know what was said.
+    let was = |name: &str| alert.annotations.get(name).filter(|_| was_told);
+    let summary = was("summary").map(|said| format!("; it was: {said}")).unwrap_or_default();
+    let summary = format!("{check}{tz}: over, nothing is open any more{summary}");
+    annotations.insert("summary".to_owned(), cut(&summary, SUMMARY_MAX));
     let text = format!(
         "It ended at {}, and this alert ends within a minute or so: what was open was proved, waived, or removed. \
          `allswell history {check}` says which.",
         at.format("%Y-%m-%dT%H:%M:%SZ")
     );
     let closed = closed.map(|note| format!("\nThe last of it was {note}."));
-    annotations.insert("description".to_owned(), text + &closed.unwrap_or_default());
+    let said = was("description").map(|said| format!("\nWhile it stood, it said:\n{said}"));
+    let text = text + &closed.unwrap_or_default() + &said.unwrap_or_default();
+    annotations.insert("description".to_owned(), text);
     Alert { annotations, ..alert.clone() }
 }
 
