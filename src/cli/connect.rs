@@ -228,6 +228,11 @@ impl Connected {
         text
     }
 
+    /// Says whether the databases were asked about a check.
+    pub(super) fn has_planned(&self, check: &Check) -> bool {
+        self.checks.iter().any(|(planned, _)| planned.id == check.id)
+    }
+
     /// What the databases do not take, and what they were not asked, for tools of continuous integration.
     pub(super) fn suites(&self) -> Vec<Suite> {
         let say = |Reason { cause, note, .. }: &Reason| format!("{cause}: {note}");

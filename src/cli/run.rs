@@ -360,7 +360,7 @@ impl Progress {
         bar.set_message(format!("{rows} rows compared, {rate} a second{left}"));
     }
 
-    /// Says of what differs that it is looked at again, and when: whoever waits knows for what.
+    /// Says of what differs that it is looked at again, and when: the terminal would be still without a reason.
     fn waiting(&self, tasks: &[Task], known: &mut [u64]) {
         for (task, known) in tasks.iter().zip(known) {
             let waits = task.watching.progress.waits();

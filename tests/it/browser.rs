@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::alerting::{Alertmanager, Receiver};
 use crate::lab::Other;
-use crate::pages::{a_window, looked_at, site};
+use crate::pages::{a_window, looked_at, looked_at_each_second, site};
 use crate::watchman::{TOKEN, Watchman};
 use crate::webdriver::{Browser, Element};
 
@@ -250,12 +250,7 @@ fn a_daemon_that_is_frozen_is_told_within_fifteen_seconds() {
 
 #[test]
 fn an_engine_that_cannot_write_is_told_on_a_page_that_is_open() {
-    let site = site("");
-    site.checks(
-        "checks.yaml",
-        "version: 1\nowner: tests\ndefaults: {source: db, severity: critical}\nchecks:\n  - id: holds\n    why: it does\n    \
-         schedule: {every: 1s}\n    result_by: 20s\n    sql: select count(*) as n from bills\n    expect: {values: {n: {min: 1}}}\n",
-    );
+    let site = looked_at_each_second();
     let daemon = site.start();
     daemon.until_confirmed(1, Duration::from_secs(30));
     let browser = Browser::start(true);
@@ -285,12 +280,7 @@ fn an_engine_that_cannot_write_is_told_on_a_page_that_is_open() {
 
 #[test]
 fn a_list_stays_current_while_a_link_of_it_has_the_focus() {
-    let site = site("");
-    site.checks(
-        "checks.yaml",
-        "version: 1\nowner: tests\ndefaults: {source: db, severity: critical}\nchecks:\n  - id: holds\n    why: it does\n    \
-         schedule: {every: 1s}\n    result_by: 20s\n    sql: select count(*) as n from bills\n    expect: {values: {n: {min: 1}}}\n",
-    );
+    let site = looked_at_each_second();
     let daemon = site.start();
     daemon.until_confirmed(1, Duration::from_secs(30));
     let browser = Browser::start(true);

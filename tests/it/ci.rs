@@ -286,3 +286,26 @@ fn a_run_says_that_it_waits_and_for_how_long() {
     let said = "sides: both sides differ; looked at again after 2s, to see whether that lasts (`confirm_after`)";
     assert!(err(&output).contains(said), "{}", err(&output));
 }
+
+#[test]
+fn where_nothing_was_looked_at_no_report_is_a_proof() {
+    let paused = "version: 1\nowner: team\ndefaults: {source: db}\nchecks:\n  - id: waits\n    why: It waits.\n    \
+        schedule: {every: 1d}\n    pause: {until: 2098-01-01, because: a new system comes}\n    \
+        sql: select count(*) as n from bills\n    expect: {values: {n: {min: 1}}}\n";
+    let folder = prepared(paused);
+    let said = |args: &[&str]| {
+        let output = allswell(folder.path(), args);
+        assert_eq!(code(&output), 2, "{}", err(&output));
+        out(&output)
+    };
+    let junit = said(&["run", "--output", "junit"]);
+    let read = junit_parser::from_reader(junit.as_bytes()).unwrap();
+    assert_eq!((read.errors, read.tests), (1, 2), "{junit}");
+    assert!(said(&["run", "--output", "github"]).starts_with("::error title=unconfirmed allswell"));
+    assert!(said(&["run", "--output", "markdown"]).contains("| **unconfirmed** |"));
+    // A check of a source that does not answer was not planned, and is not called valid.
+    fs::remove_file(folder.path().join("data.db")).unwrap();
+    let junit = said(&["validate", "--connect", "--output", "junit"]);
+    let read = junit_parser::from_reader(junit.as_bytes()).unwrap();
+    assert_eq!((read.errors, read.tests), (2, 2), "the source, and the check: {junit}");
+}

@@ -54,6 +54,17 @@ pub(crate) fn site(settings: &str) -> Site {
     site
 }
 
+/// One critical check that holds, and is due each second.
+pub(crate) fn looked_at_each_second() -> Site {
+    let site = site("");
+    site.checks(
+        "checks.yaml",
+        "version: 1\nowner: tests\ndefaults: {source: db, severity: critical}\nchecks:\n  - id: holds\n    why: it does\n    \
+         schedule: {every: 1s}\n    result_by: 20s\n    sql: select count(*) as n from bills\n    expect: {values: {n: {min: 1}}}\n",
+    );
+    site
+}
+
 /// Waits until each series was looked at.
 pub(crate) fn looked_at(daemon: &Watchman) {
     daemon.until(Duration::from_secs(60), |daemon| {
@@ -226,12 +237,7 @@ fn pages_say_what_api_and_metrics_say() {
 
 #[test]
 fn all_is_well_on_the_page_exactly_where_it_is() {
-    let site = site("");
-    site.checks(
-        "checks.yaml",
-        "version: 1\nowner: tests\ndefaults: {source: db, severity: critical}\nchecks:\n  - id: holds\n    why: it does\n    \
-         schedule: {every: 1s}\n    result_by: 20s\n    sql: select count(*) as n from bills\n    expect: {values: {n: {min: 1}}}\n",
-    );
+    let site = looked_at_each_second();
     let daemon = site.start();
     daemon.until_confirmed(1, Duration::from_secs(30));
     let page = open(&daemon, "/").body;
