@@ -8,3 +8,4 @@ pub mod time;
 pub mod record;
 pub mod alerting;
 pub mod reconcile;
+pub mod table;

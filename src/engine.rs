@@ -6,6 +6,7 @@ pub mod plan;
 pub mod progress;
 pub mod round;
 pub mod reconcile;
+mod table;
 pub mod zone_list;
 
 pub mod gate;

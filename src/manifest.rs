@@ -20,6 +20,7 @@ mod place;
 mod part;
 mod needs;
 mod reconcile;
+mod table;
 mod timing;
 mod when;
 mod yaml;

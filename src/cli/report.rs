@@ -326,6 +326,10 @@ fn told(bad: &[&Outcome], many: bool) -> Vec<(&'static str, String)> {
                         }
                         other @ (Contradiction::Rows { .. }
                         | Contradiction::Values { .. }
+                        | Contradiction::End { .. }
+                        | Contradiction::Repeated { .. }
+                        | Contradiction::Never { .. }
+                        | Contradiction::Volume { .. }
                         | Contradiction::MissingKeys { .. }
                         | Contradiction::Zones { .. }
                         | Contradiction::ZonesGone { .. }
@@ -363,23 +367,29 @@ fn told(bad: &[&Outcome], many: bool) -> Vec<(&'static str, String)> {
 fn sql(text: &mut String, group: &Group<'_>, paint: Paint) {
     let check = group.check;
     let mut queries = match &check.body {
-        Body::Sql { query, .. } => vec![("sql", &check.source, query)],
+        Body::Sql { query, .. } => vec![("sql".to_owned(), &check.source, query)],
+        Body::Table(table) => {
+            let asked = table.statements().iter();
+            asked.map(|s| (s.asks.title(table.rules()), &check.source, &s.query)).collect()
+        }
         Body::Reconcile(reconcile) => {
             let Reconcile { left, right, detail, .. } = &**reconcile;
-            let mut queries =
-                vec![("left", &left.source, &left.query), ("right", &right.source, &right.query)];
+            let mut queries = vec![
+                ("left".to_owned(), &left.source, &left.query),
+                ("right".to_owned(), &right.source, &right.query),
+            ];
             if let Some(detail) = detail {
-                queries.push(("detail, left", &left.source, &detail.left));
-                queries.push(("detail, right", &right.source, &detail.right));
+                queries.push(("detail, left".to_owned(), &left.source, &detail.left));
+                queries.push(("detail, right".to_owned(), &right.source, &detail.right));
             }
             queries
         }
     };
     if let Measure::Query(query) = &check.evidence.measure {
-        queries.push(("evidence", &check.source, query));
+        queries.push(("evidence".to_owned(), &check.source, query));
     }
     if let Some(keys) = check.expect().and_then(Expect::keys) {
-        queries.push(("keys", &keys.source, &keys.from));
+        queries.push(("keys".to_owned(), &keys.source, &keys.from));
     }
     // Of the first that is told.
     let bad = group.bad();

@@ -4,6 +4,7 @@ pub mod name;
 pub mod limit;
 mod literal;
 pub mod evidence;
+pub mod share;
 pub mod freshness;
 pub mod recheck;
 pub mod observation;
@@ -33,6 +34,7 @@ use crate::domain::check::name::{CheckId, ColumnName, LabelName, Owner, SourceNa
 use crate::domain::check::recheck::Recheck;
 use crate::domain::reconcile::Reconcile;
 use crate::domain::sql::Query;
+use crate::domain::table::Table;
 use crate::domain::time::schedule::{Except, Pause, Schedule};
 use crate::domain::time::window::{WindowRule, ZoneChoice};
 
@@ -102,6 +104,8 @@ pub enum Body {
     },
     /// The results of two queries have to be the same.
     Reconcile(Box<Reconcile>),
+    /// The rows of a table have to keep to rules.
+    Table(Box<Table>),
 }
 
 /// How bad a violation is.
@@ -298,15 +302,23 @@ impl Check {
     pub fn expect(&self) -> Option<&Expect> {
         match &self.body {
             Body::Sql { expect, .. } => Some(expect),
-            Body::Reconcile(_) => None,
+            Body::Reconcile(_) | Body::Table(_) => None,
         }
     }
 
     /// The reconciliation, where it is one.
     pub fn reconcile(&self) -> Option<&Reconcile> {
         match &self.body {
-            Body::Sql { .. } => None,
+            Body::Sql { .. } | Body::Table(_) => None,
             Body::Reconcile(reconcile) => Some(reconcile),
+        }
+    }
+
+    /// The table, where rules for one are judged.
+    pub fn table(&self) -> Option<&Table> {
+        match &self.body {
+            Body::Sql { .. } | Body::Reconcile(_) => None,
+            Body::Table(table) => Some(table),
         }
     }
 
@@ -335,6 +347,8 @@ impl Check {
         let named = named.chain(values).chain(&self.samples.columns);
         let mut all: BTreeSet<ColumnName> = named.cloned().collect();
         all.extend(self.reconcile().into_iter().flat_map(Reconcile::columns_shown));
+        let rules = self.table().into_iter().flat_map(|table| table.rules().columns_shown());
+        all.extend(rules.cloned());
         all.into_iter().collect()
     }
 
@@ -347,6 +361,7 @@ impl Check {
     pub fn queries(&self) -> Vec<&Query> {
         let mut all = match &self.body {
             Body::Sql { query, .. } => vec![query],
+            Body::Table(table) => table.statements().iter().map(|s| &s.query).collect(),
             Body::Reconcile(reconcile) => {
                 let rows = reconcile.detail.iter().flat_map(|detail| [&detail.left, &detail.right]);
                 reconcile.sides().into_iter().map(|side| &side.query).chain(rows).collect()
@@ -367,6 +382,7 @@ impl Check {
     pub fn sources_asked(&self) -> Vec<&SourceName> {
         let other = match &self.body {
             Body::Sql { .. } => self.keys().map(|keys| &keys.source),
+            Body::Table(_) => None,
             Body::Reconcile(reconcile) => Some(&reconcile.right.source),
         };
         let other = other.filter(|source| **source != self.source);

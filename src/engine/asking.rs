@@ -40,6 +40,8 @@ pub enum Look {
         bounds: Bounds,
         /// What is bound where the whole period is asked.
         period: Bounds,
+        /// What is bound where an earlier window is asked beside it.
+        past: Option<Box<Bounds>>,
         /// By the database's clock it is not asked before this instant, where that is given.
         not_before: Option<DateTime<Utc>>,
     },
@@ -50,15 +52,16 @@ impl Look {
     pub fn at(series: &Series, window: Window) -> Self {
         let bounds = |window| Bounds { window, zone: series.home.name.clone() };
         let period = bounds(window.whole(&series.home.rules));
-        Self::Window { bounds: bounds(window), period, not_before: None }
+        let past = past(series, &window).map(bounds).map(Box::new);
+        Self::Window { bounds: bounds(window), period, past, not_before: None }
     }
 
     /// Looks at a window of a series that is over and settled, also by the clock of the database.
     pub fn when_over(series: &Series, window: Window) -> Self {
         let settled = series.window().map(|rule| window.span.end + delta(rule.settle));
         match Self::at(series, window) {
-            Self::Window { bounds, period, .. } => {
-                Self::Window { bounds, period, not_before: settled }
+            Self::Window { bounds, period, past, .. } => {
+                Self::Window { bounds, period, past, not_before: settled }
             }
             Self::Present => Self::Present,
         }
@@ -90,6 +93,14 @@ impl Look {
         }
     }
 
+    /// What is bound where an earlier window is asked.
+    pub(super) fn past(&self) -> Option<&Bounds> {
+        match self {
+            Self::Present => None,
+            Self::Window { past, .. } => past.as_deref(),
+        }
+    }
+
     pub(super) fn bounds(&self, scope: Scope) -> Option<Bounds> {
         match (self, scope) {
             (Self::Present, _) => None,
@@ -97,6 +108,14 @@ impl Look {
             (Self::Window { period, .. }, Scope::Period) => Some(period.clone()),
         }
     }
+}
+
+/// The window that a check over a table is held against beside its own.
+fn past(series: &Series, window: &Window) -> Option<Window> {
+    let (frame, rules) = (series.window()?.frame, &series.home.rules);
+    let span = frame.earlier(rules, window.span, series.check.table()?.past()?);
+    let earlier = Window { start: span.start, end: span.end, span, ..*window };
+    Some(earlier.whole(rules))
 }
 
 /// The questions of one attempt, and how long they have taken.
@@ -145,6 +164,7 @@ impl Asking<'_> {
             },
         });
         let mut replies = self.ask(&check.source, questions).await?;
+        let moment = self.moment(look, expect.keys().map(|keys| &keys.source));
         let body = replies.pop().map(rows).transpose()?.ok_or_else(no_reply)?;
         let mut evidence = None;
         for reply in replies {
@@ -154,14 +174,18 @@ impl Asking<'_> {
                 Reply::Flowed | Reply::Planned => {}
             }
         }
+        Ok(Observation { body, expected_keys, evidence, moment })
+    }
+
+    /// When it is looked at, and how instants are written there.
+    pub(super) fn moment(&self, look: &Look, keys: Option<&SourceName>) -> Moment {
         let epoch = |name: &SourceName| self.sources.get(name).and_then(|source| source.epoch());
-        let moment = Moment {
+        Moment {
             now: self.now,
             window_end: look.window().map(|window| window.end),
-            epoch: epoch(&check.source),
-            keys_epoch: expect.keys().and_then(|keys| epoch(&keys.source)),
-        };
-        Ok(Observation { body, expected_keys, evidence, moment })
+            epoch: epoch(&self.check.source),
+            keys_epoch: keys.and_then(epoch),
+        }
     }
 
     /// The question of the evidence query, where the check has one.

@@ -13,6 +13,7 @@ use crate::domain::check::{Body, Check};
 use crate::engine::asking::{Asking, Look, Sources};
 use crate::engine::progress::Watching;
 use crate::engine::reconcile::{self, Differing};
+use crate::engine::table;
 
 /// A judgement, and how long it took to come by.
 #[derive(Debug, Clone)]
@@ -68,6 +69,9 @@ pub async fn attempt(
             .map(|seen| (judge(check, expect, &seen), Vec::new())),
         Body::Reconcile(reconcile) => {
             Box::pin(reconcile::judge(&mut asking, reconcile, look, watching)).await
+        }
+        Body::Table(table) => {
+            table::judge(&mut asking, table, look).await.map(|judged| (judged, Vec::new()))
         }
     };
     match judged {

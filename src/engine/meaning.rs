@@ -58,6 +58,7 @@ fn meaning(check: &Check, engines: &Engines) -> String {
     let _ = match body {
         Body::Sql { query, expect } => write!(text, "{query:?};{expect:?}"),
         Body::Reconcile(reconcile) => write!(text, "{reconcile:?}"),
+        Body::Table(table) => write!(text, "{:?}", table.rules()),
     };
     let Evidence { measure, minimum, scope, history } = evidence;
     let evidence =

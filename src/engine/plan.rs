@@ -15,6 +15,7 @@ use crate::domain::sql::Query;
 use crate::domain::time::window::ZoneChoice;
 use crate::engine::asking::{Asking, Look, Sources};
 use crate::engine::probe::Probed;
+use crate::engine::table;
 use crate::source::ask::{Part, Question, ResultShape};
 
 /// What was found of a check's queries.
@@ -83,6 +84,13 @@ fn questions(check: &Check, look: &Look) -> Vec<(SourceName, Question)> {
                 let keys_question = question(Part::Keys, &keys.from, Scope::Window, wanted);
                 all.push((keys.source.clone(), keys_question));
             }
+        }
+        Body::Table(table) => {
+            let asked = table::questions(table, look, 1).into_iter();
+            all.extend(asked.map(|q| {
+                let wanted = ResultShape::Plan(Box::new(q.wanted));
+                (own.clone(), Question { wanted, ..q })
+            }));
         }
         Body::Reconcile(reconcile) => {
             let columns = |terms: &Terms| rows(terms.columns().cloned().collect());

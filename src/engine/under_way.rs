@@ -269,8 +269,12 @@ pub(super) fn ended(
 /// On how many rows something is wrong, at least.
 fn bad_rows(finding: &Finding) -> u64 {
     let of = |contradiction: &Contradiction| match contradiction {
-        Contradiction::Rows { seen, .. } => *seen,
-        Contradiction::Values { rows, .. } | Contradiction::NamelessKeys { rows } => *rows,
+        Contradiction::Rows { seen, .. } | Contradiction::Volume { seen, .. } => *seen,
+        Contradiction::Values { rows, .. }
+        | Contradiction::Repeated { rows, .. }
+        | Contradiction::Never { rows, .. }
+        | Contradiction::NamelessKeys { rows } => *rows,
+        Contradiction::End { .. } => 1,
         Contradiction::MissingKeys { missing, .. } => *missing,
         Contradiction::ZonesGone { gone, .. } => u64::try_from(*gone).unwrap_or(u64::MAX),
         Contradiction::Differs(told) => told.differing(),

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::domain::check::evidence::Share;
 use crate::domain::check::reason::Cause;
+use crate::domain::check::share::Share;
 use crate::domain::record::usual::{Earlier, Usual, compare, usual};
 use crate::domain::record::window_state::{VerdictKind, WindowKind};
 use crate::ledger::conn::{Each, args, each};

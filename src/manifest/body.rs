@@ -1,16 +1,18 @@
-//! What a check asks, and what healthy means: `sql` with `expect`, or `reconcile`.
+//! What a check asks, and what healthy means: `sql` with `expect`, `reconcile`, or `table`.
 
 use crate::domain::check::code::Code;
 use crate::domain::check::evidence::{Evidence, Measure, Minimum};
 use crate::domain::check::name::SourceName;
 use crate::domain::check::{Body, Samples};
 use crate::domain::sql::Query;
+use crate::domain::table::TableName;
 use crate::manifest::document::{Document, Map, Place};
 use crate::manifest::expectation::{self, Context};
 use crate::manifest::needs::Needs;
 use crate::manifest::needs::windowed_sql;
 use crate::manifest::part::required;
 use crate::manifest::reconcile::reconcile;
+use crate::manifest::table::{refuse_keys, table};
 use crate::manifest::yaml::Node;
 
 /// The parts of a check that say what is asked, and how it is judged.
@@ -21,6 +23,8 @@ pub(super) struct Asked {
     pub(super) samples: Samples,
     /// The sources, beside the check's own, to which parameters are bound.
     pub(super) bound_elsewhere: Option<SourceName>,
+    /// The tables that `tables` names; empty where the check is one.
+    pub(super) tables: Vec<TableName>,
 }
 
 /// Reads what a check asks.
@@ -30,6 +34,17 @@ pub(super) fn read(
     place: Place<'_>,
     context: &Context<'_>,
 ) -> Option<Asked> {
+    if let Some(node) = map.get("table").or(map.get("tables")) {
+        if map.get("sql").is_none() && map.get("reconcile").is_none() {
+            return table(doc, map, place, context);
+        }
+        let hint = "keep `table`, `sql` or `reconcile`".to_owned();
+        doc.fault(node, Place::Key(&place, "table"), "a check asks in one way", Some(hint));
+        return None;
+    }
+    if !refuse_keys(doc, map, place) {
+        return None;
+    }
     match (map.get("sql"), map.get("reconcile")) {
         (Some(_), Some(node)) => {
             let hint = "keep `sql` or `reconcile`".to_owned();
@@ -62,7 +77,7 @@ fn one_query(
     let bound_elsewhere = expectation.bound_elsewhere().cloned();
     let expectation::Expectation { expect, evidence, samples } = expectation;
     let body = Body::Sql { query, expect: Box::new(expect) };
-    Some(Asked { body, evidence, samples, bound_elsewhere })
+    Some(Asked { body, evidence, samples, bound_elsewhere, tables: Vec::new() })
 }
 
 fn reconcile_body(
@@ -103,7 +118,8 @@ fn reconcile_body(
     }
     let bound_elsewhere = Some(reconcile.right.source.clone());
     let body = Body::Reconcile(Box::new(reconcile));
-    Some(Asked { body, evidence, samples: Samples::default(), bound_elsewhere })
+    let (samples, tables) = (Samples::default(), Vec::new());
+    Some(Asked { body, evidence, samples, bound_elsewhere, tables })
 }
 
 /// One row that comes whatever there is counts as evidence, and is none.

@@ -46,6 +46,12 @@ impl<'n> Map<'n> {
     pub fn entries(&self) -> &[(&'n str, &'n Node)] {
         &self.entries
     }
+
+    /// The same with some keys only.
+    pub fn only(&self, keys: &[&str]) -> Self {
+        let entries = self.entries.iter().filter(|(key, _)| keys.contains(key)).copied();
+        Self { node: self.node, entries: entries.collect() }
+    }
 }
 
 impl<'t> Document<'t> {

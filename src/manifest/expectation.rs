@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 
-use crate::domain::check::evidence::{Evidence, Measure, Minimum, Scope, Share};
+use crate::domain::check::evidence::{Evidence, Measure, Minimum, Scope};
 use crate::domain::check::limit::Limit;
 use crate::domain::check::name::{ColumnName, SourceName};
 use crate::domain::check::number::Number;
+use crate::domain::check::share::Share;
 use crate::domain::check::value::Value;
 use crate::domain::check::{Expect, Keys, MaxRows, Samples};
 use crate::domain::sql::aggregate::Holds;
@@ -306,7 +307,7 @@ fn evidence(
     Some(Evidence { measure: measure.unwrap_or(Measure::Rows), minimum, scope, history })
 }
 
-fn samples(doc: &mut Document<'_>, node: &Node, place: Place<'_>) -> Option<Samples> {
+pub(super) fn samples(doc: &mut Document<'_>, node: &Node, place: Place<'_>) -> Option<Samples> {
     let map = doc.map(node, place, &SAMPLES_KEYS)?;
     let rows = match map.get("rows") {
         Some(n) => {

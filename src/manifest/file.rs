@@ -8,6 +8,7 @@ use crate::domain::check::fault::Fault;
 use crate::domain::check::name::{CheckId, LabelName, Owner, SourceName};
 use crate::domain::check::{Check, MaxRows, Samples, Severity};
 use crate::domain::sql::Engine;
+use crate::domain::table::TableName;
 use crate::domain::time::duration;
 use crate::manifest::body;
 use crate::manifest::calendar;
@@ -19,6 +20,7 @@ use crate::manifest::lint;
 use crate::manifest::mask::{mask, masks_something};
 use crate::manifest::needs::Needs;
 use crate::manifest::part::{DEFAULTS, SEVERITIES, required, source};
+use crate::manifest::table::spread::spread;
 use crate::manifest::yaml::Node;
 use crate::manifest::{Text, World};
 
@@ -42,7 +44,7 @@ pub(super) const DEFAULTS_KEYS: [&str; 14] = [
     "alert",
 ];
 /// The keys of a check.
-pub(super) const CHECK_KEYS: [&str; 27] = [
+pub(super) const CHECK_KEYS: [&str; 38] = [
     "id",
     "was",
     "why",
@@ -55,6 +57,17 @@ pub(super) const CHECK_KEYS: [&str; 27] = [
     "window",
     "sql",
     "reconcile",
+    "table",
+    "tables",
+    "where",
+    "at",
+    "on",
+    "zone_column",
+    "columns",
+    "unique",
+    "never",
+    "rows",
+    "newest",
     "expect",
     "evidence",
     "complete_until",
@@ -153,12 +166,14 @@ fn read(doc: &mut Document<'_>, world: &World<'_>) -> (Vec<Declared>, Vec<TakenO
         let warned = doc.warned();
         let here = Place::Item(&place, i);
         let read = check(doc, item, here, &defaults, world);
-        if let Some(declared) = &read {
+        if let Some((declared, _)) = &read {
             lint::check(doc, item, here, &declared.check, world);
         }
         lint::accept(doc, item, here, warned);
-        doc.attribute(warned, read.as_ref().map(|declared| &declared.check.id));
-        declared.extend(read);
+        doc.attribute(warned, read.as_ref().map(|(declared, _)| &declared.check.id));
+        if let Some((read, tables)) = read {
+            declared.extend(spread(doc, item, here, read, &tables));
+        }
     }
     (declared, removed)
 }
@@ -209,7 +224,7 @@ fn check(
     place: Place<'_>,
     defaults: &Defaults<'_>,
     world: &World<'_>,
-) -> Option<Declared> {
+) -> Option<(Declared, Vec<TableName>)> {
     let map = doc.map(node, place, &CHECK_KEYS)?;
     let at = |key: &'static str| map.get(key).map(|node| (node, Place::Key(&place, key)));
     let id_node = required(doc, &map, place, "id");
@@ -277,7 +292,7 @@ fn check(
             line: id_node?.line,
         },
     };
-    masks_something(doc, at("mask"), &declared.check).then_some(declared)
+    masks_something(doc, at("mask"), &declared.check).then_some((declared, asked.tables))
 }
 
 /// Reads who answers for a check, itself or by its file.

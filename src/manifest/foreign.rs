@@ -21,35 +21,35 @@ pub(super) fn foreign(key: &str, keys: &[&str]) -> Option<String> {
     keys.contains(&word).then(|| format!("here it is called `{word}`"))
 }
 
-/// Rules that other tools have a word for, and this one writes as limits or as SQL.
+/// Rules that other tools have a word for, and this one has among the rules for a table.
 fn in_sql(key: &str, keys: &[&str]) -> Option<String> {
+    let (rule, in_words) = match key {
+        "not_null" | "required" | "nulls_forbidden" | "missing_count" => ("nulls: none", ""),
+        "unique" | "duplicate_count" | "unique_combination" | "primary_key" => ("unique: true", ""),
+        "matches" | "pattern" | "regex" | "format" | "like" => ("pattern: '^[A-Z]+$'", ""),
+        "accepted_values" | "in" | "valid_values" | "enum" | "values" => ("one_of: [..]", ""),
+        "relationships" | "references" | "foreign_key" => ("in: customers.id", ""),
+        "length" | "min_length" | "max_length" => ("length: {max: 80}", ""),
+        "max_age" | "freshness" | "fresh" | "newer_than" => {
+            ("", "`newest: {of: created_at, within: 2h}`")
+        }
+        "row_count" | "count" => ("", "`rows: {min: 1}`"),
+        _ => return None,
+    };
+    let of_column = keys.contains(&"nulls") && keys.contains(&"pattern");
+    if of_column && !rule.is_empty() {
+        return Some(format!("here it is written `{rule}`"));
+    }
+    if keys.contains(&"nulls") && rule.starts_with("nulls") {
+        return Some("leave it out: NULL satisfies no limit anyway".to_owned());
+    }
     if !["sql", "nulls"].iter().any(|word| keys.contains(word)) {
         return None;
     }
-    let hint = match key {
-        "not_null" | "required" | "nulls_forbidden" | "missing_count" => {
-            "NULL satisfies no limit: limit the column under `values`, or select the rows where it is NULL and expect none"
-        }
-        "unique" | "duplicate_count" | "unique_combination" => {
-            "select `… group by … having count(*) > 1` and expect no rows"
-        }
-        "matches" | "pattern" | "regex" | "format" | "like" => {
-            "write the pattern in the SQL, and expect no rows that do not match it"
-        }
-        "max_age" | "freshness" | "fresh" | "newer_than" => {
-            "limit the newest instant: `newest: {min: now - 1h, max: now + 5m}`"
-        }
-        "accepted_values" | "in" | "valid_values" | "enum" => {
-            "write `one_of: [..]` under a column of `values`"
-        }
-        "relationships" | "references" | "foreign_key" => {
-            "select the rows whose key the other table does not have, and expect none"
-        }
-        "row_count" | "count" => {
-            "write `rows: {min: …}` under `expect`, or limit `count(*)` under `values`"
-        }
-        "length" | "min_length" | "max_length" => "select `length(column)`, and limit that",
-        _ => return None,
+    let written = if rule.is_empty() {
+        in_words.to_owned()
+    } else {
+        format!("`columns: {{NAME: {{{rule}}}}}`")
     };
-    Some(format!("{hint}; docs/recipes.md has it"))
+    Some(format!("it is a rule for a table: `table: …` with {written}; docs/recipes.md has it"))
 }

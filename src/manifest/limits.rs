@@ -67,7 +67,13 @@ pub(super) fn limit_map<'n>(
     keys: &[&str],
 ) -> Option<Map<'n>> {
     if let Kind::Text(text) | Kind::Typed(text) = &node.kind {
-        let hint = format!("write `{{equals: {text}}}`");
+        let hint = match text.as_str() {
+            "unique" if keys.contains(&"unique") => "write `{unique: true}`".to_owned(),
+            "not_null" | "required" if keys.contains(&"pattern") => {
+                "write `{nulls: none}`".to_owned()
+            }
+            _ => format!("write `{{equals: {text}}}`"),
+        };
         doc.fault(node, place, "a limit says how to compare", Some(hint));
         return None;
     }

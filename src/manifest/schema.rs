@@ -3,6 +3,8 @@
 //! It says of a file's structure what the parser says. What needs more than structure (that limits
 //! can fail, that SQL reads, that a source exists) only the parser knows.
 
+mod table;
+
 use serde_json::{Value, json};
 
 use crate::domain::check::CatchUpPolicy;
@@ -19,6 +21,7 @@ use crate::manifest::recheck::{NO_AGES, RECHECK_KEYS};
 use crate::manifest::reconcile::{
     DETAIL_KEYS, RECONCILE_KEYS, ROWS_KEYS, SIDE_KEYS, TOLERANCE_KEYS, WHEN,
 };
+use crate::manifest::table::TABLE_KEYS;
 use crate::manifest::timing::{
     AFTER_MAX, ALERT_KEYS, CATCH_UP_KEYS, EXCEPT_KEYS, PAUSE_KEYS, SCHEDULE_KEYS, SHRINKS, SPLITS,
     WINDOW_KEYS, ZONES_FROM_KEYS,
@@ -82,16 +85,20 @@ fn file_key(key: &str) -> Value {
     }
 }
 
-/// A check: with `sql` and `expect`, or with `reconcile` and neither of them.
+/// A check: with `sql` and `expect`, with `reconcile` and neither of them, or with a table.
 fn check() -> Value {
     let mut check = object(&CHECK_KEYS, &["id", "why"], check_key);
     let never = |keys: &[&str]| {
         let keys: Vec<Value> = keys.iter().map(|key| json!({"required": [key]})).collect();
         json!({"anyOf": keys})
     };
+    let others =
+        |of: &[&'static str]| never(&of.iter().chain(&TABLE_KEYS).copied().collect::<Vec<_>>());
     let bodies = json!([
-        {"required": ["sql", "expect"], "not": never(&["reconcile"])},
-        {"required": ["reconcile"], "not": never(&["sql", "expect", "samples"])},
+        {"required": ["sql", "expect"], "not": others(&["reconcile"])},
+        {"required": ["reconcile"], "not": others(&["sql", "expect", "samples"])},
+        {"required": ["table"], "not": never(&["tables", "sql", "reconcile", "expect"])},
+        {"required": ["tables"], "not": never(&["table", "sql", "reconcile", "expect"])},
     ]);
     if let Value::Object(map) = &mut check {
         map.insert("oneOf".into(), bodies);
@@ -207,6 +214,7 @@ fn check_key(key: &str) -> Value {
             json!({"type": "object", "additionalProperties": text(), "minProperties": 1}),
             "Codes of warnings that are meant, each with the reason.",
         ),
+        key if TABLE_KEYS.contains(&key) => table::table_key(key),
         _ => shown_key(key),
     }
 }
@@ -351,7 +359,7 @@ fn expect_key(key: &str) -> Value {
     }
 }
 
-fn limit_key(key: &str) -> Value {
+pub(super) fn limit_key(key: &str) -> Value {
     match key {
         "one_of" => json!({"type": "array", "items": literal(), "minItems": 1}),
         "nulls" => json!({"const": "allowed"}),
@@ -361,7 +369,7 @@ fn limit_key(key: &str) -> Value {
 }
 
 /// A value of a limit: in quotes an empty text is one.
-fn literal() -> Value {
+pub(super) fn literal() -> Value {
     json!({"type": ["string", "number", "boolean"]})
 }
 
@@ -390,7 +398,7 @@ fn samples_key(key: &str) -> Value {
     }
 }
 
-fn columns() -> Value {
+pub(super) fn columns() -> Value {
     json!({"type": "array", "items": scalar(), "minItems": 1})
 }
 
@@ -403,10 +411,10 @@ fn owner() -> Value {
     json!({"type": ["string", "number", "boolean"], "pattern": "^[A-Za-z0-9._-]{1,63}$"})
 }
 
-fn text() -> Value {
+pub(super) fn text() -> Value {
     json!({"type": ["string", "number", "boolean"], "pattern": "\\S"})
 }
 
-fn scalar() -> Value {
+pub(super) fn scalar() -> Value {
     json!({"type": ["string", "number", "boolean"], "pattern": "\\S"})
 }

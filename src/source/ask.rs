@@ -131,6 +131,8 @@ pub enum Part {
     Zones,
     /// `complete_until`
     CompleteUntil,
+    /// A statement for the rules of a table.
+    Table,
     /// `left` or `right`
     Side,
     /// `left` or `right` under `detail`
@@ -164,7 +166,7 @@ impl Question {
     /// Says of which query of a check a reason is, where that is not clear.
     pub(super) fn blame(&self, reason: Reason) -> Reason {
         let part = match self.part {
-            Part::Body | Part::Side => return reason,
+            Part::Body | Part::Side | Part::Table => return reason,
             Part::Detail => "detail",
             Part::Evidence => "evidence",
             Part::Keys => "keys.from",

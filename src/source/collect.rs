@@ -45,7 +45,8 @@ pub(super) fn whole(replies: Vec<Reply>, ask: &Ask) -> Result<Vec<Reply>, Reason
     }
     Err(Reason::new(
         Cause::OverLimit,
-        "the list of expected keys has more than 16 MiB: expect fewer or shorter keys",
+        "a list that is read beside others, of expected keys or of the values of a column, has more than 16 MiB: let it \
+         have fewer or shorter entries",
     ))
 }
 

@@ -124,6 +124,7 @@ impl Sqlite {
             *known = Some(format!("sqlite {}:{}", file.dev(), file.ino()));
         }
         let options = SqliteConnectOptions::new()
+            .with_regexp()
             .filename(&self.path)
             .read_only(true)
             .create_if_missing(false)

@@ -362,6 +362,46 @@ fn timing(dice: &mut Dice, keys: &mut Vec<(&'static str, String)>) {
     }
 }
 
+/// Rules for a table, most of them sound.
+fn table(dice: &mut Dice, keys: &mut Vec<(&'static str, String)>) {
+    for (key, often, of_known) in [
+        ("table", 1, &["orders", "sales.orders", "a.b.c.d", "[a]"][..]),
+        ("tables", 20, &["[a, b]", "[a, a]", "a"]),
+        ("where", 3, &["a > 1", "a = :zone", "a; b", "\"a = 'x'\"", "a) or (b"]),
+        ("at", 4, &["created_at", "[at]"]),
+        ("on", 9, &["day"]),
+        ("zone_column", 9, &["tz"]),
+        (
+            "columns",
+            1,
+            &[
+                "{id: {unique: true}}",
+                "{a: {nulls: none, in: b.id}, c: {one_of: [1, x]}}",
+                "{a: {min: 0, max: 9}, b: {length: {max: 5}}, c: }",
+                "{a: {nulls: {max_ratio: 0.1}}, b: {pattern: '^[a-z]+$'}}",
+                "{a: {nulls: only, unique: true}}",
+                "{a: {pattern: '(?=a)'}}",
+                "{a: unique}",
+                "{}",
+            ],
+        ),
+        ("unique", 6, &["[[a, b]]", "[a]", "[[a], [a]]"]),
+        ("never", 6, &["a < b", "[a < b, c > d]", "[]"]),
+        (
+            "rows",
+            6,
+            &["{min: 1}", "{past: 7, min_ratio: 0.5}", "{past: 7}", "{min_ratio: 0}", "{min: 0}"],
+        ),
+        ("newest", 6, &["{of: at, within: 2h}", "{of: at}", "{within: soon, of: at}"]),
+    ] {
+        if dice.once_in(often) {
+            let usual = dice.one(&of_known[..1 + of_known.len() / 2]);
+            let value = if dice.once_in(6) { dice.one(of_known) } else { usual };
+            keys.push((key, value.to_owned()));
+        }
+    }
+}
+
 fn check(dice: &mut Dice, number: usize) -> String {
     let id = if dice.once_in(30) { dice.one(&SCALARS).to_owned() } else { format!("c-{number}") };
     let mut keys = vec![
@@ -377,6 +417,10 @@ fn check(dice: &mut Dice, number: usize) -> String {
         _ => "{keys: {columns: [n], from: {sql: select n from s}}}".to_owned(),
     };
     keys.push(("expect", expect));
+    if dice.once_in(5) {
+        keys.retain(|(key, _)| !["sql", "expect"].contains(key));
+        table(dice, &mut keys);
+    }
     for (key, of_known) in [
         (
             "evidence",

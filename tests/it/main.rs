@@ -64,6 +64,8 @@ mod replicas;
 mod silence;
 mod silent_green;
 mod store_gone;
+mod table_rules;
+mod tables;
 mod tidy;
 mod timetable;
 mod told;

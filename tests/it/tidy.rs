@@ -254,7 +254,7 @@ fn no_circle_has_three_files() {
 
 #[test]
 fn each_file_of_the_domain_is_in_a_room() {
-    const ROOMS: [&str; 6] = ["check", "sql", "time", "record", "alerting", "reconcile"];
+    const ROOMS: [&str; 7] = ["check", "sql", "time", "record", "alerting", "reconcile", "table"];
     for (path, _) in sources() {
         let name = name(&path);
         let Some(room) = name.strip_prefix("domain::") else { continue };

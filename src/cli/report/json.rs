@@ -84,6 +84,22 @@ fn contradiction(contradiction: &Contradiction) -> Value {
             "of": of,
             "seen": seen,
         }),
+        Contradiction::End { column, end, expected, seen } => json!({
+            "kind": "end",
+            "column": column.as_str(),
+            "end": end.as_str(),
+            "expected": expected,
+            "seen": seen,
+        }),
+        Contradiction::Repeated { columns, keys, rows } => {
+            json!({"kind": "repeated", "columns": columns, "keys": keys, "rows": rows})
+        }
+        Contradiction::Never { condition, rows, of } => {
+            json!({"kind": "never", "condition": condition, "rows": rows, "of": of})
+        }
+        Contradiction::Volume { expected, seen, past } => {
+            json!({"kind": "volume", "expected": expected, "seen": seen, "past": past})
+        }
         Contradiction::MissingKeys { missing, of, first } => {
             json!({"kind": "missing_keys", "missing": missing, "of": of, "first": first})
         }

@@ -70,6 +70,8 @@ codes! {
     NoUpperLimit = "no_upper_limit", false;
     /// A column that is neither grouped nor aggregated.
     NotGrouped = "not_grouped", false;
+    /// `unique` within a window says nothing of two windows.
+    UniqueInWindow = "unique_in_window", false;
     /// `||` is OR.
     OrOnMysql = "or_on_mysql", false;
 }

@@ -24,7 +24,7 @@ use crate::domain::sql::Engine;
 use crate::domain::sql::aggregate::Holds;
 
 /// How many values of a kind are shown.
-const SHOWN: usize = 5;
+pub(in crate::domain) const SHOWN: usize = 5;
 
 /// A verdict, and how much was looked at for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -171,7 +171,12 @@ fn broken_values(
         }
         met = true;
         let values = || read.iter();
-        let reason = wrong_type(check, column, limit, values())
+        let engine = match &check.body {
+            Body::Sql { query, .. } => query.engine(),
+            Body::Reconcile(reconcile) => reconcile.left.query.engine(),
+            Body::Table(table) => table.engine(),
+        };
+        let reason = wrong_type(engine, column, limit, values())
             .or_else(|| aggregate_of_nothing(check, column, values(), evidence));
         if let Some(reason) = reason {
             judged.reason.get_or_insert(reason);
@@ -201,7 +206,7 @@ fn broken_values(
 }
 
 /// A number as the instant that it is where a source keeps instants as numbers, held against a limit of time.
-fn in_time(value: &Value, limit: &Limit, epoch: Option<Epoch>) -> Value {
+pub(in crate::domain) fn in_time(value: &Value, limit: &Limit, epoch: Option<Epoch>) -> Value {
     if epoch.is_none() || !matches!(value, Value::Number(_)) || !limit.is_of_time() {
         return value.clone();
     }
@@ -215,15 +220,15 @@ fn in_time(value: &Value, limit: &Limit, epoch: Option<Epoch>) -> Value {
 }
 
 /// Limits that met no value but NULL were held against nothing.
-fn nothing_but_null() -> Reason {
+pub(in crate::domain) fn nothing_but_null() -> Reason {
     let note = "every value that is judged is NULL, so that no limit was held against anything: is the column filled at \
                 all? Where that may be, say why: `evidence: {min: 0, because: …}`";
     Reason::new(Cause::NoEvidence, note)
 }
 
 /// A limit that no value of the column can be held against: the check is at fault, and not the data.
-fn wrong_type<'a>(
-    check: &Check,
+pub(in crate::domain) fn wrong_type<'a>(
+    engine: Engine,
     column: &ColumnName,
     limit: &Limit,
     values: impl Iterator<Item = &'a Value>,
@@ -231,9 +236,7 @@ fn wrong_type<'a>(
     let mut typed = values.filter(|value| is_typed(value)).peekable();
     let kind = typed.peek()?.kind();
     // There a column has no type of its own: a value of another one is a value that is wrong.
-    let is_sqlite =
-        matches!(&check.body, Body::Sql { query, .. } if query.engine() == Engine::Sqlite);
-    if is_sqlite && limit.is_ordered() {
+    if engine == Engine::Sqlite && limit.is_ordered() {
         return None;
     }
     if typed.any(|value| limit.understands(value)) {

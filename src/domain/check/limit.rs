@@ -115,7 +115,7 @@ impl Limit {
     }
 
     /// The same at a moment: `now - 2h` is an instant then. Nothing where that is none.
-    pub(super) fn at(&self, moment: &Moment) -> Option<Cow<'_, Self>> {
+    pub(in crate::domain) fn at(&self, moment: &Moment) -> Option<Cow<'_, Self>> {
         if self.literals().all(|(_, literal)| !literal.is_relative()) {
             return Some(Cow::Borrowed(self));
         }
@@ -140,7 +140,7 @@ impl Limit {
     }
 
     /// Says whether it is about dates or instants.
-    pub(super) fn is_of_time(&self) -> bool {
+    pub(in crate::domain) fn is_of_time(&self) -> bool {
         self.literals().any(|(_, literal)| literal.is_ordered() && !literal.is_number())
     }
 

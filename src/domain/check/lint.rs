@@ -94,6 +94,8 @@ pub fn findings(check: &Check) -> Vec<Finding> {
             catalogue_views(check, &words, expect, &mut all);
         }
         Body::Reconcile(reconcile) => reconciled(check, reconcile, &mut all),
+        // Its statements are the program's own.
+        Body::Table(_) => {}
     }
     evidence(check, &mut all);
     all
@@ -116,6 +118,7 @@ fn queries(check: &Check) -> Vec<(Part, &Query)> {
                 detail.flat_map(|d| [(Part::DetailLeft, &d.left), (Part::DetailRight, &d.right)]),
             );
         }
+        Body::Table(_) => {}
     }
     if let Measure::Query(query) = &check.evidence.measure {
         all.push((Part::Evidence, query));
@@ -399,6 +402,7 @@ fn evidence(check: &Check, all: &mut Vec<Finding>) {
     let body: BTreeSet<String> = match &check.body {
         Body::Sql { query, .. } => Words::of(query).tables(),
         Body::Reconcile(reconcile) => Words::of(&reconcile.left.query).tables(),
+        Body::Table(_) => BTreeSet::new(),
     };
     let last = |table: &String| table.rsplit('.').next().unwrap_or(table).to_owned();
     let (ours, theirs): (BTreeSet<_>, BTreeSet<_>) =

@@ -72,6 +72,11 @@ impl Rows {
         &self.rows
     }
 
+    /// The position of a column, where it was asked for.
+    pub fn find(&self, column: &str) -> Option<usize> {
+        self.columns.iter().position(|c| c.as_str() == column)
+    }
+
     /// The position of a column that was asked for.
     ///
     /// # Panics

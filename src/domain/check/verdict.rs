@@ -51,6 +51,44 @@ pub enum Contradiction {
         /// The first values that break it.
         seen: Vec<String>,
     },
+    /// The lowest or the highest of something breaks the limit of a column.
+    End {
+        /// Which column.
+        column: ColumnName,
+        /// Which end of it.
+        end: End,
+        /// What was expected.
+        expected: String,
+        /// The value; nothing where it may not be shown.
+        seen: Option<String>,
+    },
+    /// What columns have together is there more than once.
+    Repeated {
+        /// Which columns.
+        columns: String,
+        /// How many values are.
+        keys: u64,
+        /// On how many rows.
+        rows: u64,
+    },
+    /// A condition that never holds does.
+    Never {
+        /// Which.
+        condition: String,
+        /// On how many rows.
+        rows: u64,
+        /// Out of how many.
+        of: u64,
+    },
+    /// The number of rows is wrong beside that of an earlier window.
+    Volume {
+        /// What was expected.
+        expected: String,
+        /// How many rows there are.
+        seen: u64,
+        /// How many the earlier window has.
+        past: u64,
+    },
     /// Somebody who must appear does not.
     MissingKeys {
         /// How many are missing.
@@ -89,6 +127,51 @@ pub enum Contradiction {
     },
 }
 
+/// An end of what a column holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// Its lowest value.
+    Lowest,
+    /// Its highest value.
+    Highest,
+    /// Its shortest text.
+    Shortest,
+    /// Its longest text.
+    Longest,
+    /// Its latest instant.
+    Newest,
+}
+
+impl End {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Lowest => "lowest",
+            Self::Highest => "highest",
+            Self::Shortest => "shortest",
+            Self::Longest => "longest",
+            Self::Newest => "newest",
+        }
+    }
+
+    /// The end across from it.
+    pub(in crate::domain) fn other(self) -> Self {
+        match self {
+            Self::Lowest => Self::Highest,
+            Self::Highest => Self::Lowest,
+            Self::Shortest => Self::Longest,
+            Self::Longest => Self::Shortest,
+            Self::Newest => Self::Newest,
+        }
+    }
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
 impl Contradiction {
     /// What is wrong, without any value of the data.
     fn head(&self) -> String {
@@ -99,6 +182,9 @@ impl Contradiction {
                     plural(*of)
                 )
             }
+            Self::End { column, end, expected, .. } => {
+                format!("{column}: expected {expected}, and the {end} is not")
+            }
             Self::MissingKeys { missing, of, .. } => {
                 format!("keys: {missing} of {of} expected did not appear")
             }
@@ -107,9 +193,12 @@ impl Contradiction {
                 "zones: of {of} in the list, {} name no zone, {nameless} are NULL or no text",
                 unknown.len()
             ),
-            Self::Rows { .. } | Self::ZonesGone { .. } | Self::NamelessKeys { .. } => {
-                self.to_string()
-            }
+            Self::Rows { .. }
+            | Self::Repeated { .. }
+            | Self::Never { .. }
+            | Self::Volume { .. }
+            | Self::ZonesGone { .. }
+            | Self::NamelessKeys { .. } => self.to_string(),
         }
     }
 
@@ -119,11 +208,18 @@ impl Contradiction {
             Self::Values { column, seen, .. } if !seen.is_empty() => {
                 format!("{column} is {}", seen.join(", "))
             }
+            Self::End { end, seen: Some(seen), column, .. } => {
+                format!("the {end} {column} is {seen}")
+            }
             Self::MissingKeys { first, .. } => format!("missing: {}", first.join(", ")),
             Self::Differs(told) => told.shown(),
             Self::Zones { unknown, .. } => unknown.join(", "),
             Self::Values { .. }
             | Self::Rows { .. }
+            | Self::End { .. }
+            | Self::Repeated { .. }
+            | Self::Never { .. }
+            | Self::Volume { .. }
             | Self::ZonesGone { .. }
             | Self::NamelessKeys { .. } => String::new(),
         }
@@ -154,6 +250,23 @@ impl fmt::Display for Contradiction {
             Self::Values { seen, .. } => {
                 f.write_str(&self.head())?;
                 if seen.is_empty() { Ok(()) } else { write!(f, ": {}", seen.join(", ")) }
+            }
+            Self::End { column, end, expected, seen } => {
+                write!(f, "{column}: expected {expected}, ")?;
+                match seen {
+                    Some(seen) => write!(f, "the {end} is {seen}"),
+                    None => write!(f, "and the {end} is not"),
+                }
+            }
+            Self::Repeated { columns, keys, rows } => {
+                let (value, is) = if *keys == 1 { ("value", "is") } else { ("values", "are") };
+                write!(f, "{columns}: {keys} {value} {is} there more than once, on {rows} rows")
+            }
+            Self::Never { condition, rows, of } => {
+                write!(f, "never `{condition}`: it holds on {rows} of {of} row{}", plural(*of))
+            }
+            Self::Volume { expected, seen, past } => {
+                write!(f, "rows: expected {expected}, saw {seen} where there were {past}")
             }
             Self::MissingKeys { first, .. } => {
                 write!(f, "{}: {}", self.head(), first.join(", "))

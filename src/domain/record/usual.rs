@@ -5,7 +5,7 @@
 
 use chrono::{DateTime, Months, TimeDelta, Utc};
 
-use crate::domain::check::evidence::Share;
+use crate::domain::check::share::Share;
 use crate::domain::time::zone::Rules;
 
 /// How many earlier windows are looked for, and how many make a history.

@@ -183,6 +183,12 @@ impl fmt::Display for Frame {
 }
 
 impl Frame {
+    /// The period that is so many periods before another.
+    pub fn earlier(self, rules: &Rules, span: Span, periods: u32) -> Span {
+        let before = |span: Span, _| self.span_at(rules, span.start - TimeDelta::milliseconds(1));
+        (0..periods).fold(span, before)
+    }
+
     /// The period that an instant lies in.
     pub fn span_at(self, rules: &Rules, at: DateTime<Utc>) -> Span {
         match self {

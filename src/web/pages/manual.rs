@@ -25,10 +25,11 @@ macro_rules! chapters {
 }
 
 /// The chapters, in the order in which they are listed.
-const CHAPTERS: [(&str, &str); 20] = chapters![
+const CHAPTERS: [(&str, &str); 21] = chapters![
     "oncall",
     "pages",
     "checks",
+    "tables",
     "recipes",
     "reconcile",
     "time-zones",

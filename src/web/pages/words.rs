@@ -76,6 +76,7 @@ pub(super) fn expected(check: &Check) -> Vec<String> {
             "the rows of {} and of {} are the same",
             reconcile.left.source, reconcile.right.source
         )),
+        Body::Table(table) => lines.extend(table.rules().in_words()),
     }
     lines
 }
@@ -96,6 +97,9 @@ pub(super) fn queries(check: &Check) -> Vec<NamedQuery<'_>> {
     let mut queries = Vec::new();
     match &check.body {
         Body::Sql { query, .. } => queries.push(asked("", &check.source, query)),
+        Body::Table(table) => queries.extend(table.statements().iter().map(|statement| {
+            asked(&statement.asks.title(table.rules()), &check.source, &statement.query)
+        })),
         Body::Reconcile(reconcile) => {
             let Reconcile { left, right, detail, .. } = &**reconcile;
             queries.push(asked("left", &left.source, &left.query));
