@@ -11,6 +11,7 @@ mod environment;
 mod exit;
 mod history;
 mod next;
+mod look;
 mod order;
 mod paint;
 mod remote;
@@ -71,6 +72,7 @@ pub fn main() -> ExitCode {
         Verb::Forget(args) => forget::forget(&args),
         Verb::Drill(args) => drill::drill(&args),
         Verb::Rerun(args) => order::rerun(&args),
+        Verb::Look(args) => look::look(&args),
         Verb::Waive(args) => order::waive(&args),
         Verb::Rules(args) => config::rules(&args),
         Verb::AlertmanagerConfig(args) => config::alertmanager(args),

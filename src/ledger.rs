@@ -25,6 +25,7 @@ mod retention;
 mod read;
 mod matrix;
 mod attempt_list;
+mod looks;
 mod events;
 mod file_check;
 mod schema;

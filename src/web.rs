@@ -5,6 +5,7 @@
 
 mod access;
 mod operator;
+mod look;
 mod orders;
 mod adopted;
 mod shrink;
@@ -172,12 +173,14 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/api/v1/quiet", post(quiet::quiet))
         .route("/api/v1/drills/{drill}", get(drills::drill))
         .route("/api/v1/forget", post(forget::forget))
+        .route("/api/v1/looks", get(look::looks))
         .route("/api/v1/orders", get(orders::orders))
         .route("/api/v1/orders/{id}", get(orders::order))
         .merge(if are_shown { pages::of_the_ledger() } else { Router::new() })
         .route_layer(middleware::from_fn_with_state(Arc::clone(&shared), limited));
     let guarded = Router::new()
         .merge(api)
+        .route("/api/v1/look", post(look::look))
         .route("/allswell", get(health::allswell))
         .route("/metrics", get(metrics::metrics))
         .route("/-/reload", post(operator::reload))

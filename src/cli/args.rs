@@ -10,7 +10,8 @@ use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use clap::{Parser, Subcommand, ValueEnum};
 
 pub(super) use orders::{
-    AcceptZonesArgs, AdoptArgs, ForgetArgs, QuietArgs, RerunArgs, Rows, WaiveArgs, WaiversArgs,
+    AcceptZonesArgs, AdoptArgs, ForgetArgs, LookArgs, QuietArgs, RerunArgs, Rows, WaiveArgs,
+    WaiversArgs,
 };
 
 use crate::cli::windows;
@@ -52,6 +53,8 @@ pub(super) enum Verb {
     Waivers(WaiversArgs),
     /// Have recorded windows tried again
     Rerun(RerunArgs),
+    /// Have a daemon look at the newest windows at once, and say what it saw
+    Look(LookArgs),
     /// Vouch for open windows, with a reason
     Waive(WaiveArgs),
     /// Take the next list of zones of a check as it is, though many are gone

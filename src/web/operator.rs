@@ -288,8 +288,21 @@ fn far() -> DateTime<Utc> {
     DateTime::from_timestamp(4_102_444_800, 0).unwrap_or(DateTime::<Utc>::MAX_UTC)
 }
 
-/// Has an order stored, and answers with it: from then on it is carried out, whatever becomes of this process.
-async fn store(shared: &Shared, selected: Selected, order: RowOrder) -> Result<Json, Problem> {
+/// Which rows are meant by a check or an owner.
+pub(super) fn selected(
+    picture: &Snapshot,
+    check: Option<&str>,
+    owner: Option<&str>,
+) -> Result<Selected, Problem> {
+    Selection { check, owner, zones: Vec::new(), from: None, to: None }.selected(picture)
+}
+
+/// Has an order stored: from then on it is carried out, whatever becomes of this process.
+pub(super) async fn stored(
+    shared: &Shared,
+    selected: Selected,
+    order: RowOrder,
+) -> Result<OrderRecord, Problem> {
     let unavailable = |why: String| Problem::new(StatusCode::SERVICE_UNAVAILABLE, why);
     let (orders, given) = (shared.door.orders.clone(), (selected.clone(), order.clone()));
     let stored = async move { orders.rows(given.0, given.1).await };
@@ -300,9 +313,13 @@ async fn store(shared: &Shared, selected: Selected, order: RowOrder) -> Result<J
     let id = stored.map_err(|error| unavailable(error.to_string()))?.map_err(|trouble| {
         unavailable(format!("the order is not stored: {trouble}. Give it again"))
     })?;
-    let picture = shared.picture();
-    let record = OrderRecord::stored(id, picture.now(), order, &selected);
-    let order = order_json(&record, &picture);
+    Ok(OrderRecord::stored(id, shared.picture().now(), order, &selected))
+}
+
+/// Has an order stored, and answers with it.
+async fn store(shared: &Shared, selected: Selected, order: RowOrder) -> Result<Json, Problem> {
+    let record = stored(shared, selected, order).await?;
+    let order = order_json(&record, &shared.picture());
     Ok(Json(StatusCode::ACCEPTED, json!({"format": 1, "order": order})))
 }
 

@@ -51,6 +51,7 @@ mod ledger;
 mod ledgers;
 mod life;
 mod lints;
+mod look;
 mod memory;
 mod merged_keys;
 mod moved;

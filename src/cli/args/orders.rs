@@ -1,8 +1,10 @@
 //! The arguments of verbs by which operators order something.
 
 use std::num::NonZeroUsize;
+use std::time::Duration;
 
 use crate::cli::args::Remote;
+use crate::domain::time::duration;
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct RerunArgs {
@@ -14,6 +16,24 @@ pub(in crate::cli) struct RerunArgs {
     /// Why less evidence is accepted
     #[arg(long, value_name = "WHY", requires = "accept_evidence")]
     pub(in crate::cli) because: Option<String>,
+    #[command(flatten)]
+    pub(in crate::cli) remote: Remote,
+}
+
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct LookArgs {
+    /// Of this check
+    #[arg(value_name = "CHECK", required_unless_present = "owner")]
+    pub(in crate::cli) check: Option<String>,
+    /// Of all checks of this owner
+    #[arg(long, value_name = "OWNER", conflicts_with = "check")]
+    pub(in crate::cli) owner: Option<String>,
+    /// How long to wait for verdicts
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = duration::parse)]
+    pub(in crate::cli) wait: Duration,
+    /// Who says so; $USER by default
+    #[arg(long, value_name = "WHO")]
+    pub(in crate::cli) by: Option<String>,
     #[command(flatten)]
     pub(in crate::cli) remote: Remote,
 }

@@ -1,0 +1,94 @@
+//! `look`: has a daemon look at the newest windows at once, and says what it saw.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::cli::args::{LookArgs, Output};
+use crate::cli::exit::Exit;
+use crate::cli::order::user;
+use crate::cli::remote::{Daemon, number, text};
+use crate::cli::{complain, print};
+
+/// How often it is asked whether verdicts are there.
+const ASKED_EACH: Duration = Duration::from_millis(500);
+/// After how long an order is given again: what was under way when it was given is not tried again.
+const ORDERED_EACH: Duration = Duration::from_secs(30);
+
+pub(super) fn look(args: &LookArgs) -> Exit {
+    match verdicts(args) {
+        Ok(answer) => told(&answer, args),
+        Err(exit) => exit,
+    }
+}
+
+/// Orders it, and waits for the verdicts as long as it is to.
+fn verdicts(args: &LookArgs) -> Result<Value, Exit> {
+    let daemon = Daemon::new(&args.remote)?;
+    let by = args.by.clone().or_else(user).unwrap_or_else(|| "unknown".into());
+    let order = json!({"check": args.check, "owner": args.owner, "by": by});
+    let began = tokio::time::Instant::now();
+    let mut ordered = began;
+    let mut answer = daemon.post("/api/v1/look", &order)?;
+    // Verdicts since the first order count, whichever order brought them.
+    let href = text(&answer, "href").to_owned();
+    while number(&answer, "waiting") > 0 && began.elapsed() < args.wait {
+        std::thread::sleep(ASKED_EACH);
+        if ordered.elapsed() >= ORDERED_EACH {
+            ordered = tokio::time::Instant::now();
+            daemon.post("/api/v1/look", &order)?;
+        }
+        answer = daemon.get(&href, &[])?;
+    }
+    Ok(answer)
+}
+
+fn told(answer: &Value, args: &LookArgs) -> Exit {
+    let none = Vec::new();
+    let looks = answer["looks"].as_array().unwrap_or(&none);
+    let has = |verdict: &str| looks.iter().any(|look| text(look, "verdict") == verdict);
+    let waiting = number(answer, "waiting");
+    let exit = if has("violated") {
+        Exit::Violated
+    } else if has("unconfirmed") || waiting > 0 || looks.is_empty() {
+        Exit::Unconfirmed
+    } else {
+        Exit::Confirmed
+    };
+    let shown = match args.remote.output {
+        Output::Json => print(&format!("{answer:#}\n")),
+        Output::Text => print(&looks.iter().map(line).collect::<String>()),
+    };
+    if waiting > 0 {
+        let windows =
+            if waiting == 1 { "1 window has" } else { &format!("{waiting} windows have") };
+        complain(&format!(
+            "allswell: {windows} no verdict yet; the daemon looks as soon as there is a place, whether you wait or not \
+             (`--wait`)"
+        ));
+    }
+    exit.after(shown)
+}
+
+/// A verdict in words, with what was found below it.
+fn line(look: &Value) -> String {
+    let verdict = match text(look, "verdict") {
+        "" => "waiting",
+        verdict => verdict,
+    };
+    let zone = look["tz"].as_str().map(|tz| format!(" {tz}")).unwrap_or_default();
+    let evidence =
+        look["evidence"].as_u64().map(|n| format!(", looked at {n}")).unwrap_or_default();
+    let when = match (text(look, "start"), text(look, "end")) {
+        (start, end) if start == end => format!("at {start}"),
+        (start, end) => format!("{start} to {end}"),
+    };
+    let mut line = format!("{verdict:<12} {}  {when}{zone}{evidence}\n", text(look, "check"));
+    let label = if verdict == "violated" { "found" } else { "because" };
+    if let Some(note) = look["note"].as_str() {
+        let cause = look["cause"].as_str().map(|cause| format!("{cause}: ")).unwrap_or_default();
+        let _ = writeln!(line, "    {label:<8} {cause}{note}");
+    }
+    line
+}

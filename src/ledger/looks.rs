@@ -1,0 +1,39 @@
+//! The newest windows of a series, and what was seen of them since an instant.
+
+use chrono::{DateTime, Utc};
+
+use crate::ledger::attempt_list::AttemptRow;
+use crate::ledger::conn::args;
+use crate::ledger::entry::read_kind;
+use crate::ledger::{LedgerError, Reader, RowKey};
+
+impl Reader {
+    /// Returns the rows of a series that became due last: a window, each stretch of it, or a slot.
+    ///
+    /// # Errors
+    /// Where the store failed.
+    pub async fn newest_due(&self, series: i64) -> Result<Vec<RowKey>, LedgerError> {
+        const NEWEST: &str = "SELECT kind, start_at, end_at FROM entries WHERE series = $1 \
+            AND kind IN ('window', 'slot') AND due = (SELECT due FROM entries WHERE series = $1 \
+            AND kind IN ('window', 'slot') ORDER BY start_at DESC LIMIT 1) ORDER BY start_at";
+        let rows = self.on(async |conn| conn.all(NEWEST, args![series]).await).await?;
+        let key = |row: &crate::ledger::cells::Record| {
+            let kind = read_kind(row.text("kind")?)?;
+            Ok(RowKey { series, kind, start: row.at("start_at")?, end: row.at("end_at")? })
+        };
+        rows.iter().map(key).collect()
+    }
+
+    /// Returns the last attempt at a row that began at or after an instant, where there was one.
+    ///
+    /// # Errors
+    /// Where the store failed.
+    pub async fn attempt_since(
+        &self,
+        key: RowKey,
+        since: DateTime<Utc>,
+    ) -> Result<Option<AttemptRow>, LedgerError> {
+        let attempts = self.attempts_of_window(key, 1).await?;
+        Ok(attempts.into_iter().find(|attempt| attempt.ran.0 >= since))
+    }
+}
