@@ -7,6 +7,7 @@
 pub mod judge;
 pub mod pattern;
 pub mod sample;
+mod seen;
 mod statements;
 
 use std::fmt;
@@ -15,6 +16,7 @@ use std::time::Duration;
 use crate::domain::check::limit::Limit;
 use crate::domain::check::limit::rows::RowLimit;
 use crate::domain::check::name::ColumnName;
+use crate::domain::check::reason::Reason;
 use crate::domain::check::share::Share;
 use crate::domain::sql::{Engine, Query, SqlFault};
 use crate::domain::table::pattern::Pattern;
@@ -130,8 +132,8 @@ pub struct Newest {
     pub column: ColumnName,
     /// How old, for people.
     pub within: Duration,
-    /// The same as a limit.
-    pub limit: Limit,
+    /// The same as limits: not too old, and not of the future.
+    pub limits: [Limit; 2],
 }
 
 /// One statement of a check over a table.
@@ -201,6 +203,32 @@ impl Table {
         &self.statements
     }
 
+    /// A reason in the words of the check, which does not name the columns of statements that are not its own.
+    pub fn in_its_words(&self, reason: Reason) -> Reason {
+        let values = self.rules.columns.iter().filter(|rules| !rules.values.is_empty());
+        let held = values.map(|rules| rules.column.as_str()).collect::<Vec<_>>().join("` or `");
+        let newest = self.rules.newest.iter().map(|newest| newest.column.as_str()).collect();
+        let mut names =
+            vec![(statements::VALUE.to_owned(), held), (statements::NEWEST.to_owned(), newest)];
+        for (at, rules) in self.rules.columns.iter().enumerate() {
+            let column = rules.column.as_str().to_owned();
+            let ends = ["lowest", "highest"];
+            names.extend(ends.map(|end| (statements::item(end, at), column.clone())));
+        }
+        let is_named = |(name, _): &&(String, String)| reason.note.contains(&format!("`{name}`"));
+        let Some((name, column)) =
+            names.iter().find(is_named).filter(|(_, column)| !column.is_empty())
+        else {
+            return reason;
+        };
+        let said = reason.note.split(": select").next().unwrap_or_default();
+        let note = said.replace(&format!("`{name}`"), &format!("`{column}`"));
+        Reason {
+            note: format!("{note}: judge it under `sql`, which can select another form of it"),
+            ..reason
+        }
+    }
+
     /// How many windows earlier is asked too, where that is.
     pub fn past(&self) -> Option<u32> {
         self.rules.volume.as_ref().map(|volume| volume.past)
@@ -226,7 +254,9 @@ impl Rules {
         lines.extend(self.unique.iter().map(|columns| format!("unique: {}", listed(columns))));
         lines.extend(self.never.iter().map(|condition| format!("never: {condition}")));
         lines.extend(
-            self.newest.iter().map(|newest| format!("newest {}: {}", newest.column, newest.limit)),
+            self.newest
+                .iter()
+                .map(|newest| format!("newest {}: {}", newest.column, newest.limits[0])),
         );
         lines
     }

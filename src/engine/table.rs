@@ -17,10 +17,11 @@ pub(super) async fn judge(
     look: &Look,
 ) -> Result<Judgement, Reason> {
     let check = asking.check;
-    let replies = asking.ask(&check.source, questions(table, look, check.max_rows.get())).await?;
+    let replies = asking.ask(&check.source, questions(table, look, check.max_rows.get())).await;
+    let replies = replies.map_err(|reason| table.in_its_words(reason))?;
     let brought = replies.into_iter().map(rows).collect::<Result<Vec<Rows>, Reason>>()?;
-    let Judged { mut judgement, sample } =
-        judge_rules(check, table, &brought, &asking.moment(look, None));
+    let moment = asking.moment(look, None);
+    let Judged { mut judgement, sample } = judge_rules(check, table, &brought, &moment);
     let statement = sample.as_ref().and_then(|sample| sample.statement(check, table));
     let (Verdict::Violated(finding), Some(sample), Some(statement)) =
         (&mut judgement.verdict, sample, statement)
@@ -31,10 +32,14 @@ pub(super) async fn judge(
     let question = question(&statement, look, rows_max);
     // What is wrong is known without the rows that show it.
     let blamed = asking.blamed.take();
-    if let Ok(mut replies) = asking.ask(&check.source, vec![question]).await {
-        let brought = replies.pop().and_then(|reply| rows(reply).ok());
-        finding.rows = brought.map_or_else(Vec::new, |rows| sample.shown(check, &statement, &rows));
-    }
+    finding.rows = match asking.ask(&check.source, vec![question]).await {
+        Ok(mut replies) => {
+            let brought = replies.pop().and_then(|reply| rows(reply).ok());
+            let shown = |rows| sample.shown(check, table, &statement, &rows, &moment);
+            brought.map_or_else(Vec::new, shown)
+        }
+        Err(reason) => vec![format!("(the rows could not be read: {})", reason.note)],
+    };
     asking.blamed = blamed;
     Ok(judgement)
 }

@@ -9,8 +9,9 @@ use crate::domain::check::evidence::Measure;
 use crate::domain::check::limit::Limit;
 use crate::domain::check::name::ColumnName;
 use crate::domain::check::{Body, Samples};
-use crate::domain::sql::Engine;
-use crate::domain::table::{CutBy, Rules, Table, TableName};
+use crate::domain::sql::lint::{Role, remarks};
+use crate::domain::sql::{Binding, Engine, Query};
+use crate::domain::table::{CutBy, Reference, Rules, Table, TableName};
 use crate::domain::time::window::{Frame, Period, Split, WindowRule};
 use crate::manifest::body::Asked;
 use crate::manifest::document::{Document, Map, Place};
@@ -77,8 +78,9 @@ pub(super) fn table(
         return None;
     }
     let Columns { rules: columns, unique: single } = columns?.unwrap_or_default();
-    let unique: Vec<Vec<ColumnName>> =
+    let mut unique: Vec<Vec<ColumnName>> =
         single.into_iter().map(|column| vec![column]).chain(unique?.unwrap_or_default()).collect();
+    unique.dedup();
     let (rows, volume) = rows?.unwrap_or_default();
     let rules = Rules {
         table: tables.as_ref()?.first()?.clone(),
@@ -93,6 +95,8 @@ pub(super) fn table(
         newest: newest?,
     };
     says_something(doc, map, place, &rules)?;
+    names_another_table(doc, map, place, &rules)?;
+    remark_on_conditions(doc, map, place, &rules, context);
     unique_in_window(doc, map, place, &rules);
     needs_a_window(doc, map, place, &rules)?;
     let table = match Table::new(rules, engine?) {
@@ -334,4 +338,77 @@ fn needs_a_window(
     let message = "`window_end` is the end of a window, and the check has none";
     doc.fault(node, Place::Key(&place, "columns"), message, Some(hint));
     None
+}
+
+/// A column always has each of its own values.
+fn names_another_table(
+    doc: &mut Document<'_>,
+    map: &Map<'_>,
+    place: Place<'_>,
+    rules: &Rules,
+) -> Option<()> {
+    let itself = rules.columns.iter().find(|column| {
+        let is_own =
+            |within: &&Reference| within.table == rules.table && within.column == column.column;
+        column.within.as_ref().filter(is_own).is_some()
+    });
+    let Some(column) = itself else { return Some(()) };
+    let node = map.get("columns").unwrap_or(map.node);
+    let here = Place::Key(&place, "columns");
+    let message =
+        format!("`{}` always has each of its own values: this cannot fail", column.column);
+    doc.fault(
+        node,
+        Place::Key(&Place::Key(&here, column.column.as_str()), "in"),
+        message,
+        Some("name the column of another table".into()),
+    );
+    None
+}
+
+/// Tells what the words of conditions give away, as of a query.
+fn remark_on_conditions(
+    doc: &mut Document<'_>,
+    map: &Map<'_>,
+    place: Place<'_>,
+    rules: &Rules,
+    context: &Context<'_>,
+) {
+    const HEAD: &str = "select 1 from t where ";
+    let Some(engine) = context.engine() else { return };
+    let role = Role { is_evidence: false, in_window: rules.cut_by.is_some(), in_utc: false };
+    let of_where = rules.condition.iter().map(|condition| ("where", condition));
+    for (key, condition) in of_where.chain(rules.never.iter().map(|condition| ("never", condition)))
+    {
+        let Ok(query) = Query::parse(&format!("{HEAD}{condition}"), engine, Binding::Nothing)
+        else {
+            continue;
+        };
+        let Some(node) = map.get(key) else { continue };
+        // Of several, the one that is meant.
+        let node = match &node.kind {
+            Kind::List(items) => {
+                let is_it = |item: &&Node| matches!(&item.kind, Kind::Text(text) | Kind::Typed(text) if text.trim() == condition);
+                items.iter().find(is_it).unwrap_or(node)
+            }
+            Kind::Null | Kind::Typed(_) | Kind::Text(_) | Kind::Map(_) => node,
+        };
+        let head = u64::try_from(HEAD.len()).unwrap_or(0);
+        for remark in remarks(&query, role) {
+            let column = if remark.line == 1 {
+                remark.column.saturating_sub(head).max(1)
+            } else {
+                remark.column
+            };
+            let inside = Some((remark.line, column));
+            doc.remark(
+                node,
+                inside,
+                Place::Key(&place, key),
+                remark.code,
+                remark.message,
+                remark.hint,
+            );
+        }
+    }
 }

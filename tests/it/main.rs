@@ -66,6 +66,7 @@ mod silence;
 mod silent_green;
 mod store_gone;
 mod table_rules;
+mod table_traps;
 mod tables;
 mod tidy;
 mod timetable;

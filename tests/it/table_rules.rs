@@ -47,7 +47,7 @@ const FOUND: [(&str, &str, &[&str]); 20] = [
     (
         "masked",
         "broken on 4 of 5 rows; total: expected at most 5, and the highest is not",
-        &["total=***"; 5],
+        &["total=***"; 3],
     ),
     (
         "orphan",
@@ -70,11 +70,7 @@ const FOUND: [(&str, &str, &[&str]); 20] = [
     ("pairs", "confirmed", &[]),
     ("old", "violated: at: expected at least now - 1d", &[]),
     ("new", "confirmed", &[]),
-    (
-        "future",
-        "violated: at: expected at least now - 2h, at most now + 5m, the newest is \"2099-01-01",
-        &[],
-    ),
+    ("future", "violated: at: expected at most now + 5m, the newest is \"2099-01-01", &[]),
     ("absent", "query_error", &[]),
     ("present", "confirmed", &[]),
     ("dated", "unsupported_type: `day` holds its dates as texts", &[]),
@@ -165,11 +161,7 @@ async fn each_window_is_judged_by_its_own_rows() {
     holds(
         &said(&folder, &["--window", "2026-03-29"]),
         &[
-            (
-                "whole",
-                "violated: total: expected at least 0, the lowest is -3",
-                &["total=-3", "total=5", "total=10"],
-            ),
+            ("whole", "violated: total: expected at least 0, the lowest is -3", &["total=-3"]),
             ("dates", "confirmed", &[]),
             ("zones Europe/Berlin", "confirmed", &[]),
             ("zones Asia/Tokyo", "violated: customer: expected no NULL, broken on 1 of 1 row", &[]),

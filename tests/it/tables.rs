@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use allswell::domain::check::verdict::Verdict;
 use allswell::domain::sql::Engine;
 use allswell::domain::table::Asks;
+use allswell::domain::table::pattern::Pattern;
 use allswell::engine::round::Outcome;
 
 use crate::dice::Dice;
@@ -116,6 +117,7 @@ fn limit(dice: &mut Dice, engine: Engine, column: &'static str, table: &str) -> 
 fn rule(dice: &mut Dice, engine: Engine, table: &str) -> Rule {
     let columns = columns(engine);
     let (column, _, _) = columns[dice.below(columns.len())];
+    let filled = format!("where {column} is not null");
     let (column_rule, key, sql, expect) = match dice.below(9) {
         0..=3 => return limit(dice, engine, column, table),
         4 => (
@@ -162,10 +164,19 @@ fn rule(dice: &mut Dice, engine: Engine, table: &str) -> Rule {
         ),
     };
     let column = column_rule.map(|rule| (column, rule.to_owned()));
+    // Where no key is there, nothing is held against another.
+    let is_unique = expect == "{rows: {equals: 0}}";
+    let counted = match (is_unique, key.split_once(", ")) {
+        (false, _) => String::new(),
+        (true, None) => filled,
+        (true, Some((_, other))) => {
+            format!("{filled} and {} is not null", other.trim_end_matches(']'))
+        }
+    };
     let by_hand = format!(
-        "sql: \"{sql}\"\n    expect: {expect}\n    evidence: {{sql: select count(*) from {table}}}"
+        "sql: \"{sql}\"\n    expect: {expect}\n    evidence: {{sql: select count(*) from {table} {counted}}}"
     );
-    Rule { column, key, limits: false, by_hand }
+    Rule { column, key, limits: is_unique, by_hand }
 }
 
 /// A table of up to eight rows, the rules for it, and the checks that say the same.
@@ -368,7 +379,10 @@ async fn a_pattern_means_the_same_on_three_engines() {
                 ));
                 wanted.push((number, texts, Vec::new()));
             }
-            let pattern = some_pattern(&mut dice, 2);
+            // One that every text has is refused.
+            let pattern = std::iter::repeat_with(|| some_pattern(&mut dice, 2))
+                .find(|pattern| Pattern::parse(pattern).is_ok())
+                .unwrap();
             let (table, texts, of) = wanted.last_mut().unwrap();
             let is_like = regex_lite::Regex::new(&format!("(?s){pattern}")).unwrap();
             let unlike = (0..TEXTS).filter(|id| !is_like.is_match(&texts[*id]));

@@ -12,7 +12,7 @@ impl Share {
     /// # Errors
     /// The rule that is broken, as a sentence.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
-        const RULE: &str = "this is a part of what is usual: above 0, at most 1, like 0.5";
+        const RULE: &str = "a part is above 0 and at most 1, with up to three digits, like 0.5";
         let (whole, part) = text.split_once('.').unwrap_or((text, ""));
         let is_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
         let is_number = (1..=3).contains(&whole.len()) && part.len() <= 3;

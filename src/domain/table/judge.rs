@@ -3,8 +3,6 @@
 //! In the order of the judge of queries: a contradiction that was read is a fact; a result that was cut proves nothing;
 //! too little evidence proves nothing; what is left is confirmed.
 
-use std::collections::BTreeMap;
-
 use crate::domain::check::Check;
 use crate::domain::check::evidence::Minimum;
 use crate::domain::check::judge::{
@@ -12,14 +10,17 @@ use crate::domain::check::judge::{
 };
 use crate::domain::check::limit::Limit;
 use crate::domain::check::name::ColumnName;
-use crate::domain::check::number::Number;
 use crate::domain::check::observation::{Moment, Rows};
 use crate::domain::check::reason::{Cause, Reason};
 use crate::domain::check::value::Value;
 use crate::domain::check::verdict::{Contradiction, End, Finding, Verdict};
 use crate::domain::table::sample::Sample;
-use crate::domain::table::statements::{GROUPS, NEWEST, ROWS, VALUE, item};
+use crate::domain::table::seen::{Seen, counted, too_large};
+use crate::domain::table::statements::{DAY, FORMS, GROUPS, NEWEST, ROWS, VALUE, item};
 use crate::domain::table::{Asks, ColumnRules, Nulls, Rules, Table, listed};
+
+/// How many characters `2026-03-08` has.
+const DATE_LENGTH: u64 = 10;
 
 /// A judgement, and which rows show best what is wrong.
 #[derive(Debug)]
@@ -58,51 +59,10 @@ fn unconfirmed(reason: Reason, evidence: Option<u64>) -> Judged {
     Judged { judgement, sample: None }
 }
 
-/// What was brought, by what it is for.
-struct Seen<'b> {
-    rows: u64,
-    scan: BTreeMap<&'b str, &'b Value>,
-    others: Vec<(&'b Asks, &'b Rows)>,
-}
-
-impl<'b> Seen<'b> {
-    fn new(table: &'b Table, brought: &'b [Rows]) -> Result<Self, Reason> {
-        let mut scan = BTreeMap::new();
-        let mut others = Vec::new();
-        for (statement, rows) in table.statements().iter().zip(brought) {
-            if statement.asks != Asks::Scan {
-                others.push((&statement.asks, rows));
-                continue;
-            }
-            let row = rows.rows().first().ok_or_else(too_large)?;
-            scan.extend(statement.columns.iter().map(ColumnName::as_str).zip(row));
-        }
-        let rows = count(scan.get(ROWS).copied().unwrap_or(&Value::Null))?;
-        Ok(Self { rows, scan, others })
-    }
-
-    fn value(&self, name: &str) -> &'b Value {
-        self.scan.get(name).copied().unwrap_or(&Value::Null)
-    }
-
-    fn count(&self, name: &str) -> Result<u64, Reason> {
-        count(self.value(name))
-    }
-
-    fn of(&self, wanted: impl Fn(&Asks) -> bool) -> Option<&'b Rows> {
-        self.others.iter().find(|(asks, _)| wanted(asks)).map(|(_, rows)| *rows)
-    }
-}
-
-/// A value of the scan that was too large to be fetched.
-fn too_large() -> Reason {
-    Reason::new(Cause::OverLimit, "the lowest or the highest value of a column has more than 1 MiB")
-}
-
-/// One number out of the one row of a statement.
-fn counted(rows: Option<&Rows>, name: &str) -> Result<u64, Reason> {
-    let value = rows.and_then(|rows| Some(&rows.rows().first()?[rows.find(name)?]));
-    value.map_or_else(|| Err(too_large()), count)
+/// A limit that is relative to the moment, and past all dates.
+fn beyond(column: &ColumnName) -> Reason {
+    let note = format!("the limit of `{column}` is an instant that no calendar has");
+    Reason::new(Cause::QueryError, note)
 }
 
 struct Judge<'c> {
@@ -145,8 +105,25 @@ impl Judge<'_> {
             }
         }
         if let Some(newest) = &rules.newest {
-            let value = seen.value(NEWEST);
-            self.end((&newest.column, End::Newest), &newest.limit, &[value], None);
+            let (value, broken) = (seen.value(NEWEST), self.contradictions.len());
+            for limit in &newest.limits {
+                self.end((&newest.column, End::Newest), limit, &[value], None);
+            }
+            let [first, last] = FORMS.map(|form| seen.value(form));
+            if first != last && broken == self.contradictions.len() {
+                let note = format!(
+                    "`{}` keeps instants in several forms, so that the last of them in order is not the newest",
+                    newest.column
+                );
+                self.misfit(Reason::new(Cause::UnsupportedType, note));
+            }
+        }
+        if let Some(length) = seen.scan.get(DAY).filter(|length| ***length != Value::Null)
+            && count(length)? > DATE_LENGTH
+        {
+            let note = "the column under `on` holds more than dates, and what is not midnight is in no window: name a \
+                        column of instants under `at`";
+            return Err(Reason::new(Cause::QueryError, note));
         }
         Ok(())
     }
@@ -175,6 +152,14 @@ impl Judge<'_> {
             let values = [seen.value(&item("lowest", at)), seen.value(&item("highest", at))];
             let lowest = (&rules.column, End::Lowest);
             self.end(lowest, limit, &values, Some([Sample::Lowest(at), Sample::Highest(at)]));
+            // Of dates that no calendar has, the extremes say nothing.
+            let none = seen.scan.get(item("no_date", at).as_str()).map_or(Ok(0), |n| count(n))?;
+            if none > 0 {
+                let (column, of) = (rules.column.clone(), self.of);
+                let (expected, seen) = (format!("{limit}, and a date of the calendar"), Vec::new());
+                let told = Contradiction::Values { column, expected, rows: none, of, seen };
+                self.contradictions.push(told);
+            }
         }
         if !rules.values.is_empty() {
             let rows = seen.of(|asks| *asks == Asks::Values(at));
@@ -183,7 +168,16 @@ impl Judge<'_> {
         if let Some(limit) = &rules.length {
             let values = [seen.value(&item("shortest", at)), seen.value(&item("longest", at))];
             let shortest = (&rules.column, End::Shortest);
+            let broken = self.contradictions.len();
             self.end(shortest, limit, &values, Some([Sample::Shortest(at), Sample::Longest(at)]));
+            let cut = seen.scan.get(item("nul", at).as_str()).map_or(Ok(0), |n| count(n))?;
+            if cut > 0 && broken == self.contradictions.len() {
+                let column = &rules.column;
+                let note = format!(
+                    "`{column}` has texts with a NUL character, and SQLite counts up to that"
+                );
+                self.misfit(Reason::new(Cause::UnsupportedType, note));
+            }
         }
         if let Some(pattern) = &rules.pattern {
             let unlike = filled.saturating_sub(seen.count(&item("like", at))?);
@@ -246,12 +240,15 @@ impl Judge<'_> {
         values: &[&Value],
         samples: Option<[Sample; 2]>,
     ) {
-        let Some(limit) = limit.at(self.moment) else { return };
+        let Some(limit) = limit.at(self.moment) else { return self.misfit(beyond(column)) };
         let limit = limit.as_ref();
         let read: Vec<Value> =
             values.iter().map(|value| in_time(value, limit, self.moment.epoch)).collect();
         // Nothing but NULL has no extremes; how many NULL there may be is a rule of its own.
-        if (low != End::Newest || self.of == 0) && read.iter().all(|value| *value == Value::Null) {
+        let is_needed = matches!(self.check.evidence.minimum, Minimum::AtLeast(_));
+        if (low != End::Newest || (self.of == 0 && is_needed))
+            && read.iter().all(|value| *value == Value::Null)
+        {
             return;
         }
         let ends = [low, low.other()];
@@ -307,7 +304,10 @@ impl Judge<'_> {
         };
         self.cut |= rows.is_cut();
         for limit in &rules.values {
-            let Some(limit) = limit.at(self.moment) else { continue };
+            let Some(limit) = limit.at(self.moment) else {
+                self.misfit(beyond(&rules.column));
+                continue;
+            };
             let limit = limit.as_ref();
             let read = rows.rows().iter().map(|row| {
                 let value = in_time(&row[value_at], limit, self.moment.epoch);
@@ -391,23 +391,7 @@ impl Judge<'_> {
             return Some(no_evidence(self.check, seen.rows));
         }
         let waived = matches!(evidence.minimum, Minimum::Waived { .. });
-        let is_met = || self.table.rules().met(|at| seen.value(&item("filled", at)));
+        let is_met = || self.table.rules().met(|kind, at| seen.value(&item(kind, at)));
         self.reason.take().or_else(|| (!waived && !is_met()).then(nothing_but_null))
-    }
-}
-
-impl Rules {
-    /// Says whether some rule was held against something: limits were held against nothing where all values are NULL.
-    fn met<'v>(&self, filled: impl Fn(usize) -> &'v Value) -> bool {
-        let judges = |(_, column): &(usize, &ColumnRules)| column.judges_values();
-        let none = Value::Number(Number::from(0_u64));
-        let mut judged = self.columns.iter().enumerate().filter(judges).peekable();
-        let others = !self.unique.is_empty()
-            || !self.never.is_empty()
-            || self.rows.is_some()
-            || self.volume.is_some()
-            || self.newest.is_some()
-            || self.columns.iter().any(|c| c.within.is_some() || !c.judges_values());
-        judged.peek().is_none() || others || judged.any(|(at, _)| *filled(at) != none)
     }
 }

@@ -3,14 +3,19 @@
 //! A pattern is read into a tree and written anew in the dialect of each engine, with nothing in it that two of them read
 //! differently: characters that are no letters or digits become escapes by number, and classes become ranges.
 
+mod written;
+
 use std::fmt::Write as _;
 
 use crate::domain::sql::Engine;
+use crate::domain::table::pattern::written::{is_in_every_text, size, write_branches};
 
 /// The longest pattern, in characters.
 const LENGTH_MAX: usize = 500;
 /// The largest number in a repetition: PostgreSQL's own limit.
 const TIMES_MAX: u32 = 255;
+/// How many atoms a pattern may have, where its repetitions are written out.
+const SIZE_MAX: u64 = 2_000;
 /// How deep groups may stand in each other.
 const DEPTH_MAX: usize = 20;
 
@@ -67,6 +72,13 @@ impl Pattern {
         let mut reader = Reader { rest: text.chars().collect(), at: 0, depth: 0 };
         let branches = reader.branches()?;
         match reader.peek() {
+            None if branches.iter().any(is_in_every_text) => {
+                Err("this is in every text, so that it cannot fail".into())
+            }
+            None if size(&branches) > SIZE_MAX => {
+                Err("written out, the repetitions of this pattern are too large for some engines"
+                    .into())
+            }
             None => Ok(Self { text: text.to_owned(), branches }),
             Some(_) => Err("this `)` closes no group; the character itself is `\\)`".into()),
         }
@@ -88,6 +100,8 @@ impl Pattern {
             }
             // In hexadecimal, because the session's mode decides what a backslash in quotes is.
             Engine::MySql => {
+                // In its own character set, a column could not be held against every character.
+                let column = format!("CONVERT({column} USING utf8mb4)");
                 let hex = written.bytes().fold(String::new(), |mut hex, byte| {
                     let _ = write!(hex, "{byte:02X}");
                     hex
@@ -109,70 +123,6 @@ impl Pattern {
         };
         write_branches(&mut sql, &self.branches, engine);
         sql
-    }
-}
-
-fn write_branches(sql: &mut String, branches: &[Branch], engine: Engine) {
-    for (i, branch) in branches.iter().enumerate() {
-        if i > 0 {
-            sql.push('|');
-        }
-        for piece in branch {
-            write_piece(sql, piece, engine);
-        }
-    }
-}
-
-fn write_piece(sql: &mut String, piece: &Piece, engine: Engine) {
-    let is_postgres = engine == Engine::Postgres;
-    match &piece.atom {
-        Atom::Char(c) => write_char(sql, *c, engine),
-        Atom::Any => sql.push('.'),
-        Atom::Start => sql.push_str(if is_postgres { "^" } else { "\\A" }),
-        Atom::End => sql.push_str(if is_postgres { "$" } else { "\\z" }),
-        Atom::Group(branches) => {
-            sql.push_str("(?:");
-            write_branches(sql, branches, engine);
-            sql.push(')');
-        }
-        Atom::Set { but, ranges } => {
-            sql.push_str(if *but { "[^" } else { "[" });
-            for (from, to) in ranges {
-                write_char(sql, *from, engine);
-                if from != to {
-                    sql.push('-');
-                    write_char(sql, *to, engine);
-                }
-            }
-            sql.push(']');
-        }
-    }
-    match piece.times {
-        Times::Once => {}
-        Times::Between(0, None) => sql.push('*'),
-        Times::Between(1, None) => sql.push('+'),
-        Times::Between(0, Some(1)) => sql.push('?'),
-        Times::Between(least, None) => {
-            let _ = write!(sql, "{{{least},}}");
-        }
-        Times::Between(least, Some(most)) if least == most => {
-            let _ = write!(sql, "{{{least}}}");
-        }
-        Times::Between(least, Some(most)) => {
-            let _ = write!(sql, "{{{least},{most}}}");
-        }
-    }
-}
-
-fn write_char(sql: &mut String, c: char, engine: Engine) {
-    if c.is_alphanumeric() || !c.is_ascii() {
-        sql.push(c);
-    } else {
-        let number = u32::from(c);
-        let _ = match engine {
-            Engine::Postgres => write!(sql, "\\u{number:04X}"),
-            Engine::MySql | Engine::Sqlite => write!(sql, "\\x{number:02X}"),
-        };
     }
 }
 
@@ -414,7 +364,7 @@ mod tests {
         let short = Pattern::parse("é").unwrap();
         assert_eq!(
             short.condition("c", Engine::MySql),
-            "c REGEXP _utf8mb4 X'283F732D696D7829C3A9'"
+            "CONVERT(c USING utf8mb4) REGEXP _utf8mb4 X'283F732D696D7829C3A9'"
         );
     }
 
@@ -447,10 +397,18 @@ mod tests {
             ("a\\", "cannot end"),
             ("a\u{1}", "control"),
             ("a]", "closes nothing"),
+            (".*", "in every text"),
+            ("a*", "in every text"),
+            ("^", "in every text"),
+            ("(a?|b)$", "in every text"),
+            ("(\\w{200}){200}", "too large"),
         ] {
             let fault = Pattern::parse(text).expect_err(text);
             assert!(fault.contains(rule), "{text}: {fault}");
         }
         assert!(Pattern::parse(&"(".repeat(30)).is_err());
+        for held in ["^$", "^a*$", "a|b", "^(a?)$", "a{1,3}"] {
+            assert!(Pattern::parse(held).is_ok(), "{held}");
+        }
     }
 }

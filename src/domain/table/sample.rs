@@ -1,7 +1,10 @@
 //! Rows that show what is wrong with a table.
 
+use crate::domain::check::judge::in_time;
 use crate::domain::check::name::ColumnName;
-use crate::domain::check::observation::Rows;
+use crate::domain::check::number::Number;
+use crate::domain::check::observation::{Moment, Rows};
+use crate::domain::check::value::Value;
 use crate::domain::check::{Check, MASKED};
 use crate::domain::table::statements::{From, ROWS, enclosed};
 use crate::domain::table::{Asks, Statement, Table};
@@ -95,20 +98,55 @@ impl Sample {
         from.statement(Asks::Scan, &sql, &names).ok()
     }
 
-    /// The rows as they are shown: `column=value`, or how often there is what ought to be there once.
-    pub fn shown(&self, check: &Check, statement: &Statement, rows: &Rows) -> Vec<String> {
-        let value = |row: &[_], at: usize, column: &ColumnName| match (self, column.as_str()) {
+    /// The rows as they are shown: `column=value`, or how often there is what ought to be there once. Of the lowest and
+    /// the highest, only those that break the limit.
+    pub fn shown(
+        &self,
+        check: &Check,
+        table: &Table,
+        statement: &Statement,
+        rows: &Rows,
+        moment: &Moment,
+    ) -> Vec<String> {
+        let value = |row: &[Value], at: usize, column: &ColumnName| match (self, column.as_str()) {
             (Self::Repeated(keys), ROWS) if !keys.contains(column) => {
                 format!("({} times)", row[at])
             }
             _ if check.masks(column) => format!("{column}={MASKED}"),
             _ => format!("{column}={}", row[at]),
         };
-        let line = |row: &Vec<crate::domain::check::value::Value>| {
+        let line = |row: &Vec<Value>| {
             let columns = statement.columns.iter().enumerate();
             columns.map(|(at, column)| value(row, at, column)).collect::<Vec<_>>().join(" ")
         };
-        rows.rows().iter().map(line).collect()
+        let is_wrong =
+            |row: &&Vec<Value>| row.first().is_none_or(|value| self.is_wrong(value, table, moment));
+        rows.rows().iter().filter(is_wrong).map(line).collect()
+    }
+
+    /// Says whether a value of the column that is shown first is one that breaks its limit.
+    fn is_wrong(&self, value: &Value, table: &Table, moment: &Moment) -> bool {
+        let columns = &table.rules().columns;
+        let (limit, value) = match self {
+            Self::Lowest(at) | Self::Highest(at) => {
+                (columns.get(*at).and_then(|rules| rules.range.as_ref()), value.clone())
+            }
+            Self::Shortest(at) | Self::Longest(at) => {
+                let length =
+                    |text: &String| u64::try_from(text.chars().count()).unwrap_or(u64::MAX);
+                let Value::Text(text) = value else { return true };
+                let limit = columns.get(*at).and_then(|rules| rules.length.as_ref());
+                (limit, Value::Number(Number::from(length(text))))
+            }
+            Self::Null(_)
+            | Self::Filled(_)
+            | Self::Unlike(_)
+            | Self::Orphans(_)
+            | Self::Never(_)
+            | Self::Repeated(_) => return true,
+        };
+        let limit = limit.and_then(|limit| limit.at(moment));
+        limit.is_none_or(|limit| !limit.holds(&in_time(&value, &limit, moment.epoch)))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use crate::domain::check::limit::Limit;
 use crate::domain::check::name::ColumnName;
 use crate::domain::sql::parameter::Parameter;
 use crate::domain::sql::{Binding, Engine, Query, SqlFault};
@@ -12,6 +13,12 @@ const ITEMS_MAX: usize = 1_000;
 
 /// The name of the number of rows in a scan.
 pub(super) const ROWS: &str = "n";
+/// The name by which a table is called in which values have to be.
+const KNOWN: &str = "known";
+/// The name of the length of the longest value by which windows of days are cut.
+pub(super) const DAY: &str = "day_length";
+/// The names of the first and the last form in which instants are kept as texts.
+pub(super) const FORMS: [&str; 2] = ["first_form", "last_form"];
 /// The name of the number of values that are there more than once.
 pub(super) const GROUPS: &str = "k";
 /// The name of a value.
@@ -134,7 +141,17 @@ impl<'r> From<'r> {
                 conditions.push(format!("{} < {end}", self.column(column)));
             }
             Some(CutBy::Date(column)) => {
-                conditions.push(format!("{} = {}", self.column(column), Parameter::WindowDate));
+                let (column, date) = (self.column(column), Parameter::WindowDate);
+                match self.engine {
+                    Engine::Postgres | Engine::MySql => {
+                        conditions.push(format!("{column} = {date}"));
+                    }
+                    // A text that goes on behind its date is to be seen, and not to be passed over.
+                    Engine::Sqlite => {
+                        conditions.push(format!("{column} >= {date}"));
+                        conditions.push(format!("{column} < date({date}, '+1 day')"));
+                    }
+                }
             }
             None => {}
         }
@@ -184,7 +201,23 @@ impl<'r> From<'r> {
             ));
         }
         if let Some(newest) = &self.rules.newest {
-            items.push((NEWEST.to_owned(), format!("max({})", self.column(&newest.column))));
+            let column = self.column(&newest.column);
+            items.push((NEWEST.to_owned(), format!("max({column})")));
+            if self.engine == Engine::Sqlite {
+                let form = format!(
+                    "CASE typeof({column}) WHEN 'text' THEN substr({column}, 11, 1) WHEN 'null' THEN NULL ELSE 'number' END"
+                );
+                let ends = FORMS.into_iter().zip(["min", "max"]);
+                items.extend(ends.map(|(name, end)| (name.to_owned(), format!("{end}({form})"))));
+            }
+        }
+        if let Some(CutBy::Date(column)) = &self.rules.cut_by {
+            items.push((DAY.to_owned(), format!("max({})", self.length(column))));
+        }
+        for (at, columns) in self.rules.unique.iter().enumerate() {
+            let filled: Vec<String> = columns.iter().map(|column| self.filled(column)).collect();
+            let count = format!("count(CASE WHEN {} THEN 1 END)", filled.join(" AND "));
+            items.push((item("keyed", at), count));
         }
         let scan = |items: &[(String, String)]| {
             let list: Vec<String> =
@@ -202,10 +235,18 @@ impl<'r> From<'r> {
             items.push((item("lowest", at), format!("min({column})")));
             items.push((item("highest", at), format!("max({column})")));
         }
+        if rules.range.as_ref().is_some_and(Limit::is_of_time) && self.engine == Engine::MySql {
+            items.push((item("no_date", at), no_date(&column)));
+        }
         if rules.length.is_some() {
             let length = self.length(&rules.column);
             items.push((item("shortest", at), format!("min({length})")));
             items.push((item("longest", at), format!("max({length})")));
+            // SQLite counts the characters of a text up to its first NUL.
+            if self.engine == Engine::Sqlite {
+                let has_nul = format!("instr(CAST({column} AS BLOB), x'00') > 0");
+                items.push((item("nul", at), format!("count(CASE WHEN {has_nul} THEN 1 END)")));
+            }
         }
         if let Some(pattern) = &rules.pattern {
             let is_like = pattern.condition(&column, self.engine);
@@ -225,7 +266,11 @@ impl<'r> From<'r> {
 
     /// That a column is filled.
     pub(super) fn filled(&self, column: &ColumnName) -> String {
-        format!("{} IS NOT NULL", self.column(column))
+        match self.engine {
+            // A row of which one part is NULL is neither NULL nor NOT NULL there.
+            Engine::Postgres => format!("{} IS DISTINCT FROM NULL", self.column(column)),
+            Engine::MySql | Engine::Sqlite => format!("{} IS NOT NULL", self.column(column)),
+        }
     }
 
     /// Each value and how often it is there. Texts that a collation takes for one stay two.
@@ -258,8 +303,11 @@ impl<'r> From<'r> {
     /// That a column is filled, and its value is not where it has to be.
     pub(super) fn orphan(&self, rules: &ColumnRules) -> Option<Vec<String>> {
         let reference = rules.within.as_ref()?;
+        // Another name than that of the table, which it would hide.
+        let own = self.rules.table.parts().last().map_or("", String::as_str);
+        let alias = if own.eq_ignore_ascii_case(KNOWN) { "known_values" } else { KNOWN };
         let missing = format!(
-            "NOT EXISTS (SELECT 1 FROM {} AS known WHERE known.{} = {})",
+            "NOT EXISTS (SELECT 1 FROM {} AS {alias} WHERE {alias}.{} = {})",
             self.table(&reference.table),
             self.quoted(reference.column.as_str()),
             self.column(&rules.column),
@@ -270,4 +318,19 @@ impl<'r> From<'r> {
     fn orphans(&self, rules: &ColumnRules) -> Option<String> {
         Some(self.select(&format!("count(*) AS {ROWS}"), &self.orphan(rules)?, ""))
     }
+}
+
+/// How many dates MySQL keeps that no calendar has, as `2026-02-31` or `2026-05-00`: they lie between others.
+fn no_date(column: &str) -> String {
+    let leap = format!(
+        "(year({column}) % 4 = 0 AND (year({column}) % 100 <> 0 OR year({column}) % 400 = 0))"
+    );
+    let last = format!(
+        "CASE WHEN month({column}) IN (4, 6, 9, 11) THEN 30 WHEN month({column}) = 2 THEN 28 + {leap} ELSE 31 END"
+    );
+    let day = format!("dayofmonth({column})");
+    // What is no date at all is not read as one: that would be a warning of the server.
+    let is_date = format!("CAST({column} AS CHAR) LIKE '____-__-__%'");
+    let is_none = format!("month({column}) = 0 OR {day} = 0 OR {day} > {last}");
+    format!("count(CASE WHEN {is_date} THEN CASE WHEN {is_none} THEN 1 END END)")
 }

@@ -115,6 +115,13 @@ fn column_rules(
     // NULL satisfies no limit, here as under `values`.
     let implied = if rules.judges_values() { Nulls::AsLimits } else { Nulls::Allowed };
     rules.nulls = nulls.unwrap_or(implied);
+    if let (Some((node, place)), true) =
+        (at("not_one_of"), map.get("one_of").or(map.get("equals")).is_some())
+    {
+        let hint = Some("keep one of them".to_owned());
+        doc.fault(node, place, "`one_of` and `equals` leave nothing to other limits", hint);
+        return None;
+    }
     let idle = match nulls {
         Some(Nulls::Always) if rules.judges_values() || unique || rules.within.is_some() => {
             Some("a column of nothing but NULL leaves nothing to other rules")

@@ -21,8 +21,10 @@ pub(in crate::manifest) const NEWEST_KEYS: [&str; 2] = ["of", "within"];
 
 /// How many windows earlier `rows` may look.
 pub(in crate::manifest) const PAST_MAX: u32 = 400;
-/// How far ahead of us the newest row of a table may be, where a check looks at the present: clocks differ.
+/// How far ahead of us the newest row of a table may be: clocks differ.
 const AHEAD: &str = "now + 5m";
+/// How old the newest row may be at most: ten years.
+const WITHIN_MAX: Duration = Duration::from_secs(3_650 * 86_400);
 
 /// Reads how many rows there have to be, and how many beside an earlier window.
 pub(super) fn rows(
@@ -113,15 +115,23 @@ pub(super) fn newest(
     let node = required(doc, &map, place, "within");
     let within = node.and_then(|n| doc.parsed(n, Place::Key(&place, "within"), duration::parse));
     let (column, within) = (column?, within?);
-    let limit = age_limit(within, window?.is_some());
-    Some(Newest { column, within, limit })
+    if within.is_zero() || within > WITHIN_MAX {
+        let message =
+            format!("`within` is more than nothing, and at most {}", duration::show(WITHIN_MAX));
+        doc.fault(node?, Place::Key(&place, "within"), message, None);
+        return None;
+    }
+    let limits = age_limits(within, window?.is_some());
+    Some(Newest { column, within, limits })
 }
 
-/// The limit that says how old a newest instant may be; one of the future is as wrong as an old one.
-fn age_limit(within: Duration, in_window: bool) -> Limit {
+/// The limits that say how old a newest instant may be; one of the future is as wrong as an old one.
+fn age_limits(within: Duration, in_window: bool) -> [Limit; 2] {
     let word = if in_window { "window_end" } else { "now" };
     let min = format!("{word} - {}", duration::show(within));
-    let max = (!in_window).then_some(AHEAD);
-    let parts = LimitParts { min: Some(&min), max, ..LimitParts::default() };
-    Limit::new(&parts).expect("the end of a window less a duration is a limit")
+    let limit = |min, max| {
+        let parts = LimitParts { min, max, ..LimitParts::default() };
+        Limit::new(&parts).expect("an instant less or more a duration is a limit")
+    };
+    [limit(Some(&min), None), limit(None, Some(AHEAD))]
 }

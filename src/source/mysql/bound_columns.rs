@@ -43,7 +43,7 @@ async fn dates(
     }
     let marks = |count: usize| vec!["?"; count].join(", ");
     let sql = format!(
-        "SELECT CAST(column_name AS CHAR) FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name IN ({}) \
+        "SELECT CAST(column_name AS CHAR) FROM information_schema.columns WHERE table_schema = DATABASE() AND LOWER(table_name) IN ({}) \
          AND column_name IN ({}) GROUP BY column_name HAVING MIN(data_type = 'date') = 1 LIMIT 1",
         marks(tables.len()),
         marks(columns.len())

@@ -75,6 +75,7 @@ pub(super) fn warned(code: u32) -> Option<(Warned, &'static str)> {
         1265 | 1406 => (Cut, "cut a value short"),
         1301 => (Cut, "made a value NULL, because it is larger than `max_allowed_packet`"),
         1292 | 1366 | 1411 | 1441 => (Misread, "read a value as a number or a date that it is not"),
+        1139 => (Misread, "gave a regular expression up"),
         1365 => (Misread, "divided by zero, and went on with NULL"),
         1931 => {
             (Cut, "stopped before the end, at `max_recursive_iterations` or at a limit of rows")
