@@ -20,6 +20,7 @@ mod run;
 mod serve;
 mod status;
 mod stop;
+mod suggest;
 mod validate;
 mod waivers;
 mod adopt;
@@ -59,6 +60,7 @@ pub fn main() -> ExitCode {
         Verb::Validate(args) => validate::validate(&args),
         Verb::Run(args) => run::run(&args),
         Verb::Demo(args) => demo::demo(&args),
+        Verb::Suggest(args) => suggest::suggest(&args),
         Verb::Next(args) => next::next(&args),
         Verb::Zones(args) => zones::zones(&args),
         Verb::Serve(args) => serve::serve(&args),

@@ -10,8 +10,8 @@ use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use clap::{Parser, Subcommand, ValueEnum};
 
 pub(super) use orders::{
-    AcceptZonesArgs, AdoptArgs, ForgetArgs, LookArgs, QuietArgs, RerunArgs, Rows, WaiveArgs,
-    WaiversArgs,
+    AcceptZonesArgs, AdoptArgs, ForgetArgs, LookArgs, QuietArgs, RerunArgs, Rows, SuggestArgs,
+    WaiveArgs, WaiversArgs,
 };
 
 use crate::cli::windows;
@@ -37,6 +37,8 @@ pub(super) enum Verb {
     Validate(ValidateArgs),
     /// Look once at what the checks declare, and say what is confirmed
     Run(RunArgs),
+    /// Propose rules for a table that all of the last four weeks keep, as a file of checks; nothing is written
+    Suggest(SuggestArgs),
     /// Say what is due when, and what clock changes do to it
     Next(NextArgs),
     /// Say which rules of time zones are used, and who computes with others

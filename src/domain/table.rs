@@ -52,6 +52,8 @@ pub struct Rules {
     pub volume: Option<Volume>,
     /// How old the newest row is.
     pub newest: Option<Newest>,
+    /// How many different values a column may have that is held against a set.
+    pub values_max: u32,
 }
 
 /// The name of a table, with its schema where one is written.

@@ -86,7 +86,7 @@ fn questions(check: &Check, look: &Look) -> Vec<(SourceName, Question)> {
             }
         }
         Body::Table(table) => {
-            let asked = table::questions(table, look, 1).into_iter();
+            let asked = table::questions(table, look).into_iter();
             all.extend(asked.map(|q| {
                 let wanted = ResultShape::Plan(Box::new(q.wanted));
                 (own.clone(), Question { wanted, ..q })

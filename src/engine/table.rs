@@ -17,7 +17,7 @@ pub(super) async fn judge(
     look: &Look,
 ) -> Result<Judgement, Reason> {
     let check = asking.check;
-    let replies = asking.ask(&check.source, questions(table, look, check.max_rows.get())).await;
+    let replies = asking.ask(&check.source, questions(table, look)).await;
     let replies = replies.map_err(|reason| table.in_its_words(reason))?;
     let brought = replies.into_iter().map(rows).collect::<Result<Vec<Rows>, Reason>>()?;
     let moment = asking.moment(look, None);
@@ -45,7 +45,8 @@ pub(super) async fn judge(
 }
 
 /// The questions of all statements.
-pub(super) fn questions(table: &Table, look: &Look, rows_max: u32) -> Vec<Question> {
+pub(super) fn questions(table: &Table, look: &Look) -> Vec<Question> {
+    let rows_max = table.rules().values_max.saturating_add(1);
     table.statements().iter().map(|statement| question(statement, look, rows_max)).collect()
 }
 

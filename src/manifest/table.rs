@@ -93,6 +93,7 @@ pub(super) fn table(
         rows,
         volume,
         newest: newest?,
+        values_max: context.max_rows.get(),
     };
     says_something(doc, map, place, &rules)?;
     names_another_table(doc, map, place, &rules)?;

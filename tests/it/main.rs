@@ -65,6 +65,7 @@ mod replicas;
 mod silence;
 mod silent_green;
 mod store_gone;
+mod suggest;
 mod table_rules;
 mod table_traps;
 mod tables;

@@ -135,7 +135,7 @@ async fn nothing_that_proves_nothing_ends_with_zero() {
             "an option at the wrong depth",
             CHECKS.replace("    expect: {rows: {equals: 0}}", "    expect:\n    rows: {equals: 0}"),
             64,
-            "`rows` is not a key of a check",
+            "`rows` is for `table`",
         ),
         (
             "a table that is not there",

@@ -4,6 +4,8 @@
 //! A minute of it runs with the other tests, in a debug build; `tests/load` runs ten minutes of a
 //! release build, and the curve.
 
+mod tables;
+
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;

@@ -1,10 +1,12 @@
-//! The arguments of verbs by which operators order something.
+//! The arguments of verbs by which operators order something, and of `suggest`.
 
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::cli::args::Remote;
+use crate::cli::args::{From, Remote};
 use crate::domain::time::duration;
+use crate::manifest;
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct RerunArgs {
@@ -157,4 +159,36 @@ pub(in crate::cli) struct Rows {
     /// Up to this moment; a date is in it, an instant is not [default: all]
     #[arg(long, value_name = "MOMENT")]
     pub(in crate::cli) to: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct SuggestArgs {
+    /// The table, with its schema where it needs one: `orders`, `sales.orders`
+    #[arg(value_name = "TABLE")]
+    pub(in crate::cli) table: String,
+    /// The source that has it; may be left out where the settings have one source
+    #[arg(long, value_name = "SOURCE")]
+    pub(in crate::cli) source: Option<String>,
+    /// The column of instants that cuts its rows into days; guessed by names where it is left out
+    #[arg(long, value_name = "COLUMN")]
+    pub(in crate::cli) at: Option<String>,
+    /// Whose days
+    #[arg(long, value_name = "ZONE", default_value = "UTC")]
+    pub(in crate::cli) zone: String,
+    /// Look at the last three days only, in tables of more than 5,000,000 rows
+    #[arg(long)]
+    pub(in crate::cli) sample: bool,
+    /// How long each statement may run
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = manifest::timeout)]
+    pub(in crate::cli) timeout: Duration,
+    /// The settings [default: `$ALLSWELL_CONFIG`, else `allswell.yaml`]
+    #[arg(long, value_name = "FILE")]
+    pub(in crate::cli) config: Option<PathBuf>,
+}
+
+impl SuggestArgs {
+    /// Where its settings are.
+    pub(in crate::cli) fn from(&self) -> From {
+        From { config: self.config.clone(), paths: Vec::new() }
+    }
 }

@@ -302,7 +302,7 @@ impl Judge<'_> {
         let (Some(value_at), Some(count_at)) = (rows.find(VALUE), rows.find(ROWS)) else {
             return Ok(());
         };
-        self.cut |= rows.is_cut();
+        self.cut |= rows.is_cut() || rows.count() > u64::from(self.table.rules().values_max);
         for limit in &rules.values {
             let Some(limit) = limit.at(self.moment) else {
                 self.misfit(beyond(&rules.column));

@@ -282,7 +282,9 @@ impl<'r> From<'r> {
             Engine::Sqlite => format!("{name} COLLATE BINARY"),
         };
         let what = format!("{name} AS {VALUE}, count(*) AS {ROWS}");
-        self.select(&what, &[self.filled(column)], &format!("GROUP BY {apart}"))
+        // One more than may be there: cut by the reader, the statements behind it would not be run.
+        let rest = format!("GROUP BY {apart}\nLIMIT {}", u64::from(self.rules.values_max) + 1);
+        self.select(&what, &[self.filled(column)], &rest)
     }
 
     /// The groups of rows with the same values in some columns, where none of them is NULL.

@@ -183,10 +183,9 @@ impl fmt::Display for Frame {
 }
 
 impl Frame {
-    /// The period that is so many periods before another.
+    /// The period that is so many periods before another, by the calendar: seven days earlier is the same weekday.
     pub fn earlier(self, rules: &Rules, span: Span, periods: u32) -> Span {
-        let before = |span: Span, _| self.span_at(rules, span.start - TimeDelta::milliseconds(1));
-        (0..periods).fold(span, before)
+        (0..periods).fold(span, |span, _| self.previous(rules, &span))
     }
 
     /// The period that an instant lies in.
