@@ -58,7 +58,13 @@ fn told(answer: &Value, args: &LookArgs) -> Exit {
     };
     let shown = match args.remote.output {
         Output::Json => print(&format!("{answer:#}\n")),
-        Output::Text => print(&looks.iter().map(line).collect::<String>()),
+        Output::Text => {
+            let paused = answer["paused"].as_array().unwrap_or(&none).iter();
+            let paused = paused.map(|one| {
+                format!("paused       {}  until {}\n", text(one, "check"), text(one, "until"))
+            });
+            print(&looks.iter().map(line).chain(paused).collect::<String>())
+        }
     };
     if waiting > 0 {
         let windows =
@@ -81,10 +87,24 @@ fn line(look: &Value) -> String {
     let evidence =
         look["evidence"].as_u64().map(|n| format!(", looked at {n}")).unwrap_or_default();
     let when = match (text(look, "start"), text(look, "end")) {
-        (start, end) if start == end => format!("at {start}"),
+        // When it was looked, and not when that was due.
+        (start, end) if start == end => match text(look, "ended_at") {
+            "" => "waiting for a place".to_owned(),
+            at => format!("at {at}"),
+        },
         (start, end) => format!("{start} to {end}"),
     };
     let mut line = format!("{verdict:<12} {}  {when}{zone}{evidence}\n", text(look, "check"));
+    // What came later than this window is not in it.
+    if let (true, Some(next)) =
+        (text(look, "start") != text(look, "end"), look["next_due"].as_str())
+    {
+        let _ = writeln!(
+            line,
+            "    {:<8} the window after it is due {next}, and not looked at before",
+            "next"
+        );
+    }
     let label = if verdict == "violated" { "found" } else { "because" };
     if let Some(note) = look["note"].as_str() {
         let cause = look["cause"].as_str().map(|cause| format!("{cause}: ")).unwrap_or_default();

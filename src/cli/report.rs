@@ -395,10 +395,10 @@ fn sql(text: &mut String, group: &Group<'_>, paint: Paint) {
     let bad = group.bad();
     let shown = bad.iter().find(|outcome| outcome.window.is_some());
     for (label, source, query) in queries {
-        let bounds = shown.and_then(|outcome| bound(outcome, query));
+        let is_past = check.table().is_some_and(|table| table.asks_past(query));
+        let bounds = shown.filter(|_| !is_past).and_then(|outcome| bound(outcome, query));
         let bounds = bounds.unwrap_or_else(|| "no bound values".into());
-        let head = paint.dim(&format!("{label} on {source}, {bounds}:"));
-        let _ = writeln!(text, "    {head}");
+        let _ = writeln!(text, "    {}", paint.dim(&format!("{label} on {source}, {bounds}:")));
         for line in query.text().lines() {
             let _ = writeln!(text, "      {line}");
         }

@@ -73,6 +73,8 @@ struct Proposal<'a> {
     now: DateTime<Utc>,
     runtime: tokio::runtime::Runtime,
     stop: CancellationToken,
+    /// Whether there are days without rows, so that windows of a day would ring.
+    has_gaps: bool,
     /// The columns of which the database takes NULL.
     nullable: BTreeSet<String>,
     /// What is not proposed, because it would have rung.
@@ -124,6 +126,7 @@ impl<'a> Proposal<'a> {
             now,
             runtime,
             stop,
+            has_gaps: false,
             nullable: BTreeSet::new(),
             rang: Vec::new(),
         })
@@ -149,6 +152,13 @@ impl<'a> Proposal<'a> {
             let hint = suggestion(at, &names).map(|hint| format!("; {hint}")).unwrap_or_default();
             return Err((format!("`{}` has no column `{at}`{hint}", self.table), Exit::Invalid));
         }
+        if self.args.at.is_some() && self.source.engine() == Engine::Sqlite && !keeps_instants {
+            let message = format!(
+                "the settings do not say how `{}` stores instants: write `instants: sql` (or rfc3339, epoch_s, epoch_ms)",
+                self.entry.name
+            );
+            return Err((message, Exit::Invalid));
+        }
         if at.is_none() && self.args.sample {
             let message =
                 "no column of instants tells which rows are the newest: name one with `--at`";
@@ -162,7 +172,8 @@ impl<'a> Proposal<'a> {
             return Ok(proposed);
         }
         // A day that has no rows would ring each time.
-        self.rang = vec!["windows of a day, because there are days without rows".to_owned()];
+        self.rang.clear();
+        self.has_gaps = true;
         self.over(&catalogue, None, None)
     }
 
@@ -173,11 +184,17 @@ impl<'a> Proposal<'a> {
         at: Option<&str>,
         span: Option<Span>,
     ) -> Result<(String, Exit), Failed> {
-        let mut rules = candidates(catalogue, at);
+        let mut rules = candidates(catalogue, at, self.source.engine());
         let rows = self.sift(&mut rules, at, span)?;
         if rows < ROWS_MIN && span.is_none() {
             let message =
                 format!("`{}` has {rows} rows: too few to tell a rule from chance", self.table);
+            return Err((message, Exit::Unconfirmed));
+        }
+        if rows < ROWS_MIN && self.args.at.is_some() {
+            let message = format!(
+                "{rows} rows of the last {DAYS} days: does `--at` name a column of instants?"
+            );
             return Err((message, Exit::Unconfirmed));
         }
         if rows < ROWS_MIN {
@@ -274,7 +291,7 @@ impl<'a> Proposal<'a> {
             // A week without rows a week ago says nothing of how many are usual.
             let is_thin = exit == Exit::Unconfirmed && rules.contains(&Rule::Volume);
             rules.retain(|rule| !(is_thin && *rule == Rule::Volume));
-            if rules.len() == before {
+            if rules.len() == before && exit != Exit::Violated {
                 return Ok((self.text(catalogue, &checks, &said, span), exit));
             }
         }
@@ -288,6 +305,7 @@ impl<'a> Proposal<'a> {
         let mut text = format!("# Proposed for `{}` of source `{}`", self.table, self.entry.name);
         let _ = match span {
             Some(span) => writeln!(text, ": each day from {} on keeps it.", span.date),
+            None if self.has_gaps => writeln!(text, ": all rows keep it, and some days have none."),
             None => writeln!(
                 text,
                 ": all rows keep it. No column of instants cuts it into windows (`--at`)."

@@ -9,6 +9,7 @@ pub mod pattern;
 pub mod sample;
 mod seen;
 mod statements;
+pub mod volume;
 
 use std::fmt;
 use std::time::Duration;
@@ -20,6 +21,7 @@ use crate::domain::check::reason::Reason;
 use crate::domain::check::share::Share;
 use crate::domain::sql::{Engine, Query, SqlFault};
 use crate::domain::table::pattern::Pattern;
+use crate::domain::table::volume::Volume;
 
 /// What a check asks of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,21 +114,6 @@ pub struct Reference {
     pub column: ColumnName,
 }
 
-/// The number of rows beside that of an earlier window.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Volume {
-    /// How many windows earlier.
-    pub past: u32,
-    /// At least such a part of it.
-    pub least: Option<Ratio>,
-    /// At most such a part of it.
-    pub most: Option<Ratio>,
-}
-
-/// A part or a multiple, in thousandths.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Ratio(u32);
-
 /// How old the newest value of a column may be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Newest {
@@ -203,6 +190,12 @@ impl Table {
     /// What is asked, in this order.
     pub fn statements(&self) -> &[Statement] {
         &self.statements
+    }
+
+    /// Says whether a query asks an earlier window than the one that is looked at.
+    pub fn asks_past(&self, query: &Query) -> bool {
+        let of_past = |statement: &&Statement| statement.asks == Asks::Past;
+        self.statements.iter().filter(of_past).any(|statement| statement.query == *query)
     }
 
     /// A reason in the words of the check, which does not name the columns of statements that are not its own.
@@ -364,59 +357,6 @@ impl fmt::Display for Reference {
     }
 }
 
-impl Ratio {
-    /// Reads `0.5` or `2`: up to three digits behind the point, above 0 and at most 1,000.
-    ///
-    /// # Errors
-    /// The rule that is broken, as a sentence.
-    pub fn parse(text: &str) -> Result<Self, &'static str> {
-        const RULE: &str = "a ratio is above 0 and at most 1000, like 0.5 or 2";
-        let (whole, part) = text.split_once('.').unwrap_or((text, ""));
-        let is_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-        if whole.is_empty()
-            || whole.len() > 4
-            || part.len() > 3
-            || !is_digits(whole)
-            || !is_digits(part)
-        {
-            return Err(RULE);
-        }
-        let thousandths = format!("{whole}{part:0<3}").parse::<u32>().map_err(|_| RULE)?;
-        if (1..=1_000_000).contains(&thousandths) { Ok(Self(thousandths)) } else { Err(RULE) }
-    }
-
-    /// So much of a whole, in thousandths.
-    fn of(self, whole: u64) -> u128 {
-        u128::from(whole) * u128::from(self.0)
-    }
-}
-
-impl fmt::Display for Ratio {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = format!("{}.{:03}", self.0 / 1_000, self.0 % 1_000);
-        f.pad(text.trim_end_matches('0').trim_end_matches('.'))
-    }
-}
-
-impl Volume {
-    /// Says whether so many rows are right beside so many earlier.
-    fn holds(&self, rows: u64, past: u64) -> bool {
-        let rows = u128::from(rows) * 1_000;
-        self.least.is_none_or(|least| rows >= least.of(past))
-            && self.most.is_none_or(|most| rows <= most.of(past))
-    }
-}
-
-impl fmt::Display for Volume {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let least = self.least.map(|least| format!("at least {least}"));
-        let most = self.most.map(|most| format!("at most {most}"));
-        let parts: Vec<String> = least.into_iter().chain(most).collect();
-        let windows = if self.past == 1 { "window" } else { "windows" };
-        write!(f, "{} times as many as {} {windows} earlier", parts.join(" and "), self.past)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -432,28 +372,5 @@ mod tests {
         let reference = Reference::parse("sales.customers.id").unwrap();
         assert_eq!(reference.to_string(), "sales.customers.id");
         assert!(Reference::parse("customers").is_err());
-    }
-
-    #[test]
-    fn a_volume_is_held_against_the_earlier_one_exactly() {
-        let ratio = |text| Some(Ratio::parse(text).unwrap());
-        let volume = Volume { past: 7, least: ratio("0.5"), most: ratio("2") };
-        for (rows, past, holds) in [
-            (50, 100, true),
-            (49, 100, false),
-            (200, 100, true),
-            (201, 100, false),
-            (0, 0, true),
-            (1, 0, false),
-        ] {
-            assert_eq!(volume.holds(rows, past), holds, "{rows} {past}");
-        }
-        assert_eq!(
-            volume.to_string(),
-            "at least 0.5 and at most 2 times as many as 7 windows earlier"
-        );
-        for bad in ["0", "-1", "", "1.0001", "1001", ".5", "x"] {
-            assert!(Ratio::parse(bad).is_err(), "{bad}");
-        }
     }
 }

@@ -111,7 +111,7 @@ impl Look {
 }
 
 /// The window that a check over a table is held against beside its own.
-fn past(series: &Series, window: &Window) -> Option<Window> {
+pub fn past(series: &Series, window: &Window) -> Option<Window> {
     let (frame, rules) = (series.window()?.frame, &series.home.rules);
     let span = frame.earlier(rules, window.span, series.check.table()?.past()?);
     let earlier = Window { start: span.start, end: span.end, span, ..*window };

@@ -73,6 +73,7 @@ pub(super) async fn look(State(shared): Here, request: Request) -> Result<Json, 
     };
     let status = if answer.waiting == 0 { StatusCode::OK } else { StatusCode::ACCEPTED };
     let mut json = answer.json(since, check, owner);
+    json["paused"] = paused(&picture, check, owner);
     json["order"] = order_json(&given, &shared.picture());
     Ok(Json(status, json))
 }
@@ -92,7 +93,9 @@ pub(super) async fn looks(
     });
     let since = since.ok_or_else(|| Problem::bad("`from` is missing: since when?"))?;
     let answer = Looks::since(&shared, &series, since).await?;
-    Ok(Json(StatusCode::OK, answer.json(since, check, owner)))
+    let mut json = answer.json(since, check, owner);
+    json["paused"] = paused(&picture, check, owner);
+    Ok(Json(StatusCode::OK, json))
 }
 
 /// The series that are looked at: those of data that are not paused and not over.
@@ -122,6 +125,19 @@ fn looked_at(
             "these are {many} series, and {SERIES_MAX} are looked at by one order at most: name a check"
         ))),
     }
+}
+
+/// What of it is not looked at, because it is paused.
+fn paused(picture: &Snapshot, check: Option<&str>, owner: Option<&str>) -> Value {
+    let theirs = |series: &&Arc<SeriesHealth>| {
+        check.is_none_or(|check| series.check.id.as_str() == check)
+            && owner.is_none_or(|owner| series.check.owner.as_str() == owner)
+    };
+    let one = |series: &Arc<SeriesHealth>| {
+        let until = series.paused_until.map(instant)?;
+        Some(json!({"check": series.check.id.as_str(), "tz": series.record.tz, "until": until}))
+    };
+    picture.series.iter().filter(theirs).filter_map(one).collect()
 }
 
 /// The newest windows, and what was seen of each.
@@ -182,6 +198,7 @@ fn one(series: &SeriesHealth, key: &RowKey, attempt: &Option<AttemptRow>) -> Val
         "cause": cause,
         "evidence": attempt.as_ref().and_then(|a| a.evidence),
         "note": attempt.as_ref().and_then(|a| a.note.as_deref()).map(in_one_line),
+        "next_due": series.next_due.map(instant),
         "ended_at": attempt.as_ref().map(|a| instant(a.ran.1)),
         "took_ms": attempt.as_ref().map(|a| u64::try_from(a.took.as_millis()).unwrap_or(u64::MAX)),
     })

@@ -434,6 +434,7 @@ async fn all_aggregates_cost_one_scan_and_each_column_of_500_is_judged() {
             "{HEAD}  - id: wide\n    why: w\n    table: wide\n    columns: {{{}}}\n",
             rules.join(", ")
         );
+        assert_eq!(checks(engine, &yaml)[0].table().unwrap().statements().len(), 1);
         assert_eq!(word(&look(db.source(), &yaml).await[0]), "confirmed", "{engine}");
         db.prepare(&row(Some(499))).await;
         let said = shown(&look(db.source(), &yaml).await[0].judgement.verdict);

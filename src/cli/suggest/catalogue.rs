@@ -97,16 +97,19 @@ impl Catalogue {
                 self.columns.push(Column { name: a, kind, takes_null: c != "no" });
             }
             "unique" => {
-                self.unique.push(a.split('\u{1f}').map(str::to_owned).collect());
+                let columns = a.split('\u{1f}').map(str::to_owned).collect();
+                if !self.unique.contains(&columns) {
+                    self.unique.push(columns);
+                }
             }
             "foreign" => drop(self.foreign.insert(a)),
             "checked" => drop(self.checked.insert(a)),
             "keyed" => self.keyed.push(a),
             "definition" => {
                 let lower = a.to_lowercase();
-                let checks: Vec<&str> = lower.split("check").skip(1).collect();
+                let checks = checks(&lower);
                 let named = |column: &&Column| {
-                    checks.iter().any(|check| check.contains(&column.name.to_lowercase()))
+                    checks.iter().any(|check| names(check, &column.name.to_lowercase()))
                 };
                 let checked = self.columns.iter().filter(named).map(|column| column.name.clone());
                 self.checked.extend(checked.collect::<Vec<_>>());
@@ -122,6 +125,37 @@ impl Catalogue {
     pub(super) fn is_unique(&self, column: &str) -> bool {
         self.unique.iter().any(|columns| columns.len() == 1 && columns.contains(column))
     }
+}
+
+/// What stands in the parentheses behind each word `check` of a definition in small letters.
+fn checks(definition: &str) -> Vec<&str> {
+    let mut all = Vec::new();
+    for (at, word) in definition.match_indices("check") {
+        let rest = definition[at + word.len()..].trim_start();
+        let begins = !definition[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_');
+        if !begins || !rest.starts_with('(') {
+            continue;
+        }
+        let mut depth = 0_usize;
+        let end = rest.char_indices().find(|(_, c)| {
+            match c {
+                '(' => depth += 1,
+                ')' => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            depth == 0
+        });
+        all.extend(end.map(|(end, _)| &rest[..end]));
+    }
+    all
+}
+
+/// Says whether a name stands in a text as a word of its own.
+fn names(text: &str, name: &str) -> bool {
+    let is_part = |c: char| c.is_alphanumeric() || c == '_';
+    text.match_indices(name).any(|(at, _)| {
+        !text[..at].ends_with(is_part) && !text[at + name.len()..].starts_with(is_part)
+    })
 }
 
 fn text(value: &Value) -> String {
@@ -175,13 +209,13 @@ fn postgres(table: &TableName) -> String {
          WHERE a.attrelid = {this} AND a.attnum > 0 AND NOT a.attisdropped \
          UNION ALL SELECT 'unique', string_agg(a.attname::text, chr(31)), '', '', 10000 \
          FROM pg_catalog.pg_index AS i JOIN pg_catalog.pg_attribute AS a \
-           ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey) \
-         WHERE i.indrelid = {this} AND i.indisunique AND i.indpred IS NULL AND i.indexprs IS NULL \
+           ON a.attrelid = i.indrelid AND array_position(i.indkey::int2[], a.attnum) < i.indnkeyatts \
+         WHERE i.indrelid = {this} AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL \
          GROUP BY i.indexrelid \
          UNION ALL SELECT CASE k.contype WHEN 'f' THEN 'foreign' ELSE 'checked' END, a.attname::text, '', '', 10001 \
          FROM pg_catalog.pg_constraint AS k JOIN pg_catalog.pg_attribute AS a \
            ON a.attrelid = k.conrelid AND a.attnum = ANY (k.conkey) \
-         WHERE k.conrelid = {this} AND k.contype IN ('f', 'c') \
+         WHERE k.conrelid = {this} AND k.contype IN ('f', 'c') AND k.convalidated \
          UNION ALL SELECT 'keyed', r.relname::text, '', '', 10002 \
          FROM pg_catalog.pg_class AS r JOIN pg_catalog.pg_attribute AS a ON a.attrelid = r.oid \
          WHERE r.relkind IN ('r', 'p', 'v', 'm', 'f') AND pg_catalog.pg_table_is_visible(r.oid) \
@@ -206,11 +240,12 @@ fn mysql(table: &TableName) -> String {
          FROM information_schema.columns WHERE {this} \
          UNION ALL SELECT 'unique', CAST(GROUP_CONCAT(column_name SEPARATOR '\u{1f}') AS CHAR), '', '', 10000 \
          FROM information_schema.statistics WHERE {this} AND non_unique = 0 GROUP BY index_name \
+         HAVING COUNT(column_name) = COUNT(*) \
          UNION ALL SELECT 'foreign', CAST(column_name AS CHAR), '', '', 10001 \
          FROM information_schema.key_column_usage WHERE {this} AND referenced_table_name IS NOT NULL \
          UNION ALL SELECT 'keyed', CAST(table_name AS CHAR), '', '', 10002 \
          FROM information_schema.columns WHERE table_schema = {schema} AND column_name = 'id' \
-         UNION ALL SELECT 'definition', CONCAT('check ', CAST(k.check_clause AS CHAR)), '', '', 10004 \
+         UNION ALL SELECT 'definition', CONCAT('check (', CAST(k.check_clause AS CHAR), ')'), '', '', 10004 \
          FROM information_schema.check_constraints AS k JOIN information_schema.table_constraints AS t \
            ON t.constraint_schema = k.constraint_schema AND t.constraint_name = k.constraint_name \
          WHERE t.table_schema = {schema} AND t.table_name = '{name}' AND t.constraint_type = 'CHECK' \
@@ -219,18 +254,18 @@ fn mysql(table: &TableName) -> String {
     )
 }
 
+/// Foreign keys are left out: SQLite keeps them only where each writer asks for that.
 fn sqlite(table: &TableName) -> String {
     let name = literal(table.parts().last().map_or("", String::as_str));
     format!(
         "SELECT 'column' AS what, name AS a, type AS b, \
-           CASE WHEN \"notnull\" = 1 OR pk > 0 THEN 'no' ELSE 'yes' END AS c, cid AS place \
+           CASE WHEN \"notnull\" = 1 OR (pk > 0 AND lower(type) = 'integer') THEN 'no' ELSE 'yes' END AS c, cid AS place \
          FROM pragma_table_info('{name}') \
          UNION ALL SELECT 'unique', group_concat(name, char(31)), '', '', 10000 \
          FROM pragma_table_info('{name}') WHERE pk > 0 HAVING count(*) > 0 \
          UNION ALL SELECT 'unique', group_concat(i.name, char(31)), '', '', 10000 \
          FROM pragma_index_list('{name}') AS l JOIN pragma_index_info(l.name) AS i \
-         WHERE l.\"unique\" = 1 AND l.partial = 0 GROUP BY l.name \
-         UNION ALL SELECT 'foreign', \"from\", '', '', 10001 FROM pragma_foreign_key_list('{name}') \
+         WHERE l.\"unique\" = 1 AND l.partial = 0 GROUP BY l.name HAVING count(i.name) = count(*) \
          UNION ALL SELECT 'keyed', m.name, '', '', 10002 \
          FROM sqlite_schema AS m JOIN pragma_table_info(m.name) AS p \
          WHERE m.type IN ('table', 'view') AND p.name = 'id' \

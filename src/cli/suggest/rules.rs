@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use crate::cli::suggest::catalogue::{Catalogue, Column, Kind};
 use crate::domain::check::verdict::{Contradiction, End};
+use crate::domain::sql::Engine;
 
 /// Names of columns that are hardly ever there twice, and ends of such names.
 const KEYS: [&str; 11] =
@@ -27,8 +28,8 @@ pub(super) enum Rule {
     OneOf(String, Vec<String>),
     /// A column's values are ids of a table.
     In(String, String),
-    /// The second instant is never before the first.
-    Order(String, String),
+    /// The second instant is never before the first: their names, and the condition that says so.
+    Order(String, String, String),
     /// There are at least half as many rows as a week ago.
     Volume,
     /// Columns are unique together.
@@ -51,7 +52,7 @@ pub(super) fn cut_by(catalogue: &Catalogue) -> Option<&str> {
 }
 
 /// Rules about rows that names and types suggest, and that the database does not hold itself.
-pub(super) fn candidates(catalogue: &Catalogue, at: Option<&str>) -> Vec<Rule> {
+pub(super) fn candidates(catalogue: &Catalogue, at: Option<&str>, engine: Engine) -> Vec<Rule> {
     let mut all = Vec::new();
     for column in &catalogue.columns {
         let name = column.name.clone();
@@ -77,8 +78,25 @@ pub(super) fn candidates(catalogue: &Catalogue, at: Option<&str>) -> Vec<Rule> {
     let pairs = instants.iter().enumerate().flat_map(|(i, first)| {
         instants[i + 1..].iter().map(move |second| (first.name.clone(), second.name.clone()))
     });
-    all.extend(pairs.take(PAIRS_MAX).map(|(first, second)| Rule::Order(first, second)));
+    all.extend(pairs.take(PAIRS_MAX).map(|(first, second)| {
+        let condition = format!("{} < {}", in_sql(&second, engine), in_sql(&first, engine));
+        Rule::Order(first, second, condition)
+    }));
     all
+}
+
+/// A column as a condition names it: in quotes, where it would be read as something else.
+fn in_sql(name: &str, engine: Engine) -> String {
+    let is_plain = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+    // A word with an underscore is no word of SQL.
+    if is_plain && (name.contains('_') || ["at", "ts", "created", "updated"].contains(&name)) {
+        return name.to_owned();
+    }
+    match engine {
+        Engine::MySql => format!("`{}`", name.replace('`', "``")),
+        Engine::Postgres | Engine::Sqlite => format!("\"{}\"", name.replace('"', "\"\"")),
+    }
 }
 
 /// `customer_id` may be the id of `customers`, or of `customer`.
@@ -166,7 +184,7 @@ impl Rule {
 
     fn condition(&self) -> String {
         match self {
-            Self::Order(first, second) => format!("{second} < {first}"),
+            Self::Order(_, _, condition) => condition.clone(),
             Self::Filled(_)
             | Self::In(..)
             | Self::OneOf(..)
@@ -184,6 +202,20 @@ impl Rule {
     /// The column that has few values, and those, where that is the rule.
     pub(super) fn set(&mut self) -> Option<(&str, &mut Vec<String>)> {
         if let Self::OneOf(name, values) = self { Some((name, values)) } else { None }
+    }
+
+    /// Says whether it is about a column of which every row is NULL: then it was held against nothing.
+    pub(super) fn is_hollow(&self, found: &Contradiction) -> bool {
+        let Contradiction::Values { column, expected, rows, of, .. } = found else { return false };
+        let name = column.as_str();
+        let is_about = match self {
+            Self::Order(first, second, _) => first == name || second == name,
+            Self::Unique(names) => names.iter().any(|known| known == name),
+            Self::Filled(_) | Self::Positive(_) | Self::OneOf(..) | Self::In(..) | Self::Volume => {
+                self.column() == Some(name)
+            }
+        };
+        is_about && expected == "no NULL" && rows == of
     }
 
     fn column(&self) -> Option<&str> {

@@ -17,6 +17,7 @@ use crate::domain::check::verdict::{Contradiction, Verdict};
 use crate::domain::sql::bounds::Bounds;
 use crate::domain::table::judge::judge;
 use crate::domain::table::{Asks, Statement, Table};
+use crate::domain::time::duration;
 use crate::domain::time::window::{Span, Window};
 use crate::domain::time::zone::Offset;
 use crate::manifest::{self, Text, World};
@@ -26,7 +27,7 @@ use crate::source::ask::{Ask, Part, Question, Reply, ResultShape};
 const NO_VALUE: &str = "\u{fffd}";
 /// How many values a set may have at most, how often each has to be there on an average, and how many there are at least.
 const SET_MAX: usize = 50;
-const SET_TIMES: u64 = 20;
+const SET_TIMES: u64 = 5;
 const SET_MIN: usize = 2;
 
 impl Proposal<'_> {
@@ -39,7 +40,10 @@ impl Proposal<'_> {
             zones: self.zones,
             stored: true,
         };
-        let text = format!("version: 1\nowner: suggested\nchecks:\n{checks}");
+        let text = format!(
+            "version: 1\nowner: suggested\ndefaults: {{timeout: {}}}\nchecks:\n{checks}",
+            duration::show(self.args.timeout)
+        );
         let catalogue = manifest::parse(&[Text { file: "suggested.yaml".into(), text }], world);
         catalogue.map(|catalogue| catalogue.checks().to_vec()).map_err(|faults| {
             let said = faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
@@ -87,6 +91,7 @@ impl Proposal<'_> {
             !values.is_empty()
         });
         self.drop_broken(rules, &found);
+        rules.retain(|rule| !found.iter().any(|found| rule.is_hollow(found)));
         Ok(evidence)
     }
 

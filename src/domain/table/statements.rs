@@ -9,7 +9,7 @@ use crate::domain::sql::{Binding, Engine, Query, SqlFault};
 use crate::domain::table::{Asks, ColumnRules, CutBy, Rules, Statement, TableName};
 
 /// How many items one scan brings: PostgreSQL takes 1,664.
-const ITEMS_MAX: usize = 1_000;
+const ITEMS_MAX: usize = 1_600;
 
 /// The name of the number of rows in a scan.
 pub(super) const ROWS: &str = "n";

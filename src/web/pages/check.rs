@@ -10,11 +10,13 @@ use axum::response::Response;
 use chrono::{DateTime, Datelike as _, NaiveDate, TimeDelta, Utc};
 
 use crate::domain::check::nearest::suggestion;
+use crate::domain::record::series::Series;
 use crate::domain::sql::Query;
 use crate::domain::sql::bounds::Bounds;
 use crate::domain::time::schedule::Schedule;
 use crate::domain::time::window::{Frame, Period};
 use crate::domain::time::zone::{Offset, ZoneName};
+use crate::engine::asking::past;
 use crate::engine::snapshot::{SeriesHealth, Snapshot};
 use crate::ledger::{HistoryQuery, LedgerError, Role};
 use crate::web::filter::{hinted, ids, short};
@@ -294,10 +296,22 @@ pub(super) fn queries(
     let view =
         |(place, words::NamedQuery { title, source, query }): (usize, words::NamedQuery<'_>)| {
             let form = picture.sources.get(source).map(|source| source.instant_form);
+            let is_past = group.check.table().is_some_and(|table| table.asks_past(query));
+            let earlier = bounds.filter(|_| is_past).and_then(|bounds| earlier(group, bounds));
+            let bounds = earlier.as_ref().or(bounds);
             let (values, text) = words::bound(query, bounds, form.unwrap_or_default());
             QueryView { id: format!("sql-{place}"), title, values, text }
         };
     all.map(view).collect()
+}
+
+/// What is bound where an earlier window is asked beside one.
+fn earlier(group: &Group<'_>, bounds: &Bounds) -> Option<Bounds> {
+    let series = group.series.iter().find(|series| series.home.name == bounds.zone)?;
+    let (check, home, clock) =
+        (Arc::clone(&series.check), series.home.clone(), series.home.clone());
+    let window = past(&Series { check, home, clock }, &bounds.window)?;
+    Some(Bounds { window, zone: bounds.zone.clone() })
 }
 
 /// The query that lists the zones of a check.
