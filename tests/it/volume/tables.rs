@@ -73,8 +73,8 @@ async fn twenty_rules_cost_one_scan() {
     let check = &checks(Engine::Postgres, &one)[0];
     let [statement] = check.table().unwrap().statements() else { panic!("one statement") };
     let mut owner = db.owner().await;
-    // An attempt has no workers beside its own process, and what it opens first is not the query.
-    owner.run("set max_parallel_workers_per_gather = 0").await.unwrap();
+    // An attempt has no workers beside its own process and no compiler: the guards switch both off.
+    owner.run("set max_parallel_workers_per_gather = 0; set jit = off").await.unwrap();
     let mut plain = Duration::MAX;
     for _ in 0..TRIES {
         let began = Instant::now();
