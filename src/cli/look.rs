@@ -49,9 +49,10 @@ fn told(answer: &Value, args: &LookArgs) -> Exit {
     let looks = answer["looks"].as_array().unwrap_or(&none);
     let has = |verdict: &str| looks.iter().any(|look| text(look, "verdict") == verdict);
     let waiting = number(answer, "waiting");
+    let never_due = answer["never_due"].as_array().unwrap_or(&none);
     let exit = if has("violated") {
         Exit::Violated
-    } else if has("unconfirmed") || waiting > 0 || looks.is_empty() {
+    } else if has("unconfirmed") || waiting > 0 || looks.is_empty() || !never_due.is_empty() {
         Exit::Unconfirmed
     } else {
         Exit::Confirmed
@@ -63,7 +64,11 @@ fn told(answer: &Value, args: &LookArgs) -> Exit {
             let paused = paused.map(|one| {
                 format!("paused       {}  until {}\n", text(one, "check"), text(one, "until"))
             });
-            print(&looks.iter().map(line).chain(paused).collect::<String>())
+            let never = never_due.iter().map(|one| {
+                let (check, next) = (text(one, "check"), text(one, "next_due"));
+                format!("never due    {check}  first due {next}: nothing of it was looked at\n")
+            });
+            print(&looks.iter().map(line).chain(never).chain(paused).collect::<String>())
         }
     };
     if waiting > 0 {

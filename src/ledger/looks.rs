@@ -24,7 +24,7 @@ impl Reader {
         rows.iter().map(key).collect()
     }
 
-    /// Returns the last attempt at a row that began at or after an instant, where there was one.
+    /// Returns the last attempt at a row that began at or after an instant, where there was one: of those that count.
     ///
     /// # Errors
     /// Where the store failed.
@@ -33,7 +33,9 @@ impl Reader {
         key: RowKey,
         since: DateTime<Utc>,
     ) -> Result<Option<AttemptRow>, LedgerError> {
-        let attempts = self.attempts_of_window(key, 1).await?;
-        Ok(attempts.into_iter().find(|attempt| attempt.ran.0 >= since))
+        let attempts = self.attempts_of_window(key, 5).await?;
+        // What was fenced off is not on the record, whatever it says.
+        let counts = |attempt: &AttemptRow| attempt.ran.0 >= since && attempt.outcome != "fenced";
+        Ok(attempts.into_iter().find(counts))
     }
 }

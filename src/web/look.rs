@@ -144,6 +144,8 @@ fn paused(picture: &Snapshot, check: Option<&str>, owner: Option<&str>) -> Value
 struct Looks {
     seen: Vec<(Arc<SeriesHealth>, RowKey, Option<AttemptRow>)>,
     waiting: usize,
+    /// Series that were never due: nothing of them was looked at.
+    never_due: Vec<Arc<SeriesHealth>>,
 }
 
 impl Looks {
@@ -153,17 +155,21 @@ impl Looks {
         since: DateTime<Utc>,
     ) -> Result<Self, Problem> {
         let reader = &shared.door.reader;
-        let mut seen = Vec::new();
+        let (mut seen, mut never_due) = (Vec::new(), Vec::new());
         for one in series {
             let keys = reader.newest_due(one.record.id).await;
-            for key in keys.map_err(|trouble| unreadable(&trouble))? {
+            let keys = keys.map_err(|trouble| unreadable(&trouble))?;
+            if keys.is_empty() {
+                never_due.push(Arc::clone(one));
+            }
+            for key in keys {
                 let attempt = reader.attempt_since(key, since).await;
                 let attempt = attempt.map_err(|trouble| unreadable(&trouble))?;
                 seen.push((Arc::clone(one), key, attempt));
             }
         }
         let waiting = seen.iter().filter(|(.., attempt)| attempt.is_none()).count();
-        Ok(Self { seen, waiting })
+        Ok(Self { seen, waiting, never_due })
     }
 
     fn json(&self, since: DateTime<Utc>, check: Option<&str>, owner: Option<&str>) -> Value {
@@ -174,11 +180,19 @@ impl Looks {
             (None, owner) => format!("owner={}", owner.unwrap_or_default()),
         };
         let from = instant(since);
+        let never_due = self.never_due.iter().map(|series| {
+            json!({
+                "check": series.check.id.as_str(),
+                "tz": series.record.tz,
+                "next_due": series.next_due.map(instant),
+            })
+        });
         json!({
             "format": 1,
             "since": from,
             "looks": looks,
             "waiting": self.waiting,
+            "never_due": never_due.collect::<Vec<_>>(),
             "href": format!("/api/v1/looks?{which}&from={from}"),
         })
     }
