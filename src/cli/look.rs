@@ -47,16 +47,8 @@ fn verdicts(args: &LookArgs) -> Result<Value, Exit> {
 fn told(answer: &Value, args: &LookArgs) -> Exit {
     let none = Vec::new();
     let looks = answer["looks"].as_array().unwrap_or(&none);
-    let has = |verdict: &str| looks.iter().any(|look| text(look, "verdict") == verdict);
-    let waiting = number(answer, "waiting");
     let never_due = answer["never_due"].as_array().unwrap_or(&none);
-    let exit = if has("violated") {
-        Exit::Violated
-    } else if has("unconfirmed") || waiting > 0 || looks.is_empty() || !never_due.is_empty() {
-        Exit::Unconfirmed
-    } else {
-        Exit::Confirmed
-    };
+    let waiting = number(answer, "waiting");
     let shown = match args.remote.output {
         Output::Json => print(&format!("{answer:#}\n")),
         Output::Text => {
@@ -79,7 +71,22 @@ fn told(answer: &Value, args: &LookArgs) -> Exit {
              (`--wait`)"
         ));
     }
-    exit.after(shown)
+    proved(answer).after(shown)
+}
+
+/// Whether all of it is proved: what waits, and what was never due, is not.
+fn proved(answer: &Value) -> Exit {
+    let none = Vec::new();
+    let looks = answer["looks"].as_array().unwrap_or(&none);
+    let has = |verdict: &str| looks.iter().any(|look| text(look, "verdict") == verdict);
+    let never_due = answer["never_due"].as_array().is_some_and(|never| !never.is_empty());
+    if has("violated") {
+        Exit::Violated
+    } else if has("unconfirmed") || number(answer, "waiting") > 0 || looks.is_empty() || never_due {
+        Exit::Unconfirmed
+    } else {
+        Exit::Confirmed
+    }
 }
 
 /// A verdict in words, with what was found below it.
@@ -116,4 +123,28 @@ fn line(look: &Value) -> String {
         let _ = writeln!(line, "    {label:<8} {cause}{note}");
     }
     line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_waits_or_was_never_due_is_not_proved_by_what_was_looked_at() {
+        let confirmed = json!({"verdict": "confirmed"});
+        let cases = [
+            (json!({"looks": [confirmed]}), Exit::Confirmed),
+            (json!({"looks": []}), Exit::Unconfirmed),
+            (json!({"looks": [confirmed], "waiting": 1}), Exit::Unconfirmed),
+            (json!({"looks": [confirmed], "never_due": [{"check": "leap"}]}), Exit::Unconfirmed),
+            (json!({"looks": [confirmed, {"verdict": "unconfirmed"}]}), Exit::Unconfirmed),
+            (
+                json!({"looks": [{"verdict": "unconfirmed"}, {"verdict": "violated"}]}),
+                Exit::Violated,
+            ),
+        ];
+        for (answer, exit) in cases {
+            assert_eq!(proved(&answer), exit, "{answer}");
+        }
+    }
 }

@@ -13,7 +13,6 @@ const CHECKS: &str = "version: 1\nowner: loads\ndefaults: {source: db}\nchecks:
   - {id: whole, why: w, schedule: {every: 366d}, table: orders, columns: {total: {min: 0}}}
   - {id: each-day, why: w, owner: others, window: {period: day, zone: Europe/Berlin, split: utc_offset}, table: orders, at: at,
      columns: {total: {min: 0}}, evidence: {min: 0, because: an empty day is a day}, result_by: 1d}
-  - {id: leap, why: w, owner: others, schedule: {cron: '0 0 29 2 *', zone: UTC}, table: orders, rows: {min: 1}}
   - {id: waits, why: w, owner: nobody-yet, pause: {until: 2098-01-01, because: later}, table: orders, rows: {min: 1}}
 ";
 
@@ -78,9 +77,6 @@ async fn a_load_is_looked_at_at_once_and_the_look_is_on_the_record() {
         (Some("whole"), Some("confirmed"))
     );
     assert_eq!(look(&["each-day"]).0, 0);
-    // What was never due is not proved by what was.
-    let (code, said) = look(&["--owner", "others"]);
-    assert!(code == 2 && said.contains("never due    leap  first due "), "{code} {said}");
     // What is not looked at has no verdict.
     for (args, code, words) in [
         (&["waits"][..], 64, "paused or over"),
