@@ -21,6 +21,7 @@ mod serve;
 mod status;
 mod stop;
 mod suggest;
+mod test;
 mod validate;
 mod waivers;
 mod adopt;
@@ -38,7 +39,7 @@ use clap::Parser;
 use crate::cli::args::{Args, Verb};
 use crate::cli::exit::Exit;
 use crate::domain::check::plain::plain;
-use crate::manifest::schema::schema;
+use crate::manifest::schema::{schema, schema_of_tests};
 use crate::settings;
 
 /// Runs the program with the process's arguments.
@@ -61,6 +62,7 @@ pub fn main() -> ExitCode {
         Verb::Run(args) => run::run(&args),
         Verb::Demo(args) => demo::demo(&args),
         Verb::Suggest(args) => suggest::suggest(&args),
+        Verb::Test(args) => test::test(&args),
         Verb::Next(args) => next::next(&args),
         Verb::Zones(args) => zones::zones(&args),
         Verb::Serve(args) => serve::serve(&args),
@@ -79,6 +81,7 @@ pub fn main() -> ExitCode {
         Verb::Rules(args) => config::rules(&args),
         Verb::AlertmanagerConfig(args) => config::alertmanager(args),
         Verb::Schema(args) if args.settings => print(&format!("{:#}\n", settings::schema())),
+        Verb::Schema(args) if args.tests => print(&format!("{:#}\n", schema_of_tests())),
         Verb::Schema(_) => print(&format!("{:#}\n", schema())),
     };
     exit.into()

@@ -9,3 +9,4 @@ pub mod record;
 pub mod alerting;
 pub mod reconcile;
 pub mod table;
+pub mod testing;

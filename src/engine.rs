@@ -19,3 +19,4 @@ pub mod snapshot;
 mod under_way;
 pub mod watch;
 pub mod asking;
+pub mod testing;

@@ -21,6 +21,7 @@ mod part;
 mod needs;
 mod reconcile;
 mod table;
+mod testing;
 mod timing;
 mod when;
 mod yaml;
@@ -38,6 +39,8 @@ use crate::zones::Zones;
 pub use document::{Document, Map, Place};
 pub use when::When;
 pub use yaml::Node;
+
+pub use testing::tests;
 
 pub(crate) use file::timeout;
 pub(crate) use freshness::freshness;
@@ -103,6 +106,16 @@ pub fn load(paths: &[impl AsRef<Path>], world: World<'_>) -> Result<Catalogue, V
 pub fn texts(paths: &[impl AsRef<Path>]) -> Result<Vec<Text>, Vec<Fault>> {
     let mut faults = Vec::new();
     let texts = folder::read(paths, &mut faults);
+    if faults.is_empty() { Ok(texts) } else { Err(faults) }
+}
+
+/// Reads every `*.test.yaml` and `*.test.yml` under the given files and folders, without parsing them.
+///
+/// # Errors
+/// What of them cannot be read.
+pub fn test_texts(paths: &[impl AsRef<Path>]) -> Result<Vec<Text>, Vec<Fault>> {
+    let mut faults = Vec::new();
+    let texts = folder::read_tests(paths, &mut faults);
     if faults.is_empty() { Ok(texts) } else { Err(faults) }
 }
 

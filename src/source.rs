@@ -15,6 +15,7 @@ mod mysql;
 pub mod offsets;
 mod postgres;
 mod reach;
+pub mod scratch;
 mod role;
 mod server;
 mod their_clock;

@@ -1,6 +1,7 @@
 //! The arguments.
 
 mod orders;
+mod testing;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -13,6 +14,8 @@ pub(super) use orders::{
     AcceptZonesArgs, AdoptArgs, ForgetArgs, LookArgs, QuietArgs, RerunArgs, Rows, SuggestArgs,
     WaiveArgs, WaiversArgs,
 };
+
+pub(super) use testing::TestArgs;
 
 use crate::cli::windows;
 use crate::domain::check::catalogue::Selection;
@@ -39,6 +42,8 @@ pub(super) enum Verb {
     Run(RunArgs),
     /// Propose rules for a table that all of the last four weeks keep, as a file of checks; nothing is written
     Suggest(SuggestArgs),
+    /// Show that checks are able to fail: on made-up rows, in scratch databases
+    Test(TestArgs),
     /// Say what is due when, and what clock changes do to it
     Next(NextArgs),
     /// Say which rules of time zones are used, and who computes with others
@@ -80,8 +85,11 @@ pub(super) enum Verb {
 #[derive(Debug, clap::Args)]
 pub(super) struct SchemaArgs {
     /// Of the settings, `allswell.yaml`, instead of files of checks
-    #[arg(long)]
+    #[arg(long, conflicts_with = "tests")]
     pub(super) settings: bool,
+    /// Of files of tests, `*.test.yaml`, instead of files of checks
+    #[arg(long)]
+    pub(super) tests: bool,
 }
 
 #[derive(Debug, clap::Args)]

@@ -27,10 +27,15 @@ use crate::engine::round::Outcome;
 use crate::settings::Settings;
 
 /// The example catalogue of this repository, which the demo checks.
-const CHECKS: [(&str, &str); 3] = [
+const CHECKS: [(&str, &str); 8] = [
     ("checks/billing.yaml", include_str!("../../checks/billing.yaml")),
     ("checks/accounts.yaml", include_str!("../../checks/accounts.yaml")),
     ("checks/reconciliation.yaml", include_str!("../../checks/reconciliation.yaml")),
+    ("checks/billing.test.yaml", include_str!("../../checks/billing.test.yaml")),
+    ("checks/accounts.test.yaml", include_str!("../../checks/accounts.test.yaml")),
+    ("checks/reconciliation.test.yaml", include_str!("../../checks/reconciliation.test.yaml")),
+    ("checks/schema/company.sql", include_str!("../../checks/schema/company.sql")),
+    ("checks/schema/billing.sql", include_str!("../../checks/schema/billing.sql")),
 ];
 
 /// The local dates that the demo looks at.
@@ -113,10 +118,12 @@ pub(super) fn demo(args: &DemoArgs) -> Exit {
     let program = std::env::args().next().unwrap_or_else(|| "allswell".into());
     let _ = write!(
         text,
-        "\nChange a check or the data, and look again at everything; at some days; at the calendar:\n  \
+        "\nChange a check or the data, and look again at everything; at some days; at the calendar; at whether the \
+         checks can fail:\n  \
          {program} demo --folder {shown}\n  \
          {program} run --config {shown}/allswell.yaml --window 2025-10-20..2025-11-10\n  \
-         {program} next --config {shown}/allswell.yaml --zone America/New_York --from 2025-11-01\n\
+         {program} next --config {shown}/allswell.yaml --zone America/New_York --from 2025-11-01\n  \
+         {program} test --config {shown}/allswell.yaml --mutants\n\
          The data is of 2025: a plain `run` looks at last night, and finds none. To begin anew, remove \
          {shown}.\n"
     );
@@ -166,7 +173,7 @@ fn prepare(folder: &Path) -> io::Result<Option<bool>> {
     if folder.exists() && fs::read_dir(folder)?.next().is_some() {
         return Ok(None);
     }
-    fs::create_dir_all(folder.join("checks"))?;
+    fs::create_dir_all(folder.join("checks/schema"))?;
     company::make(&folder.join("company.db"), &zones())?;
     company::make_billing(&folder.join("billing.db"), &zones())?;
     for (path, text) in CHECKS {

@@ -184,6 +184,11 @@ impl Query {
         &self.over_nothing
     }
 
+    /// The place in its text, in bytes, of a position of its tokens.
+    pub(crate) fn byte(&self, at: Location) -> usize {
+        place(&self.text, at)
+    }
+
     /// Returns the statement, as it was written.
     pub fn text(&self) -> &str {
         &self.text

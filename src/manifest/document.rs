@@ -350,6 +350,7 @@ fn elsewhere(key: &str) -> Option<&'static str> {
         "period" | "zones" | "zones_from" | "split" | "settle" => Some("it stands under `window`"),
         "every" | "cron" | "gap" | "fold" => Some("it stands under `schedule`"),
         "alertmanagers" | "webhooks" | "heartbeat" | "ledger" => Some("it stands in allswell.yaml"),
+        "tests" | "schema" => Some("it stands in a file of tests, whose name ends in `.test.yaml`"),
         _ => None,
     }
 }

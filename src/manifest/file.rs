@@ -178,7 +178,8 @@ fn read(doc: &mut Document<'_>, world: &World<'_>) -> (Vec<Declared>, Vec<TakenO
     (declared, removed)
 }
 
-fn version(doc: &mut Document<'_>, map: &Map<'_>) {
+/// Reads which version of the language a file is in.
+pub(super) fn version(doc: &mut Document<'_>, map: &Map<'_>) {
     let place = Place::Key(&Place::Root, "version");
     match map.get("version") {
         None => {

@@ -15,14 +15,33 @@ const DEPTH_MAX: usize = 16;
 /// One byte more than is read of a file, so that a longer one is seen to be longer.
 const BYTES_READ: u64 = (1 << 20) + 1;
 
-/// Reads every `*.yaml` and `*.yml` under the given paths, in a stable order.
+/// Reads every `*.yaml` and `*.yml` under the given paths, in a stable order; files of tests are no checks.
 pub(super) fn read(paths: &[impl AsRef<Path>], faults: &mut Vec<Fault>) -> Vec<Text> {
+    let files = found(paths, faults);
+    let checks = files.iter().filter(|file| !is_of_tests(file));
+    checks.filter_map(|file| read_file(file, faults)).collect()
+}
+
+/// Reads every file of tests under the given paths, in a stable order.
+pub(super) fn read_tests(paths: &[impl AsRef<Path>], faults: &mut Vec<Fault>) -> Vec<Text> {
+    let files = found(paths, faults);
+    let tests = files.iter().filter(|file| is_of_tests(file));
+    tests.filter_map(|file| read_file(file, faults)).collect()
+}
+
+fn found(paths: &[impl AsRef<Path>], faults: &mut Vec<Fault>) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for path in paths {
         find(path.as_ref(), &mut files, faults);
     }
     files.dedup();
-    files.iter().filter_map(|file| read_file(file, faults)).collect()
+    files
+}
+
+/// Says whether a file is one of tests: `billing.test.yaml`.
+fn is_of_tests(path: &Path) -> bool {
+    let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+    name.ends_with(".test.yaml") || name.ends_with(".test.yml")
 }
 
 /// Finds what to read at a path that was given.
@@ -33,7 +52,8 @@ fn find(path: &Path, files: &mut Vec<PathBuf>, faults: &mut Vec<Fault>) {
             let before = files.len();
             let faults_before = faults.len();
             walk(path, 0, &mut BTreeMap::new(), files, faults);
-            if files.len() == before && faults.len() == faults_before {
+            let checks = files[before..].iter().filter(|file| !is_of_tests(file)).count();
+            if checks == 0 && faults.len() == faults_before {
                 faults.push(Fault::of_file(
                     shown,
                     "there is not one *.yaml file in this folder",

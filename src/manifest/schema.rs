@@ -3,16 +3,20 @@
 //! It says of a file's structure what the parser says. What needs more than structure (that limits
 //! can fail, that SQL reads, that a source exists) only the parser knows.
 
+mod freshness;
 mod table;
+mod testing;
 
 use serde_json::{Value, json};
+
+pub(crate) use freshness::{complete_until, max_lag};
+pub use testing::schema_of_tests;
 
 use crate::domain::check::CatchUpPolicy;
 use crate::domain::check::recheck::Recheck;
 use crate::domain::time::timetable::{Fold, Gap};
 use crate::manifest::expectation::{EVIDENCE_KEYS, EXPECT_KEYS, KEYS_KEYS, SAMPLES_KEYS};
 use crate::manifest::file::{CHECK_KEYS, DEFAULTS_KEYS, FILE_KEYS};
-use crate::manifest::freshness::COMPLETE_UNTIL_KEYS;
 use crate::manifest::identity::REMOVED_KEYS;
 use crate::manifest::limits::{LIMIT_KEYS, ROW_LIMIT_KEYS};
 use crate::manifest::part::FROM_KEYS;
@@ -244,22 +248,6 @@ fn recheck() -> Value {
     described(
         json!({"oneOf": [ages, none]}),
         "At which ages, from its due on, a window that was proved is proved again.",
-    )
-}
-
-/// Of a check and of a source.
-pub(crate) fn complete_until() -> Value {
-    described(
-        object(&COMPLETE_UNTIL_KEYS, &["sql"], check_key),
-        "A query for the instant up to which the data is complete: a window waits for it.",
-    )
-}
-
-/// Of a check and of a source.
-pub(crate) fn max_lag() -> Value {
-    described(
-        duration(),
-        "How far behind the data may be where a check looks at the present; `result_by` by default.",
     )
 }
 

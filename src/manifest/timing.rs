@@ -40,7 +40,7 @@ pub(super) const AFTER_MAX: u32 = 100;
 const LONGEST: Duration = Every::LONGEST;
 
 /// Reads a zone that may stand in a check; an old name is told, and taken.
-fn zone(
+pub(super) fn zone(
     doc: &mut Document<'_>,
     node: &Node,
     place: Place<'_>,

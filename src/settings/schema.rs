@@ -10,7 +10,7 @@ use crate::settings::daemon::{LEDGER_KEYS, LOG_KEYS, LogFormat, LogLevel};
 use crate::settings::notices::{
     HEARTBEAT_KEYS, PEER_KEYS, RHYTHM_KEYS, WATCHDOG_KEYS, WEBHOOK_KEYS,
 };
-use crate::settings::source::{CONNECTIONS_MAX, SOURCE_KEYS, STANDBY};
+use crate::settings::source::{CONNECTIONS_MAX, SCRATCH_KEYS, SOURCE_KEYS, STANDBY};
 use crate::settings::web::{OPERATOR_KEYS, WEB_KEYS};
 use crate::source::Instants;
 
@@ -89,6 +89,14 @@ fn source(key: &str) -> Value {
             json!({"enum": Instants::WORDS.map(|(word, _)| word)}),
             "How an SQLite file stores instants.",
         ),
+        "scratch" => {
+            described(
+                object(&SCRATCH_KEYS, &["url"], |key| {
+                    if key == "url" { source("url") } else { secret() }
+                }),
+                "An empty database of the same engine, in which `allswell test` makes tables.",
+            )
+        }
         _ => described(json!({"type": "boolean"}), "Whether a superuser is accepted."),
     }
 }

@@ -12,7 +12,7 @@ use crate::secret::{PasswordFrom, Reference};
 use crate::settings::optional;
 use crate::source::{Instants, SourceSettings};
 
-pub(super) const SOURCE_KEYS: [&str; 10] = [
+pub(super) const SOURCE_KEYS: [&str; 11] = [
     "url",
     "password",
     "connections",
@@ -23,7 +23,10 @@ pub(super) const SOURCE_KEYS: [&str; 10] = [
     "search_path",
     "instants",
     "allow_superuser",
+    "scratch",
 ];
+/// The keys of `scratch`.
+pub(super) const SCRATCH_KEYS: [&str; 2] = ["url", "password"];
 /// The words for `standby`.
 pub(super) const STANDBY: [(&str, bool); 1] = [("direct", true)];
 pub(super) const CONNECTIONS_MAX: u64 = 64;
@@ -47,6 +50,8 @@ pub struct SourceEntry {
     search_path: Vec<String>,
     /// Whether a role may watch that could do more than read.
     pub allow_superuser: bool,
+    /// Where tests of its checks make their tables.
+    scratch: Option<(Dsn, PasswordFrom)>,
 }
 
 impl SourceEntry {
@@ -60,6 +65,16 @@ impl SourceEntry {
             (None, Engine::Postgres) => "where it is a standby, that says it; else nothing does",
             (None, Engine::MySql | Engine::Sqlite) => "nothing says it",
         }
+    }
+
+    /// Where tests of its checks make their tables, where that is written.
+    pub fn scratch(&self) -> Option<SourceSettings> {
+        let (dsn, from) = self.scratch.as_ref()?;
+        let password = from.read();
+        let password = password
+            .map_err(|e| format!("password of the scratch database of `{}`: {e}", self.name));
+        let settings = SourceSettings::new(self.name.clone(), dsn.clone());
+        Some(SourceSettings { password, password_from: from.clone(), ..settings })
     }
 
     /// Reads the password and returns what a source is opened with. One that cannot be read is no reason to watch
@@ -134,6 +149,9 @@ pub(super) fn source(
         let words = [("true", true), ("false", false)];
         doc.word(node, Place::Key(&place, "allow_superuser"), &words)
     });
+    let scratch = optional(&map, "scratch", |node| {
+        scratch(doc, node, Place::Key(&place, "scratch"), dsn.as_ref(), folder)
+    });
     Some(SourceEntry {
         name: name?,
         dsn: dsn?,
@@ -145,7 +163,37 @@ pub(super) fn source(
         search_path: search_path?.unwrap_or_default(),
         standby_is_direct: standby?.unwrap_or(false),
         allow_superuser: allow_superuser?.unwrap_or(false),
+        scratch: scratch?,
     })
+}
+
+/// Reads where tests of a source's checks make their tables.
+fn scratch(
+    doc: &mut Document<'_>,
+    node: &Node,
+    place: Place<'_>,
+    source: Option<&Dsn>,
+    folder: &Path,
+) -> Option<(Dsn, PasswordFrom)> {
+    let map = doc.map(node, place, &SCRATCH_KEYS)?;
+    let (dsn, password) = address_and_password(doc, &map, place, folder);
+    let (dsn, password) = (dsn?, password?);
+    let (message, hint) = match source.map(Dsn::engine) {
+        Some(Engine::Sqlite) => {
+            ("tests of an SQLite source make a file of their own", "remove it".to_owned())
+        }
+        Some(engine) if engine != dsn.engine() => (
+            "the scratch database has to be of the same engine",
+            format!("write the address of an empty {engine} database"),
+        ),
+        Some(_) if source.is_some_and(|source| source.place() == dsn.place()) => (
+            "this is the watched database itself, and tests would write into it",
+            "write the address of an empty database of its own".to_owned(),
+        ),
+        Some(_) | None => return Some((dsn, password)),
+    };
+    doc.fault(node, place, message, Some(hint));
+    None
 }
 
 /// Reads where a database is, and where its password.

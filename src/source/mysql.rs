@@ -6,7 +6,7 @@
 mod decode;
 mod bound_columns;
 mod flow;
-mod grants;
+pub(super) mod grants;
 mod errors;
 mod waiters;
 mod guards;
@@ -228,7 +228,7 @@ async fn kill(options: &MySqlConnectOptions, id: u64) {
     drop::<Result<(), sqlx::Error>>(stopped.await);
 }
 
-fn options(server: &Server, password: Option<&SecretString>) -> MySqlConnectOptions {
+pub(super) fn options(server: &Server, password: Option<&SecretString>) -> MySqlConnectOptions {
     let mut options = MySqlConnectOptions::new()
         .username(&server.user)
         .database(&server.database)

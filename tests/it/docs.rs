@@ -8,7 +8,7 @@ use allswell::domain::check::code::Code;
 use allswell::domain::check::reason::Cause;
 
 use crate::alerting::passes;
-use crate::cli::{allswell, code, err};
+use crate::cli::{allswell, code, err, out};
 use crate::servers::Folder;
 
 /// Words that are for people only.
@@ -244,6 +244,25 @@ fn file_of(text: &str) -> String {
     format!("{head}  -{}", check.replace("\n  ", "\n    ").strip_prefix(' ').unwrap())
 }
 
+/// Runs an example of tests, with the first check and the first schema of its page.
+fn tested(page: &str, tests: &str) {
+    let folder = Folder::new("docs");
+    let examples = examples(page);
+    let first = |kind: &str| examples.iter().find(|e| e.kind == kind).unwrap().text.clone();
+    let settings = "sources: {billing: {url: \"sqlite:b.db\", instants: sql}}\n";
+    fs::create_dir(folder.path().join("checks")).unwrap();
+    for (name, text) in [
+        ("allswell.yaml", settings),
+        ("checks/billing.yaml", &file_of(&first("yaml"))),
+        ("checks/schema.sql", &first("sql")),
+        ("checks/billing.test.yaml", tests),
+    ] {
+        fs::write(folder.path().join(name), text).unwrap();
+    }
+    let output = allswell(folder.path(), &["test", "--mutants", "--min-score", "100"]);
+    assert_eq!(code(&output), 0, "{page}: {}{}", out(&output), err(&output));
+}
+
 #[test]
 fn every_yaml_example_is_accepted() {
     let mut seen = 0;
@@ -254,6 +273,10 @@ fn every_yaml_example_is_accepted() {
             seen += 1;
             let folder = Folder::new("docs");
             let at = |name: &str| folder.path().join(name);
+            if example.kind == "yaml tests" {
+                tested(page, &example.text);
+                continue;
+            }
             if example.kind == "yaml alertmanager" {
                 fs::write(at("alertmanager.yml"), &example.text).unwrap();
                 passes("amtool", &["check-config"], &at("alertmanager.yml"));

@@ -70,7 +70,8 @@ fn the_pages_of_the_demo_are_as_they_were() {
         let status =
             status.map(|answer| serde_json::from_str::<Value>(&answer.body).unwrap_or_default());
         let summary = status.map(|status| status["summary"].clone()).unwrap_or_default();
-        if summary["series"] == 35 && summary["new"] == 2 {
+        // A series is not new any more while its earlier windows are still looked at.
+        if summary["series"] == 35 && summary["new"] == 2 && summary["violated"] == 18 {
             break;
         }
         let said = fs::read_to_string(home.join("err")).unwrap();

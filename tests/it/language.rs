@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use allswell::domain::check::fault::Fault;
 use allswell::domain::check::name::SourceName;
 use allswell::domain::sql::Engine;
-use allswell::manifest::schema::schema;
+use allswell::manifest::schema::{schema, schema_of_tests};
 use allswell::manifest::{self, Engines, Text};
 use allswell::settings::Settings;
 
@@ -25,6 +25,7 @@ fn files(folder: &str) -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let mut files: Vec<PathBuf> =
         fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|file| file.is_file());
     files.sort();
     files
 }
@@ -74,7 +75,18 @@ fn every_bad_file_is_told_what_is_wrong_with_it() {
 
 #[test]
 fn schema_and_parser_agree_about_every_file() {
-    for path in files("tests/data/good").iter().chain(&files("checks")) {
+    let is_of_tests = |path: &&PathBuf| path.to_string_lossy().ends_with(".test.yaml");
+    let checks = files("checks");
+    for path in checks.iter().filter(is_of_tests) {
+        let value: serde_json::Value =
+            serde_yaml::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+        let schema = jsonschema::validator_for(&schema_of_tests()).unwrap();
+        let wrong: Vec<String> =
+            schema.iter_errors(&value).map(|error| error.to_string()).collect();
+        assert!(wrong.is_empty(), "{}: {wrong:#?}", path.display());
+    }
+    let checks = checks.iter().filter(|path| !is_of_tests(path));
+    for path in files("tests/data/good").iter().chain(checks) {
         let text = fs::read_to_string(path)
             .unwrap()
             .replace("source: company", "source: lite")

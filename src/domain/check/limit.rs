@@ -5,6 +5,7 @@
 
 pub mod rows;
 mod shown;
+mod wider;
 
 use std::borrow::Cow;
 use std::cmp::Ordering;

@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, NaiveTime, SecondsFormat, TimeDelta, Utc};
 
 use crate::domain::check::number::Number;
 use crate::domain::check::observation::Moment;
@@ -123,6 +123,26 @@ impl Literal {
     /// Says whether it needs a window.
     pub(super) fn needs_window(&self) -> bool {
         matches!(self.ordered, Some(Ordered::Relative(Anchor::WindowEnd, _)))
+    }
+
+    /// The nearest one below or above it: a number by its last digit, a date by a day, an instant by a second.
+    pub(super) fn near(&self, above: bool) -> Option<Self> {
+        let text = match self.ordered.as_ref()? {
+            Ordered::Number(number) => {
+                let (digits, scale) = number.digits()?;
+                let next = if above { digits.checked_add(1)? } else { digits.checked_sub(1)? };
+                Number::scaled(next, scale).plain()
+            }
+            Ordered::Date(date) => {
+                if above { date.succ_opt()? } else { date.pred_opt()? }.to_string()
+            }
+            Ordered::Instant(at) => {
+                let second = TimeDelta::seconds(if above { 1 } else { -1 });
+                (*at + second).to_rfc3339_opts(SecondsFormat::AutoSi, true)
+            }
+            Ordered::Relative(..) => return None,
+        };
+        Self::read(&text).ok()
     }
 
     /// The text, as it was written.

@@ -43,6 +43,8 @@ pub(crate) struct At {
     /// In how many parentheses; a parenthesis stands outside of itself.
     pub(crate) depth: usize,
     pub(crate) place: Location,
+    /// Where it ends.
+    pub(crate) end: Location,
 }
 
 /// The tokens of a query, without blanks and comments.
@@ -62,13 +64,13 @@ impl Words {
         let (mut depth, mut all) = (0_usize, Vec::with_capacity(tokens.len()));
         let mut tokens = tokens.into_iter().peekable();
         while let Some(token) = tokens.next() {
-            let place = token.span.start;
+            let (place, mut end) = (token.span.start, token.span.end);
             let tok = match token.token {
                 Token::Colon => match tokens.peek().map(|next| (&next.token, next.span.start)) {
                     Some((Token::Word(word), at)) if at == token.span.end => {
                         match Parameter::of_name(&word.value) {
                             Some(parameter) => {
-                                tokens.next();
+                                end = tokens.next().map_or(end, |next| next.span.end);
                                 Tok::Param(parameter)
                             }
                             None => Tok::Other,
@@ -83,7 +85,7 @@ impl Words {
                 other => tok(other, query.engine()),
             };
             let opens = tok == Tok::Open;
-            all.push(At { tok, depth, place });
+            all.push(At { tok, depth, place, end });
             depth += usize::from(opens);
         }
         Self(all)
@@ -113,6 +115,18 @@ impl Words {
         let depth = self.0[open].depth;
         let closes = |i: &usize| self.0[*i].depth == depth && self.0[*i].tok == Tok::Close;
         (open + 1..self.0.len()).find(closes).unwrap_or(self.0.len())
+    }
+
+    /// Where a clause ends that goes on from a place at a depth: at one of some words there, where its parentheses close, or
+    /// where the text ends.
+    pub(crate) fn clause_end(&self, from: usize, depth: usize, words: &[&str]) -> usize {
+        let ends = |at: &usize| {
+            let there = self.0[*at].depth;
+            // `left(…)` and `right(…)` are functions too.
+            let calls = self.calls(*at, &["left", "right"]);
+            there < depth || there == depth && self.is_word(*at, words) && !calls
+        };
+        (from..self.0.len()).find(ends).unwrap_or(self.0.len())
     }
 
     /// The items of the last select that stands in no parentheses: the ranges of their tokens. Nothing where parts of a

@@ -23,7 +23,7 @@ const READS: [&str; 11] = [
 ];
 
 /// Adds what a line allows.
-pub(super) fn add(grant: &str, powers: &mut Powers) {
+pub(in crate::source) fn add(grant: &str, powers: &mut Powers) {
     let Some((privileges, target)) = grant
         .strip_prefix("GRANT ")
         .and_then(|grant| grant.split_once(" TO ")?.0.rsplit_once(" ON "))

@@ -25,13 +25,14 @@ macro_rules! chapters {
 }
 
 /// The chapters, in the order in which they are listed.
-const CHAPTERS: [(&str, &str); 21] = chapters![
+const CHAPTERS: [(&str, &str); 22] = chapters![
     "oncall",
     "pages",
     "checks",
     "tables",
     "recipes",
     "reconcile",
+    "testing",
     "time-zones",
     "alerting",
     "operate",

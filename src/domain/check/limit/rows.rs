@@ -9,7 +9,7 @@ use crate::domain::check::value::Value;
 
 /// What a number of rows must satisfy.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RowLimit(Limit);
+pub struct RowLimit(pub(super) Limit);
 
 impl RowLimit {
     /// Puts a limit on a number of rows together, where at most `rows_max` rows are read.

@@ -1,0 +1,23 @@
+//! The arguments of `test`.
+
+use crate::cli::args::{Format, From, Select};
+
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct TestArgs {
+    #[command(flatten)]
+    pub(in crate::cli) from: From,
+    #[command(flatten)]
+    pub(in crate::cli) select: Select,
+    /// Print the tables of a source that its checks name, as its catalogue has them; nothing is tested
+    #[arg(long, value_name = "SOURCE", conflicts_with = "mutants")]
+    pub(in crate::cli) learn_schema: Option<String>,
+    /// Hold checks with a mistake in them against the tests, and name the mistakes that nothing notices
+    #[arg(long)]
+    pub(in crate::cli) mutants: bool,
+    /// End with 1 where the tests of a check notice fewer of a hundred mistakes than this
+    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100), requires = "mutants")]
+    pub(in crate::cli) min_score: Option<u8>,
+    /// How to say it
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(in crate::cli) output: Format,
+}

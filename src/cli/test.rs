@@ -1,0 +1,164 @@
+//! `test`: shows that checks are able to fail, on rows that are made up.
+
+mod learn;
+mod told;
+
+use std::collections::BTreeSet;
+use std::io::IsTerminal as _;
+use std::sync::Arc;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::args::{Format, TestArgs};
+use crate::cli::exit::Exit;
+use crate::cli::validate::{Loaded, load, refuse};
+use crate::cli::{complain, print, stop};
+use crate::domain::check::Check;
+use crate::domain::check::fault::Fault;
+use crate::domain::check::name::SourceName;
+use crate::domain::testing::Suite;
+use crate::engine::testing::{Bench, Mutated, Outcome, Place, Report, Tested};
+use crate::manifest::{self, World};
+use crate::settings::Settings;
+use crate::source::scratch::ScratchError;
+
+pub(super) fn test(args: &TestArgs) -> Exit {
+    let Loaded { settings, catalogue, zones } = match load(&args.from) {
+        Ok(loaded) => loaded,
+        Err(faults) => return refuse(&faults, args.output),
+    };
+    let checks = match catalogue.select(&args.select.selection()) {
+        Ok(checks) => checks,
+        Err(message) => {
+            complain(&message);
+            return Exit::Invalid;
+        }
+    };
+    if let Some(source) = &args.learn_schema {
+        return learn::learn(&settings, source, &checks);
+    }
+    let paths = if args.from.paths.is_empty() { &settings.checks } else { &args.from.paths };
+    let (engines, without_instants) = (settings.engines(), settings.without_instants());
+    let world = World { without_instants: &without_instants, ..World::new(&engines, &zones) };
+    let suite =
+        manifest::test_texts(paths).and_then(|texts| manifest::tests(&texts, &catalogue, world));
+    let suite = match suite {
+        Ok(suite) => suite,
+        Err(faults) => return refuse(&faults, args.output),
+    };
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            complain(&format!("cannot start: {error}"));
+            return Exit::Io;
+        }
+    };
+    let run = Run { settings: &settings, suite: &suite, checks: &checks, zones: Arc::new(zones) };
+    let (report, stopped) = match runtime.block_on(run.whole(args.mutants)) {
+        Ok(report) => report,
+        Err(error) => return refuse(&[fault(error)], args.output),
+    };
+    if stopped {
+        complain("stopped: what was made in scratch databases is taken away again");
+    }
+    let exit = exit(&report, stopped, args.min_score);
+    let text = match args.output {
+        Format::Text => told::text(&report),
+        Format::Json => format!("{}\n", told::json(&report)),
+        Format::Junit => told::report(&report).junit(),
+        Format::Github => told::report(&report).github(),
+        Format::Markdown => told::report(&report).markdown(),
+    };
+    exit.after(print(&text))
+}
+
+/// What is to be tested.
+struct Run<'r> {
+    settings: &'r Settings,
+    suite: &'r Suite,
+    checks: &'r [Arc<Check>],
+    zones: Arc<crate::zones::Zones>,
+}
+
+impl Run<'_> {
+    /// Runs all of it, and takes away what was made; says too whether it was stopped before the end.
+    async fn whole(self, with_mutants: bool) -> Result<(Report, bool), ScratchError> {
+        let asked: BTreeSet<&SourceName> =
+            self.checks.iter().flat_map(|check| check.sources_asked()).collect();
+        let places = self.settings.sources.iter().filter(|entry| asked.contains(&entry.name));
+        let places = places.filter_map(|entry| {
+            let schema = self.suite.schema(&entry.name)?;
+            Some(Place { source: entry.open(), scratch: entry.scratch(), schema })
+        });
+        let mut bench = Bench::open(places.collect(), self.zones).await?;
+        let stop = CancellationToken::new();
+        let progress = progress(self.checks.len());
+        let mut last = None;
+        let seen = |tested: &Tested| {
+            if last.replace(tested.check.id.clone()).as_ref() != Some(&tested.check.id) {
+                progress.inc(1);
+            }
+        };
+        let tested = {
+            let mut run = std::pin::pin!(crate::engine::testing::test(
+                self.checks,
+                self.suite,
+                &mut bench,
+                &stop,
+                with_mutants,
+                seen
+            ));
+            let mut signals = std::pin::pin!(stop::on_signal(stop.clone()));
+            let mut twice = false;
+            loop {
+                tokio::select! {
+                    tested = &mut run => break tested,
+                    () = &mut signals, if !twice => twice = true,
+                }
+            }
+        };
+        progress.finish_and_clear();
+        bench.close().await;
+        tested.map(|tested| (tested, stop.is_cancelled()))
+    }
+}
+
+/// A line on the terminal while it takes long.
+fn progress(checks: usize) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new(u64::try_from(checks).unwrap_or(0));
+    let style = ProgressStyle::with_template("{pos}/{len} checks tested");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar
+}
+
+/// What a database does not take, as a fault at its place.
+fn fault(error: ScratchError) -> Fault {
+    match &error.place {
+        Some(place) => place.fault(error.message.clone(), error.hint),
+        None => Fault::of_file("allswell test", error.message, error.hint),
+    }
+}
+
+/// Ends well only where everything was run, and passed, and where enough mistakes are noticed.
+fn exit(report: &Report, stopped: bool, min_score: Option<u8>) -> Exit {
+    let any =
+        |wanted: fn(&Outcome) -> bool| report.tested.iter().any(|tested| wanted(&tested.result));
+    let least = min_score.map_or(0, usize::from);
+    let is_low = |mutated: &Mutated| {
+        !mutated.needless.is_empty() || mutated.score().is_some_and(|score| score < least)
+    };
+    if any(|result| matches!(result, Outcome::Failed(_))) || report.mutated.iter().any(is_low) {
+        Exit::Violated
+    } else if stopped
+        || report.tested.is_empty()
+        || any(|result| matches!(result, Outcome::NotRun(_)))
+    {
+        Exit::Unconfirmed
+    } else {
+        Exit::Confirmed
+    }
+}

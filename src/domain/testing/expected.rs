@@ -1,0 +1,98 @@
+//! What has to come of a look, and whether it did.
+
+use std::fmt;
+
+use crate::domain::check::reason::Cause;
+use crate::domain::check::verdict::Verdict;
+
+/// The verdict that has to come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Expected {
+    /// Looked at, and right.
+    Confirmed,
+    /// Looked at, and wrong; the finding names each of these columns, keys or values.
+    Violated(Vec<String>),
+    /// Nothing can be said, for this cause.
+    Unconfirmed(Cause),
+}
+
+/// The causes that rows can bring about; the others are of servers, clocks and the daemon.
+pub const CAUSES: [Cause; 6] = [
+    Cause::NoEvidence,
+    Cause::QueryError,
+    Cause::UnsupportedType,
+    Cause::OverLimit,
+    Cause::Unordered,
+    Cause::Stale,
+];
+
+impl Expected {
+    /// Says whether a verdict is the one that had to come.
+    pub fn is_met_by(&self, verdict: &Verdict) -> bool {
+        match (self, verdict) {
+            (Self::Confirmed, Verdict::Confirmed) => true,
+            (Self::Violated(names), Verdict::Violated(finding)) => {
+                let found = format!("{finding}\n{}", finding.rows.join("\n"));
+                names.iter().all(|name| found.contains(name.as_str()))
+            }
+            (Self::Unconfirmed(cause), Verdict::Unconfirmed(reason)) => *cause == reason.cause,
+            (Self::Confirmed | Self::Violated(_) | Self::Unconfirmed(_), _) => false,
+        }
+    }
+}
+
+impl fmt::Display for Expected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Confirmed => f.write_str("confirmed"),
+            Self::Violated(names) if names.is_empty() => f.write_str("violated"),
+            Self::Violated(names) => {
+                write!(f, "violated, with `{}` in its finding", names.join("` and `"))
+            }
+            Self::Unconfirmed(cause) => write!(f, "unconfirmed: {cause}"),
+        }
+    }
+}
+
+/// Two verdicts that say the same: of the same kind, and for the same cause.
+pub fn is_same_kind(one: &Verdict, other: &Verdict) -> bool {
+    match (one, other) {
+        (Verdict::Confirmed, Verdict::Confirmed) | (Verdict::Violated(_), Verdict::Violated(_)) => {
+            true
+        }
+        (Verdict::Unconfirmed(one), Verdict::Unconfirmed(other)) => one.cause == other.cause,
+        (Verdict::Confirmed | Verdict::Violated(_) | Verdict::Unconfirmed(_), _) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::check::reason::Reason;
+    use crate::domain::check::verdict::{Contradiction, Finding};
+
+    #[test]
+    fn a_verdict_is_the_expected_one_or_it_is_not() {
+        let rows = Contradiction::Rows { expected: "equal to 0".to_owned(), seen: 3 };
+        let finding = Finding {
+            contradictions: vec![rows],
+            cut: false,
+            rows: vec!["account_id=7".to_owned()],
+        };
+        let violated = Verdict::Violated(finding);
+        let no_evidence = Verdict::Unconfirmed(Reason::new(Cause::NoEvidence, "nothing"));
+        let named = |name: &str| Expected::Violated(vec![name.to_owned()]);
+        for (expected, verdict, met) in [
+            (Expected::Confirmed, &Verdict::Confirmed, true),
+            (Expected::Confirmed, &violated, false),
+            (Expected::Violated(Vec::new()), &violated, true),
+            (named("account_id=7"), &violated, true),
+            (named("account_id=8"), &violated, false),
+            (Expected::Violated(Vec::new()), &no_evidence, false),
+            (Expected::Unconfirmed(Cause::NoEvidence), &no_evidence, true),
+            (Expected::Unconfirmed(Cause::QueryError), &no_evidence, false),
+        ] {
+            assert_eq!(expected.is_met_by(verdict), met, "{expected} of {verdict:?}");
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Tests of checks, run: worlds of made-up rows in scratch databases, and attempts like any other at them.
+
+mod bench;
+mod edges;
+mod free;
+mod mutants;
+mod scene;
+mod tested;
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock;
+use crate::domain::check::Check;
+use crate::domain::check::verdict::Verdict;
+use crate::domain::testing::{Free, LookAt, Suite, Test};
+use crate::source::scratch::ScratchError;
+
+use crate::engine::testing::scene::{Kind, Scene};
+use crate::engine::testing::tested::look_of;
+
+pub use bench::{Bench, Place, named_by};
+pub use mutants::Mutated;
+pub use tested::{Outcome, Tested, Which};
+
+/// What came of all tests.
+#[derive(Debug, Clone, Default)]
+pub struct Report {
+    /// Of each test.
+    pub tested: Vec<Tested>,
+    /// Of the mutants of each check that has tests, where they were asked for.
+    pub mutated: Vec<Mutated>,
+}
+
+/// Runs all tests of some checks. `seen` hears of each as it is done.
+///
+/// # Errors
+/// What the databases do not take of the tests, with its place.
+pub async fn test(
+    checks: &[Arc<Check>],
+    suite: &Suite,
+    bench: &mut Bench,
+    stop: &CancellationToken,
+    with_mutants: bool,
+    mut seen: impl FnMut(&Tested),
+) -> Result<Report, ScratchError> {
+    let (mut all, mut mutated) = (Vec::new(), Vec::new());
+    let mut testable = Vec::new();
+    let mut told = |tested: Tested, all: &mut Vec<Tested>| {
+        seen(&tested);
+        all.push(tested);
+    };
+    for check in checks {
+        if stop.is_cancelled() {
+            break;
+        }
+        if let Some(why) = bench.lacks(check) {
+            told(Tested::new(check, Which::Free(Free::Empty), Outcome::NotRun(why)), &mut all);
+            continue;
+        }
+        testable.push(Arc::clone(check));
+        let (empty, mut scenes) = free::empty(check, suite, bench, stop).await?;
+        for test in suite.of(&check.id) {
+            told(written(test, bench, &mut scenes, stop).await?, &mut all);
+        }
+        told(empty, &mut all);
+        if check.window.is_some() {
+            told(edges::edges(check, suite, bench, &mut scenes, stop).await?, &mut all);
+        }
+        if with_mutants && suite.of(&check.id).next().is_some() {
+            mutated.push(mutants::mutants(check, suite, &scenes, bench, stop).await?);
+        }
+    }
+    for tested in free::broken(&testable, suite, bench, stop).await? {
+        told(tested, &mut all);
+    }
+    Ok(Report { tested: all, mutated })
+}
+
+/// Runs a test that is written.
+async fn written(
+    test: &Test,
+    bench: &mut Bench,
+    scenes: &mut Vec<Scene>,
+    stop: &CancellationToken,
+) -> Result<Tested, ScratchError> {
+    let began = Instant::now();
+    bench.world(&test.check, &test.given, clock::now()).await?;
+    let given = Arc::new(test.given.clone());
+    let mut wrong = Vec::new();
+    for look in &test.looks {
+        let (judged, at) =
+            (bench.attempt(&test.check, &look_of(look), stop).await.judgement, look_of(look));
+        let verdict = &judged.verdict;
+        if !look.expected.is_met_by(verdict) {
+            let place = named(look);
+            wrong.push(format!("{place}expected {}, and it is {}", look.expected, shown(verdict)));
+        } else {
+            let kind = Kind::Written(look.expected.clone());
+            scenes.push(Scene { given: Arc::clone(&given), look: at, judged, kind });
+        }
+    }
+    let result = if wrong.is_empty() { Outcome::Passed } else { Outcome::Failed(wrong) };
+    let which = Which::Written(test.name.clone(), test.place.clone());
+    Ok(Tested { took: began.elapsed(), ..Tested::new(&test.check, which, result) })
+}
+
+/// Which of several windows, for people.
+fn named(look: &LookAt) -> String {
+    let Some((series, window)) = &look.window else { return String::new() };
+    format!("{} {} {}: ", window.span.date, series.home.name, window.utc_offset)
+}
+
+/// A verdict for people.
+fn shown(verdict: &Verdict) -> String {
+    match verdict {
+        Verdict::Confirmed => "confirmed".to_owned(),
+        Verdict::Violated(finding) => format!("violated: {finding}"),
+        Verdict::Unconfirmed(reason) => format!("unconfirmed: {}: {}", reason.cause, reason.note),
+    }
+}

@@ -1,0 +1,235 @@
+//! The edges of windows: a row that is moved within its window changes nothing, and one that leaves it is as good as gone.
+//!
+//! Rows of written tests are taken for that: those of which the check takes notice. They are moved in their own window,
+//! and, as rows of other windows, on days on which clocks change.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, NaiveDate, Utc};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock;
+use crate::domain::check::Check;
+use crate::domain::check::judge::Judgement;
+use crate::domain::record::series::Series;
+use crate::domain::testing::columns::compared_with_window;
+use crate::domain::testing::edges::{Edge, Movable, movable, moved, shifted, without};
+use crate::domain::testing::{Free, Given, Suite};
+use crate::domain::time::window::{Window, ZoneChoice};
+use crate::domain::time::zone::ZoneName;
+use crate::engine::asking::Look;
+use crate::engine::testing::bench::Bench;
+use crate::engine::testing::scene::{Kind, Scene, is_same};
+use crate::engine::testing::tested::{Outcome, Tested, Which};
+use crate::source::scratch::ScratchError;
+
+/// How many rows of one test are moved.
+const ROWS_MAX: usize = 6;
+/// How many rows are tried for whether the check takes notice of them.
+const TRIED_MAX: usize = 24;
+/// Zones whose days are odd: half an hour of summer time, and midnights that clocks leave out.
+const ODD_ZONES: [&str; 2] = ["Australia/Lord_Howe", "Africa/Cairo"];
+
+/// Moves rows of written tests to the edges of windows.
+pub(super) async fn edges(
+    check: &Arc<Check>,
+    suite: &Suite,
+    bench: &mut Bench,
+    scenes: &mut Vec<Scene>,
+    stop: &CancellationToken,
+) -> Result<Tested, ScratchError> {
+    let which = Which::Free(Free::Edges);
+    if let Some(because) = suite.because(&check.id, Free::Edges) {
+        return Ok(Tested::new(check, which, Outcome::Waived(because.to_owned())));
+    }
+    let began = Instant::now();
+    let mut probe = Moving { check, bench, stop, scenes, worlds: 0, moved: 0, wrong: Vec::new() };
+    let columns = compared_with_window(check);
+    let mut first: Option<(World, Movable)> = None;
+    for test in suite.of(&check.id) {
+        for look in &test.looks {
+            let Some((series, window)) = &look.window else { continue };
+            let world =
+                World { series: series.clone(), window: *window, given: test.given.clone() };
+            let rows = movable(&world.given, &columns, window);
+            let noticed = probe.along(&world, &rows, ROWS_MAX).await?;
+            first = first.or(noticed.map(|which| (world, which)));
+        }
+    }
+    if let Some((world, which)) = &first {
+        for other in others(world, probe.bench) {
+            probe.along(&other, std::slice::from_ref(which), 1).await?;
+        }
+    }
+    let result = match (probe.moved, probe.wrong.is_empty()) {
+        (0, _) => Outcome::NotRun(missing(&columns)),
+        (_, true) => Outcome::Passed,
+        (_, false) => {
+            probe.wrong.dedup();
+            Outcome::Failed(probe.wrong)
+        }
+    };
+    Ok(Tested { took: began.elapsed(), ..Tested::new(check, which, result) })
+}
+
+fn missing(columns: &std::collections::BTreeSet<String>) -> String {
+    if columns.is_empty() {
+        return "no column is compared with the window\nsay why that is right: `accept: [{of: …, test: edges, because: \
+                …}]`"
+            .to_owned();
+    }
+    let names: Vec<&str> = columns.iter().map(String::as_str).collect();
+    format!(
+        "no test has a row within its window of which the check takes notice\nwrite one with an instant in `{}`, or say \
+         why there can be none: `accept: [{{of: …, test: edges, because: …}}]`",
+        names.join("` or `")
+    )
+}
+
+/// The rows of a window.
+struct World {
+    series: Series,
+    window: Window,
+    given: Vec<Given>,
+}
+
+/// Rows that are moved.
+struct Moving<'m> {
+    check: &'m Arc<Check>,
+    bench: &'m mut Bench,
+    stop: &'m CancellationToken,
+    scenes: &'m mut Vec<Scene>,
+    worlds: usize,
+    moved: usize,
+    wrong: Vec<String>,
+}
+
+impl Moving<'_> {
+    /// Moves rows of a world of which the check takes notice; returns the first of those.
+    async fn along(
+        &mut self,
+        world: &World,
+        rows: &[Movable],
+        most: usize,
+    ) -> Result<Option<Movable>, ScratchError> {
+        if rows.is_empty() || self.stop.is_cancelled() {
+            return Ok(None);
+        }
+        let whole = self.judge(world, &world.given).await?;
+        self.worlds += 1;
+        let mut seen = vec![(world.given.clone(), whole.clone(), Kind::Whole(self.worlds))];
+        let mut noticed: Vec<Movable> = Vec::new();
+        for which in rows.iter().take(TRIED_MAX) {
+            if noticed.len() == most {
+                break;
+            }
+            let gone = self.judge(world, &without(&world.given, *which)).await?;
+            if is_same(&whole, &gone) {
+                continue;
+            }
+            noticed.push(*which);
+            for edge in Edge::ALL {
+                let given = moved(&world.given, *which, edge, &world.window);
+                let there = self.judge(world, &given).await?;
+                let wanted = if edge.is_inside() { &whole } else { &gone };
+                self.moved += 1;
+                seen.push((given, there.clone(), Kind::Moved(self.worlds)));
+                if !is_same(wanted, &there) {
+                    self.wrong.push(self.told(world, *which, edge, wanted, &there));
+                }
+            }
+        }
+        if !noticed.is_empty() {
+            let look = Look::at(&world.series, world.window);
+            self.scenes.extend(seen.into_iter().map(|(given, judged, kind)| Scene {
+                given: Arc::new(given),
+                look: look.clone(),
+                judged,
+                kind,
+            }));
+        }
+        Ok(noticed.first().copied())
+    }
+
+    async fn judge(&mut self, world: &World, given: &[Given]) -> Result<Judgement, ScratchError> {
+        self.bench.world(self.check, given, clock::now()).await?;
+        let look = Look::at(&world.series, world.window);
+        Ok(self.bench.attempt(self.check, &look, self.stop).await.judgement)
+    }
+
+    fn told(
+        &self,
+        world: &World,
+        which: Movable,
+        edge: Edge,
+        wanted: &Judgement,
+        there: &Judgement,
+    ) -> String {
+        let table = &world.given[which.table];
+        let column = &table.rows[which.row].cells[which.cell].0;
+        let at = match edge {
+            Edge::BeforeStart | Edge::Start => world.window.start,
+            Edge::BeforeEnd | Edge::End => world.window.end,
+        };
+        let whose = if edge.is_inside() { "as anywhere in it" } else { "as without the row" };
+        format!(
+            "{} {}: a row of `{}` with `{column}` {} ({at}): expected {whose}, {}, and it is {}",
+            world.window.span.date,
+            world.series.home.name,
+            table.table,
+            edge.in_words(),
+            in_short(wanted),
+            in_short(there),
+        )
+    }
+}
+
+fn in_short(judgement: &Judgement) -> String {
+    use crate::domain::check::verdict::Verdict;
+    let verdict = match &judgement.verdict {
+        Verdict::Confirmed => "confirmed".to_owned(),
+        Verdict::Violated(_) => "violated".to_owned(),
+        Verdict::Unconfirmed(reason) => format!("unconfirmed ({})", reason.cause),
+    };
+    match judgement.evidence {
+        Some(evidence) => format!("{verdict}, looked at {evidence}"),
+        None => verdict,
+    }
+}
+
+/// The same rows on other days: those of the clock changes around, there and in odd zones where the check looks at any.
+fn others(world: &World, bench: &Bench) -> Vec<World> {
+    let Some(rule) = world.series.window() else { return Vec::new() };
+    let mut zones = vec![world.series.home.name.clone()];
+    match &rule.zones {
+        ZoneChoice::From(_) => {
+            zones.extend(ODD_ZONES.iter().filter_map(|name| ZoneName::parse(name).ok()));
+        }
+        ZoneChoice::Each(all) => zones.extend(all.iter().take(2).cloned()),
+        ZoneChoice::Nowhere | ZoneChoice::One(_) => {}
+    }
+    zones.dedup();
+    let mut all = Vec::new();
+    for zone in zones {
+        let Some(series) = bench.series(&world.series.check, &zone) else { continue };
+        for date in days_of_changes(&series, world.window.start) {
+            let span = rule.frame.span_of(&series.home.rules, date);
+            for window in span.windows(&series.home.rules, rule.split) {
+                let (from, to) = (&world.series.home.name, &series.home.name);
+                let given = shifted(&world.given, (&world.window, from), (&window, to));
+                all.push(World { series: series.clone(), window, given });
+            }
+        }
+    }
+    all
+}
+
+/// The local dates of the clock changes before and after an instant, and the day that is like any other between.
+fn days_of_changes(series: &Series, around: DateTime<Utc>) -> Vec<NaiveDate> {
+    let rules = &series.home.rules;
+    let changes = rules.changes();
+    let next = changes.partition_point(|change| change.at <= around);
+    let near = [next.checked_sub(1), Some(next)].into_iter().flatten();
+    near.filter_map(|at| changes.get(at)).map(|change| rules.date_at(change.at)).collect()
+}

@@ -1,0 +1,144 @@
+//! Made-up rows as statements that put them into a table.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::domain::sql::Engine;
+use crate::domain::testing::{Cell, Row};
+use crate::source::SourceSettings;
+use crate::source::bind::{Instants, Stored};
+use crate::source::scratch::seen::{SeenColumn, SeenTable, quoted, unknown};
+use crate::source::scratch::writer::ScratchError;
+
+/// How many rows go with one statement.
+const ROWS_AT_ONCE: usize = 500;
+
+/// What rows are written with.
+pub(super) struct Writing<'w> {
+    pub(super) engine: Engine,
+    pub(super) settings: &'w SourceSettings,
+    pub(super) now: DateTime<Utc>,
+}
+
+/// A statement for several rows, and one for each of them.
+pub(super) struct Insert<'r> {
+    pub(super) sql: String,
+    pub(super) each: Vec<(String, &'r Row)>,
+}
+
+impl Writing<'_> {
+    /// Writes the statements for rows of a table.
+    pub(super) fn inserts<'r>(
+        &self,
+        table: &SeenTable,
+        rows: &'r [Row],
+    ) -> Result<Vec<Insert<'r>>, ScratchError> {
+        let mut groups: Vec<(String, Vec<(String, &'r Row)>)> = Vec::new();
+        for row in rows {
+            let (columns, values) = self
+                .row(table, row)
+                .map_err(|error| ScratchError { place: Some(row.place.clone()), ..error })?;
+            match groups
+                .last_mut()
+                .filter(|(last, all)| *last == columns && all.len() < ROWS_AT_ONCE)
+            {
+                Some((_, all)) => all.push((values, row)),
+                None => groups.push((columns, vec![(values, row)])),
+            }
+        }
+        let name = table.quoted(self.engine);
+        let insert = |(columns, all): (String, Vec<(String, &'r Row)>)| {
+            let one = |values: &str| format!("INSERT INTO {name} ({columns}) VALUES {values}");
+            let values: Vec<&str> = all.iter().map(|(values, _)| values.as_str()).collect();
+            let sql = one(&values.join(", "));
+            Insert { sql, each: all.iter().map(|(values, row)| (one(values), *row)).collect() }
+        };
+        Ok(groups.into_iter().map(insert).collect())
+    }
+
+    /// The columns of a row, and its values in parentheses.
+    fn row(&self, table: &SeenTable, row: &Row) -> Result<(String, String), ScratchError> {
+        let (mut columns, mut values) = (Vec::new(), Vec::new());
+        for (name, cell) in &row.cells {
+            let Some(column) = table.column(name) else {
+                let known: Vec<String> = table.columns.iter().map(|c| c.name.clone()).collect();
+                let error = unknown("column", name, &known);
+                let message = error.message.replace("the schema", &format!("`{table}`"));
+                return Err(ScratchError { message, ..error });
+            };
+            columns.push(quoted(&column.name, self.engine));
+            values.push(self.literal(column, cell));
+        }
+        let is_written =
+            |name: &str| row.cells.iter().any(|(written, _)| written.eq_ignore_ascii_case(name));
+        let missing =
+            table.columns.iter().find(|column| column.is_needed && !is_written(&column.name));
+        if let Some(column) = missing {
+            let message =
+                format!("`{table}` needs `{}`, and this row does not say it", column.name);
+            let hint = format!("write `{}:`; it may not be NULL, and has no default", column.name);
+            return Err(ScratchError::new(message, hint));
+        }
+        Ok((columns.join(", "), format!("({})", values.join(", "))))
+    }
+
+    fn literal(&self, column: &SeenColumn, cell: &Cell) -> String {
+        match cell {
+            Cell::Null => "NULL".to_owned(),
+            Cell::Number(number) => number.clone(),
+            Cell::Truth(truth) => match (self.engine, truth) {
+                (Engine::Postgres, true) => "true".to_owned(),
+                (Engine::Postgres, false) => "false".to_owned(),
+                (Engine::MySql | Engine::Sqlite, true) => "1".to_owned(),
+                (Engine::MySql | Engine::Sqlite, false) => "0".to_owned(),
+            },
+            Cell::Text(text) => literal(text),
+            Cell::Instant(at) => self.instant(*at),
+            Cell::JustBefore(at) => self.instant(*at - self.step(column)),
+            Cell::FromNow(away) => self.instant(self.now + *away),
+        }
+    }
+
+    /// The least by which two instants in a column differ.
+    fn step(&self, column: &SeenColumn) -> TimeDelta {
+        match (self.engine, self.settings.instants) {
+            (Engine::Sqlite, Some(Instants::EpochSecs)) => TimeDelta::seconds(1),
+            (Engine::Sqlite, Some(Instants::EpochMillis)) => TimeDelta::milliseconds(1),
+            (Engine::Sqlite, Some(Instants::Sql | Instants::Rfc3339) | None) => {
+                TimeDelta::microseconds(1)
+            }
+            (Engine::Postgres, _) => fraction(&column.declared, 6),
+            (Engine::MySql, _) => fraction(&column.declared, 0),
+        }
+    }
+
+    /// An instant as the source stores it.
+    fn instant(&self, at: DateTime<Utc>) -> String {
+        let micros = at.timestamp_subsec_micros();
+        let fraction = if micros == 0 { String::new() } else { format!(".{micros:06}") };
+        let text = |pattern: &str, end: &str| format!("'{}{fraction}{end}'", at.format(pattern));
+        match (self.engine, self.settings.instants) {
+            (Engine::Postgres, _) => text("%Y-%m-%d %H:%M:%S", "+00"),
+            (Engine::MySql, _) | (Engine::Sqlite, Some(Instants::Sql) | None) => {
+                text("%Y-%m-%d %H:%M:%S", "")
+            }
+            (Engine::Sqlite, Some(Instants::Rfc3339)) => text("%Y-%m-%dT%H:%M:%S", "Z"),
+            (Engine::Sqlite, Some(form @ (Instants::EpochSecs | Instants::EpochMillis))) => {
+                match form.form(at) {
+                    Stored::Number(number) => number.to_string(),
+                    Stored::Text(text) => literal(&text),
+                }
+            }
+        }
+    }
+}
+
+/// The least step of a type by the digits that it keeps of a second: `datetime(3)`.
+fn fraction(declared: &str, otherwise: u32) -> TimeDelta {
+    let digits = declared.split('(').nth(1).and_then(|rest| rest.split(')').next()?.parse().ok());
+    let digits: u32 = digits.unwrap_or(otherwise).min(6);
+    TimeDelta::microseconds(10_i64.pow(6 - digits))
+}
+
+fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}

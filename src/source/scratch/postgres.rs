@@ -1,0 +1,162 @@
+//! A scratch database of PostgreSQL.
+
+use std::time::Duration;
+
+use sqlx::ConnectOptions;
+use sqlx::postgres::PgConnection;
+use tokio::time::timeout;
+
+use crate::dial;
+use crate::domain::sql::Engine;
+use crate::dsn::Dsn;
+use crate::source::SourceSettings;
+use crate::source::scratch::seen::quoted;
+use crate::source::scratch::writer::{ScratchError, Writer, how, not_empty};
+
+/// How long a server may take to let us in.
+const OPENS: Duration = Duration::from_secs(10);
+/// The schema that says what is ours there: it is made with the first table, in one transaction with all of them.
+const MADE: &str = "allswell_scratch";
+
+/// Opens it, where it is one that may be used.
+pub(super) async fn open(settings: &SourceSettings) -> Result<PgConnection, ScratchError> {
+    let Dsn::Postgres(server) = &settings.dsn else {
+        return Err(ScratchError::new(
+            "the scratch database is of another kind",
+            how(Engine::Postgres),
+        ));
+    };
+    let password = settings.password.as_ref().ok().and_then(Option::as_ref);
+    let options = dial::postgres(server, password);
+    let conn = timeout(OPENS, options.connect()).await;
+    let conn = conn.map_err(|_| ScratchError::new("the scratch database does not answer", ""))?;
+    let mut writer = Writer::Postgres(conn.map_err(|error| ScratchError::of(&error))?);
+    prepare(&mut writer, settings).await?;
+    match writer {
+        Writer::Postgres(conn) => Ok(conn),
+        Writer::Sqlite(_) | Writer::MySql(_) => Err(ScratchError::new("no PostgreSQL", "")),
+    }
+}
+
+async fn prepare(writer: &mut Writer, settings: &SourceSettings) -> Result<(), ScratchError> {
+    let of = |error: sqlx::Error| ScratchError::of(&error);
+    refuse_powers(writer).await?;
+    let lock = "SELECT pg_catalog.pg_try_advisory_lock(7377815)::text";
+    if writer.rows(lock).await.map_err(of)?.first().is_none_or(|row| row[0] != "true") {
+        let message = "another run of tests uses the scratch database at this moment";
+        return Err(ScratchError::new(message, "wait for it, or give each its own database"));
+    }
+    let foreign = foreign(writer).await?;
+    if !foreign.is_empty() {
+        return Err(not_empty(&foreign, Engine::Postgres));
+    }
+    wipe(writer).await.map_err(of)?;
+    let schemas: Vec<String> =
+        settings.search_path.iter().map(|name| quoted(name, Engine::Postgres)).collect();
+    let path = match schemas.is_empty() {
+        true => String::new(),
+        false => format!("SET search_path = {};", schemas.join(", ")),
+    };
+    let session =
+        "SET synchronous_commit = off; SET timezone = 'UTC'; SET client_min_messages = error";
+    writer.run(&format!("{path} {session}")).await.map_err(of)
+}
+
+/// Refuses a role that could do harm elsewhere.
+async fn refuse_powers(writer: &mut Writer) -> Result<(), ScratchError> {
+    const POWERS: &str = "\
+        SELECT p.word FROM pg_catalog.pg_roles r, LATERAL (VALUES ('is a superuser', r.rolsuper), \
+          ('may make roles', r.rolcreaterole), ('may replicate', r.rolreplication)) AS p (word, has) \
+          WHERE r.rolname = session_user AND p.has \
+        UNION ALL SELECT 'is a member of ' || r.rolname FROM pg_catalog.pg_roles r \
+          WHERE r.rolname IN ('pg_read_server_files', 'pg_write_server_files', 'pg_execute_server_program', \
+            'pg_write_all_data') AND pg_catalog.pg_has_role(session_user, r.oid, 'MEMBER') \
+        UNION ALL SELECT 'owns the database ' || d.datname FROM pg_catalog.pg_database d \
+          WHERE d.datname <> pg_catalog.current_database() AND pg_catalog.pg_has_role(session_user, d.datdba, 'MEMBER') \
+        UNION ALL SELECT 'may make schemas in the database ' || d.datname FROM pg_catalog.pg_database d \
+          WHERE d.datname <> pg_catalog.current_database() AND d.datallowconn \
+            AND pg_catalog.has_database_privilege(session_user, d.oid, 'CREATE')";
+    let found = writer.rows(POWERS).await.map_err(|error| ScratchError::of(&error))?;
+    let Some(first) = found.first() else { return Ok(()) };
+    let message = format!(
+        "the role of the scratch database {}: a mistake in a test could do harm elsewhere",
+        first[0]
+    );
+    Err(ScratchError::new(message, how(Engine::Postgres)))
+}
+
+/// Relations that are not ours: those of which no earlier run wrote down that it made them.
+async fn foreign(writer: &mut Writer) -> Result<Vec<String>, ScratchError> {
+    const RELATIONS: &str = "SELECT n.nspname || '.' || c.relname FROM pg_catalog.pg_class c \
+        JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') \
+        AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname NOT IN ('information_schema', 'allswell_scratch') \
+        AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e') ORDER BY 1";
+    let of = |error: sqlx::Error| ScratchError::of(&error);
+    let all = writer.rows(RELATIONS).await.map_err(of)?;
+    let known = format!("SELECT pg_catalog.to_regclass('{MADE}.made')::text");
+    let known = writer.rows(&known).await.map_err(of)?;
+    let made = match known.first().is_some_and(|row| !row[0].is_empty()) {
+        true => writer.rows(&format!("SELECT name FROM {MADE}.made")).await.map_err(of)?,
+        false => Vec::new(),
+    };
+    Ok(all.into_iter().filter(|row| !made.contains(row)).map(|row| row[0].clone()).collect())
+}
+
+/// Takes away everything that the role owns there.
+async fn wipe(writer: &mut Writer) -> Result<(), sqlx::Error> {
+    const DROPS: &str = "\
+        SELECT 'DROP SCHEMA ' || pg_catalog.quote_ident(n.nspname) || ' CASCADE' FROM pg_catalog.pg_namespace n \
+          WHERE n.nspname NOT LIKE 'pg\\_%' AND n.nspname NOT IN ('information_schema', 'public') \
+            AND pg_catalog.pg_has_role(session_user, n.nspowner, 'MEMBER') \
+        UNION ALL SELECT 'DROP ' || CASE c.relkind WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW' \
+            WHEN 'S' THEN 'SEQUENCE' WHEN 'f' THEN 'FOREIGN TABLE' ELSE 'TABLE' END \
+            || ' IF EXISTS ' || c.oid::pg_catalog.regclass::text || ' CASCADE' \
+          FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+          WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') \
+            AND pg_catalog.pg_has_role(session_user, c.relowner, 'MEMBER') \
+        UNION ALL SELECT 'DROP ROUTINE IF EXISTS ' || p.oid::pg_catalog.regprocedure::text || ' CASCADE' \
+          FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace \
+          WHERE n.nspname = 'public' AND pg_catalog.pg_has_role(session_user, p.proowner, 'MEMBER') \
+            AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend d WHERE d.objid = p.oid AND d.deptype = 'e') \
+        UNION ALL SELECT 'DROP TYPE IF EXISTS ' || t.oid::pg_catalog.regtype::text || ' CASCADE' \
+          FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace \
+          WHERE n.nspname = 'public' AND t.typtype IN ('e', 'd') \
+            AND pg_catalog.pg_has_role(session_user, t.typowner, 'MEMBER')";
+    let drops: Vec<String> =
+        writer.rows(DROPS).await?.into_iter().map(|row| row[0].clone()).collect();
+    if drops.is_empty() {
+        return Ok(());
+    }
+    writer
+        .run(&format!("BEGIN; SET LOCAL client_min_messages = error; {}; COMMIT", drops.join("; ")))
+        .await
+}
+
+/// Makes the tables anew, and writes down in the same transaction that they are ours.
+pub(super) async fn build(writer: &mut Writer, schema: &str) -> Result<(), ScratchError> {
+    let of = |error: sqlx::Error| ScratchError::of(&error);
+    wipe(writer).await.map_err(of)?;
+    writer.run("BEGIN").await.map_err(of)?;
+    let made = async {
+        writer.run(schema).await?;
+        writer
+            .run(&format!(
+                "CREATE SCHEMA {MADE}; CREATE TABLE {MADE}.made AS SELECT n.nspname || '.' || c.relname AS name \
+                 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+                 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND n.nspname NOT LIKE 'pg\\_%' \
+                 AND n.nspname NOT IN ('information_schema', '{MADE}'); COMMIT"
+            ))
+            .await
+    };
+    let made: Result<(), sqlx::Error> = made.await;
+    if let Err(error) = made {
+        drop(writer.run("ROLLBACK").await);
+        return Err(of(error));
+    }
+    Ok(())
+}
+
+/// Takes everything away that was made.
+pub(super) async fn leave(writer: &mut Writer) {
+    drop(wipe(writer).await);
+}
