@@ -227,6 +227,9 @@ pub(super) struct ValidateArgs {
     /// Ask the databases too: have them plan each query, and say what protects each source
     #[arg(long)]
     pub(super) connect: bool,
+    /// Refuse a critical check of which no written test shows that it can be violated and that it can be confirmed
+    #[arg(long)]
+    pub(super) strict: bool,
     /// How to say it
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(super) output: Format,

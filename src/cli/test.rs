@@ -10,18 +10,22 @@ use std::sync::Arc;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::args::{Format, TestArgs};
+use crate::cli::args::{Format, From, TestArgs};
 use crate::cli::exit::Exit;
 use crate::cli::validate::{Loaded, load, refuse};
 use crate::cli::{complain, print, stop};
 use crate::domain::check::Check;
+use crate::domain::check::catalogue::Catalogue;
 use crate::domain::check::fault::Fault;
 use crate::domain::check::name::SourceName;
 use crate::domain::testing::Suite;
-use crate::engine::testing::{Bench, Mutated, Outcome, Place, Report, Tested};
+use crate::engine::asking::Sources;
+use crate::engine::testing::{Bench, Mutated, Outcome, Place, Report, Tested, tiling};
 use crate::manifest::{self, World};
 use crate::settings::Settings;
+use crate::source::Source;
 use crate::source::scratch::ScratchError;
+use crate::zones::Zones;
 
 pub(super) fn test(args: &TestArgs) -> Exit {
     let Loaded { settings, catalogue, zones } = match load(&args.from) {
@@ -38,11 +42,7 @@ pub(super) fn test(args: &TestArgs) -> Exit {
     if let Some(source) = &args.learn_schema {
         return learn::learn(&settings, source, &checks);
     }
-    let paths = if args.from.paths.is_empty() { &settings.checks } else { &args.from.paths };
-    let (engines, without_instants) = (settings.engines(), settings.without_instants());
-    let world = World { without_instants: &without_instants, ..World::new(&engines, &zones) };
-    let suite =
-        manifest::test_texts(paths).and_then(|texts| manifest::tests(&texts, &catalogue, world));
+    let suite = suite(&args.from, &settings, &catalogue, &zones);
     let suite = match suite {
         Ok(suite) => suite,
         Err(faults) => return refuse(&faults, args.output),
@@ -54,10 +54,15 @@ pub(super) fn test(args: &TestArgs) -> Exit {
             return Exit::Io;
         }
     };
-    let run = Run { settings: &settings, suite: &suite, checks: &checks, zones: Arc::new(zones) };
-    let (report, stopped) = match runtime.block_on(run.whole(args.mutants)) {
-        Ok(report) => report,
-        Err(error) => return refuse(&[fault(error)], args.output),
+    let zones = Arc::new(zones);
+    let run = Run { settings: &settings, suite: &suite, checks: &checks, zones };
+    let (report, stopped) = if args.live {
+        runtime.block_on(run.live())
+    } else {
+        match runtime.block_on(run.whole(args.mutants)) {
+            Ok(report) => report,
+            Err(error) => return refuse(&[fault(error)], args.output),
+        }
     };
     if stopped {
         complain("stopped: what was made in scratch databases is taken away again");
@@ -73,12 +78,25 @@ pub(super) fn test(args: &TestArgs) -> Exit {
     exit.after(print(&text))
 }
 
+/// Reads the tests of a catalogue.
+pub(super) fn suite(
+    from: &From,
+    settings: &Settings,
+    catalogue: &Catalogue,
+    zones: &Zones,
+) -> Result<Suite, Vec<Fault>> {
+    let paths = if from.paths.is_empty() { &settings.checks } else { &from.paths };
+    let (engines, without_instants) = (settings.engines(), settings.without_instants());
+    let world = World { without_instants: &without_instants, ..World::new(&engines, zones) };
+    manifest::test_texts(paths).and_then(|texts| manifest::tests(&texts, catalogue, world))
+}
+
 /// What is to be tested.
 struct Run<'r> {
     settings: &'r Settings,
     suite: &'r Suite,
     checks: &'r [Arc<Check>],
-    zones: Arc<crate::zones::Zones>,
+    zones: Arc<Zones>,
 }
 
 impl Run<'_> {
@@ -121,6 +139,38 @@ impl Run<'_> {
         progress.finish_and_clear();
         bench.close().await;
         tested.map(|tested| (tested, stop.is_cancelled()))
+    }
+}
+
+impl Run<'_> {
+    /// Takes windows apart on the watched databases.
+    async fn live(self) -> (Report, bool) {
+        let windowed = || self.checks.iter().filter(|check| check.window.is_some());
+        let asked = |name: &SourceName| windowed().any(|check| check.sources().contains(&name));
+        let entries = self.settings.sources.iter().filter(|entry| asked(&entry.name));
+        let sources: Sources = entries
+            .map(|entry| (entry.name.clone(), Arc::new(Source::new(entry.open()))))
+            .collect();
+        let stop = CancellationToken::new();
+        let progress = progress(windowed().count());
+        let mut signals = std::pin::pin!(stop::on_signal(stop.clone()));
+        let (mut report, mut twice) = (Report::default(), false);
+        for check in windowed() {
+            let mut tested = std::pin::pin!(tiling(check, &sources, &self.zones, &stop));
+            let tested = loop {
+                tokio::select! {
+                    tested = &mut tested => break tested,
+                    () = &mut signals, if !twice => twice = true,
+                }
+            };
+            if stop.is_cancelled() {
+                break;
+            }
+            report.tested.push(tested);
+            progress.inc(1);
+        }
+        progress.finish_and_clear();
+        (report, stop.is_cancelled())
     }
 }
 

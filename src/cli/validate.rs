@@ -8,7 +8,9 @@ use crate::cli::args::{Format, From, ValidateArgs};
 use crate::cli::ci::{Place, Report, State, Suite};
 use crate::cli::connect::{Connected, connect};
 use crate::cli::exit::Exit;
+use crate::cli::test::suite;
 use crate::cli::{complain, print};
+use crate::domain::check::Severity;
 use crate::domain::check::catalogue::{Catalogue, Warning};
 use crate::domain::check::code::Code;
 use crate::domain::check::fault::Fault;
@@ -115,7 +117,10 @@ pub(super) fn refuse(faults: &[Fault], output: impl Into<Format>) -> Exit {
 }
 
 pub(super) fn validate(args: &ValidateArgs) -> Exit {
-    let loaded = load(&args.from);
+    let loaded = load(&args.from).and_then(|loaded| match args.strict {
+        true => strict(&args.from, loaded),
+        false => Ok(loaded),
+    });
     let connected = match &loaded {
         Ok(loaded) if args.connect => match connect(loaded) {
             Ok(connected) => Some(connected),
@@ -159,6 +164,26 @@ pub(super) fn validate(args: &ValidateArgs) -> Exit {
             connected.map_or(Exit::Confirmed, |connected| connected.exit()).after(print(&text))
         }
     }
+}
+
+/// Refuses critical checks that no test shows to be able to fail.
+fn strict(from: &From, loaded: Loaded) -> Result<Loaded, Vec<Fault>> {
+    let Loaded { settings, catalogue, zones } = &loaded;
+    let suite = suite(from, settings, catalogue, zones)?;
+    let critical = catalogue.checks().iter().filter(|check| check.severity == Severity::Critical);
+    let faults: Vec<Fault> = critical
+        .flat_map(|check| suite.unproved(&check.id).into_iter().map(move |what| (check, what)))
+        .map(|(check, what)| Fault {
+            line: check.line,
+            column: 1,
+            ..Fault::of_file(
+                &check.file,
+                format!("`{}` is critical, and no test shows {what}", check.id),
+                "write one beside it, in a file that ends in `.test.yaml` (docs/testing.md)",
+            )
+        })
+        .collect();
+    if faults.is_empty() { Ok(loaded) } else { Err(faults) }
 }
 
 /// What is not valid, for tools of continuous integration.

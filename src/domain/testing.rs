@@ -190,6 +190,21 @@ impl Suite {
         self.tests.iter().filter(move |test| test.check.id == check)
     }
 
+    /// What no written test shows of a check: that it can be violated, that it can be confirmed.
+    pub fn unproved(&self, check: &CheckId) -> Vec<&'static str> {
+        let expects = |wanted: fn(&Expected) -> bool| {
+            self.of(check).flat_map(|test| &test.looks).any(|look| wanted(&look.expected))
+        };
+        let mut missing = Vec::new();
+        if !expects(|expected| matches!(expected, Expected::Violated(_))) {
+            missing.push("that it can be violated");
+        }
+        if !expects(|expected| *expected == Expected::Confirmed) {
+            missing.push("that it can be confirmed");
+        }
+        missing
+    }
+
     /// Why a test for nothing of a check is switched off, where it is.
     pub fn because(&self, check: &CheckId, free: Free) -> Option<&str> {
         let is_it = |waived: &&Waived| waived.check == *check && waived.what == What::Free(free);

@@ -6,6 +6,7 @@ mod free;
 mod mutants;
 mod scene;
 mod tested;
+mod tiling;
 
 use std::sync::Arc;
 
@@ -24,6 +25,7 @@ use crate::engine::testing::tested::look_of;
 pub use bench::{Bench, Place, named_by};
 pub use mutants::Mutated;
 pub use tested::{Outcome, Tested, Which};
+pub use tiling::tiling;
 
 /// What came of all tests.
 #[derive(Debug, Clone, Default)]

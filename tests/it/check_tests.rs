@@ -467,7 +467,6 @@ fn every_mistake_in_the_catalogue_of_the_demo_is_noticed_by_its_tests() {
     let output =
         command(folder.path(), &["test", "--mutants", "--min-score", "100"]).output().unwrap();
     assert_eq!(code(&output), 0, "{}{}", out(&output), err(&output));
-    // Without its tests, nothing is called tested.
     let said = out(&output);
     assert!(said.contains("11 checks: 11 passed, 0 failed, 0 not wholly tested"), "{said}");
     for (format, sign) in [("junit", "<testsuites"), ("markdown", "11 passed"), ("github", "")] {
@@ -475,4 +474,72 @@ fn every_mistake_in_the_catalogue_of_the_demo_is_noticed_by_its_tests() {
         assert_eq!(code(&output), 0, "{format}: {}", err(&output));
         assert!(out(&output).contains(sign), "{format}: {}", out(&output));
     }
+}
+
+#[tokio::test]
+async fn what_is_looked_at_in_the_parts_of_a_window_adds_up_or_is_told() {
+    let checks = |bounds: &str| {
+        format!(
+            "version: 1\nowner: me\ndefaults: {{source: db}}\nchecks:
+  - id: each-day
+    why: w
+    severity: critical
+    window: {{period: day, zone: UTC}}
+    sql: select id from orders where at >= :window_start and at < :window_end and total < 0
+    expect: {{rows: {{equals: 0}}}}
+    evidence: {{sql: select count(*) from orders where {bounds}}}
+  - {{id: rules, why: w, window: {{period: day, zone: UTC}}, table: orders, at: at, columns: {{total: {{min: 0}}}}}}
+"
+        )
+    };
+    let right = "at >= :window_start and at < :window_end";
+    for engine in ENGINES {
+        let source = Database::new(engine).await;
+        source
+            .prepare(&in_dialect(engine, "create table orders (id integer, total integer, at @)"))
+            .await;
+        let day = (chrono::Utc::now() - chrono::Duration::days(1)).date_naive();
+        for hour in 0..24 {
+            let at = format!("{day} {hour:02}:00:00");
+            source.prepare(&format!("insert into orders values ({hour}, 1, '{at}')")).await;
+        }
+        let more =
+            if engine == Engine::Sqlite { "instants: sql" } else { "password: \"${env:WATCH}\"" };
+        let bed =
+            Bed::new(engine, &checks(right), "version: 1\nschema: schema.sql\n", SCHEMA).await;
+        bed.write(
+            "allswell.yaml",
+            &format!("sources:\n  db: {{url: \"{}\", {more}}}\n", source.url()),
+        );
+        let (code, report) = bed.json(&["--live"]);
+        assert_eq!(code, 0, "{engine}: {report:#}");
+        for wrong in [
+            "at >= :window_start and at <= :window_end",
+            "at between :window_start and :window_end",
+        ] {
+            bed.write("checks/all.yaml", &checks(wrong));
+            let output = bed.test(&["--live"]);
+            let said = out(&output);
+            assert!(
+                crate::cli::code(&output) == 1 && said.contains("failed   each-day"),
+                "{engine}: {said}"
+            );
+            assert!(
+                said.contains("in the whole window, and at") && said.contains("passed   rules"),
+                "{said}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_critical_check_without_a_test_in_which_it_fails_is_refused_where_that_is_asked_for() {
+    let critical = CHECKS.replace("id: totals\n", "id: totals\n    severity: critical\n");
+    let bed = Bed::new(Engine::Sqlite, &critical, TESTS, SCHEMA).await;
+    let validate = || command(bed.folder.path(), &["validate", "--strict"]).output().unwrap();
+    assert_eq!(code(&validate()), 0, "{}", err(&validate()));
+    let without = TESTS.replace("expect: {violated: total}", "expect: {unconfirmed: no_evidence}");
+    bed.write("checks/all.test.yaml", &without);
+    let said = err(&validate());
+    assert!(code(&validate()) == 64 && said.contains("checks/all.yaml:5:1: `totals` is critical, and no test shows that it can be violated"), "{said}");
 }

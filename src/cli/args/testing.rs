@@ -11,6 +11,10 @@ pub(in crate::cli) struct TestArgs {
     /// Print the tables of a source that its checks name, as its catalogue has them; nothing is tested
     #[arg(long, value_name = "SOURCE", conflicts_with = "mutants")]
     pub(in crate::cli) learn_schema: Option<String>,
+    /// Ask the watched databases instead, read-only: take the last settled window of each check apart, and see whether what is
+    /// looked at in its parts adds up
+    #[arg(long, conflicts_with_all = ["mutants", "learn_schema"])]
+    pub(in crate::cli) live: bool,
     /// Hold checks with a mistake in them against the tests, and name the mistakes that nothing notices
     #[arg(long)]
     pub(in crate::cli) mutants: bool,

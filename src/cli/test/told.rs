@@ -72,15 +72,16 @@ impl Group<'_> {
     fn summary(&self) -> String {
         let ran =
             |tested: &&&Tested| !matches!(tested.result, Outcome::NotRun(_) | Outcome::Waived(_));
-        let is_free = |tested: &&&Tested| matches!(tested.which, Which::Free(_));
+        let is_free = |tested: &&&Tested| !matches!(tested.which, Which::Written(..));
         let written = self.tests.iter().filter(ran).filter(|t| !is_free(t)).count();
         let free: Vec<&str> =
             self.tests.iter().filter(ran).filter(is_free).map(|t| name(t)).collect();
-        let mut parts = vec![match written {
-            0 => "no test written".to_owned(),
-            1 => "1 test".to_owned(),
-            many => format!("{many} tests"),
-        }];
+        let is_live = self.tests.iter().all(|tested| tested.which == Which::Tiling);
+        let mut parts = match written {
+            0 if is_live => Vec::new(),
+            0 => vec!["no test written".to_owned()],
+            many => vec![plural(many, "test")],
+        };
         parts.extend(free.iter().map(|name| (*name).to_owned()));
         if let Some((mutated, score)) = self.mutated.and_then(|m| Some((m, m.score()?))) {
             let all = mutated.killed + mutated.survivors.len();
@@ -123,6 +124,7 @@ fn name(tested: &Tested) -> &str {
     match &tested.which {
         Which::Written(name, _) => name,
         Which::Free(free) => free.as_str(),
+        Which::Tiling => "tiling",
     }
 }
 
@@ -157,7 +159,7 @@ pub(super) fn text(report: &Tests) -> String {
             }
             let place = match &tested.which {
                 Which::Written(_, Spot { file, line, .. }) => format!("  {file}:{line}"),
-                Which::Free(_) => String::new(),
+                Which::Free(_) | Which::Tiling => String::new(),
             };
             let _ = writeln!(
                 text,
@@ -219,6 +221,7 @@ pub(super) fn json(report: &Tests) -> Value {
             let (kind, place) = match &tested.which {
                 Which::Written(_, place) => ("written", Some(place)),
                 Which::Free(_) => ("free", None),
+                Which::Tiling => ("live", None),
             };
             json!({
                 "name": name(tested),

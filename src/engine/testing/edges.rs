@@ -44,7 +44,8 @@ pub(super) async fn edges(
         return Ok(Tested::new(check, which, Outcome::Waived(because.to_owned())));
     }
     let began = Instant::now();
-    let mut probe = Moving { check, bench, stop, scenes, worlds: 0, moved: 0, wrong: Vec::new() };
+    let mut probe =
+        EdgeProbe { check, bench, stop, scenes, worlds: 0, moved: 0, wrong: Vec::new() };
     let columns = compared_with_window(check);
     let mut first: Option<(World, Movable)> = None;
     for test in suite.of(&check.id) {
@@ -94,8 +95,8 @@ struct World {
     given: Vec<Given>,
 }
 
-/// Rows that are moved.
-struct Moving<'m> {
+/// Moves rows, and keeps what was seen of it.
+struct EdgeProbe<'m> {
     check: &'m Arc<Check>,
     bench: &'m mut Bench,
     stop: &'m CancellationToken,
@@ -105,7 +106,7 @@ struct Moving<'m> {
     wrong: Vec<String>,
 }
 
-impl Moving<'_> {
+impl EdgeProbe<'_> {
     /// Moves rows of a world of which the check takes notice; returns the first of those.
     async fn along(
         &mut self,
