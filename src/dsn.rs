@@ -106,6 +106,16 @@ impl Dsn {
         }
     }
 
+    /// Says whether another address leads to the same database, as far as addresses tell.
+    pub fn is_where(&self, other: &Self) -> bool {
+        let local = |place: String| {
+            ["localhost:", "[::1]:", "::1:"]
+                .iter()
+                .fold(place, |place, name| place.replace(&format!(" at {name}"), " at 127.0.0.1:"))
+        };
+        local(self.place()) == local(other.place())
+    }
+
     /// Parses an address; relative paths of SQLite count from `folder`.
     ///
     /// # Errors

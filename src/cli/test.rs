@@ -20,7 +20,7 @@ use crate::domain::check::fault::Fault;
 use crate::domain::check::name::SourceName;
 use crate::domain::testing::Suite;
 use crate::engine::asking::Sources;
-use crate::engine::testing::{Bench, Mutated, Outcome, Place, Report, Tested, tiling};
+use crate::engine::testing::{Bench, Mistakes, Mutated, Outcome, Place, Report, Tested, tiling};
 use crate::manifest::{self, World};
 use crate::settings::Settings;
 use crate::source::Source;
@@ -56,12 +56,14 @@ pub(super) fn test(args: &TestArgs) -> Exit {
     };
     let zones = Arc::new(zones);
     let run = Run { settings: &settings, suite: &suite, checks: &checks, zones };
+    let worlds = args.fuzz.unwrap_or(0);
+    let mistakes = Mistakes { are_made: args.mutants, worlds };
     let (report, stopped) = if args.live {
         runtime.block_on(run.live())
     } else {
-        match runtime.block_on(run.whole(args.mutants)) {
+        match runtime.block_on(run.whole(mistakes)) {
             Ok(report) => report,
-            Err(error) => return refuse(&[fault(error)], args.output),
+            Err(error) => return refused(&fault(error), args.output),
         }
     };
     if stopped {
@@ -101,7 +103,7 @@ struct Run<'r> {
 
 impl Run<'_> {
     /// Runs all of it, and takes away what was made; says too whether it was stopped before the end.
-    async fn whole(self, with_mutants: bool) -> Result<(Report, bool), ScratchError> {
+    async fn whole(self, mistakes: Mistakes) -> Result<(Report, bool), ScratchError> {
         let asked: BTreeSet<&SourceName> =
             self.checks.iter().flat_map(|check| check.sources_asked()).collect();
         let places = self.settings.sources.iter().filter(|entry| asked.contains(&entry.name));
@@ -124,7 +126,7 @@ impl Run<'_> {
                 self.suite,
                 &mut bench,
                 &stop,
-                with_mutants,
+                mistakes,
                 seen
             ));
             let mut signals = std::pin::pin!(stop::on_signal(stop.clone()));
@@ -156,7 +158,8 @@ impl Run<'_> {
         let mut signals = std::pin::pin!(stop::on_signal(stop.clone()));
         let (mut report, mut twice) = (Report::default(), false);
         for check in windowed() {
-            let mut tested = std::pin::pin!(tiling(check, &sources, &self.zones, &stop));
+            let mut tested =
+                std::pin::pin!(tiling(check, self.suite, &sources, &self.zones, &stop));
             let tested = loop {
                 tokio::select! {
                     tested = &mut tested => break tested,
@@ -183,6 +186,16 @@ fn progress(checks: usize) -> ProgressBar {
     let style = ProgressStyle::with_template("{pos}/{len} checks tested");
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
     bar
+}
+
+/// Tells what a scratch database does not take.
+fn refused(fault: &Fault, output: Format) -> Exit {
+    if output == Format::Text {
+        complain(&format!("{fault}\n"));
+        complain("nothing is said of any check: mend this first");
+        return Exit::Invalid;
+    }
+    refuse(std::slice::from_ref(fault), output)
 }
 
 /// What a database does not take, as a fault at its place.

@@ -4,6 +4,7 @@
 //! the check looks, and what it has to say.
 
 pub mod expected;
+pub mod generate;
 pub mod mutants;
 pub mod columns;
 pub mod edges;
@@ -138,12 +139,18 @@ pub enum Free {
     Broken,
     /// Rows at the edges of its windows: those inside count, and no others.
     Edges,
+    /// A window taken apart, on the watched databases themselves: what is looked at in its parts adds up.
+    Tiling,
 }
 
 impl Free {
     /// The words for them.
-    pub const WORDS: [(&str, Self); 3] =
-        [("empty", Self::Empty), ("broken", Self::Broken), ("edges", Self::Edges)];
+    pub const WORDS: [(&str, Self); 4] = [
+        ("empty", Self::Empty),
+        ("broken", Self::Broken),
+        ("edges", Self::Edges),
+        ("tiling", Self::Tiling),
+    ];
 
     /// The word for it.
     pub fn as_str(self) -> &'static str {
@@ -151,6 +158,7 @@ impl Free {
             Self::Empty => "empty",
             Self::Broken => "broken",
             Self::Edges => "edges",
+            Self::Tiling => "tiling",
         }
     }
 }

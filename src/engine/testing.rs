@@ -3,6 +3,7 @@
 mod bench;
 mod edges;
 mod free;
+mod fuzz;
 mod mutants;
 mod scene;
 mod tested;
@@ -23,9 +24,19 @@ use crate::engine::testing::scene::{Kind, Scene};
 use crate::engine::testing::tested::look_of;
 
 pub use bench::{Bench, Place, named_by};
+pub use fuzz::FoundTest;
 pub use mutants::Mutated;
 pub use tested::{Outcome, Tested, Which};
 pub use tiling::tiling;
+
+/// Which mistakes are put into checks.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Mistakes {
+    /// Whether any are.
+    pub are_made: bool,
+    /// In how many worlds by chance rows are looked for that show those which no test notices.
+    pub worlds: usize,
+}
 
 /// What came of all tests.
 #[derive(Debug, Clone, Default)]
@@ -45,7 +56,7 @@ pub async fn test(
     suite: &Suite,
     bench: &mut Bench,
     stop: &CancellationToken,
-    with_mutants: bool,
+    mistakes: Mistakes,
     mut seen: impl FnMut(&Tested),
 ) -> Result<Report, ScratchError> {
     let (mut all, mut mutated) = (Vec::new(), Vec::new());
@@ -63,17 +74,34 @@ pub async fn test(
             continue;
         }
         testable.push(Arc::clone(check));
+        let mut of_check = Vec::new();
         let (empty, mut scenes) = free::empty(check, suite, bench, stop).await?;
         for test in suite.of(&check.id) {
-            told(written(test, bench, &mut scenes, stop).await?, &mut all);
+            of_check.push(written(test, bench, &mut scenes, stop).await?);
         }
-        told(empty, &mut all);
+        of_check.push(empty);
         if check.window.is_some() {
-            told(edges::edges(check, suite, bench, &mut scenes, stop).await?, &mut all);
+            of_check.push(edges::edges(check, suite, bench, &mut scenes, stop).await?);
         }
-        if with_mutants && suite.of(&check.id).next().is_some() {
-            mutated.push(mutants::mutants(check, suite, &scenes, bench, stop).await?);
+        let mut made = None;
+        if mistakes.are_made {
+            let mut of_mutants = mutants::mutants(check, suite, &scenes, bench, stop).await?;
+            let worlds = mistakes.worlds;
+            let survivors = &of_mutants.survivors;
+            of_mutants.found = fuzz::fuzz(check, suite, survivors, worlds, bench, stop).await?;
+            made = Some(of_mutants);
         }
+        // What was stopped in the middle says nothing.
+        if stop.is_cancelled() {
+            break;
+        }
+        for tested in of_check {
+            told(tested, &mut all);
+        }
+        mutated.extend(made);
+    }
+    if stop.is_cancelled() {
+        return Ok(Report { tested: all, mutated });
     }
     for tested in free::broken(&testable, suite, bench, stop).await? {
         told(tested, &mut all);

@@ -186,7 +186,7 @@ fn scratch(
             "the scratch database has to be of the same engine",
             format!("write the address of an empty {engine} database"),
         ),
-        Some(_) if source.is_some_and(|source| source.place() == dsn.place()) => (
+        Some(_) if source.is_some_and(|source| source.is_where(&dsn)) => (
             "this is the watched database itself, and tests would write into it",
             "write the address of an empty database of its own".to_owned(),
         ),

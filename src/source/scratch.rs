@@ -67,7 +67,7 @@ impl Scratch {
             (Writer::Sqlite(writer), settings(dsn), Some(folder))
         } else {
             let Some(scratch) = scratch else { return Err(missing(source, engine)) };
-            if scratch.dsn.place() == source.dsn.place() {
+            if scratch.dsn.is_where(&source.dsn) {
                 let message =
                     format!("the scratch database of `{}` is the source itself", source.name);
                 return Err(ScratchError::new(message, how(engine)));
@@ -185,9 +185,17 @@ impl Scratch {
         let engine = self.settings.dsn.engine();
         let kind = if table.is_view { "VIEW" } else { "TABLE" };
         let cascade = if engine == Engine::Postgres { " CASCADE" } else { "" };
-        let sql = format!("DROP {kind} {}{cascade}", table.quoted(engine));
+        let name = table.quoted(engine);
+        let is_view = table.is_view;
         self.is_broken = true;
-        self.writer.run(&sql).await.map_err(|error| ScratchError::of(&error))
+        let dropped = self.writer.run(&format!("DROP {kind} {name}{cascade}")).await;
+        match dropped {
+            Err(_) if is_view && engine == Engine::Postgres => {
+                let sql = format!("DROP MATERIALIZED VIEW {name}{cascade}");
+                self.writer.run(&sql).await.map_err(|error| ScratchError::of(&error))
+            }
+            dropped => dropped.map_err(|error| ScratchError::of(&error)),
+        }
     }
 
     /// Takes away everything that was made.

@@ -543,3 +543,49 @@ async fn a_critical_check_without_a_test_in_which_it_fails_is_refused_where_that
     let said = err(&validate());
     assert!(code(&validate()) == 64 && said.contains("checks/all.yaml:5:1: `totals` is critical, and no test shows that it can be violated"), "{said}");
 }
+
+#[tokio::test]
+async fn rows_by_chance_show_mistakes_that_no_test_notices_and_are_tests_to_paste() {
+    let head = "version: 1\nschema: schema.sql\n";
+    for engine in ENGINES {
+        let bed = Bed::new(engine, CHECKS, head, SCHEMA).await;
+        let args = [
+            "--mutants",
+            "--fuzz",
+            "60",
+            "--check",
+            "totals",
+            "--check",
+            "of-customers",
+            "--check",
+            "each-day",
+        ];
+        let (_, report) = bed.json(&args);
+        let all = |report: &Value, key: &str| -> Vec<Value> {
+            let checks = report["checks"].as_array().unwrap().iter();
+            checks.flat_map(|check| check["mutants"][key].as_array().unwrap().clone()).collect()
+        };
+        let (survivors, found) = (all(&report, "not_noticed"), all(&report, "found"));
+        assert!(
+            found.len() * 3 >= survivors.len() * 2,
+            "{engine}: {} of {}",
+            found.len(),
+            survivors.len()
+        );
+        let tests: String = found.iter().map(|found| found["test"].as_str().unwrap()).collect();
+        bed.write("checks/all.test.yaml", &format!("{head}tests:\n{tests}"));
+        let (_, report) = bed.json(&args[..1]);
+        let left = all(&report, "not_noticed");
+        for found in &found {
+            assert!(
+                !left.iter().any(|left| left["name"] == found["name"]
+                    && tests.contains(left["name"].as_str().unwrap())
+                    && left["line"] == found["line"]),
+                "{engine}: {found:#}"
+            );
+        }
+        let failed =
+            report["checks"].as_array().unwrap().iter().filter(|c| c["result"] == "failed").count();
+        assert_eq!(failed, 0, "{engine}: {report:#}");
+    }
+}

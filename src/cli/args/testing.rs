@@ -21,6 +21,9 @@ pub(in crate::cli) struct TestArgs {
     /// End with 1 where the tests of a check notice fewer of a hundred mistakes than this
     #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100), requires = "mutants")]
     pub(in crate::cli) min_score: Option<u8>,
+    /// Look in so many worlds by chance for rows that show what no test notices, and print them as tests to paste
+    #[arg(long, value_name = "WORLDS", requires = "mutants")]
+    pub(in crate::cli) fuzz: Option<usize>,
     /// How to say it
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(in crate::cli) output: Format,

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use crate::cli::ci::{Case, Place, Report, State, Suite};
 use crate::cli::paint::Paint;
 use crate::domain::check::Check;
-use crate::domain::testing::Spot;
 use crate::domain::testing::mutants::Mutant;
+use crate::domain::testing::{Free, Spot};
 use crate::engine::testing::{Mutated, Outcome, Report as Tests, Tested, Which};
 
 /// The tests of one check, and its mutants.
@@ -76,7 +76,7 @@ impl Group<'_> {
         let written = self.tests.iter().filter(ran).filter(|t| !is_free(t)).count();
         let free: Vec<&str> =
             self.tests.iter().filter(ran).filter(is_free).map(|t| name(t)).collect();
-        let is_live = self.tests.iter().all(|tested| tested.which == Which::Tiling);
+        let is_live = self.tests.iter().all(|tested| tested.which == Which::Free(Free::Tiling));
         let mut parts = match written {
             0 if is_live => Vec::new(),
             0 => vec!["no test written".to_owned()],
@@ -124,7 +124,6 @@ fn name(tested: &Tested) -> &str {
     match &tested.which {
         Which::Written(name, _) => name,
         Which::Free(free) => free.as_str(),
-        Which::Tiling => "tiling",
     }
 }
 
@@ -159,7 +158,7 @@ pub(super) fn text(report: &Tests) -> String {
             }
             let place = match &tested.which {
                 Which::Written(_, Spot { file, line, .. }) => format!("  {file}:{line}"),
-                Which::Free(_) | Which::Tiling => String::new(),
+                Which::Free(_) => String::new(),
             };
             let _ = writeln!(
                 text,
@@ -176,6 +175,9 @@ pub(super) fn text(report: &Tests) -> String {
             for line in lines {
                 let _ = writeln!(text, "        {}", paint.wrapped(&line, 8));
             }
+        }
+        for found in group.mutated.iter().flat_map(|mutated| &mutated.found) {
+            let _ = writeln!(text, "    a test that notices {}:\n{}", found.mutant, found.yaml);
         }
     }
     let _ = writeln!(text, "{}", title(report));
@@ -221,7 +223,6 @@ pub(super) fn json(report: &Tests) -> Value {
             let (kind, place) = match &tested.which {
                 Which::Written(_, place) => ("written", Some(place)),
                 Which::Free(_) => ("free", None),
-                Which::Tiling => ("live", None),
             };
             json!({
                 "name": name(tested),
@@ -264,6 +265,9 @@ fn mutants(mutated: &Mutated) -> Value {
             json!({"name": mutant.name(), "because": because})
         }).collect::<Vec<_>>(),
         "accepted_without_need": mutated.needless,
+        "found": mutated.found.iter().map(|found| {
+            json!({"name": found.mutant, "test": found.yaml})
+        }).collect::<Vec<_>>(),
         "took_ms": u64::try_from(mutated.took.as_millis()).unwrap_or(u64::MAX),
     })
 }

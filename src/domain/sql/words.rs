@@ -5,7 +5,7 @@
     reason = "the tokenizer's tokens are a foreign, growing list"
 )]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sqlparser::tokenizer::{Location, Token, Tokenizer};
 
@@ -251,6 +251,31 @@ impl Words {
             }
         }
         tables
+    }
+
+    /// What tables are called in the query, in small letters: by their aliases, and by their own names.
+    pub(crate) fn aliases(&self) -> BTreeMap<String, String> {
+        let mut aliases = BTreeMap::new();
+        for i in 0..self.0.len() {
+            let begins = self.is_word(i, &["from", "join"]) || self.0[i].tok == Tok::Comma;
+            let (Some(name), next) = self.name_at(i + 1) else { continue };
+            if !begins || self.is_from_of_a_function(i) && self.0[i].tok != Tok::Comma {
+                continue;
+            }
+            let table = name.rsplit('.').next().unwrap_or(&name).to_owned();
+            let at = next + usize::from(self.is_word(next, &["as"]));
+            if let Some(Tok::Word(alias) | Tok::Name(alias)) = self.tok(at) {
+                aliases.insert(alias.to_lowercase(), table.clone());
+            }
+            aliases.insert(table.clone(), table);
+        }
+        aliases
+    }
+
+    /// The tables of the outermost FROM, where it names any: those whose rows the query is about.
+    pub(crate) fn outer_tables(&self) -> BTreeSet<String> {
+        let outer = Self(self.0.iter().filter(|at| at.depth == 0).cloned().collect());
+        outer.tables()
     }
 
     /// Says whether rows come from elsewhere than tables: from functions under FROM, or from a query that calls itself.

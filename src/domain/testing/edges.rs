@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 
 use crate::domain::check::value::{date, instant};
+use crate::domain::testing::columns::Bound;
 use crate::domain::testing::{Cell, Given};
 use crate::domain::time::window::Window;
 use crate::domain::time::zone::ZoneName;
@@ -73,12 +74,13 @@ fn at(cell: &Cell) -> Option<DateTime<Utc>> {
 }
 
 /// The rows of a test that lie within a window by a column that the check compares with it.
-pub fn movable(given: &[Given], columns: &BTreeSet<String>, window: &Window) -> Vec<Movable> {
+pub fn movable(given: &[Given], columns: &BTreeSet<Bound>, window: &Window) -> Vec<Movable> {
     let mut all = Vec::new();
     for (table, rows) in given.iter().enumerate() {
+        let called = rows.table.parts().last().map_or("", String::as_str);
         for (row, made_up) in rows.rows.iter().enumerate() {
             let lies_within = |(name, cell): &(String, Cell)| {
-                columns.contains(&name.to_lowercase())
+                columns.iter().any(|bound| bound.is(called, name))
                     && at(cell).is_some_and(|at| at >= window.start && at < window.end)
             };
             let cell = made_up.cells.iter().position(lies_within);
@@ -100,6 +102,14 @@ pub fn moved(given: &[Given], which: Movable, edge: Edge, window: &Window) -> Ve
     let mut given = given.to_vec();
     given[which.table].rows[which.row].cells[which.cell].1 = edge.cell(window);
     given
+}
+
+/// Says whether another row of the same table is at an edge already: two of one kind at one instant may be a fault.
+pub fn is_taken(given: &[Given], which: Movable, edge: Edge, window: &Window) -> bool {
+    let rows = given[which.table].rows.iter().enumerate().filter(|(row, _)| *row != which.row);
+    let name = &given[which.table].rows[which.row].cells[which.cell].0;
+    let target = at(&edge.cell(window));
+    rows.flat_map(|(_, row)| &row.cells).any(|(column, cell)| column == name && at(cell) == target)
 }
 
 /// The same rows as if they were of another window in another zone: instants keep their distance from its beginning and
@@ -171,7 +181,7 @@ mod tests {
     fn rows_that_lie_within_the_window_are_moved_to_its_edges() {
         let day = window("2025-11-02T04:00:00Z", "2025-11-03T05:00:00Z", "2025-11-02");
         let text = |text: &str| Cell::Text(text.to_owned());
-        let columns = BTreeSet::from(["at".to_owned()]);
+        let columns = BTreeSet::from([Bound { table: None, column: "at".to_owned() }]);
         for (cell, found) in [
             (text("2025-11-02 04:00:00"), 1),
             (text("2025-11-03 05:00:00"), 0),

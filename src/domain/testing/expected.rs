@@ -33,12 +33,22 @@ impl Expected {
             (Self::Confirmed, Verdict::Confirmed) => true,
             (Self::Violated(names), Verdict::Violated(finding)) => {
                 let found = format!("{finding}\n{}", finding.rows.join("\n"));
-                names.iter().all(|name| found.contains(name.as_str()))
+                names.iter().all(|name| stands_in(&found, name))
             }
             (Self::Unconfirmed(cause), Verdict::Unconfirmed(reason)) => *cause == reason.cause,
             (Self::Confirmed | Self::Violated(_) | Self::Unconfirmed(_), _) => false,
         }
     }
+}
+
+/// Says whether a text stands in another one, and not as a part of a longer word.
+fn stands_in(text: &str, name: &str) -> bool {
+    let is_part = |c: char| c.is_alphanumeric() || c == '_';
+    text.match_indices(name).any(|(at, _)| {
+        let (before, after) = (&text[..at], &text[at + name.len()..]);
+        !(name.starts_with(is_part) && before.ends_with(is_part)
+            || name.ends_with(is_part) && after.starts_with(is_part))
+    })
 }
 
 impl fmt::Display for Expected {
@@ -88,6 +98,8 @@ mod tests {
             (Expected::Violated(Vec::new()), &violated, true),
             (named("account_id=7"), &violated, true),
             (named("account_id=8"), &violated, false),
+            (named("id=7"), &violated, false),
+            (named("7"), &violated, true),
             (Expected::Violated(Vec::new()), &no_evidence, false),
             (Expected::Unconfirmed(Cause::NoEvidence), &no_evidence, true),
             (Expected::Unconfirmed(Cause::QueryError), &no_evidence, false),

@@ -247,6 +247,11 @@ fn of_table(check: &Check, table: &Table, all: &mut Vec<Mutant>) {
         let Ok(table) = Table::new(rules, table.engine()) else { continue };
         let mut mutant = check.clone();
         mutant.body = Body::Table(Box::new(table));
-        all.push(plain(mutant, "table", change, "a row that breaks the rule is as good"));
+        let needs_null = change.strip_suffix(": → `nulls: allowed`").map(str::to_lowercase);
+        let meaning = match needs_null {
+            Some(_) => "NULL is as good",
+            None => "a row that breaks the rule is as good",
+        };
+        all.push(Mutant { needs_null, ..plain(mutant, "table", change, meaning) });
     }
 }

@@ -2,22 +2,28 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
-use crate::domain::check::Check;
 use crate::domain::check::name::SourceName;
+use crate::domain::check::{Body, Check};
+use crate::domain::reconcile::Reconcile;
 use crate::domain::record::series::Series;
 use crate::domain::sql::words::Words;
+use crate::domain::table::TableName;
+use crate::domain::testing::columns::compared_with_window;
+use crate::domain::testing::generate::{ColumnShape, Kind, Shape};
 use crate::domain::testing::mutants::Mutant;
 use crate::domain::testing::{Given, Schema};
+use crate::domain::time::window::{Window, ZoneChoice};
 use crate::domain::time::zone::ZoneName;
 use crate::engine::asking::{Look, Sources};
 use crate::engine::attempt::{Attempted, attempt};
 use crate::engine::progress::Watching;
-use crate::source::scratch::{Scratch, ScratchError, SeenTable};
+use crate::source::scratch::{Scratch, ScratchError, SeenColumn, SeenTable};
 use crate::source::{Source, SourceSettings};
 use crate::zones::Zones;
 
@@ -155,7 +161,12 @@ impl Bench {
 
     /// The tables of a source that a check names, by their places.
     pub(super) fn tables_of(&self, check: &Check, source: &SourceName) -> Vec<usize> {
-        let read = named_by(check);
+        // A list of zones is asked beside the looks.
+        let mut looked = check.clone();
+        if let Some(window) = &mut looked.window {
+            window.zones = ZoneChoice::Nowhere;
+        }
+        let read = named_by(&looked);
         let Some(scratch) = self.scratches.get(source) else { return Vec::new() };
         let all = scratch.tables().iter().enumerate();
         let named = all.filter(|(_, table)| read.iter().any(|name| table.is_named(name)));
@@ -199,12 +210,41 @@ impl Bench {
 
     /// A look at a window of a check that is over.
     pub(super) fn some_window(&self, check: &Arc<Check>) -> Option<Look> {
+        self.last_window(check).map(|(series, window)| Look::at(&series, window))
+    }
+
+    /// The last window of a check that is over.
+    pub(super) fn last_window(&self, check: &Arc<Check>) -> Option<(Series, Window)> {
         let rule = check.window.as_ref()?;
         let utc = ZoneName::utc();
         let series = self.series(check, rule.zones.written().first().unwrap_or(&utc))?;
         let span = rule.frame.last_closed(&series.home.rules, clock::now())?;
         let window = span.windows(&series.home.rules, rule.split).into_iter().next()?;
-        Some(Look::at(&series, window))
+        Some((series, window))
+    }
+
+    /// The tables that a check names, as rows are made for them.
+    pub(super) fn shapes(&self, check: &Check) -> Vec<Shape> {
+        let read = named_by(check);
+        let asked = check.sources_asked();
+        let tables = self.scratches.iter().filter(|(name, _)| asked.contains(name));
+        let tables =
+            tables.flat_map(|(_, scratch)| scratch.tables()).filter(|table| !table.is_view);
+        let reads_a_view = self.reads_a_view(check);
+        let named =
+            tables.filter(|table| reads_a_view || read.iter().any(|name| table.is_named(name)));
+        let keeps_instants = compared_with_window(check);
+        let column = |column: &SeenColumn| {
+            let name = column.name.to_lowercase();
+            let is_bound = keeps_instants.iter().any(|bound| bound.column == name);
+            let kind = kind(&column.declared, is_bound);
+            ColumnShape { name: column.name.clone(), kind, takes_null: column.takes_null }
+        };
+        let shape = |table: &SeenTable| {
+            let columns = table.columns.iter().map(column).collect();
+            Some(Shape { table: TableName::parse(&table.to_string()).ok()?, columns })
+        };
+        named.filter_map(shape).collect()
     }
 
     /// Makes an attempt at what is there.
@@ -214,6 +254,17 @@ impl Bench {
         look: &Look,
         stop: &CancellationToken,
     ) -> Attempted {
+        let at_once;
+        let check = match &check.body {
+            // Made-up rows are not on their way.
+            Body::Reconcile(reconcile) if !reconcile.confirm_after.is_zero() => {
+                let reconcile =
+                    Reconcile { confirm_after: Duration::ZERO, ..(**reconcile).clone() };
+                at_once = Check { body: Body::Reconcile(Box::new(reconcile)), ..check.clone() };
+                &at_once
+            }
+            Body::Reconcile(_) | Body::Sql { .. } | Body::Table(_) => check,
+        };
         attempt(check, look, &self.sources, &Watching::default(), stop).await
     }
 
@@ -223,6 +274,27 @@ impl Bench {
         for (_, scratch) in self.scratches {
             scratch.close().await;
         }
+    }
+}
+
+/// What a column holds, by its type.
+fn kind(declared: &str, is_bound: bool) -> Kind {
+    let has = |words: &[&str]| words.iter().any(|word| declared.contains(word));
+    if has(&["timestamp", "datetime"]) {
+        Kind::Instant
+    } else if has(&["date"]) {
+        Kind::Date
+    } else if has(&["bool", "tinyint(1)"]) {
+        Kind::Truth
+    } else if has(&["int", "serial"]) && !is_bound {
+        Kind::Whole
+    } else if has(&["numeric", "decimal", "real", "double", "float"]) && !is_bound {
+        Kind::Decimal
+    } else if is_bound {
+        // SQLite has no type for instants; what looks like a day in its name holds one.
+        Kind::Instant
+    } else {
+        Kind::Text
     }
 }
 

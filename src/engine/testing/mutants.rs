@@ -14,6 +14,7 @@ use crate::domain::check::verdict::Verdict;
 use crate::domain::testing::mutants::{Mutant, of_check};
 use crate::domain::testing::{Given, Suite};
 use crate::engine::testing::bench::Bench;
+use crate::engine::testing::fuzz::FoundTest;
 use crate::engine::testing::scene::{Kind, Scene, is_same};
 use crate::source::scratch::ScratchError;
 
@@ -30,6 +31,8 @@ pub struct Mutated {
     pub accepted: Vec<(Mutant, String)>,
     /// The names of those that are accepted, though a test notices them or they cannot be.
     pub needless: Vec<String>,
+    /// Tests by which some of the survivors would be noticed, where such were looked for.
+    pub found: Vec<FoundTest>,
     /// How many no database would run.
     pub stillborn: usize,
     /// How long it took.
@@ -92,7 +95,9 @@ pub(super) async fn mutants(
     let (mut survivors, mut accepted) = (Vec::new(), Vec::new());
     for (at, _) in living {
         let mutant = mutants[at].clone();
-        if evidence_is_idle && mutant.part == "evidence" {
+        let is_of_nothing =
+            mutant.change == "`min: 1` → `min: 0`" || mutant.change.ends_with("→ `1`");
+        if evidence_is_idle && mutant.part == "evidence" && is_of_nothing {
             continue;
         }
         match suite.accepts(&check.id, &mutant.name()) {
@@ -105,7 +110,17 @@ pub(super) async fn mutants(
     let needless = names.map(str::to_owned).collect();
     let check = Arc::clone(check);
     let killed = killed.len();
-    Ok(Mutated { check, killed, survivors, accepted, needless, stillborn, took: began.elapsed() })
+    let found = Vec::new();
+    Ok(Mutated {
+        check,
+        killed,
+        survivors,
+        accepted,
+        needless,
+        found,
+        stillborn,
+        took: began.elapsed(),
+    })
 }
 
 /// Says whether a database would not run it.

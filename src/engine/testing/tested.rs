@@ -27,8 +27,6 @@ pub enum Which {
     Written(String, Spot),
     /// One that each check has.
     Free(Free),
-    /// A window taken apart, on the watched databases themselves.
-    Tiling,
 }
 
 /// What came of a test.

@@ -158,6 +158,7 @@ fn made(
     let map = doc.map(node, place, &MADE_KEYS)?;
     let at = |key: &'static str| Place::Key(&place, key);
     let each = match map.get("each") {
+        Some(node) if matches!(&node.kind, Kind::Map(pairs) if pairs.is_empty()) => Vec::new(),
         Some(node) => row(doc, node, at("each"))?.cells,
         None => Vec::new(),
     };

@@ -65,7 +65,12 @@ impl Writing<'_> {
                 let message = error.message.replace("the schema", &format!("`{table}`"));
                 return Err(ScratchError { message, ..error });
             };
-            columns.push(quoted(&column.name, self.engine));
+            let quoted = quoted(&column.name, self.engine);
+            if columns.contains(&quoted) {
+                let message = format!("this row says twice what `{}` holds", column.name);
+                return Err(ScratchError::new(message, "keep one of them"));
+            }
+            columns.push(quoted);
             values.push(self.literal(column, cell));
         }
         let is_written =

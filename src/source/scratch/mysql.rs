@@ -91,20 +91,21 @@ async fn refuse_powers(writer: &mut Writer) -> Result<(), ScratchError> {
     Err(ScratchError::new(message, how(Engine::MySql)))
 }
 
-/// The tables and views there, and which is a view.
-async fn relations(writer: &mut Writer) -> Result<Vec<(String, bool)>, sqlx::Error> {
-    const ALL: &str = "SELECT table_name, table_type FROM information_schema.tables \
-                       WHERE table_schema = DATABASE() ORDER BY table_name";
+/// The tables, views and routines there, each with its kind.
+async fn relations(writer: &mut Writer) -> Result<Vec<(String, String)>, sqlx::Error> {
+    const ALL: &str = "SELECT table_name, CASE table_type WHEN 'VIEW' THEN 'VIEW' ELSE 'TABLE' END \
+        FROM information_schema.tables WHERE table_schema = DATABASE() UNION ALL \
+        SELECT routine_name, routine_type FROM information_schema.routines WHERE routine_schema = DATABASE() \
+        ORDER BY 1";
     let rows = writer.rows(ALL).await?;
-    Ok(rows.into_iter().map(|row| (row[0].clone(), row[1] == "VIEW")).collect())
+    Ok(rows.into_iter().map(|row| (row[0].clone(), row[1].clone())).collect())
 }
 
 /// Takes away everything that is there; what says whose it is goes last.
 async fn wipe(writer: &mut Writer) -> Result<(), sqlx::Error> {
     let mut all = relations(writer).await?;
-    all.sort_by_key(|(name, is_view)| (name == MADE, !is_view));
-    let drop = |(name, is_view): &(String, bool)| {
-        let kind = if *is_view { "VIEW" } else { "TABLE" };
+    all.sort_by_key(|(name, kind)| (name == MADE, kind != "VIEW"));
+    let drop = |(name, kind): &(String, String)| {
         format!("DROP {kind} IF EXISTS `{}`", name.replace('`', "``"))
     };
     let drops: Vec<String> = all.iter().map(drop).collect();
@@ -124,7 +125,8 @@ pub(super) async fn build(writer: &mut Writer, schema: &str) -> Result<(), Scrat
     writer.run(schema).await.map_err(of)?;
     let done = format!(
         "START TRANSACTION; INSERT INTO {MADE} (name) SELECT table_name FROM information_schema.tables \
-         WHERE table_schema = DATABASE() AND table_name <> '{MADE}'; DELETE FROM {MADE} WHERE name = '*'; COMMIT"
+         WHERE table_schema = DATABASE() AND table_name <> '{MADE}' UNION ALL SELECT routine_name \
+         FROM information_schema.routines WHERE routine_schema = DATABASE(); DELETE FROM {MADE} WHERE name = '*'; COMMIT"
     );
     writer.run(&done).await.map_err(of)
 }

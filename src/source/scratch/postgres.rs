@@ -66,13 +66,18 @@ async fn prepare(writer: &mut Writer, settings: &SourceSettings) -> Result<(), S
 async fn refuse_powers(writer: &mut Writer) -> Result<(), ScratchError> {
     const POWERS: &str = "\
         SELECT p.word FROM pg_catalog.pg_roles r, LATERAL (VALUES ('is a superuser', r.rolsuper), \
-          ('may make roles', r.rolcreaterole), ('may replicate', r.rolreplication)) AS p (word, has) \
+          ('may make roles', r.rolcreaterole), ('may replicate', r.rolreplication), \
+          ('passes over row security', r.rolbypassrls)) AS p (word, has) \
           WHERE r.rolname = session_user AND p.has \
         UNION ALL SELECT 'is a member of ' || r.rolname FROM pg_catalog.pg_roles r \
-          WHERE r.rolname IN ('pg_read_server_files', 'pg_write_server_files', 'pg_execute_server_program', \
-            'pg_write_all_data') AND pg_catalog.pg_has_role(session_user, r.oid, 'MEMBER') \
+          WHERE (r.rolsuper AND r.rolname <> session_user OR r.rolname IN ('pg_read_server_files', 'pg_write_server_files', 'pg_execute_server_program', \
+            'pg_write_all_data')) AND pg_catalog.pg_has_role(session_user, r.oid, 'MEMBER') \
         UNION ALL SELECT 'owns the database ' || d.datname FROM pg_catalog.pg_database d \
           WHERE d.datname <> pg_catalog.current_database() AND pg_catalog.pg_has_role(session_user, d.datdba, 'MEMBER') \
+        UNION ALL SELECT DISTINCT 'owns something in the database ' || d.datname FROM pg_catalog.pg_shdepend s \
+          JOIN pg_catalog.pg_database d ON d.oid = s.dbid JOIN pg_catalog.pg_roles r ON r.oid = s.refobjid \
+          WHERE s.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND s.deptype = 'o' \
+            AND r.rolname = session_user AND d.datname <> pg_catalog.current_database() \
         UNION ALL SELECT 'may make schemas in the database ' || d.datname FROM pg_catalog.pg_database d \
           WHERE d.datname <> pg_catalog.current_database() AND d.datallowconn \
             AND pg_catalog.has_database_privilege(session_user, d.oid, 'CREATE')";
@@ -85,14 +90,25 @@ async fn refuse_powers(writer: &mut Writer) -> Result<(), ScratchError> {
     Err(ScratchError::new(message, how(Engine::Postgres)))
 }
 
-/// Relations that are not ours: those of which no earlier run wrote down that it made them.
+/// Everything that somebody may have made there: schemas, relations, routines and types that no extension brought.
+const OBJECTS: &str = "\
+    SELECT 'schema ' || n.nspname AS name FROM pg_catalog.pg_namespace n WHERE n.nspname NOT LIKE 'pg\\_%' \
+      AND n.nspname NOT IN ('information_schema', 'public', 'allswell_scratch') \
+    UNION ALL SELECT n.nspname || '.' || c.relname FROM pg_catalog.pg_class c \
+      JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'c') \
+      AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname NOT IN ('information_schema', 'allswell_scratch') \
+      AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e') \
+    UNION ALL SELECT 'function ' || p.oid::pg_catalog.regprocedure::text FROM pg_catalog.pg_proc p \
+      JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname = 'public' \
+      AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend d WHERE d.objid = p.oid AND d.deptype IN ('e', 'i')) \
+    UNION ALL SELECT 'type ' || t.typname FROM pg_catalog.pg_type t \
+      JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace WHERE n.nspname = 'public' AND t.typtype IN ('e', 'd', 'r') \
+      AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend d WHERE d.objid = t.oid AND d.deptype = 'e')";
+
+/// What is not ours: that of which no earlier run wrote down that it made it.
 async fn foreign(writer: &mut Writer) -> Result<Vec<String>, ScratchError> {
-    const RELATIONS: &str = "SELECT n.nspname || '.' || c.relname FROM pg_catalog.pg_class c \
-        JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') \
-        AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname NOT IN ('information_schema', 'allswell_scratch') \
-        AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e') ORDER BY 1";
     let of = |error: sqlx::Error| ScratchError::of(&error);
-    let all = writer.rows(RELATIONS).await.map_err(of)?;
+    let all = writer.rows(&format!("{OBJECTS} ORDER BY 1")).await.map_err(of)?;
     let known = format!("SELECT pg_catalog.to_regclass('{MADE}.made')::text");
     let known = writer.rows(&known).await.map_err(of)?;
     let made = match known.first().is_some_and(|row| !row[0].is_empty()) {
@@ -114,13 +130,15 @@ async fn wipe(writer: &mut Writer) -> Result<(), sqlx::Error> {
           FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
           WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') \
             AND pg_catalog.pg_has_role(session_user, c.relowner, 'MEMBER') \
+            AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend d WHERE d.objid = c.oid AND d.deptype IN ('a', 'i', 'e')) \
         UNION ALL SELECT 'DROP ROUTINE IF EXISTS ' || p.oid::pg_catalog.regprocedure::text || ' CASCADE' \
           FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace \
           WHERE n.nspname = 'public' AND pg_catalog.pg_has_role(session_user, p.proowner, 'MEMBER') \
-            AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend d WHERE d.objid = p.oid AND d.deptype = 'e') \
+            AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend d WHERE d.objid = p.oid AND d.deptype IN ('e', 'i')) \
         UNION ALL SELECT 'DROP TYPE IF EXISTS ' || t.oid::pg_catalog.regtype::text || ' CASCADE' \
           FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace \
-          WHERE n.nspname = 'public' AND t.typtype IN ('e', 'd') \
+          LEFT JOIN pg_catalog.pg_class k ON k.oid = t.typrelid \
+          WHERE n.nspname = 'public' AND (t.typtype IN ('e', 'd', 'r') OR t.typtype = 'c' AND k.relkind = 'c') \
             AND pg_catalog.pg_has_role(session_user, t.typowner, 'MEMBER')";
     let drops: Vec<String> =
         writer.rows(DROPS).await?.into_iter().map(|row| row[0].clone()).collect();
@@ -132,6 +150,11 @@ async fn wipe(writer: &mut Writer) -> Result<(), sqlx::Error> {
         .await
 }
 
+/// A test says which rows there are, and not those that they refer to: as in the other engines, nothing holds that.
+const WITHOUT_KEYS: &str = "DO $$ DECLARE k record; BEGIN FOR k IN SELECT conrelid::pg_catalog.regclass AS t, conname AS n \
+    FROM pg_catalog.pg_constraint WHERE contype = 'f' AND conparentid = 0 LOOP \
+    EXECUTE pg_catalog.format('ALTER TABLE %s DROP CONSTRAINT %I', k.t, k.n); END LOOP; END $$";
+
 /// Makes the tables anew, and writes down in the same transaction that they are ours.
 pub(super) async fn build(writer: &mut Writer, schema: &str) -> Result<(), ScratchError> {
     let of = |error: sqlx::Error| ScratchError::of(&error);
@@ -139,12 +162,11 @@ pub(super) async fn build(writer: &mut Writer, schema: &str) -> Result<(), Scrat
     writer.run("BEGIN").await.map_err(of)?;
     let made = async {
         writer.run(schema).await?;
+        writer.run(WITHOUT_KEYS).await?;
         writer
             .run(&format!(
-                "CREATE SCHEMA {MADE}; CREATE TABLE {MADE}.made AS SELECT n.nspname || '.' || c.relname AS name \
-                 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-                 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND n.nspname NOT LIKE 'pg\\_%' \
-                 AND n.nspname NOT IN ('information_schema', '{MADE}'); COMMIT"
+                "CREATE TEMP TABLE made ON COMMIT DROP AS SELECT name::text FROM ({OBJECTS}) o; \
+                 CREATE SCHEMA {MADE}; CREATE TABLE {MADE}.made AS SELECT name FROM pg_temp.made; COMMIT"
             ))
             .await
     };

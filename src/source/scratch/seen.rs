@@ -16,6 +16,8 @@ pub struct SeenTable {
     pub name: String,
     /// Whether it is a view.
     pub is_view: bool,
+    /// Whether it is found by its name alone.
+    pub is_visible: bool,
     /// Its columns in their order.
     pub columns: Vec<SeenColumn>,
 }
@@ -40,15 +42,17 @@ impl SeenTable {
             [.., schema, table] => {
                 self.name.eq_ignore_ascii_case(table) && self.schema.eq_ignore_ascii_case(schema)
             }
-            [table] => self.name.eq_ignore_ascii_case(table),
+            [table] => self.is_visible && self.name.eq_ignore_ascii_case(table),
             [] => false,
         }
     }
 
     /// Says whether a name in the SQL of a check, in small letters, means it.
     pub fn is_named(&self, name: &str) -> bool {
-        let last = name.rsplit('.').next().unwrap_or(name);
-        self.name.to_lowercase() == last
+        let mut parts = name.rsplit('.');
+        let last = parts.next().unwrap_or(name);
+        let fits = |schema: &str| self.schema.is_empty() || self.schema.to_lowercase() == schema;
+        self.name.to_lowercase() == last && parts.next().map_or(self.is_visible, fits)
     }
 
     /// Its name as SQL has it.
@@ -102,21 +106,21 @@ pub(super) async fn tables(
 ) -> Result<Vec<SeenTable>, ScratchError> {
     const POSTGRES: &str = "SELECT n.nspname, c.relname, (c.relkind IN ('v', 'm'))::text, a.attname, \
           pg_catalog.format_type(a.atttypid, a.atttypmod), \
-          (a.attnotnull AND NOT a.atthasdef AND a.attidentity = '')::text, (NOT a.attnotnull)::text \
+          (a.attnotnull AND NOT a.atthasdef AND a.attidentity = '')::text, (NOT a.attnotnull)::text, pg_catalog.pg_table_is_visible(c.oid)::text \
         FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
         JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped \
         WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname NOT LIKE 'pg\\_%' \
           AND n.nspname NOT IN ('information_schema', 'allswell_scratch') ORDER BY n.nspname, c.relname, a.attnum";
     const MYSQL: &str = "SELECT '', c.table_name, IF(t.table_type = 'VIEW', 'true', 'false'), c.column_name, \
           c.column_type, IF(c.is_nullable = 'NO' AND c.column_default IS NULL AND c.extra NOT LIKE '%auto_increment%' \
-            AND c.extra NOT LIKE '%GENERATED%', 'true', 'false'), IF(c.is_nullable = 'NO', 'false', 'true') \
+            AND c.extra NOT LIKE '%GENERATED%', 'true', 'false'), IF(c.is_nullable = 'NO', 'false', 'true'), 'true' \
         FROM information_schema.columns c JOIN information_schema.tables t \
           ON t.table_schema = c.table_schema AND t.table_name = c.table_name \
         WHERE c.table_schema = DATABASE() AND c.table_name <> 'allswell_scratch' \
         ORDER BY c.table_name, c.ordinal_position";
     const SQLITE: &str = "SELECT '', m.name, iif(m.type = 'view', 'true', 'false'), x.name, x.type, \
           iif(x.\"notnull\" AND x.dflt_value IS NULL AND x.hidden = 0 AND NOT (x.pk AND lower(x.type) = 'integer'), \
-            'true', 'false'), iif(x.\"notnull\" OR x.pk AND lower(x.type) = 'integer', 'false', 'true') \
+            'true', 'false'), iif(x.\"notnull\" OR x.pk AND lower(x.type) = 'integer', 'false', 'true'), 'true' \
         FROM sqlite_master m, pragma_table_xinfo(m.name) x WHERE m.type IN ('table', 'view') \
           AND m.name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY m.name, x.cid";
     let sql = match engine {
@@ -126,7 +130,9 @@ pub(super) async fn tables(
     };
     let mut all: Vec<SeenTable> = Vec::new();
     for row in writer.rows(sql).await.map_err(|error| ScratchError::of(&error))? {
-        let [schema, table, is_view, name, declared, is_needed, takes_null] = row.as_slice() else {
+        let [schema, table, is_view, name, declared, is_needed, takes_null, is_visible] =
+            row.as_slice()
+        else {
             continue;
         };
         let column = SeenColumn {
@@ -141,6 +147,7 @@ pub(super) async fn tables(
                 schema: schema.clone(),
                 name: table.clone(),
                 is_view: is_view == "true",
+                is_visible: is_visible == "true",
                 columns: vec![column],
             }),
         }

@@ -32,6 +32,18 @@ impl Limit {
     }
 }
 
+impl Limit {
+    /// The numbers that it names, and those beside them.
+    pub(in crate::domain) fn numbers(&self) -> Vec<String> {
+        let near = |literal: &Literal| {
+            let beside = [false, true].map(|above| literal.near(above));
+            let beside = beside.into_iter().flatten().map(|near| near.text().to_owned());
+            literal.number().map(|_| beside.chain([literal.text().to_owned()]).collect::<Vec<_>>())
+        };
+        self.literals().filter_map(|(_, literal)| near(literal)).flatten().collect()
+    }
+}
+
 impl RowLimit {
     /// The same limit, each a little wider in one place, with what was changed.
     pub(in crate::domain) fn wider(&self) -> Vec<(Self, String)> {
