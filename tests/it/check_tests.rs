@@ -273,7 +273,7 @@ async fn a_scratch_database_in_which_tests_could_do_harm_is_refused_and_not_touc
         };
         let own =
             format!(", scratch: {{url: \"{}\", password: \"${{env:WATCH}}\"}}", bed.scratch.url());
-        assert_eq!(refused(&own, "has tables that no test made"), 2);
+        assert_eq!(refused(&own, "holds what no test made"), 2);
         let kept =
             bed.scratch.owner().await.texts("select cast(id as char(1)) from customers").await;
         assert_eq!(kept, ["7"], "{engine}");
@@ -587,5 +587,41 @@ async fn rows_by_chance_show_mistakes_that_no_test_notices_and_are_tests_to_past
         let failed =
             report["checks"].as_array().unwrap().iter().filter(|c| c["result"] == "failed").count();
         assert_eq!(failed, 0, "{engine}: {report:#}");
+    }
+}
+
+#[tokio::test]
+async fn a_check_that_does_not_run_and_bounds_that_are_not_seen_are_not_called_tested() {
+    let head = "version: 1\nschema: schema.sql\n";
+    let of = |rest: &str| {
+        format!(
+            "version: 1\nowner: me\ndefaults: {{source: db}}\nchecks:\n  - {{id: a, why: w, {rest}}}\n"
+        )
+    };
+    for engine in ENGINES {
+        let bed = Bed::new(engine, "", head, SCHEMA).await;
+        for (rest, words) in [
+            ("sql: select totl from orders, expect: {values: {totl: {min: 0}}}", "query_error"),
+            (
+                "sql: select totl from orders, expect: {values: {totl: {min: 0}}}, evidence: {min: 0, because: b}",
+                "query_error",
+            ),
+            (
+                "window: {period: day, zone: UTC}, sql: 'with b as (select :window_start as s, :window_end as e) \
+                 select o.total from orders o join b on o.at > b.s and o.at <= b.e', expect: {values: {total: {min: 0}}}",
+                "no column was found that is held against both bounds",
+            ),
+        ] {
+            bed.write("checks/all.yaml", &of(rest));
+            let output = bed.test(&[]);
+            let said = format!("{}{}", out(&output), err(&output));
+            assert!(code(&output) == 2 && said.contains(words), "{engine}: {rest}: {said}");
+        }
+        // A roll-up has a key, and no edges.
+        let key = "window: {period: day, zone: UTC}, sql: select total from orders where at = :window_start, \
+                   expect: {values: {total: {min: 0}}}";
+        bed.write("checks/all.yaml", &of(key));
+        let output = bed.test(&[]);
+        assert_eq!(code(&output), 0, "{engine}: {}{}", out(&output), err(&output));
     }
 }

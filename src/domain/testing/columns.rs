@@ -37,6 +37,22 @@ pub fn compared_with_window(check: &Check) -> BTreeSet<Bound> {
     columns
 }
 
+/// Says whether a check knows the rows of its window by a date or an instant that has to be equal, and by nothing else.
+pub fn is_known_by_key(check: &Check) -> bool {
+    check.queries().into_iter().all(|query| {
+        let words = Words::of(query);
+        let is_equal = |at: Option<usize>| {
+            at.and_then(|at| words.tok(at)).is_some_and(|tok| *tok == Tok::Compare("="))
+        };
+        (0..words.0.len()).all(|at| match words.tok(at) {
+            Some(Tok::Param(Parameter::WindowStart | Parameter::WindowEnd)) => {
+                is_equal(at.checked_sub(1)) || is_equal(Some(at + 1))
+            }
+            Some(_) | None => true,
+        })
+    })
+}
+
 /// Which side of a window a column was held against.
 #[derive(Debug, Default, Clone, Copy)]
 struct Sides {

@@ -14,7 +14,7 @@ use crate::clock;
 use crate::domain::check::Check;
 use crate::domain::check::judge::Judgement;
 use crate::domain::record::series::Series;
-use crate::domain::testing::columns::{Bound, compared_with_window};
+use crate::domain::testing::columns::{Bound, compared_with_window, is_known_by_key};
 use crate::domain::testing::edges::{Edge, Movable, is_taken, movable, moved, shifted, without};
 use crate::domain::testing::{Free, Given, Suite};
 use crate::domain::time::window::{Window, ZoneChoice};
@@ -72,9 +72,8 @@ pub(super) async fn edges(
         }
     }
     let result = match (probe.moved, probe.wrong.is_empty()) {
-        (0, _) if columns.is_empty() => Outcome::Waived(
-            "it holds no column against both bounds of its window: its rows are known by a key"
-                .to_owned(),
+        (0, _) if columns.is_empty() && is_known_by_key(check) => Outcome::Waived(
+            "its rows are known by a key, and not by the bounds of its window".to_owned(),
         ),
         (0, _) => Outcome::NotRun(missing(&columns)),
         (_, true) => Outcome::Passed,
@@ -87,6 +86,11 @@ pub(super) async fn edges(
 }
 
 fn missing(columns: &BTreeSet<Bound>) -> String {
+    if columns.is_empty() {
+        return "no column was found that is held against both bounds of the window\nsay why that is right: \
+                `accept: [{of: …, test: edges, because: …}]`"
+            .to_owned();
+    }
     let names: Vec<&str> = columns.iter().map(|bound| bound.column.as_str()).collect();
     format!(
         "no test has a row within its window of which the check takes notice\nwrite one with an instant in `{}`, or say \
@@ -152,7 +156,10 @@ impl EdgeProbe<'_> {
                 seen.push((given, there.clone(), Kind::Moved(self.worlds)));
                 // Within the window, the rows may be grouped otherwise; the row may not be gone.
                 let is_wrong = match edge.is_inside() {
-                    true => is_same(&gone, &there),
+                    true => {
+                        is_same(&gone, &there)
+                            || there.evidence.is_none() && whole.evidence.is_some()
+                    }
                     false => !is_same(&gone, &there),
                 };
                 if is_wrong {

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock;
 use crate::domain::check::evidence::Minimum;
 use crate::domain::check::name::CheckId;
+use crate::domain::check::reason::Cause;
 use crate::domain::check::verdict::Verdict;
 use crate::domain::check::{Body, Check};
 use crate::domain::sql::words::Words;
@@ -19,6 +20,9 @@ use crate::engine::testing::bench::Bench;
 use crate::engine::testing::scene::{Kind, Scene};
 use crate::engine::testing::tested::{Outcome, Tested, Which, look_of};
 use crate::source::scratch::ScratchError;
+
+/// Why a check is not looked at without its tables.
+const UNNAMED: &str = "no table of the schema is named in its queries";
 
 /// Looks at a world in which every table is empty; returns that look too.
 pub(super) async fn empty(
@@ -34,15 +38,17 @@ pub(super) async fn empty(
     let began = Instant::now();
     bench.clear(check).await?;
     let judged = bench.attempt(check, &look, stop).await.judgement;
-    let result = match &judged.verdict {
-        _ if waived(check, suite).is_some() => {
-            Outcome::Waived(waived(check, suite).unwrap_or_default())
+    let result = match (&judged.verdict, waived(check, suite)) {
+        // What could not be looked at is no proof that nothing is confirmed.
+        (Verdict::Unconfirmed(reason), _) if !is_of_nothing(reason.cause) => {
+            Outcome::NotRun(format!("{}: {}", reason.cause, reason.note))
         }
-        Verdict::Confirmed => Outcome::Failed(vec![format!(
+        (_, Some(because)) => Outcome::Waived(because),
+        (Verdict::Confirmed, None) => Outcome::Failed(vec![format!(
             "with every table empty it is confirmed, looked at {}: its evidence is there when no data is",
             judged.evidence.unwrap_or(0)
         )]),
-        Verdict::Violated(_) | Verdict::Unconfirmed(_) => Outcome::Passed,
+        (Verdict::Violated(_) | Verdict::Unconfirmed(_), None) => Outcome::Passed,
     };
     let result = match result {
         Outcome::Passed => without_its_tables(check, suite, bench, stop).await?,
@@ -51,6 +57,11 @@ pub(super) async fn empty(
     let scene = Scene { given: Arc::default(), look, judged, kind: Kind::Empty };
     let tested = Tested { took: began.elapsed(), ..Tested::new(check, which, result) };
     Ok((tested, vec![scene]))
+}
+
+/// Says whether a cause is that of a world in which nothing is.
+fn is_of_nothing(cause: Cause) -> bool {
+    matches!(cause, Cause::NoEvidence | Cause::Stale)
 }
 
 /// Takes from the worlds that are confirmed the rows of all tables that are judged: what is left proves nothing.
@@ -130,7 +141,7 @@ pub(super) async fn broken(
     for check in checks {
         let outcome = match suite.because(&check.id, Free::Broken) {
             Some(because) => Outcome::Waived(because.to_owned()),
-            None => Outcome::NotRun("no table of the schema is named in its queries".to_owned()),
+            None => Outcome::NotRun(UNNAMED.to_owned()),
         };
         all.insert(check.id.clone(), Tested::new(check, Which::Free(Free::Broken), outcome));
     }
@@ -156,19 +167,7 @@ pub(super) async fn broken(
                 let attempted = bench.attempt(&check, &look, stop).await;
                 let Some(tested) = all.get_mut(&check.id) else { continue };
                 tested.took += began.elapsed();
-                let confirmed = attempted.judgement.verdict == Verdict::Confirmed;
-                match (&mut tested.result, confirmed) {
-                    (Outcome::Failed(wrong), true) => {
-                        wrong.push(format!("without the table `{gone}` it is confirmed"));
-                    }
-                    (result, true) => {
-                        *result = Outcome::Failed(vec![format!(
-                            "without the table `{gone}` it is confirmed"
-                        )]);
-                    }
-                    (result @ Outcome::NotRun(_), false) => *result = Outcome::Passed,
-                    (Outcome::Passed | Outcome::Failed(_) | Outcome::Waived(_), false) => {}
-                }
+                tested.result = with(tested.result.clone(), &gone, &attempted.judgement.verdict);
             }
             if let Some(scratch) = bench.scratch(&source) {
                 scratch.clear().await?;
@@ -176,4 +175,31 @@ pub(super) async fn broken(
         }
     }
     Ok(all.into_values().collect())
+}
+
+/// What is known of a check once it was looked at without one more table: only an error of its query says that it missed it.
+fn with(known: Outcome, gone: &str, verdict: &Verdict) -> Outcome {
+    let bad = |words: &str| format!("without the table `{gone}` {words}");
+    match (known, verdict) {
+        (Outcome::Failed(mut wrong), Verdict::Confirmed) => {
+            wrong.push(bad("it is confirmed"));
+            Outcome::Failed(wrong)
+        }
+        (_, Verdict::Confirmed) => Outcome::Failed(vec![bad("it is confirmed")]),
+        (Outcome::NotRun(why), Verdict::Unconfirmed(reason))
+            if reason.cause == Cause::QueryError =>
+        {
+            if why == UNNAMED {
+                Outcome::Passed
+            } else {
+                Outcome::NotRun(why)
+            }
+        }
+        (known, Verdict::Unconfirmed(reason)) if reason.cause == Cause::QueryError => known,
+        (Outcome::Failed(wrong), _) => Outcome::Failed(wrong),
+        (_, Verdict::Unconfirmed(reason)) => {
+            Outcome::NotRun(bad(&format!("it is unconfirmed: {}: {}", reason.cause, reason.note)))
+        }
+        (_, Verdict::Violated(_)) => Outcome::NotRun(bad("it is violated, and does not miss it")),
+    }
 }

@@ -111,6 +111,6 @@ pub(super) fn how(engine: Engine) -> String {
 pub(super) fn not_empty(foreign: &[String], engine: Engine) -> ScratchError {
     let more = if foreign.len() > 3 { ", …" } else { "" };
     let shown = foreign.iter().take(3).cloned().collect::<Vec<_>>().join(", ");
-    let message = format!("the scratch database has tables that no test made: {shown}{more}");
+    let message = format!("the scratch database holds what no test made: {shown}{more}");
     ScratchError::new(message, how(engine))
 }
