@@ -11,7 +11,7 @@ pub mod zone_list;
 
 pub mod gate;
 pub mod load;
-mod meaning;
+pub mod meaning;
 pub mod order;
 pub mod ports;
 pub mod roster;

@@ -40,6 +40,7 @@ pub use document::{Document, Map, Place};
 pub use when::When;
 pub use yaml::Node;
 
+pub use testing::results::{Noticed, Results, TestedCheck};
 pub use testing::tests;
 
 pub(crate) use file::timeout;

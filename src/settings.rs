@@ -24,8 +24,9 @@ pub use schema::schema;
 pub use source::SourceEntry;
 pub use web::WebEntry;
 
-const SETTINGS_KEYS: [&str; 12] = [
+const SETTINGS_KEYS: [&str; 13] = [
     "checks",
+    "tests",
     "sources",
     "ledger",
     "web",
@@ -38,12 +39,16 @@ const SETTINGS_KEYS: [&str; 12] = [
     "notices",
     "watchdog",
 ];
+/// The keys under `tests`.
+const TESTS_KEYS: [&str; 1] = ["results"];
 const BYTES_MAX: u64 = 1 << 20;
 /// What the operator decided.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Files and folders of checks.
     pub checks: Vec<PathBuf>,
+    /// The file in which stands what came of the tests of checks.
+    pub results: Option<PathBuf>,
     /// The watched databases.
     pub sources: Vec<SourceEntry>,
     /// Where the daemon keeps its record.
@@ -141,6 +146,7 @@ fn settings(doc: &mut Document<'_>, folder: &Path) -> Option<Settings> {
                 .collect()
         }
     };
+    let results = results(doc, &map, folder);
     let place = Place::Key(&Place::Root, "sources");
     let Some(node) = map.get("sources") else {
         let hint = "write `sources:` with at least one database".to_owned();
@@ -169,7 +175,19 @@ fn settings(doc: &mut Document<'_>, folder: &Path) -> Option<Settings> {
             "name a file of its own under `ledger`: what is watched is not written to".into();
         doc.fault(map.get("ledger").unwrap_or(&root), Place::Root, message, Some(hint));
     }
-    Some(Settings { checks, sources, ledger, web: web?, log: log?, notices: notices?, grace })
+    let results = results?;
+    let (web, log, notices) = (web?, log?, notices?);
+    Some(Settings { checks, results, sources, ledger, web, log, notices, grace })
+}
+
+/// Reads `tests`.
+fn results(doc: &mut Document<'_>, root: &Map<'_>, folder: &Path) -> Option<Option<PathBuf>> {
+    let place = Place::Key(&Place::Root, "tests");
+    let Some(node) = root.get("tests") else { return Some(None) };
+    let map = doc.map(node, place, &TESTS_KEYS)?;
+    optional(&map, "results", |node| {
+        Some(folder.join(doc.text(node, Place::Key(&place, "results"))?))
+    })
 }
 
 /// Says whether two addresses name one file.

@@ -58,7 +58,7 @@ pub(super) fn test(args: &TestArgs) -> Exit {
     let run = Run { settings: &settings, suite: &suite, checks: &checks, zones };
     let worlds = args.fuzz.unwrap_or(0);
     let mistakes = Mistakes { are_made: args.mutants, worlds };
-    let (report, stopped) = if args.live {
+    let (mut report, stopped) = if args.live {
         runtime.block_on(run.live())
     } else {
         match runtime.block_on(run.whole(mistakes)) {
@@ -69,7 +69,14 @@ pub(super) fn test(args: &TestArgs) -> Exit {
     if stopped {
         complain("stopped: what was made in scratch databases is taken away again");
     }
-    let exit = exit(&report, stopped, args.min_score);
+    report.min_score = args.min_score.map_or(0, usize::from);
+    let exit = exit(&report, stopped);
+    if let Some(path) = args.results.as_deref().filter(|_| !stopped)
+        && let Err(error) = report.results(&suite, &settings.engines()).write(path)
+    {
+        complain(&format!("{}: cannot be written: {error}", path.display()));
+        return Exit::Io;
+    }
     let text = match args.output {
         Format::Text => told::text(&report),
         Format::Json => format!("{}\n", told::json(&report)),
@@ -207,14 +214,11 @@ fn fault(error: ScratchError) -> Fault {
 }
 
 /// Ends well only where everything was run, and passed, and where enough mistakes are noticed.
-fn exit(report: &Report, stopped: bool, min_score: Option<u8>) -> Exit {
+fn exit(report: &Report, stopped: bool) -> Exit {
     let any =
         |wanted: fn(&Outcome) -> bool| report.tested.iter().any(|tested| wanted(&tested.result));
-    let least = min_score.map_or(0, usize::from);
-    let is_low = |mutated: &Mutated| {
-        !mutated.needless.is_empty() || mutated.score().is_some_and(|score| score < least)
-    };
-    if any(|result| matches!(result, Outcome::Failed(_))) || report.mutated.iter().any(is_low) {
+    let is_short = |mutated: &Mutated| report.falls_short(mutated).is_some();
+    if any(|result| matches!(result, Outcome::Failed(_))) || report.mutated.iter().any(is_short) {
         Exit::Violated
     } else if stopped
         || report.tested.is_empty()

@@ -19,7 +19,7 @@ use crate::engine::asking::Sources;
 use crate::engine::load::{Reading, Shown};
 use crate::engine::order::{Load, NotTaken, Orders};
 use crate::engine::ports::Watched;
-use crate::manifest;
+use crate::manifest::{self, Results};
 use crate::settings::Settings;
 use crate::source::{Source, SourceSettings};
 use crate::web::ReloadWish;
@@ -66,7 +66,7 @@ impl Loader {
         settings: &Settings,
         zones: Arc<Zones>,
     ) -> Result<Self, String> {
-        let reading = Arc::new(reading(settings, &zones));
+        let reading = Arc::new(reading(settings, results(settings), &zones));
         let sources = sources(settings, &[])?;
         let queries = Arc::new(watched(&sources, &zones));
         let watched = vec![config.clone()];
@@ -125,12 +125,14 @@ impl Loader {
         let sources = sources(&settings, &self.sources).map_err(whole)?;
         let paths =
             if self.paths.is_empty() { settings.checks.clone() } else { self.paths.clone() };
-        self.watched = std::iter::once(self.config.clone()).chain(paths.iter().cloned()).collect();
+        let results_file = settings.results.iter().cloned();
+        let files = std::iter::once(self.config.clone()).chain(paths.iter().cloned());
+        self.watched = files.chain(results_file).collect();
         self.seen = fingerprint(&self.watched);
         let texts = manifest::texts(&paths)?;
         let changed = sources.len() != self.sources.len()
             || sources.iter().zip(&self.sources).any(|((_, a), (_, b))| !Arc::ptr_eq(a, b));
-        self.reading = Arc::new(reading(&settings, &self.zones));
+        self.reading = Arc::new(reading(&settings, results(&settings), &self.zones));
         self.labels.send_replace(settings.notices.labels.clone());
         if changed {
             self.queries = Arc::new(watched(&sources, &self.zones));
@@ -222,13 +224,20 @@ impl Loader {
     }
 }
 
-fn reading(settings: &Settings, zones: &Arc<Zones>) -> Reading {
+fn reading(settings: &Settings, tested: Option<Results>, zones: &Arc<Zones>) -> Reading {
     Reading {
+        tested,
         engines: settings.engines(),
         without_instants: settings.without_instants(),
         labels: settings.notices.labels.clone(),
         zones: Arc::clone(zones),
     }
+}
+
+/// Reads what came of tests, where it is named. What does not read says nothing of any check: none is called tested.
+fn results(settings: &Settings) -> Option<Results> {
+    let read = Results::read(settings.results.as_deref()?);
+    read.map_err(|fault| tracing::warn!("{fault}")).ok()
 }
 
 /// Opens the sources of the settings; those that did not change are kept, with their connections.

@@ -10,7 +10,7 @@ use crate::domain::check::fault::Fault;
 use crate::domain::check::name::SourceName;
 use crate::domain::check::succession::Refusal;
 use crate::ledger::LedgerError;
-use crate::manifest::{self, Engines, Text, World};
+use crate::manifest::{self, Engines, Results, Text, World};
 use crate::zones::Zones;
 
 /// What catalogues are read with.
@@ -22,6 +22,8 @@ pub struct Reading {
     pub without_instants: Vec<SourceName>,
     /// The installation's labels, on each notice.
     pub labels: BTreeMap<String, String>,
+    /// What came of the tests of checks, where a file of it is named and reads.
+    pub tested: Option<Results>,
     /// The rules of zones.
     pub zones: Arc<Zones>,
 }

@@ -42,7 +42,7 @@ pub(super) fn priority(severity: Severity) -> i64 {
 
 /// The digest of what is proved: where, by which SQL, in which windows, and what it is held against.
 /// A later release may write these parts otherwise; then each check is proved once more.
-fn meaning(check: &Check, engines: &Engines) -> String {
+pub fn meaning(check: &Check, engines: &Engines) -> String {
     let mut text = String::new();
     let engine = |source| engines.get(source).map(|engine| format!("{engine:?}"));
     for source in check.sources() {

@@ -1,5 +1,7 @@
 //! What the engine shows of itself: a picture that readers keep as long as they like.
 
+mod comparing;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -16,6 +18,9 @@ use crate::domain::record::standing::Lease;
 use crate::domain::sql::instant_form::InstantForm;
 use crate::domain::time::breaker::Breaker;
 use crate::ledger::{AlertRow, Notified, Returned, SelfAlert, SeriesRecord};
+use crate::manifest::TestedCheck;
+
+pub use comparing::Comparing;
 
 /// How old a picture may be before it says nothing any more.
 pub const FRESH: std::time::Duration = std::time::Duration::from_secs(10);
@@ -173,6 +178,8 @@ pub struct Snapshot {
     pub sources: BTreeMap<SourceName, SourceHealth>,
     /// Every series, in the order of the store.
     pub series: Vec<Arc<SeriesHealth>>,
+    /// What came of the tests of the checks as they run here; nothing where no results are named or they do not read.
+    pub tested: Option<Arc<BTreeMap<CheckId, TestedCheck>>>,
     /// The installation's labels.
     pub labels: Arc<BTreeMap<String, String>>,
     /// The alerts that are written down: those that stand, and those that ended a while ago.
@@ -205,36 +212,6 @@ pub struct Proof {
     pub returned: Returned,
     /// When it was seen here, by the monotonic clock.
     pub seen_at: Instant,
-}
-
-/// An attempt that compares rows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Comparing {
-    /// Its series.
-    pub series: i64,
-    /// Its check.
-    pub check: CheckId,
-    /// How many rows came from the left and from the right.
-    pub rows: [u64; 2],
-    /// How many a side is expected to have; `None` where that is not known.
-    pub expected: Option<u64>,
-    /// When it began.
-    pub began: DateTime<Utc>,
-}
-
-impl Comparing {
-    /// How many rows of both sides come in a second, so far.
-    pub fn rows_per_second(&self, now: DateTime<Utc>) -> u64 {
-        let millis = u64::try_from((now - self.began).num_milliseconds()).unwrap_or(0).max(1);
-        self.rows.iter().sum::<u64>().saturating_mul(1_000) / millis
-    }
-
-    /// When it is expected to end.
-    pub fn ends_at(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        let left = self.expected?.saturating_mul(2).saturating_sub(self.rows.iter().sum());
-        let secs = left.checked_div(self.rows_per_second(now))?;
-        Some(now + TimeDelta::seconds(i64::try_from(secs.min(31_536_000)).ok()?))
-    }
 }
 
 /// The generation that runs here.
@@ -271,6 +248,7 @@ impl Snapshot {
             stopping: false,
             sources: BTreeMap::new(),
             series: Vec::new(),
+            tested: None,
             labels: Arc::default(),
             alerts: Arc::default(),
             recorded_here: Arc::default(),
@@ -283,6 +261,11 @@ impl Snapshot {
             comparing: Vec::new(),
             counts: Counts::default(),
         }
+    }
+
+    /// What came of the tests of a check as it runs here.
+    pub fn tested(&self, check: &CheckId) -> Option<&TestedCheck> {
+        self.tested.as_ref()?.get(check)
     }
 
     /// The ledger's clock now.

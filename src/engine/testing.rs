@@ -9,6 +9,7 @@ mod scene;
 mod tested;
 mod tiling;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::time::Instant;
@@ -16,8 +17,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock;
 use crate::domain::check::Check;
+use crate::domain::check::name::CheckId;
 use crate::domain::check::verdict::Verdict;
 use crate::domain::testing::{Free, LookAt, Suite, Test};
+use crate::engine::meaning::meaning;
+use crate::manifest::{Engines, Noticed, Results, TestedCheck};
 use crate::source::scratch::ScratchError;
 
 use crate::engine::testing::scene::{Kind, Scene};
@@ -45,6 +49,41 @@ pub struct Report {
     pub tested: Vec<Tested>,
     /// Of the mutants of each check that has tests, where they were asked for.
     pub mutated: Vec<Mutated>,
+    /// Of how many mistakes in a hundred the tests of each check have to notice.
+    pub min_score: usize,
+}
+
+impl Report {
+    /// Why the mutants of a check are not noticed well enough, where that is so.
+    pub fn falls_short(&self, mutated: &Mutated) -> Option<String> {
+        let least = self.min_score;
+        match (mutated.score(), mutated.needless.len()) {
+            (Some(score), _) if score < least => Some(format!(
+                "its tests notice {score} of a hundred mistakes, and have to notice {least}"
+            )),
+            (_, 0) => None,
+            (_, 1) => Some("a mistake is accepted that need not be".to_owned()),
+            (_, many) => Some(format!("{many} mistakes are accepted that need not be")),
+        }
+    }
+
+    /// What of it is written down for the daemon.
+    pub fn results(&self, suite: &Suite, engines: &Engines) -> Results {
+        let mut checks: BTreeMap<CheckId, TestedCheck> = BTreeMap::new();
+        for Tested { check, result, .. } in &self.tested {
+            let entry = checks.entry(check.id.clone()).or_insert_with(|| TestedCheck {
+                meaning: meaning(check, engines),
+                tested: suite.unproved(&check.id).is_empty(),
+                mutants: None,
+            });
+            entry.tested &= matches!(result, Outcome::Passed | Outcome::Waived(_));
+        }
+        for mutated in &self.mutated {
+            let Some(entry) = checks.get_mut(&mutated.check.id) else { continue };
+            entry.mutants = Some(Noticed { of: mutated.counted(), noticed: mutated.killed });
+        }
+        Results::new(checks)
+    }
 }
 
 /// Runs all tests of some checks. `seen` hears of each as it is done.
@@ -101,12 +140,12 @@ pub async fn test(
         mutated.extend(made);
     }
     if stop.is_cancelled() {
-        return Ok(Report { tested: all, mutated });
+        return Ok(Report { tested: all, mutated, min_score: 0 });
     }
     for tested in free::broken(&testable, suite, bench, stop).await? {
         told(tested, &mut all);
     }
-    Ok(Report { tested: all, mutated })
+    Ok(Report { tested: all, mutated, min_score: 0 })
 }
 
 /// Runs a test that is written.

@@ -29,7 +29,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::domain::check::name::SourceName;
+use crate::domain::check::name::{CheckId, SourceName};
 use crate::engine::gate::{Gate, SLOW};
 use crate::engine::load::Reading;
 use crate::engine::order::Order;
@@ -42,6 +42,7 @@ use crate::engine::watch::alerts::Alerts;
 use crate::engine::watch::offers::Turnstile;
 use crate::engine::watch::orders::UnderOrder;
 use crate::ledger::{Ended, Happened, Listing, Store};
+use crate::manifest::TestedCheck;
 
 /// How many series are materialised in one turn at most, how many rows as long as turns are quick, and how many at
 /// least.
@@ -79,6 +80,8 @@ pub struct Engine<Q: Queries, N: Notices> {
     /// How far the store's clock is ahead of the host's.
     skew: TimeDelta,
     reading: Arc<Reading>,
+    /// What came of the tests of the checks that run.
+    tested: Option<Arc<BTreeMap<CheckId, TestedCheck>>>,
     roster: Roster,
     gates: BTreeMap<SourceName, Gate>,
     turnstile: Option<Turnstile>,
@@ -147,6 +150,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             clock,
             skew: TimeDelta::zero(),
             reading,
+            tested: None,
             roster: Roster::default(),
             gates: BTreeMap::new(),
             turnstile: None,

@@ -2,6 +2,7 @@
 
 pub(in crate::manifest) mod given;
 pub(in crate::manifest) mod look;
+pub(super) mod results;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

@@ -5,13 +5,13 @@
 use serde_json::{Value, json};
 
 use crate::manifest::schema::{complete_until, described, duration, max_lag, object};
-use crate::settings::SETTINGS_KEYS;
 use crate::settings::daemon::{LEDGER_KEYS, LOG_KEYS, LogFormat, LogLevel};
 use crate::settings::notices::{
     HEARTBEAT_KEYS, PEER_KEYS, RHYTHM_KEYS, WATCHDOG_KEYS, WEBHOOK_KEYS,
 };
 use crate::settings::source::{CONNECTIONS_MAX, SCRATCH_KEYS, SOURCE_KEYS, STANDBY};
 use crate::settings::web::{OPERATOR_KEYS, WEB_KEYS};
+use crate::settings::{SETTINGS_KEYS, TESTS_KEYS};
 use crate::source::Instants;
 
 /// Returns the JSON Schema (2020-12) of the settings.
@@ -29,6 +29,12 @@ fn key(key: &str) -> Value {
         "checks" => described(
             json!({"type": "array", "items": text(), "minItems": 1}),
             "Files and folders of checks; `checks/` beside the settings by default.",
+        ),
+        "tests" => described(
+            object(&TESTS_KEYS, &[], |_| {
+                described(text(), "The file that `allswell test --results FILE` writes.")
+            }),
+            "What came of the tests of checks: for metrics and pages.",
         ),
         "sources" => described(
             map_of(&object(&SOURCE_KEYS, &["url"], source)),

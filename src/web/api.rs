@@ -16,6 +16,7 @@ use crate::engine::snapshot::{
     Comparing, LastLoad, LedgerHealth, SeriesHealth, Snapshot, SourceHealth,
 };
 use crate::ledger::is_page_by_number;
+use crate::manifest::TestedCheck;
 use crate::web::Here;
 use crate::web::filter::{Filter, hinted, ids};
 use crate::web::instants::instant;
@@ -30,6 +31,7 @@ pub(super) fn named(picture: &Snapshot, series: &SeriesHealth, told: &Outgoing) 
         Lease::Never => None,
         Lease::Until(until) => Some(instant(until)),
     };
+    let tested = picture.tested(&series.check.id);
     json!({
         "check": series.check.id.as_str(),
         "tz": record.tz,
@@ -45,6 +47,8 @@ pub(super) fn named(picture: &Snapshot, series: &SeriesHealth, told: &Outgoing) 
         "paused_until": series.paused_until.map(instant),
         "paused_because": series.check.pause.as_ref().filter(|_| series.paused_until.is_some()).map(|p| p.because.as_str()),
         "note": reason(picture, series),
+        "tested": picture.tested.as_ref().map(|_| tested.is_some_and(|tested| tested.tested)),
+        "mutation_score": tested.and_then(TestedCheck::score),
         "alerts": told.alerts(series),
         "quiet_until": told.quiet_until(series).map(instant),
     })

@@ -367,8 +367,8 @@ const TESTS_AT_FAULT: &[(&str, i32, &str)] = &[
     ),
     (
         "{of: each-day, name: a, window: {date: 2025-11-02, zone: Europe/Berlin}, given: {}, expect: {unconfirmed: no_evidence}}",
-        2,
-        "no test has a row within its window",
+        0,
+        "each-day  1 test, empty, edges, broken",
     ),
 ];
 
@@ -387,6 +387,41 @@ const FILES_AT_FAULT: &[(&str, &str)] = &[
         "did you mean `sql: `paid` → nothing`",
     ),
 ];
+
+/// Checks of days of which no test has a row.
+const UNTESTED: &str = "version: 1\nowner: me\ndefaults: {source: db, window: {period: day, zone: Europe/Berlin}}\nchecks:
+  - id: closed
+    why: w
+    sql: select id, total from orders where at >= :window_start and at <= :window_end
+    expect: {values: {total: {min: 0.01}}}
+  - id: half-open
+    why: w
+    sql: select id, total from orders where at >= :window_start and at < :window_end
+    expect: {values: {total: {min: 0.01}}}
+  - id: odd
+    why: w
+    sql: select id, total from orders where at >= :window_start and at < :window_end and length(state) > 19
+    expect: {values: {total: {min: 0.01}}}
+";
+
+#[tokio::test]
+async fn where_no_test_has_a_row_edges_are_looked_at_with_rows_by_chance() {
+    for engine in ENGINES {
+        let bed = Bed::new(engine, UNTESTED, "version: 1\nschema: schema.sql\n", SCHEMA).await;
+        let output = bed.test(&[]);
+        let said = out(&output);
+        assert_eq!(code(&output), 1, "{engine}: {said}{}", err(&output));
+        assert!(said.contains("failed   closed") && said.contains("a row by chance"), "{said}");
+        assert!(
+            said.contains("passed   half-open  no test written, empty, edges, broken"),
+            "{said}"
+        );
+        assert!(
+            said.contains("not run  odd") && said.contains("none was found by chance"),
+            "{said}"
+        );
+    }
+}
 
 #[tokio::test]
 async fn what_cannot_be_run_is_a_fault_at_its_place_or_is_not_run_and_never_passed() {

@@ -70,6 +70,7 @@ mod suggest;
 mod table_rules;
 mod table_traps;
 mod tables;
+mod tested;
 mod tidy;
 mod timetable;
 mod told;

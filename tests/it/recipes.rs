@@ -50,6 +50,8 @@ fn shop(engine: Engine) -> Vec<String> {
         "create table stores (id integer primary key, closed integer)",
         "create table readings (meter integer, at @, received_at @)",
         "create table meters (id integer primary key, installed_at @, removed_at @)",
+        "create table revenue (store_id integer, at @, cents bigint)",
+        "create table revenue_new (store_id integer, at @, cents bigint)",
         "create table payments (id integer primary key, order_id integer, amount_cents bigint, paid_at @)",
     ]
     .map(|table| table.replace('@', instant))
@@ -64,12 +66,14 @@ fn shop(engine: Engine) -> Vec<String> {
     insert("invoices", (1..=30).map(|id| format!("({id}, {id}50)")).collect());
     insert("invoice_copies", (1..=30).map(|id| format!("({id}, {id}50)")).collect());
     let (mut orders, mut lines, mut payments, mut readings) = (vec![], vec![], vec![], vec![]);
+    let mut revenue = vec![];
     for back in 0..240 {
         let (id, at) = (1_000 - back, now - Duration::hours(back));
         let (placed, paid) = (literal(at), literal(at + Duration::minutes(1)));
         let customer = back % 5 + 1;
         orders.push(format!("({id}, {customer}, 'N{id}', 'paid', 1990, 'ring', {placed}, {paid})"));
         lines.extend([format!("({id}, 1)"), format!("({id}, 2)")]);
+        revenue.push(format!("({}, {placed}, 1990)", back % 2 + 1));
         payments.push(format!("({id}, {id}, 1990, {paid})"));
         let hour = at.and_utc().timestamp() / 3_600 * 3_600;
         let hour = Utc.timestamp_opt(hour, 0).unwrap().naive_utc();
@@ -80,6 +84,8 @@ fn shop(engine: Engine) -> Vec<String> {
     insert("orders", orders);
     insert("order_lines", lines);
     insert("payments", payments);
+    insert("revenue", revenue.clone());
+    insert("revenue_new", revenue);
     insert("readings", readings);
     let (long_ago, lately, ahead) =
         (now - Duration::days(90), now - Duration::days(9), now + Duration::days(90));
@@ -122,6 +128,7 @@ fn damage(engine: Engine) -> Vec<String> {
         format!("update prices set valid_from = {} where id = 2", ago(24 * 30)),
         "delete from products where id > 3".to_owned(),
         "delete from invoices where id = 9".to_owned(),
+        "delete from revenue_new where store_id = 2".to_owned(),
         "alter table exports drop column currency".to_owned(),
         format!("delete from sales where store_id = 1 and sold_on >= '{}'", berlin - Duration::days(3)),
         "delete from readings where at in (select at from (select at, row_number() over (order by at) as n \

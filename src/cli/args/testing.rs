@@ -1,5 +1,7 @@
 //! The arguments of `test`.
 
+use std::path::PathBuf;
+
 use crate::cli::args::{Format, From, Select};
 
 #[derive(Debug, clap::Args)]
@@ -24,6 +26,10 @@ pub(in crate::cli) struct TestArgs {
     /// Look in so many worlds by chance for rows that show what no test notices, and print them as tests to paste
     #[arg(long, value_name = "WORLDS", requires = "mutants")]
     pub(in crate::cli) fuzz: Option<usize>,
+    /// Write to a file what came of the tests, whole catalogues only: the daemon shows it on pages and in metrics where the
+    /// settings name that file (`tests: {results: FILE}`)
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["live", "learn_schema", "check", "owner", "source"])]
+    pub(in crate::cli) results: Option<PathBuf>,
     /// How to say it
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(in crate::cli) output: Format,

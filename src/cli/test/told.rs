@@ -17,6 +17,8 @@ struct Group<'t> {
     check: &'t Arc<Check>,
     tests: Vec<&'t Tested>,
     mutated: Option<&'t Mutated>,
+    /// Why its mutants are not noticed well enough, where that is so.
+    short: Option<String>,
 }
 
 fn groups(report: &Tests) -> Vec<Group<'_>> {
@@ -26,7 +28,8 @@ fn groups(report: &Tests) -> Vec<Group<'_>> {
             Some(group) => group.tests.push(one),
             None => {
                 let mutated = report.mutated.iter().find(|m| m.check.id == one.check.id);
-                groups.push(Group { check: &one.check, tests: vec![one], mutated });
+                let short = mutated.and_then(|mutated| report.falls_short(mutated));
+                groups.push(Group { check: &one.check, tests: vec![one], mutated, short });
             }
         }
     }
@@ -39,8 +42,10 @@ impl Group<'_> {
         let states = self.tests.iter().map(|tested| state(&tested.result));
         let survived =
             self.mutated.is_some_and(|m| !m.survivors.is_empty()).then_some(State::Warned);
+        let short = self.short.as_ref().map(|_| State::Failed);
         states
             .chain(survived)
+            .chain(short)
             .filter(|state| *state != State::Skipped)
             .min()
             .unwrap_or(State::Passed)
@@ -170,6 +175,9 @@ pub(super) fn text(report: &Tests) -> String {
                 let _ = writeln!(text, "        {}", paint.wrapped(&line, 8));
             }
         }
+        if let Some(short) = &group.short {
+            let _ = writeln!(text, "    failed: mutants\n        {short}");
+        }
         for (head, lines) in group.mutants() {
             let _ = writeln!(text, "    {}", paint.wrapped(&head, 8));
             for line in lines {
@@ -241,6 +249,7 @@ pub(super) fn json(report: &Tests) -> Value {
             "result": word(group.state()).replace(' ', "_"),
             "tests": tests.collect::<Vec<_>>(),
             "mutants": group.mutated.map(mutants),
+            "falls_short": group.short,
         })
     });
     json!({"format": 1, "checks": checks.collect::<Vec<_>>()})
@@ -299,6 +308,16 @@ pub(super) fn report(report: &Tests) -> Report {
             .mutants()
             .into_iter()
             .map(|(head, lines)| format!("{head} ({})", lines.join("; ")));
+        let weak: Vec<String> = group.short.iter().cloned().chain(weak).collect();
+        let mutants = group.mutated.map(|mutated| {
+            let state = match (&group.short, mutated.survivors.is_empty()) {
+                (Some(_), _) => State::Failed,
+                (None, false) => State::Warned,
+                (None, true) => State::Passed,
+            };
+            let (word, found, took) = (word(state).to_owned(), weak.clone(), mutated.took);
+            Case { state, name: "mutants".to_owned(), word, found, took }
+        });
         Suite {
             state,
             name: group.check.id.to_string(),
@@ -307,13 +326,13 @@ pub(super) fn report(report: &Tests) -> Report {
             owner: group.check.owner.to_string(),
             why: group.check.why.trim().to_owned(),
             seen: group.summary(),
-            found: bad.flat_map(|tested| told(&tested)).chain(weak).collect(),
+            found: bad.flat_map(|tested| told(&tested)).chain(weak.clone()).collect(),
             place: Some(Place {
                 file: group.check.file.clone(),
                 line: group.check.line,
                 column: 0,
             }),
-            cases: group.tests.iter().map(case).collect(),
+            cases: group.tests.iter().map(case).chain(mutants).collect(),
         }
     });
     Report::new(title(report), suites.collect())

@@ -152,8 +152,10 @@ pub(super) fn operand_before(words: &Words, end: usize) -> std::ops::Range<usize
 
 /// The tokens of the operand that begins at a place.
 pub(super) fn operand_after(words: &Words, start: usize) -> std::ops::Range<usize> {
-    const ENDS: [&str; 10] =
-        ["and", "or", "group", "order", "union", "then", "else", "end", "having", "limit"];
+    const ENDS: [&str; 13] = [
+        "and", "or", "group", "order", "union", "then", "else", "end", "having", "limit", "from",
+        "where", "as",
+    ];
     let depth = words.0.get(start).map_or(0, |at| at.depth);
     let ends = |at: &usize| {
         let there = &words.0[*at];

@@ -5,6 +5,7 @@
 
 mod alive;
 mod clauses;
+mod lenient;
 mod rules;
 mod sql;
 
@@ -36,8 +37,24 @@ pub struct Mutant {
     pub change: String,
     /// What nothing would notice.
     pub meaning: String,
-    /// The column of a table that has to be NULL for it to be noticed, where that is known.
-    pub needs_null: Option<String>,
+    /// What has to be true of the columns of a table for it to be noticed, where that is known.
+    pub needs: Option<Needs>,
+}
+
+/// What has to be true of columns of tables for a mistake to make a difference. Names are in small letters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Needs {
+    /// It can be NULL.
+    Null(String),
+    /// It holds texts.
+    Text(String),
+    /// They hold whole numbers.
+    Whole {
+        /// Which ones.
+        columns: Vec<String>,
+        /// Whether sums of them are taken: PostgreSQL's sum of `bigint` is no whole number.
+        is_summed: bool,
+    },
 }
 
 impl Mutant {
@@ -117,7 +134,7 @@ fn numbered(mut all: Vec<Mutant>) -> Vec<Mutant> {
 
 fn plain(check: Check, part: &'static str, change: String, meaning: &str) -> Mutant {
     let (line, meaning) = (String::new(), meaning.to_owned());
-    Mutant { check, part, line, change, meaning, needs_null: None }
+    Mutant { check, part, line, change, meaning, needs: None }
 }
 
 /// The mutants of one query of a check.
@@ -129,11 +146,11 @@ fn of_query(
     put: impl Fn(&mut Check, Query),
     all: &mut Vec<Mutant>,
 ) {
-    for Change { text, line, change, meaning } in sql::changes(query, judged) {
+    for Change { text, line, change, meaning, needs } in sql::changes(query, judged) {
         let Ok(changed) = Query::parse(&text, query.engine(), binding(check)) else { continue };
         let mut mutant = check.clone();
         put(&mut mutant, changed);
-        all.push(Mutant { check: mutant, part, line, change, meaning, needs_null: None });
+        all.push(Mutant { check: mutant, part, line, change, meaning, needs });
     }
 }
 
@@ -168,10 +185,10 @@ fn of_values(check: &Check, query: &Query, expect: &Expect, all: &mut Vec<Mutant
             // NULL over nothing is no evidence, whatever the limit says.
             let over_nothing = query.over_nothing().column(column.as_str()) == Some(Holds::Null)
                 && check.evidence.measure == Measure::Rows;
-            let needs_null = match nulls {
+            let needs = match nulls {
                 Nulls::Perhaps if over_nothing && meaning == "NULL is as good" => continue,
                 Nulls::Never => continue,
-                Nulls::As(column) => Some(column),
+                Nulls::As(column) => Some(Needs::Null(column)),
                 Nulls::Perhaps => None,
             };
             let mut values = expect.values().clone();
@@ -179,7 +196,7 @@ fn of_values(check: &Check, query: &Query, expect: &Expect, all: &mut Vec<Mutant
             let change = format!("{column}: {change}");
             let mutant =
                 with(values).map(|expect| expecting(check, query, expect, change, meaning));
-            all.extend(mutant.map(|mutant| Mutant { needs_null, ..mutant }));
+            all.extend(mutant.map(|mutant| Mutant { needs, ..mutant }));
         }
         let mut others = expect.values().clone();
         others.remove(column);
@@ -247,11 +264,12 @@ fn of_table(check: &Check, table: &Table, all: &mut Vec<Mutant>) {
         let Ok(table) = Table::new(rules, table.engine()) else { continue };
         let mut mutant = check.clone();
         mutant.body = Body::Table(Box::new(table));
-        let needs_null = change.strip_suffix(": → `nulls: allowed`").map(str::to_lowercase);
-        let meaning = match needs_null {
+        let column = change.strip_suffix(": → `nulls: allowed`").map(str::to_lowercase);
+        let needs = column.map(Needs::Null);
+        let meaning = match needs {
             Some(_) => "NULL is as good",
             None => "a row that breaks the rule is as good",
         };
-        all.push(Mutant { needs_null, ..plain(mutant, "table", change, meaning) });
+        all.push(Mutant { needs, ..plain(mutant, "table", change, meaning) });
     }
 }

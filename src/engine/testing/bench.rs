@@ -16,7 +16,7 @@ use crate::domain::sql::words::Words;
 use crate::domain::table::TableName;
 use crate::domain::testing::columns::compared_with_window;
 use crate::domain::testing::generate::{ColumnShape, Kind, Shape};
-use crate::domain::testing::mutants::Mutant;
+use crate::domain::testing::mutants::{Mutant, Needs};
 use crate::domain::testing::{Given, Schema};
 use crate::domain::time::window::{Window, ZoneChoice};
 use crate::domain::time::zone::ZoneName;
@@ -183,14 +183,27 @@ impl Bench {
 
     /// Says whether rows can show a mistake: a NULL needs a column that takes one.
     pub(super) fn can_notice(&self, mutant: &Mutant) -> bool {
-        let Some(column) = &mutant.needs_null else { return true };
         let read = named_by(&mutant.check);
-        let tables = self.scratches.values().flat_map(Scratch::tables);
-        let mut columns = tables
-            .filter(|table| read.iter().any(|name| table.is_named(name)))
-            .filter_map(|table| Some((table.is_view, table.column(column)?)))
-            .peekable();
-        columns.peek().is_none() || columns.any(|(is_view, column)| is_view || column.takes_null)
+        let any = |name: &str, fits: &dyn Fn(&SeenColumn) -> bool| {
+            let tables = self.scratches.values().flat_map(Scratch::tables);
+            let mut columns = tables
+                .filter(|table| read.iter().any(|name| table.is_named(name)))
+                .filter_map(|table| Some((table.is_view, table.column(name)?)))
+                .peekable();
+            columns.peek().is_none() || columns.any(|(is_view, column)| is_view || fits(column))
+        };
+        let holds =
+            |kind: Kind| move |column: &SeenColumn| self::kind(&column.declared, false) == kind;
+        match &mutant.needs {
+            None => true,
+            Some(Needs::Null(column)) => any(column, &|column| column.takes_null),
+            Some(Needs::Text(column)) => any(column, &holds(Kind::Text)),
+            Some(Needs::Whole { columns, is_summed }) => columns.iter().all(|column| {
+                any(column, &|column| {
+                    holds(Kind::Whole)(column) && !(*is_summed && column.declared == "bigint")
+                })
+            }),
+        }
     }
 
     /// The sources that have scratch databases.

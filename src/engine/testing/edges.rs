@@ -1,7 +1,7 @@
 //! The edges of windows: a row that is moved within its window changes nothing, and one that leaves it is as good as gone.
 //!
-//! Rows of written tests are taken for that: those of which the check takes notice. They are moved in their own window,
-//! and, as rows of other windows, on days on which clocks change.
+//! Rows of written tests are taken for that: those of which the check takes notice; where there are none, rows by chance.
+//! They are moved in their own window, and, as rows of other windows, on days on which clocks change.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -16,11 +16,13 @@ use crate::domain::check::judge::Judgement;
 use crate::domain::record::series::Series;
 use crate::domain::testing::columns::{Bound, compared_with_window, is_known_by_key};
 use crate::domain::testing::edges::{Edge, Movable, is_taken, movable, moved, shifted, without};
-use crate::domain::testing::{Free, Given, Suite};
+use crate::domain::testing::generate::{Chance, Generator};
+use crate::domain::testing::{Free, Given, Row, Suite};
 use crate::domain::time::window::{Window, ZoneChoice};
 use crate::domain::time::zone::ZoneName;
 use crate::engine::asking::Look;
 use crate::engine::testing::bench::Bench;
+use crate::engine::testing::fuzz;
 use crate::engine::testing::scene::{Kind, Scene, is_same};
 use crate::engine::testing::tested::{Outcome, Tested, Which};
 use crate::source::scratch::ScratchError;
@@ -29,6 +31,8 @@ use crate::source::scratch::ScratchError;
 const ROWS_MAX: usize = 3;
 /// How many rows of each are tried for whether the check takes notice of them.
 const TRIED_MAX: usize = 12;
+/// In how many worlds by chance rows are looked for, where no test has one.
+const BY_CHANCE_MAX: usize = 60;
 /// Zones whose days are odd: half an hour of summer time, and midnights that clocks leave out.
 const ODD_ZONES: [&str; 2] = ["Australia/Lord_Howe", "Africa/Cairo"];
 
@@ -52,19 +56,16 @@ pub(super) async fn edges(
     for test in suite.of(&check.id) {
         for look in &test.looks {
             let Some((series, window)) = &look.window else { continue };
-            let world =
-                World { series: series.clone(), window: *window, given: test.given.clone() };
-            let rows = movable(&world.given, &columns, window);
-            let tables = 0..world.given.len();
-            for table in tables {
-                let rows: Vec<Movable> =
-                    rows.iter().filter(|row| row.table == table).copied().collect();
-                let noticed = probe.along(&world, &rows, ROWS_MAX).await?;
-                if let (None, Some(which)) = (&first, noticed) {
-                    first = Some((world.clone(), which));
-                }
+            let (series, window, given) = (series.clone(), *window, test.given.clone());
+            let world = World { series, window, given, is_by_chance: false };
+            let noticed = probe.tables(&world, &columns).await?;
+            if let (None, Some(which)) = (&first, noticed) {
+                first = Some((world.clone(), which));
             }
         }
+    }
+    if first.is_none() && !columns.is_empty() {
+        first = probe.by_chance(suite, &columns).await?;
     }
     if let Some((world, which)) = &first {
         for other in others(world, probe.bench) {
@@ -93,7 +94,7 @@ fn missing(columns: &BTreeSet<Bound>) -> String {
     }
     let names: Vec<&str> = columns.iter().map(|bound| bound.column.as_str()).collect();
     format!(
-        "no test has a row within its window of which the check takes notice\nwrite one with an instant in `{}`, or say \
+        "no test has a row within its window of which the check takes notice, and none was found by chance\nwrite one with an instant in `{}`, or say \
          why there can be none: `accept: [{{of: …, test: edges, because: …}}]`",
         names.join("` or `")
     )
@@ -105,6 +106,8 @@ struct World {
     series: Series,
     window: Window,
     given: Vec<Given>,
+    /// Whether nobody wrote its rows.
+    is_by_chance: bool,
 }
 
 /// Moves rows, and keeps what was seen of it.
@@ -119,6 +122,46 @@ struct EdgeProbe<'m> {
 }
 
 impl EdgeProbe<'_> {
+    /// Moves rows of each table; returns the first row of which the check takes notice.
+    async fn tables(
+        &mut self,
+        world: &World,
+        columns: &BTreeSet<Bound>,
+    ) -> Result<Option<Movable>, ScratchError> {
+        let rows = movable(&world.given, columns, &world.window);
+        let mut first = None;
+        for table in 0..world.given.len() {
+            let rows: Vec<Movable> =
+                rows.iter().filter(|row| row.table == table).copied().collect();
+            let noticed = self.along(world, &rows, ROWS_MAX).await?;
+            first = first.or(noticed);
+        }
+        Ok(first)
+    }
+
+    /// Looks for rows by chance of which the check takes notice, and moves them.
+    async fn by_chance(
+        &mut self,
+        suite: &Suite,
+        columns: &BTreeSet<Bound>,
+    ) -> Result<Option<(World, Movable)>, ScratchError> {
+        let Some((series, window)) = fuzz::window(self.check, suite, self.bench) else {
+            return Ok(None);
+        };
+        let (shapes, seen) = (self.bench.shapes(self.check), Some((&window, &series.home.name)));
+        let generator = Generator::new(self.check, shapes, seen);
+        let mut chance = Chance::new(1);
+        for _ in 0..BY_CHANCE_MAX {
+            let (series, given) = (series.clone(), generator.world(&mut chance));
+            let world = World { series, window, given, is_by_chance: true };
+            let noticed = self.tables(&world, columns).await?;
+            if let Some(which) = noticed.filter(|_| self.moved > 0) {
+                return Ok(Some((world, which)));
+            }
+        }
+        Ok(None)
+    }
+
     /// Moves rows of a world of which the check takes notice; returns the first of those.
     async fn along(
         &mut self,
@@ -200,8 +243,14 @@ impl EdgeProbe<'_> {
             Edge::BeforeEnd | Edge::End => world.window.end,
         };
         let whose = if edge.is_inside() { "as anywhere in it" } else { "as without the row" };
+        let made_up = match world.is_by_chance {
+            true => {
+                format!("; a row by chance, as no test has one: {}", cells(&table.rows[which.row]))
+            }
+            false => String::new(),
+        };
         format!(
-            "{} {}: a row of `{}` with `{column}` {} ({at}): expected {whose}, {}, and it is {}",
+            "{} {}: a row of `{}` with `{column}` {} ({at}): expected {whose}, {}, and it is {}{made_up}",
             world.window.span.date,
             world.series.home.name,
             table.table,
@@ -210,6 +259,11 @@ impl EdgeProbe<'_> {
             in_short(there),
         )
     }
+}
+
+fn cells(row: &Row) -> String {
+    let cells = row.cells.iter().map(|(name, cell)| format!("{name}: {}", fuzz::shown(cell)));
+    format!("{{{}}}", cells.collect::<Vec<_>>().join(", "))
 }
 
 fn in_short(judgement: &Judgement) -> String {
@@ -245,7 +299,8 @@ fn others(world: &World, bench: &Bench) -> Vec<World> {
             for window in span.windows(&series.home.rules, rule.split) {
                 let (from, to) = (&world.series.home.name, &series.home.name);
                 let given = shifted(&world.given, (&world.window, from), (&window, to));
-                all.push(World { series: series.clone(), window, given });
+                let is_by_chance = world.is_by_chance;
+                all.push(World { series: series.clone(), window, given, is_by_chance });
             }
         }
     }

@@ -73,7 +73,7 @@ fn is_broken(verdict: &Verdict) -> bool {
 }
 
 /// The window of a test, or the last one.
-fn window(check: &Arc<Check>, suite: &Suite, bench: &Bench) -> Option<(Series, Window)> {
+pub(super) fn window(check: &Arc<Check>, suite: &Suite, bench: &Bench) -> Option<(Series, Window)> {
     let written =
         suite.of(&check.id).flat_map(|test| &test.looks).find_map(|look| look.window.clone());
     written.or_else(|| bench.last_window(check))
@@ -203,7 +203,7 @@ fn in_yaml(verdict: &Verdict) -> String {
     }
 }
 
-fn shown(cell: &Cell) -> String {
+pub(super) fn shown(cell: &Cell) -> String {
     match cell {
         Cell::Null => "null".to_owned(),
         Cell::Number(number) => number.clone(),

@@ -42,8 +42,13 @@ pub struct Mutated {
 impl Mutated {
     /// Which part of the mutants that count is noticed, in hundredths; nothing where none counts.
     pub fn score(&self) -> Option<usize> {
-        let all = self.killed + self.survivors.len();
+        let all = self.counted();
         (all > 0).then(|| self.killed * 100 / all)
+    }
+
+    /// How many of the mutants count.
+    pub fn counted(&self) -> usize {
+        self.killed + self.survivors.len()
     }
 }
 

@@ -158,6 +158,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
                 if changed {
                     self.take_over(&catalogue, active).await?;
                 }
+                self.look_at_tests();
                 let checks = catalogue.checks().len();
                 return Ok(Loaded { generation: active, checks, changed });
             }
@@ -277,7 +278,19 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
                 gate.is_to_be_asked(now);
             }
         }
+        self.look_at_tests();
         self.recut().await
+    }
+
+    /// Holds the checks that run against what came of their tests.
+    fn look_at_tests(&mut self) {
+        self.tested = self.reading.tested.as_ref().map(|results| {
+            let of = |check: &Arc<Check>| {
+                let meaning = &self.roster.traits(&check.id)?.meaning;
+                Some((check.id.clone(), results.of(&check.id, meaning)?.clone()))
+            };
+            Arc::new(self.roster.checks().filter_map(of).collect())
+        });
     }
 
     /// Follows another replica to the generation that it made active.

@@ -72,6 +72,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             stopping: self.stopping,
             sources: self.sources_shown(),
             series,
+            tested: self.tested.clone(),
             labels: Arc::new(self.reading.labels.clone()),
             alerts: Arc::clone(&self.alerts.rows),
             recorded_here: Arc::clone(&self.alerts.recorded_here),

@@ -3,11 +3,12 @@
 //! No value of a row and no text of an error is a label. A series is there as long as its check is. While
 //! the engine or the ledger is away, no proof speaks for longer than until then.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use chrono::{DateTime, Utc};
 
+use crate::domain::check::name::CheckId;
 use crate::domain::record::standing::Lease;
 use crate::engine::snapshot::{SeriesHealth, Snapshot};
 
@@ -215,7 +216,36 @@ pub(super) fn write(text: &mut String, picture: &Snapshot) -> usize {
         }
         samples = out.samples;
     }
-    samples + by_offset(text, picture)
+    samples + by_offset(text, picture) + tests(text, picture)
+}
+
+/// Whether tests show that checks are able to fail.
+fn tests(text: &mut String, picture: &Snapshot) -> usize {
+    const TESTED: &str = "allswell_check_tested";
+    const SCORE: &str = "allswell_check_mutation_score";
+    let all = picture.series.iter().filter(|series| !series.is_over());
+    let checks: BTreeSet<&CheckId> = all.map(|series| &series.check.id).collect();
+    let _ = writeln!(
+        text,
+        "# HELP {TESTED} 1 if tests of the check as it runs passed, and show it confirmed and violated.\n\
+         # TYPE {TESTED} gauge"
+    );
+    for check in &checks {
+        let tested = u8::from(picture.tested(check).is_some_and(|tested| tested.tested));
+        let _ = writeln!(text, "{TESTED}{{check=\"{check}\"}} {tested}");
+    }
+    let _ = writeln!(
+        text,
+        "# HELP {SCORE} Which part of the mistakes that were put into the check its tests notice, from 0 to 1.\n\
+         # TYPE {SCORE} gauge"
+    );
+    let scores = checks.iter().filter_map(|check| Some((check, picture.tested(check)?.score()?)));
+    let mut samples = checks.len();
+    for (check, score) in scores {
+        let _ = writeln!(text, "{SCORE}{{check=\"{check}\"}} {score}");
+        samples += 1;
+    }
+    samples
 }
 
 fn shown<'a>(picture: &Snapshot, series: &'a SeriesHealth, blind: bool) -> Shown<'a> {

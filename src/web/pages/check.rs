@@ -155,7 +155,7 @@ pub(super) async fn check(
         }),
         place: group.zones().unwrap_or_default(),
         told: told_in_words(told, &group),
-        facts: facts(&group, worst, generation),
+        facts: facts(picture, &group, worst, generation),
         source: source(picture, &group),
         runbook: check.runbook.clone(),
         waived: group.series.iter().map(|series| series.record.waived).sum(),
@@ -345,6 +345,7 @@ fn meaning_at(series: &SeriesHealth) -> DateTime<Utc> {
 
 /// What is declared of the check.
 fn facts(
+    picture: &Snapshot,
     group: &Group<'_>,
     worst: &SeriesHealth,
     generation: Option<String>,
@@ -380,6 +381,7 @@ fn facts(
             None => "never".to_owned(),
         },
     ));
+    facts.extend(words::tested(picture, &check.id).map(|said| ("Tested", said)));
     if !check.labels.is_empty() {
         let labels = check.labels.iter().map(|(name, value)| format!("{}={value}", name.as_str()));
         facts.push(("Labels", labels.collect::<Vec<_>>().join(", ")));

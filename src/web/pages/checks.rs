@@ -7,6 +7,7 @@ use axum::Extension;
 use axum::extract::{Query, State};
 use axum::response::Response;
 
+use crate::domain::check::name::CheckId;
 use crate::engine::snapshot::Snapshot;
 use crate::web::Here;
 use crate::web::filter::{STATES, word};
@@ -20,6 +21,8 @@ use crate::web::problem::Problem;
 
 /// How many checks are on a page.
 const SHOWN: usize = 100;
+/// Whether tests show that a check can fail.
+const TESTED: [&str; 2] = ["yes", "no"];
 
 #[derive(Template)]
 #[template(path = "checks.html")]
@@ -30,6 +33,8 @@ struct Checks {
     states: Vec<(&'static str, bool)>,
     owners: Vec<(String, bool)>,
     sources: Vec<(String, bool)>,
+    /// Empty where no results of tests are known.
+    tested: Vec<(String, bool)>,
     text: String,
     found: usize,
     all: usize,
@@ -42,6 +47,8 @@ struct Row {
     href: String,
     state: &'static str,
     severity: &'static str,
+    /// Where results of tests are known, and none shows that it can fail.
+    is_untested: bool,
     why: String,
     place: String,
     since: Option<String>,
@@ -56,8 +63,9 @@ pub(super) async fn checks(
     Extension(visit): Extension<Visit>,
     Query(query): Query<Vec<(String, String)>>,
 ) -> Result<Response, Problem> {
-    let keys = Keys::read(&query, &["owner", "state", "source", "q", "page"])?;
+    let keys = Keys::read(&query, &["owner", "state", "source", "tested", "q", "page"])?;
     let state = keys.get("state").map(|state| word("state", state, &STATES)).transpose()?;
+    let tested = keys.get("tested").map(|value| word("tested", value, &TESTED)).transpose()?;
     let survey = Survey::of(&shared).await?;
     let picture = &survey.picture;
     let owners: Vec<&str> = survey.owners().collect();
@@ -74,6 +82,7 @@ pub(super) async fn checks(
                 .get("source")
                 .is_none_or(|source| check.sources().iter().any(|asked| asked.as_str() == source))
             && state.as_deref().is_none_or(|state| head.has(state))
+            && tested.as_deref().is_none_or(|wanted| wanted == in_a_word(picture, &check.id))
             && (text.is_empty() || has_text(check.id.as_str()) || has_text(&check.why))
     };
     let number = keys.page()?;
@@ -90,12 +99,18 @@ pub(super) async fn checks(
         states: STATES.iter().map(|is| (*is, state.as_deref() == Some(*is))).collect(),
         owners: choices("owner", owners),
         sources: choices("source", sources),
+        tested: picture.tested.as_ref().map_or(Vec::new(), |_| choices("tested", TESTED.to_vec())),
         text: keys.text("q"),
         found,
         all: survey.checks().len(),
         earlier: (number > 1).then(|| link(number - 1)),
         later: (found > number * SHOWN).then(|| link(number + 1)),
     })
+}
+
+/// Whether tests show that a check can fail.
+fn in_a_word(picture: &Snapshot, check: &CheckId) -> &'static str {
+    if picture.tested(check).is_some_and(|tested| tested.tested) { "yes" } else { "no" }
 }
 
 fn row(picture: &Arc<Snapshot>, group: &Group<'_>, state: Option<&str>) -> Row {
@@ -119,6 +134,7 @@ fn row(picture: &Arc<Snapshot>, group: &Group<'_>, state: Option<&str>) -> Row {
         // The worst of it, whatever is asked for: that some zone of it is confirmed does not make it so.
         state: group.state(),
         severity: group.severity().as_str(),
+        is_untested: picture.tested.is_some() && in_a_word(picture, &check.id) == "no",
         why: check.why.trim().to_owned(),
         place: match group.series.iter().filter(|series| series.record.tz.is_some()).count() {
             0 => String::new(),

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::domain::check::evidence::Measure;
-use crate::domain::check::name::SourceName;
+use crate::domain::check::name::{CheckId, SourceName};
 use crate::domain::check::{Body, Check, Expect};
 use crate::domain::reconcile::Reconcile;
 use crate::domain::sql::Query;
@@ -13,6 +13,8 @@ use crate::domain::sql::parameter::Parameter;
 use crate::domain::time::duration;
 use crate::domain::time::schedule::Schedule;
 use crate::domain::time::window::{Frame, Period, ZoneChoice};
+use crate::engine::snapshot::Snapshot;
+use crate::manifest::Noticed;
 
 /// When a check looks: "each local day in 12 zones, two hours after its end".
 pub(super) fn schedule(check: &Check, zones: usize) -> String {
@@ -54,6 +56,24 @@ pub(super) fn schedule(check: &Check, zones: usize) -> String {
         }
     };
     text + &when
+}
+
+/// What came of the tests of a check; nothing where no results of tests are known.
+pub(super) fn tested(picture: &Snapshot, check: &CheckId) -> Option<String> {
+    picture.tested.as_ref()?;
+    let Some(tested) = picture.tested(check) else {
+        return Some("not as it is now: no test shows that it can fail".to_owned());
+    };
+    let passed = match tested.tested {
+        true => "its tests show it confirmed and violated",
+        false => "its tests did not all pass, or do not show it confirmed and violated",
+    };
+    Some(match tested.mutants {
+        Some(Noticed { of, noticed }) if of > 0 => {
+            format!("{passed}; they notice {noticed} of {of} mistakes in it")
+        }
+        Some(_) | None => passed.to_owned(),
+    })
 }
 
 /// What has to hold, a line each.

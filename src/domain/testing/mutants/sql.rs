@@ -6,6 +6,7 @@ use std::ops::Range;
 use crate::domain::sql::Query;
 use crate::domain::sql::parameter::Parameter;
 use crate::domain::sql::words::{Tok, Words};
+use crate::domain::testing::mutants::Needs;
 use crate::domain::testing::mutants::alive::idle;
 use crate::domain::testing::mutants::clauses::{conditions, parts};
 
@@ -20,6 +21,8 @@ pub(super) struct Change {
     pub(super) change: String,
     /// What nothing would notice.
     pub(super) meaning: String,
+    /// What a column has to be for anybody to notice.
+    pub(super) needs: Option<Needs>,
 }
 
 /// All queries with one mistake; `judged` are the names of what is judged of the result, and nothing where all of it is.
@@ -35,12 +38,14 @@ pub(super) fn changes(query: &Query, judged: Option<&BTreeSet<String>>) -> Vec<C
     found.nulls();
     found.groups();
     found.sets();
+    found.lenient();
     found.all
 }
 
-struct Found<'q> {
-    query: &'q Query,
-    words: &'q Words,
+/// What is found in a query.
+pub(super) struct Found<'q> {
+    pub(super) query: &'q Query,
+    pub(super) words: &'q Words,
     idle: Vec<Range<usize>>,
     all: Vec<Change>,
 }
@@ -62,7 +67,13 @@ impl Found<'_> {
         self.replace(&tokens, new, shown(&old, new), meaning);
     }
 
-    fn replace(&mut self, tokens: &Range<usize>, new: &str, change: String, meaning: &str) {
+    pub(super) fn replace(
+        &mut self,
+        tokens: &Range<usize>,
+        new: &str,
+        change: String,
+        meaning: &str,
+    ) {
         if tokens.is_empty() || self.idle.iter().any(|idle| idle.contains(&tokens.start)) {
             return;
         }
@@ -77,7 +88,23 @@ impl Found<'_> {
         // Apart from its neighbours, so that no two words become one.
         let text = format!("{before} {new} {after}");
         let (line, meaning) = (line.trim().to_owned(), meaning.to_owned());
-        self.all.push(Change { text, line, change, meaning });
+        self.all.push(Change { text, line, change, meaning, needs: None });
+    }
+
+    /// The same, where only columns of some kind show it.
+    pub(super) fn replace_where(
+        &mut self,
+        tokens: &Range<usize>,
+        new: &str,
+        change: String,
+        meaning: &str,
+        needs: &Needs,
+    ) {
+        let before = self.all.len();
+        self.replace(tokens, new, change, meaning);
+        for change in &mut self.all[before..] {
+            change.needs = Some(needs.clone());
+        }
     }
 
     fn param(&self, at: Option<usize>) -> Option<Parameter> {
@@ -112,7 +139,7 @@ impl Found<'_> {
     }
 
     /// A comparison with a little of what stands beside it.
-    fn around(&self, at: usize) -> String {
+    pub(super) fn around(&self, at: usize) -> String {
         let mut first = at.saturating_sub(1);
         while first >= 2 && self.words.tok(first - 1) == Some(&Tok::Dot) {
             first -= 2;
@@ -227,7 +254,15 @@ impl Found<'_> {
         );
         let of_column = matches!(self.words.tok(at + 2), Some(Tok::Word(_) | Tok::Name(_)));
         if of_column && !self.words.is_word(at + 2, &["distinct"]) {
-            self.put(call, "count(*)", "rows are counted in which the column is missing");
+            let change = shown(&self.short(call.clone()), "count(*)");
+            let meaning = "rows are counted in which the column is missing";
+            match self.bare(at + 2..close).filter(|_| !self.has_outer_join()) {
+                Some(column) => {
+                    let needs = Needs::Null(column);
+                    self.replace_where(&call, "count(*)", change, meaning, &needs);
+                }
+                None => self.replace(&call, "count(*)", change, meaning),
+            }
         }
     }
 
@@ -247,7 +282,7 @@ impl Found<'_> {
         );
     }
 
-    fn short(&self, tokens: Range<usize>) -> String {
+    pub(super) fn short(&self, tokens: Range<usize>) -> String {
         self.text(&tokens).split_whitespace().collect::<Vec<_>>().join(" ")
     }
 
@@ -339,7 +374,15 @@ impl Found<'_> {
         let inner = self.text(&(at + 2..close)).to_owned();
         let new = format!("(select q.{name} from ({inner}) q where q.{name} is not null)");
         let change = format!("`not in {}` without its NULLs", self.short(at + 1..close + 1));
-        self.replace(&(at + 1..close + 1), &new, change, "a NULL in the list lets everything pass");
+        let meaning = "a NULL in the list lets everything pass";
+        let list = at + 1..close + 1;
+        match self.has_outer_join() {
+            true => self.replace(&list, &new, change, meaning),
+            false => {
+                let needs = Needs::Null(name.to_lowercase());
+                self.replace_where(&list, &new, change, meaning, &needs);
+            }
+        }
     }
 
     /// UNION, EXISTS, IN.
