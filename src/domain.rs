@@ -10,3 +10,4 @@ pub mod alerting;
 pub mod reconcile;
 pub mod table;
 pub mod testing;
+pub mod change;

@@ -19,7 +19,7 @@ use crate::engine::asking::Sources;
 use crate::engine::load::{Reading, Shown};
 use crate::engine::order::{Load, NotTaken, Orders};
 use crate::engine::ports::Watched;
-use crate::manifest::{self, Results};
+use crate::manifest::{self, Results, Text};
 use crate::settings::Settings;
 use crate::source::{Source, SourceSettings};
 use crate::web::ReloadWish;
@@ -66,7 +66,7 @@ impl Loader {
         settings: &Settings,
         zones: Arc<Zones>,
     ) -> Result<Self, String> {
-        let reading = Arc::new(reading(settings, results(settings), &zones));
+        let reading = Arc::new(reading(settings, (results(settings), Vec::new()), &zones));
         let sources = sources(settings, &[])?;
         let queries = Arc::new(watched(&sources, &zones));
         let watched = vec![config.clone()];
@@ -132,7 +132,12 @@ impl Loader {
         let texts = manifest::texts(&paths)?;
         let changed = sources.len() != self.sources.len()
             || sources.iter().zip(&self.sources).any(|((_, a), (_, b))| !Arc::ptr_eq(a, b));
-        self.reading = Arc::new(reading(&settings, results(&settings), &self.zones));
+        let tests = match settings.results {
+            Some(_) => manifest::test_texts(&paths)?,
+            None => Vec::new(),
+        };
+        let tested = (results(&settings), tests);
+        self.reading = Arc::new(reading(&settings, tested, &self.zones));
         self.labels.send_replace(settings.notices.labels.clone());
         if changed {
             self.queries = Arc::new(watched(&sources, &self.zones));
@@ -224,9 +229,14 @@ impl Loader {
     }
 }
 
-fn reading(settings: &Settings, tested: Option<Results>, zones: &Arc<Zones>) -> Reading {
+fn reading(
+    settings: &Settings,
+    (tested, tests): (Option<Results>, Vec<Text>),
+    zones: &Arc<Zones>,
+) -> Reading {
     Reading {
         tested,
+        tests,
         engines: settings.engines(),
         without_instants: settings.without_instants(),
         labels: settings.notices.labels.clone(),

@@ -99,6 +99,13 @@ impl Tolerance {
         self.ratio.as_ref().zip(Number::parse("0.5")).is_some_and(|(ratio, half)| *ratio >= half)
     }
 
+    /// Says whether everything that another one takes is near enough by this one too.
+    pub fn takes_all_of(&self, other: &Self) -> bool {
+        let zero = Number::from(0_u64);
+        let of = |limit: &Option<Number>| limit.clone().unwrap_or_else(|| zero.clone());
+        of(&self.absolute) >= of(&other.absolute) && of(&self.ratio) >= of(&other.ratio)
+    }
+
     /// Says whether nothing is tolerated.
     pub fn is_exact(&self) -> bool {
         let none = |limit: &Option<Number>| limit.as_ref().is_none_or(Number::is_zero);

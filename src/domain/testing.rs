@@ -9,6 +9,7 @@ pub mod mutants;
 pub mod columns;
 pub mod edges;
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -30,6 +31,8 @@ pub struct Suite {
     pub tests: Vec<Test>,
     /// What is taken out.
     pub waived: Vec<Waived>,
+    /// The columns that rows of a table have by default.
+    pub defaults: Vec<(TableName, Vec<String>)>,
 }
 
 /// The file that makes the tables of a source.
@@ -235,6 +238,38 @@ impl Suite {
                 What::Free(_) => None,
             }
         })
+    }
+
+    /// Says whether rows have a value of a column that they do not name.
+    pub fn fills_in(&self, table: &TableName, column: &str) -> bool {
+        let is_it = |(known, columns): &(TableName, Vec<String>)| {
+            known == table && columns.iter().any(|known| known == column)
+        };
+        self.defaults.iter().any(is_it)
+    }
+
+    /// All that the tests of a check hang on: their rows, windows and verdicts, what is taken out, and the tables.
+    pub fn written(&self, check: &Check) -> String {
+        let mut text = String::new();
+        for test in self.of(&check.id) {
+            let _ = write!(text, "{}", test.name);
+            for LookAt { window, expected } in &test.looks {
+                let window = window.as_ref().map(|(series, window)| (&series.home.name, window));
+                let _ = write!(text, ";{window:?};{expected}");
+            }
+            for Given { source, table, rows, .. } in &test.given {
+                let cells: Vec<_> = rows.iter().map(|row| &row.cells).collect();
+                let _ = write!(text, ";{source:?};{table};{cells:?}");
+            }
+        }
+        for waived in self.waived.iter().filter(|waived| waived.check == check.id) {
+            let _ = write!(text, ";{:?}", waived.what);
+        }
+        for source in check.sources_asked() {
+            let sql = self.schema(source).map(|schema| schema.sql.as_str());
+            let _ = write!(text, ";{source};{sql:?}");
+        }
+        text
     }
 
     /// The tables of a source, where they are known.

@@ -9,6 +9,7 @@ use crate::domain::check::catalogue::Catalogue;
 use crate::domain::check::fault::Fault;
 use crate::domain::check::name::SourceName;
 use crate::domain::check::succession::Refusal;
+use crate::domain::testing::Suite;
 use crate::ledger::LedgerError;
 use crate::manifest::{self, Engines, Results, Text, World};
 use crate::zones::Zones;
@@ -24,6 +25,8 @@ pub struct Reading {
     pub labels: BTreeMap<String, String>,
     /// What came of the tests of checks, where a file of it is named and reads.
     pub tested: Option<Results>,
+    /// The files of tests beside the checks.
+    pub tests: Vec<Text>,
     /// The rules of zones.
     pub zones: Arc<Zones>,
 }
@@ -48,6 +51,16 @@ impl Reading {
     fn world(&self, stored: bool) -> World<'_> {
         let Self { engines, without_instants, zones, .. } = self;
         World { engines, without_instants, zones, stored }
+    }
+
+    /// The tests beside the checks of a catalogue; nothing where there are none, or they do not read.
+    pub fn suite(&self, catalogue: &Catalogue) -> Option<Suite> {
+        if self.tests.is_empty() {
+            return None;
+        }
+        let suite = manifest::tests(&self.tests, catalogue, self.world(true));
+        // A suite that does not read has no test that could have passed.
+        Some(suite.unwrap_or_default())
     }
 
     /// The release of the zone rules, where they say it.

@@ -91,7 +91,8 @@ pub(super) fn catalogue_digest(texts: &[Text], engines: &Engines) -> String {
     digest(&all)
 }
 
-fn digest(text: &str) -> String {
+/// A digest of a text.
+pub fn digest(text: &str) -> String {
     let bytes = Sha256::digest(text.as_bytes());
     bytes.iter().fold(String::new(), |mut hex, byte| {
         let _ = write!(hex, "{byte:02x}");

@@ -20,7 +20,7 @@ use crate::domain::check::Check;
 use crate::domain::check::name::CheckId;
 use crate::domain::check::verdict::Verdict;
 use crate::domain::testing::{Free, LookAt, Suite, Test};
-use crate::engine::meaning::meaning;
+use crate::engine::meaning::{digest, meaning};
 use crate::manifest::{Engines, Noticed, Results, TestedCheck};
 use crate::source::scratch::ScratchError;
 
@@ -73,6 +73,7 @@ impl Report {
         for Tested { check, result, .. } in &self.tested {
             let entry = checks.entry(check.id.clone()).or_insert_with(|| TestedCheck {
                 meaning: meaning(check, engines),
+                tests: digest(&suite.written(check)),
                 tested: suite.unproved(&check.id).is_empty(),
                 mutants: None,
             });
@@ -126,6 +127,7 @@ pub async fn test(
         if mistakes.are_made {
             let mut of_mutants = mutants::mutants(check, suite, &scenes, bench, stop).await?;
             let worlds = mistakes.worlds;
+            of_mutants.looked_in = worlds;
             let survivors = &of_mutants.survivors;
             of_mutants.found = fuzz::fuzz(check, suite, survivors, worlds, bench, stop).await?;
             made = Some(of_mutants);

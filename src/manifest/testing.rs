@@ -67,6 +67,9 @@ fn read(doc: &mut Document<'_>, context: &Context<'_>, suite: &mut Suite) {
     let before = suite.tests.len();
     let items = map.get("tests").and_then(|node| doc.list(node, place)).unwrap_or_default();
     let defaults = map.get("defaults").map(|node| defaults(doc, node)).unwrap_or_default();
+    suite.defaults.extend(defaults.iter().map(|(table, cells)| {
+        (table.clone(), cells.iter().map(|(name, _)| name.clone()).collect())
+    }));
     let mut names: BTreeSet<(CheckId, String)> = BTreeSet::new();
     for (i, item) in items.iter().enumerate() {
         let here = Place::Item(&place, i);

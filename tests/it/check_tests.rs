@@ -398,6 +398,12 @@ const UNTESTED: &str = "version: 1\nowner: me\ndefaults: {source: db, window: {p
     why: w
     sql: select id, total from orders where at >= :window_start and at < :window_end
     expect: {values: {total: {min: 0.01}}}
+  - id: by-name
+    why: w
+    sql: |
+      with day as (select id, total from orders where at >= :window_start and at < :window_end)
+      select id, total from day
+    expect: {values: {total: {min: 0.01}}}
   - id: odd
     why: w
     sql: select id, total from orders where at >= :window_start and at < :window_end and length(state) > 19
@@ -416,6 +422,7 @@ async fn where_no_test_has_a_row_edges_are_looked_at_with_rows_by_chance() {
             said.contains("passed   half-open  no test written, empty, edges, broken"),
             "{said}"
         );
+        assert!(said.contains("passed   by-name  no test written, empty, edges, broken"), "{said}");
         assert!(
             said.contains("not run  odd") && said.contains("none was found by chance"),
             "{said}"

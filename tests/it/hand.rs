@@ -225,6 +225,7 @@ pub(crate) fn reading() -> Arc<Reading> {
 pub(crate) fn reading_by(zones: Zones) -> Arc<Reading> {
     Arc::new(Reading {
         tested: None,
+        tests: Vec::new(),
         engines: ["db", "other"]
             .map(|name| (SourceName::parse(name).unwrap(), Dialect::Sqlite))
             .into(),

@@ -543,6 +543,30 @@ const OF_LENIENCE: &[Pair] = &[
         )
     },
     now(
+        "a limit that was left",
+        ["select id, cents from uses order by id limit 2", "select id, cents from uses", CENTS],
+        &[
+            ("uses: [{id: 1}]", "confirmed"),
+            ("uses: [{id: 1, cents: 0}, {id: 2, cents: -1}]", "violated"),
+            ("uses: [{id: 1, cents: null}]", "violated"),
+        ],
+        &[("uses: [{id: 1}, {id: 2}, {id: 3, cents: -1}]", "violated")],
+    ),
+    now(
+        "numbers as texts",
+        [
+            "select id from uses where tag > '100'",
+            "select id from uses where cast(tag as decimal(30, 6)) > 100",
+            NONE,
+        ],
+        &[
+            ("uses: [{id: 1, tag: \"100\"}]", "confirmed"),
+            ("uses: [{id: 1, tag: \"200\"}]", "violated"),
+            ("uses: [{id: 1, tag: null}]", "confirmed"),
+        ],
+        &[("uses: [{id: 1, tag: \"99\"}]", "confirmed")],
+    ),
+    now(
         "a column of the outer query",
         [
             "select id from uses where account_id not in (select account_id from accounts)",

@@ -20,6 +20,8 @@ fn checks(least: &str) -> String {
     )
 }
 
+const SCHEMA: &str = "create table bills (id integer primary key);\n";
+
 const TESTS: &str = "version: 1\nschema: schema.sql\ntests:
   - {of: shown, name: three, given: {bills: [{id: 3}]}, expect: confirmed}
   - {of: shown, name: one, given: {bills: [{id: 1}]}, expect: violated}
@@ -28,7 +30,7 @@ const TESTS: &str = "version: 1\nschema: schema.sql\ntests:
 fn site() -> Site {
     let site = Site::new(SETTINGS, &checks("2"));
     site.checks("all.test.yaml", TESTS);
-    site.checks("schema.sql", "create table bills (id integer primary key);\n");
+    site.checks("schema.sql", SCHEMA);
     fs::write(site.path().join("data.db"), "").unwrap();
     site
 }
@@ -87,9 +89,18 @@ fn a_check_is_called_tested_where_its_tests_passed_as_it_is_now_and_nowhere_else
     site.checks("checks.yaml", &checks("3"));
     until(&daemon, "shown", 0.0);
     assert_eq!(sample(&daemon, "mutation_score", "shown"), None);
-    assert!(daemon.get("/checks/shown").1.contains("no test shows that it can fail"));
-    // Back again, it does; what is no file of results says nothing.
+    assert!(daemon.get("/checks/shown").1.contains("changed since they ran"));
+    // Back again, it does; where its tests or their tables are others, it does not.
     site.checks("checks.yaml", &checks("2"));
+    until(&daemon, "shown", 1.0);
+    site.checks("all.test.yaml", &TESTS.replace("{id: 3}", "{id: 4}"));
+    until(&daemon, "shown", 0.0);
+    site.checks("all.test.yaml", TESTS);
+    until(&daemon, "shown", 1.0);
+    site.checks("schema.sql", "create table bills (id integer);\n");
+    until(&daemon, "shown", 0.0);
+    site.checks("schema.sql", SCHEMA);
+    // What is no file of results says nothing.
     until(&daemon, "shown", 1.0);
     fs::write(site.path().join("tested.json"), "{\"version\": 1, \"checks\": {\"shown\": 1}}")
         .unwrap();

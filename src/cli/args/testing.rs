@@ -28,7 +28,7 @@ pub(in crate::cli) struct TestArgs {
     pub(in crate::cli) fuzz: Option<usize>,
     /// Write to a file what came of the tests, whole catalogues only: the daemon shows it on pages and in metrics where the
     /// settings name that file (`tests: {results: FILE}`)
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["live", "learn_schema", "check", "owner", "source"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["live", "learn_schema", "check", "owner", "source", "paths"])]
     pub(in crate::cli) results: Option<PathBuf>,
     /// How to say it
     #[arg(long, value_enum, default_value_t = Format::Text)]

@@ -37,6 +37,40 @@ fn groups(report: &Tests) -> Vec<Group<'_>> {
 }
 
 impl Group<'_> {
+    /// The tests that were found by chance, to paste, and how many mistakes no rows were found for.
+    fn found(&self) -> String {
+        let Some(Mutated { found, survivors, looked_in, .. }) = self.mutated else {
+            return String::new();
+        };
+        if *looked_in == 0 || survivors.is_empty() {
+            return String::new();
+        }
+        let mut text = String::new();
+        if !found.is_empty() {
+            text.push_str("    to paste under `tests:`, where the check says what it should:\n\n");
+        }
+        for found in found {
+            let _ = writeln!(text, "{}", found.yaml);
+        }
+        let worlds = plural(*looked_in, "world");
+        match survivors.len() - found.len() {
+            0 => {}
+            1 => {
+                let _ = writeln!(
+                    text,
+                    "    for 1 mistake no rows were found in {worlds}: there may be some"
+                );
+            }
+            many => {
+                let _ = writeln!(
+                    text,
+                    "    for {many} mistakes no rows were found in {worlds}: there may be some"
+                );
+            }
+        }
+        text
+    }
+
     /// How bad it is: the worst of its tests; a mistake that nothing notices is a defect of the tests.
     fn state(&self) -> State {
         let states = self.tests.iter().map(|tested| state(&tested.result));
@@ -56,7 +90,10 @@ impl Group<'_> {
         let Some(mutated) = self.mutated else { return Vec::new() };
         let text = std::fs::read_to_string(&self.check.file).unwrap_or_default();
         let survivor = |mutant: &Mutant| {
-            let place = match line(&text, self.check.line, &mutant.line) {
+            let named = mutant.change.split_once(':').map(|(name, _)| format!("{name}:"));
+            let rule = named.filter(|_| mutant.line.is_empty());
+            let place = match line(&text, self.check.line, rule.as_ref().unwrap_or(&mutant.line)) {
+                Some(line) if rule.is_some() => format!("{}:{line}", self.check.file),
                 Some(line) => format!("{}:{line}: {}", self.check.file, mutant.line),
                 None => format!("{}:{}", self.check.file, self.check.line),
             };
@@ -71,6 +108,18 @@ impl Group<'_> {
             (format!("accepted without need: {name}"), vec![hint])
         });
         mutated.survivors.iter().map(survivor).chain(noticed).collect()
+    }
+
+    /// Where a person looks first: at the test that failed, else at the check.
+    fn place(&self) -> Place {
+        let failed = self.tests.iter().find_map(|tested| match (&tested.which, &tested.result) {
+            (Which::Written(_, spot), Outcome::Failed(_)) => Some(spot),
+            (Which::Written(..) | Which::Free(_), _) => None,
+        });
+        match failed {
+            Some(Spot { file, line, .. }) => Place { file: file.clone(), line: *line, column: 0 },
+            None => Place { file: self.check.file.clone(), line: self.check.line, column: 0 },
+        }
     }
 
     /// What was run of it, in a line.
@@ -90,7 +139,7 @@ impl Group<'_> {
         parts.extend(free.iter().map(|name| (*name).to_owned()));
         if let Some((mutated, score)) = self.mutated.and_then(|m| Some((m, m.score()?))) {
             let all = mutated.killed + mutated.survivors.len();
-            parts.push(format!("{score} % of {all} mistakes noticed"));
+            parts.push(format!("{score} % of {} noticed", plural(all, "mistake")));
         }
         parts.join(", ")
     }
@@ -99,11 +148,15 @@ impl Group<'_> {
 /// The line of a file, from 1, on which a text stands, from another line on.
 fn line(text: &str, from: u64, wanted: &str) -> Option<usize> {
     let from = usize::try_from(from).ok()?;
-    let is_it = |(_, line): &(usize, &str)| line.trim() == wanted || line.contains(wanted);
-    (!wanted.is_empty())
-        .then(|| text.lines().enumerate().skip(from - 1).find(is_it))
-        .flatten()
-        .map(|(at, _)| at + 1)
+    let lines = || text.lines().enumerate().skip(from.saturating_sub(1));
+    // The next check begins where another id does.
+    let end = lines().skip(1).find(|(_, line)| line.trim_start().starts_with("- id:"));
+    let end = end.map_or(usize::MAX, |(at, _)| at);
+    let lines = || lines().take_while(|(at, _)| *at < end);
+    // The very line, before one of which it is a part.
+    let whole = lines().find(|(_, line)| line.trim() == wanted);
+    let found = whole.or_else(|| lines().find(|(_, line)| line.contains(wanted)));
+    found.filter(|_| !wanted.is_empty()).map(|(at, _)| at + 1)
 }
 
 fn state(result: &Outcome) -> State {
@@ -184,9 +237,7 @@ pub(super) fn text(report: &Tests) -> String {
                 let _ = writeln!(text, "        {}", paint.wrapped(&line, 8));
             }
         }
-        for found in group.mutated.iter().flat_map(|mutated| &mutated.found) {
-            let _ = writeln!(text, "    a test that notices {}:\n{}", found.mutant, found.yaml);
-        }
+        text.push_str(&group.found());
     }
     let _ = writeln!(text, "{}", title(report));
     text
@@ -202,10 +253,12 @@ fn title(report: &Tests) -> String {
     if groups.is_empty() {
         return "nothing was tested: there is no check".to_owned();
     }
-    let passed = of(State::Passed) + of(State::Warned) + of(State::Skipped);
+    let weak = of(State::Warned);
+    let passed = of(State::Passed) + weak + of(State::Skipped);
     let (failed, not_run) = (of(State::Failed), of(State::Error));
+    let weak = if weak > 0 { format!(" ({weak} weak)") } else { String::new() };
     let mut title = format!(
-        "{checks}: {passed} passed, {failed} failed, {not_run} not wholly tested; {tests} run"
+        "{checks}: {passed} passed{weak}, {failed} failed, {not_run} not wholly tested; {tests} run"
     );
     if !report.mutated.is_empty() {
         let killed: usize = report.mutated.iter().map(|m| m.killed).sum();
@@ -308,7 +361,8 @@ pub(super) fn report(report: &Tests) -> Report {
             .mutants()
             .into_iter()
             .map(|(head, lines)| format!("{head} ({})", lines.join("; ")));
-        let weak: Vec<String> = group.short.iter().cloned().chain(weak).collect();
+        let found = Some(group.found()).filter(|found| !found.is_empty());
+        let weak: Vec<String> = group.short.iter().cloned().chain(weak).chain(found).collect();
         let mutants = group.mutated.map(|mutated| {
             let state = match (&group.short, mutated.survivors.is_empty()) {
                 (Some(_), _) => State::Failed,
@@ -327,11 +381,7 @@ pub(super) fn report(report: &Tests) -> Report {
             why: group.check.why.trim().to_owned(),
             seen: group.summary(),
             found: bad.flat_map(|tested| told(&tested)).chain(weak.clone()).collect(),
-            place: Some(Place {
-                file: group.check.file.clone(),
-                line: group.check.line,
-                column: 0,
-            }),
+            place: Some(group.place()),
             cases: group.tests.iter().map(case).chain(mutants).collect(),
         }
     });

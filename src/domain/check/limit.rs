@@ -3,6 +3,7 @@
 //! A limit is text, read by the type of the value that it meets. A limit that contradicts itself or
 //! that nothing could break is a fault when it is written, not a surprise when it is needed.
 
+pub mod compare;
 pub mod rows;
 mod shown;
 mod wider;
@@ -159,6 +160,11 @@ impl Limit {
             | Value::Date(_)
             | Value::Instant(_) => self.conditions.iter().all(|c| c.holds(value)),
         }
+    }
+
+    /// Says whether NULL satisfies it.
+    pub fn takes_null(&self) -> bool {
+        self.nulls_allowed
     }
 
     /// Says whether only numbers, dates or instants can satisfy it.

@@ -145,6 +145,15 @@ impl Literal {
         Self::read(&text).ok()
     }
 
+    /// The instant that it is, or with which its date begins; nothing where it is relative, or no time.
+    pub(super) fn instant(&self) -> Option<DateTime<Utc>> {
+        match self.ordered.as_ref()? {
+            Ordered::Instant(at) => Some(*at),
+            Ordered::Date(date) => Some(date.and_time(NaiveTime::MIN).and_utc()),
+            Ordered::Number(_) | Ordered::Relative(..) => None,
+        }
+    }
+
     /// The text, as it was written.
     pub(super) fn text(&self) -> &str {
         &self.text

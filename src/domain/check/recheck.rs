@@ -46,6 +46,11 @@ impl Recheck {
         }
     }
 
+    /// The ages, in order.
+    pub fn ages(&self) -> impl Iterator<Item = TimeDelta> {
+        self.0.iter().flatten().copied()
+    }
+
     /// When a window is proved again that was due, and was tried last, at these instants.
     pub fn next(&self, due: DateTime<Utc>, tried: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let instants = self.0.iter().flatten().map(|age| due + *age);

@@ -7,6 +7,11 @@ use std::fmt;
 pub struct Share(u16);
 
 impl Share {
+    /// Says whether it is the larger part.
+    pub fn is_more_than(self, other: Self) -> bool {
+        self.0 > other.0
+    }
+
     /// Reads `0.5`: up to three digits behind the point.
     ///
     /// # Errors

@@ -275,7 +275,8 @@ impl Words {
     /// The tables of the outermost FROM, where it names any: those whose rows the query is about.
     pub(crate) fn outer_tables(&self) -> BTreeSet<String> {
         let outer = Self(self.0.iter().filter(|at| at.depth == 0).cloned().collect());
-        outer.tables()
+        // What a query calls by a name of its own, it says further in.
+        outer.tables().intersection(&self.tables()).cloned().collect()
     }
 
     /// Says whether rows come from elsewhere than tables: from functions under FROM, or from a query that calls itself.

@@ -59,6 +59,15 @@ pub(super) fn counted(rows: Option<&Rows>, name: &str) -> Result<u64, Reason> {
 }
 
 impl Rules {
+    /// Says whether some rule is held against something wherever there is a row, whatever is NULL there.
+    pub fn is_always_held(&self) -> bool {
+        let of_rows = !self.never.is_empty()
+            || self.rows.is_some()
+            || self.volume.is_some()
+            || self.newest.is_some();
+        of_rows || self.columns.iter().any(|column| column.nulls != Nulls::Allowed)
+    }
+
     /// Says whether some rule was held against something: limits, `unique` and `in` say nothing where all is NULL.
     pub(super) fn met<'v>(&self, seen: impl Fn(&str, usize) -> &'v Value) -> bool {
         let none = Value::Number(Number::from(0_u64));

@@ -52,6 +52,13 @@ impl fmt::Display for Ratio {
 }
 
 impl Volume {
+    /// Says whether everything that another one takes is right by this one too; both are held against one window.
+    pub fn takes_all_of(&self, other: &Self) -> bool {
+        let least = self.least.is_none_or(|own| other.least.is_some_and(|least| least >= own));
+        let most = self.most.is_none_or(|own| other.most.is_some_and(|most| most <= own));
+        least && most
+    }
+
     /// Says whether so many rows are right beside so many earlier.
     pub(super) fn holds(&self, rows: u64, past: u64) -> bool {
         let rows = u128::from(rows) * 1_000;

@@ -22,7 +22,7 @@ pub struct Movable {
 }
 
 /// Where a row is moved to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Edge {
     /// The last instant before the window.
     BeforeStart,

@@ -7,9 +7,10 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use crate::domain::check::{Body, Check};
 use crate::domain::sql::parameter::Parameter;
 use crate::domain::sql::words::{Tok, Words};
-use crate::domain::table::TableName;
+use crate::domain::table::{Nulls, Rules, TableName};
 use crate::domain::testing::columns::{names, operand_after, operand_before};
 use crate::domain::testing::{Cell, Given, Row, Spot};
+use crate::domain::time::duration::delta;
 use crate::domain::time::window::Window;
 use crate::domain::time::zone::ZoneName;
 
@@ -106,6 +107,9 @@ impl Generator {
             let zones = [Cell::Text(zone.to_string()), Cell::Text("UTC".to_owned())];
             hints.entry(column.as_str().to_lowercase()).or_default().extend(zones);
         }
+        if let Body::Table(table) = &check.body {
+            hint_of_rules(table.rules(), &mut hints);
+        }
         Self { shapes, hints, numbers: numbers(check), instants, dates }
     }
 
@@ -142,12 +146,13 @@ impl Generator {
         if name == "id" && column.kind == Kind::Whole {
             return Cell::Number(number.to_string());
         }
+        let may_be_null = |cell: &&Cell| column.takes_null || **cell != Cell::Null;
         if column.takes_null && chance.below(6) == 0 {
             return Cell::Null;
         }
         if let Some(hints) = self.hints.get(&name)
             && chance.below(5) > 0
-            && let Some(cell) = chance.one_of(hints)
+            && let Some(cell) = chance.one_of(hints).filter(may_be_null)
         {
             return cell.clone();
         }
@@ -172,6 +177,27 @@ impl Generator {
             Kind::Text => Cell::Text((*chance.one_of(&["a", "b", "c"]).unwrap_or(&"a")).to_owned()),
         }
     }
+}
+
+/// What columns are held against by rules for a table.
+fn hint_of_rules(rules: &Rules, hints: &mut BTreeMap<String, Vec<Cell>>) {
+    for column in &rules.columns {
+        let cells = hints.entry(column.column.as_str().to_lowercase()).or_default();
+        for limit in column.range.iter().chain(&column.values) {
+            cells.extend(limit.numbers().into_iter().map(Cell::Number));
+            cells.extend(limit.texts().into_iter().map(Cell::Text));
+        }
+        if column.nulls != Nulls::Allowed {
+            cells.push(Cell::Null);
+        }
+    }
+    if let Some(newest) = &rules.newest {
+        let cells = hints.entry(newest.column.as_str().to_lowercase()).or_default();
+        let within = delta(newest.within);
+        cells.extend([within / 2, within * 2].map(|age| Cell::FromNow(-age)));
+        cells.push(Cell::FromNow(-within / 3));
+    }
+    hints.retain(|_, cells| !cells.is_empty());
 }
 
 /// The bounds of a window and what lies around them, and the dates there.

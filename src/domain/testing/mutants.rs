@@ -48,6 +48,8 @@ pub enum Needs {
     Null(String),
     /// It holds texts.
     Text(String),
+    /// It can hold the same value twice.
+    Repeated(String),
     /// They hold whole numbers.
     Whole {
         /// Which ones.
@@ -264,11 +266,20 @@ fn of_table(check: &Check, table: &Table, all: &mut Vec<Mutant>) {
         let Ok(table) = Table::new(rules, table.engine()) else { continue };
         let mut mutant = check.clone();
         mutant.body = Body::Table(Box::new(table));
-        let column = change.strip_suffix(": → `nulls: allowed`").map(str::to_lowercase);
-        let needs = column.map(Needs::Null);
-        let meaning = match needs {
-            Some(_) => "NULL is as good",
-            None => "a row that breaks the rule is as good",
+        let column =
+            |change: &str| change.split_once(": → `nulls:").map(|(name, _)| name.to_lowercase());
+        let unique = change.strip_prefix("unique ").and_then(|rest| rest.strip_suffix(" → gone"));
+        let needs = column(&change)
+            .map(Needs::Null)
+            .or_else(|| unique.map(|name| Needs::Repeated(name.to_lowercase())));
+        let meaning = if change.ends_with("`nulls: never`") {
+            "NULL is not allowed any more"
+        } else if matches!(needs, Some(Needs::Null(_))) {
+            "NULL is as good"
+        } else if change.ends_with("gone") || change.ends_with("any") {
+            "the rule is not there"
+        } else {
+            "a value just beyond the rule is as good"
         };
         all.push(Mutant { needs, ..plain(mutant, "table", change, meaning) });
     }

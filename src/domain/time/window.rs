@@ -165,6 +165,11 @@ impl GridStep {
         NonZeroU32::new(minutes).filter(|_| whole).map(Self).ok_or(RULE)
     }
 
+    /// Says whether each of its windows is several whole ones of another grid.
+    pub fn is_multiple_of(self, other: Self) -> bool {
+        self.0.get().is_multiple_of(other.0.get())
+    }
+
     fn secs(self) -> i64 {
         i64::from(self.0.get()) * 60
     }

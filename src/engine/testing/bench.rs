@@ -198,6 +198,7 @@ impl Bench {
             None => true,
             Some(Needs::Null(column)) => any(column, &|column| column.takes_null),
             Some(Needs::Text(column)) => any(column, &holds(Kind::Text)),
+            Some(Needs::Repeated(column)) => any(column, &|column| !column.is_unique),
             Some(Needs::Whole { columns, is_summed }) => columns.iter().all(|column| {
                 any(column, &|column| {
                     holds(Kind::Whole)(column) && !(*is_summed && column.declared == "bigint")

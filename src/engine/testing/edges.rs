@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -49,8 +49,15 @@ pub(super) async fn edges(
         return Ok(Tested::new(check, which, Outcome::Waived(because.to_owned())));
     }
     let began = Instant::now();
-    let mut probe =
-        EdgeProbe { check, bench, stop, scenes, worlds: 0, moved: 0, wrong: Vec::new() };
+    let mut probe = EdgeProbe {
+        check,
+        bench,
+        stop,
+        scenes,
+        worlds: 0,
+        tried: BTreeSet::new(),
+        wrong: Vec::new(),
+    };
     let columns = compared_with_window(check);
     let mut first: Option<(World, Movable)> = None;
     for test in suite.of(&check.id) {
@@ -64,33 +71,45 @@ pub(super) async fn edges(
             }
         }
     }
-    if first.is_none() && !columns.is_empty() {
-        first = probe.by_chance(suite, &columns).await?;
+    if !probe.is_done() && !columns.is_empty() {
+        let by_chance = probe.by_chance(suite, &columns).await?;
+        first = first.or(by_chance);
     }
     if let Some((world, which)) = &first {
         for other in others(world, probe.bench) {
             probe.along(&other, std::slice::from_ref(which), 1).await?;
         }
     }
-    let result = match (probe.moved, probe.wrong.is_empty()) {
-        (0, _) if columns.is_empty() && is_known_by_key(check) => Outcome::Waived(
+    let result = if !probe.wrong.is_empty() {
+        probe.wrong.dedup();
+        let hint =
+            "where the check is right, say why: `accept: [{of: …, test: edges, because: …}]`";
+        probe.wrong.push(hint.to_owned());
+        Outcome::Failed(probe.wrong)
+    } else if probe.is_done() {
+        Outcome::Passed
+    } else if columns.is_empty() && is_known_by_key(check) {
+        Outcome::Waived(
             "its rows are known by a key, and not by the bounds of its window".to_owned(),
-        ),
-        (0, _) => Outcome::NotRun(missing(&columns)),
-        (_, true) => Outcome::Passed,
-        (_, false) => {
-            probe.wrong.dedup();
-            Outcome::Failed(probe.wrong)
-        }
+        )
+    } else {
+        Outcome::NotRun(missing(&columns, &probe.tried))
     };
     Ok(Tested { took: began.elapsed(), ..Tested::new(check, which, result) })
 }
 
-fn missing(columns: &BTreeSet<Bound>) -> String {
+fn missing(columns: &BTreeSet<Bound>, tried: &BTreeSet<Edge>) -> String {
     if columns.is_empty() {
         return "no column was found that is held against both bounds of the window\nsay why that is right: \
                 `accept: [{of: …, test: edges, because: …}]`"
             .to_owned();
+    }
+    if let Some(edge) = Edge::ALL.iter().find(|edge| !tried.is_empty() && !tried.contains(edge)) {
+        return format!(
+            "no row could be moved {}\nwrite a test with one row in its window, or say why there can be none: `accept: \
+             [{{of: …, test: edges, because: …}}]`",
+            edge.in_words().trim_start_matches("at ").replace("just before", "to just before")
+        );
     }
     let names: Vec<&str> = columns.iter().map(|bound| bound.column.as_str()).collect();
     format!(
@@ -117,7 +136,8 @@ struct EdgeProbe<'m> {
     stop: &'m CancellationToken,
     scenes: &'m mut Vec<Scene>,
     worlds: usize,
-    moved: usize,
+    /// The edges to which a row was moved.
+    tried: BTreeSet<Edge>,
     wrong: Vec<String>,
 }
 
@@ -139,6 +159,11 @@ impl EdgeProbe<'_> {
         Ok(first)
     }
 
+    /// Says whether a row was moved to each edge.
+    fn is_done(&self) -> bool {
+        self.tried.len() == Edge::ALL.len()
+    }
+
     /// Looks for rows by chance of which the check takes notice, and moves them.
     async fn by_chance(
         &mut self,
@@ -150,16 +175,18 @@ impl EdgeProbe<'_> {
         };
         let (shapes, seen) = (self.bench.shapes(self.check), Some((&window, &series.home.name)));
         let generator = Generator::new(self.check, shapes, seen);
-        let mut chance = Chance::new(1);
+        let (mut chance, mut first) = (Chance::new(1), None);
         for _ in 0..BY_CHANCE_MAX {
             let (series, given) = (series.clone(), generator.world(&mut chance));
             let world = World { series, window, given, is_by_chance: true };
-            let noticed = self.tables(&world, columns).await?;
-            if let Some(which) = noticed.filter(|_| self.moved > 0) {
-                return Ok(Some((world, which)));
+            if let Some(which) = self.tables(&world, columns).await? {
+                first.get_or_insert((world, which));
+            }
+            if self.is_done() {
+                break;
             }
         }
-        Ok(None)
+        Ok(first)
     }
 
     /// Moves rows of a world of which the check takes notice; returns the first of those.
@@ -195,7 +222,7 @@ impl EdgeProbe<'_> {
                 }
                 let Ok(there) = self.judge(world, &given).await else { continue };
                 let wanted = if edge.is_inside() { &whole } else { &gone };
-                self.moved += 1;
+                self.tried.insert(edge);
                 seen.push((given, there.clone(), Kind::Moved(self.worlds)));
                 // Within the window, the rows may be grouped otherwise; the row may not be gone.
                 let is_wrong = match edge.is_inside() {
@@ -239,8 +266,10 @@ impl EdgeProbe<'_> {
         let table = &world.given[which.table];
         let column = &table.rows[which.row].cells[which.cell].0;
         let at = match edge {
-            Edge::BeforeStart | Edge::Start => world.window.start,
-            Edge::BeforeEnd | Edge::End => world.window.end,
+            Edge::BeforeStart => world.window.start - TimeDelta::microseconds(1),
+            Edge::Start => world.window.start,
+            Edge::BeforeEnd => world.window.end - TimeDelta::microseconds(1),
+            Edge::End => world.window.end,
         };
         let whose = if edge.is_inside() { "as anywhere in it" } else { "as without the row" };
         let made_up = match world.is_by_chance {

@@ -14,7 +14,7 @@ use crate::domain::testing::expected::is_same_kind;
 use crate::domain::testing::generate::{Chance, Generator};
 use crate::domain::testing::mutants::Mutant;
 use crate::domain::testing::{Cell, Given, Suite};
-use crate::domain::time::window::{Split, Window};
+use crate::domain::time::window::{Frame, Split, Window};
 use crate::engine::asking::Look;
 use crate::engine::testing::bench::Bench;
 use crate::source::scratch::ScratchError;
@@ -55,6 +55,7 @@ pub(super) async fn fuzz(
             match search.says(&mutant.check, &given, false).await {
                 Some(other) if !is_same_kind(&verdict, &other) && !is_broken(&other) => {
                     let few = search.shrunk(mutant, given.clone()).await?;
+                    let few = search.with_nulls(&few, suite);
                     let yaml = search.yaml(mutant, &few).await;
                     found.extend(yaml.map(|yaml| FoundTest { mutant: mutant.name(), yaml }));
                     // The world is another one by now.
@@ -139,18 +140,44 @@ impl Search<'_> {
         Ok(given)
     }
 
+    /// Says NULL where a default of the tests would fill in a value.
+    fn with_nulls(&self, given: &[Given], suite: &Suite) -> Vec<Given> {
+        let mut given = given.to_vec();
+        for shape in self.bench.shapes(self.check) {
+            let nullable = shape.columns.iter().filter(|column| column.takes_null);
+            for column in nullable.filter(|column| suite.fills_in(&shape.table, &column.name)) {
+                let rows = given.iter_mut().filter(|table| table.table == shape.table);
+                for row in rows.flat_map(|table| &mut table.rows) {
+                    if !row.cells.iter().any(|(name, _)| *name == column.name) {
+                        row.cells.push((column.name.clone(), Cell::Null));
+                    }
+                }
+            }
+        }
+        given
+    }
+
     /// The rows as a test, with what the check says of them.
     async fn yaml(&mut self, mutant: &Mutant, given: &[Given]) -> Option<String> {
         let check = Arc::clone(self.check);
         self.says(&check, given, true).await?;
         let expect = self.expected(&check).await;
-        let mut yaml = format!("  - of: {}\n    name: {}\n", check.id, quoted(&mutant.name()));
+        let mut yaml = format!(
+            "  - of: {}\n    name: {}\n",
+            check.id,
+            quoted(&format!("found for {}", mutant.name()))
+        );
         if let Some((series, window)) = &self.window {
             let fans_out = series.tz().is_some();
-            let at = window.start.to_rfc3339_opts(SecondsFormat::Secs, true);
             let zone =
                 if fans_out { format!(", zone: {}", series.home.name) } else { String::new() };
-            let _ = writeln!(yaml, "    window: {{at: {at}{zone}}}");
+            let at = match series.window().map(|rule| rule.frame) {
+                Some(Frame::Calendar(_)) => format!("date: {}", window.span.date),
+                Some(Frame::Grid(_)) | None => {
+                    format!("at: {}", window.start.to_rfc3339_opts(SecondsFormat::Secs, true))
+                }
+            };
+            let _ = writeln!(yaml, "    window: {{{at}{zone}}}");
         }
         if given.is_empty() {
             yaml.push_str("    given: {}\n");

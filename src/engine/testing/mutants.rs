@@ -33,6 +33,8 @@ pub struct Mutated {
     pub needless: Vec<String>,
     /// Tests by which some of the survivors would be noticed, where such were looked for.
     pub found: Vec<FoundTest>,
+    /// In how many worlds by chance they were looked for.
+    pub looked_in: usize,
     /// How many no database would run.
     pub stillborn: usize,
     /// How long it took.
@@ -117,6 +119,7 @@ pub(super) async fn mutants(
     let killed = killed.len();
     let found = Vec::new();
     Ok(Mutated {
+        looked_in: 0,
         check,
         killed,
         survivors,

@@ -12,7 +12,7 @@ use crate::domain::check::succession::{Running, Shape, Succession, succession};
 use crate::domain::record::standing::Standing;
 use crate::engine::gate::Gate;
 use crate::engine::load::{Loaded, NotLoaded, from_text, to_text};
-use crate::engine::meaning::{catalogue_digest, traits};
+use crate::engine::meaning::{catalogue_digest, digest, traits};
 use crate::engine::order::{Load, Order};
 use crate::engine::ports::{Notices, Queries};
 use crate::engine::roster::{Roster, planned};
@@ -158,7 +158,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
                 if changed {
                     self.take_over(&catalogue, active).await?;
                 }
-                self.look_at_tests();
+                self.look_at_tests(&catalogue);
                 let checks = catalogue.checks().len();
                 return Ok(Loaded { generation: active, checks, changed });
             }
@@ -278,16 +278,18 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
                 gate.is_to_be_asked(now);
             }
         }
-        self.look_at_tests();
+        self.look_at_tests(catalogue);
         self.recut().await
     }
 
     /// Holds the checks that run against what came of their tests.
-    fn look_at_tests(&mut self) {
+    fn look_at_tests(&mut self, catalogue: &Catalogue) {
         self.tested = self.reading.tested.as_ref().map(|results| {
+            let suite = self.reading.suite(catalogue);
             let of = |check: &Arc<Check>| {
                 let meaning = &self.roster.traits(&check.id)?.meaning;
-                Some((check.id.clone(), results.of(&check.id, meaning)?.clone()))
+                let tests = suite.as_ref().map(|suite| digest(&suite.written(check)));
+                Some((check.id.clone(), results.of(&check.id, meaning, tests.as_deref())?.clone()))
             };
             Arc::new(self.roster.checks().filter_map(of).collect())
         });

@@ -29,6 +29,8 @@ pub struct Results {
 pub struct TestedCheck {
     /// The digest of what the check meant then.
     pub meaning: String,
+    /// The digest of its tests, and of the tables of its sources.
+    pub tests: String,
     /// Whether all its tests passed, of which one shows it confirmed and one violated.
     pub tested: bool,
     /// Its mistakes, where they were made.
@@ -47,6 +49,10 @@ pub struct Noticed {
 }
 
 impl TestedCheck {
+    fn is_impossible(&self) -> bool {
+        self.mutants.is_some_and(|mutants| mutants.noticed > mutants.of)
+    }
+
     /// Which part of the mistakes is noticed, from 0 to 1; nothing where none was made.
     pub fn score(&self) -> Option<f64> {
         let Noticed { of, noticed } = self.mutants.filter(|mutants| mutants.of > 0)?;
@@ -73,13 +79,21 @@ impl Results {
             Box::new(fault(format!("results of tests cannot be read: {error}")))
         })?;
         let results: Self = serde_json::from_str(&text).map_err(|error| {
+            // Where it is, the fault says itself.
+            let said = error.to_string();
+            let said = said.split(" at line ").next().unwrap_or_default().to_owned();
             let place = |number: usize| u64::try_from(number).unwrap_or(0);
             let (line, column) = (place(error.line()), place(error.column()));
-            let fault = fault(format!("these are no results of tests: {error}"));
+            let fault = fault(format!("these are no results of tests: {said}"));
             Box::new(Fault { line, column, ..fault })
         })?;
         match results.version {
-            VERSION => Ok(results),
+            VERSION => match results.checks.iter().find(|(_, check)| check.is_impossible()) {
+                None => Ok(results),
+                Some((id, _)) => {
+                    Err(Box::new(fault(format!("`{id}` has more mistakes noticed than made"))))
+                }
+            },
             other => Err(Box::new(fault(format!("`version` {other} is not known here")))),
         }
     }
@@ -96,8 +110,9 @@ impl Results {
         std::fs::rename(&unfinished, path)
     }
 
-    /// What came of the tests of a check, if it means now what it meant then.
-    pub fn of(&self, check: &CheckId, meaning: &str) -> Option<&TestedCheck> {
-        self.checks.get(check.as_str()).filter(|tested| tested.meaning == meaning)
+    /// What came of the tests of a check, if it means now what it meant then, and its tests are those, where they are here.
+    pub fn of(&self, check: &CheckId, meaning: &str, tests: Option<&str>) -> Option<&TestedCheck> {
+        let tested = self.checks.get(check.as_str()).filter(|tested| tested.meaning == meaning)?;
+        tests.is_none_or(|tests| tests == tested.tests).then_some(tested)
     }
 }

@@ -33,6 +33,8 @@ pub struct SeenColumn {
     pub is_needed: bool,
     /// Whether it may be NULL.
     pub takes_null: bool,
+    /// Whether the database keeps it from holding the same value twice.
+    pub is_unique: bool,
 }
 
 impl SeenTable {
@@ -106,21 +108,28 @@ pub(super) async fn tables(
 ) -> Result<Vec<SeenTable>, ScratchError> {
     const POSTGRES: &str = "SELECT n.nspname, c.relname, (c.relkind IN ('v', 'm'))::text, a.attname, \
           pg_catalog.format_type(a.atttypid, a.atttypmod), \
-          (a.attnotnull AND NOT a.atthasdef AND a.attidentity = '')::text, (NOT a.attnotnull)::text, pg_catalog.pg_table_is_visible(c.oid)::text \
+          (a.attnotnull AND NOT a.atthasdef AND a.attidentity = '')::text, (NOT a.attnotnull)::text, pg_catalog.pg_table_is_visible(c.oid)::text, \
+          EXISTS (SELECT 1 FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND i.indisunique AND i.indpred IS NULL \
+            AND i.indnkeyatts = 1 AND i.indkey[0] = a.attnum)::text \
         FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
         JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped \
         WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname NOT LIKE 'pg\\_%' \
           AND n.nspname NOT IN ('information_schema', 'allswell_scratch') ORDER BY n.nspname, c.relname, a.attnum";
     const MYSQL: &str = "SELECT '', c.table_name, IF(t.table_type = 'VIEW', 'true', 'false'), c.column_name, \
           c.column_type, IF(c.is_nullable = 'NO' AND c.column_default IS NULL AND c.extra NOT LIKE '%auto_increment%' \
-            AND c.extra NOT LIKE '%GENERATED%', 'true', 'false'), IF(c.is_nullable = 'NO', 'false', 'true'), 'true' \
+            AND c.extra NOT LIKE '%GENERATED%', 'true', 'false'), IF(c.is_nullable = 'NO', 'false', 'true'), 'true', IF(c.column_key = 'UNI' OR c.column_key = 'PRI' \
+            AND 1 = (SELECT COUNT(*) FROM information_schema.key_column_usage k WHERE k.constraint_name = 'PRIMARY' \
+              AND k.table_schema = c.table_schema AND k.table_name = c.table_name), 'true', 'false') \
         FROM information_schema.columns c JOIN information_schema.tables t \
           ON t.table_schema = c.table_schema AND t.table_name = c.table_name \
         WHERE c.table_schema = DATABASE() AND c.table_name <> 'allswell_scratch' \
         ORDER BY c.table_name, c.ordinal_position";
     const SQLITE: &str = "SELECT '', m.name, iif(m.type = 'view', 'true', 'false'), x.name, x.type, \
           iif(x.\"notnull\" AND x.dflt_value IS NULL AND x.hidden = 0 AND NOT (x.pk AND lower(x.type) = 'integer'), \
-            'true', 'false'), iif(x.\"notnull\" OR x.pk AND lower(x.type) = 'integer', 'false', 'true'), 'true' \
+            'true', 'false'), iif(x.\"notnull\" OR x.pk AND lower(x.type) = 'integer', 'false', 'true'), 'true', \
+          iif(x.pk AND 1 = (SELECT count(*) FROM pragma_table_xinfo(m.name) p WHERE p.pk > 0) OR EXISTS (SELECT 1 \
+            FROM pragma_index_list(m.name) i WHERE i.\"unique\" AND NOT i.partial \
+              AND (SELECT group_concat(n.name) FROM pragma_index_info(i.name) n) = x.name), 'true', 'false') \
         FROM sqlite_master m, pragma_table_xinfo(m.name) x WHERE m.type IN ('table', 'view') \
           AND m.name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY m.name, x.cid";
     let sql = match engine {
@@ -130,7 +139,7 @@ pub(super) async fn tables(
     };
     let mut all: Vec<SeenTable> = Vec::new();
     for row in writer.rows(sql).await.map_err(|error| ScratchError::of(&error))? {
-        let [schema, table, is_view, name, declared, is_needed, takes_null, is_visible] =
+        let [schema, table, is_view, name, declared, is_needed, takes_null, is_visible, is_unique] =
             row.as_slice()
         else {
             continue;
@@ -140,6 +149,7 @@ pub(super) async fn tables(
             declared: declared.to_lowercase(),
             is_needed: is_needed == "true",
             takes_null: takes_null == "true",
+            is_unique: is_unique == "true",
         };
         match all.last_mut().filter(|last| last.name == *table && last.schema == *schema) {
             Some(last) => last.columns.push(column),

@@ -62,7 +62,7 @@ pub(super) fn schedule(check: &Check, zones: usize) -> String {
 pub(super) fn tested(picture: &Snapshot, check: &CheckId) -> Option<String> {
     picture.tested.as_ref()?;
     let Some(tested) = picture.tested(check) else {
-        return Some("not as it is now: no test shows that it can fail".to_owned());
+        return Some("not as it is now: it has no test, or changed since they ran".to_owned());
     };
     let passed = match tested.tested {
         true => "its tests show it confirmed and violated",

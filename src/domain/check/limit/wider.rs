@@ -33,6 +33,16 @@ impl Limit {
 }
 
 impl Limit {
+    /// The texts that it names, that are no numbers, and one that it does not.
+    pub(in crate::domain) fn texts(&self) -> Vec<String> {
+        let texts = self.literals().filter(|(_, literal)| !literal.is_ordered());
+        let mut all: Vec<String> = texts.map(|(_, literal)| literal.text().to_owned()).collect();
+        if !all.is_empty() {
+            all.push("other".to_owned());
+        }
+        all
+    }
+
     /// The numbers that it names, and those beside them.
     pub(in crate::domain) fn numbers(&self) -> Vec<String> {
         let near = |literal: &Literal| {

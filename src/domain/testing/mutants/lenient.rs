@@ -23,6 +23,8 @@ impl Found<'_> {
     pub(super) fn lenient(&mut self) {
         self.compared_with_null();
         self.empty_texts();
+        self.cut();
+        self.numbers_as_texts();
         for at in 1..self.words.0.len() {
             self.divided(at);
             self.pattern(at);
@@ -98,6 +100,42 @@ impl Found<'_> {
                 &new,
                 format!("`{text}` with '' as NULL"),
                 "an empty text is none, and is not missing either",
+                &Needs::Text(column),
+            );
+        }
+    }
+
+    /// `limit 100` → nothing: what is behind is never looked at.
+    fn cut(&mut self) {
+        for at in 0..self.words.0.len() {
+            let is_cut = self.words.is_word(at, &["limit"])
+                && matches!(self.words.tok(at + 1), Some(Tok::Number(_)));
+            if is_cut {
+                let meaning = "rows behind the first ones are never looked at";
+                let change = format!("`{}` → nothing", self.short(at..at + 2));
+                self.replace(&(at..at + 2), "", change, meaning);
+            }
+        }
+    }
+
+    /// `code > '100'` → as a number, where the column holds texts: `'99'` is greater.
+    fn numbers_as_texts(&mut self) {
+        for at in 1..self.words.0.len() {
+            let Some(Tok::Compare(sign @ ("<" | "<=" | ">" | ">="))) = self.words.tok(at) else {
+                continue;
+            };
+            let Some(Tok::Text(number)) = self.words.tok(at + 1) else { continue };
+            let operand = operand_before(self.words, at);
+            let column = self.bare(operand.clone());
+            let (Some(column), true) = (column, number.parse::<f64>().is_ok()) else { continue };
+            let name = self.short(operand.clone());
+            let (new, number) =
+                (format!("cast({name} as decimal(30, 6)) {sign} {number}"), number.clone());
+            self.replace_where(
+                &(operand.start..at + 2),
+                &new,
+                format!("`{}` as numbers", self.around(at)),
+                &format!("texts are compared by their letters, and '9' is greater than '{number}'"),
                 &Needs::Text(column),
             );
         }

@@ -104,7 +104,7 @@ fn wider_column(column: &ColumnRules) -> Vec<(ColumnRules, String)> {
     let mut all = Vec::new();
     if column.nulls == Nulls::Allowed {
         let narrower = ColumnRules { nulls: Nulls::Never, ..column.clone() };
-        all.push((narrower, "`nulls: allowed` → none".to_owned()));
+        all.push((narrower, "→ `nulls: never`".to_owned()));
     } else {
         let wider = ColumnRules { nulls: Nulls::Allowed, ..column.clone() };
         all.push((wider, "→ `nulls: allowed`".to_owned()));

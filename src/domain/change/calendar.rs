@@ -1,0 +1,365 @@
+//! When a check looks, and at which windows: then and now, held against each other over the days to come.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::domain::change::difference::{Class, Difference, Found, is_same};
+use crate::domain::check::Check;
+use crate::domain::record::series::Series;
+use crate::domain::time::agenda::{Entry, Target};
+use crate::domain::time::duration;
+use crate::domain::time::schedule::{Pause, Schedule, Until};
+use crate::domain::time::window::{Frame, Split, WindowRule, ZoneChoice};
+use crate::domain::time::zone::{Rules, ZoneName};
+
+/// How far ahead calendars are compared.
+const DAYS: TimeDelta = TimeDelta::days(400);
+/// How many looks of a series are compared at most.
+const LOOKS_MAX: usize = 10_000;
+/// In how many zones that both look at.
+const ZONES_MAX: usize = 3;
+
+/// What calendars are compared with.
+pub struct World<'w> {
+    /// The rules of zones.
+    pub rules: &'w dyn Fn(&ZoneName) -> Option<Arc<Rules>>,
+    /// From when on.
+    pub now: DateTime<Utc>,
+}
+
+impl fmt::Debug for World<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("World").field("now", &self.now).finish_non_exhaustive()
+    }
+}
+
+/// Compares windows, schedules, and what is left out.
+pub(super) fn calendar(found: &mut Found, world: &World<'_>, was: &Arc<Check>, now: &Arc<Check>) {
+    let is_comparable = match (&was.window, &now.window) {
+        (None, None) => true,
+        (Some(old), Some(new)) => windows(found, old, new),
+        (old, new) => {
+            let pair = (shown_window(old.as_ref()), shown_window(new.as_ref()));
+            let why = "what is looked at is something else: what is recorded of it ends";
+            found.note(Class::Other, "window", pair, why);
+            false
+        }
+    };
+    if is_comparable {
+        looks(found, world, was, now);
+    }
+    pause(found, was.pause.as_ref(), now.pause.as_ref());
+}
+
+/// Compares two rules for windows; says whether windows of one are windows of the other.
+fn windows(found: &mut Found, was: &WindowRule, now: &WindowRule) -> bool {
+    zones(found, &was.zones, &now.zones);
+    if was.may_shrink != now.may_shrink {
+        let word = |may: bool| if may { "allowed" } else { "violated" };
+        let (class, why) = match now.may_shrink {
+            true => (Class::Weaker, "zones may vanish from the list"),
+            false => (Class::Stronger, "zones that vanish from the list are told"),
+        };
+        found.note(
+            class,
+            "window.zones_from.shrinks",
+            (word(was.may_shrink), word(now.may_shrink)),
+            why,
+        );
+    }
+    let word = |split: Split| match split {
+        Split::Whole => "whole days",
+        Split::UtcOffset => "by utc_offset",
+    };
+    match (was.split, now.split) {
+        (Split::UtcOffset, Split::Whole) => found.note(
+            Class::Weaker,
+            "window.split",
+            (word(was.split), word(now.split)),
+            "what is wrong on one side of a clock change can be made up for on the other",
+        ),
+        (Split::Whole, Split::UtcOffset) => found.note(
+            Class::Other,
+            "window.split",
+            (word(was.split), word(now.split)),
+            "each side of a clock change is judged alone, and the whole day is not",
+        ),
+        (Split::Whole, Split::Whole) | (Split::UtcOffset, Split::UtcOffset) => {}
+    }
+    if was.frame != now.frame {
+        let (class, why) = match is_coarser(was.frame, now.frame) {
+            true => (Class::Weaker, "longer periods are judged as one, and later"),
+            false => (Class::Other, "other periods are judged: only looking at the data tells"),
+        };
+        found.note(class, "window.period", (was.frame, now.frame), why);
+    }
+    was.frame == now.frame && was.split == now.split
+}
+
+fn is_coarser(was: Frame, now: Frame) -> bool {
+    match (was, now) {
+        (Frame::Calendar(old), Frame::Calendar(new)) => (new as u8) > (old as u8),
+        (Frame::Grid(old), Frame::Grid(new)) => new.is_multiple_of(old),
+        (Frame::Grid(_), Frame::Calendar(_)) | (Frame::Calendar(_), Frame::Grid(_)) => false,
+    }
+}
+
+fn zones(found: &mut Found, was: &ZoneChoice, now: &ZoneChoice) {
+    let part = "window.zones";
+    match (was, now) {
+        (ZoneChoice::From(old), ZoneChoice::From(new)) => {
+            if old.source != new.source {
+                let why = "another database lists the zones";
+                found.note(
+                    Class::Other,
+                    "window.zones_from.source",
+                    (&old.source, &new.source),
+                    why,
+                );
+            }
+            if !is_same(&old.query, &new.query) {
+                let pair = (old.query.text(), new.query.text());
+                let why = "the SQL differs: other zones may be listed";
+                found.note(Class::Other, "window.zones_from.sql", pair, why);
+            }
+        }
+        (ZoneChoice::From(_), _) | (_, ZoneChoice::From(_)) => {
+            let why = "a query lists the zones, or does not any more";
+            found.note(Class::Other, part, (shown_zones(was), shown_zones(now)), why);
+        }
+        _ => {
+            let (old, new): (BTreeSet<&ZoneName>, BTreeSet<&ZoneName>) =
+                (was.written().iter().collect(), now.written().iter().collect());
+            let list = |zones: Vec<&&ZoneName>| {
+                zones.into_iter().map(|zone| zone.as_str()).collect::<Vec<_>>().join(", ")
+            };
+            let gone = list(old.difference(&new).collect());
+            let come = list(new.difference(&old).collect());
+            if !gone.is_empty() {
+                let why = format!("{gone} is not looked at any more");
+                found.note(Class::Weaker, part, (shown_zones(was), shown_zones(now)), why);
+            }
+            if !come.is_empty() {
+                let why = format!("{come} is looked at too");
+                found.note(Class::Stronger, part, (shown_zones(was), shown_zones(now)), why);
+            }
+        }
+    }
+}
+
+fn shown_zones(zones: &ZoneChoice) -> String {
+    match zones {
+        ZoneChoice::Nowhere => "UTC".to_owned(),
+        ZoneChoice::From(from) => format!("as {} lists them", from.source),
+        ZoneChoice::One(_) | ZoneChoice::Each(_) => {
+            let names: Vec<&str> = zones.written().iter().map(ZoneName::as_str).collect();
+            names.join(", ")
+        }
+    }
+}
+
+fn shown_window(window: Option<&WindowRule>) -> String {
+    window
+        .map_or_else(String::new, |rule| format!("{} in {}", rule.frame, shown_zones(&rule.zones)))
+}
+
+/// Compares when the same windows are looked at, or the present.
+fn looks(found: &mut Found, world: &World<'_>, was: &Arc<Check>, now: &Arc<Check>) {
+    let settle = |check: &Check| check.window.as_ref().map(|rule| rule.settle);
+    let dates = |check: &Check| -> BTreeSet<_> {
+        check.except.iter().flat_map(|except| &except.dates).copied().collect()
+    };
+    let (is_moved, is_settled) = (was.schedule != now.schedule, settle(was) == settle(now));
+    if let Some(new) = now.except.as_ref().filter(|_| !dates(now).is_subset(&dates(was))) {
+        let list = |check: &Check| {
+            dates(check).iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+        };
+        let difference = Difference {
+            class: Class::Weaker,
+            part: "except".to_owned(),
+            was: list(was),
+            now: list(now),
+            why: "these dates are not looked at".to_owned(),
+            because: None,
+        };
+        found.note_because(difference, &new.because);
+    } else if dates(now) != dates(was) {
+        let count = dates(was).difference(&dates(now)).count();
+        let why = format!("{count} more dates are looked at");
+        found.note(Class::Stronger, "except", (dates(was).len(), dates(now).len()), why);
+    }
+    if !is_moved && is_settled {
+        return;
+    }
+    let (part, pair) = match is_moved {
+        true => ("schedule", (shown_schedule(&was.schedule), shown_schedule(&now.schedule))),
+        false => {
+            let shown = |check: &Check| settle(check).map(duration::show).unwrap_or_default();
+            ("window.settle", (shown(was), shown(now)))
+        }
+    };
+    if let (Schedule::Every(old), Schedule::Every(new), None) =
+        (&was.schedule, &now.schedule, &now.window)
+    {
+        let (class, why) = if new.period() > old.period() {
+            (Class::Weaker, "it is looked at more seldom")
+        } else if new.period() < old.period() {
+            (Class::Stronger, "it is looked at more often")
+        } else {
+            return;
+        };
+        return found.note(class, part, pair, why);
+    }
+    let all = series(world, was).into_iter().zip(series(world, now));
+    let compared: Vec<(Class, String)> = all
+        .filter_map(|(old, new)| order(&looks_of(&old, world.now), &looks_of(&new, world.now)))
+        .collect();
+    let worst = compared.into_iter().min_by_key(|(class, _)| *class);
+    if let Some((class, why)) = worst {
+        found.note(class, part, pair, why);
+    }
+}
+
+/// The series of a check in a few of its zones.
+fn series(world: &World<'_>, check: &Arc<Check>) -> Vec<Series> {
+    let utc = ZoneName::utc();
+    let rules = |name: &ZoneName| (world.rules)(name);
+    match &check.window {
+        Some(rule) if rule.zones.written().is_empty() => {
+            Series::in_zone(check, &utc, &rules).into_iter().collect()
+        }
+        Some(rule) => {
+            let zones: BTreeSet<&ZoneName> = rule.zones.written().iter().collect();
+            zones
+                .into_iter()
+                .take(ZONES_MAX)
+                .filter_map(|zone| Series::in_zone(check, zone, &rules))
+                .collect()
+        }
+        None => Series::of(check, &rules).unwrap_or_default(),
+    }
+}
+
+/// What a series looks at in the days to come, and when.
+fn looks_of(series: &Series, now: DateTime<Utc>) -> BTreeMap<Target, DateTime<Utc>> {
+    let due = |entry: Entry| match entry {
+        Entry::Due(due) => Some((due.target, due.at)),
+        Entry::Event(_) => None,
+    };
+    let agenda = series.agenda_after(now).take_while(|entry| entry.at() < now + DAYS);
+    agenda.filter_map(due).take(LOOKS_MAX).collect()
+}
+
+/// Orders two calendars: nothing where they are the same.
+fn order(
+    was: &BTreeMap<Target, DateTime<Utc>>,
+    now: &BTreeMap<Target, DateTime<Utc>>,
+) -> Option<(Class, String)> {
+    if was == now {
+        return None;
+    }
+    let of_windows = |all: &BTreeMap<Target, DateTime<Utc>>| {
+        all.keys().any(|target| matches!(target, Target::Window(_)))
+    };
+    if !of_windows(was) && !of_windows(now) {
+        return Some(order_of_slots(was, now));
+    }
+    // What only one of them reaches, as it looks at more, is no difference.
+    let end = was.values().max().min(now.values().max()).copied().unwrap_or_default();
+    let missing = was.iter().filter(|(target, at)| **at < end && !now.contains_key(target)).count();
+    let later = was.iter().filter_map(|(target, at)| Some(*now.get(target)? - *at)).max();
+    let later = later.unwrap_or_default();
+    let sooner = was.iter().filter_map(|(target, at)| Some(*at - *now.get(target)?)).max();
+    let sooner = sooner.unwrap_or_default();
+    let zero = TimeDelta::zero();
+    Some(if missing > 0 {
+        (
+            Class::Weaker,
+            format!("{missing} windows of the next {} days are not looked at", DAYS.num_days()),
+        )
+    } else if later > zero {
+        (Class::Weaker, format!("a window is looked at up to {} later", shown(later)))
+    } else if sooner > zero {
+        (Class::Stronger, format!("a window is looked at up to {} sooner", shown(sooner)))
+    } else {
+        (Class::Stronger, "more windows are looked at".to_owned())
+    })
+}
+
+/// Looks at the present: by the longest time between two of them.
+fn order_of_slots(
+    was: &BTreeMap<Target, DateTime<Utc>>,
+    now: &BTreeMap<Target, DateTime<Utc>>,
+) -> (Class, String) {
+    let longest = |all: &BTreeMap<Target, DateTime<Utc>>| {
+        let at: Vec<&DateTime<Utc>> = all.values().collect();
+        at.windows(2).map(|two| *two[1] - *two[0]).max().unwrap_or(DAYS)
+    };
+    let (old, new) = (longest(was), longest(now));
+    let has_all = was.keys().all(|target| now.contains_key(target) || now.len() == LOOKS_MAX);
+    if new > old {
+        let why = format!("up to {} pass without a look, where {} did", shown(new), shown(old));
+        (Class::Weaker, why)
+    } else if new < old {
+        let why = format!("at most {} pass without a look, where {} did", shown(new), shown(old));
+        (Class::Stronger, why)
+    } else if has_all {
+        (Class::Stronger, "it is looked at more often".to_owned())
+    } else {
+        (Class::Other, "it is looked at at other times".to_owned())
+    }
+}
+
+fn shown(delta: TimeDelta) -> String {
+    duration::show(delta.to_std().unwrap_or_default())
+}
+
+fn shown_schedule(schedule: &Schedule) -> String {
+    match schedule {
+        Schedule::Every(every) => format!("every {}", shown(every.period())),
+        Schedule::Cron(cron) => match &cron.zone {
+            Some(zone) => format!("{} in {zone}", cron.line),
+            None => cron.line.to_string(),
+        },
+        Schedule::WindowEnd => "as each window settles".to_owned(),
+    }
+}
+
+fn pause(found: &mut Found, was: Option<&Pause>, now: Option<&Pause>) {
+    let until = |pause: &Pause| match pause.until {
+        Until::Instant(at) => at,
+        Until::Date(date) => date.and_time(chrono::NaiveTime::MIN).and_utc(),
+    };
+    let shown = |pause: Option<&Pause>| match pause.map(|pause| pause.until) {
+        Some(Until::Instant(at)) => format!("until {at:?}"),
+        Some(Until::Date(date)) => format!("until {date}"),
+        None => String::new(),
+    };
+    let longer = match (was, now) {
+        (None, None) => return,
+        (None, Some(_)) => true,
+        (Some(_), None) => false,
+        (Some(old), Some(new)) if until(old) == until(new) => return,
+        (Some(old), Some(new)) => until(new) > until(old),
+    };
+    let difference = Difference {
+        class: if longer { Class::Weaker } else { Class::Stronger },
+        part: "pause".to_owned(),
+        was: shown(was),
+        now: shown(now),
+        why: if longer {
+            "nothing is looked at for longer"
+        } else {
+            "it is looked at again sooner"
+        }
+        .to_owned(),
+        because: None,
+    };
+    match now {
+        Some(new) => found.note_because(difference, &new.because),
+        None => found.all.push(difference),
+    }
+}
