@@ -14,6 +14,7 @@ mod next;
 mod look;
 mod order;
 mod paint;
+mod plan;
 mod remote;
 mod report;
 mod run;
@@ -27,6 +28,7 @@ mod waivers;
 mod adopt;
 mod quiet;
 mod forget;
+mod generations;
 mod accept_zones;
 mod windows;
 mod zones;
@@ -61,6 +63,11 @@ pub fn main() -> ExitCode {
         Verb::Validate(args) => validate::validate(&args),
         Verb::Run(args) => run::run(&args),
         Verb::Demo(args) => demo::demo(&args),
+        Verb::Plan(args) => plan::plan(&args),
+        Verb::Generations(args) => generations::generations(&args),
+        Verb::Approve(args) => generations::decide(&args, "approve"),
+        Verb::Reject(args) => generations::decide(&args, "reject"),
+        Verb::Rollback(args) => generations::roll_back(&args),
         Verb::Suggest(args) => suggest::suggest(&args),
         Verb::Test(args) => test::test(&args),
         Verb::Next(args) => next::next(&args),

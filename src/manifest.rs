@@ -126,15 +126,17 @@ pub fn test_texts(paths: &[impl AsRef<Path>]) -> Result<Vec<Text>, Vec<Fault>> {
 /// All faults of all texts.
 pub fn parse(texts: &[Text], world: World<'_>) -> Result<Catalogue, Vec<Fault>> {
     let (mut faults, mut warnings) = (Vec::new(), Vec::new());
-    let (mut declared, mut removed) = (Vec::new(), Vec::new());
+    let (mut declared, mut removed, mut words) = (Vec::new(), Vec::new(), Vec::new());
     for text in texts {
         let read = file::checks(text, &world);
         declared.extend(read.declared);
         removed.extend(read.removed);
+        words.extend(read.weakened);
         faults.extend(read.faults);
         warnings.extend(read.warnings);
     }
     let (checks, removed) = identity::settle(declared, removed, &mut faults);
+    let weakened = identity::spoken(words, &checks, &mut faults);
     if faults.is_empty() && checks.is_empty() {
         faults.push(Fault::of_file(
             texts.first().map_or("", |t| t.file.as_str()),
@@ -143,5 +145,9 @@ pub fn parse(texts: &[Text], world: World<'_>) -> Result<Catalogue, Vec<Fault>> 
              check\")",
         ));
     }
-    if faults.is_empty() { Ok(Catalogue::new(checks, removed, warnings)) } else { Err(faults) }
+    if faults.is_empty() {
+        Ok(Catalogue::new(checks, removed, warnings).with_weakened(weakened))
+    } else {
+        Err(faults)
+    }
 }

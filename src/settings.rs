@@ -12,6 +12,7 @@ mod source;
 use std::path::{Path, PathBuf};
 
 use crate::bounded;
+use crate::domain::change::word::{Rollout, Wait};
 use crate::domain::check::fault::Fault;
 use crate::domain::check::name::SourceName;
 use crate::domain::sql::Engine;
@@ -24,9 +25,10 @@ pub use schema::schema;
 pub use source::SourceEntry;
 pub use web::WebEntry;
 
-const SETTINGS_KEYS: [&str; 13] = [
+const SETTINGS_KEYS: [&str; 14] = [
     "checks",
     "tests",
+    "rollout",
     "sources",
     "ledger",
     "web",
@@ -41,6 +43,8 @@ const SETTINGS_KEYS: [&str; 13] = [
 ];
 /// The keys under `tests`.
 const TESTS_KEYS: [&str; 1] = ["results"];
+/// The keys under `rollout`.
+const ROLLOUT_KEYS: [&str; 2] = ["weaker", "other"];
 const BYTES_MAX: u64 = 1 << 20;
 /// What the operator decided.
 #[derive(Debug, Clone)]
@@ -49,6 +53,8 @@ pub struct Settings {
     pub checks: Vec<PathBuf>,
     /// The file in which stands what came of the tests of checks.
     pub results: Option<PathBuf>,
+    /// What changes of critical checks wait for.
+    pub rollout: Rollout,
     /// The watched databases.
     pub sources: Vec<SourceEntry>,
     /// Where the daemon keeps its record.
@@ -147,6 +153,7 @@ fn settings(doc: &mut Document<'_>, folder: &Path) -> Option<Settings> {
         }
     };
     let results = results(doc, &map, folder);
+    let rollout = rollout(doc, &map);
     let place = Place::Key(&Place::Root, "sources");
     let Some(node) = map.get("sources") else {
         let hint = "write `sources:` with at least one database".to_owned();
@@ -175,9 +182,21 @@ fn settings(doc: &mut Document<'_>, folder: &Path) -> Option<Settings> {
             "name a file of its own under `ledger`: what is watched is not written to".into();
         doc.fault(map.get("ledger").unwrap_or(&root), Place::Root, message, Some(hint));
     }
-    let results = results?;
+    let (results, rollout) = (results?, rollout?);
     let (web, log, notices) = (web?, log?, notices?);
-    Some(Settings { checks, results, sources, ledger, web, log, notices, grace })
+    Some(Settings { checks, results, rollout, sources, ledger, web, log, notices, grace })
+}
+
+/// Reads `rollout`.
+fn rollout(doc: &mut Document<'_>, root: &Map<'_>) -> Option<Rollout> {
+    let place = Place::Key(&Place::Root, "rollout");
+    let Some(node) = root.get("rollout") else { return Some(Rollout::default()) };
+    let map = doc.map(node, place, &ROLLOUT_KEYS)?;
+    let mut wait =
+        |key| optional(&map, key, |node| doc.word(node, Place::Key(&place, key), &Wait::WORDS));
+    let (weaker, other) = (wait("weaker"), wait("other"));
+    let usual = Rollout::default();
+    Some(Rollout { weaker: weaker?.unwrap_or(usual.weaker), other: other?.unwrap_or(usual.other) })
 }
 
 /// Reads `tests`.

@@ -11,6 +11,7 @@ mod adopted;
 mod shrink;
 mod quiet;
 mod forget;
+mod generations;
 mod drills;
 mod outgoing;
 mod api;
@@ -163,6 +164,11 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/api/v1/checks", get(api::checks))
         .route("/api/v1/checks/{id}/windows", get(history::windows))
         .route("/api/v1/events", get(history::events))
+        .route("/api/v1/generations", get(generations::generations))
+        .route("/api/v1/generations/{id}", get(generations::generation))
+        .route("/api/v1/generations/{id}/approve", post(generations::approve))
+        .route("/api/v1/generations/{id}/reject", post(generations::reject))
+        .route("/api/v1/rollback", post(generations::roll_back))
         .route("/api/v1/waivers", get(history::waivers))
         .route("/api/v1/rerun", post(operator::rerun))
         .route("/api/v1/waive", post(operator::waive))

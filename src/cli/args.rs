@@ -1,6 +1,7 @@
 //! The arguments.
 
 mod orders;
+mod plan;
 mod testing;
 
 use std::num::NonZeroUsize;
@@ -15,6 +16,7 @@ pub(super) use orders::{
     WaiveArgs, WaiversArgs,
 };
 
+pub(super) use plan::{DecideArgs, GenerationsArgs, PlanArgs, PlanFormat, RollBackArgs};
 pub(super) use testing::TestArgs;
 
 use crate::cli::windows;
@@ -40,6 +42,16 @@ pub(super) enum Verb {
     Validate(ValidateArgs),
     /// Look once at what the checks declare, and say what is confirmed
     Run(RunArgs),
+    /// Say what a change of checks does to what they prove: weaker, stronger, or other, against what a daemon runs
+    Plan(PlanArgs),
+    /// List the catalogues that a daemon runs, ran, or is to run
+    Generations(GenerationsArgs),
+    /// Say that a catalogue that waits is right: it is loaded at once
+    Approve(DecideArgs),
+    /// Say that a catalogue that waits is not right
+    Reject(DecideArgs),
+    /// Go back to an earlier catalogue; the files count again once they change
+    Rollback(RollBackArgs),
     /// Propose rules for a table that all of the last four weeks keep, as a file of checks; nothing is written
     Suggest(SuggestArgs),
     /// Show that checks are able to fail: on made-up rows, in scratch databases

@@ -81,6 +81,32 @@ fn exit(status: &Value, checks: &[Value]) -> Exit {
     }
 }
 
+/// What became of the files that were read last.
+fn of_files(out: &mut String, status: &Value) {
+    let load = &status["last_load"];
+    if load["good"] == Value::Bool(false) {
+        let _ = writeln!(
+            out,
+            "THE LAST CATALOGUE WAS NOT TAKEN ({}): {}",
+            text(load, "at"),
+            text(load, "why").trim_end()
+        );
+    }
+    if let Some(id) = load.get("waits_as").and_then(Value::as_i64) {
+        let _ = writeln!(
+            out,
+            "A CHANGE OF CHECKS WAITS as generation {id} since {}: {}",
+            text(load, "at"),
+            text(load, "why").trim_end()
+        );
+    }
+    if status["pinned"] == Value::Bool(true) {
+        out.push_str(
+            "THE FILES DO NOT COUNT until they change: an operator went back behind them\n",
+        );
+    }
+}
+
 fn report(status: &Value, checks: &[Value], all: bool, address: &str) -> String {
     let mut out = String::new();
     let ready = match status.get("not_ready").and_then(Value::as_str) {
@@ -104,15 +130,7 @@ fn report(status: &Value, checks: &[Value], all: bool, address: &str) -> String 
             text(generation, "loaded_by"),
         );
     }
-    let load = &status["last_load"];
-    if load["good"] == Value::Bool(false) {
-        let _ = writeln!(
-            out,
-            "THE LAST CATALOGUE WAS NOT TAKEN ({}): {}",
-            text(load, "at"),
-            text(load, "why").trim_end()
-        );
-    }
+    of_files(&mut out, status);
     if let Some(Value::Object(sources)) = status.get("sources") {
         for (name, source) in sources {
             let powers = text(source, "role");

@@ -135,7 +135,13 @@ pub(super) async fn begin(
             }
             Err(NotLoaded::Faulty(faults)) => return never(NotStarted::Invalid(faults)),
             Err(NotLoaded::Store(trouble)) => return Err(trouble.into()),
-            Err(error @ (NotLoaded::Refused(_) | NotLoaded::Contended)) => {
+            Err(
+                error @ (NotLoaded::Refused(_)
+                | NotLoaded::Contended
+                | NotLoaded::Waits { .. }
+                | NotLoaded::Rejected { .. }
+                | NotLoaded::NotKept(_)),
+            ) => {
                 return never(NotStarted::Refused(error.to_string()));
             }
         },

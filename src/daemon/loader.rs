@@ -235,6 +235,7 @@ fn reading(
     zones: &Arc<Zones>,
 ) -> Reading {
     Reading {
+        rollout: settings.rollout,
         tested,
         tests,
         engines: settings.engines(),

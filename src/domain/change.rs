@@ -12,6 +12,7 @@ mod law;
 mod rules;
 mod sides;
 mod terms;
+pub mod word;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::domain::change::word::Rollout;
 use crate::domain::check::catalogue::Catalogue;
 use crate::domain::check::fault::Fault;
 use crate::domain::check::name::SourceName;
@@ -23,6 +24,8 @@ pub struct Reading {
     pub without_instants: Vec<SourceName>,
     /// The installation's labels, on each notice.
     pub labels: BTreeMap<String, String>,
+    /// What changes of critical checks wait for.
+    pub rollout: Rollout,
     /// What came of the tests of checks, where a file of it is named and reads.
     pub tested: Option<Results>,
     /// The files of tests beside the checks.
@@ -89,6 +92,27 @@ pub enum NotLoaded {
     /// It takes too much away.
     #[error("the catalogue was not taken: {0}")]
     Refused(Refusal),
+    /// It waits for somebody's word.
+    #[error("the catalogue waits as generation {id} for somebody's word: {why}")]
+    Waits {
+        /// Its number.
+        id: i64,
+        /// For what.
+        why: String,
+    },
+    /// Somebody said that it is not right.
+    #[error("generation {id} was rejected by {by}: {because}; change the files")]
+    Rejected {
+        /// Its number.
+        id: i64,
+        /// Who.
+        by: String,
+        /// Why.
+        because: String,
+    },
+    /// There is no such generation any more, or none before.
+    #[error("{0}")]
+    NotKept(String),
     /// The store failed.
     #[error("the catalogue could not be stored: {0}")]
     Store(#[from] LedgerError),
@@ -101,8 +125,9 @@ impl NotLoaded {
     /// Says whether the same catalogue may be taken when it is tried again.
     pub fn may_pass(&self) -> bool {
         match self {
-            Self::Store(_) | Self::Contended => true,
-            Self::Faulty(_) | Self::Refused(_) => false,
+            // Another replica may hear the word.
+            Self::Store(_) | Self::Contended | Self::Waits { .. } => true,
+            Self::Faulty(_) | Self::Refused(_) | Self::Rejected { .. } | Self::NotKept(_) => false,
         }
     }
 }

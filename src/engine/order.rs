@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::domain::check::name::CheckId;
 use crate::domain::check::succession::Removals;
 use crate::engine::load::{Loaded, NotLoaded, Reading};
-use crate::ledger::{EndQuiet, KeepQuiet, LedgerError, Returned, RowOrder, Selected};
+use crate::ledger::{EndQuiet, Fate, KeepQuiet, LedgerError, Returned, RowOrder, Selected};
 use crate::manifest::Text;
 
 /// How many orders wait at once.
@@ -32,6 +32,10 @@ pub enum Order<Q> {
     EndQuiet(EndQuiet, oneshot::Sender<Result<u64, LedgerError>>),
     /// Forget the values that are kept of a check: which, by whose word, and why; the answer says of how many attempts.
     Forget([String; 3], oneshot::Sender<Result<u64, LedgerError>>),
+    /// Take a word for or against a catalogue that waits; the answer says whether it waited.
+    Decide(Decide, oneshot::Sender<Result<bool, LedgerError>>),
+    /// Go back to a catalogue that is kept; the answer is its generation.
+    RollBack(RollBack, oneshot::Sender<Result<Loaded, NotLoaded>>),
     /// Take note that what was sent to an Alertmanager came back.
     Returned(Returned, oneshot::Sender<Result<(), LedgerError>>),
 }
@@ -54,6 +58,30 @@ pub struct EndAdopted {
     pub check: Option<String>,
     /// In which zone; in all where none is named.
     pub tz: Option<String>,
+    /// Who says so.
+    pub by: String,
+    /// Why.
+    pub because: String,
+}
+
+/// A word for or against a catalogue that waits.
+#[derive(Debug)]
+pub struct Decide {
+    /// Which.
+    pub id: i64,
+    /// What becomes of it.
+    pub fate: Fate,
+    /// Who says so.
+    pub by: String,
+    /// Why.
+    pub because: String,
+}
+
+/// Which catalogue to go back to, by whose word.
+#[derive(Debug)]
+pub struct RollBack {
+    /// Its generation; the one before where none is named.
+    pub id: Option<i64>,
     /// Who says so.
     pub by: String,
     /// Why.
@@ -192,6 +220,22 @@ impl<Q> Orders<Q> {
     ) -> Result<Result<u64, LedgerError>, NotTaken> {
         let forget = [check, by, because].map(str::to_owned);
         self.give(|reply| Order::Forget(forget, reply)).await
+    }
+
+    /// Takes a word for or against a catalogue that waits; returns whether it waited.
+    ///
+    /// # Errors
+    /// Where the engine takes no orders.
+    pub async fn decide(&self, decide: Decide) -> Result<Result<bool, LedgerError>, NotTaken> {
+        self.give(|reply| Order::Decide(decide, reply)).await
+    }
+
+    /// Goes back to a catalogue that is kept.
+    ///
+    /// # Errors
+    /// Where the engine takes no orders.
+    pub async fn roll_back(&self, back: RollBack) -> Result<Result<Loaded, NotLoaded>, NotTaken> {
+        self.give(|reply| Order::RollBack(back, reply)).await
     }
 
     /// Takes note that what was sent to an Alertmanager came back.

@@ -103,6 +103,15 @@ pub enum LastLoad {
         /// When.
         at: DateTime<Utc>,
     },
+    /// It waits for somebody's word: what was active goes on.
+    Waits {
+        /// Since when.
+        at: DateTime<Utc>,
+        /// Its number as a generation.
+        id: i64,
+        /// For what.
+        why: String,
+    },
     /// It is not: what was active goes on.
     Bad {
         /// When.
@@ -168,6 +177,8 @@ pub struct Snapshot {
     pub generation: Option<GenerationHealth>,
     /// What became of the last catalogue.
     pub last_load: LastLoad,
+    /// Whether files do not count, because an operator went back behind them.
+    pub is_pinned: bool,
     /// Why this replica does not look, where it does not.
     pub idle: Option<String>,
     /// The release of the zone rules that are used here.
@@ -243,6 +254,7 @@ impl Snapshot {
             ledger_since: Instant::now(),
             generation: None,
             last_load: LastLoad::Never,
+            is_pinned: false,
             idle: Some("it has not begun".into()),
             tz_release: String::new(),
             stopping: false,

@@ -7,6 +7,7 @@
 mod alerts;
 mod adoption;
 mod catalogue;
+mod rollout;
 mod identities;
 mod offers;
 mod orders;
@@ -88,6 +89,7 @@ pub struct Engine<Q: Queries, N: Notices> {
     under_way: UnderWay<Q>,
     generation: Option<GenerationHealth>,
     last_load: LastLoad,
+    files: Files,
     /// Orders about many rows that are being carried out.
     under_order: UnderOrder,
     /// How many rows one turn writes: fewer after one that failed or took long.
@@ -131,6 +133,15 @@ pub struct Engine<Q: Queries, N: Notices> {
     drawn: u64,
 }
 
+/// The files of checks, as they were read last.
+#[derive(Debug, Default)]
+struct Files {
+    /// Their digest.
+    digest: Option<String>,
+    /// Whether they do not count, because an operator went back behind them.
+    are_pinned: bool,
+}
+
 impl<Q: Queries, N: Notices> Engine<Q, N> {
     /// Prepares to watch, and to show that; nothing is due before a catalogue is loaded.
     pub fn new(
@@ -156,6 +167,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             turnstile: None,
             generation: None,
             last_load: LastLoad::Never,
+            files: Files::default(),
             under_order: UnderOrder::new(started),
             rows_max: ROWS_MAX,
             turn_took: Duration::ZERO,

@@ -12,7 +12,7 @@ use crate::ledger::conn::{Conn, args};
 use crate::ledger::lock_file::LockFile;
 
 /// The version that this program writes.
-pub const VERSION: i64 = 8;
+pub const VERSION: i64 = 9;
 /// The oldest version that may go on beside it.
 const OLDEST: i64 = 1;
 
@@ -171,6 +171,11 @@ macro_rules! eighth {
     };
 }
 
+/// Catalogues that wait for somebody's word.
+const NINTH: &str = "CREATE TABLE IF NOT EXISTS candidates (generation BIGINT PRIMARY KEY, base BIGINT NOT NULL, \
+    why TEXT NOT NULL, since BIGINT NOT NULL, fate TEXT NOT NULL, by_whom TEXT NOT NULL, because TEXT NOT NULL, \
+    decided_at BIGINT);\n";
+
 /// Copies a file of an earlier version beside itself before it is migrated: the way back for who goes back to the earlier
 /// release. Of a server it says what to keep.
 ///
@@ -274,6 +279,9 @@ pub(super) async fn migrate(conn: &mut Conn) -> Result<(), LedgerError> {
     }
     if found.is_none_or(|(version, _)| version < 8) {
         conn.batch(eighth).await?;
+    }
+    if found.is_none_or(|(version, _)| version < 9) {
+        conn.batch(NINTH).await?;
     }
     if found.is_none_or(|(version, _)| version < VERSION) {
         put(conn, "version", &VERSION.to_string()).await?;

@@ -335,6 +335,7 @@ fn named(place: Place<'_>) -> String {
         Place::Item(parent, _) => match parent {
             Place::Key(_, "checks") => "a check".into(),
             Place::Key(_, "removed") => "a removed check".into(),
+            Place::Key(_, "weakened") => "a weakened check".into(),
             Place::Root | Place::Key(..) | Place::Item(..) => "this item".into(),
         },
     }

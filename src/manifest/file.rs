@@ -15,7 +15,7 @@ use crate::manifest::calendar;
 use crate::manifest::document::{Document, Map, Place};
 use crate::manifest::expectation;
 use crate::manifest::freshness::freshness;
-use crate::manifest::identity::{Declared, TakenOut, removed, was};
+use crate::manifest::identity::{Declared, Spoken, TakenOut, removed, was, weakened};
 use crate::manifest::lint;
 use crate::manifest::mask::{mask, masks_something};
 use crate::manifest::needs::Needs;
@@ -25,7 +25,8 @@ use crate::manifest::yaml::Node;
 use crate::manifest::{Text, World};
 
 /// The keys of a file.
-pub(super) const FILE_KEYS: [&str; 5] = ["version", "owner", "defaults", "checks", "removed"];
+pub(super) const FILE_KEYS: [&str; 6] =
+    ["version", "owner", "defaults", "checks", "removed", "weakened"];
 /// The keys of `defaults`.
 pub(super) const DEFAULTS_KEYS: [&str; 14] = [
     "source",
@@ -93,6 +94,7 @@ pub(super) const TIMEOUTS: (Duration, Duration) =
 pub(super) struct Read {
     pub(super) declared: Vec<Declared>,
     pub(super) removed: Vec<TakenOut>,
+    pub(super) weakened: Vec<Spoken>,
     pub(super) faults: Vec<Fault>,
     pub(super) warnings: Vec<Warning>,
 }
@@ -123,12 +125,17 @@ struct Defaults<'n> {
 /// Reads all checks of a file.
 pub(super) fn checks(text: &Text, world: &World<'_>) -> Read {
     let mut document = if world.stored { Document::stored(text) } else { Document::new(text) };
-    let (declared, removed) = read(&mut document, world);
+    let mut weakened = Vec::new();
+    let (declared, removed) = read(&mut document, world, &mut weakened);
     let warnings = document.take_warnings();
-    Read { declared, removed, faults: document.into_faults(), warnings }
+    Read { declared, removed, weakened, faults: document.into_faults(), warnings }
 }
 
-fn read(doc: &mut Document<'_>, world: &World<'_>) -> (Vec<Declared>, Vec<TakenOut>) {
+fn read(
+    doc: &mut Document<'_>,
+    world: &World<'_>,
+    words: &mut Vec<Spoken>,
+) -> (Vec<Declared>, Vec<TakenOut>) {
     let nothing = (Vec::new(), Vec::new());
     let Some(root) = doc.tree() else { return nothing };
     if matches!(root.kind, crate::manifest::yaml::Kind::Null) {
@@ -152,9 +159,10 @@ fn read(doc: &mut Document<'_>, world: &World<'_>) -> (Vec<Declared>, Vec<TakenO
         defaults.owner = defaults.owner.or(owner);
     }
     let removed = map.get("removed").map(|node| removed(doc, node)).unwrap_or_default();
+    words.extend(map.get("weakened").map(|node| weakened(doc, node)).unwrap_or_default());
     let place = Place::Key(&Place::Root, "checks");
     let Some(node) = map.get("checks") else {
-        if map.get("removed").is_none() {
+        if map.get("removed").is_none() && map.get("weakened").is_none() {
             let hint = "write `checks:` and a first check under it".to_owned();
             doc.fault(&root, Place::Root, "`checks` is missing", Some(hint));
         }

@@ -2,10 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use chrono::NaiveDate;
+
 use crate::domain::check::Check;
-use crate::domain::check::catalogue::Removed;
+use crate::domain::check::catalogue::{Removed, Weakened};
 use crate::domain::check::fault::Fault;
 use crate::domain::check::name::CheckId;
+use crate::domain::check::nearest::suggestion;
+use crate::domain::check::value::date;
 use crate::manifest::document::{Document, Place};
 use crate::manifest::part::required;
 use crate::manifest::yaml::Node;
@@ -44,6 +48,66 @@ pub(super) fn removed(doc: &mut Document<'_>, node: &Node) -> Vec<TakenOut> {
         }
     }
     removed
+}
+
+/// The keys of an entry under `weakened`.
+pub(super) const WEAKENED_KEYS: [&str; 3] = ["id", "because", "until"];
+
+/// Reads the checks that were made weaker.
+pub(super) fn weakened(doc: &mut Document<'_>, node: &Node) -> Vec<Spoken> {
+    let place = Place::Key(&Place::Root, "weakened");
+    let Some(items) = doc.list(node, place) else { return Vec::new() };
+    let mut weakened = Vec::new();
+    for (i, item) in items.iter().enumerate() {
+        let place = Place::Item(&place, i);
+        let Some(map) = doc.map(item, place, &WEAKENED_KEYS) else { continue };
+        let id_node = required(doc, &map, place, "id");
+        let id = id_node.and_then(|n| doc.parsed(n, Place::Key(&place, "id"), CheckId::parse));
+        let because = required(doc, &map, place, "because")
+            .and_then(|n| doc.text(n, Place::Key(&place, "because")).map(|t| t.trim().to_owned()));
+        let until = required(doc, &map, place, "until")
+            .and_then(|n| doc.parsed(n, Place::Key(&place, "until"), until));
+        if let (Some(node), Some(id), Some(because), Some(until)) = (id_node, id, because, until) {
+            let file = doc.file().to_owned();
+            let weakened_check = Weakened { id, because, until };
+            weakened.push(Spoken { weakened: weakened_check, file, at: (node.line, node.column) });
+        }
+    }
+    weakened
+}
+
+fn until(text: &str) -> Result<NaiveDate, &'static str> {
+    date(text).ok_or("`until` is the last date on which this is a word, like 2027-01-31")
+}
+
+/// A word for a weaker check, with the place of its id.
+#[derive(Debug)]
+pub(super) struct Spoken {
+    weakened: Weakened,
+    file: String,
+    at: (u64, u64),
+}
+
+/// Keeps the words for checks that there are, each once, and records the others.
+pub(super) fn spoken(all: Vec<Spoken>, checks: &[Check], faults: &mut Vec<Fault>) -> Vec<Weakened> {
+    let known: Vec<&str> = checks.iter().map(|check| check.id.as_str()).collect();
+    let mut kept: Vec<Weakened> = Vec::new();
+    for Spoken { weakened, file, at } in all {
+        let id = weakened.id.as_str();
+        if !known.contains(&id) && !faults.is_empty() {
+            // Its check may be one that is at fault.
+        } else if !known.contains(&id) {
+            let message = format!("`{id}` is weakened here, and no check has that id");
+            let hint = suggestion(id, &known).unwrap_or_default();
+            faults.push(fault(&file, at, message, &hint));
+        } else if kept.iter().any(|before| before.id == weakened.id) {
+            let message = format!("`{id}` is weakened already");
+            faults.push(fault(&file, at, message, "keep one of the two"));
+        } else {
+            kept.push(weakened);
+        }
+    }
+    kept
 }
 
 /// Reads the earlier id of a check.

@@ -17,7 +17,7 @@ use crate::domain::check::recheck::Recheck;
 use crate::domain::time::timetable::{Fold, Gap};
 use crate::manifest::expectation::{EVIDENCE_KEYS, EXPECT_KEYS, KEYS_KEYS, SAMPLES_KEYS};
 use crate::manifest::file::{CHECK_KEYS, DEFAULTS_KEYS, FILE_KEYS};
-use crate::manifest::identity::REMOVED_KEYS;
+use crate::manifest::identity::{REMOVED_KEYS, WEAKENED_KEYS};
 use crate::manifest::limits::{LIMIT_KEYS, ROW_LIMIT_KEYS};
 use crate::manifest::part::FROM_KEYS;
 use crate::manifest::part::SEVERITIES;
@@ -38,7 +38,7 @@ pub fn schema() -> Value {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "allswell checks",
         "description": "Declared invariants: what healthy means, where to look, who answers.",
-        "anyOf": [{"required": ["checks"]}, {"required": ["removed"]}],
+        "anyOf": [{"required": ["checks"]}, {"required": ["removed"]}, {"required": ["weakened"]}],
     });
     if let (Value::Object(root), Value::Object(fields)) = (&mut root, fields) {
         root.extend(fields);
@@ -80,6 +80,17 @@ fn file_key(key: &str) -> Value {
                 "items": object(&REMOVED_KEYS, &["id", "because"], removed_key),
             }),
             "Checks that are gone, each with the reason.",
+        ),
+        "weakened" => described(
+            json!({
+                "type": "array",
+                "minItems": 1,
+                "items": object(&WEAKENED_KEYS, &["id", "because", "until"], |key| match key {
+                    "until" => json!({"type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"}),
+                    other => removed_key(other),
+                }),
+            }),
+            "Critical checks that a change makes weaker, each with the reason: the word that it waits for.",
         ),
         _ => json!({
             "type": "array",

@@ -26,7 +26,7 @@ use crate::webhook;
 pub const REACHED_WITHIN: TimeDelta = TimeDelta::minutes(2);
 /// The alerts about the daemon itself, and how severe each is, but for those about an Alertmanager: that one is not
 /// told of itself.
-pub(crate) const OWN: [(&str, &str); 13] = [
+pub(crate) const OWN: [(&str, &str); 14] = [
     (UNHEARD, "critical"),
     ("AllswellSourceDown", "critical"),
     ("AllswellSourceMoved", "warning"),
@@ -37,6 +37,7 @@ pub(crate) const OWN: [(&str, &str); 13] = [
     ("AllswellStuck", "critical"),
     ("AllswellIdle", "critical"),
     ("AllswellCatalogueRefused", "warning"),
+    ("AllswellCatalogueWaits", "warning"),
     ("AllswellClockWrong", "critical"),
     ("AllswellWebhookBroken", "critical"),
     ("AllswellHeartbeatFails", "warning"),

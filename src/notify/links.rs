@@ -36,7 +36,7 @@ impl Links {
             | "AllswellAlertUnheard"
             | "AllswellWebhookBroken"
             | "AllswellHeartbeatFails" => "/alerting",
-            "AllswellCatalogueRefused" => "/generations",
+            "AllswellCatalogueRefused" | "AllswellCatalogueWaits" => "/generations",
             _ => "/",
         };
         self.to(|| page.to_owned(), || "/api/v1/status".to_owned())

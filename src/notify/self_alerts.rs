@@ -146,7 +146,12 @@ pub(crate) fn is_well(labels: &Labels, picture: &Snapshot, paths: &Paths) -> boo
         "AllswellInstallationShared" => false,
         UNHEARD => Deliveries::read(paths).are_whole(paths, picture),
         "AllswellIdle" => sees && picture.idle.is_none(),
-        "AllswellCatalogueRefused" => matches!(picture.last_load, LastLoad::Good { .. }),
+        "AllswellCatalogueRefused" => {
+            matches!(picture.last_load, LastLoad::Good { .. } | LastLoad::Waits { .. })
+        }
+        "AllswellCatalogueWaits" => {
+            matches!(picture.last_load, LastLoad::Good { .. } | LastLoad::Bad { .. })
+        }
         "AllswellClockWrong" | "AllswellAlertRefused" if !labels.get("alertmanager").is_empty() => {
             way(&|path| path.health.reached_at.is_some() && path.health.standing.1 == 0)
         }
@@ -174,6 +179,9 @@ pub(crate) fn next_step(name: &str) -> &'static str {
         "AllswellStuck" => "Keep the log, then start the process anew.",
         "AllswellIdle" | "AllswellCatalogueRefused" => {
             "Run allswell validate beside the files of checks; once they are mended, load them again (SIGHUP)."
+        }
+        "AllswellCatalogueWaits" => {
+            "Look at what changes (allswell plan, or the page), then: allswell approve, or allswell reject."
         }
         "AllswellClockWrong" => "Look at the time service of both machines: chronyc tracking.",
         "AllswellAlertPathBroken" | "AllswellAlertRefused" => {
@@ -254,6 +262,16 @@ fn inside(picture: &Snapshot, now: DateTime<Utc>) -> Vec<Symptom> {
             "changed files of checks were refused: those before them go on running",
             why.clone(),
         ));
+    }
+    if let LastLoad::Waits { at, id, why } = &picture.last_load {
+        symptoms.push(Symptom {
+            since: Some(*at),
+            ..Symptom::warning(
+                "AllswellCatalogueWaits",
+                format!("changed checks wait as generation {id} for somebody's word: those before them go on running"),
+                why.clone(),
+            )
+        });
     }
     if let Some(why) = &picture.idle {
         let summary = "allswell does not look at anything";

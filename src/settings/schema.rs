@@ -4,6 +4,7 @@
 
 use serde_json::{Value, json};
 
+use crate::domain::change::word::Wait;
 use crate::manifest::schema::{complete_until, described, duration, max_lag, object};
 use crate::settings::daemon::{LEDGER_KEYS, LOG_KEYS, LogFormat, LogLevel};
 use crate::settings::notices::{
@@ -11,7 +12,7 @@ use crate::settings::notices::{
 };
 use crate::settings::source::{CONNECTIONS_MAX, SCRATCH_KEYS, SOURCE_KEYS, STANDBY};
 use crate::settings::web::{OPERATOR_KEYS, WEB_KEYS};
-use crate::settings::{SETTINGS_KEYS, TESTS_KEYS};
+use crate::settings::{ROLLOUT_KEYS, SETTINGS_KEYS, TESTS_KEYS};
 use crate::source::Instants;
 
 /// Returns the JSON Schema (2020-12) of the settings.
@@ -35,6 +36,19 @@ fn key(key: &str) -> Value {
                 described(text(), "The file that `allswell test --results FILE` writes.")
             }),
             "What came of the tests of checks: for metrics and pages.",
+        ),
+        "rollout" => described(
+            object(&ROLLOUT_KEYS, &[], |key| {
+                let usual = if key == "weaker" { "ask" } else { "accept" };
+                let what = if key == "weaker" { "weaker or gone" } else { "asked otherwise" };
+                described(
+                    json!({"enum": Wait::WORDS.map(|(word, _)| word)}),
+                    &format!(
+                        "What a change waits for by which a critical check is {what}: {usual} by default."
+                    ),
+                )
+            }),
+            "What changes of critical checks wait for.",
         ),
         "sources" => described(
             map_of(&object(&SOURCE_KEYS, &["url"], source)),

@@ -162,7 +162,8 @@ pub(super) async fn status(State(shared): Here) -> Json {
                 "loaded_at": instant(generation.loaded_at),
                 "loaded_by": generation.loaded_by,
             })),
-            "last_load": load_json(&picture.last_load),
+            "pinned": picture.is_pinned,
+        "last_load": load_json(&picture.last_load),
             "sources": sources,
             "alert_paths": crate::web::health::paths(&shared, &picture),
             "webhooks": crate::web::health::webhooks(&shared, &picture),
@@ -204,6 +205,9 @@ fn load_json(load: &LastLoad) -> Value {
     match load {
         LastLoad::Never => json!({"good": null, "at": null, "why": null}),
         LastLoad::Good { at } => json!({"good": true, "at": instant(*at), "why": null}),
+        LastLoad::Waits { at, id, why } => {
+            json!({"good": null, "at": instant(*at), "why": why, "waits_as": id})
+        }
         LastLoad::Bad { at, why } => json!({"good": false, "at": instant(*at), "why": why}),
     }
 }

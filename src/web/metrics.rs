@@ -90,6 +90,10 @@ fn text(picture: &Snapshot, paths: &Paths) -> Result<String, prometheus::Error> 
     notify::register(picture, paths, &registry)?;
     comparing::register(picture, &registry)?;
     loads(picture, &gauge)?;
+    let help = "1 while changed files wait for somebody's word.";
+    gauge("catalogue_waits", help, yes(matches!(picture.last_load, LastLoad::Waits { .. })))?;
+    let help = "1 while the files do not count, because an operator went back behind them.";
+    gauge("catalogue_pinned", help, yes(picture.is_pinned))?;
     counts(&picture.counts, &registry, &counter)?;
     sources(picture, &registry)?;
     let mut families = registry.gather();
@@ -160,6 +164,8 @@ fn loads(
     let (good, at) = match &picture.last_load {
         LastLoad::Never => return Ok(()),
         LastLoad::Good { at } => (1.0, *at),
+        // What waits is in order; that it waits, a metric of its own says.
+        LastLoad::Waits { at, .. } => (1.0, *at),
         LastLoad::Bad { at, .. } => (0.0, *at),
     };
     let help = "1 if the last load of a catalogue succeeded.";

@@ -224,6 +224,7 @@ pub(crate) fn reading() -> Arc<Reading> {
 /// What catalogues are read with, by these rules of zones.
 pub(crate) fn reading_by(zones: Zones) -> Arc<Reading> {
     Arc::new(Reading {
+        rollout: allswell::domain::change::word::Rollout::default(),
         tested: None,
         tests: Vec::new(),
         engines: ["db", "other"]

@@ -189,7 +189,7 @@ fn check(parts: &Parts, engine: Engine) -> Option<Arc<Check>> {
         except: None,
         freshness: Freshness::default(),
         timeout: Some(Duration::from_secs(1)),
-        max_rows: MaxRows::new(10).unwrap(),
+        max_rows: MaxRows::default(),
         samples: Samples::default(),
         file: "test.yaml".into(),
         line: 1,

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use chrono::NaiveDate;
+
 use crate::domain::check::Check;
 use crate::domain::check::code::Code;
 use crate::domain::check::fault::Fault;
@@ -14,6 +16,7 @@ use crate::domain::check::nearest::suggestion;
 pub struct Catalogue {
     checks: Vec<Arc<Check>>,
     removed: Vec<Removed>,
+    weakened: Vec<Weakened>,
     warnings: Vec<Warning>,
 }
 
@@ -26,6 +29,17 @@ pub struct Warning {
     pub code: Option<Code>,
     /// What, and where.
     pub fault: Fault,
+}
+
+/// A check that its owner made weaker: the word that such a change of a critical check waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Weakened {
+    /// Its id.
+    pub id: CheckId,
+    /// Why.
+    pub because: String,
+    /// The last date on which that is a word.
+    pub until: NaiveDate,
 }
 
 /// A check that was, and that its owner took out.
@@ -57,7 +71,12 @@ impl Catalogue {
             checks.len(),
             "the manifest refuses duplicate ids"
         );
-        Self { checks: checks.into_iter().map(Arc::new).collect(), removed, warnings }
+        Self {
+            checks: checks.into_iter().map(Arc::new).collect(),
+            removed,
+            weakened: Vec::new(),
+            warnings,
+        }
     }
 
     /// All checks.
@@ -68,6 +87,17 @@ impl Catalogue {
     /// The checks that their owners took out.
     pub fn removed(&self) -> &[Removed] {
         &self.removed
+    }
+
+    /// The checks that their owners made weaker.
+    pub fn weakened(&self) -> &[Weakened] {
+        &self.weakened
+    }
+
+    /// The same with the checks that their owners made weaker.
+    #[must_use]
+    pub fn with_weakened(self, weakened: Vec<Weakened>) -> Self {
+        Self { weakened, ..self }
     }
 
     /// What is accepted, and had better be written otherwise.

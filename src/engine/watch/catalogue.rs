@@ -59,6 +59,14 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
                 let ended = self.end_quiet(&end).await;
                 self.answer(reply, ended);
             }
+            Order::Decide(decide, reply) => {
+                let decided = self.decide(&decide).await;
+                self.answer(reply, decided);
+            }
+            Order::RollBack(back, reply) => {
+                let done = self.roll_back(&back).await;
+                self.answer(reply, done);
+            }
             Order::Forget(forget, reply) => {
                 let forgotten = self.forget_samples(&forget).await;
                 self.answer(reply, forgotten);
@@ -104,7 +112,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         let loaded = self.try_load(load).await;
         match &loaded {
             Ok(loaded) => {
-                if let LastLoad::Bad { .. } = self.last_load {
+                if let LastLoad::Bad { .. } | LastLoad::Waits { .. } = self.last_load {
                     tracing::info!("the files are in order again");
                 }
                 self.last_load = LastLoad::Good { at: self.now() };
@@ -116,6 +124,8 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
                     );
                 }
             }
+            Err(NotLoaded::Waits { id, why }) => self.wait(*id, why),
+            Err(rejected @ NotLoaded::Rejected { id, .. }) => self.wait(*id, &rejected.to_string()),
             Err(error) => self.refuse(error.to_string()),
         }
         loaded
@@ -149,8 +159,18 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         };
         let catalogue = parse.await.map_err(|_| NotLoaded::Faulty(Vec::new()))?;
         let catalogue = catalogue.map_err(NotLoaded::Faulty)?;
+        let pinned = self.store.pinned().await?;
+        self.files.digest = Some(digest.clone());
         for _ in 0..TRIES {
             let active = self.store.active().await?;
+            self.files.are_pinned = pinned.as_ref() == Some(&digest)
+                && active.as_ref().is_some_and(|active| active.digest != digest);
+            if self.files.are_pinned {
+                self.queries(&reading, &queries);
+                let active = active.map_or(0, |active| active.id);
+                let checks = self.roster.checks().count();
+                return Ok(Loaded { generation: active, checks, changed: false });
+            }
             if active.as_ref().is_some_and(|active| active.digest == digest) {
                 let changed = self.generation.as_ref().is_none_or(|g| g.digest != digest);
                 self.queries(&reading, &queries);
@@ -159,6 +179,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
                     self.take_over(&catalogue, active).await?;
                 }
                 self.look_at_tests(&catalogue);
+                self.unpin(pinned.as_deref(), &digest).await?;
                 let checks = catalogue.checks().len();
                 return Ok(Loaded { generation: active, checks, changed });
             }
@@ -178,7 +199,10 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
                 checks: catalogue.checks().iter().map(traits_of).collect(),
                 succession,
             };
+            self.has_its_word(active.as_ref(), &catalogue, &reading, &activation).await?;
             if let Some(id) = self.store.activate(&activation, self.clock.now()).await? {
+                self.unpin(pinned.as_deref(), &digest).await?;
+                self.store.nothing_waits(self.clock.now()).await?;
                 self.queries(&reading, &queries);
                 self.resolve_removed(&records, &activation.succession);
                 self.take_over(&catalogue, id).await?;
@@ -190,7 +214,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
     }
 
     /// The checks that run, as the ledger knows them.
-    fn running(&self, records: &[SeriesRecord], next: &Catalogue) -> Vec<Running> {
+    pub(super) fn running(&self, records: &[SeriesRecord], next: &Catalogue) -> Vec<Running> {
         let mut running: BTreeMap<CheckId, Running> = BTreeMap::new();
         let shapes = |checks: &mut dyn Iterator<Item = &Arc<Check>>| -> BTreeMap<CheckId, Shape> {
             checks.map(|check| (check.id.clone(), Shape::of(check))).collect()
@@ -218,7 +242,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
     }
 
     /// Whoever was told that a check fires is told that it is gone.
-    fn resolve_removed(&mut self, records: &[SeriesRecord], succession: &Succession) {
+    pub(super) fn resolve_removed(&mut self, records: &[SeriesRecord], succession: &Succession) {
         use crate::domain::record::standing::{Alarm, Notice};
         let gone = |id: &CheckId| {
             succession.gone.iter().any(|(gone, _)| gone == id) || succession.reshaped.contains(id)
@@ -254,7 +278,11 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
     }
 
     /// Watches the series of a generation that is active by now.
-    async fn take_over(&mut self, catalogue: &Catalogue, id: i64) -> Result<(), LedgerError> {
+    pub(super) async fn take_over(
+        &mut self,
+        catalogue: &Catalogue,
+        id: i64,
+    ) -> Result<(), LedgerError> {
         let records = self.store.series().await?;
         let active = self.store.active().await?.filter(|active| active.id == id);
         let now = self.now();

@@ -67,6 +67,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             ledger_since: self.ledger_since,
             generation: self.generation.clone(),
             last_load: self.last_load.clone(),
+            is_pinned: self.files.are_pinned,
             idle: self.old_rules(),
             tz_release: self.reading.tz_release(),
             stopping: self.stopping,

@@ -11,8 +11,9 @@ use similar::{ChangeTag, TextDiff};
 
 use crate::engine::load::from_text;
 use crate::engine::snapshot::LastLoad;
-use crate::ledger::Generation;
+use crate::ledger::{Fate, Generation};
 use crate::web::Here;
+use crate::web::generations::waited;
 use crate::web::pages::civil::{Civil, ago};
 use crate::web::pages::frame::{Frame, Visit, page};
 use crate::web::pages::query::Keys;
@@ -40,6 +41,10 @@ struct Row {
     loaded_by: String,
     digest: String,
     is_active: bool,
+    /// What became of it, where it waited for a word.
+    fate: Option<&'static str>,
+    /// What it waits for, or whose word it has.
+    word: Option<String>,
 }
 
 #[derive(Template)]
@@ -72,7 +77,13 @@ pub(super) async fn catalogue(
     let all = shared.door.reader.generations(SHOWN).await;
     let all = all.map_err(|trouble| unreadable(&trouble))?;
     let active = picture.generation.as_ref().map(|generation| generation.id);
+    let waited = waited(&shared).await?;
     let row = |generation: &Generation| Row {
+        fate: waited.get(&generation.id).map(|one| one.fate.as_str()),
+        word: waited.get(&generation.id).map(|one| match one.fate {
+            Fate::Waiting | Fate::Outdated => one.why.clone(),
+            Fate::Approved | Fate::Rejected => format!("{}: {}", one.by, one.because),
+        }),
         id: generation.id,
         loaded_at: Civil::utc(generation.loaded_at).to_string(),
         ago: ago(generation.loaded_at, picture.now()),
@@ -82,7 +93,7 @@ pub(super) async fn catalogue(
     };
     let refused = match &picture.last_load {
         LastLoad::Bad { why, .. } => Some(why.clone()),
-        LastLoad::Never | LastLoad::Good { .. } => None,
+        LastLoad::Never | LastLoad::Good { .. } | LastLoad::Waits { .. } => None,
     };
     page(&CataloguePage {
         frame: Frame::new(&shared, &survey, &visit, "Catalogue"),

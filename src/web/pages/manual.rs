@@ -25,7 +25,7 @@ macro_rules! chapters {
 }
 
 /// The chapters, in the order in which they are listed.
-const CHAPTERS: [(&str, &str); 22] = chapters![
+const CHAPTERS: [(&str, &str); 23] = chapters![
     "oncall",
     "pages",
     "checks",
@@ -33,6 +33,7 @@ const CHAPTERS: [(&str, &str); 22] = chapters![
     "recipes",
     "reconcile",
     "testing",
+    "rollout",
     "time-zones",
     "alerting",
     "operate",

@@ -1,0 +1,274 @@
+//! What a change does, told: what is weaker first, and whole.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+
+use crate::cli::ci::{Case, Place, Report, State, Suite};
+use crate::cli::paint::Paint;
+use crate::domain::change::word::{Rollout, Word};
+use crate::domain::change::{Changed, Changes, Class, Difference};
+use crate::domain::check::catalogue::Weakened;
+use crate::domain::check::name::CheckId;
+
+/// How long a value is shown, in letters.
+const VALUE_MAX: usize = 60;
+
+/// Changes, each with whether it waits for a word.
+pub(super) struct Plan<'p> {
+    pub(super) changes: Vec<(&'p Changed, Word)>,
+    all: &'p Changes,
+    /// With what they were compared.
+    against: String,
+}
+
+impl<'p> Plan<'p> {
+    pub(super) fn new(
+        all: &'p Changes,
+        rollout: Rollout,
+        weakened: &[Weakened],
+        now: DateTime<Utc>,
+        against: String,
+    ) -> Self {
+        let word =
+            |changed: &'p Changed| (changed, changed.word(rollout, weakened, now.date_naive()));
+        let mut changes: Vec<_> = all.checks.iter().map(word).collect();
+        // What waits first; the rest stays in its order.
+        changes.sort_by_key(|(_, word)| !word.is_missing());
+        Self { changes, all, against }
+    }
+
+    fn waiting(&self) -> usize {
+        self.changes.iter().filter(|(_, word)| word.is_missing()).count()
+    }
+
+    pub(super) fn is_waiting(&self) -> bool {
+        self.waiting() > 0
+    }
+
+    /// How it is, in a line.
+    pub(super) fn title(&self) -> String {
+        let counts: Vec<String> = Class::ALL
+            .into_iter()
+            .map(|class| (class, self.all.count(class)))
+            .filter(|(_, count)| *count > 0)
+            .map(|(class, count)| format!("{count} {class}"))
+            .collect();
+        let counts =
+            if counts.is_empty() { "nothing changes".to_owned() } else { counts.join(", ") };
+        let mut title =
+            format!("{counts}; {} mean what they meant, against {}", self.all.same, self.against);
+        match self.waiting() {
+            0 => {}
+            1 => title.push_str("; 1 needs somebody's word"),
+            many => {
+                let _ = write!(title, "; {many} need somebody's word");
+            }
+        }
+        title
+    }
+
+    /// What a person does about those that wait.
+    fn hint(&self) -> Option<String> {
+        let (first, _) = self.changes.iter().find(|(_, word)| word.is_missing())?;
+        let list = if first.now.is_some() { "weakened" } else { "removed" };
+        let until = if first.now.is_some() { ", until: 2027-01-31" } else { "" };
+        Some(format!(
+            "give the word in the files, in the same review: `{list}: [{{id: {}, because: …{until}}}]`",
+            first.id
+        ))
+    }
+
+    pub(super) fn text(&self) -> String {
+        let paint = Paint::of_stdout();
+        let mut text = String::new();
+        for (changed, word) in &self.changes {
+            let head = format!("{:<9}", changed.class.as_str().to_uppercase());
+            let head = match (word.is_missing(), changed.class) {
+                (true, _) => paint.red(&head),
+                (false, Class::Weaker | Class::Other | Class::Gone | Class::Exposes) => {
+                    paint.yellow(&head)
+                }
+                (false, Class::Routing | Class::New | Class::Stronger) => paint.green(&head),
+            };
+            let _ = writeln!(text, "{head}{}  {}", changed.id, place(changed));
+            for difference in &changed.differences {
+                let _ =
+                    writeln!(text, "    {}", paint.wrapped(&line(difference, changed.class), 8));
+            }
+            for note in notes(changed, word, &self.all.checks) {
+                let _ = writeln!(text, "    {}", paint.wrapped(&note, 8));
+            }
+        }
+        let _ = writeln!(text, "{}", self.title());
+        if let Some(hint) = self.hint() {
+            let _ = writeln!(text, "{hint}");
+        }
+        text
+    }
+
+    pub(super) fn json(&self) -> Value {
+        let changes = self.changes.iter().map(|(changed, word)| {
+            let differences = changed.differences.iter().map(|one| {
+                json!({
+                    "class": one.class.as_str(),
+                    "part": one.part,
+                    "was": one.was,
+                    "now": one.now,
+                    "why": one.why,
+                    "because": one.because,
+                })
+            });
+            json!({
+                "check": changed.id.as_str(),
+                "class": changed.class.as_str(),
+                "critical": changed.is_critical(),
+                "word": match word {
+                    Word::Free => "not_needed",
+                    Word::Given(_) => "given",
+                    Word::Expired(_) => "expired",
+                    Word::Needed => "needed",
+                },
+                "because": match word {
+                    Word::Given(because) => Some(because.as_str()),
+                    Word::Free | Word::Expired(_) | Word::Needed => changed.because.as_deref(),
+                },
+                "file": at(changed).map(|(file, _)| file),
+                "line": at(changed).map(|(_, line)| line),
+                "differences": differences.collect::<Vec<_>>(),
+                "notes": notes(changed, word, &self.all.checks),
+            })
+        });
+        let counts =
+            Class::ALL.map(|class| (class.as_str().to_owned(), json!(self.all.count(class))));
+        let mut counts: serde_json::Map<String, Value> = counts.into_iter().collect();
+        counts.insert("same".to_owned(), json!(self.all.same));
+        counts.insert("waiting".to_owned(), json!(self.waiting()));
+        json!({
+            "format": 1,
+            "against": self.against,
+            "counts": counts,
+            "changes": changes.collect::<Vec<_>>(),
+        })
+    }
+
+    /// For continuous integration.
+    pub(super) fn report(&self) -> Report {
+        let suites = self.changes.iter().map(|(changed, word)| {
+            let state = state(changed, word);
+            let of_check = |of: fn(&crate::domain::check::Check) -> String| {
+                changed
+                    .now
+                    .as_ref()
+                    .or(changed.was.as_ref())
+                    .map(|check| of(check))
+                    .unwrap_or_default()
+            };
+            let found = self.lines(changed, word);
+            Suite {
+                state,
+                name: changed.id.to_string(),
+                word: changed.class.as_str(),
+                severity: of_check(|check| check.severity.to_string()),
+                owner: of_check(|check| check.owner.to_string()),
+                why: String::new(),
+                seen: String::new(),
+                found: found.clone(),
+                place: at(changed).map(|(file, line)| Place { file, line, column: 0 }),
+                cases: vec![Case {
+                    state,
+                    name: changed.class.as_str().to_owned(),
+                    word: changed.class.as_str().to_owned(),
+                    found,
+                    took: Duration::ZERO,
+                }],
+            }
+        });
+        Report::new(self.title(), suites.collect())
+    }
+
+    /// What differs, and what to do about it, a line each.
+    pub(super) fn lines(&self, changed: &Changed, word: &Word) -> Vec<String> {
+        let lines = changed.differences.iter().map(|one| line(one, changed.class));
+        lines.chain(notes(changed, word, &self.all.checks)).collect()
+    }
+}
+
+pub(super) fn state(changed: &Changed, word: &Word) -> State {
+    match changed.class {
+        _ if word.is_missing() => State::Failed,
+        Class::Weaker | Class::Other | Class::Gone | Class::Exposes => State::Warned,
+        Class::Routing | Class::New | Class::Stronger => State::Passed,
+    }
+}
+
+/// Where the check is declared, or was.
+pub(super) fn at(changed: &Changed) -> Option<(String, u64)> {
+    let check = changed.now.as_ref().or(changed.was.as_ref())?;
+    Some((check.file.clone(), check.line))
+}
+
+fn place(changed: &Changed) -> String {
+    match (at(changed), &changed.now) {
+        (Some((file, line)), Some(_)) => format!("{file}:{line}"),
+        (Some((file, line)), None) => format!("it was at {file}:{line}"),
+        (None, _) => String::new(),
+    }
+}
+
+/// A difference in a line.
+fn line(one: &Difference, of: Class) -> String {
+    let class = if one.class == of { String::new() } else { format!(" ({})", one.class) };
+    let change = match (one.was.as_str(), one.now.as_str()) {
+        ("", now) => format!("+ {}", short(now)),
+        (was, "") => format!("- {}", short(was)),
+        (was, now) => format!("{} → {}", short(was), short(now)),
+    };
+    let because = one.because.as_ref().map(|because| format!("; because: {because}"));
+    format!("{}{class}: {change}: {}{}", one.part, one.why, because.unwrap_or_default())
+}
+
+/// A value in one line.
+fn short(text: &str) -> String {
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match text.char_indices().nth(VALUE_MAX) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text,
+    }
+}
+
+/// What else there is to say of a change.
+fn notes(changed: &Changed, word: &Word, all: &[Changed]) -> Vec<String> {
+    let mut notes = Vec::new();
+    match word {
+        Word::Free => {}
+        Word::Given(because) => notes.push(format!("the word is given: {because}")),
+        Word::Expired(until) => {
+            notes.push(format!("the word under `weakened` held until {until}: say it again, or take the change back"));
+        }
+        Word::Needed => notes.push("it is critical, and needs somebody's word".to_owned()),
+    }
+    if changed.class == Class::Gone && changed.because.is_none() {
+        match heir(changed, all) {
+            Some(heir) => notes.push(format!(
+                "`{heir}` is new and asks the same: if it is this one by another name, write `was: {}` there, and its \
+                 history goes on",
+                changed.id
+            )),
+            None => notes.push("what it held is held by nothing any more".to_owned()),
+        }
+    }
+    notes
+}
+
+/// The new check that asks what one did that is gone.
+fn heir<'a>(gone: &Changed, all: &'a [Changed]) -> Option<&'a CheckId> {
+    let was = gone.was.as_ref()?;
+    let is_it = |new: &&Changed| {
+        new.class == Class::New
+            && new.now.as_ref().is_some_and(|now| now.body == was.body && now.source == was.source)
+    };
+    all.iter().find(is_it).map(|new| &new.id)
+}

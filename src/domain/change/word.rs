@@ -1,0 +1,94 @@
+//! Which changes wait for somebody's word, and whether it is given.
+
+use chrono::NaiveDate;
+
+use crate::domain::change::{Changed, Class};
+use crate::domain::check::Severity;
+use crate::domain::check::catalogue::Weakened;
+
+/// What changes of critical checks wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rollout {
+    /// Of those that are weaker, or gone.
+    pub weaker: Wait,
+    /// Of those of which only the data tells.
+    pub other: Wait,
+}
+
+/// Whether a change waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
+    /// Until somebody says that it is right.
+    Ask,
+    /// Not at all.
+    Accept,
+}
+
+impl Wait {
+    /// The words for it.
+    pub const WORDS: [(&str, Self); 2] = [("ask", Self::Ask), ("accept", Self::Accept)];
+}
+
+impl Default for Rollout {
+    fn default() -> Self {
+        Self { weaker: Wait::Ask, other: Wait::Accept }
+    }
+}
+
+/// Whether a change has the word that it needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Word {
+    /// It needs none.
+    Free,
+    /// The files give it, with this reason.
+    Given(String),
+    /// The files gave it, up to this date.
+    Expired(NaiveDate),
+    /// It needs one.
+    Needed,
+}
+
+impl Word {
+    /// Says whether the change has to wait.
+    pub fn is_missing(&self) -> bool {
+        matches!(self, Self::Needed | Self::Expired(_))
+    }
+}
+
+impl Changed {
+    /// Says whether the check is critical, or was.
+    pub fn is_critical(&self) -> bool {
+        self.was.iter().chain(&self.now).any(|check| check.severity == Severity::Critical)
+    }
+
+    /// Says whether the change has the word that it needs.
+    pub fn word(&self, rollout: Rollout, weakened: &[Weakened], today: NaiveDate) -> Word {
+        let wait = match self.class {
+            Class::Weaker | Class::Gone => rollout.weaker,
+            Class::Other => rollout.other,
+            Class::Exposes | Class::Routing | Class::New | Class::Stronger => Wait::Accept,
+        };
+        if wait == Wait::Accept || !self.is_critical() {
+            return Word::Free;
+        }
+        if let Some(because) = &self.because {
+            return Word::Given(because.clone());
+        }
+        if let Some(word) = weakened.iter().find(|word| word.id == self.id) {
+            return match word.until < today {
+                true => Word::Expired(word.until),
+                false => Word::Given(word.because.clone()),
+            };
+        }
+        let asks = |class| {
+            matches!(class, Class::Weaker) || class == Class::Other && rollout.other == Wait::Ask
+        };
+        let mut asking = self.differences.iter().filter(|one| asks(one.class)).peekable();
+        let first = asking.peek().and_then(|one| one.because.clone());
+        match first {
+            // What the language wants a reason for has its word beside it.
+            Some(because) if asking.all(|one| one.because.is_some()) => Word::Given(because),
+            Some(_) | None => Word::Needed,
+        }
+    }
+}

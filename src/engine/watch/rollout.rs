@@ -1,0 +1,192 @@
+//! Catalogues that wait for somebody's word, the word, and the way back to an earlier one.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+use crate::domain::change::{Class, World, changes};
+use crate::domain::check::Check;
+use crate::domain::check::catalogue::Catalogue;
+use crate::domain::check::succession::{Removals, succession};
+use crate::domain::time::zone::ZoneName;
+use crate::engine::load::{Loaded, NotLoaded, Reading, from_text};
+use crate::engine::meaning::traits;
+use crate::engine::order::{Decide, RollBack};
+use crate::engine::ports::{Notices, Queries};
+use crate::engine::roster::planned;
+use crate::engine::snapshot::LastLoad;
+use crate::engine::watch::Engine;
+use crate::ledger::{Activation, Fate, Generation, LedgerError};
+
+/// How many checks that wait are named.
+const NAMED: usize = 10;
+/// How often going back is tried again when another replica was faster.
+const TRIES: u32 = 5;
+
+/// What the change from one catalogue to another waits for, in words; nothing where it waits for nothing.
+fn waits_for(
+    was: &Catalogue,
+    now: &Catalogue,
+    reading: &Reading,
+    at: DateTime<Utc>,
+) -> Option<String> {
+    let rules = |zone: &ZoneName| reading.zones.rules(zone);
+    let changes = changes(was, now, &World { rules: &rules, now: at });
+    let waiting: Vec<String> = changes
+        .checks
+        .iter()
+        .filter(|changed| {
+            changed.word(reading.rollout, now.weakened(), at.date_naive()).is_missing()
+        })
+        .map(|changed| {
+            let worst = changed.differences.iter().find(|one| one.class == changed.class);
+            match (changed.class, worst) {
+                (Class::Gone, _) | (_, None) => format!("{} is {}", changed.id, changed.class),
+                (class, Some(one)) => {
+                    format!("{} is {class} ({}: {})", changed.id, one.part, one.why)
+                }
+            }
+        })
+        .collect();
+    let named = waiting.iter().take(NAMED).cloned().collect::<Vec<_>>().join("; ");
+    match waiting.len().checked_sub(NAMED) {
+        _ if waiting.is_empty() => None,
+        None | Some(0) => Some(named),
+        Some(more) => Some(format!("{named}; and {more} more")),
+    }
+}
+
+impl<Q: Queries, N: Notices> Engine<Q, N> {
+    /// Holds a catalogue against the active one: what makes critical checks weaker waits until somebody says that it is
+    /// right.
+    pub(super) async fn has_its_word(
+        &mut self,
+        active: Option<&Generation>,
+        catalogue: &Catalogue,
+        reading: &Arc<Reading>,
+        activation: &Activation,
+    ) -> Result<(), NotLoaded> {
+        let Some(active) = active else { return Ok(()) };
+        let texts = from_text(&active.text).unwrap_or_default();
+        let (reading, next, now) = (Arc::clone(reading), catalogue.clone(), self.now());
+        let why = tokio::task::spawn_blocking(move || {
+            // One that does not read here holds nothing that could be weaker.
+            let was = reading.parse_stored(&texts).ok()?;
+            waits_for(&was, &next, &reading, now)
+        });
+        let Some(why) = why.await.ok().flatten() else { return Ok(()) };
+        let candidate = self.store.stand_by(activation, &why, self.clock.now()).await?;
+        match candidate.fate {
+            Fate::Approved => Ok(()),
+            Fate::Rejected => Err(NotLoaded::Rejected {
+                id: candidate.id,
+                by: candidate.by,
+                because: candidate.because,
+            }),
+            Fate::Waiting | Fate::Outdated => Err(NotLoaded::Waits { id: candidate.id, why }),
+        }
+    }
+
+    /// Takes note that a catalogue waits for somebody's word; what was active goes on.
+    pub(super) fn wait(&mut self, id: i64, why: &str) {
+        let at = match &self.last_load {
+            LastLoad::Waits { id: before, at, .. } if *before == id => *at,
+            LastLoad::Waits { .. }
+            | LastLoad::Never
+            | LastLoad::Good { .. }
+            | LastLoad::Bad { .. } => {
+                tracing::warn!(
+                    generation = id,
+                    "changed files of checks wait for somebody's word (`allswell approve {id}`, or `weakened:` in the \
+                     files): {why}"
+                );
+                self.now()
+            }
+        };
+        self.last_load = LastLoad::Waits { at, id, why: why.to_owned() };
+    }
+
+    /// Takes a word for or against a catalogue that waits; says whether it waited. Whoever loads the files next does what
+    /// it says.
+    pub(super) async fn decide(&mut self, decide: &Decide) -> Result<bool, LedgerError> {
+        let Decide { id, fate, by, because } = decide;
+        let decided = self.store.decide(*id, *fate, (by, because), self.clock.now()).await?;
+        Ok(decided.is_some())
+    }
+
+    /// Has all files count again, once other ones are active than those that an operator went back behind.
+    pub(super) async fn unpin(
+        &mut self,
+        pinned: Option<&str>,
+        digest: &str,
+    ) -> Result<(), LedgerError> {
+        if pinned.is_some_and(|pinned| pinned != digest) {
+            self.store.pin("", None, self.clock.now()).await?;
+        }
+        Ok(())
+    }
+
+    /// Goes back to a catalogue that is kept. The files that were read last do not count until they change.
+    pub(super) async fn roll_back(&mut self, back: &RollBack) -> Result<Loaded, NotLoaded> {
+        let RollBack { id, by, because } = back;
+        for _ in 0..TRIES {
+            let target = self.store.kept(*id).await?.ok_or_else(|| {
+                NotLoaded::NotKept(match id {
+                    Some(id) => format!(
+                        "generation {id} is not kept: `allswell generations` lists those that are"
+                    ),
+                    None => "there is no generation before this one".to_owned(),
+                })
+            })?;
+            let active = self.store.active().await?;
+            let texts = from_text(&target.text).unwrap_or_default();
+            let reading = Arc::clone(&self.reading);
+            let parse = tokio::task::spawn_blocking(move || reading.parse_stored(&texts));
+            let catalogue = parse.await.map_err(|_| NotLoaded::Faulty(Vec::new()))?;
+            let catalogue = catalogue.map_err(NotLoaded::Faulty)?;
+            let checks = catalogue.checks().len();
+            if active.as_ref().is_some_and(|active| active.digest == target.digest) {
+                let active = active.map_or(target.id, |active| active.id);
+                return Ok(Loaded { generation: active, checks, changed: false });
+            }
+            let records = self.store.series().await?;
+            let running = self.running(&records, &catalogue);
+            let succession =
+                succession(&running, &catalogue, Removals::Accepted).map_err(NotLoaded::Refused)?;
+            let traits_of =
+                |check: &Arc<Check>| (check.id.clone(), traits(check, &self.reading.engines));
+            let files = self
+                .files
+                .digest
+                .clone()
+                .or_else(|| active.as_ref().map(|active| active.digest.clone()));
+            let activation = Activation {
+                expected: active.as_ref().map(|active| active.id),
+                digest: target.digest.clone(),
+                text: target.text.clone(),
+                tz_release: self.reading.tz_release(),
+                loaded_by: format!("rollback by {by}"),
+                series: planned(&catalogue, &self.reading.zones),
+                checks: catalogue.checks().iter().map(traits_of).collect(),
+                succession,
+            };
+            // First what keeps the files from coming back, then what they are to stay away from.
+            let word = Some((target.id, by.as_str(), because.as_str()));
+            let pinned = files.filter(|files| *files != target.digest).unwrap_or_default();
+            self.store.pin(&pinned, word, self.clock.now()).await?;
+            if let Some(id) = self.store.activate(&activation, self.clock.now()).await? {
+                self.resolve_removed(&records, &activation.succession);
+                self.take_over(&catalogue, id).await?;
+                self.store.nothing_waits(self.clock.now()).await?;
+                self.files.are_pinned = !pinned.is_empty();
+                self.last_load = LastLoad::Good { at: self.now() };
+                tracing::warn!(
+                    generation = id,
+                    "an operator went back to an earlier catalogue: {by}: {because}"
+                );
+                return Ok(Loaded { generation: id, checks, changed: true });
+            }
+        }
+        Err(NotLoaded::Contended)
+    }
+}
