@@ -208,7 +208,7 @@ async fn a_killed_run_leaves_nothing_once_the_next_one_is_over() {
         let bed = Bed::new(engine, &format!("{CHECKS}{many}"), TESTS, SCHEMA).await;
         let mut owner = bed.scratch.owner().await;
         let mut folders = Vec::new();
-        for _ in 0..3 {
+        for _ in 0..17 {
             let mut run = command(bed.folder.path(), &["test", "--mutants"]);
             let mut run =
                 run.env("WATCH", "watch").stdout(std::process::Stdio::null()).spawn().unwrap();

@@ -90,13 +90,13 @@ pub(super) fn evidence(found: &mut Found, was: &Evidence, now: &Evidence) {
         (Scope::Window, Scope::Period) => found.note(
             Class::Weaker,
             "evidence.per",
-            ("window", "period"),
+            ("", "window"),
             "a stretch of a day is proved by what is in the rest of it",
         ),
         (Scope::Period, Scope::Window) => found.note(
             Class::Stronger,
             "evidence.per",
-            ("period", "window"),
+            ("window", ""),
             "each stretch of a day needs evidence of its own",
         ),
         (Scope::Window, Scope::Window) | (Scope::Period, Scope::Period) => {}

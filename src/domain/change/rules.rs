@@ -110,7 +110,7 @@ fn column(found: &mut Found, was: &ColumnRules, now: &ColumnRules) {
     both(".length", found, was.length.as_ref(), now.length.as_ref());
     let text =
         |rules: &ColumnRules| rules.pattern.as_ref().map(|pattern| pattern.as_str().to_owned());
-    one(found, part(".matches"), (text(was), text(now)));
+    one(found, part(".pattern"), (text(was), text(now)));
     let within = |rules: &ColumnRules| rules.within.as_ref().map(ToString::to_string);
     one(found, part(".in"), (within(was), within(now)));
 }
@@ -154,9 +154,9 @@ fn limits(found: &mut Found, part: &str, (was, now): (&[&Limit], &[&Limit])) {
 
 fn nulls(found: &mut Found, part: String, was: Nulls, now: Nulls) {
     let word = |nulls: Nulls| match nulls {
-        Nulls::Never | Nulls::AsLimits => "never".to_owned(),
-        Nulls::Always => "always".to_owned(),
-        Nulls::AtMost(share) => format!("at most {share}"),
+        Nulls::Never | Nulls::AsLimits => "none".to_owned(),
+        Nulls::Always => "only".to_owned(),
+        Nulls::AtMost(share) => format!("max_ratio {share}"),
         Nulls::Allowed => "allowed".to_owned(),
     };
     let (more, fewer) = ("more NULL passes", "less NULL passes");

@@ -100,7 +100,8 @@ fn detail(found: &mut Found, evidence: &Evidence, was: Option<&Detail>, now: Opt
                     true => (Class::Stronger, "the rows behind are compared each time"),
                     false => (Class::Weaker, "the rows behind are compared only where sums differ"),
                 };
-                found.note(class, format!("{part}.always"), (old.always, new.always), why);
+                let word = |detail: &Detail| if detail.always { "always" } else { "unequal" };
+                found.note(class, format!("{part}.when"), (word(old), word(new)), why);
             }
         }
     }

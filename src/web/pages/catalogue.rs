@@ -81,7 +81,12 @@ pub(super) async fn catalogue(
     let row = |generation: &Generation| Row {
         fate: waited.get(&generation.id).map(|one| one.fate.as_str()),
         word: waited.get(&generation.id).map(|one| match one.fate {
-            Fate::Waiting | Fate::Outdated => one.why.clone(),
+            Fate::Waiting => format!(
+                "{}: `allswell approve {id} --because …`, or `allswell reject {id} --because …`",
+                one.why,
+                id = one.id
+            ),
+            Fate::Outdated => one.why.clone(),
             Fate::Approved | Fate::Rejected => format!("{}: {}", one.by, one.because),
         }),
         id: generation.id,

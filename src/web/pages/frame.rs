@@ -160,11 +160,11 @@ fn banners(survey: &Survey) -> Vec<Banner> {
             "Changed checks wait since {} as generation {id} for somebody's word, and the ones before go on.",
             Civil::utc(*at).text()
         );
-        banners.push(banner("warn", text, ("/generations", "Catalogue")));
+        banners.push(banner("word", text, ("/generations", "Catalogue")));
     }
     if picture.is_pinned {
         let text = "An operator went back to an earlier catalogue: the files count again once they change.";
-        banners.push(banner("warn", text.to_owned(), ("/generations", "Catalogue")));
+        banners.push(banner("word", text.to_owned(), ("/generations", "Catalogue")));
     }
     for path in &survey.ways {
         let name = path["alertmanager"].as_str().unwrap_or_default();

@@ -129,6 +129,8 @@ fn passing(values: &[Value], both: impl Fn(&Value) -> (bool, bool)) -> Passing {
         let value = values.iter().find(|value| both(value) == wanted)?;
         Some(if let Value::Text(text) = value {
             format!("the text \"{text}\"")
+        } else if let Value::Number(number) = value {
+            number.normal()
         } else {
             value.to_string()
         })
@@ -171,11 +173,14 @@ fn numbers(limits: &[&Limit], literals: &[&Literal]) -> Option<Vec<Number>> {
     }
     let digits: Vec<(i128, u8)> = ends.iter().map(Number::digits).collect::<Option<_>>()?;
     let scale = digits.iter().map(|(_, scale)| *scale).max().unwrap_or(0).checked_add(1)?;
+    let wide = |(digits, own): &(i128, u8)| {
+        digits.checked_mul(10_i128.checked_pow(u32::from(scale - own))?)
+    };
+    let wide: Vec<i128> = digits.iter().map(wide).collect::<Option<_>>()?;
     let mut all = Vec::new();
-    for (digits, own) in digits {
-        let factor = 10_i128.checked_pow(u32::from(scale - own))?;
-        let digits = digits.checked_mul(factor)?;
-        for beside in [-1, 0, 1] {
+    // What is written first, as that is what a person reads.
+    for beside in [0, -1, 1] {
+        for digits in &wide {
             all.push(Number::scaled(digits.checked_add(beside)?, scale));
         }
     }
