@@ -16,6 +16,7 @@ pub mod order;
 pub mod ports;
 pub mod roster;
 pub mod snapshot;
+pub mod shadow;
 mod under_way;
 pub mod watch;
 pub mod asking;

@@ -192,9 +192,12 @@ fn rollout(doc: &mut Document<'_>, root: &Map<'_>) -> Option<Rollout> {
     let place = Place::Key(&Place::Root, "rollout");
     let Some(node) = root.get("rollout") else { return Some(Rollout::default()) };
     let map = doc.map(node, place, &ROLLOUT_KEYS)?;
-    let mut wait =
-        |key| optional(&map, key, |node| doc.word(node, Place::Key(&place, key), &Wait::WORDS));
-    let (weaker, other) = (wait("weaker"), wait("other"));
+    let weaker = optional(&map, "weaker", |node| {
+        doc.word(node, Place::Key(&place, "weaker"), &Wait::OF_WEAKER)
+    });
+    let other = optional(&map, "other", |node| {
+        doc.word(node, Place::Key(&place, "other"), &Wait::OF_OTHER)
+    });
     let usual = Rollout::default();
     Some(Rollout { weaker: weaker?.unwrap_or(usual.weaker), other: other?.unwrap_or(usual.other) })
 }

@@ -40,11 +40,8 @@ pub(super) fn generations(args: &GenerationsArgs) -> Exit {
         );
         let _ = writeln!(out, "{}", line.trim_end());
         if fate == "waiting" {
-            let _ = writeln!(
-                out,
-                "      it waits for somebody's word: {}",
-                text(&one["candidate"], "why")
-            );
+            let _ =
+                writeln!(out, "      it waits for approval: {}", text(&one["candidate"], "why"));
         } else if !text(&one["candidate"], "by").is_empty() {
             let (by, because) = (text(&one["candidate"], "by"), text(&one["candidate"], "because"));
             let _ = writeln!(out, "      {fate} by {by}: {because}");

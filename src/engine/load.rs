@@ -92,8 +92,8 @@ pub enum NotLoaded {
     /// It takes too much away.
     #[error("the catalogue was not taken: {0}")]
     Refused(Refusal),
-    /// It waits for somebody's word.
-    #[error("the catalogue waits as generation {id} for somebody's word: {why}")]
+    /// It waits for approval.
+    #[error("the catalogue waits as generation {id} for approval: {why}")]
     Waits {
         /// Its number.
         id: i64,

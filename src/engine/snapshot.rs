@@ -103,7 +103,7 @@ pub enum LastLoad {
         /// When.
         at: DateTime<Utc>,
     },
-    /// It waits for somebody's word: what was active goes on.
+    /// It waits for approval: what was active goes on.
     Waits {
         /// Since when.
         at: DateTime<Utc>,

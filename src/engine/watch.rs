@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
@@ -42,6 +42,7 @@ use crate::engine::watch::adoption::Adoption;
 use crate::engine::watch::alerts::Alerts;
 use crate::engine::watch::offers::Turnstile;
 use crate::engine::watch::orders::UnderOrder;
+use crate::engine::watch::rollout::InShadow;
 use crate::ledger::{Ended, Happened, Listing, Store};
 use crate::manifest::TestedCheck;
 
@@ -90,6 +91,8 @@ pub struct Engine<Q: Queries, N: Notices> {
     generation: Option<GenerationHealth>,
     last_load: LastLoad,
     files: Files,
+    /// What is looked at in shadow.
+    shadow: InShadow,
     /// Orders about many rows that are being carried out.
     under_order: UnderOrder,
     /// How many rows one turn writes: fewer after one that failed or took long.
@@ -168,6 +171,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             generation: None,
             last_load: LastLoad::Never,
             files: Files::default(),
+            shadow: InShadow::default(),
             under_order: UnderOrder::new(started),
             rows_max: ROWS_MAX,
             turn_took: Duration::ZERO,
@@ -270,6 +274,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
 
     async fn drain(&mut self, hurry: &CancellationToken, grace: Duration) {
         self.stopping = true;
+        drop(timeout(Duration::from_secs(8), self.shadow.end()).await);
         self.shown_at = None;
         self.show();
         let mut until = Instant::now() + grace;

@@ -1,4 +1,4 @@
-//! Catalogues that wait for somebody's word, and the word; catalogues that an operator went back to.
+//! Catalogues that wait for approval, and the word; catalogues that an operator went back to.
 
 use chrono::{DateTime, Utc};
 
@@ -104,7 +104,7 @@ async fn waiting(conn: &mut Conn) -> Result<Option<PendingCatalogue>, LedgerErro
 }
 
 impl Store {
-    /// Has a catalogue wait for a word, once: where it waits already, or was decided upon, says what is known of it.
+    /// Has a catalogue wait for approval, once: where it waits already, or was decided upon, says what is known of it.
     ///
     /// # Errors
     /// Where the store failed.
@@ -168,6 +168,16 @@ impl Store {
         .await
     }
 
+    /// Keeps what is said of a catalogue that waits.
+    ///
+    /// # Errors
+    /// Where the store failed.
+    pub async fn says(&mut self, id: i64, why: &str) -> Result<(), LedgerError> {
+        const SAYS: &str =
+            "UPDATE candidates SET why = $1 WHERE generation = $2 AND fate = 'waiting'";
+        self.on(PATIENCE, async |conn, _| conn.run(SAYS, args![why, id]).await.map(drop)).await
+    }
+
     /// Takes a word for or against a catalogue that waits; returns what is known of it, where it waited.
     ///
     /// # Errors
@@ -199,7 +209,7 @@ impl Store {
         .await
     }
 
-    /// The catalogue that waits for a word, where one does.
+    /// The catalogue that waits for approval, where one does.
     ///
     /// # Errors
     /// Where the store failed.

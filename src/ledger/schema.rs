@@ -171,7 +171,7 @@ macro_rules! eighth {
     };
 }
 
-/// Catalogues that wait for somebody's word.
+/// Catalogues that wait for approval.
 const NINTH: &str = "CREATE TABLE IF NOT EXISTS candidates (generation BIGINT PRIMARY KEY, base BIGINT NOT NULL, \
     why TEXT NOT NULL, since BIGINT NOT NULL, fate TEXT NOT NULL, by_whom TEXT NOT NULL, because TEXT NOT NULL, \
     decided_at BIGINT);\n";

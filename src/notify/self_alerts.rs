@@ -268,7 +268,7 @@ fn inside(picture: &Snapshot, now: DateTime<Utc>) -> Vec<Symptom> {
             since: Some(*at),
             ..Symptom::warning(
                 "AllswellCatalogueWaits",
-                format!("changed checks wait as generation {id} for somebody's word: those before them go on running"),
+                format!("changed checks wait as generation {id} for approval: those before them go on running"),
                 why.clone(),
             )
         });

@@ -39,13 +39,15 @@ fn key(key: &str) -> Value {
         ),
         "rollout" => described(
             object(&ROLLOUT_KEYS, &[], |key| {
-                let usual = if key == "weaker" { "ask" } else { "accept" };
-                let what = if key == "weaker" { "weaker or gone" } else { "asked otherwise" };
+                if key == "weaker" {
+                    return described(
+                        json!({"enum": Wait::OF_WEAKER.map(|(word, _)| word)}),
+                        "What a change waits for by which a critical check is weaker or gone: ask by default.",
+                    );
+                }
                 described(
-                    json!({"enum": Wait::WORDS.map(|(word, _)| word)}),
-                    &format!(
-                        "What a change waits for by which a critical check is {what}: {usual} by default."
-                    ),
+                    json!({"enum": Wait::OF_OTHER.map(|(word, _)| word)}),
+                    "What a change waits for by which a critical check asks something else: shadow by default.",
                 )
             }),
             "What changes of critical checks wait for.",

@@ -120,9 +120,9 @@ async fn decided(shared: &Shared, id: &str, fate: Fate, request: Request) -> Res
     if !waited {
         let detail = match self::waited(shared).await?.get(&id) {
             Some(one) => {
-                format!("generation {id} does not wait for a word: it is {}", one.fate.as_str())
+                format!("generation {id} does not wait for approval: it is {}", one.fate.as_str())
             }
-            None => format!("generation {id} does not wait for a word"),
+            None => format!("generation {id} does not wait for approval"),
         };
         return Err(Problem::new(StatusCode::CONFLICT, detail));
     }

@@ -30,7 +30,7 @@ pub(super) async fn index() -> &'static str {
      /api/v1/checks                   every series (?check=, ?owner=, ?state=)\n\
      /api/v1/checks/{id}/windows      its record (?tz=, ?open=true)\n\
      /api/v1/events                   what happened (?check=)\n\
-     /api/v1/generations              catalogues that run, ran, or wait for a word\n\
+     /api/v1/generations              catalogues that run, ran, or wait for approval\n\
      /api/v1/waivers                  what operators vouched for\n\
      /api/v1/adopted                  alerts that stood before the ledger knew of them\n\
      /api/v1/quiet                    checks of which nobody is told for a while\n\

@@ -90,7 +90,7 @@ fn text(picture: &Snapshot, paths: &Paths) -> Result<String, prometheus::Error> 
     notify::register(picture, paths, &registry)?;
     comparing::register(picture, &registry)?;
     loads(picture, &gauge)?;
-    let help = "1 while changed files wait for somebody's word.";
+    let help = "1 while changed files wait for approval.";
     gauge("catalogue_waits", help, yes(matches!(picture.last_load, LastLoad::Waits { .. })))?;
     let help = "1 while the files do not count, because an operator went back behind them.";
     gauge("catalogue_pinned", help, yes(picture.is_pinned))?;

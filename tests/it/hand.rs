@@ -9,6 +9,7 @@ use std::time::Duration;
 use allswell::clock::Clock;
 use allswell::domain::alerting::alert::Fingerprint;
 use allswell::domain::alerting::seen::FirstLook;
+use allswell::domain::change::word::{Rollout, Wait};
 use allswell::domain::check::Check;
 use allswell::domain::check::judge::Judgement;
 use allswell::domain::check::name::SourceName;
@@ -224,7 +225,7 @@ pub(crate) fn reading() -> Arc<Reading> {
 /// What catalogues are read with, by these rules of zones.
 pub(crate) fn reading_by(zones: Zones) -> Arc<Reading> {
     Arc::new(Reading {
-        rollout: allswell::domain::change::word::Rollout::default(),
+        rollout: Rollout { weaker: Wait::Accept, other: Wait::Accept },
         tested: None,
         tests: Vec::new(),
         engines: ["db", "other"]

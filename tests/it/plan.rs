@@ -391,10 +391,10 @@ fn a_plan_says_what_waits_for_a_word_and_where_the_word_is_given() {
     let (code, said, _) = repo.plan(&against);
     assert_eq!(code, 1, "{said}");
     assert!(said.contains("WEAKER   day  checks/all.yaml:4"), "{said}");
-    assert!(said.contains("it is critical, and needs somebody's word"), "{said}");
+    assert!(said.contains("it is critical, and needs approval"), "{said}");
     assert!(said.contains("`weakened: [{id: day, because: …, until: 2027-01-31}]`"), "{said}");
     for (until, wanted, words) in [
-        ("2099-12-31", 0, "the word is given: refunds come as negative amounts"),
+        ("2099-12-31", 0, "the files say why: refunds come as negative amounts"),
         ("2020-12-31", 1, "held until 2020-12-31"),
     ] {
         let entry = format!(
@@ -408,7 +408,7 @@ fn a_plan_says_what_waits_for_a_word_and_where_the_word_is_given() {
     repo.write(&edited("min: 10, history", "min: 0, because: most days are empty, history"));
     let (code, said, _) = repo.plan(&against);
     assert_eq!(
-        (code, said.contains("the word is given: most days are empty")),
+        (code, said.contains("the files say why: most days are empty")),
         (0, true),
         "{said}"
     );
@@ -469,7 +469,7 @@ fn a_plan_is_told_in_the_forms_that_tools_read() {
     assert_eq!(told["counts"]["weaker"], 1, "{told:#}");
     assert_eq!(told["counts"]["same"], 5);
     assert_eq!(told["counts"]["waiting"], 1);
-    assert_eq!(told["changes"][0]["word"], "needed");
+    assert_eq!(told["changes"][0]["approval"], "needed");
     assert_eq!(told["changes"][0]["differences"][0]["part"], "expect.values.amount");
     let sarif: Value = serde_json::from_str(&run("sarif")).unwrap();
     assert_eq!(sarif["version"], "2.1.0");

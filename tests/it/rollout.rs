@@ -1,4 +1,4 @@
-//! Catalogues that wait for a word, the word, and the way back: by the daemon, with a real Alertmanager, with replicas
+//! Catalogues that wait for approval, the word, and the way back: by the daemon, with a real Alertmanager, with replicas
 //! that are killed.
 
 use std::fs;
@@ -115,9 +115,9 @@ fn what_makes_a_critical_check_weaker_waits_for_a_word_and_what_was_open_stays_o
     assert!(daemon.get("/metrics").1.contains("allswell_catalogue_waits 1"));
     let (_, page) = daemon.get("/generations");
     assert!(page.contains("waiting") && page.contains("it is weaker"), "{page}");
-    assert!(daemon.get("/checks").1.contains("word, and the ones before go on"));
+    assert!(daemon.get("/checks").1.contains("approval, and the ones before go on"));
     let (code, said) = allswell(&site, &daemon, &["generations"]);
-    assert!(code == 0 && said.contains("it waits for somebody's word"), "{said}");
+    assert!(code == 0 && said.contains("it waits for approval"), "{said}");
     let (_, said) = allswell(&site, &daemon, &["status"]);
     assert!(said.contains("A CHANGE OF CHECKS WAITS as generation"), "{said}");
     let (code, said) = allswell(&site, &daemon, &["plan"]);
@@ -231,6 +231,69 @@ fn an_operator_goes_back_and_the_files_count_again_once_they_change() {
     assert_eq!(word, second);
     let (code, said) = allswell(&site, &daemon, &["rollback", "4711", "--because", "w"]);
     assert!(code == 64 && said.contains("is not kept"), "{said}");
+}
+
+/// One critical check, looked at each hour, with this SQL.
+fn asking(sql: &str) -> String {
+    format!(
+        "version: 1\nowner: me\ndefaults: {{source: db, schedule: {{every: 1h}}}}\nchecks:\n  \
+         - {{id: it, why: w, severity: critical, sql: \"{sql}\", expect: {{values: {{n: {{min: 5}}}}}}}}\n"
+    )
+}
+
+/// How many rows the ledger has of what was looked at, and of who was told.
+fn rows_of(site: &Site) -> Vec<String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut ledger = Other::sqlite(&site.path().join("allswell.db")).await;
+        let sql = "select count(*) || '' from attempts union all select count(*) || '' from entries \
+                   union all select count(*) || '' from alerts";
+        let rows = ledger.texts(sql).await;
+        ledger.close().await;
+        rows
+    })
+}
+
+#[test]
+fn sql_that_differs_is_looked_at_in_shadow_and_waits_where_something_speaks_against_it() {
+    let site = site("");
+    site.checks("checks.yaml", &asking("select n from t"));
+    let daemon = site.start();
+    // The first look may be an hour away.
+    assert_eq!(daemon.post("/api/v1/look", "{\"check\":\"it\",\"by\":\"kim\"}").0, 202);
+    violated(&daemon);
+    let first = active(&daemon);
+    let before = rows_of(&site);
+    for (sql, words) in [
+        ("select n + 100 as n from t", "1 violated before and confirmed now"),
+        ("select n from t where n > 100", "1 unconfirmed now (no_evidence"),
+        ("select n from elsewhere", "1 unconfirmed now (query_error"),
+    ] {
+        site.checks("checks.yaml", &asking(sql));
+        let why = seen(&daemon, |daemon| {
+            let load = daemon.json("/api/v1/status")["last_load"].clone();
+            let why = load["why"].as_str().unwrap_or_default().to_owned();
+            if why.contains(words) { Ok(why) } else { Err(load) }
+        });
+        assert!(
+            why.starts_with("it: 1 window looked at in shadow") && why.ends_with("needs approval"),
+            "{why}"
+        );
+        assert_eq!(active(&daemon), first, "{sql}");
+    }
+    assert_eq!(rows_of(&site), before, "nothing of it is written down");
+    // What says the same is active by itself.
+    site.checks("checks.yaml", &asking("select n from t where n < 100"));
+    let last = until_active(&daemon, |id| id > first);
+    let all = daemon.json("/api/v1/generations");
+    let one = all["generations"].as_array().unwrap().iter().find(|one| one["id"] == last).unwrap();
+    assert_eq!(one["candidate"]["fate"], "approved", "{one:#}");
+    assert!(one["candidate"]["because"].as_str().unwrap().contains("1 the same"), "{one:#}");
+    // A shorter time may end unconfirmed: it is looked at too, and is enough here.
+    let shorter =
+        asking("select n from t where n < 100").replace("expect:", "timeout: 900ms, expect:");
+    site.checks("checks.yaml", &shorter);
+    until_active(&daemon, |id| id > last);
 }
 
 #[test]

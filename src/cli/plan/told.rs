@@ -16,7 +16,7 @@ use crate::domain::check::name::CheckId;
 /// How long a value is shown, in letters.
 const VALUE_MAX: usize = 60;
 
-/// Changes, each with whether it waits for a word.
+/// Changes, each with whether it waits for approval.
 pub(super) struct Plan<'p> {
     pub(super) changes: Vec<(&'p Changed, Word)>,
     all: &'p Changes,
@@ -62,9 +62,9 @@ impl<'p> Plan<'p> {
             format!("{counts}; {} mean what they meant, against {}", self.all.same, self.against);
         match self.waiting() {
             0 => {}
-            1 => title.push_str("; 1 needs somebody's word"),
+            1 => title.push_str("; 1 needs approval"),
             many => {
-                let _ = write!(title, "; {many} need somebody's word");
+                let _ = write!(title, "; {many} need approval");
             }
         }
         title
@@ -76,7 +76,7 @@ impl<'p> Plan<'p> {
         let list = if first.now.is_some() { "weakened" } else { "removed" };
         let until = if first.now.is_some() { ", until: 2027-01-31" } else { "" };
         Some(format!(
-            "give the word in the files, in the same review: `{list}: [{{id: {}, because: …{until}}}]`",
+            "approve it in the files, in the same review: `{list}: [{{id: {}, because: …{until}}}]`",
             first.id
         ))
     }
@@ -125,15 +125,16 @@ impl<'p> Plan<'p> {
                 "check": changed.id.as_str(),
                 "class": changed.class.as_str(),
                 "critical": changed.is_critical(),
-                "word": match word {
+                "approval": match word {
                     Word::Free => "not_needed",
+                    Word::Look => "shadow",
                     Word::Given(_) => "given",
                     Word::Expired(_) => "expired",
                     Word::Needed => "needed",
                 },
                 "because": match word {
                     Word::Given(because) => Some(because.as_str()),
-                    Word::Free | Word::Expired(_) | Word::Needed => changed.because.as_deref(),
+                    Word::Free | Word::Look | Word::Expired(_) | Word::Needed => changed.because.as_deref(),
                 },
                 "file": at(changed).map(|(file, _)| file),
                 "line": at(changed).map(|(_, line)| line),
@@ -244,11 +245,15 @@ fn notes(changed: &Changed, word: &Word, all: &[Changed]) -> Vec<String> {
     let mut notes = Vec::new();
     match word {
         Word::Free => {}
-        Word::Given(because) => notes.push(format!("the word is given: {because}")),
+        Word::Look => notes.push(
+            "it is critical: the daemon looks at it in shadow, and it waits for approval where something speaks against it"
+                .to_owned(),
+        ),
+        Word::Given(because) => notes.push(format!("the files say why: {because}")),
         Word::Expired(until) => {
-            notes.push(format!("the word under `weakened` held until {until}: say it again, or take the change back"));
+            notes.push(format!("what `weakened` says held until {until}: say it again, or take the change back"));
         }
-        Word::Needed => notes.push("it is critical, and needs somebody's word".to_owned()),
+        Word::Needed => notes.push("it is critical, and needs approval".to_owned()),
     }
     if changed.class == Class::Gone && changed.because.is_none() {
         match heir(changed, all) {

@@ -1,8 +1,8 @@
-//! Which changes wait for somebody's word, and whether it is given.
+//! Which changes wait for approval, and whether it is given.
 
 use chrono::NaiveDate;
 
-use crate::domain::change::{Changed, Class};
+use crate::domain::change::{Changed, Class, Difference};
 use crate::domain::check::Severity;
 use crate::domain::check::catalogue::Weakened;
 
@@ -20,18 +20,23 @@ pub struct Rollout {
 pub enum Wait {
     /// Until somebody says that it is right.
     Ask,
+    /// Until it was looked at in shadow, and then where something speaks against it.
+    Look,
     /// Not at all.
     Accept,
 }
 
 impl Wait {
-    /// The words for it.
-    pub const WORDS: [(&str, Self); 2] = [("ask", Self::Ask), ("accept", Self::Accept)];
+    /// The words for it, where a change is weaker.
+    pub const OF_WEAKER: [(&str, Self); 2] = [("ask", Self::Ask), ("accept", Self::Accept)];
+    /// The words for it, where only the data tells.
+    pub const OF_OTHER: [(&str, Self); 3] =
+        [("shadow", Self::Look), ("ask", Self::Ask), ("accept", Self::Accept)];
 }
 
 impl Default for Rollout {
     fn default() -> Self {
-        Self { weaker: Wait::Ask, other: Wait::Accept }
+        Self { weaker: Wait::Ask, other: Wait::Look }
     }
 }
 
@@ -44,6 +49,8 @@ pub enum Word {
     Given(String),
     /// The files gave it, up to this date.
     Expired(NaiveDate),
+    /// It is looked at in shadow, and needs one where something speaks against it.
+    Look,
     /// It needs one.
     Needed,
 }
@@ -59,6 +66,16 @@ impl Changed {
     /// Says whether the check is critical, or was.
     pub fn is_critical(&self) -> bool {
         self.was.iter().chain(&self.now).any(|check| check.severity == Severity::Critical)
+    }
+
+    /// Says whether it has to be looked at in shadow, whatever word it has for what is weaker.
+    pub fn is_to_be_looked_at(&self, rollout: Rollout) -> bool {
+        let is_other = |one: &Difference| one.class == Class::Other;
+        rollout.other == Wait::Look
+            && self.is_critical()
+            && self.was.is_some()
+            && self.now.is_some()
+            && self.differences.iter().any(is_other)
     }
 
     /// Says whether the change has the word that it needs.
@@ -79,6 +96,9 @@ impl Changed {
                 true => Word::Expired(word.until),
                 false => Word::Given(word.because.clone()),
             };
+        }
+        if wait == Wait::Look {
+            return Word::Look;
         }
         let asks = |class| {
             matches!(class, Class::Weaker) || class == Class::Other && rollout.other == Wait::Ask

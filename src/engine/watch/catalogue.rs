@@ -199,7 +199,8 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
                 checks: catalogue.checks().iter().map(traits_of).collect(),
                 succession,
             };
-            self.has_its_word(active.as_ref(), &catalogue, &reading, &activation).await?;
+            self.has_its_word(active.as_ref(), &catalogue, (&reading, &queries), &activation)
+                .await?;
             if let Some(id) = self.store.activate(&activation, self.clock.now()).await? {
                 self.unpin(pinned.as_deref(), &digest).await?;
                 self.store.nothing_waits(self.clock.now()).await?;

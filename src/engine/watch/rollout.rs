@@ -1,8 +1,11 @@
-//! Catalogues that wait for somebody's word, the word, and the way back to an earlier one.
+//! Catalogues that wait for approval, the word, and the way back to an earlier one.
 
+use std::future::Future;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use crate::domain::change::{Class, World, changes};
 use crate::domain::check::Check;
@@ -14,22 +17,68 @@ use crate::engine::meaning::traits;
 use crate::engine::order::{Decide, RollBack};
 use crate::engine::ports::{Notices, Queries};
 use crate::engine::roster::planned;
+use crate::engine::shadow::{Pair, Shadowed, shadow};
 use crate::engine::snapshot::LastLoad;
 use crate::engine::watch::Engine;
 use crate::ledger::{Activation, Fate, Generation, LedgerError};
 
 /// How many checks that wait are named.
 const NAMED: usize = 10;
+/// What stands behind what was seen in shadow.
+const SEEN: &str = "; this needs approval";
+/// In whose name a change is taken that was looked at.
+const OWN_WORD: &str = "allswell";
 /// How often going back is tried again when another replica was faster.
 const TRIES: u32 = 5;
 
-/// What the change from one catalogue to another waits for, in words; nothing where it waits for nothing.
-fn waits_for(
-    was: &Catalogue,
-    now: &Catalogue,
-    reading: &Reading,
-    at: DateTime<Utc>,
-) -> Option<String> {
+/// Candidates that are looked at in shadow.
+#[derive(Debug, Default)]
+pub(super) struct InShadow {
+    /// The generation that counts; what is seen of others is over.
+    id: i64,
+    tasks: JoinSet<(i64, Vec<Shadowed>)>,
+    stop: CancellationToken,
+}
+
+impl InShadow {
+    /// Looks at a candidate, and at no other one any more.
+    fn begin(&mut self, id: i64, looks: impl Future<Output = Vec<Shadowed>> + Send + 'static) {
+        self.id = id;
+        self.tasks.spawn(async move { (id, looks.await) });
+    }
+
+    /// What was seen of a candidate, once.
+    fn seen(&mut self, id: i64) -> Option<Vec<Shadowed>> {
+        while let Some(done) = self.tasks.try_join_next() {
+            match done {
+                Ok((of, seen)) if of == id => {
+                    self.id = 0;
+                    return Some(seen);
+                }
+                // One that broke off has seen nothing.
+                Err(_) if self.tasks.is_empty() => return Some(Vec::new()),
+                Ok(_) | Err(_) => {}
+            }
+        }
+        None
+    }
+
+    /// Ends all of it, and waits until it has: what asks a database is not dropped.
+    pub(super) async fn end(&mut self) {
+        self.stop.cancel();
+        while self.tasks.join_next().await.is_some() {}
+    }
+}
+
+/// What the change from one catalogue to another waits for.
+struct Waits {
+    /// Whose word it needs, in words.
+    word: Option<String>,
+    /// The checks that are looked at in shadow, as they are and as they are to be.
+    looks: Vec<Pair>,
+}
+
+fn waits_for(was: &Catalogue, now: &Catalogue, reading: &Reading, at: DateTime<Utc>) -> Waits {
     let rules = |zone: &ZoneName| reading.zones.rules(zone);
     let changes = changes(was, now, &World { rules: &rules, now: at });
     let waiting: Vec<String> = changes
@@ -48,11 +97,18 @@ fn waits_for(
             }
         })
         .collect();
-    let named = waiting.iter().take(NAMED).cloned().collect::<Vec<_>>().join("; ");
-    match waiting.len().checked_sub(NAMED) {
-        _ if waiting.is_empty() => None,
-        None | Some(0) => Some(named),
-        Some(more) => Some(format!("{named}; and {more} more")),
+    let looks = changes.checks.iter().filter(|changed| changed.is_to_be_looked_at(reading.rollout));
+    let looks = looks.filter_map(|changed| Some((changed.was.clone()?, changed.now.clone()?)));
+    Waits { word: named(&waiting), looks: looks.collect() }
+}
+
+/// The first of some words, and how many more there are; nothing where there is none.
+fn named(all: &[String]) -> Option<String> {
+    let first = all.iter().take(NAMED).cloned().collect::<Vec<_>>().join("; ");
+    match all.len().checked_sub(NAMED) {
+        _ if all.is_empty() => None,
+        None | Some(0) => Some(first),
+        Some(more) => Some(format!("{first}; and {more} more")),
     }
 }
 
@@ -63,18 +119,29 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         &mut self,
         active: Option<&Generation>,
         catalogue: &Catalogue,
-        reading: &Arc<Reading>,
+        (reading, queries): (&Arc<Reading>, &Arc<Q>),
         activation: &Activation,
     ) -> Result<(), NotLoaded> {
         let Some(active) = active else { return Ok(()) };
         let texts = from_text(&active.text).unwrap_or_default();
-        let (reading, next, now) = (Arc::clone(reading), catalogue.clone(), self.now());
-        let why = tokio::task::spawn_blocking(move || {
+        let (read, next, now) = (Arc::clone(reading), catalogue.clone(), self.now());
+        let waits = tokio::task::spawn_blocking(move || {
             // One that does not read here holds nothing that could be weaker.
-            let was = reading.parse_stored(&texts).ok()?;
-            waits_for(&was, &next, &reading, now)
+            let was = read.parse_stored(&texts).ok()?;
+            Some(waits_for(&was, &next, &read, now))
         });
-        let Some(why) = why.await.ok().flatten() else { return Ok(()) };
+        let Some(Waits { word, looks }) = waits.await.ok().flatten() else { return Ok(()) };
+        let why = match &word {
+            Some(why) => why.clone(),
+            None if looks.is_empty() => return Ok(()),
+            None => {
+                let names: Vec<String> = looks.iter().map(|(_, now)| now.id.to_string()).collect();
+                format!(
+                    "{} asked otherwise, looked at in shadow",
+                    named(&names).unwrap_or_default()
+                )
+            }
+        };
         let candidate = self.store.stand_by(activation, &why, self.clock.now()).await?;
         match candidate.fate {
             Fate::Approved => Ok(()),
@@ -83,11 +150,46 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
                 by: candidate.by,
                 because: candidate.because,
             }),
-            Fate::Waiting | Fate::Outdated => Err(NotLoaded::Waits { id: candidate.id, why }),
+            Fate::Waiting | Fate::Outdated if word.is_some() => {
+                Err(NotLoaded::Waits { id: candidate.id, why })
+            }
+            Fate::Waiting | Fate::Outdated => {
+                self.look_in_shadow(candidate.id, (looks, reading, queries), candidate.why).await
+            }
         }
     }
 
-    /// Takes note that a catalogue waits for somebody's word; what was active goes on.
+    /// Looks at the checks of a candidate in shadow, and takes what was seen for a word where nothing speaks against them.
+    async fn look_in_shadow(
+        &mut self,
+        id: i64,
+        (looks, reading, queries): (Vec<Pair>, &Arc<Reading>, &Arc<Q>),
+        why: String,
+    ) -> Result<(), NotLoaded> {
+        let Some(seen) = self.shadow.seen(id) else {
+            // What was seen once is not looked at again: it waits for approval.
+            if !why.ends_with(SEEN) && self.shadow.id != id {
+                self.shadow.stop.cancel();
+                self.shadow.stop = CancellationToken::new();
+                let (stop, pictures) = (self.shadow.stop.clone(), self.pictures.subscribe());
+                let (queries, zones) = (Arc::clone(queries), Arc::clone(&reading.zones));
+                self.shadow.begin(id, shadow(queries, pictures, looks, zones, stop));
+            }
+            return Err(NotLoaded::Waits { id, why });
+        };
+        let told: Vec<String> = seen.iter().map(Shadowed::words).collect();
+        let told =
+            named(&told).unwrap_or_else(|| "nothing could be looked at in shadow".to_owned());
+        if !seen.is_empty() && seen.iter().all(Shadowed::passes) {
+            self.store.decide(id, Fate::Approved, (OWN_WORD, &told), self.clock.now()).await?;
+            return Ok(());
+        }
+        let why = format!("{told}{SEEN}");
+        self.store.says(id, &why).await?;
+        Err(NotLoaded::Waits { id, why })
+    }
+
+    /// Takes note that a catalogue waits for approval; what was active goes on.
     pub(super) fn wait(&mut self, id: i64, why: &str) {
         let at = match &self.last_load {
             LastLoad::Waits { id: before, at, .. } if *before == id => *at,
@@ -97,7 +199,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             | LastLoad::Bad { .. } => {
                 tracing::warn!(
                     generation = id,
-                    "changed files of checks wait for somebody's word (`allswell approve {id}`, or `weakened:` in the \
+                    "changed files of checks wait for approval (`allswell approve {id}`, or `weakened:` in the \
                      files): {why}"
                 );
                 self.now()

@@ -157,7 +157,7 @@ fn banners(survey: &Survey) -> Vec<Banner> {
     }
     if let LastLoad::Waits { at, id, .. } = &picture.last_load {
         let text = format!(
-            "Changed checks wait since {} as generation {id} for somebody's word, and the ones before go on.",
+            "Changed checks wait since {} as generation {id} for approval, and the ones before go on.",
             Civil::utc(*at).text()
         );
         banners.push(banner("word", text, ("/generations", "Catalogue")));

@@ -1,0 +1,236 @@
+//! Looks in shadow: a check as it is and as it is to be, at the same windows, by themselves. Nothing is written, nobody is
+//! told, and whatever is due goes first.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::check::Check;
+use crate::domain::check::verdict::Verdict;
+use crate::domain::record::series::Series;
+use crate::domain::time::breaker::Breaker;
+use crate::domain::time::duration::delta;
+use crate::domain::time::window::ZoneChoice;
+use crate::domain::time::zone::ZoneName;
+use crate::engine::asking::Look;
+use crate::engine::attempt::Attempted;
+use crate::engine::ports::Queries;
+use crate::engine::progress::Progress;
+use crate::engine::snapshot::Snapshot;
+use crate::zones::Zones;
+
+/// How many settled windows of each series are looked at, and of one check at most.
+const WINDOWS: usize = 7;
+const WINDOWS_MAX: usize = 42;
+/// How long all checks of a change may be looked at.
+const BUDGET: Duration = Duration::from_secs(600);
+/// How often it is looked whether a source is free.
+const FREE_EACH: Duration = Duration::from_millis(200);
+
+/// What came of looking at a check as it was and as it is to be.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Shadowed {
+    /// Which check.
+    pub check: String,
+    /// How many windows were looked at by both.
+    pub looked: usize,
+    /// How often both say the same.
+    pub same: usize,
+    /// How often what was violated is confirmed.
+    pub let_through: usize,
+    /// How often what was confirmed is violated.
+    pub found: usize,
+    /// How often the check as it is to be says nothing, though it had to, and why first.
+    pub silent: usize,
+    /// Why.
+    pub why: String,
+    /// How often it looks at less than it did.
+    pub thinner: usize,
+    /// How often the check as it is says nothing: that compares nothing.
+    pub unknown: usize,
+    /// Whether there was no time, or no window, for more.
+    pub is_cut: bool,
+}
+
+impl Shadowed {
+    /// Says whether nothing speaks against the change: it was looked at, and lets nothing through.
+    pub fn passes(&self) -> bool {
+        self.looked > self.unknown
+            && !self.is_cut
+            && self.let_through == 0
+            && self.silent == 0
+            && self.thinner == 0
+    }
+
+    /// What was seen, in words.
+    pub fn words(&self) -> String {
+        let mut words = format!("{}: {} looked at in shadow", self.check, windows(self.looked));
+        for (count, what) in [
+            (self.same, "the same"),
+            (self.let_through, "violated before and confirmed now"),
+            (self.found, "confirmed before and violated now"),
+            (self.thinner, "with less to look at than before"),
+            (self.unknown, "unconfirmed before"),
+        ] {
+            if count > 0 {
+                let _ = write!(words, ", {count} {what}");
+            }
+        }
+        if self.silent > 0 {
+            let _ = write!(words, ", {} unconfirmed now ({})", self.silent, self.why);
+        }
+        if self.is_cut {
+            words.push_str(", and no time or no free source for more");
+        }
+        if self.looked == self.unknown {
+            words.push_str(": nothing could be compared");
+        }
+        words
+    }
+}
+
+fn windows(count: usize) -> String {
+    if count == 1 { "1 window".to_owned() } else { format!("{count} windows") }
+}
+
+/// A check as it is, and as it is to be.
+pub(super) type Pair = (Arc<Check>, Arc<Check>);
+
+/// Looks at pairs of checks.
+pub(super) async fn shadow<Q: Queries>(
+    queries: Arc<Q>,
+    pictures: watch::Receiver<Arc<Snapshot>>,
+    pairs: Vec<Pair>,
+    zones: Arc<Zones>,
+    stop: CancellationToken,
+) -> Vec<Shadowed> {
+    let until = Instant::now() + BUDGET;
+    let mut all = Vec::new();
+    for (was, now) in pairs {
+        let mut seen = Shadowed { check: now.id.to_string(), ..Shadowed::default() };
+        let picture = Arc::clone(&pictures.borrow());
+        for (old, new) in looks(&was, &now, &zones, &picture) {
+            let is_free = free(&pictures, &[&was, &now], until, &stop).await;
+            if !is_free {
+                seen.is_cut = true;
+                break;
+            }
+            let ask = |check: &Arc<Check>, look: Look| {
+                queries.attempt(Arc::clone(check), look, Progress::default(), stop.clone())
+            };
+            let before = ask(&was, old).await;
+            let after = ask(&now, new).await;
+            if stop.is_cancelled() {
+                seen.is_cut = true;
+                break;
+            }
+            seen.take(&before, &after);
+        }
+        all.push(seen);
+    }
+    all
+}
+
+impl Shadowed {
+    fn take(&mut self, before: &Attempted, after: &Attempted) {
+        self.looked += 1;
+        let (was, now) = (&before.judgement, &after.judgement);
+        match (&was.verdict, &now.verdict) {
+            (Verdict::Unconfirmed(_), _) => self.unknown += 1,
+            (_, Verdict::Unconfirmed(reason)) => {
+                self.silent += 1;
+                if self.why.is_empty() {
+                    self.why = format!(
+                        "{}: {}",
+                        reason.cause,
+                        reason.note.lines().next().unwrap_or_default()
+                    );
+                }
+            }
+            (Verdict::Violated(_), Verdict::Confirmed) => self.let_through += 1,
+            (Verdict::Confirmed, Verdict::Violated(_)) => self.found += 1,
+            (Verdict::Confirmed, Verdict::Confirmed)
+            | (Verdict::Violated(_), Verdict::Violated(_)) => {
+                self.same += 1;
+            }
+        }
+        let is_thinner = was.evidence.zip(now.evidence).is_some_and(|(was, now)| now < was);
+        self.thinner += usize::from(is_thinner && matches!(now.verdict, Verdict::Confirmed));
+    }
+}
+
+/// The looks at the same windows by both: the last that settled in each zone that both name, or the present.
+fn looks(
+    was: &Arc<Check>,
+    now: &Arc<Check>,
+    zones: &Zones,
+    picture: &Snapshot,
+) -> Vec<(Look, Look)> {
+    let at = picture.now();
+    if was.window.is_none() || now.window.is_none() {
+        let both_present = was.window.is_none() && now.window.is_none();
+        return if both_present { vec![(Look::Present, Look::Present)] } else { Vec::new() };
+    }
+    let rules = |zone: &ZoneName| zones.rules(zone);
+    // What a query lists, the ledger knows.
+    let listed = || -> Vec<ZoneName> {
+        let of_check = picture.series.iter().filter(|series| series.check.id == was.id);
+        of_check.filter_map(|series| ZoneName::parse(series.record.tz.as_ref()?).ok()).collect()
+    };
+    let of = |check: &Arc<Check>| -> Vec<ZoneName> {
+        match check.window.as_ref().map(|rule| &rule.zones) {
+            Some(ZoneChoice::From(_)) => listed(),
+            Some(zones @ (ZoneChoice::One(_) | ZoneChoice::Each(_))) => zones.written().to_vec(),
+            Some(ZoneChoice::Nowhere) | None => vec![ZoneName::utc()],
+        }
+    };
+    let (old_zones, mut all) = (of(was), Vec::new());
+    for zone in of(now).iter().filter(|zone| old_zones.contains(zone)) {
+        let series = |check| Series::in_zone(check, zone, &rules);
+        let (Some(old), Some(new)) = (series(was), series(now)) else { continue };
+        let (Some(rule), Some(other)) = (old.window(), new.window()) else { continue };
+        let settled = at - delta(rule.settle).max(delta(other.settle));
+        let mut span = rule.frame.last_closed(&old.home.rules, settled);
+        for _ in 0..WINDOWS {
+            let Some(one) = span else { break };
+            for window in one.windows(&old.home.rules, rule.split) {
+                all.push((Look::at(&old, window), Look::at(&new, window)));
+            }
+            span = Some(rule.frame.previous(&old.home.rules, &one)).filter(|span| !span.is_empty());
+        }
+    }
+    all.truncate(WINDOWS_MAX);
+    all
+}
+
+/// Waits until every source that is asked has a place that nothing due wants; says whether it has.
+async fn free(
+    pictures: &watch::Receiver<Arc<Snapshot>>,
+    checks: &[&Arc<Check>],
+    until: Instant,
+    stop: &CancellationToken,
+) -> bool {
+    loop {
+        if stop.is_cancelled() || Instant::now() > until {
+            return false;
+        }
+        let is_free = {
+            let picture = pictures.borrow();
+            checks.iter().flat_map(|check| check.sources_asked()).all(|name| {
+                picture.sources.get(name).is_some_and(|source| {
+                    !matches!(source.breaker, Breaker::Open { .. })
+                        && source.waiting == 0
+                        && source.running < source.places
+                })
+            })
+        };
+        if is_free {
+            return true;
+        }
+        sleep(FREE_EACH).await;
+    }
+}
