@@ -9,6 +9,7 @@ mod difference;
 mod expect;
 #[cfg(test)]
 mod law;
+mod looks;
 mod rules;
 mod sides;
 mod terms;

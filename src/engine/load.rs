@@ -10,6 +10,7 @@ use crate::domain::check::catalogue::Catalogue;
 use crate::domain::check::fault::Fault;
 use crate::domain::check::name::SourceName;
 use crate::domain::check::succession::Refusal;
+use crate::domain::sql::Engine;
 use crate::domain::testing::Suite;
 use crate::ledger::LedgerError;
 use crate::manifest::{self, Engines, Results, Text, World};
@@ -49,6 +50,35 @@ impl Reading {
     /// All its faults, but for those that are faults since it was taken.
     pub fn parse_stored(&self, texts: &[Text]) -> Result<Catalogue, Vec<Fault>> {
         manifest::parse(texts, self.world(true))
+    }
+
+    /// The same, where the settings do not name every source any more that it asks: those are taken to speak any dialect
+    /// in which it reads.
+    ///
+    /// # Errors
+    /// All its faults.
+    pub fn parse_replaced(&self, texts: &[Text]) -> Result<Catalogue, Vec<Fault>> {
+        let faults = match self.parse_stored(texts) {
+            Ok(catalogue) => return Ok(catalogue),
+            Err(faults) => faults,
+        };
+        let named = texts.iter().flat_map(|text| text.text.split("source:").skip(1));
+        let named = named.filter_map(|rest| {
+            let rest = rest.trim_start_matches([' ', '"', '\'']);
+            let end = rest.find(|c: char| !(c.is_alphanumeric() || "-_.".contains(c)));
+            SourceName::parse(rest.get(..end.unwrap_or(rest.len()))?).ok()
+        });
+        let missing: Vec<SourceName> =
+            named.filter(|name| !self.engines.contains_key(name)).collect();
+        for engine in [Engine::Postgres, Engine::MySql, Engine::Sqlite] {
+            let mut engines = self.engines.clone();
+            engines.extend(missing.iter().map(|name| (name.clone(), engine)));
+            let world = World { engines: &engines, ..self.world(true) };
+            if let Ok(catalogue) = manifest::parse(texts, world) {
+                return Ok(catalogue);
+            }
+        }
+        Err(faults)
     }
 
     fn world(&self, stored: bool) -> World<'_> {

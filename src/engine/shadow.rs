@@ -59,7 +59,8 @@ pub struct Shadowed {
 impl Shadowed {
     /// Says whether nothing speaks against the change: it was looked at, and lets nothing through.
     pub fn passes(&self) -> bool {
-        self.looked > self.unknown
+        self.looked > 0
+            && self.unknown == 0
             && !self.is_cut
             && self.let_through == 0
             && self.silent == 0
@@ -86,7 +87,7 @@ impl Shadowed {
         if self.is_cut {
             words.push_str(", and no time or no free source for more");
         }
-        if self.looked == self.unknown {
+        if self.looked == 0 {
             words.push_str(": nothing could be compared");
         }
         words
@@ -140,7 +141,6 @@ impl Shadowed {
         self.looked += 1;
         let (was, now) = (&before.judgement, &after.judgement);
         match (&was.verdict, &now.verdict) {
-            (Verdict::Unconfirmed(_), _) => self.unknown += 1,
             (_, Verdict::Unconfirmed(reason)) => {
                 self.silent += 1;
                 if self.why.is_empty() {
@@ -151,6 +151,7 @@ impl Shadowed {
                     );
                 }
             }
+            (Verdict::Unconfirmed(_), _) => self.unknown += 1,
             (Verdict::Violated(_), Verdict::Confirmed) => self.let_through += 1,
             (Verdict::Confirmed, Verdict::Violated(_)) => self.found += 1,
             (Verdict::Confirmed, Verdict::Confirmed)
@@ -195,16 +196,19 @@ fn looks(
         let (Some(rule), Some(other)) = (old.window(), new.window()) else { continue };
         let settled = at - delta(rule.settle).max(delta(other.settle));
         let mut span = rule.frame.last_closed(&old.home.rules, settled);
+        let mut of_zone = Vec::new();
         for _ in 0..WINDOWS {
             let Some(one) = span else { break };
             for window in one.windows(&old.home.rules, rule.split) {
-                all.push((Look::at(&old, window), Look::at(&new, window)));
+                of_zone.push((Look::at(&old, window), Look::at(&new, window)));
             }
             span = Some(rule.frame.previous(&old.home.rules, &one)).filter(|span| !span.is_empty());
         }
+        all.push(of_zone);
     }
-    all.truncate(WINDOWS_MAX);
-    all
+    // Of many zones each is looked at, at fewer windows.
+    let each = (WINDOWS_MAX / all.len().max(1)).clamp(1, WINDOWS);
+    all.into_iter().flat_map(|of_zone: Vec<(Look, Look)>| of_zone.into_iter().take(each)).collect()
 }
 
 /// Waits until every source that is asked has a place that nothing due wants; says whether it has.

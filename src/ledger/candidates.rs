@@ -209,7 +209,26 @@ impl Store {
         .await
     }
 
-    /// The catalogue that waits for approval, where one does.
+    /// Takes back the approval of a catalogue that an operator went back from.
+    ///
+    /// # Errors
+    /// Where the store failed.
+    pub async fn withdraw(
+        &mut self,
+        id: i64,
+        (by, because): (&str, &str),
+        host_now: DateTime<Utc>,
+    ) -> Result<(), LedgerError> {
+        const WITHDRAW: &str = "UPDATE candidates SET fate = 'rejected', by_whom = $1, because = $2, decided_at = $3 \
+            WHERE generation = $4 AND fate = 'approved'";
+        self.on(PATIENCE, async |conn, _| {
+            let now = conn.now(host_now).await?;
+            conn.run(WITHDRAW, args![by, because, now, id]).await.map(drop)
+        })
+        .await
+    }
+
+    /// The catalogue that waits for a word, where one does.
     ///
     /// # Errors
     /// Where the store failed.

@@ -117,7 +117,7 @@ const EDITS: &[(&str, &str, Class, &str)] = &[
         "window.split",
     ),
     ("settle: 2h", "settle: 5h", Weaker, "window.settle"),
-    ("settle: 2h", "settle: 1h", Stronger, "window.settle"),
+    ("settle: 2h", "settle: 1h", Other, "window.settle"),
     ("period: week", "period: month", Weaker, "window.period"),
     ("period: week", "period: day", Other, "window.period"),
     ("[2026-12-25]", "[2026-12-25, 2026-12-26]", Weaker, "except"),
@@ -197,6 +197,21 @@ const EDITS: &[(&str, &str, Class, &str)] = &[
     ("'0 6 * * *'", "'0 6 * * 1-5'", Weaker, "schedule"),
     ("'0 6 * * *'", "'0 6,18 * * *'", Stronger, "schedule"),
     ("'0 6 * * *'", "'0 7 * * *'", Other, "schedule"),
+    ("'0 6 * * *'", "'0 0 29 2 *'", Weaker, "schedule"),
+    ("settle: 1h}", "settle: 9h}", Weaker, "window.settle"),
+    (
+        "period: week, zones_from",
+        "period: day, split: utc_offset, zones_from",
+        Other,
+        "window.split",
+    ),
+    (
+        "max_lag: 10m\n",
+        "complete_until: {sql: select max(at) from log}\n    max_lag: 10m\n",
+        Other,
+        "complete_until",
+    ),
+    ("    max_lag: 10m\n", "", Other, "max_lag"),
     ("schedule: {every: 1h}", "schedule: {every: 4h}", Weaker, "schedule"),
     ("schedule: {every: 1h}", "schedule: {every: 5m}", Stronger, "schedule"),
     ("until: 2099-01-01", "until: 2099-06-01", Weaker, "pause"),
@@ -260,7 +275,10 @@ const SAME: &[(&str, &str)] = &[
     ("amount: {min: 0}", "amount: {min: 0.00}"),
     ("[Europe/Berlin, America/New_York]", "[America/New_York, Europe/Berlin]"),
     ("one_of: [open, paid]}\n", "one_of: [paid, open]}\n"),
+    // No clock change of Berlin touches six in the morning.
+    ("zone: Europe/Berlin}", "zone: Europe/Berlin, gap: skip}"),
     ("settle: 2h", "settle: 120m"),
+    ("never: [total < 0]", "never: [total  <   0]"),
     ("samples: {columns: [id], rows: 3}", "samples: {columns: [id], rows: 2}"),
 ];
 

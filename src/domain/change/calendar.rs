@@ -1,24 +1,23 @@
 //! When a check looks, and at which windows: then and now, held against each other over the days to come.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
 use crate::domain::change::difference::{Class, Difference, Found, is_same};
+use crate::domain::change::looks::{SOONER, looks_of, order, shown};
 use crate::domain::check::Check;
 use crate::domain::record::series::Series;
-use crate::domain::time::agenda::{Entry, Target};
 use crate::domain::time::duration;
 use crate::domain::time::schedule::{Pause, Schedule, Until};
 use crate::domain::time::window::{Frame, Split, WindowRule, ZoneChoice};
 use crate::domain::time::zone::{Rules, ZoneName};
 
-/// How far ahead calendars are compared.
-const DAYS: TimeDelta = TimeDelta::days(400);
-/// How many looks of a series are compared at most.
-const LOOKS_MAX: usize = 10_000;
+/// Zones whose clocks change oddly, or never: where a query lists the zones.
+const SAMPLES: [&str; 4] = ["UTC", "America/New_York", "Australia/Lord_Howe", "Africa/Cairo"];
 /// In how many zones that both look at.
 const ZONES_MAX: usize = 3;
 
@@ -48,8 +47,23 @@ pub(super) fn calendar(found: &mut Found, world: &World<'_>, was: &Arc<Check>, n
             false
         }
     };
+    excepts(found, was, now);
     if is_comparable {
         looks(found, world, was, now);
+    } else {
+        // Of windows that are not the same, only what stands beside them can be compared.
+        let settle =
+            |check: &Check| check.window.as_ref().map_or(Duration::ZERO, |rule| rule.settle);
+        found.size(
+            "window.settle",
+            (&settle(was), &settle(now)),
+            ((Class::Weaker, "windows are looked at later"), (Class::Other, SOONER)),
+            |settle| duration::show(*settle),
+        );
+        if was.schedule != now.schedule {
+            let pair = (shown_schedule(&was.schedule), shown_schedule(&now.schedule));
+            found.note(Class::Other, "schedule", pair, "it is looked at at other times");
+        }
     }
     pause(found, was.pause.as_ref(), now.pause.as_ref());
 }
@@ -131,8 +145,9 @@ fn zones(found: &mut Found, was: &ZoneChoice, now: &ZoneChoice) {
             found.note(Class::Other, part, (shown_zones(was), shown_zones(now)), why);
         }
         _ => {
+            let utc = ZoneName::utc();
             let (old, new): (BTreeSet<&ZoneName>, BTreeSet<&ZoneName>) =
-                (was.written().iter().collect(), now.written().iter().collect());
+                (named(was, &utc), named(now, &utc));
             let list = |zones: Vec<&&ZoneName>| {
                 zones.into_iter().map(|zone| zone.as_str()).collect::<Vec<_>>().join(", ")
             };
@@ -148,6 +163,12 @@ fn zones(found: &mut Found, was: &ZoneChoice, now: &ZoneChoice) {
             }
         }
     }
+}
+
+/// The zones that are written; UTC where there is none.
+fn named<'z>(zones: &'z ZoneChoice, utc: &'z ZoneName) -> BTreeSet<&'z ZoneName> {
+    let written = zones.written();
+    if written.is_empty() { BTreeSet::from([utc]) } else { written.iter().collect() }
 }
 
 fn shown_zones(zones: &ZoneChoice) -> String {
@@ -166,13 +187,11 @@ fn shown_window(window: Option<&WindowRule>) -> String {
         .map_or_else(String::new, |rule| format!("{} in {}", rule.frame, shown_zones(&rule.zones)))
 }
 
-/// Compares when the same windows are looked at, or the present.
-fn looks(found: &mut Found, world: &World<'_>, was: &Arc<Check>, now: &Arc<Check>) {
-    let settle = |check: &Check| check.window.as_ref().map(|rule| rule.settle);
+/// Compares which dates are left out.
+fn excepts(found: &mut Found, was: &Check, now: &Check) {
     let dates = |check: &Check| -> BTreeSet<_> {
         check.except.iter().flat_map(|except| &except.dates).copied().collect()
     };
-    let (is_moved, is_settled) = (was.schedule != now.schedule, settle(was) == settle(now));
     if let Some(new) = now.except.as_ref().filter(|_| !dates(now).is_subset(&dates(was))) {
         let list = |check: &Check| {
             dates(check).iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
@@ -191,11 +210,17 @@ fn looks(found: &mut Found, world: &World<'_>, was: &Arc<Check>, now: &Arc<Check
         let why = format!("{count} more dates are looked at");
         found.note(Class::Stronger, "except", (dates(was).len(), dates(now).len()), why);
     }
+}
+
+/// Compares when the same windows are looked at, or the present.
+fn looks(found: &mut Found, world: &World<'_>, was: &Arc<Check>, now: &Arc<Check>) {
+    let settle = |check: &Check| check.window.as_ref().map(|rule| rule.settle);
+    let (is_moved, is_settled) = (was.schedule != now.schedule, settle(was) == settle(now));
     if !is_moved && is_settled {
         return;
     }
     let (part, pair) = match is_moved {
-        true => ("schedule", (shown_schedule(&was.schedule), shown_schedule(&now.schedule))),
+        true => ("schedule", both_shown(&was.schedule, &now.schedule)),
         false => {
             let shown = |check: &Check| settle(check).map(duration::show).unwrap_or_default();
             ("window.settle", (shown(was), shown(now)))
@@ -218,8 +243,20 @@ fn looks(found: &mut Found, world: &World<'_>, was: &Arc<Check>, now: &Arc<Check
         .filter_map(|(old, new)| order(&looks_of(&old, world.now), &looks_of(&new, world.now)))
         .collect();
     let worst = compared.into_iter().min_by_key(|(class, _)| *class);
-    if let Some((class, why)) = worst {
-        found.note(class, part, pair, why);
+    let is_all = |check: &Check| {
+        check.window.as_ref().is_none_or(|rule| match &rule.zones {
+            ZoneChoice::From(_) => false,
+            ZoneChoice::Nowhere | ZoneChoice::One(_) => true,
+            ZoneChoice::Each(zones) => zones.len() <= ZONES_MAX,
+        })
+    };
+    match worst {
+        Some((class, why)) => found.note(class, part, pair, why),
+        None if is_all(was) && is_all(now) => {}
+        None => {
+            let why = "it is looked at at other times in some zone";
+            found.note(Class::Other, part, pair, why);
+        }
     }
 }
 
@@ -228,6 +265,10 @@ fn series(world: &World<'_>, check: &Arc<Check>) -> Vec<Series> {
     let utc = ZoneName::utc();
     let rules = |name: &ZoneName| (world.rules)(name);
     match &check.window {
+        Some(rule) if matches!(rule.zones, ZoneChoice::From(_)) => {
+            let samples = SAMPLES.iter().filter_map(|name| ZoneName::parse(name).ok());
+            samples.filter_map(|zone| Series::in_zone(check, &zone, &rules)).collect()
+        }
         Some(rule) if rule.zones.written().is_empty() => {
             Series::in_zone(check, &utc, &rules).into_iter().collect()
         }
@@ -243,78 +284,19 @@ fn series(world: &World<'_>, check: &Arc<Check>) -> Vec<Series> {
     }
 }
 
-/// What a series looks at in the days to come, and when.
-fn looks_of(series: &Series, now: DateTime<Utc>) -> BTreeMap<Target, DateTime<Utc>> {
-    let due = |entry: Entry| match entry {
-        Entry::Due(due) => Some((due.target, due.at)),
-        Entry::Event(_) => None,
+/// Two schedules; where their lines are one, with what they do at clock changes.
+fn both_shown(was: &Schedule, now: &Schedule) -> (String, String) {
+    let whole = |schedule: &Schedule| match schedule {
+        Schedule::Cron(cron) => {
+            let at_changes = format!("gap: {:?}, fold: {:?}", cron.gap, cron.fold).to_lowercase();
+            format!("{} ({at_changes})", shown_schedule(schedule))
+        }
+        Schedule::Every(_) | Schedule::WindowEnd => shown_schedule(schedule),
     };
-    let agenda = series.agenda_after(now).take_while(|entry| entry.at() < now + DAYS);
-    agenda.filter_map(due).take(LOOKS_MAX).collect()
-}
-
-/// Orders two calendars: nothing where they are the same.
-fn order(
-    was: &BTreeMap<Target, DateTime<Utc>>,
-    now: &BTreeMap<Target, DateTime<Utc>>,
-) -> Option<(Class, String)> {
-    if was == now {
-        return None;
+    match shown_schedule(was) == shown_schedule(now) {
+        true => (whole(was), whole(now)),
+        false => (shown_schedule(was), shown_schedule(now)),
     }
-    let of_windows = |all: &BTreeMap<Target, DateTime<Utc>>| {
-        all.keys().any(|target| matches!(target, Target::Window(_)))
-    };
-    if !of_windows(was) && !of_windows(now) {
-        return Some(order_of_slots(was, now));
-    }
-    // What only one of them reaches, as it looks at more, is no difference.
-    let end = was.values().max().min(now.values().max()).copied().unwrap_or_default();
-    let missing = was.iter().filter(|(target, at)| **at < end && !now.contains_key(target)).count();
-    let later = was.iter().filter_map(|(target, at)| Some(*now.get(target)? - *at)).max();
-    let later = later.unwrap_or_default();
-    let sooner = was.iter().filter_map(|(target, at)| Some(*at - *now.get(target)?)).max();
-    let sooner = sooner.unwrap_or_default();
-    let zero = TimeDelta::zero();
-    Some(if missing > 0 {
-        (
-            Class::Weaker,
-            format!("{missing} windows of the next {} days are not looked at", DAYS.num_days()),
-        )
-    } else if later > zero {
-        (Class::Weaker, format!("a window is looked at up to {} later", shown(later)))
-    } else if sooner > zero {
-        (Class::Stronger, format!("a window is looked at up to {} sooner", shown(sooner)))
-    } else {
-        (Class::Stronger, "more windows are looked at".to_owned())
-    })
-}
-
-/// Looks at the present: by the longest time between two of them.
-fn order_of_slots(
-    was: &BTreeMap<Target, DateTime<Utc>>,
-    now: &BTreeMap<Target, DateTime<Utc>>,
-) -> (Class, String) {
-    let longest = |all: &BTreeMap<Target, DateTime<Utc>>| {
-        let at: Vec<&DateTime<Utc>> = all.values().collect();
-        at.windows(2).map(|two| *two[1] - *two[0]).max().unwrap_or(DAYS)
-    };
-    let (old, new) = (longest(was), longest(now));
-    let has_all = was.keys().all(|target| now.contains_key(target) || now.len() == LOOKS_MAX);
-    if new > old {
-        let why = format!("up to {} pass without a look, where {} did", shown(new), shown(old));
-        (Class::Weaker, why)
-    } else if new < old {
-        let why = format!("at most {} pass without a look, where {} did", shown(new), shown(old));
-        (Class::Stronger, why)
-    } else if has_all {
-        (Class::Stronger, "it is looked at more often".to_owned())
-    } else {
-        (Class::Other, "it is looked at at other times".to_owned())
-    }
-}
-
-fn shown(delta: TimeDelta) -> String {
-    duration::show(delta.to_std().unwrap_or_default())
 }
 
 fn shown_schedule(schedule: &Schedule) -> String {

@@ -188,13 +188,14 @@ pub(super) fn is_same(was: &Query, now: &Query) -> bool {
 /// The tokens of a query as they are written; words in small letters.
 fn words(query: &Query) -> Vec<String> {
     let words = Words::of(query);
+    // Beyond ASCII, engines fold letters in their own ways.
     let word = |at: &crate::domain::sql::words::At| {
         let written = query.text().get(query.byte(at.place)..query.byte(at.end));
         let written = written.unwrap_or_default();
         // MySQL tells tables apart by the case of their letters on most hosts.
         let folds = query.engine() != crate::domain::sql::Engine::MySql;
-        if let (Tok::Word(word), true) = (&at.tok, folds) {
-            word.clone()
+        if matches!(at.tok, Tok::Word(_)) && folds {
+            written.to_ascii_lowercase()
         } else {
             written.to_owned()
         }

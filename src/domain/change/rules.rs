@@ -5,6 +5,7 @@ use std::fmt;
 use crate::domain::change::difference::{Class, Found};
 use crate::domain::change::expect::listed;
 use crate::domain::check::limit::Limit;
+use crate::domain::check::name::ColumnName;
 use crate::domain::table::{ColumnRules, CutBy, Newest, Nulls, Rules};
 use crate::domain::time::duration;
 
@@ -35,9 +36,17 @@ pub(super) fn rules(found: &mut Found, was: &Rules, now: &Rules) {
             found.note(added.0, format!("columns.{}", new.column), ("", "its rules"), added.1);
         }
     }
-    let unique = |rules: &Rules| rules.unique.iter().map(|columns| listed(columns)).collect();
+    let unique = |rules: &Rules| {
+        let sorted = |columns: &Vec<ColumnName>| {
+            let mut columns = columns.clone();
+            columns.sort();
+            listed(&columns)
+        };
+        rules.unique.iter().map(sorted).collect()
+    };
     each(found, "unique", (unique(was), unique(now)), added);
-    each(found, "never", (was.never.clone(), now.never.clone()), added);
+    let never = |rules: &Rules| rules.never.iter().map(|text| spaced(text)).collect();
+    each(found, "never", (never(was), never(now)), added);
     match (&was.rows, &now.rows) {
         (Some(old), Some(new)) => found.limit("rows", (old, new), old.beside(new)),
         (None, Some(new)) => found.note(added.0, "rows", ("", new), added.1),
@@ -62,7 +71,7 @@ fn asked(found: &mut Found, was: &Rules, now: &Rules) {
         (None, Some(new)) => {
             found.note(Class::Weaker, "where", ("", new), "fewer rows are looked at");
         }
-        (Some(old), new) if Some(old) != new.as_ref() => {
+        (Some(old), new) if Some(spaced(old)) != new.as_deref().map(spaced) => {
             found.note(Class::Other, "where", (old, new.as_deref().unwrap_or_default()), other);
         }
         (None, None) | (Some(_), _) => {}
@@ -80,6 +89,14 @@ fn asked(found: &mut Found, was: &Rules, now: &Rules) {
         let pair = (shown(was).unwrap_or_default(), shown(now).unwrap_or_default());
         found.note(Class::Other, "zone_column", pair, other);
     }
+}
+
+/// A condition with one space between its words, where none of them is a text.
+fn spaced(text: &str) -> String {
+    if text.contains(['\'', '"', '`', '$']) {
+        return text.to_owned();
+    }
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Rules of which there is a list.

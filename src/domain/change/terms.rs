@@ -139,13 +139,16 @@ fn timeout(found: &mut Found, was: &Check, now: &Check) {
 }
 
 fn freshness(found: &mut Found, was: &Check, now: &Check) {
+    // What a check says itself takes the place of what its source, or a default, says.
+    let instead = "it takes the place of what holds without it: only looking at the data tells";
     match (&was.freshness.complete_until, &now.freshness.complete_until) {
         (Some(old), Some(new)) => found.query("complete_until", old, new),
-        (old, new) => found.comes_or_goes(
-            "complete_until",
-            (old.as_ref().map(|query| query.text()), new.as_ref().map(|query| query.text())),
-            ("it waits until the data is there", "it does not wait until the data is there"),
-        ),
+        (None, Some(new)) => found.note(Class::Other, "complete_until", ("", new.text()), instead),
+        (Some(old), None) => {
+            let why = "it waits for what its source says alone, or for nothing";
+            found.note(Class::Weaker, "complete_until", (old.text(), ""), why);
+        }
+        (None, None) => {}
     }
     match (&was.freshness.max_lag, &now.freshness.max_lag) {
         (Some(old), Some(new)) => found.size(
@@ -154,11 +157,11 @@ fn freshness(found: &mut Found, was: &Check, now: &Check) {
             ((Class::Weaker, "older data is a proof"), (Class::Stronger, "older data is no proof")),
             |lag| duration::show(*lag),
         ),
-        (old, new) => found.comes_or_goes(
-            "max_lag",
-            (old.map(duration::show), new.map(duration::show)),
-            ("older data is no proof", "older data is a proof"),
-        ),
+        (None, None) => {}
+        (old, new) => {
+            let shown = |lag: &Option<_>| lag.map(duration::show).unwrap_or_default();
+            found.note(Class::Other, "max_lag", (shown(old), shown(new)), instead);
+        }
     }
 }
 

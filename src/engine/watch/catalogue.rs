@@ -180,6 +180,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
                 }
                 self.look_at_tests(&catalogue);
                 self.unpin(pinned.as_deref(), &digest).await?;
+                self.store.nothing_waits(self.clock.now()).await?;
                 let checks = catalogue.checks().len();
                 return Ok(Loaded { generation: active, checks, changed });
             }

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::domain::change::word::Wait;
 use crate::domain::change::{Class, World, changes};
 use crate::domain::check::Check;
 use crate::domain::check::catalogue::Catalogue;
@@ -125,12 +126,22 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         let Some(active) = active else { return Ok(()) };
         let texts = from_text(&active.text).unwrap_or_default();
         let (read, next, now) = (Arc::clone(reading), catalogue.clone(), self.now());
+        let rollout = reading.rollout;
         let waits = tokio::task::spawn_blocking(move || {
-            // One that does not read here holds nothing that could be weaker.
-            let was = read.parse_stored(&texts).ok()?;
-            Some(waits_for(&was, &next, &read, now))
+            Some(waits_for(&read.parse_replaced(&texts).ok()?, &next, &read, now))
         });
-        let Some(Waits { word, looks }) = waits.await.ok().flatten() else { return Ok(()) };
+        let unread = || Waits {
+            word: Some(format!(
+                "generation {}, which is active, does not read with the settings as they are, so that what changes cannot \
+                 be said; `rollout: {{weaker: accept, other: accept}}` in the settings takes it all the same",
+                active.id
+            )),
+            looks: Vec::new(),
+        };
+        if (rollout.weaker, rollout.other) == (Wait::Accept, Wait::Accept) {
+            return Ok(());
+        }
+        let Waits { word, looks } = waits.await.ok().flatten().unwrap_or_else(unread);
         let why = match &word {
             Some(why) => why.clone(),
             None if looks.is_empty() => return Ok(()),
@@ -277,6 +288,9 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             let pinned = files.filter(|files| *files != target.digest).unwrap_or_default();
             self.store.pin(&pinned, word, self.clock.now()).await?;
             if let Some(id) = self.store.activate(&activation, self.clock.now()).await? {
+                if let Some(left) = activation.expected {
+                    self.store.withdraw(left, (by, because), self.clock.now()).await?;
+                }
                 self.resolve_removed(&records, &activation.succession);
                 self.take_over(&catalogue, id).await?;
                 self.store.nothing_waits(self.clock.now()).await?;

@@ -1,0 +1,102 @@
+//! What a check looks at in the days to come, then and now.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::domain::change::difference::Class;
+use crate::domain::record::series::Series;
+use crate::domain::time::agenda::{Entry, Target};
+use crate::domain::time::duration;
+
+/// How far ahead calendars are compared.
+const DAYS: TimeDelta = TimeDelta::days(400);
+/// How many looks of a series are compared at most.
+const LOOKS_MAX: usize = 10_000;
+/// What a look that comes sooner may meet.
+pub(super) const SOONER: &str =
+    "data that comes late may not be there yet: only looking at the data tells";
+
+/// What a series looks at in the days to come, and when.
+pub(super) fn looks_of(series: &Series, now: DateTime<Utc>) -> BTreeMap<Target, DateTime<Utc>> {
+    let due = |entry: Entry| match entry {
+        Entry::Due(due) => Some((due.target, due.at)),
+        Entry::Event(_) => None,
+    };
+    let agenda = series.agenda_after(now).take_while(|entry| entry.at() < now + DAYS);
+    agenda.filter_map(due).take(LOOKS_MAX).collect()
+}
+
+/// Orders two calendars: nothing where they are the same.
+pub(super) fn order(
+    was: &BTreeMap<Target, DateTime<Utc>>,
+    now: &BTreeMap<Target, DateTime<Utc>>,
+) -> Option<(Class, String)> {
+    if was == now {
+        return None;
+    }
+    let of_windows = |all: &BTreeMap<Target, DateTime<Utc>>| {
+        all.keys().any(|target| matches!(target, Target::Window(_)))
+    };
+    if !of_windows(was) && !of_windows(now) {
+        return Some(order_of_slots(was, now));
+    }
+    // What only one of them reaches, as it looks at more, is no difference.
+    let end = match (was.len(), now.len()) {
+        (_, 0) => {
+            return Some((
+                Class::Weaker,
+                format!("nothing is looked at in {} days", DAYS.num_days()),
+            ));
+        }
+        (LOOKS_MAX.., _) | (_, LOOKS_MAX..) => was.values().max().min(now.values().max()).copied(),
+        _ => None,
+    };
+    let end = end.unwrap_or(DateTime::<Utc>::MAX_UTC);
+    let missing = was.iter().filter(|(target, at)| **at < end && !now.contains_key(target)).count();
+    let later = was.iter().filter_map(|(target, at)| Some(*now.get(target)? - *at)).max();
+    let later = later.unwrap_or_default();
+    let sooner = was.iter().filter_map(|(target, at)| Some(*at - *now.get(target)?)).max();
+    let sooner = sooner.unwrap_or_default();
+    let zero = TimeDelta::zero();
+    Some(if missing > 0 {
+        (
+            Class::Weaker,
+            format!("{missing} windows of the next {} days are not looked at", DAYS.num_days()),
+        )
+    } else if later > zero {
+        (Class::Weaker, format!("a window is looked at up to {} later", shown(later)))
+    } else if sooner > zero {
+        (Class::Other, format!("a window is looked at up to {} sooner: {SOONER}", shown(sooner)))
+    } else {
+        (Class::Stronger, "more windows are looked at".to_owned())
+    })
+}
+
+/// Looks at the present: by the longest time between two of them.
+fn order_of_slots(
+    was: &BTreeMap<Target, DateTime<Utc>>,
+    now: &BTreeMap<Target, DateTime<Utc>>,
+) -> (Class, String) {
+    let longest = |all: &BTreeMap<Target, DateTime<Utc>>| {
+        let at: Vec<&DateTime<Utc>> = all.values().collect();
+        at.windows(2).map(|two| *two[1] - *two[0]).max().unwrap_or(DAYS)
+    };
+    let (old, new) = (longest(was), longest(now));
+    let has_all = was.keys().all(|target| now.contains_key(target) || now.len() == LOOKS_MAX);
+    if new > old {
+        let why = format!("up to {} pass without a look, where {} did", shown(new), shown(old));
+        (Class::Weaker, why)
+    } else if new < old && now.len() >= was.len() {
+        let why = format!("at most {} pass without a look, where {} did", shown(new), shown(old));
+        (Class::Stronger, why)
+    } else if has_all && new <= old {
+        (Class::Stronger, "it is looked at more often".to_owned())
+    } else {
+        (Class::Other, "it is looked at at other times".to_owned())
+    }
+}
+
+pub(super) fn shown(delta: TimeDelta) -> String {
+    duration::show(delta.to_std().unwrap_or_default())
+}
