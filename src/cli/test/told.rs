@@ -90,7 +90,8 @@ impl Group<'_> {
         let Some(mutated) = self.mutated else { return Vec::new() };
         let text = std::fs::read_to_string(&self.check.file).unwrap_or_default();
         let survivor = |mutant: &Mutant| {
-            let named = mutant.change.split_once(':').map(|(name, _)| format!("{name}:"));
+            // `s: → …` and `newest → gone`: the rule is named first.
+            let named = mutant.change.split([':', ' ']).next().map(|name| format!("{name}:"));
             let rule = named.filter(|_| mutant.line.is_empty());
             let place = match line(&text, self.check.line, rule.as_ref().unwrap_or(&mutant.line)) {
                 Some(line) if rule.is_some() => format!("{}:{line}", self.check.file),
@@ -155,7 +156,12 @@ fn line(text: &str, from: u64, wanted: &str) -> Option<usize> {
     let lines = || lines().take_while(|(at, _)| *at < end);
     // The very line, before one of which it is a part.
     let whole = lines().find(|(_, line)| line.trim() == wanted);
-    let found = whole.or_else(|| lines().find(|(_, line)| line.contains(wanted)));
+    // A key, and not the end of a longer one.
+    let is_key = |line: &str| {
+        line.match_indices(wanted)
+            .any(|(at, _)| !line[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_'))
+    };
+    let found = whole.or_else(|| lines().find(|(_, line)| is_key(line)));
     found.filter(|_| !wanted.is_empty()).map(|(at, _)| at + 1)
 }
 

@@ -2,8 +2,9 @@
 
 use std::fmt;
 
+use crate::domain::check::name::ColumnName;
 use crate::domain::check::reason::Cause;
-use crate::domain::check::verdict::Verdict;
+use crate::domain::check::verdict::{Contradiction, Verdict};
 
 /// The verdict that has to come.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +36,7 @@ impl Expected {
                 let rows = finding.rows.join("\n");
                 // Rows are shown with columns of which nothing is wrong.
                 let is_named = |name: &String| {
-                    finding.contradictions.iter().any(|one| stands_in(&one.to_string(), name))
+                    finding.contradictions.iter().any(|one| names_it(one, name))
                         || !is_word(name) && stands_in(&rows, name)
                 };
                 names.iter().all(is_named)
@@ -43,6 +44,32 @@ impl Expected {
             (Self::Unconfirmed(cause), Verdict::Unconfirmed(reason)) => *cause == reason.cause,
             (Self::Confirmed | Self::Violated(_) | Self::Unconfirmed(_), _) => false,
         }
+    }
+}
+
+/// Says whether a finding is about a column or value, or says so in other words where it is about none.
+fn names_it(found: &Contradiction, name: &str) -> bool {
+    let is_it = |column: &ColumnName| column.as_str().eq_ignore_ascii_case(name);
+    match found {
+        Contradiction::Values { column, seen, .. } => {
+            is_it(column)
+                || seen.iter().any(|value| stands_in(value, name))
+                || !is_word(name) && stands_in(&found.to_string(), name)
+        }
+        Contradiction::End { column, seen, .. } => {
+            is_it(column)
+                || seen.iter().any(|value| stands_in(value, name))
+                || !is_word(name) && stands_in(&found.to_string(), name)
+        }
+        Contradiction::Repeated { columns, .. } => columns.split(", ").any(|one| one == name),
+        Contradiction::Rows { .. }
+        | Contradiction::Never { .. }
+        | Contradiction::Volume { .. }
+        | Contradiction::MissingKeys { .. }
+        | Contradiction::Zones { .. }
+        | Contradiction::ZonesGone { .. }
+        | Contradiction::Differs(_)
+        | Contradiction::NamelessKeys { .. } => stands_in(&found.to_string(), name),
     }
 }
 
@@ -90,7 +117,7 @@ pub fn is_same_kind(one: &Verdict, other: &Verdict) -> bool {
 mod tests {
     use super::*;
     use crate::domain::check::reason::Reason;
-    use crate::domain::check::verdict::{Contradiction, Finding};
+    use crate::domain::check::verdict::Finding;
 
     #[test]
     fn a_verdict_is_the_expected_one_or_it_is_not() {

@@ -12,10 +12,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock;
 use crate::domain::check::Check;
+use crate::domain::check::evidence::Measure;
 use crate::domain::check::judge::Judgement;
 use crate::domain::record::series::Series;
 use crate::domain::testing::columns::{Bound, compared_with_window, is_known_by_key};
 use crate::domain::testing::edges::{Edge, Movable, is_taken, movable, moved, shifted, without};
+use crate::domain::testing::expected::is_same_kind;
 use crate::domain::testing::generate::{Chance, Generator};
 use crate::domain::testing::{Free, Given, Row, Suite};
 use crate::domain::time::window::{Window, ZoneChoice};
@@ -56,6 +58,7 @@ pub(super) async fn edges(
         scenes,
         worlds: 0,
         tried: BTreeSet::new(),
+        decided: BTreeSet::new(),
         wrong: Vec::new(),
     };
     let columns = compared_with_window(check);
@@ -93,12 +96,12 @@ pub(super) async fn edges(
             "its rows are known by a key, and not by the bounds of its window".to_owned(),
         )
     } else {
-        Outcome::NotRun(missing(&columns, &probe.tried))
+        Outcome::NotRun(missing(&columns, &probe.tried, &probe.decided))
     };
     Ok(Tested { took: began.elapsed(), ..Tested::new(check, which, result) })
 }
 
-fn missing(columns: &BTreeSet<Bound>, tried: &BTreeSet<Edge>) -> String {
+fn missing(columns: &BTreeSet<Bound>, tried: &BTreeSet<Edge>, decided: &BTreeSet<Edge>) -> String {
     if columns.is_empty() {
         return "no column was found that is held against both bounds of the window\nsay why that is right: \
                 `accept: [{of: …, test: edges, because: …}]`"
@@ -110,6 +113,12 @@ fn missing(columns: &BTreeSet<Bound>, tried: &BTreeSet<Edge>) -> String {
              [{{of: …, test: edges, because: …}}]`",
             edge.in_words().trim_start_matches("at ").replace("just before", "to just before")
         );
+    }
+    if tried.len() == Edge::ALL.len() && decided.len() < Edge::ALL.len() {
+        return "no row was found in a window by which the check is violated or not, so that the bounds of its own query are \
+                not tried\nwrite a test that one row in its window violates, or say why there can be none: `accept: [{of: …, \
+                test: edges, because: …}]`"
+            .to_owned();
     }
     let names: Vec<&str> = columns.iter().map(|bound| bound.column.as_str()).collect();
     format!(
@@ -136,8 +145,9 @@ struct EdgeProbe<'m> {
     stop: &'m CancellationToken,
     scenes: &'m mut Vec<Scene>,
     worlds: usize,
-    /// The edges to which a row was moved.
+    /// The edges to which a row was moved, and those to which one was by which the verdict is another one.
     tried: BTreeSet<Edge>,
+    decided: BTreeSet<Edge>,
     wrong: Vec<String>,
 }
 
@@ -159,9 +169,12 @@ impl EdgeProbe<'_> {
         Ok(first)
     }
 
-    /// Says whether a row was moved to each edge.
+    /// Says whether a row was moved to each edge; where evidence is counted by a query of its own, one that decides the
+    /// verdict too: else the bounds of the check's own query are not tried.
     fn is_done(&self) -> bool {
+        let counts_apart = matches!(self.check.evidence.measure, Measure::Query(_));
         self.tried.len() == Edge::ALL.len()
+            && (!counts_apart || self.decided.len() == Edge::ALL.len())
     }
 
     /// Looks for rows by chance of which the check takes notice, and moves them.
@@ -205,7 +218,7 @@ impl EdgeProbe<'_> {
         let mut seen = vec![(world.given.clone(), whole.clone(), Kind::Whole(self.worlds))];
         let mut noticed: Vec<Movable> = Vec::new();
         for which in rows.iter().take(TRIED_MAX) {
-            if noticed.len() == most {
+            if noticed.len() >= most && self.is_done() {
                 break;
             }
             let Ok(gone) = self.judge(world, &without(&world.given, *which)).await else {
@@ -215,6 +228,7 @@ impl EdgeProbe<'_> {
                 continue;
             }
             noticed.push(*which);
+            let decides = !is_same_kind(&whole.verdict, &gone.verdict);
             for edge in Edge::ALL {
                 let given = moved(&world.given, *which, edge, &world.window);
                 if is_taken(&world.given, *which, edge, &world.window) {
@@ -223,6 +237,9 @@ impl EdgeProbe<'_> {
                 let Ok(there) = self.judge(world, &given).await else { continue };
                 let wanted = if edge.is_inside() { &whole } else { &gone };
                 self.tried.insert(edge);
+                if decides {
+                    self.decided.insert(edge);
+                }
                 seen.push((given, there.clone(), Kind::Moved(self.worlds)));
                 // Within the window, the rows may be grouped otherwise; the row may not be gone.
                 let is_wrong = match edge.is_inside() {

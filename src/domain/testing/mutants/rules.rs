@@ -107,7 +107,13 @@ fn wider_column(column: &ColumnRules) -> Vec<(ColumnRules, String)> {
         all.push((narrower, "→ `nulls: never`".to_owned()));
     } else {
         let wider = ColumnRules { nulls: Nulls::Allowed, ..column.clone() };
-        all.push((wider, "→ `nulls: allowed`".to_owned()));
+        let change = match column.nulls {
+            Nulls::Always => "`nulls: only` → any",
+            Nulls::Never | Nulls::AsLimits | Nulls::AtMost(_) | Nulls::Allowed => {
+                "→ `nulls: allowed`"
+            }
+        };
+        all.push((wider, change.to_owned()));
     }
     if let Some(range) = &column.range {
         all.push((ColumnRules { range: None, ..column.clone() }, "range → gone".to_owned()));
