@@ -130,7 +130,7 @@ impl Reader {
             ORDER BY id DESC LIMIT $1";
         let values = args![i64::from(most)];
         let rows = self.on(async |conn| conn.all(GENERATIONS, values).await).await?;
-        rows.iter().map(generation).collect()
+        rows.iter().map(Generation::read).collect()
     }
 
     /// Returns a generation with its text, and the one before it.
@@ -141,16 +141,6 @@ impl Reader {
         const TWO: &str = "SELECT id, digest, text, loaded_at, loaded_by FROM generations \
             WHERE id <= $1 ORDER BY id DESC LIMIT 2";
         let rows = self.on(async |conn| conn.all(TWO, args![id]).await).await?;
-        rows.iter().map(generation).collect()
+        rows.iter().map(Generation::read).collect()
     }
-}
-
-fn generation(row: &Record) -> Result<Generation, LedgerError> {
-    Ok(Generation {
-        id: row.int("id")?,
-        digest: row.text("digest")?.to_owned(),
-        text: row.text("text")?.to_owned(),
-        loaded_at: row.at("loaded_at")?,
-        loaded_by: row.text("loaded_by")?.to_owned(),
-    })
 }

@@ -271,16 +271,7 @@ impl Store {
             };
             let Some(id) = id else { return Ok(None) };
             let row = conn.first(ONE, args![id]).await?;
-            row.map(|row| {
-                Ok(Generation {
-                    id: row.int("id")?,
-                    digest: row.text("digest")?.to_owned(),
-                    text: row.text("text")?.to_owned(),
-                    loaded_at: row.at("loaded_at")?,
-                    loaded_by: row.text("loaded_by")?.to_owned(),
-                })
-            })
-            .transpose()
+            row.as_ref().map(Generation::read).transpose()
         })
         .await
     }

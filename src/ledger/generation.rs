@@ -10,6 +10,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::domain::check::name::CheckId;
 use crate::domain::check::succession::Succession;
 use crate::ledger::activation::Activating;
+use crate::ledger::cells::Record;
 use crate::ledger::conn::{Conn, Wait, args};
 use crate::ledger::series_record::series_columns;
 use crate::ledger::{
@@ -29,6 +30,19 @@ pub struct Generation {
     pub loaded_at: DateTime<Utc>,
     /// By whom.
     pub loaded_by: String,
+}
+
+impl Generation {
+    /// Reads a row of `generations` with its text.
+    pub(super) fn read(row: &Record) -> Result<Self, LedgerError> {
+        Ok(Self {
+            id: row.int("id")?,
+            digest: row.text("digest")?.to_owned(),
+            text: row.text("text")?.to_owned(),
+            loaded_at: row.at("loaded_at")?,
+            loaded_by: row.text("loaded_by")?.to_owned(),
+        })
+    }
 }
 
 /// A series that a catalogue declares.
@@ -105,16 +119,7 @@ impl Store {
                               WHERE active = 1";
         self.on(PATIENCE, async |conn, _| {
             let row = conn.first(ACTIVE, Vec::new()).await?;
-            row.map(|row| {
-                Ok(Generation {
-                    id: row.int("id")?,
-                    digest: row.text("digest")?.to_owned(),
-                    text: row.text("text")?.to_owned(),
-                    loaded_at: row.at("loaded_at")?,
-                    loaded_by: row.text("loaded_by")?.to_owned(),
-                })
-            })
-            .transpose()
+            row.as_ref().map(Generation::read).transpose()
         })
         .await
     }
