@@ -6,6 +6,7 @@
 mod daemon;
 mod notices;
 mod schema;
+mod shared;
 mod web;
 mod source;
 
@@ -22,6 +23,7 @@ use crate::manifest::{Document, Engines, Map, Node, Place, Text};
 pub use daemon::{Grace, LedgerEntry, LogEntry, LogFormat, LogLevel};
 pub use notices::{HeartbeatEntry, NoticesEntry, PeerEntry, WatchdogEntry};
 pub use schema::schema;
+pub use shared::Shared;
 pub use source::SourceEntry;
 pub use web::WebEntry;
 

@@ -12,6 +12,7 @@ mod shrink;
 mod quiet;
 mod forget;
 mod generations;
+mod plan;
 mod drills;
 mod outgoing;
 mod api;
@@ -115,6 +116,8 @@ struct Shared {
     surveys: pages::Surveys,
     /// What came back of drills.
     drills: drills::Drills,
+    /// What was compared in shadow last.
+    comparison: plan::Comparison,
     /// When it was last told that a message came with a wrong token.
     bad_token_at: std::sync::Mutex<Option<tokio::time::Instant>>,
 }
@@ -152,6 +155,7 @@ pub fn serve(
         maps: tokio::sync::Mutex::default(),
         surveys: pages::Surveys::default(),
         drills: drills::Drills::default(),
+        comparison: plan::Comparison::default(),
         bad_token_at: std::sync::Mutex::new(None),
     });
     listen::serve(router(shared), listener, stop)
@@ -169,6 +173,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/api/v1/generations/{id}/approve", post(generations::approve))
         .route("/api/v1/generations/{id}/reject", post(generations::reject))
         .route("/api/v1/rollback", post(generations::roll_back))
+        .route("/api/v1/settings", get(plan::settings))
         .route("/api/v1/waivers", get(history::waivers))
         .route("/api/v1/rerun", post(operator::rerun))
         .route("/api/v1/waive", post(operator::waive))
@@ -187,6 +192,8 @@ fn router(shared: Arc<Shared>) -> Router {
     let guarded = Router::new()
         .merge(api)
         .route("/api/v1/look", post(look::look))
+        .route("/api/v1/plan", post(plan::begin))
+        .route("/api/v1/plan/{id}", get(plan::result))
         .route("/allswell", get(health::allswell))
         .route("/metrics", get(metrics::metrics))
         .route("/-/reload", post(operator::reload))

@@ -2,7 +2,7 @@
 //! of it is read before the engine hears of it.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -66,7 +66,9 @@ impl Loader {
         settings: &Settings,
         zones: Arc<Zones>,
     ) -> Result<Self, String> {
-        let reading = Arc::new(reading(settings, (results(settings), Vec::new()), &zones));
+        let mut reading = reading(settings, (results(settings), Vec::new()), &zones);
+        reading.shared = Arc::new(settings.shared(folder(&config)));
+        let reading = Arc::new(reading);
         let sources = sources(settings, &[])?;
         let queries = Arc::new(watched(&sources, &zones));
         let watched = vec![config.clone()];
@@ -137,7 +139,13 @@ impl Loader {
             None => Vec::new(),
         };
         let tested = (results(&settings), tests);
-        self.reading = Arc::new(reading(&settings, tested, &self.zones));
+        let mut reading = reading(&settings, tested, &self.zones);
+        // Who is told is as it was at the start; the labels are read anew.
+        let mut runs = settings.clone();
+        runs.notices = self.started.notices.clone();
+        runs.notices.labels.clone_from(&settings.notices.labels);
+        reading.shared = Arc::new(runs.shared(folder(&self.config)));
+        self.reading = Arc::new(reading);
         self.labels.send_replace(settings.notices.labels.clone());
         if changed {
             self.queries = Arc::new(watched(&sources, &self.zones));
@@ -229,6 +237,11 @@ impl Loader {
     }
 }
 
+/// From where relative paths of settings count.
+fn folder(config: &Path) -> &Path {
+    config.parent().unwrap_or(Path::new(""))
+}
+
 fn reading(
     settings: &Settings,
     (tested, tests): (Option<Results>, Vec<Text>),
@@ -236,6 +249,7 @@ fn reading(
 ) -> Reading {
     Reading {
         rollout: settings.rollout,
+        shared: Arc::default(),
         tested,
         tests,
         engines: settings.engines(),

@@ -11,6 +11,7 @@ mod expect;
 mod law;
 mod looks;
 mod rules;
+mod settings;
 mod sides;
 mod terms;
 pub mod word;
@@ -25,6 +26,7 @@ use crate::domain::check::{Body, Check};
 
 pub use calendar::World;
 pub use difference::{Class, Difference};
+pub use settings::{settings, source_of};
 
 /// A check that is not what it was.
 #[derive(Debug, Clone)]

@@ -27,6 +27,8 @@ pub struct Reading {
     pub labels: BTreeMap<String, String>,
     /// What changes of critical checks wait for.
     pub rollout: Rollout,
+    /// The settings that teams share, by their places.
+    pub shared: Arc<BTreeMap<String, String>>,
     /// What came of the tests of checks, where a file of it is named and reads.
     pub tested: Option<Results>,
     /// The files of tests beside the checks.

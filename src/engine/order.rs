@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
+use crate::domain::check::fault::Fault;
 use crate::domain::check::name::CheckId;
 use crate::domain::check::succession::Removals;
 use crate::engine::load::{Loaded, NotLoaded, Reading};
+use crate::engine::shadow::Shadowed;
 use crate::ledger::{EndQuiet, Fate, KeepQuiet, LedgerError, Returned, RowOrder, Selected};
 use crate::manifest::Text;
 
@@ -36,6 +38,8 @@ pub enum Order<Q> {
     Decide(Decide, oneshot::Sender<Result<bool, LedgerError>>),
     /// Go back to a catalogue that is kept; the answer is its generation.
     RollBack(RollBack, oneshot::Sender<Result<Loaded, NotLoaded>>),
+    /// Look in shadow at what differs between two catalogues; the answer comes when that is done.
+    Compare(Box<Compare>, oneshot::Sender<Compared>),
     /// Take note that what was sent to an Alertmanager came back.
     Returned(Returned, oneshot::Sender<Result<(), LedgerError>>),
 }
@@ -86,6 +90,31 @@ pub struct RollBack {
     pub by: String,
     /// Why.
     pub because: String,
+}
+
+/// Two catalogues that are compared in shadow.
+#[derive(Debug)]
+pub struct Compare {
+    /// The files as they are.
+    pub was: Vec<Text>,
+    /// The files as they are to be.
+    pub now: Vec<Text>,
+    /// How many windows of each series are looked at.
+    pub windows: usize,
+}
+
+/// What was seen of each check that differs.
+pub type Compared = Result<Vec<Shadowed>, NotCompared>;
+
+/// Why nothing was compared.
+#[derive(Debug)]
+pub enum NotCompared {
+    /// Another comparison is under way.
+    Busy,
+    /// The files as they are to be are not valid.
+    Faulty(Vec<Fault>),
+    /// The files as they are do not read with the settings as they are.
+    Unread,
 }
 
 /// A catalogue that is to be loaded.
@@ -244,6 +273,17 @@ impl<Q> Orders<Q> {
     /// Where the engine takes no orders.
     pub async fn returned(&self, returned: Returned) -> Result<Result<(), LedgerError>, NotTaken> {
         self.give(|reply| Order::Returned(returned, reply)).await
+    }
+
+    /// Has what differs between two catalogues looked at in shadow; what was seen comes when that is done.
+    ///
+    /// # Errors
+    /// Where the engine takes no orders.
+    pub fn compare(&self, compare: Compare) -> Result<oneshot::Receiver<Compared>, NotTaken> {
+        let (reply, answer) = oneshot::channel();
+        let order = Order::Compare(Box::new(compare), reply);
+        self.0.try_send(order).map_err(|_| NotTaken)?;
+        Ok(answer)
     }
 
     async fn give<T>(

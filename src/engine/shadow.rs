@@ -23,8 +23,8 @@ use crate::engine::progress::Progress;
 use crate::engine::snapshot::Snapshot;
 use crate::zones::Zones;
 
-/// How many settled windows of each series are looked at, and of one check at most.
-const WINDOWS: usize = 7;
+/// How many settled windows of each series are looked at where nobody says how many, and of one check at most.
+pub(super) const WINDOWS: usize = 7;
 const WINDOWS_MAX: usize = 42;
 /// How long all checks of a change may be looked at.
 const BUDGET: Duration = Duration::from_secs(600);
@@ -36,8 +36,14 @@ const FREE_EACH: Duration = Duration::from_millis(200);
 pub struct Shadowed {
     /// Which check.
     pub check: String,
+    /// Whether there was no such check: it is looked at alone.
+    pub is_new: bool,
     /// How many windows were looked at by both.
     pub looked: usize,
+    /// How often the check as it is to be says that something is wrong.
+    pub violated: usize,
+    /// How many alerts of that there would have been.
+    pub alerts: usize,
     /// How often both say the same.
     pub same: usize,
     /// How often what was violated is confirmed.
@@ -59,17 +65,32 @@ pub struct Shadowed {
 impl Shadowed {
     /// Says whether nothing speaks against the change: it was looked at, and lets nothing through.
     pub fn passes(&self) -> bool {
-        self.looked > 0
-            && self.unknown == 0
-            && !self.is_cut
-            && self.let_through == 0
-            && self.silent == 0
-            && self.thinner == 0
+        self.is_known() && !self.lets_through()
+    }
+
+    /// Says whether all of it could be compared, or of a new check looked at.
+    pub fn is_known(&self) -> bool {
+        self.looked > 0 && self.unknown == 0 && !self.is_cut && self.silent == 0
+    }
+
+    /// Says whether less is found, or less is looked at, than before.
+    pub fn lets_through(&self) -> bool {
+        self.let_through > 0 || self.thinner > 0
+    }
+
+    /// What was seen, in words, with whose it is.
+    pub fn words(&self) -> String {
+        format!("{}: {}", self.check, self.seen())
     }
 
     /// What was seen, in words.
-    pub fn words(&self) -> String {
-        let mut words = format!("{}: {} looked at in shadow", self.check, windows(self.looked));
+    pub fn seen(&self) -> String {
+        let mut words = format!("{} looked at in shadow", windows(self.looked));
+        let quiet = self.looked - self.violated.min(self.looked) - self.silent;
+        let counts = [(quiet, "confirmed"), (self.violated, "violated")];
+        for (count, what) in counts.into_iter().filter(|(count, _)| self.is_new && *count > 0) {
+            let _ = write!(words, ", {count} {what}");
+        }
         for (count, what) in [
             (self.same, "the same"),
             (self.let_through, "violated before and confirmed now"),
@@ -83,6 +104,13 @@ impl Shadowed {
         }
         if self.silent > 0 {
             let _ = write!(words, ", {} unconfirmed now ({})", self.silent, self.why);
+        }
+        match self.alerts {
+            0 => {}
+            1 => words.push_str(": it would have alerted once"),
+            many => {
+                let _ = write!(words, ": it would have alerted {many} times");
+            }
         }
         if self.is_cut {
             words.push_str(", and no time or no free source for more");
@@ -98,38 +126,60 @@ fn windows(count: usize) -> String {
     if count == 1 { "1 window".to_owned() } else { format!("{count} windows") }
 }
 
-/// A check as it is, and as it is to be.
-pub(super) type Pair = (Arc<Check>, Arc<Check>);
+/// A check as it is, where it is there, and as it is to be.
+#[derive(Debug, Clone)]
+pub(super) struct Pair {
+    pub(super) was: Option<Arc<Check>>,
+    pub(super) now: Arc<Check>,
+}
 
-/// Looks at pairs of checks.
+/// Who is asked, what is known of them, and until when.
+pub(super) struct Asking<Q> {
+    pub(super) queries: Arc<Q>,
+    pub(super) pictures: watch::Receiver<Arc<Snapshot>>,
+    pub(super) zones: Arc<Zones>,
+    pub(super) stop: CancellationToken,
+}
+
+/// Looks at pairs of checks, each at so many windows of each series.
 pub(super) async fn shadow<Q: Queries>(
-    queries: Arc<Q>,
-    pictures: watch::Receiver<Arc<Snapshot>>,
+    asking: Asking<Q>,
     pairs: Vec<Pair>,
-    zones: Arc<Zones>,
-    stop: CancellationToken,
+    windows: usize,
 ) -> Vec<Shadowed> {
+    let Asking { queries, pictures, zones, stop } = asking;
     let until = Instant::now() + BUDGET;
     let mut all = Vec::new();
-    for (was, now) in pairs {
-        let mut seen = Shadowed { check: now.id.to_string(), ..Shadowed::default() };
+    for Pair { was, now } in pairs {
+        let mut seen =
+            Shadowed { check: now.id.to_string(), is_new: was.is_none(), ..Shadowed::default() };
         let picture = Arc::clone(&pictures.borrow());
-        for (old, new) in looks(&was, &now, &zones, &picture) {
-            let is_free = free(&pictures, &[&was, &now], until, &stop).await;
-            if !is_free {
-                seen.is_cut = true;
-                break;
+        let checks: Vec<&Arc<Check>> = was.iter().chain([&now]).collect();
+        for of_zone in looks(was.as_ref().unwrap_or(&now), &now, &zones, &picture, windows) {
+            let mut run = 0;
+            // From the oldest on, as alerts come.
+            for (old, new) in of_zone.into_iter().rev() {
+                if !free(&pictures, &checks, until, &stop).await {
+                    seen.is_cut = true;
+                    break;
+                }
+                let ask = |check: &Arc<Check>, look: Look| {
+                    queries.attempt(Arc::clone(check), look, Progress::default(), stop.clone())
+                };
+                let before = match &was {
+                    Some(was) => Some(ask(was, old).await),
+                    None => None,
+                };
+                let after = ask(&now, new).await;
+                if stop.is_cancelled() {
+                    seen.is_cut = true;
+                    break;
+                }
+                seen.take(before.as_ref(), &after);
+                let is_violated = matches!(after.judgement.verdict, Verdict::Violated(_));
+                run = if is_violated { run + 1 } else { 0 };
+                seen.alerts += usize::from(seen.is_new && run == now.alert.after.get());
             }
-            let ask = |check: &Arc<Check>, look: Look| {
-                queries.attempt(Arc::clone(check), look, Progress::default(), stop.clone())
-            };
-            let before = ask(&was, old).await;
-            let after = ask(&now, new).await;
-            if stop.is_cancelled() {
-                seen.is_cut = true;
-                break;
-            }
-            seen.take(&before, &after);
         }
         all.push(seen);
     }
@@ -137,9 +187,12 @@ pub(super) async fn shadow<Q: Queries>(
 }
 
 impl Shadowed {
-    fn take(&mut self, before: &Attempted, after: &Attempted) {
+    fn take(&mut self, before: Option<&Attempted>, after: &Attempted) {
         self.looked += 1;
-        let (was, now) = (&before.judgement, &after.judgement);
+        let now = &after.judgement;
+        self.violated += usize::from(matches!(now.verdict, Verdict::Violated(_)));
+        // What is new is held against itself.
+        let was = before.map_or(now, |before| &before.judgement);
         match (&was.verdict, &now.verdict) {
             (_, Verdict::Unconfirmed(reason)) => {
                 self.silent += 1;
@@ -156,7 +209,7 @@ impl Shadowed {
             (Verdict::Confirmed, Verdict::Violated(_)) => self.found += 1,
             (Verdict::Confirmed, Verdict::Confirmed)
             | (Verdict::Violated(_), Verdict::Violated(_)) => {
-                self.same += 1;
+                self.same += usize::from(before.is_some());
             }
         }
         let is_thinner = was.evidence.zip(now.evidence).is_some_and(|(was, now)| now < was);
@@ -164,17 +217,19 @@ impl Shadowed {
     }
 }
 
-/// The looks at the same windows by both: the last that settled in each zone that both name, or the present.
+/// The looks at the same windows by both, of each zone that both name: the last that settled, the newest first; or
+/// the present.
 fn looks(
     was: &Arc<Check>,
     now: &Arc<Check>,
     zones: &Zones,
     picture: &Snapshot,
-) -> Vec<(Look, Look)> {
+    windows: usize,
+) -> Vec<Vec<(Look, Look)>> {
     let at = picture.now();
     if was.window.is_none() || now.window.is_none() {
         let both_present = was.window.is_none() && now.window.is_none();
-        return if both_present { vec![(Look::Present, Look::Present)] } else { Vec::new() };
+        return if both_present { vec![vec![(Look::Present, Look::Present)]] } else { Vec::new() };
     }
     let rules = |zone: &ZoneName| zones.rules(zone);
     // What a query lists, the ledger knows.
@@ -189,7 +244,7 @@ fn looks(
             Some(ZoneChoice::Nowhere) | None => vec![ZoneName::utc()],
         }
     };
-    let (old_zones, mut all) = (of(was), Vec::new());
+    let (old_zones, mut all) = (of(was), Vec::<Vec<(Look, Look)>>::new());
     for zone in of(now).iter().filter(|zone| old_zones.contains(zone)) {
         let series = |check| Series::in_zone(check, zone, &rules);
         let (Some(old), Some(new)) = (series(was), series(now)) else { continue };
@@ -197,7 +252,7 @@ fn looks(
         let settled = at - delta(rule.settle).max(delta(other.settle));
         let mut span = rule.frame.last_closed(&old.home.rules, settled);
         let mut of_zone = Vec::new();
-        for _ in 0..WINDOWS {
+        for _ in 0..windows {
             let Some(one) = span else { break };
             for window in one.windows(&old.home.rules, rule.split) {
                 of_zone.push((Look::at(&old, window), Look::at(&new, window)));
@@ -207,8 +262,11 @@ fn looks(
         all.push(of_zone);
     }
     // Of many zones each is looked at, at fewer windows.
-    let each = (WINDOWS_MAX / all.len().max(1)).clamp(1, WINDOWS);
-    all.into_iter().flat_map(|of_zone: Vec<(Look, Look)>| of_zone.into_iter().take(each)).collect()
+    let each = (WINDOWS_MAX.max(windows) / all.len().max(1)).clamp(1, windows.max(1));
+    for of_zone in &mut all {
+        of_zone.truncate(each);
+    }
+    all
 }
 
 /// Waits until every source that is asked has a place that nothing due wants; says whether it has.

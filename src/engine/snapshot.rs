@@ -193,6 +193,8 @@ pub struct Snapshot {
     pub tested: Option<Arc<BTreeMap<CheckId, TestedCheck>>>,
     /// The installation's labels.
     pub labels: Arc<BTreeMap<String, String>>,
+    /// The settings that teams share, by their places.
+    pub shared: Arc<BTreeMap<String, String>>,
     /// The alerts that are written down: those that stand, and those that ended a while ago.
     pub alerts: Arc<Vec<AlertRow>>,
     /// Of which this process recorded the last change.
@@ -262,6 +264,7 @@ impl Snapshot {
             series: Vec::new(),
             tested: None,
             labels: Arc::default(),
+            shared: Arc::default(),
             alerts: Arc::default(),
             recorded_here: Arc::default(),
             notified: Arc::default(),

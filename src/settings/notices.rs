@@ -26,7 +26,7 @@ const HOUR: Duration = Duration::from_secs(3_600);
 
 /// An address: as it is, or a reference to it, where it is a secret by itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Address {
+pub(super) enum Address {
     Plain(String),
     Secret(Reference),
 }
@@ -36,7 +36,7 @@ enum Address {
 pub struct PeerEntry {
     /// What it is called: a webhook's name; else its address.
     pub name: String,
-    address: Address,
+    pub(super) address: Address,
     token: Option<Reference>,
     user: Option<(String, Reference)>,
     /// How far TLS is not as everywhere.

@@ -41,13 +41,13 @@ pub struct SourceEntry {
     /// Its address.
     pub dsn: Dsn,
     password: PasswordFrom,
-    connections: u16,
+    pub(super) connections: u16,
     /// The limit of one statement, where a check has none of its own.
     pub timeout: Duration,
     pub(super) instants: Option<Instants>,
-    freshness: Freshness,
-    standby_is_direct: bool,
-    search_path: Vec<String>,
+    pub(super) freshness: Freshness,
+    pub(super) standby_is_direct: bool,
+    pub(super) search_path: Vec<String>,
     /// Whether a role may watch that could do more than read.
     pub allow_superuser: bool,
     /// Where tests of its checks make their tables.

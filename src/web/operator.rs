@@ -92,8 +92,8 @@ pub(super) struct WaiveOrder {
 }
 
 /// Reads an order; a key that is not known, or comes twice, is refused by the derived code.
-async fn read<T: DeserializeOwned>(request: Request) -> Result<T, Problem> {
-    let body = body(request).await?;
+async fn read<T: DeserializeOwned>(request: Request, most: usize) -> Result<T, Problem> {
+    let body = body_up_to(request, most).await?;
     // The derived code takes a list too, by position.
     if !body.trim_ascii_start().starts_with(b"{") {
         return Err(Problem::bad("an order is one JSON object"));
@@ -103,14 +103,21 @@ async fn read<T: DeserializeOwned>(request: Request) -> Result<T, Problem> {
 
 /// Reads what is sent with a request, as far as an order may be long.
 pub(super) async fn body(request: Request) -> Result<Bytes, Problem> {
+    body_up_to(request, BODY_MAX).await
+}
+
+async fn body_up_to(request: Request, most: usize) -> Result<Bytes, Problem> {
     let unread = |error: axum::Error| {
         // What it is made of is not ours to name.
         match error.to_string().contains("length limit") {
-            true => Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "an order is 64 KiB at most"),
+            true => {
+                let detail = format!("this is {} KiB at most", most / 1024);
+                Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
+            }
             false => Problem::bad("the body of the request cannot be read to its end"),
         }
     };
-    to_bytes(request.into_body(), BODY_MAX).await.map_err(unread)
+    to_bytes(request.into_body(), most).await.map_err(unread)
 }
 
 /// Reads an order from the text of a JSON object.
@@ -143,8 +150,17 @@ pub(super) async fn ordered<T: DeserializeOwned>(
     shared: &Shared,
     request: Request,
 ) -> Result<(Client, T), Problem> {
+    ordered_up_to(shared, request, BODY_MAX).await
+}
+
+/// Reads an order of so many bytes at most.
+pub(super) async fn ordered_up_to<T: DeserializeOwned>(
+    shared: &Shared,
+    request: Request,
+    most: usize,
+) -> Result<(Client, T), Problem> {
     let client = operator_of(shared, &request)?;
-    Ok((client, read(request).await?))
+    Ok((client, read(request, most).await?))
 }
 
 /// Who gives an order: who his token or a proxy says he is, whatever he writes; else what he writes.

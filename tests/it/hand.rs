@@ -225,6 +225,7 @@ pub(crate) fn reading() -> Arc<Reading> {
 /// What catalogues are read with, by these rules of zones.
 pub(crate) fn reading_by(zones: Zones) -> Arc<Reading> {
     Arc::new(Reading {
+        shared: Arc::default(),
         rollout: Rollout { weaker: Wait::Accept, other: Wait::Accept },
         tested: None,
         tests: Vec::new(),

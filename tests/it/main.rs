@@ -14,6 +14,7 @@ mod hand;
 mod lab;
 mod proxy;
 mod rollout;
+mod shadow;
 mod samples;
 mod servers;
 mod tzif;

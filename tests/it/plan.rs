@@ -442,6 +442,57 @@ fn a_plan_says_what_waits_for_a_word_and_where_the_word_is_given() {
     assert_eq!(repo.plan(&against).0, 0);
 }
 
+/// Settings that are like the base's but for this.
+fn settings(repo: &Repo, from: &str, to: &str) {
+    let path = repo.folder.path().join("allswell.yaml");
+    let text = "labels: {cluster: eu}\nalertmanagers: [{url: \"http://127.0.0.1:1\"}]\n\
+                webhooks: [{name: chat, url: \"https://chat.example/hooks/s3cr3t\"}]\n\
+                sources:\n  db: {url: \"sqlite:a.db\", instants: sql, timeout: 5s}\n  \
+                other: {url: \"sqlite:b.db\", instants: sql}\n";
+    assert!(text.contains(from), "{from}");
+    fs::write(path, text.replace(from, to)).unwrap();
+}
+
+#[test]
+fn settings_that_teams_share_are_in_the_plan_with_whom_they_hit_and_without_secrets() {
+    let repo = Repo::new();
+    settings(&repo, "timeout: 5s", "timeout: 5s");
+    repo.git(&["add", "-A"]);
+    repo.git(&["-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "second"]);
+    for (from, to, words) in [
+        ("timeout: 5s", "timeout: 500ms", "sources.db.timeout (other): 5s → 500ms"),
+        ("timeout: 5s", "timeout: 500ms", "6 checks ask it"),
+        ("timeout: 5s", "timeout: 50s", "sources.db.timeout (weaker): 5s → 50s"),
+        ("sqlite:a.db", "sqlite:c.db", "sources.db.url (other): SQLite a.db → SQLite c.db"),
+        ("cluster: eu", "cluster: us", "labels.cluster (routing): eu → us"),
+        ("hooks/s3cr3t", "hooks/0th3r", "webhooks.chat (routing): https://chat.example/… ("),
+        (
+            "  other:",
+            "  third: {url: \"sqlite:d.db\", instants: sql}\n  other:",
+            "sources.third.url (new)",
+        ),
+        ("labels:", "rollout: {other: accept}\nlabels:", "rollout.other (weaker): shadow → accept"),
+    ] {
+        settings(&repo, from, to);
+        let (code, said, wrong) = repo.plan(&["--against", "git:main"]);
+        assert_eq!((code, said.contains(words)), (0, true), "{to}: {said}{wrong}");
+        assert!(said.contains("1 setting differs"), "{said}");
+        assert!(!said.contains("s3cr3t") && !said.contains("0th3r"), "{said}");
+    }
+    // What means the same is no difference.
+    settings(&repo, "timeout: 5s", "timeout: 5000ms, connections: 2");
+    let (_, said, _) = repo.plan(&["--against", "git:main"]);
+    assert!(said.contains("nothing changes; 6 mean what they meant, against git:main\n"), "{said}");
+    settings(&repo, "timeout: 5s", "timeout: 500ms");
+    let told: Value =
+        serde_json::from_str(&repo.plan(&["--against", "git:main", "--output", "json"]).1).unwrap();
+    assert_eq!(told["settings"][0]["part"], "sources.db.timeout", "{told:#}");
+    let (_, said, _) = repo.plan(&["--against", "git:main", "--output", "markdown"]);
+    assert!(said.contains("sources.db.timeout (other)"), "{said}");
+    let (_, said, _) = repo.plan(&["--against", "checks"]);
+    assert!(said.contains("settings are not compared: a folder of checks has none"), "{said}");
+}
+
 #[test]
 fn what_there_is_to_compare_with_is_named_or_is_a_fault() {
     let repo = Repo::new();

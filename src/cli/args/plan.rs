@@ -14,6 +14,10 @@ pub(in crate::cli) struct PlanArgs {
     /// active generation of the daemon where nothing is said
     #[arg(long, value_name = "WHAT")]
     pub(in crate::cli) against: Option<String>,
+    /// Has the daemon look at the last windows of each series, so many of them, with the checks as it runs them and
+    /// with these; nothing is written there, and no alert is sent
+    #[arg(long, value_name = "WINDOWS", value_parser = clap::value_parser!(u16).range(1..=400))]
+    pub(in crate::cli) shadow: Option<u16>,
     /// The daemon; by default `$ALLSWELL_URL`, else port 9847 of this machine
     #[arg(long, value_name = "URL")]
     pub(in crate::cli) url: Option<String>,

@@ -5,14 +5,15 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::cli::args::{Output, PlanArgs, Remote};
+use crate::cli::args::{Format, Output, PlanArgs, Remote};
 use crate::cli::complain;
 use crate::cli::exit::Exit;
 use crate::cli::remote::Daemon;
+use crate::cli::validate::{config, refuse};
 use crate::domain::check::catalogue::Catalogue;
 use crate::domain::check::fault::Fault;
 use crate::manifest::{self, Text, World};
-use crate::settings::Settings;
+use crate::settings::{Settings, Shared};
 use crate::zones::Zones;
 
 /// What is named after `--against`.
@@ -55,6 +56,8 @@ pub(super) struct Other {
     pub(super) catalogue: Catalogue,
     /// What it is, for people.
     pub(super) name: String,
+    /// The settings that teams share beside it; why there are none, where there are none.
+    pub(super) settings: Result<Shared, String>,
 }
 
 /// Why there is nothing to compare with.
@@ -63,6 +66,16 @@ pub(super) enum Missing {
     Faults(Vec<Fault>),
     /// It was told already.
     Printed(Exit),
+}
+
+impl Missing {
+    /// Tells it, and how that ends.
+    pub(super) fn told(self, form: Format) -> Exit {
+        match self {
+            Self::Faults(faults) => refuse(&faults, form),
+            Self::Printed(exit) => exit,
+        }
+    }
 }
 
 /// Reads what checks are compared with, by the sources of the settings.
@@ -92,18 +105,56 @@ pub(super) fn other(
         let of = |fault: Fault| Fault { file: format!("{name}: {}", fault.file), ..fault };
         Missing::Faults(faults.into_iter().map(of).collect())
     })?;
-    Ok(Other { catalogue, name })
+    let settings = match against {
+        Against::Path(_) => Err("a folder of checks has none".to_owned()),
+        Against::Generation(_) => Err("generations have none".to_owned()),
+        Against::Active => settings_of_daemon(args)?,
+        Against::Git(name) => settings_of_git(name, args),
+    };
+    Ok(Other { catalogue, name, settings })
 }
 
-/// The files of a generation, as a daemon has them.
-fn of_daemon(args: &PlanArgs, id: &str) -> Result<(Vec<Text>, String), Exit> {
+/// The settings that a daemon runs; one that is older does not say them.
+fn settings_of_daemon(args: &PlanArgs) -> Result<Result<Shared, String>, Missing> {
+    let daemon = daemon(args).map_err(Missing::Printed)?;
+    let receipt = daemon.look("/api/v1/settings");
+    let older = || "the daemon does not say them".to_owned();
+    let Ok(receipt) = receipt else { return Ok(Err(older())) };
+    let answer: Option<Value> = serde_json::from_str(&receipt.words).ok();
+    let settings = answer.and_then(|mut answer| {
+        serde_json::from_value::<Shared>(answer.get_mut("settings")?.take()).ok()
+    });
+    Ok(settings.ok_or_else(older))
+}
+
+/// The settings of a commit, where they are beside the checks.
+fn settings_of_git(name: &str, args: &PlanArgs) -> Result<Shared, String> {
+    let path = config(&args.from);
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let (top, commit) = commit(name).map_err(|fault| fault.message.clone())?;
+    let inside = inside(&top, &path).ok_or_else(|| format!("{} is not in it", path.display()))?;
+    let text = git(name, &top, &["show", "--no-textconv", &format!("{commit}:{inside}")]);
+    let text = text.map_err(|_| format!("it has no {}", path.display()))?;
+    let file = path.display().to_string();
+    let settings = Settings::parse(&Text { file, text }, folder);
+    let settings = settings.map_err(|_| format!("{} of it does not read", path.display()))?;
+    Ok(settings.shared(folder))
+}
+
+/// The daemon that is asked.
+pub(super) fn daemon(args: &PlanArgs) -> Result<Daemon, Exit> {
     let remote = Remote {
         url: args.url.clone(),
         token_file: args.token_file.clone(),
         cacert: args.cacert.clone(),
         output: Output::Text,
     };
-    let daemon = Daemon::new(&remote)?;
+    Daemon::new(&remote)
+}
+
+/// The files of a generation, as a daemon has them.
+fn of_daemon(args: &PlanArgs, id: &str) -> Result<(Vec<Text>, String), Exit> {
+    let daemon = daemon(args)?;
     let answer = daemon.get(&format!("/api/v1/generations/{id}"), &[])?;
     let text = |file: &Value| {
         let of = |key: &str| file.get(key).and_then(Value::as_str).map(str::to_owned);
@@ -128,29 +179,19 @@ fn of_git(name: &str, paths: &[PathBuf]) -> Result<Vec<Text>, Box<Fault>> {
     let fault = |message: String, hint: &str| {
         Box::new(Fault::of_file(format!("git:{name}"), message, hint))
     };
-    let top = git(name, Path::new("."), &["rev-parse", "--show-toplevel"])?;
-    let top = PathBuf::from(top.trim_end_matches('\n'));
-    let commit = git(
-        name,
-        &top,
-        &["rev-parse", "--verify", "--end-of-options", &format!("{name}^{{commit}}")],
-    )?;
-    let commit = commit.trim();
+    let (top, commit) = commit(name)?;
     let mut texts = Vec::new();
     for path in paths {
-        let whole = std::path::absolute(path).map_err(|error| fault(error.to_string(), ""))?;
-        let whole = plain(&whole);
-        let inside = whole.strip_prefix(&top).map_err(|_| {
+        let inside = inside(&top, path).ok_or_else(|| {
             let message =
                 format!("{} is not in the repository at {}", path.display(), top.display());
             fault(message, "run it where the checks are, or name a folder under `--against`")
         })?;
-        let inside = inside.to_string_lossy().into_owned();
         let wanted = if inside.is_empty() { "." } else { inside.as_str() };
         let names = git(
             name,
             &top,
-            &["ls-tree", "-r", "-z", "--name-only", "--full-tree", commit, "--", wanted],
+            &["ls-tree", "-r", "-z", "--name-only", "--full-tree", &commit, "--", wanted],
         )?;
         for file in names.split('\0').filter(|file| is_of_checks(file, &inside)) {
             let text = git(name, &top, &["show", "--no-textconv", &format!("{commit}:{file}")])?;
@@ -164,6 +205,24 @@ fn of_git(name: &str, paths: &[PathBuf]) -> Result<Vec<Text>, Box<Fault>> {
         return Err(fault("there is not one file of checks in it".to_owned(), hint));
     }
     Ok(texts)
+}
+
+/// The repository that we are in, and the commit that is named.
+fn commit(name: &str) -> Result<(PathBuf, String), Box<Fault>> {
+    let top = git(name, Path::new("."), &["rev-parse", "--show-toplevel"])?;
+    let top = PathBuf::from(top.trim_end_matches('\n'));
+    let commit = git(
+        name,
+        &top,
+        &["rev-parse", "--verify", "--end-of-options", &format!("{name}^{{commit}}")],
+    )?;
+    Ok((top, commit.trim().to_owned()))
+}
+
+/// Where a path is inside of a repository.
+fn inside(top: &Path, path: &Path) -> Option<String> {
+    let whole = plain(&std::path::absolute(path).ok()?);
+    Some(whole.strip_prefix(top).ok()?.to_string_lossy().into_owned())
 }
 
 /// Says whether a file of a tree is one of checks: YAML, not hidden, and no tests.

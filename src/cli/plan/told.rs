@@ -1,5 +1,6 @@
 //! What a change does, told: what is weaker first, and whole.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -7,10 +8,13 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use crate::cli::ci::{Case, Place, Report, State, Suite};
+use crate::cli::exit::Exit;
 use crate::cli::paint::Paint;
+use crate::cli::plan::seen::{Outcome, Seen};
 use crate::domain::change::word::{Rollout, Word};
-use crate::domain::change::{Changed, Changes, Class, Difference};
-use crate::domain::check::catalogue::Weakened;
+use crate::domain::change::{Changed, Changes, Class, Difference, source_of};
+use crate::domain::check::Severity;
+use crate::domain::check::catalogue::{Catalogue, Weakened};
 use crate::domain::check::name::CheckId;
 
 /// How long a value is shown, in letters.
@@ -22,30 +26,70 @@ pub(super) struct Plan<'p> {
     all: &'p Changes,
     /// With what they were compared.
     against: String,
+    /// What the daemon saw in shadow, by check.
+    seen: BTreeMap<String, Seen>,
+    /// What differs in the settings that teams share, and who is hit; why that is not known, where it is not.
+    settings: Result<Vec<(Difference, String)>, String>,
 }
 
 impl<'p> Plan<'p> {
     pub(super) fn new(
         all: &'p Changes,
-        rollout: Rollout,
-        weakened: &[Weakened],
-        now: DateTime<Utc>,
+        (rollout, weakened, now): (Rollout, &[Weakened], DateTime<Utc>),
         against: String,
     ) -> Self {
         let word =
             |changed: &'p Changed| (changed, changed.word(rollout, weakened, now.date_naive()));
-        let mut changes: Vec<_> = all.checks.iter().map(word).collect();
-        // What waits first; the rest stays in its order.
-        changes.sort_by_key(|(_, word)| !word.is_missing());
-        Self { changes, all, against }
+        let changes: Vec<_> = all.checks.iter().map(word).collect();
+        let mut plan =
+            Self { changes, all, against, seen: BTreeMap::new(), settings: Ok(Vec::new()) };
+        plan.sort();
+        plan
+    }
+
+    /// What waits first; the rest stays in its order.
+    fn sort(&mut self) {
+        self.changes.sort_by_key(|(_, word)| !word.is_missing());
+    }
+
+    /// Adds what was seen in shadow, and what differs in the settings.
+    pub(super) fn with(
+        mut self,
+        seen: BTreeMap<String, Seen>,
+        settings: Result<Vec<Difference>, String>,
+        catalogue: &Catalogue,
+    ) -> Self {
+        for (changed, word) in &mut self.changes {
+            let outcome = seen.get(changed.id.as_str()).map(|seen| seen.outcome);
+            // What was looked at here needs no word, or one, as it will on the daemon.
+            *word = match (&word, outcome) {
+                (Word::Look, Some(Outcome::Sound)) => Word::Free,
+                (Word::Look, Some(Outcome::LetsThrough)) => Word::Needed,
+                _ => continue,
+            };
+        }
+        let hit = |one: Difference| {
+            let hit = who_is_hit(&one, catalogue);
+            (one, hit)
+        };
+        self.settings = settings.map(|all| all.into_iter().map(hit).collect());
+        self.seen = seen;
+        self.sort();
+        self
+    }
+
+    /// How it ends.
+    pub(super) fn exit(&self) -> Exit {
+        let is_unknown = self.seen.values().any(|seen| seen.outcome == Outcome::Unknown);
+        match (self.waiting(), is_unknown) {
+            (1.., _) => Exit::Violated,
+            (0, true) => Exit::Unconfirmed,
+            (0, false) => Exit::Confirmed,
+        }
     }
 
     fn waiting(&self) -> usize {
         self.changes.iter().filter(|(_, word)| word.is_missing()).count()
-    }
-
-    pub(super) fn is_waiting(&self) -> bool {
-        self.waiting() > 0
     }
 
     /// How it is, in a line.
@@ -60,6 +104,16 @@ impl<'p> Plan<'p> {
             if counts.is_empty() { "nothing changes".to_owned() } else { counts.join(", ") };
         let mut title =
             format!("{counts}; {} mean what they meant, against {}", self.all.same, self.against);
+        match self.settings.as_deref() {
+            Ok([]) => {}
+            Ok([_]) => title.push_str("; 1 setting differs"),
+            Ok(many) => {
+                let _ = write!(title, "; {} settings differ", many.len());
+            }
+            Err(why) => {
+                let _ = write!(title, "; settings are not compared: {why}");
+            }
+        }
         match self.waiting() {
             0 => {}
             1 => title.push_str("; 1 needs approval"),
@@ -98,8 +152,15 @@ impl<'p> Plan<'p> {
                 let _ =
                     writeln!(text, "    {}", paint.wrapped(&line(difference, changed.class), 8));
             }
-            for note in notes(changed, word, &self.all.checks) {
+            for note in self.notes(changed, word) {
                 let _ = writeln!(text, "    {}", paint.wrapped(&note, 8));
+            }
+        }
+        let settings = self.settings_lines();
+        if !settings.is_empty() {
+            let _ = writeln!(text, "{}", paint.yellow("SETTINGS"));
+            for line in settings {
+                let _ = writeln!(text, "    {}", paint.wrapped(&line, 8));
             }
         }
         let _ = writeln!(text, "{}", self.title());
@@ -139,7 +200,8 @@ impl<'p> Plan<'p> {
                 "file": at(changed).map(|(file, _)| file),
                 "line": at(changed).map(|(_, line)| line),
                 "differences": differences.collect::<Vec<_>>(),
-                "notes": notes(changed, word, &self.all.checks),
+                "notes": self.notes(changed, word),
+                "shadow": self.seen.get(changed.id.as_str()).map(|seen| &seen.json),
             })
         });
         let counts =
@@ -152,6 +214,19 @@ impl<'p> Plan<'p> {
             "against": self.against,
             "counts": counts,
             "changes": changes.collect::<Vec<_>>(),
+            "settings": self.settings.as_ref().ok().map(|all| {
+                let one = |(one, hit): &(Difference, String)| {
+                    json!({
+                        "class": one.class.as_str(),
+                        "part": one.part,
+                        "was": one.was,
+                        "now": one.now,
+                        "why": one.why,
+                        "hit": hit,
+                    })
+                };
+                all.iter().map(one).collect::<Vec<_>>()
+            }),
         })
     }
 
@@ -187,13 +262,76 @@ impl<'p> Plan<'p> {
                 }],
             }
         });
-        Report::new(self.title(), suites.collect())
+        let mut suites: Vec<Suite> = suites.collect();
+        suites.extend(self.settings_suite());
+        Report::new(self.title(), suites)
+    }
+
+    /// What differs in the settings, for continuous integration.
+    fn settings_suite(&self) -> Option<Suite> {
+        let found = self.settings_lines();
+        let all = self.settings.as_deref().ok().filter(|all| !all.is_empty())?;
+        let is_told = |class| !matches!(class, Class::Routing | Class::New | Class::Stronger);
+        let is_told = all.iter().any(|(one, _)| is_told(one.class));
+        let state = if is_told { State::Warned } else { State::Passed };
+        let (name, word) = ("settings".to_owned(), "changed");
+        let case = Case {
+            state,
+            name: name.clone(),
+            word: word.to_owned(),
+            found: found.clone(),
+            took: Duration::ZERO,
+        };
+        let none = String::new;
+        Some(Suite {
+            state,
+            name,
+            word,
+            severity: none(),
+            owner: none(),
+            why: none(),
+            seen: none(),
+            found,
+            place: None,
+            cases: vec![case],
+        })
+    }
+
+    /// What differs in the settings, a line each.
+    fn settings_lines(&self) -> Vec<String> {
+        let line = |(one, hit): &(Difference, String)| {
+            let line = line(one, Class::Stronger);
+            if hit.is_empty() { line } else { format!("{line}; {hit}") }
+        };
+        self.settings.as_deref().unwrap_or_default().iter().map(line).collect()
     }
 
     /// What differs, and what to do about it, a line each.
     pub(super) fn lines(&self, changed: &Changed, word: &Word) -> Vec<String> {
         let lines = changed.differences.iter().map(|one| line(one, changed.class));
-        lines.chain(notes(changed, word, &self.all.checks)).collect()
+        lines.chain(self.notes(changed, word)).collect()
+    }
+
+    /// What else there is to say of a change.
+    fn notes(&self, changed: &Changed, word: &Word) -> Vec<String> {
+        let seen = self.seen.get(changed.id.as_str());
+        let seen = seen.map(|seen| format!("shadow: {}", seen.words));
+        seen.into_iter().chain(notes(changed, word, &self.all.checks)).collect()
+    }
+}
+
+/// Which checks a setting of a source hits.
+fn who_is_hit(one: &Difference, catalogue: &Catalogue) -> String {
+    let Some(name) = source_of(&one.part) else { return String::new() };
+    let asks = |check: &&std::sync::Arc<crate::domain::check::Check>| {
+        check.sources().iter().any(|source| source.as_str() == name)
+    };
+    let all: Vec<_> = catalogue.checks().iter().filter(asks).collect();
+    let critical = all.iter().filter(|check| check.severity == Severity::Critical).count();
+    match all.len() {
+        0 => "no check asks it".to_owned(),
+        1 => format!("1 check asks it, {critical} critical"),
+        many => format!("{many} checks ask it, {critical} of them critical"),
     }
 }
 

@@ -34,6 +34,17 @@ impl Wait {
         [("shadow", Self::Look), ("ask", Self::Ask), ("accept", Self::Accept)];
 }
 
+impl Wait {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ask => "ask",
+            Self::Look => "shadow",
+            Self::Accept => "accept",
+        }
+    }
+}
+
 impl Default for Rollout {
     fn default() -> Self {
         Self { weaker: Wait::Ask, other: Wait::Look }

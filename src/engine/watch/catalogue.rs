@@ -71,6 +71,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
                 let forgotten = self.forget_samples(&forget).await;
                 self.answer(reply, forgotten);
             }
+            Order::Compare(compare, reply) => self.compare(*compare, reply),
             Order::Returned(returned, reply) => {
                 let taken = self.take_returned(returned).await;
                 self.answer(reply, taken);

@@ -75,6 +75,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             series,
             tested: self.tested.clone(),
             labels: Arc::new(self.reading.labels.clone()),
+            shared: Arc::clone(&self.reading.shared),
             alerts: Arc::clone(&self.alerts.rows),
             recorded_here: Arc::clone(&self.alerts.recorded_here),
             notified: Arc::clone(&self.alerts.notified),

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -15,10 +16,10 @@ use crate::domain::check::succession::{Removals, succession};
 use crate::domain::time::zone::ZoneName;
 use crate::engine::load::{Loaded, NotLoaded, Reading, from_text};
 use crate::engine::meaning::traits;
-use crate::engine::order::{Decide, RollBack};
+use crate::engine::order::{Compare, Compared, Decide, NotCompared, RollBack};
 use crate::engine::ports::{Notices, Queries};
 use crate::engine::roster::planned;
-use crate::engine::shadow::{Pair, Shadowed, shadow};
+use crate::engine::shadow::{Asking, Pair, Shadowed, WINDOWS, shadow};
 use crate::engine::snapshot::LastLoad;
 use crate::engine::watch::Engine;
 use crate::ledger::{Activation, Fate, Generation, LedgerError};
@@ -39,6 +40,9 @@ pub(super) struct InShadow {
     id: i64,
     tasks: JoinSet<(i64, Vec<Shadowed>)>,
     stop: CancellationToken,
+    /// What an operator has compared.
+    asked: JoinSet<()>,
+    asked_stop: CancellationToken,
 }
 
 impl InShadow {
@@ -67,7 +71,9 @@ impl InShadow {
     /// Ends all of it, and waits until it has: what asks a database is not dropped.
     pub(super) async fn end(&mut self) {
         self.stop.cancel();
+        self.asked_stop.cancel();
         while self.tasks.join_next().await.is_some() {}
+        while self.asked.join_next().await.is_some() {}
     }
 }
 
@@ -99,8 +105,30 @@ fn waits_for(was: &Catalogue, now: &Catalogue, reading: &Reading, at: DateTime<U
         })
         .collect();
     let looks = changes.checks.iter().filter(|changed| changed.is_to_be_looked_at(reading.rollout));
-    let looks = looks.filter_map(|changed| Some((changed.was.clone()?, changed.now.clone()?)));
+    let looks = looks.filter_map(|changed| {
+        Some(Pair { was: Some(changed.was.clone()?), now: changed.now.clone()? })
+    });
     Waits { word: named(&waiting), looks: looks.collect() }
+}
+
+/// Everything that asks otherwise, or is new, in a catalogue that is not valid for anybody yet.
+fn asked_otherwise(
+    compare: &Compare,
+    reading: &Reading,
+    at: DateTime<Utc>,
+) -> Result<Vec<Pair>, NotCompared> {
+    let was = reading.parse_replaced(&compare.was).map_err(|_| NotCompared::Unread)?;
+    let now = reading.parse(&compare.now).map_err(NotCompared::Faulty)?;
+    let rules = |zone: &ZoneName| reading.zones.rules(zone);
+    let changes = changes(&was, &now, &World { rules: &rules, now: at });
+    let asks = |class| matches!(class, Class::Weaker | Class::Other | Class::Stronger);
+    let pairs = changes.checks.into_iter().filter_map(|changed| {
+        let is_asked =
+            changed.class == Class::New || changed.differences.iter().any(|one| asks(one.class));
+        let now = changed.now.filter(|_| is_asked)?;
+        Some(Pair { was: changed.was, now })
+    });
+    Ok(pairs.collect())
 }
 
 /// The first of some words, and how many more there are; nothing where there is none.
@@ -146,7 +174,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             Some(why) => why.clone(),
             None if looks.is_empty() => return Ok(()),
             None => {
-                let names: Vec<String> = looks.iter().map(|(_, now)| now.id.to_string()).collect();
+                let names: Vec<String> = looks.iter().map(|pair| pair.now.id.to_string()).collect();
                 format!(
                     "{} asked otherwise, looked at in shadow",
                     named(&names).unwrap_or_default()
@@ -184,7 +212,8 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
                 self.shadow.stop = CancellationToken::new();
                 let (stop, pictures) = (self.shadow.stop.clone(), self.pictures.subscribe());
                 let (queries, zones) = (Arc::clone(queries), Arc::clone(&reading.zones));
-                self.shadow.begin(id, shadow(queries, pictures, looks, zones, stop));
+                let asking = Asking { queries, pictures, zones, stop };
+                self.shadow.begin(id, shadow(asking, looks, WINDOWS));
             }
             return Err(NotLoaded::Waits { id, why });
         };
@@ -198,6 +227,34 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         let why = format!("{told}{SEEN}");
         self.store.says(id, &why).await?;
         Err(NotLoaded::Waits { id, why })
+    }
+
+    /// Looks in shadow at what differs between two catalogues, beside everything else; one such question at a time.
+    pub(super) fn compare(&mut self, compare: Compare, reply: oneshot::Sender<Compared>) {
+        while self.shadow.asked.try_join_next().is_some() {}
+        if !self.shadow.asked.is_empty() {
+            drop(reply.send(Err(NotCompared::Busy)));
+            return;
+        }
+        let (reading, at) = (Arc::clone(&self.reading), self.now());
+        let asking = Asking {
+            queries: Arc::clone(&self.under_way.queries),
+            pictures: self.pictures.subscribe(),
+            zones: Arc::clone(&reading.zones),
+            stop: self.shadow.asked_stop.child_token(),
+        };
+        self.shadow.asked.spawn(async move {
+            let windows = compare.windows;
+            let pairs =
+                tokio::task::spawn_blocking(move || asked_otherwise(&compare, &reading, at));
+            let compared = match pairs.await {
+                Ok(Ok(pairs)) => Ok(shadow(asking, pairs, windows).await),
+                Ok(Err(why)) => Err(why),
+                Err(_) => Err(NotCompared::Unread),
+            };
+            // Who asked may be gone.
+            drop(reply.send(compared));
+        });
     }
 
     /// Takes note that a catalogue waits for approval; what was active goes on.
