@@ -1,6 +1,7 @@
 //! `plan`: what a change of checks does to what they prove, before it is made.
 
 mod against;
+mod lines;
 mod sarif;
 mod seen;
 mod told;

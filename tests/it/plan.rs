@@ -1,6 +1,7 @@
 //! Changes of checks: each key and direction has its class, and `plan` says so before the change is made.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
@@ -442,6 +443,48 @@ fn a_plan_says_what_waits_for_a_word_and_where_the_word_is_given() {
     assert_eq!(repo.plan(&against).0, 0);
 }
 
+#[test]
+fn the_changes_of_the_story_are_stopped_and_the_manual_shows_what_is_said() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let manual = words(&fs::read_to_string(root.join("docs/rollout.md")).unwrap());
+    let base = fs::read_to_string(root.join("checks/billing.yaml")).unwrap();
+    let folder = Folder::new("story");
+    for name in ["before", "checks"] {
+        fs::create_dir(folder.path().join(name)).unwrap();
+        fs::write(folder.path().join(name).join("billing.yaml"), &base).unwrap();
+    }
+    fs::write(
+        folder.path().join("allswell.yaml"),
+        "sources: {company: {url: \"sqlite:company.db\", instants: sql}}\n",
+    )
+    .unwrap();
+    let zones =
+        "      zones_from:\n        sql: |\n          select distinct time_zone from accounts\n";
+    let fixed = base.replace("where a.time_zone = :zone", "where a.utc_offset = -300");
+    for (from, to, wanted) in [
+        (zones, "      zone: America/New_York\n", 0),
+        (
+            "amount_cents < 0\n    expect:\n      rows: {equals: 0}",
+            "amount_cents < 0\n    expect:\n      rows: {max: 100}",
+            1,
+        ),
+        ("schedule: {every: 15m}", "schedule: {every: 15m}\n    timeout: 500ms", 0),
+        ("    evidence: {column: events, min: 24}\n", "", 1),
+        ("- id: refunds-are-approved", "- id: refunds-approved", 1),
+    ] {
+        assert_eq!(base.matches(from).count(), 1, "{from}");
+        let from_what = if from == zones { &fixed } else { &base };
+        fs::write(folder.path().join("checks/billing.yaml"), from_what.replace(from, to)).unwrap();
+        let output = command(folder.path(), &["plan", "--against", "before"]).output().unwrap();
+        let said = out(&output);
+        assert_eq!(code(&output), wanted, "{said}{}", err(&output));
+        // What only the data tells is looked at by the daemon before it counts.
+        assert!(wanted == 1 || said.contains("the daemon looks at it in shadow"), "{said}");
+        assert!(manual.contains(&words(&said)), "not in the manual:\n{said}");
+    }
+}
+
 /// Settings that are like the base's but for this.
 fn settings(repo: &Repo, from: &str, to: &str) {
     let path = repo.folder.path().join("allswell.yaml");
@@ -489,8 +532,13 @@ fn settings_that_teams_share_are_in_the_plan_with_whom_they_hit_and_without_secr
     assert_eq!(told["settings"][0]["part"], "sources.db.timeout", "{told:#}");
     let (_, said, _) = repo.plan(&["--against", "git:main", "--output", "markdown"]);
     assert!(said.contains("sources.db.timeout (other)"), "{said}");
-    let (_, said, _) = repo.plan(&["--against", "checks"]);
-    assert!(said.contains("settings are not compared: a folder of checks has none"), "{said}");
+    let (_, said, _) = repo.plan(&["--against", "git:main", "--output", "sarif"]);
+    assert_valid_sarif(&serde_json::from_str(&said).unwrap());
+    assert!(said.contains("settings: sources.db.timeout"), "{said}");
+    fs::rename(repo.folder.path().join("allswell.yaml"), repo.folder.path().join("b.yaml"))
+        .unwrap();
+    let (_, said, _) = repo.plan(&["--against", "git:main", "--config", "b.yaml"]);
+    assert!(said.contains("settings are not compared: it has no b.yaml"), "{said}");
 }
 
 #[test]
@@ -542,6 +590,7 @@ fn a_plan_is_told_in_the_forms_that_tools_read() {
     assert_eq!(told["changes"][0]["differences"][0]["part"], "expect.values.amount");
     let sarif: Value = serde_json::from_str(&run("sarif")).unwrap();
     assert_eq!(sarif["version"], "2.1.0");
+    assert_valid_sarif(&sarif);
     let result = &sarif["runs"][0]["results"][0];
     assert_eq!((&result["ruleId"], &result["level"]), (&"weaker".into(), &"error".into()));
     let place = &result["locations"][0]["physicalLocation"];
@@ -552,6 +601,72 @@ fn a_plan_is_told_in_the_forms_that_tools_read() {
     assert!(run("junit").contains("<failure"));
     assert!(run("github").contains("::error file=checks/all.yaml,line=4"));
     assert!(run("markdown").contains("-100 passes that failed"));
+}
+
+/// Holds a document against the rules of SARIF 2.1.0 (OASIS, sections 3.13 to 3.30) for the objects that are written: what
+/// has to be there, which keys there are, and of what kind each is.
+fn assert_valid_sarif(document: &Value) {
+    let text = serde_json::json!({
+        "type": "object", "additionalProperties": false, "required": ["text"],
+        "properties": {"text": {"type": "string"}},
+    });
+    let place = serde_json::json!({
+        "type": "object", "additionalProperties": false,
+        "properties": {"physicalLocation": {
+            "type": "object", "additionalProperties": false,
+            "properties": {
+                "artifactLocation": {
+                    "type": "object", "additionalProperties": false,
+                    "properties": {"uri": {"type": "string", "format": "uri-reference"}},
+                },
+                "region": {
+                    "type": "object", "additionalProperties": false,
+                    "properties": {"startLine": {"type": "integer", "minimum": 1}},
+                },
+            },
+        }},
+    });
+    let result = serde_json::json!({
+        "type": "object", "additionalProperties": false, "required": ["message"],
+        "properties": {
+            "ruleId": {"type": "string"},
+            "level": {"enum": ["none", "note", "warning", "error"]},
+            "message": text,
+            "locations": {"type": "array", "items": place},
+            "partialFingerprints": {"type": "object", "additionalProperties": {"type": "string"}},
+        },
+    });
+    let rule = serde_json::json!({
+        "type": "object", "additionalProperties": false, "required": ["id"],
+        "properties": {"id": {"type": "string"}, "shortDescription": text},
+    });
+    let schema = serde_json::json!({
+        "type": "object", "additionalProperties": false, "required": ["version", "runs"],
+        "properties": {
+            "$schema": {"type": "string", "format": "uri"},
+            "version": {"enum": ["2.1.0"]},
+            "runs": {"type": "array", "items": {
+                "type": "object", "additionalProperties": false, "required": ["tool"],
+                "properties": {
+                    "tool": {
+                        "type": "object", "additionalProperties": false, "required": ["driver"],
+                        "properties": {"driver": {
+                            "type": "object", "additionalProperties": false, "required": ["name"],
+                            "properties": {
+                                "name": {"type": "string"},
+                                "version": {"type": "string"},
+                                "rules": {"type": "array", "uniqueItems": true, "items": rule},
+                            },
+                        }},
+                    },
+                    "results": {"type": "array", "items": result},
+                },
+            }},
+        },
+    });
+    let schema = jsonschema::options().should_validate_formats(true).build(&schema).unwrap();
+    let wrong: Vec<String> = schema.iter_errors(document).map(|e| e.to_string()).collect();
+    assert!(wrong.is_empty(), "{wrong:?}");
 }
 
 /// Many checks.

@@ -106,8 +106,8 @@ pub(super) fn other(
         Missing::Faults(faults.into_iter().map(of).collect())
     })?;
     let settings = match against {
-        Against::Path(_) => Err("a folder of checks has none".to_owned()),
-        Against::Generation(_) => Err("generations have none".to_owned()),
+        // Neither has any: that goes without saying.
+        Against::Path(_) | Against::Generation(_) => Err(String::new()),
         Against::Active => settings_of_daemon(args)?,
         Against::Git(name) => settings_of_git(name, args),
     };

@@ -37,6 +37,13 @@ pub(super) fn write(plan: &Plan<'_>) -> Value {
             "partialFingerprints": {"check/v1": format!("{}:{}", changed.id, changed.class)},
         })
     });
+    let settings = plan.settings_told().map(|(class, line)| {
+        json!({
+            "ruleId": class.as_str(),
+            "level": if matches!(class, Class::Weaker | Class::Other | Class::Gone) { "warning" } else { "note" },
+            "message": {"text": format!("settings: {line}")},
+        })
+    });
     json!({
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
         "version": "2.1.0",
@@ -46,7 +53,7 @@ pub(super) fn write(plan: &Plan<'_>) -> Value {
                 "version": env!("CARGO_PKG_VERSION"),
                 "rules": rules,
             }},
-            "results": results.collect::<Vec<_>>(),
+            "results": results.chain(settings).collect::<Vec<_>>(),
         }],
     })
 }

@@ -10,15 +10,12 @@ use serde_json::{Value, json};
 use crate::cli::ci::{Case, Place, Report, State, Suite};
 use crate::cli::exit::Exit;
 use crate::cli::paint::Paint;
+use crate::cli::plan::lines::{line, notes};
 use crate::cli::plan::seen::{Outcome, Seen};
 use crate::domain::change::word::{Rollout, Word};
 use crate::domain::change::{Changed, Changes, Class, Difference, source_of};
 use crate::domain::check::Severity;
 use crate::domain::check::catalogue::{Catalogue, Weakened};
-use crate::domain::check::name::CheckId;
-
-/// How long a value is shown, in letters.
-const VALUE_MAX: usize = 60;
 
 /// Changes, each with whether it waits for approval.
 pub(super) struct Plan<'p> {
@@ -110,6 +107,7 @@ impl<'p> Plan<'p> {
             Ok(many) => {
                 let _ = write!(title, "; {} settings differ", many.len());
             }
+            Err(why) if why.is_empty() => {}
             Err(why) => {
                 let _ = write!(title, "; settings are not compared: {why}");
             }
@@ -299,11 +297,16 @@ impl<'p> Plan<'p> {
 
     /// What differs in the settings, a line each.
     fn settings_lines(&self) -> Vec<String> {
+        self.settings_told().map(|(_, line)| line).collect()
+    }
+
+    /// What differs in the settings, with what it does.
+    pub(super) fn settings_told(&self) -> impl Iterator<Item = (Class, String)> {
         let line = |(one, hit): &(Difference, String)| {
             let line = line(one, Class::Stronger);
-            if hit.is_empty() { line } else { format!("{line}; {hit}") }
+            (one.class, if hit.is_empty() { line } else { format!("{line}; {hit}") })
         };
-        self.settings.as_deref().unwrap_or_default().iter().map(line).collect()
+        self.settings.as_deref().unwrap_or_default().iter().map(line)
     }
 
     /// What differs, and what to do about it, a line each.
@@ -355,63 +358,4 @@ fn place(changed: &Changed) -> String {
         (Some((file, line)), None) => format!("it was at {file}:{line}"),
         (None, _) => String::new(),
     }
-}
-
-/// A difference in a line.
-fn line(one: &Difference, of: Class) -> String {
-    let class = if one.class == of { String::new() } else { format!(" ({})", one.class) };
-    let change = match (one.was.as_str(), one.now.as_str()) {
-        ("", now) => format!("+ {}", short(now)),
-        (was, "") => format!("- {}", short(was)),
-        (was, now) => format!("{} → {}", short(was), short(now)),
-    };
-    let because = one.because.as_ref().map(|because| format!("; because: {because}"));
-    format!("{}{class}: {change}: {}{}", one.part, one.why, because.unwrap_or_default())
-}
-
-/// A value in one line.
-fn short(text: &str) -> String {
-    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    match text.char_indices().nth(VALUE_MAX) {
-        Some((at, _)) => format!("{}…", &text[..at]),
-        None => text,
-    }
-}
-
-/// What else there is to say of a change.
-fn notes(changed: &Changed, word: &Word, all: &[Changed]) -> Vec<String> {
-    let mut notes = Vec::new();
-    match word {
-        Word::Free => {}
-        Word::Look => notes.push(
-            "it is critical: the daemon looks at it in shadow, and it waits for approval where something speaks against it"
-                .to_owned(),
-        ),
-        Word::Given(because) => notes.push(format!("the files say why: {because}")),
-        Word::Expired(until) => {
-            notes.push(format!("what `weakened` says held until {until}: say it again, or take the change back"));
-        }
-        Word::Needed => notes.push("it is critical, and needs approval".to_owned()),
-    }
-    if changed.class == Class::Gone && changed.because.is_none() {
-        match heir(changed, all) {
-            Some(heir) => notes.push(format!(
-                "`{heir}` is new and asks the same: if it is this one by another name, write `was: {}` there, and its \
-                 history goes on",
-                changed.id
-            )),
-            None => notes.push("what it held is held by nothing any more".to_owned()),
-        }
-    }
-    notes
-}
-
-/// The new check that asks what one did that is gone.
-fn heir<'a>(gone: &Changed, all: &'a [Changed]) -> Option<&'a CheckId> {
-    let was = gone.was.as_ref()?;
-    let is_it = |new: &&Changed| {
-        new.class == Class::New
-            && new.now.as_ref().is_some_and(|now| now.body == was.body && now.source == was.source)
-    };
-    all.iter().find(is_it).map(|new| &new.id)
 }
