@@ -58,7 +58,7 @@ pub(super) fn plan(args: &PlanArgs) -> Exit {
     };
     let seen = args.shadow.map(|windows| seen::seen(args, &against, paths, windows)).transpose();
     let seen = match seen {
-        Ok(seen) => seen.unwrap_or_default(),
+        Ok(seen) => seen,
         Err(missing) => return missing.told(form),
     };
     let Other { catalogue: was, name, settings: shared } = other;

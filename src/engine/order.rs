@@ -115,6 +115,8 @@ pub enum NotCompared {
     Faulty(Vec<Fault>),
     /// The files as they are do not read with the settings as they are.
     Unread,
+    /// It broke off.
+    Broken,
 }
 
 /// A catalogue that is to be loaded.

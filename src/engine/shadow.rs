@@ -24,7 +24,7 @@ use crate::engine::snapshot::Snapshot;
 use crate::zones::Zones;
 
 /// How many settled windows of each series are looked at where nobody says how many, and of one check at most.
-pub(super) const WINDOWS: usize = 7;
+const WINDOWS: usize = 7;
 const WINDOWS_MAX: usize = 42;
 /// How long all checks of a change may be looked at.
 const BUDGET: Duration = Duration::from_secs(600);
@@ -60,6 +60,10 @@ pub struct Shadowed {
     pub unknown: usize,
     /// Whether there was no time, or no window, for more.
     pub is_cut: bool,
+    /// How many zones it does not look at any more.
+    pub zones_gone: usize,
+    /// Why windows cannot be compared, where they cannot.
+    pub incomparable: Option<&'static str>,
 }
 
 impl Shadowed {
@@ -70,12 +74,16 @@ impl Shadowed {
 
     /// Says whether all of it could be compared, or of a new check looked at.
     pub fn is_known(&self) -> bool {
-        self.looked > 0 && self.unknown == 0 && !self.is_cut && self.silent == 0
+        self.looked > 0
+            && self.unknown == 0
+            && !self.is_cut
+            && self.silent == 0
+            && self.incomparable.is_none()
     }
 
     /// Says whether less is found, or less is looked at, than before.
     pub fn lets_through(&self) -> bool {
-        self.let_through > 0 || self.thinner > 0
+        self.let_through > 0 || self.thinner > 0 || self.zones_gone > 0
     }
 
     /// What was seen, in words, with whose it is.
@@ -112,6 +120,16 @@ impl Shadowed {
                 let _ = write!(words, ": it would have alerted {many} times");
             }
         }
+        match self.zones_gone {
+            0 => {}
+            1 => words.push_str(", 1 zone is not looked at any more"),
+            many => {
+                let _ = write!(words, ", {many} zones are not looked at any more");
+            }
+        }
+        if let Some(why) = self.incomparable {
+            let _ = write!(words, ", {why}");
+        }
         if self.is_cut {
             words.push_str(", and no time or no free source for more");
         }
@@ -141,11 +159,11 @@ pub(super) struct Asking<Q> {
     pub(super) stop: CancellationToken,
 }
 
-/// Looks at pairs of checks, each at so many windows of each series.
+/// Looks at pairs of checks, each at so many windows of each series; where nobody says how many, at a few.
 pub(super) async fn shadow<Q: Queries>(
     asking: Asking<Q>,
     pairs: Vec<Pair>,
-    windows: usize,
+    windows: Option<usize>,
 ) -> Vec<Shadowed> {
     let Asking { queries, pictures, zones, stop } = asking;
     let until = Instant::now() + BUDGET;
@@ -155,7 +173,10 @@ pub(super) async fn shadow<Q: Queries>(
             Shadowed { check: now.id.to_string(), is_new: was.is_none(), ..Shadowed::default() };
         let picture = Arc::clone(&pictures.borrow());
         let checks: Vec<&Arc<Check>> = was.iter().chain([&now]).collect();
-        for of_zone in looks(was.as_ref().unwrap_or(&now), &now, &zones, &picture, windows) {
+        let looks = looks(was.as_ref().unwrap_or(&now), &now, &zones, &picture, windows);
+        seen.zones_gone = looks.zones_gone;
+        seen.incomparable = looks.incomparable;
+        for of_zone in looks.zones {
             let mut run = 0;
             // From the oldest on, as alerts come.
             for (old, new) in of_zone.into_iter().rev() {
@@ -217,19 +238,51 @@ impl Shadowed {
     }
 }
 
-/// The looks at the same windows by both, of each zone that both name: the last that settled, the newest first; or
-/// the present.
+/// The looks at the same windows by both.
+#[derive(Debug, Default)]
+struct Looks {
+    /// Of each zone that both name: the last that settled, the newest first; or the present.
+    zones: Vec<Vec<(Look, Look)>>,
+    /// How many zones only the check as it is looks at.
+    zones_gone: usize,
+    /// Why windows of one are none of the other, where that is so.
+    incomparable: Option<&'static str>,
+}
+
+/// Why windows of two checks cannot be compared, or not all of them.
+fn incomparable(was: &Check, now: &Check) -> Option<&'static str> {
+    let (old, new) = match (&was.window, &now.window) {
+        (None, None) => return None,
+        (Some(old), Some(new)) => (old, new),
+        (None, Some(_)) | (Some(_), None) => return Some("other data is looked at"),
+    };
+    if (old.frame, old.split) != (new.frame, new.split) {
+        return Some("other windows are looked at");
+    }
+    match (&old.zones, &new.zones) {
+        (ZoneChoice::From(old), ZoneChoice::From(new)) if old == new => None,
+        (_, ZoneChoice::From(_)) => Some("other zones may be listed, and that is not looked at"),
+        _ => None,
+    }
+}
+
+/// Finds the looks at the same windows by both.
 fn looks(
     was: &Arc<Check>,
     now: &Arc<Check>,
     zones: &Zones,
     picture: &Snapshot,
-    windows: usize,
-) -> Vec<Vec<(Look, Look)>> {
+    windows: Option<usize>,
+) -> Looks {
     let at = picture.now();
-    if was.window.is_none() || now.window.is_none() {
-        let both_present = was.window.is_none() && now.window.is_none();
-        return if both_present { vec![vec![(Look::Present, Look::Present)]] } else { Vec::new() };
+    let incomparable = if Arc::ptr_eq(was, now) { None } else { incomparable(was, now) };
+    if was.window.is_none() && now.window.is_none() {
+        return Looks { zones: vec![vec![(Look::Present, Look::Present)]], ..Looks::default() };
+    }
+    if was.window.as_ref().map(|rule| (rule.frame, rule.split))
+        != now.window.as_ref().map(|rule| (rule.frame, rule.split))
+    {
+        return Looks { incomparable, ..Looks::default() };
     }
     let rules = |zone: &ZoneName| zones.rules(zone);
     // What a query lists, the ledger knows.
@@ -244,29 +297,31 @@ fn looks(
             Some(ZoneChoice::Nowhere) | None => vec![ZoneName::utc()],
         }
     };
-    let (old_zones, mut all) = (of(was), Vec::<Vec<(Look, Look)>>::new());
-    for zone in of(now).iter().filter(|zone| old_zones.contains(zone)) {
+    let (old_zones, new_zones) = (of(was), of(now));
+    let zones_gone = old_zones.iter().filter(|zone| !new_zones.contains(zone)).count();
+    let mut all = Vec::<Vec<(Look, Look)>>::new();
+    for zone in new_zones.iter().filter(|zone| old_zones.contains(zone)) {
         let series = |check| Series::in_zone(check, zone, &rules);
         let (Some(old), Some(new)) = (series(was), series(now)) else { continue };
         let (Some(rule), Some(other)) = (old.window(), new.window()) else { continue };
         let settled = at - delta(rule.settle).max(delta(other.settle));
         let mut span = rule.frame.last_closed(&old.home.rules, settled);
         let mut of_zone = Vec::new();
-        for _ in 0..windows {
+        for _ in 0..windows.unwrap_or(WINDOWS) {
             let Some(one) = span else { break };
-            for window in one.windows(&old.home.rules, rule.split) {
+            for window in one.windows(&old.home.rules, rule.split).into_iter().rev() {
                 of_zone.push((Look::at(&old, window), Look::at(&new, window)));
             }
             span = Some(rule.frame.previous(&old.home.rules, &one)).filter(|span| !span.is_empty());
         }
         all.push(of_zone);
     }
-    // Of many zones each is looked at, at fewer windows.
-    let each = (WINDOWS_MAX.max(windows) / all.len().max(1)).clamp(1, windows.max(1));
-    for of_zone in &mut all {
+    // Of many zones each is looked at, at fewer windows, where nobody says how many.
+    let each = (WINDOWS_MAX / all.len().max(1)).clamp(1, WINDOWS);
+    for of_zone in all.iter_mut().filter(|_| windows.is_none()) {
         of_zone.truncate(each);
     }
-    all
+    Looks { zones: all, zones_gone, incomparable }
 }
 
 /// Waits until every source that is asked has a place that nothing due wants; says whether it has.

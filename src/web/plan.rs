@@ -108,7 +108,7 @@ pub(super) async fn result(State(shared): Here, Path(id): Path<String>) -> Resul
     if let Stage::UnderWay(receiver) = &mut asked.stage
         && let Ok(answer) = timeout(WAITS, receiver).await
     {
-        asked.stage = Stage::Done(answer.unwrap_or(Ok(Vec::new())));
+        asked.stage = Stage::Done(answer.unwrap_or(Err(NotCompared::Broken)));
     }
     let status = match asked.stage {
         Stage::UnderWay(_) => StatusCode::ACCEPTED,
@@ -123,7 +123,9 @@ impl Asked {
         if let Stage::UnderWay(receiver) = &mut self.stage {
             match receiver.try_recv() {
                 Ok(answer) => self.stage = Stage::Done(answer),
-                Err(oneshot::error::TryRecvError::Closed) => self.stage = Stage::Nothing,
+                Err(oneshot::error::TryRecvError::Closed) => {
+                    self.stage = Stage::Done(Err(NotCompared::Broken));
+                }
                 Err(oneshot::error::TryRecvError::Empty) => {}
             }
         }
@@ -161,6 +163,8 @@ fn one(seen: &Shadowed) -> Value {
         "let_through": seen.let_through,
         "found": seen.found,
         "thinner": seen.thinner,
+        "zones_gone": seen.zones_gone,
+        "incomparable": seen.incomparable,
         "violated": seen.violated,
         "alerts": seen.alerts,
         "unconfirmed_before": seen.unknown,
@@ -181,6 +185,9 @@ fn refused(why: &NotCompared) -> Problem {
             StatusCode::CONFLICT,
             "the active generation does not read with the settings of this daemon as they are",
         ),
+        NotCompared::Broken => {
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the comparison broke off: ask again")
+        }
         NotCompared::Faulty(faults) => {
             let told: Vec<String> =
                 faults.iter().take(FAULTS).map(|fault| fault.to_string()).collect();

@@ -165,6 +165,63 @@ fn of_critical_checks_shadow_says_in_advance_what_the_daemon_will_say() {
 }
 
 #[test]
+fn zones_that_are_gone_and_windows_that_are_others_are_no_pass() {
+    let site = site();
+    let daemon = site.start();
+    looked(&daemon);
+    let zoned = |zones: &str| {
+        checks(&format!("{SQL} and :zone <> ''"), 0, "")
+            .replace("zone: UTC}", &format!("{zones}}}"))
+    };
+    let active =
+        |daemon: &Watchman| daemon.json("/api/v1/status")["generation"]["id"].as_i64().unwrap_or(0);
+    site.checks("checks.yaml", &zoned("zones: [Europe/Berlin, Asia/Tokyo]"));
+    daemon.until(SOON, |daemon| if active(daemon) > 1 { Ok(()) } else { Err(active(daemon)) });
+    let (code, said) = plan(&site, &daemon, &zoned("zones: [Europe/Berlin]"), &["--shadow", "3"]);
+    assert!(said.contains("3 the same, 1 zone is not looked at any more"), "{said}");
+    assert_eq!(code, 0, "`weaker: accept` in the settings: {said}");
+    let listed = zoned("zones_from: {sql: select 'Europe/Berlin' as z from t limit 1}");
+    let (code, said) = plan(&site, &daemon, &listed, &["--shadow", "3"]);
+    assert_eq!((code, said.contains("other zones may be listed")), (2, true), "{said}");
+    let weeks = zoned("zones: [Europe/Berlin, Asia/Tokyo]").replace("period: day", "period: week");
+    let (code, said) = plan(&site, &daemon, &weeks, &["--shadow", "3"]);
+    assert_eq!((code, said.contains("other windows are looked at")), (2, true), "{said}");
+    // As many as are asked for, whatever the number of zones.
+    let stronger = checks(&format!("{SQL} and :zone <> ''"), -1, "")
+        .replace("zone: UTC}", "zones: [Europe/Berlin, Asia/Tokyo]}");
+    let (_, said) = plan(&site, &daemon, &stronger, &["--shadow", "30"]);
+    assert!(said.contains("60 windows looked at in shadow, 60 the same"), "{said}");
+}
+
+#[test]
+fn a_word_in_the_files_does_not_cover_what_shadow_shows() {
+    let site = site();
+    let daemon = site.start();
+    looked(&daemon);
+    let settings = fs::read_to_string(site.path().join("allswell.yaml")).unwrap();
+    let asks = settings.replace("rollout: {weaker: accept, other: accept}\n", "");
+    fs::write(site.path().join("asks.yaml"), asks).unwrap();
+    let planned = format!(
+        "{}weakened: [{{id: days, because: z, until: 2099-01-01}}]\n",
+        checks(&SQL.replace("sum(n)", "sum(n) - 1"), 0, "")
+    );
+    let args = ["--config", "asks.yaml"];
+    let (code, said) = plan(&site, &daemon, &planned, &args);
+    assert_eq!((code, said.contains("looks at it in shadow all the same")), (0, true), "{said}");
+    // Of two days nothing is left: the other way round it would let something through.
+    let back = plan(&site, &daemon, &planned, &[&args[..], &["--shadow", "7"]].concat());
+    assert!(back.1.contains("2 confirmed before and violated now") && back.0 == 0, "{back:?}");
+    site.checks("checks.yaml", &checks(SQL, 1, ""));
+    daemon.until(SOON, |daemon| {
+        let active = daemon.json("/api/v1/status")["generation"]["id"].as_i64().unwrap_or(0);
+        if active > 1 { Ok(()) } else { Err(active) }
+    });
+    let planned = planned.replace("sum(n) - 1", "sum(n) + 1").replace("min: 0", "min: 1");
+    let (code, said) = plan(&site, &daemon, &planned, &[&args[..], &["--shadow", "7"]].concat());
+    assert_eq!((code, said.contains("2 violated before and confirmed now")), (1, true), "{said}");
+}
+
+#[test]
 fn what_is_compared_is_valid_and_asked_for_by_an_operator_once_at_a_time() {
     let site = site();
     let daemon = site.start();

@@ -3,6 +3,7 @@
 use crate::domain::change::word::Word;
 use crate::domain::change::{Changed, Class, Difference};
 use crate::domain::check::name::CheckId;
+use crate::domain::check::plain::in_one_line;
 
 /// How long a value is shown, in letters.
 const VALUE_MAX: usize = 60;
@@ -20,7 +21,8 @@ pub(super) fn line(one: &Difference, of: Class) -> String {
             format!("{} → {}", short(&was), short(&now))
         }
     };
-    let because = one.because.as_ref().map(|because| format!("; because: {because}"));
+    let because =
+        one.because.as_ref().map(|because| format!("; because: {}", in_one_line(because)));
     format!("{}{class}: {change}: {}{}", one.part, one.why, because.unwrap_or_default())
 }
 
@@ -59,7 +61,9 @@ pub(super) fn notes(changed: &Changed, word: &Word, all: &[Changed]) -> Vec<Stri
             "it is critical: the daemon looks at it in shadow, and it waits for approval where something speaks against it"
                 .to_owned(),
         ),
-        Word::Given(because) => notes.push(format!("the files say why: {because}")),
+        Word::Given(because) => {
+            notes.push(format!("the files say why: {}", in_one_line(because)));
+        }
         Word::Expired(until) => {
             notes.push(format!("what `weakened` says held until {until}: say it again, or take the change back"));
         }

@@ -29,6 +29,15 @@ pub(super) struct Seen {
     pub(super) json: Value,
 }
 
+impl Seen {
+    /// What is known of a check of which nothing came back.
+    pub(super) fn nothing() -> Self {
+        let words = "the daemon did not look at it".to_owned();
+        let json = json!({"verdict": "unconfirmed", "seen": words});
+        Self { outcome: Outcome::Unknown, words, json }
+    }
+}
+
 /// What speaks for or against a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {

@@ -17,10 +17,14 @@ use crate::domain::change::{Changed, Changes, Class, Difference, source_of};
 use crate::domain::check::Severity;
 use crate::domain::check::catalogue::{Catalogue, Weakened};
 
+/// Of how many changes it is shown how they are approved.
+const HINTED: usize = 3;
+
 /// Changes, each with whether it waits for approval.
 pub(super) struct Plan<'p> {
     pub(super) changes: Vec<(&'p Changed, Word)>,
     all: &'p Changes,
+    rollout: Rollout,
     /// With what they were compared.
     against: String,
     /// What the daemon saw in shadow, by check.
@@ -38,8 +42,14 @@ impl<'p> Plan<'p> {
         let word =
             |changed: &'p Changed| (changed, changed.word(rollout, weakened, now.date_naive()));
         let changes: Vec<_> = all.checks.iter().map(word).collect();
-        let mut plan =
-            Self { changes, all, against, seen: BTreeMap::new(), settings: Ok(Vec::new()) };
+        let mut plan = Self {
+            changes,
+            all,
+            rollout,
+            against,
+            seen: BTreeMap::new(),
+            settings: Ok(Vec::new()),
+        };
         plan.sort();
         plan
     }
@@ -52,16 +62,24 @@ impl<'p> Plan<'p> {
     /// Adds what was seen in shadow, and what differs in the settings.
     pub(super) fn with(
         mut self,
-        seen: BTreeMap<String, Seen>,
+        seen: Option<BTreeMap<String, Seen>>,
         settings: Result<Vec<Difference>, String>,
         catalogue: &Catalogue,
     ) -> Self {
+        let is_asked = seen.is_some();
+        let mut seen = seen.unwrap_or_default();
+        for (changed, _) in
+            self.changes.iter().filter(|(one, _)| is_asked && one.is_asked_otherwise())
+        {
+            seen.entry(changed.id.to_string()).or_insert_with(Seen::nothing);
+        }
         for (changed, word) in &mut self.changes {
             let outcome = seen.get(changed.id.as_str()).map(|seen| seen.outcome);
+            let is_looked_at = changed.is_to_be_looked_at(self.rollout);
             // What was looked at here needs no word, or one, as it will on the daemon.
             *word = match (&word, outcome) {
                 (Word::Look, Some(Outcome::Sound)) => Word::Free,
-                (Word::Look, Some(Outcome::LetsThrough)) => Word::Needed,
+                (_, Some(Outcome::LetsThrough)) if is_looked_at => Word::Needed,
                 _ => continue,
             };
         }
@@ -124,13 +142,20 @@ impl<'p> Plan<'p> {
 
     /// What a person does about those that wait.
     fn hint(&self) -> Option<String> {
-        let (first, _) = self.changes.iter().find(|(_, word)| word.is_missing())?;
-        let list = if first.now.is_some() { "weakened" } else { "removed" };
-        let until = if first.now.is_some() { ", until: 2027-01-31" } else { "" };
-        Some(format!(
-            "approve it in the files, in the same review: `{list}: [{{id: {}, because: …{until}}}]`",
-            first.id
-        ))
+        let waiting = || self.changes.iter().filter(|(_, word)| word.is_missing());
+        let list = |name: &str, until: &str, is_there: bool| {
+            let of_list = waiting().filter(|(changed, _)| changed.now.is_some() == is_there);
+            let all: Vec<String> = of_list
+                .take(HINTED)
+                .map(|(changed, _)| format!("{{id: {}, because: …{until}}}", changed.id))
+                .collect();
+            (!all.is_empty()).then(|| format!("`{name}: [{}]`", all.join(", ")))
+        };
+        waiting().next()?;
+        let lists = [list("weakened", ", until: 2027-01-31", true), list("removed", "", false)];
+        let lists: Vec<String> = lists.into_iter().flatten().collect();
+        let more = if waiting().count() > HINTED { ", and so on" } else { "" };
+        Some(format!("approve it in the files, in the same review: {}{more}", lists.join(" and ")))
     }
 
     pub(super) fn text(&self) -> String {
@@ -319,7 +344,13 @@ impl<'p> Plan<'p> {
     fn notes(&self, changed: &Changed, word: &Word) -> Vec<String> {
         let seen = self.seen.get(changed.id.as_str());
         let seen = seen.map(|seen| format!("shadow: {}", seen.words));
-        seen.into_iter().chain(notes(changed, word, &self.all.checks)).collect()
+        let mut notes: Vec<String> =
+            seen.into_iter().chain(notes(changed, word, &self.all.checks)).collect();
+        let is_given = matches!(word, Word::Given(_));
+        if is_given && changed.is_to_be_looked_at(self.rollout) {
+            notes.push("the daemon looks at it in shadow all the same".to_owned());
+        }
+        notes
     }
 }
 

@@ -12,7 +12,7 @@ use crate::domain::time::duration;
 /// How far ahead calendars are compared.
 const DAYS: TimeDelta = TimeDelta::days(400);
 /// How many looks of a series are compared at most.
-const LOOKS_MAX: usize = 10_000;
+const LOOKS_MAX: usize = 40_000;
 /// What a look that comes sooner may meet.
 pub(super) const SOONER: &str =
     "data that comes late may not be there yet: only looking at the data tells";
@@ -32,22 +32,32 @@ pub(super) fn order(
     was: &BTreeMap<Target, DateTime<Utc>>,
     now: &BTreeMap<Target, DateTime<Utc>>,
 ) -> Option<(Class, String)> {
-    if was == now {
-        return None;
+    let is_cut = was.len() == LOOKS_MAX || now.len() == LOOKS_MAX;
+    let found = if was == now { None } else { Some(ordered(was, now)) };
+    match found {
+        // What comes after the looks that are compared is not known.
+        None | Some((Class::Stronger, _)) if is_cut => Some((
+            Class::Other,
+            format!("these are more looks in {} days than are compared", DAYS.num_days()),
+        )),
+        found => found,
     }
+}
+
+fn ordered(
+    was: &BTreeMap<Target, DateTime<Utc>>,
+    now: &BTreeMap<Target, DateTime<Utc>>,
+) -> (Class, String) {
     let of_windows = |all: &BTreeMap<Target, DateTime<Utc>>| {
         all.keys().any(|target| matches!(target, Target::Window(_)))
     };
     if !of_windows(was) && !of_windows(now) {
-        return Some(order_of_slots(was, now));
+        return order_of_slots(was, now);
     }
     // What only one of them reaches, as it looks at more, is no difference.
     let end = match (was.len(), now.len()) {
         (_, 0) => {
-            return Some((
-                Class::Weaker,
-                format!("nothing is looked at in {} days", DAYS.num_days()),
-            ));
+            return (Class::Weaker, format!("nothing is looked at in {} days", DAYS.num_days()));
         }
         (LOOKS_MAX.., _) | (_, LOOKS_MAX..) => was.values().max().min(now.values().max()).copied(),
         _ => None,
@@ -59,7 +69,7 @@ pub(super) fn order(
     let sooner = was.iter().filter_map(|(target, at)| Some(*at - *now.get(target)?)).max();
     let sooner = sooner.unwrap_or_default();
     let zero = TimeDelta::zero();
-    Some(if missing > 0 {
+    if missing > 0 {
         (
             Class::Weaker,
             format!("{missing} windows of the next {} days are not looked at", DAYS.num_days()),
@@ -70,7 +80,7 @@ pub(super) fn order(
         (Class::Other, format!("a window is looked at up to {} sooner: {SOONER}", shown(sooner)))
     } else {
         (Class::Stronger, "more windows are looked at".to_owned())
-    })
+    }
 }
 
 /// Looks at the present: by the longest time between two of them.

@@ -79,6 +79,13 @@ impl Changed {
         self.was.iter().chain(&self.now).any(|check| check.severity == Severity::Critical)
     }
 
+    /// Says whether something is looked at, or judged, otherwise than before, or is new.
+    pub fn is_asked_otherwise(&self) -> bool {
+        let asks =
+            |one: &Difference| matches!(one.class, Class::Weaker | Class::Other | Class::Stronger);
+        self.now.is_some() && (self.class == Class::New || self.differences.iter().any(asks))
+    }
+
     /// Says whether it has to be looked at in shadow, whatever word it has for what is weaker.
     pub fn is_to_be_looked_at(&self, rollout: Rollout) -> bool {
         let is_other = |one: &Difference| one.class == Class::Other;

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::change::word::Wait;
-use crate::domain::change::{Class, World, changes};
+use crate::domain::change::{Changed, Class, World, changes};
 use crate::domain::check::Check;
 use crate::domain::check::catalogue::Catalogue;
 use crate::domain::check::succession::{Removals, succession};
@@ -19,7 +19,7 @@ use crate::engine::meaning::traits;
 use crate::engine::order::{Compare, Compared, Decide, NotCompared, RollBack};
 use crate::engine::ports::{Notices, Queries};
 use crate::engine::roster::planned;
-use crate::engine::shadow::{Asking, Pair, Shadowed, WINDOWS, shadow};
+use crate::engine::shadow::{Asking, Pair, Shadowed, shadow};
 use crate::engine::snapshot::LastLoad;
 use crate::engine::watch::Engine;
 use crate::ledger::{Activation, Fate, Generation, LedgerError};
@@ -121,14 +121,8 @@ fn asked_otherwise(
     let now = reading.parse(&compare.now).map_err(NotCompared::Faulty)?;
     let rules = |zone: &ZoneName| reading.zones.rules(zone);
     let changes = changes(&was, &now, &World { rules: &rules, now: at });
-    let asks = |class| matches!(class, Class::Weaker | Class::Other | Class::Stronger);
-    let pairs = changes.checks.into_iter().filter_map(|changed| {
-        let is_asked =
-            changed.class == Class::New || changed.differences.iter().any(|one| asks(one.class));
-        let now = changed.now.filter(|_| is_asked)?;
-        Some(Pair { was: changed.was, now })
-    });
-    Ok(pairs.collect())
+    let asked = changes.checks.into_iter().filter(Changed::is_asked_otherwise);
+    Ok(asked.filter_map(|one| Some(Pair { was: one.was, now: one.now? })).collect())
 }
 
 /// The first of some words, and how many more there are; nothing where there is none.
@@ -213,7 +207,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
                 let (stop, pictures) = (self.shadow.stop.clone(), self.pictures.subscribe());
                 let (queries, zones) = (Arc::clone(queries), Arc::clone(&reading.zones));
                 let asking = Asking { queries, pictures, zones, stop };
-                self.shadow.begin(id, shadow(asking, looks, WINDOWS));
+                self.shadow.begin(id, shadow(asking, looks, None));
             }
             return Err(NotLoaded::Waits { id, why });
         };
@@ -248,9 +242,9 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             let pairs =
                 tokio::task::spawn_blocking(move || asked_otherwise(&compare, &reading, at));
             let compared = match pairs.await {
-                Ok(Ok(pairs)) => Ok(shadow(asking, pairs, windows).await),
+                Ok(Ok(pairs)) => Ok(shadow(asking, pairs, Some(windows)).await),
                 Ok(Err(why)) => Err(why),
-                Err(_) => Err(NotCompared::Unread),
+                Err(_) => Err(NotCompared::Broken),
             };
             // Who asked may be gone.
             drop(reply.send(compared));
