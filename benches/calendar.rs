@@ -18,8 +18,9 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use allswell::domain::time::crontab::Crontab;
+use allswell::domain::time::period::Period;
 use allswell::domain::time::timetable::{Fold, Gap, Happening, Timetable};
-use allswell::domain::time::window::{Frame, Period, Split};
+use allswell::domain::time::window::{Frame, Split};
 use allswell::domain::time::zone::ZoneName;
 use allswell::zones::Zones;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -68,7 +69,7 @@ fn slots(zones: &Zones) {
         });
         println!("  {what:<18} {cost:>8.2} us");
     }
-    let day = Frame::Calendar(Period::Day);
+    let day = Frame::Calendar(Period::DAY);
     let cost = micros(|at| {
         black_box(day.span_at(&rules, at).windows(&rules, Split::UtcOffset));
     });

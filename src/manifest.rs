@@ -24,6 +24,7 @@ mod table;
 mod testing;
 mod timing;
 mod when;
+mod window;
 mod yaml;
 mod limits;
 

@@ -18,8 +18,9 @@ use crate::clock;
 use crate::domain::check::Check;
 use crate::domain::record::series::{Series, Zone};
 use crate::domain::time::agenda::{Due, Entry, Event, Omission, Target};
+use crate::domain::time::period::Period;
 use crate::domain::time::schedule::Schedule;
-use crate::domain::time::window::{Frame, Period, Window};
+use crate::domain::time::window::{Frame, Window};
 use crate::domain::time::zone::{Change, ZoneName};
 use crate::zones::Zones;
 
@@ -342,13 +343,13 @@ fn described(series: &Series, window: &Window) -> String {
     let frame = series.window().map(|rule| rule.frame);
     let mut text = match frame {
         Some(Frame::Grid(_)) => format!("window from {}", shown(window.start)),
-        Some(Frame::Calendar(Period::Day)) | None => format!("window {}", window.span.date),
+        Some(Frame::Calendar(Period::Day(_))) | None => format!("window {}", window.span.date),
         Some(frame) => format!("window {frame} of {}", window.span.date),
     };
     if window.is_part() {
         let _ = write!(text, " at {}", window.utc_offset);
     }
-    let day = frame == Some(Frame::Calendar(Period::Day));
+    let day = frame == Some(Frame::Calendar(Period::DAY));
     if day && window.length() != TimeDelta::days(1) {
         let minutes = window.length().num_minutes();
         let _ = write!(text, ", {} h", minutes / 60);

@@ -22,7 +22,8 @@ use crate::domain::reconcile::Reconcile;
 use crate::domain::sql::Query;
 use crate::domain::sql::bounds::Bounds;
 use crate::domain::sql::parameter::Parameter;
-use crate::domain::time::window::{Frame, Period, Split};
+use crate::domain::time::period::Period;
+use crate::domain::time::window::{Frame, Split};
 use crate::domain::time::zone::ZoneName;
 use crate::engine::round::Outcome;
 
@@ -231,7 +232,7 @@ fn place(outcome: &Outcome) -> String {
     let rule = outcome.check.window.as_ref();
     let mut place = match rule.map(|rule| rule.frame) {
         Some(Frame::Grid(_)) => shown(window.start),
-        Some(Frame::Calendar(Period::Day)) | None => window.span.date.to_string(),
+        Some(Frame::Calendar(Period::Day(_))) | None => window.span.date.to_string(),
         Some(frame @ Frame::Calendar(_)) => format!("{frame} of {}", window.span.date),
     };
     let written = rule.and_then(|rule| rule.zones.written().first());
@@ -410,7 +411,7 @@ fn bound(outcome: &Outcome, query: &Query) -> Option<String> {
     let window = outcome.window?;
     let written = outcome.check.window.as_ref().and_then(|rule| rule.zones.written().first());
     let zone = outcome.tz.clone().or(written.cloned()).unwrap_or_else(ZoneName::utc);
-    let bounds = Bounds { window, zone };
+    let bounds = Bounds { window, zone, past: outcome.past };
     let mut named: Vec<Parameter> = query.parameters().collect();
     named.sort();
     named.dedup();

@@ -24,7 +24,8 @@ use crate::domain::check::nearest::suggestion;
 use crate::domain::check::reason::Reason;
 use crate::domain::sql::Engine;
 use crate::domain::table::TableName;
-use crate::domain::time::window::{Frame, Period, Span};
+use crate::domain::time::period::Period;
+use crate::domain::time::window::{Frame, Span};
 use crate::domain::time::zone::ZoneName;
 use crate::settings::{Settings, SourceEntry};
 use crate::source::Source;
@@ -224,7 +225,7 @@ impl<'a> Proposal<'a> {
     /// The last days that have ended and settled, as one.
     fn span(&self) -> Option<Span> {
         let rules = self.zones.rules(&self.zone)?;
-        let day = Frame::Calendar(Period::Day);
+        let day = Frame::Calendar(Period::DAY);
         let last = day.last_closed(&rules, self.now - TimeDelta::hours(2))?;
         let days = if self.args.sample { DAYS_SAMPLED } else { DAYS };
         let first = day.earlier(&rules, last, days - 1);

@@ -1,6 +1,7 @@
 //! Time: windows and schedules of a zone, what is due when, and how long to wait before something is tried again.
 
 pub mod zone;
+pub mod period;
 pub mod window;
 pub mod crontab;
 pub mod timetable;

@@ -19,7 +19,7 @@ use crate::domain::sql::Query;
 use crate::domain::sql::bounds::Bounds;
 use crate::domain::time::duration::delta;
 use crate::domain::time::schedule::Schedule;
-use crate::domain::time::window::Window;
+use crate::domain::time::window::{Span, Window};
 use crate::source::Source;
 use crate::source::ask::{Ask, Part, Question, Reply, ResultShape};
 
@@ -39,7 +39,7 @@ pub enum Look {
         /// What is bound.
         bounds: Bounds,
         /// What is bound where the whole period is asked.
-        period: Bounds,
+        period: Box<Bounds>,
         /// What is bound where an earlier window is asked beside it.
         past: Option<Box<Bounds>>,
         /// By the database's clock it is not asked before this instant, where that is given.
@@ -50,8 +50,8 @@ pub enum Look {
 impl Look {
     /// Looks at a window of a series.
     pub fn at(series: &Series, window: Window) -> Self {
-        let bounds = |window| Bounds { window, zone: series.home.name.clone() };
-        let period = bounds(window.whole(&series.home.rules));
+        let bounds = |window| series.bounds(window);
+        let period = Box::new(bounds(window.whole(&series.home.rules)));
         let past = past(series, &window).map(bounds).map(Box::new);
         Self::Window { bounds: bounds(window), period, past, not_before: None }
     }
@@ -72,6 +72,14 @@ impl Look {
         match self {
             Self::Present => None,
             Self::Window { bounds, .. } => Some(&bounds.window),
+        }
+    }
+
+    /// The period that its queries may hold its window against.
+    pub fn period_beside(&self) -> Option<Span> {
+        match self {
+            Self::Present => None,
+            Self::Window { bounds, .. } => bounds.past,
         }
     }
 
@@ -105,7 +113,7 @@ impl Look {
         match (self, scope) {
             (Self::Present, _) => None,
             (Self::Window { bounds, .. }, Scope::Window) => Some(bounds.clone()),
-            (Self::Window { period, .. }, Scope::Period) => Some(period.clone()),
+            (Self::Window { period, .. }, Scope::Period) => Some((**period).clone()),
         }
     }
 }

@@ -71,6 +71,9 @@ pub fn meaning(check: &Check, engines: &Engines) -> String {
     if let Some(history) = history {
         let _ = write!(text, ";{history}");
     }
+    if let Some(past) = window.as_ref().and_then(|rule| rule.past) {
+        let _ = write!(text, ";past {past}");
+    }
     digest(&text)
 }
 

@@ -131,7 +131,13 @@ fn shifted(bounds: &Bounds, at: i64) -> Bounds {
     let end = start + bounds.window.length();
     let date: NaiveDate = start.date_naive();
     let window = Window { start, end, span: Span { start, end, date }, ..bounds.window };
-    Bounds { window, ..bounds.clone() }
+    // What is held beside it lies as far before it, and as far from any data.
+    let past = bounds.past.map(|past| {
+        let (before, length) = (bounds.window.start - past.start, past.end - past.start);
+        let start = start - before;
+        Span { start, end: start + length, date: start.date_naive() }
+    });
+    Bounds { window, past, ..bounds.clone() }
 }
 
 fn strays(part: Part) -> Reason {

@@ -13,7 +13,7 @@ use crate::domain::check::judge::Judgement;
 use crate::domain::check::name::SourceName;
 use crate::domain::check::reason::{Cause, Reason};
 use crate::domain::record::series::Series;
-use crate::domain::time::window::Window;
+use crate::domain::time::window::{Span, Window};
 use crate::domain::time::zone::ZoneName;
 use crate::engine::asking::{Look, Sources};
 use crate::engine::attempt::{Attempted, attempt};
@@ -59,6 +59,8 @@ pub struct Outcome {
     pub tz: Option<ZoneName>,
     /// The window, where it looks at one.
     pub window: Option<Window>,
+    /// The period that is held beside it, where one is.
+    pub past: Option<Span>,
     /// The instant at which the round looked.
     pub slot: DateTime<Utc>,
     /// The verdict and its evidence.
@@ -76,6 +78,7 @@ impl Outcome {
             check: Arc::clone(&task.check),
             tz: task.tz.clone(),
             window: task.look.window().copied(),
+            past: task.look.period_beside(),
             slot,
             judgement: attempted.judgement,
             took: attempted.took,

@@ -13,6 +13,7 @@ use crate::manifest::document::{Document, Map, Place};
 use crate::manifest::part::DEFAULTS;
 use crate::manifest::recheck::recheck;
 use crate::manifest::timing;
+use crate::manifest::window::window;
 
 /// How often a check without a window looks, where it does not say.
 const HOUR: Duration = Duration::from_secs(3600);
@@ -56,7 +57,7 @@ pub(super) fn read(
         let from_defaults = || inherited.and_then(|map| map.get(key));
         own(key).or_else(|| from_defaults().map(|node| (node, Place::Key(&DEFAULTS, key))))
     };
-    let window = present(at("window"), |(n, p)| timing::window(doc, n, p, target, world));
+    let window = present(at("window"), |(n, p)| window(doc, n, p, target, world));
     let known = window.as_ref().and_then(Option::as_ref);
     let schedule = present(at("schedule"), |(n, p)| timing::schedule(doc, n, p, id, known, world));
     let result_by = present(at("result_by"), |(n, p)| timing::result_by(doc, n, p));

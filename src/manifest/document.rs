@@ -348,7 +348,9 @@ fn elsewhere(key: &str) -> Option<&'static str> {
         "equals" | "not_equals" | "min" | "max" | "one_of" => {
             Some("a limit stands under `rows`, or under a column of `values`")
         }
-        "period" | "zones" | "zones_from" | "split" | "settle" => Some("it stands under `window`"),
+        "period" | "from" | "zones" | "zones_from" | "split" | "settle" | "past" => {
+            Some("it stands under `window`")
+        }
         "every" | "cron" | "gap" | "fold" => Some("it stands under `schedule`"),
         "alertmanagers" | "webhooks" | "heartbeat" | "ledger" => Some("it stands in allswell.yaml"),
         "tests" | "schema" => Some("it stands in a file of tests, whose name ends in `.test.yaml`"),

@@ -10,9 +10,11 @@ use crate::domain::check::limit::Limit;
 use crate::domain::check::lint::{Finding, Part, findings};
 use crate::domain::check::nearest::suggestion;
 use crate::domain::record::series::Series;
+use crate::domain::sql::parameter::Parameter;
 use crate::domain::time::agenda::Entry;
+use crate::domain::time::period::Period;
 use crate::domain::time::schedule::Schedule;
-use crate::domain::time::window::{Frame, Period};
+use crate::domain::time::window::Frame;
 use crate::manifest::World;
 use crate::manifest::document::{Document, Place};
 use crate::manifest::yaml::Node;
@@ -45,6 +47,18 @@ pub(super) fn check(
             "`window_end` is the end of a window, and the check has none",
             Some(hint),
         );
+    }
+    let asks_past =
+        || check.queries().iter().any(|query| query.parameters().any(Parameter::is_past));
+    let written = node.entry("window").and_then(|window| window.entry("past"));
+    if let Some(node) = written.filter(|_| !asks_past()) {
+        let message = "no query of the check names `:past_start`, `:past_end` or `:past_date`";
+        let hint = match check.table() {
+            Some(_) => "write `rows: {past: 7, min_ratio: 0.5}`, or take `past` out",
+            None => "name them, or take `past` out",
+        };
+        let place = Place::Key(&place, "window");
+        doc.fault(node, Place::Key(&place, "past"), message, Some(hint.to_owned()));
     }
     if let Some(node) = counts_for_long(check, world).then(|| node.entry("schedule")).flatten() {
         let message =
@@ -123,7 +137,7 @@ pub(super) fn accept(doc: &mut Document<'_>, node: &Node, place: Place<'_>, sinc
 /// Says whether a proof counts for long: calendar windows of a week and more are as long as they are.
 fn counts_for_long(check: &Check, world: &World<'_>) -> bool {
     let of_weeks = check.window.as_ref().is_some_and(|window| match window.frame {
-        Frame::Calendar(Period::Day) | Frame::Grid(_) => false,
+        Frame::Calendar(Period::Day(_)) | Frame::Grid(_) => false,
         Frame::Calendar(_) => true,
     });
     if of_weeks || !matches!(check.schedule, Schedule::Cron(_)) {

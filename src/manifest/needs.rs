@@ -3,7 +3,8 @@
 use crate::domain::sql::lint::equals;
 use crate::domain::sql::parameter::Parameter;
 use crate::domain::sql::{Binding, Engine, Query};
-use crate::domain::time::window::{Frame, Period, Split, WindowRule, ZoneChoice};
+use crate::domain::time::period::Period;
+use crate::domain::time::window::{Frame, Split, WindowRule, ZoneChoice};
 use crate::manifest::document::{Document, Place};
 use crate::manifest::part::sql;
 use crate::manifest::yaml::Node;
@@ -27,6 +28,14 @@ impl Needs<'_> {
             let hint = "remove it, or let the window have `zones:`";
             return Some(("the window has no zone for `:zone`".to_owned(), hint.to_owned()));
         }
+        if let Some(past) = query.parameters().find(|p| p.is_past()).filter(|_| rule.past.is_none())
+        {
+            return Some((
+                format!("`{past}` is of an earlier period, and the window has none"),
+                "write `past: 7` under `window`, for the same period seven periods earlier"
+                    .to_owned(),
+            ));
+        }
         if rule.zones.fans_out() && !uses(Zone) {
             return Some((
                 "the check fans out over zones, and this query does not use `:zone`".to_owned(),
@@ -34,7 +43,7 @@ impl Needs<'_> {
             ));
         }
         let whole = rule.split == Split::Whole;
-        if whole && rule.frame == Frame::Calendar(Period::Day) && uses(WindowDate) {
+        if whole && rule.frame == Frame::Calendar(Period::DAY) && uses(WindowDate) {
             return None;
         }
         // A roll-up has one row for a period, keyed by its first date or by its first instant.

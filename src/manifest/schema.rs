@@ -6,6 +6,7 @@
 mod freshness;
 mod table;
 mod testing;
+mod window;
 
 use serde_json::{Value, json};
 
@@ -27,8 +28,7 @@ use crate::manifest::reconcile::{
 };
 use crate::manifest::table::TABLE_KEYS;
 use crate::manifest::timing::{
-    AFTER_MAX, ALERT_KEYS, CATCH_UP_KEYS, EXCEPT_KEYS, PAUSE_KEYS, SCHEDULE_KEYS, SHRINKS, SPLITS,
-    WINDOW_KEYS, ZONES_FROM_KEYS,
+    AFTER_MAX, ALERT_KEYS, CATCH_UP_KEYS, EXCEPT_KEYS, PAUSE_KEYS, SCHEDULE_KEYS,
 };
 
 /// Returns the JSON Schema (2020-12) of a file of checks.
@@ -190,7 +190,7 @@ fn check_key(key: &str) -> Value {
             "When to look: on a grid, or by a crontab line in a zone.",
         ),
         "window" => described(
-            object(&WINDOW_KEYS, &["period"], window_key),
+            window::window(),
             "Which data to look at: a calendar period of a zone, or a grid over UTC.",
         ),
         "result_by" => described(duration(), "How long after its due a result may be missing."),
@@ -272,32 +272,6 @@ fn schedule_key(key: &str) -> Value {
         "zone" => described(zone(), "By whose clock; the window's zone where none is written."),
         "gap" => described(words(&Gap::WORDS), "For times that clocks leave out."),
         _ => described(words(&Fold::WORDS), "For times that clocks show twice."),
-    }
-}
-
-fn window_key(key: &str) -> Value {
-    match key {
-        "period" => described(
-            json!({
-                "type": "string",
-                "pattern": "^(day|week|month|quarter|year|[0-9]+(ms|s|m|h|d))$",
-            }),
-            "A period of the local calendar, or the width of a grid over UTC: 1m to 24h.",
-        ),
-        "zone" => described(zone(), "Whose calendar."),
-        "zones" => described(
-            json!({"type": "array", "items": zone(), "minItems": 1}),
-            "Whose calendars, each looked at on its own.",
-        ),
-        "zones_from" => described(
-            object(&ZONES_FROM_KEYS, &["sql"], |key| match key {
-                "shrinks" => words(&SHRINKS),
-                key => check_key(key),
-            }),
-            "A query for the names of zones, each looked at on its own.",
-        ),
-        "split" => described(words(&SPLITS), "Whether each part with one offset is proved."),
-        _ => described(duration(), "How long after its end late data may arrive."),
     }
 }
 

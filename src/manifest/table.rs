@@ -12,7 +12,8 @@ use crate::domain::check::{Body, Samples};
 use crate::domain::sql::lint::{Role, remarks};
 use crate::domain::sql::{Binding, Engine, Query};
 use crate::domain::table::{CutBy, Reference, Rules, Table, TableName};
-use crate::domain::time::window::{Frame, Period, Split, WindowRule};
+use crate::domain::time::period::Period;
+use crate::domain::time::window::{Frame, Split, WindowRule};
 use crate::manifest::body::Asked;
 use crate::manifest::document::{Document, Map, Place};
 use crate::manifest::expectation::{self, Context, columns};
@@ -218,7 +219,7 @@ fn cut_by(
         }
         (Some((_, column)), None, _) => Some(Some(CutBy::Instant(column?))),
         (None, Some((node, column)), Some(Some(rule))) => {
-            let of_days = rule.frame == Frame::Calendar(Period::Day) && rule.split == Split::Whole;
+            let of_days = rule.frame == Frame::Calendar(Period::DAY) && rule.split == Split::Whole;
             if !of_days {
                 let hint = "name a column of instants under `at`, or write `sql`".to_owned();
                 let message =

@@ -1,43 +1,33 @@
-//! When a check looks, at which data, and by when: `schedule`, `window`, `result_by`, `catch_up`,
-//! `alert`, `pause`, `except`.
+//! When a check looks, and by when: `schedule`, `result_by`, `catch_up`, `alert`, `pause`, `except`.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, Utc};
 
-use crate::domain::check::name::{CheckId, SourceName};
+use crate::domain::check::name::CheckId;
 use crate::domain::check::{Alert, CatchUp, CatchUpPolicy};
-use crate::domain::sql::{Binding, Engine};
 use crate::domain::time::crontab::Crontab;
 use crate::domain::time::duration;
 use crate::domain::time::schedule::{CronSchedule, Every, Except, Pause, Schedule, Until};
 use crate::domain::time::timetable::{Fold, Gap};
-use crate::domain::time::window::{
-    Frame, GridStep, Period, Split, WindowRule, ZoneChoice, ZonesFrom, has_rules,
-};
+use crate::domain::time::window::{Frame, WindowRule, ZoneChoice, has_rules};
 use crate::domain::time::zone::ZoneName;
 use crate::manifest::World;
 use crate::manifest::document::{Document, Map, Place};
-use crate::manifest::part::{SEVERITIES, required, source, sql};
+use crate::manifest::part::{SEVERITIES, required};
 use crate::manifest::yaml::{Kind, Node};
 
 pub(super) const SCHEDULE_KEYS: [&str; 5] = ["every", "cron", "zone", "gap", "fold"];
-pub(super) const WINDOW_KEYS: [&str; 6] =
-    ["period", "zone", "zones", "zones_from", "split", "settle"];
-pub(super) const ZONES_FROM_KEYS: [&str; 3] = ["source", "sql", "shrinks"];
-/// Whether a list of zones may lose as many as it likes.
-pub(super) const SHRINKS: [(&str, bool); 1] = [("allowed", true)];
 pub(super) const CATCH_UP_KEYS: [&str; 2] = ["policy", "age"];
 pub(super) const ALERT_KEYS: [&str; 2] = ["after", "unconfirmed"];
 pub(super) const PAUSE_KEYS: [&str; 2] = ["until", "because"];
 pub(super) const EXCEPT_KEYS: [&str; 2] = ["dates", "because"];
-pub(super) const SPLITS: [(&str, Split); 1] = [("utc_offset", Split::UtcOffset)];
 /// The most bad windows in a row that anybody waits for.
 pub(super) const AFTER_MAX: u32 = 100;
 
 /// Durations of a year are the longest that are meant.
-const LONGEST: Duration = Every::LONGEST;
+pub(super) const LONGEST: Duration = Every::LONGEST;
 
 /// Reads a zone that may stand in a check; an old name is told, and taken.
 pub(super) fn zone(
@@ -63,7 +53,7 @@ pub(super) fn zone(
 }
 
 /// Reads a duration within bounds.
-fn within(
+pub(super) fn within(
     doc: &mut Document<'_>,
     node: &Node,
     place: Place<'_>,
@@ -82,136 +72,6 @@ fn within(
 fn because(doc: &mut Document<'_>, map: &Map<'_>, place: Place<'_>) -> Option<String> {
     let node = required(doc, map, place, "because")?;
     doc.text(node, Place::Key(&place, "because")).map(|text| text.trim().to_owned())
-}
-
-/// Reads `window`.
-pub(super) fn window(
-    doc: &mut Document<'_>,
-    node: &Node,
-    place: Place<'_>,
-    target: Option<&(SourceName, Engine)>,
-    world: &World<'_>,
-) -> Option<WindowRule> {
-    let map = doc.map(node, place, &WINDOW_KEYS)?;
-    let at = |key: &'static str| map.get(key).map(|node| (node, Place::Key(&place, key)));
-    let frame = required(doc, &map, place, "period")
-        .and_then(|n| doc.parsed(n, Place::Key(&place, "period"), frame));
-    let split = at("split").map_or(Some(Split::Whole), |(n, p)| doc.word(n, p, &SPLITS));
-    let settle = at("settle")
-        .map_or(Some(Duration::ZERO), |(n, p)| within(doc, n, p, (Duration::ZERO, LONGEST)));
-    let zones = zone_choice(doc, &map, place, target, world);
-    let (frame, zones) = (frame?, zones?);
-    match (frame, &zones) {
-        (Frame::Calendar(_), ZoneChoice::Nowhere) => {
-            let hint = "write `zone: Europe/Berlin`, or `zone: UTC` if that is meant".to_owned();
-            doc.fault(node, place, format!("whose {frame}? a calendar needs a zone"), Some(hint));
-            return None;
-        }
-        (Frame::Grid(_), ZoneChoice::One(_)) => {
-            let hint = "remove it, or write `zones: [..]` to look at each zone's rows".to_owned();
-            let (n, p) = at("zone").unwrap_or((node, place));
-            doc.fault(n, p, "a grid over UTC has no zone", Some(hint));
-            return None;
-        }
-        (Frame::Grid(_), ZoneChoice::Nowhere) if split == Some(Split::UtcOffset) => {
-            let (n, p) = at("split").unwrap_or((node, place));
-            doc.fault(n, p, "there is no zone whose offset could change", None);
-            return None;
-        }
-        (Frame::Calendar(_) | Frame::Grid(_), _) => {}
-    }
-    let may_shrink = may_shrink(doc, &map, place)?;
-    Some(WindowRule { frame, zones, may_shrink, split: split?, settle: settle? })
-}
-
-/// Reads whether the list of zones may lose as many as it likes.
-fn may_shrink(doc: &mut Document<'_>, map: &Map<'_>, place: Place<'_>) -> Option<bool> {
-    let Some(node) = map.get("zones_from") else { return Some(false) };
-    let place = Place::Key(&place, "zones_from");
-    let Kind::Map(pairs) = &node.kind else { return Some(false) };
-    let is_key = |key: &Node| matches!(&key.kind, Kind::Text(text) if text == "shrinks");
-    match pairs.iter().find(|(key, _)| is_key(key)) {
-        Some((_, value)) => doc.word(value, Place::Key(&place, "shrinks"), &SHRINKS),
-        None => Some(false),
-    }
-}
-
-fn frame(text: &str) -> Result<Frame, String> {
-    if let Some((_, period)) = Period::WORDS.iter().find(|(word, _)| *word == text) {
-        return Ok(Frame::Calendar(*period));
-    }
-    match duration::parse(text) {
-        Ok(width) => GridStep::new(width).map(Frame::Grid).map_err(str::to_owned),
-        Err(_) => Err("a period is day, week, month, quarter or year, or 1m to 24h".to_owned()),
-    }
-}
-
-fn zone_choice(
-    doc: &mut Document<'_>,
-    map: &Map<'_>,
-    place: Place<'_>,
-    target: Option<&(SourceName, Engine)>,
-    world: &World<'_>,
-) -> Option<ZoneChoice> {
-    let written: Vec<_> = ["zone", "zones", "zones_from"]
-        .into_iter()
-        .filter_map(|key| map.get(key).map(|node| (key, node)))
-        .collect();
-    let (key, node) = match written.as_slice() {
-        [] => return Some(ZoneChoice::Nowhere),
-        [one] => *one,
-        [(first, _), (second, node), ..] => {
-            let message = format!("`{first}` says already where");
-            doc.fault(node, Place::Key(&place, second), message, Some("keep one of them".into()));
-            return None;
-        }
-    };
-    let here = Place::Key(&place, key);
-    match key {
-        "zone" => zone(doc, node, here, world).map(ZoneChoice::One),
-        "zones" => each_zone(doc, node, here, world).map(ZoneChoice::Each),
-        _ => zones_from(doc, node, here, target, world).map(ZoneChoice::From),
-    }
-}
-
-fn each_zone(
-    doc: &mut Document<'_>,
-    node: &Node,
-    place: Place<'_>,
-    world: &World<'_>,
-) -> Option<Vec<ZoneName>> {
-    let mut zones: Vec<ZoneName> = Vec::new();
-    let mut sound = true;
-    for (i, item) in doc.list(node, place)?.iter().enumerate() {
-        let here = Place::Item(&place, i);
-        match zone(doc, item, here, world) {
-            Some(zone) if zones.contains(&zone) => {
-                doc.fault(item, here, format!("`{zone}` is listed twice"), None);
-                sound = false;
-            }
-            Some(zone) => zones.push(zone),
-            None => sound = false,
-        }
-    }
-    sound.then_some(zones)
-}
-
-fn zones_from(
-    doc: &mut Document<'_>,
-    node: &Node,
-    place: Place<'_>,
-    target: Option<&(SourceName, Engine)>,
-    world: &World<'_>,
-) -> Option<ZonesFrom> {
-    let map = doc.map(node, place, &ZONES_FROM_KEYS)?;
-    let target = match map.get("source") {
-        Some(n) => source(doc, n, Place::Key(&place, "source"), world),
-        None => target.cloned(),
-    };
-    let engine = target.as_ref().map(|(_, engine)| *engine);
-    let node = required(doc, &map, place, "sql")?;
-    let query = sql(doc, node, Place::Key(&place, "sql"), engine, Binding::Nothing)?;
-    Some(ZonesFrom { source: target?.0, query })
 }
 
 /// Reads `schedule`, given what the check's windows already say about where.

@@ -19,10 +19,8 @@ pub(super) struct Known(Mutex<BTreeMap<u64, Option<Reason>>>);
 impl Known {
     /// Says whether the types of its bounds matter: days of UTC are dates of UTC.
     pub(super) fn concerns(question: &Question) -> bool {
-        use Parameter::{WindowDate, WindowEnd, WindowStart};
-        let is_bound = |p| matches!(p, WindowStart | WindowEnd | WindowDate);
         let elsewhere = question.bounds.as_ref().is_some_and(|b| b.zone != ZoneName::utc());
-        elsewhere && question.query.parameters().any(is_bound)
+        elsewhere && question.query.parameters().any(Parameter::is_of_time)
     }
 
     /// What was found of a query; nothing where it was not looked at yet.

@@ -327,6 +327,116 @@ fn each_edit_of_a_check_is_of_its_class_and_part() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+const DAY: &str = "window: {period: day, zone: Europe/Berlin}";
+const GAS_DAY: &str = "window: {period: day, from: '06:00', zone: Europe/Berlin}";
+const WEEK: &str = "window: {period: week, zone: Europe/Berlin}";
+const SUNDAYS: &str = "window: {period: week, from: sunday, zone: Europe/Berlin}";
+const MONTH: &str = "window: {period: month, zone: Europe/Berlin}";
+const FROM_15: &str = "window: {period: month, from: 15, zone: Europe/Berlin}";
+const FROM_31: &str = "window: {period: month, from: 31, zone: Europe/Berlin}";
+const QUARTER: &str = "window: {period: quarter, zone: Europe/Berlin}";
+
+/// Calendars, then and now, what the change is, and of which part.
+const CALENDARS: &[(&str, &str, Class, &str)] = &[
+    (DAY, GAS_DAY, Other, "window.from"),
+    (GAS_DAY, DAY, Other, "window.from"),
+    (GAS_DAY, "window: {period: day, from: '04:00', zone: Europe/Berlin}", Other, "window.from"),
+    (WEEK, SUNDAYS, Other, "window.from"),
+    (SUNDAYS, "window: {period: week, from: saturday, zone: Europe/Berlin}", Other, "window.from"),
+    (MONTH, FROM_15, Other, "window.from"),
+    (FROM_15, FROM_31, Other, "window.from"),
+    (FROM_31, MONTH, Other, "window.from"),
+    (GAS_DAY, WEEK, Weaker, "window.period"),
+    (SUNDAYS, DAY, Other, "window.period"),
+    (DAY, FROM_15, Weaker, "window.period"),
+    (FROM_15, QUARTER, Weaker, "window.period"),
+    ("schedule: {cron: 0 6 * * *}", "schedule: {cron: 0 6 L * *}", Weaker, "schedule"),
+    ("schedule: {cron: 0 6 L * *}", "schedule: {cron: 0 6 * * *}", Stronger, "schedule"),
+    ("schedule: {cron: 0 6 * * SAT}", "schedule: {cron: 0 6 * * SAT#1}", Weaker, "schedule"),
+    ("schedule: {cron: 0 6 * * SAT#1}", "schedule: {cron: 0 6 * * SAT}", Stronger, "schedule"),
+    ("schedule: {cron: 0 6 * * SAT#1}", "schedule: {cron: 0 6 * * SAT#2}", Other, "schedule"),
+    ("schedule: {cron: 0 6 * * FRIL}", "schedule: {cron: 0 6 * * THUL}", Other, "schedule"),
+    (
+        "schedule: {cron: '0 6 * * SAT#1,SAT#3'}",
+        "schedule: {cron: 0 6 * * SAT#1}",
+        Weaker,
+        "schedule",
+    ),
+    // Looks of a year are compared, however many those are; where they are too many, that is told.
+    (
+        "schedule: {cron: '*/15 * * * *'}",
+        "schedule: {cron: '*/15 * * 1-3,11-12 *'}",
+        Weaker,
+        "schedule",
+    ),
+    ("schedule: {cron: '* * * * *'}", "schedule: {cron: '* * * 11-12 *'}", Other, "schedule"),
+];
+
+/// A check with a calendar, and perhaps a period beside its own.
+fn with_calendar(timing: &str) -> Catalogue {
+    let zone = if timing.contains("cron") {
+        timing.replace('}', ", zone: Europe/Berlin}")
+    } else {
+        timing.into()
+    };
+    let sql = if timing.contains("window") {
+        "select count(*) as n from t where at >= :window_start and at < :window_end"
+    } else {
+        "select count(*) as n from t"
+    };
+    parsed(&format!(
+        "version: 1\nowner: t\nchecks:\n  - id: it\n    why: w\n    source: db\n    {zone}\n    sql: {sql}\n    \
+         expect: {{values: {{n: {{min: 1}}}}}}\n"
+    ))
+}
+
+#[test]
+fn each_change_of_a_calendar_is_of_its_class_and_part() {
+    let mut wrong = Vec::new();
+    for (was, now, class, part) in CALENDARS {
+        let found = compared(&with_calendar(was), &with_calendar(now));
+        let first = found.checks.first().and_then(|changed| changed.differences.first());
+        let seen = first.map(|one| (one.class, one.part.as_str(), one.why.as_str()));
+        if seen.map(|(class, part, _)| (class, part)) != Some((*class, *part)) {
+            wrong.push(format!("{was} -> {now}: expected {class} {part}, and it is {seen:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    for (was, now) in [
+        (DAY, "window: {period: day, from: '00:00', zone: Europe/Berlin}"),
+        (WEEK, "window: {period: week, from: monday, zone: Europe/Berlin}"),
+        (MONTH, "window: {period: month, from: 1, zone: Europe/Berlin}"),
+        ("schedule: {cron: 0 6 * * SAT#1}", "schedule: {cron: '0 6 * * 6#1'}"),
+    ] {
+        let found = compared(&with_calendar(was), &with_calendar(now));
+        assert!(found.checks.is_empty(), "{now}: {:#?}", found.checks);
+    }
+}
+
+#[test]
+fn what_only_some_zones_show_and_what_a_line_ends_is_no_stronger_check() {
+    let zones = "window: {period: day, zones: [America/New_York, Atlantic/Reykjavik, Europe/London, Pacific/Auckland]}";
+    let sql = "select id from t where at >= :window_start and at < :window_end and zone = :zone";
+    let check = |schedule: &str, more: &str| {
+        parsed(&format!(
+            "version: 1\nowner: t\nchecks:\n  - id: it\n    why: w\n    source: db\n    {zones}\n    \
+             schedule: {{cron: '{schedule}', zone: UTC}}\n    sql: {sql}\n    expect: {{rows: {{min: 1}}}}\n{more}"
+        ))
+    };
+    let less = "    except: {dates: [2026-12-25], because: closed}\n";
+    let found = compared(&check("0 6,12 * * *", less), &check("0 6 * * *", ""));
+    assert_ne!(found.checks[0].class, Stronger, "{:#?}", found.checks[0].differences);
+    // What stood on a line of its own is a comment now.
+    let never = |text: &str| {
+        parsed(&format!(
+            "version: 1\nowner: t\nchecks:\n  - id: it\n    why: w\n    source: db\n    table: t\n    \
+             never: [\"{text}\"]\n    rows: {{min: 1}}\n"
+        ))
+    };
+    let found = compared(&never("id > 900 -- q\\n or a < 0"), &never("id > 900 -- q or a < 0"));
+    assert!(found.checks.first().is_some_and(|one| one.class == Weaker), "{:#?}", found.checks);
+}
+
 #[test]
 fn what_means_the_same_is_no_change() {
     let base = parsed(BASE);

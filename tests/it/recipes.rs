@@ -122,6 +122,7 @@ fn damage(engine: Engine) -> Vec<String> {
         // The newest are gone, and most of each day.
         format!("delete from orders where created_at > {} and id <= 1000", ago(3)),
         "delete from orders where id <= 1000 and id % 3 = 0".to_owned(),
+        format!("update orders set total_cents = 400 where id <= 1000 and created_at > {}", ago(100)),
         "insert into order_lines values (990, 1)".to_owned(),
         "update prices set valid_to = (select max(valid_from) from (select valid_from from prices) p) where id = 1"
             .to_owned(),

@@ -8,10 +8,11 @@ use allswell::domain::record::series::Series;
 use allswell::domain::sql::Engine;
 use allswell::domain::time::agenda::{Entry, Omission, Target};
 use allswell::domain::time::owed::{Fate, Watermark};
+use allswell::domain::time::period::{DayStart, MonthStart, Period};
 use allswell::domain::time::schedule::Except;
-use allswell::domain::time::window::{Frame, GridStep, Period, Span, Split, Window};
+use allswell::domain::time::window::{Frame, GridStep, Span, Split, Window};
 use allswell::domain::time::zone::Rules;
-use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
+use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc, Weekday};
 
 use crate::dice::Dice;
 use crate::{lab, tzif};
@@ -40,8 +41,20 @@ fn snapshot(more: &str) -> Series {
     Series::of(&check, &|zone| lab::zones().rules(zone)).unwrap().remove(0)
 }
 
-const PERIODS: [Period; 5] =
-    [Period::Day, Period::Week, Period::Month, Period::Quarter, Period::Year];
+/// Periods as calendars have them, and those that begin otherwise.
+fn periods() -> Vec<Period> {
+    let day = |text: &str| Period::Day(DayStart::parse(text).unwrap());
+    let month = |day| Period::Month(MonthStart::new(day).unwrap());
+    let own = [
+        day("06:00"),
+        day("23:30"),
+        Period::Week(Weekday::Sun),
+        Period::Week(Weekday::Thu),
+        month(31),
+        month(15),
+    ];
+    Period::WORDS.into_iter().map(|(_, period)| period).chain(own).collect()
+}
 
 /// Walks through periods and holds each against its neighbour and its stretches.
 fn tile(name: &str, rules: &Rules, frame: Frame, from: NaiveDate, to: NaiveDate) -> usize {
@@ -84,7 +97,7 @@ fn periods_and_stretches_tile_in_every_zone() {
     let mut walked = 0;
     for (name, rules) in tzif::distinct() {
         let name = name.as_str();
-        for period in PERIODS.into_iter().filter(|p| *p != Period::Day) {
+        for period in periods().into_iter().filter(|p| p.days() > 1) {
             walked +=
                 tile(name, rules, Frame::Calendar(period), date("1970-02-01"), date("2038-01-01"));
         }
@@ -92,10 +105,98 @@ fn periods_and_stretches_tile_in_every_zone() {
         for change in rules.changes_within(at("1970-02-01T00:00:00Z"), at("2038-01-01T00:00:00Z")) {
             let middle = change.at.date_naive();
             let (from, to) = (middle - Days::new(3), middle + Days::new(4));
-            walked += tile(name, rules, Frame::Calendar(Period::Day), from, to);
+            for period in periods().into_iter().filter(|p| p.days() == 1) {
+                walked += tile(name, rules, Frame::Calendar(period), from, to);
+            }
         }
     }
     assert!(walked > 1_000_000, "{walked}");
+}
+
+#[test]
+fn periods_with_a_beginning_of_their_own_begin_when_another_library_says() {
+    let path =
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/calendar/bounds.txt");
+    let text = std::fs::read_to_string(path).unwrap();
+    for line in text.lines() {
+        let words: Vec<&str> = line.split(' ').collect();
+        let (rules, date) = (tzif::rules(words[0]), words[1].parse::<NaiveDate>().unwrap());
+        let frame = |period| Frame::Calendar(period);
+        let day = frame(Period::Day(DayStart::parse("06:00").unwrap())).span_of(rules, date);
+        let week = frame(Period::Week(Weekday::Sun)).span_of(rules, date);
+        let month = frame(Period::Month(MonthStart::new(31).unwrap())).span_of(rules, date);
+        let whole = frame(Period::DAY);
+        let past = whole.earlier(rules, whole.span_of(rules, date), 7);
+        let begins = [day, week, month, past].map(|span| span.start.timestamp().to_string());
+        assert_eq!(begins.join(" "), words[2..].join(" "), "{line}");
+    }
+    assert!(text.lines().count() > 700);
+}
+
+#[test]
+fn anniversary_billing_begins_on_the_customers_day_or_the_last_of_the_month() {
+    let month = Frame::Calendar(Period::Month(MonthStart::new(31).unwrap()));
+    let berlin = tzif::rules("Europe/Berlin");
+    let mut span = month.span_of(berlin, "2027-12-31".parse().unwrap());
+    let mut begins = Vec::new();
+    for _ in 0..14 {
+        begins.push(span.date.format("%m-%d").to_string());
+        span = month.next(berlin, &span);
+    }
+    // 2028 is a leap year: whoever began on 31 January is billed on 29 February, and on the 31st again.
+    assert_eq!(
+        begins.join(" "),
+        "12-31 01-31 02-29 03-31 04-30 05-31 06-30 07-31 08-31 09-30 10-31 11-30 12-31 01-31"
+    );
+    let of_february = Frame::Calendar(Period::Month(MonthStart::new(29).unwrap()));
+    let span = of_february.span_at(berlin, at("2026-03-01T12:00:00Z"));
+    assert_eq!(span.date.to_string(), "2026-02-28");
+    assert_eq!(of_february.next(berlin, &span).date.to_string(), "2026-03-29");
+    let span = of_february.span_at(berlin, at("2028-02-28T12:00:00Z"));
+    assert_eq!(span.date.to_string(), "2028-01-29");
+    // Midnight of the 31st does not exist where clocks go forward then: the month begins with the end of the gap.
+    let cairo = tzif::rules("Africa/Cairo");
+    let last_friday = Frame::Calendar(Period::Month(MonthStart::new(24).unwrap()));
+    let span = last_friday.span_of(cairo, "2026-04-24".parse().unwrap());
+    assert_eq!(span.start, at("2026-04-23T22:00:00Z"));
+    assert_eq!(last_friday.previous(cairo, &span).end, span.start);
+}
+
+#[test]
+fn a_gas_day_has_the_hours_that_clocks_give_it_and_a_date_that_is_left_out_has_none() {
+    let day = Frame::Calendar(Period::Day(DayStart::parse("06:00").unwrap()));
+    let hours = |zone: &str, date: &str| {
+        let span = day.span_of(tzif::rules(zone), date.parse().unwrap());
+        (span.end - span.start).num_hours()
+    };
+    // Clocks change at 02:00, within the day that began the evening before.
+    assert_eq!(hours("Europe/Berlin", "2026-03-28"), 23);
+    assert_eq!(hours("Europe/Berlin", "2026-03-29"), 24);
+    assert_eq!(hours("Europe/Berlin", "2026-10-24"), 25);
+    assert_eq!(hours("Pacific/Apia", "2011-12-29"), 24);
+    assert_eq!(hours("Pacific/Apia", "2011-12-30"), 0);
+    assert_eq!(hours("Pacific/Apia", "2011-12-31"), 24);
+}
+
+#[test]
+fn the_same_day_last_week_is_no_fixed_number_of_hours_away() {
+    let rules = tzif::rules("America/New_York");
+    let day = Frame::Calendar(Period::DAY);
+    let span = day.span_of(rules, "2026-03-12".parse().unwrap());
+    let past = day.earlier(rules, span, 7);
+    assert_eq!(past.date.to_string(), "2026-03-05");
+    assert_eq!((span.start - past.start).num_hours(), 7 * 24 - 1);
+    let yaml = "version: 1\nowner: t\nchecks:\n  - id: it\n    why: w\n    source: db\n    \
+                window: {period: day, zone: America/New_York, split: utc_offset, past: 7}\n    sql: |\n      \
+                select count(*) as n from t where (at >= :window_start and at < :window_end)\n      \
+                or (at >= :past_start and at < :past_end)\n    expect: {values: {n: {min: 1}}}\n";
+    let check = Arc::clone(&lab::checks(Engine::Postgres, yaml)[0]);
+    let check = Series::of(&check, &|zone| lab::zones().rules(zone)).unwrap().remove(0);
+    let change = day.span_of(rules, "2026-03-08".parse().unwrap());
+    for window in change.windows(rules, Split::UtcOffset) {
+        let beside = check.bounds(window).past.unwrap();
+        assert_eq!(beside.date.to_string(), "2026-03-01", "of each stretch it is the whole day");
+    }
 }
 
 #[test]
@@ -103,7 +204,7 @@ fn each_instant_lies_in_its_period() {
     let mut dice = Dice(5);
     let step = GridStep::new(std::time::Duration::from_secs(420 * 60)).unwrap();
     for (name, rules) in tzif::distinct() {
-        for frame in PERIODS.map(Frame::Calendar).into_iter().chain([Frame::Grid(step)]) {
+        for frame in periods().into_iter().map(Frame::Calendar).chain([Frame::Grid(step)]) {
             for _ in 0..20 {
                 let secs = i64::try_from(dice.below(65 * 365 * 86_400)).unwrap() + 86_400 * 800;
                 let instant = DateTime::from_timestamp(secs, 0).unwrap();
@@ -403,7 +504,7 @@ fn when_a_grid_over_utc_is_looked_at_does_not_move_it() {
 fn the_days_of_thirty_years_tile_and_begin_when_clocks_say() {
     for name in ["America/St_Johns", "Australia/Lord_Howe"] {
         let rules = tzif::rules(name);
-        let day = Frame::Calendar(Period::Day);
+        let day = Frame::Calendar(Period::DAY);
         let (from, to) = ("2005-01-01".parse().unwrap(), "2035-01-01".parse().unwrap());
         let walked = tile(name, rules, day, from, to);
         assert_eq!(walked, 10_957, "{name}");

@@ -7,7 +7,8 @@ use chrono::{DateTime, Datelike as _, NaiveDate, Timelike as _, Utc};
 
 use crate::cli::paint::Paint;
 use crate::domain::check::verdict::Verdict;
-use crate::domain::time::window::{Frame, Period, Window, WindowRule};
+use crate::domain::time::period::Period;
+use crate::domain::time::window::{Frame, Window, WindowRule};
 use crate::domain::time::zone::Offset;
 use crate::engine::round::Outcome;
 
@@ -113,9 +114,11 @@ fn painted(mark: char, paint: Paint) -> String {
 /// a grid.
 fn blocks(columns: &[Column], frame: Frame) -> Vec<&[Column]> {
     let same = |a: &Column, b: &Column| match frame {
-        Frame::Calendar(Period::Day) => (a.0.year(), a.0.month()) == (b.0.year(), b.0.month()),
+        Frame::Calendar(Period::Day(_)) => (a.0.year(), a.0.month()) == (b.0.year(), b.0.month()),
         Frame::Calendar(Period::Year) => true,
-        Frame::Calendar(Period::Week | Period::Month | Period::Quarter) => a.0.year() == b.0.year(),
+        Frame::Calendar(Period::Week(_) | Period::Month(_) | Period::Quarter) => {
+            a.0.year() == b.0.year()
+        }
         Frame::Grid(_) => a.0 == b.0,
     };
     columns.chunk_by(same).flat_map(|block| block.chunks(COLUMNS_MAX)).collect()
@@ -125,11 +128,11 @@ fn blocks(columns: &[Column], frame: Frame) -> Vec<&[Column]> {
 fn head(text: &mut String, block: &[Column], frame: Frame, width: usize, paint: Paint) {
     let Some((first, _)) = block.first() else { return };
     let (title, number): (String, fn(&Column) -> u32) = match frame {
-        Frame::Calendar(Period::Day) => (first.format("%Y-%m").to_string(), |c| c.0.day()),
-        Frame::Calendar(Period::Week) => {
+        Frame::Calendar(Period::Day(_)) => (first.format("%Y-%m").to_string(), |c| c.0.day()),
+        Frame::Calendar(Period::Week(_)) => {
             (format!("{} weeks", first.year()), |c| c.0.iso_week().week())
         }
-        Frame::Calendar(Period::Month) => (first.format("%Y").to_string(), |c| c.0.month()),
+        Frame::Calendar(Period::Month(_)) => (first.format("%Y").to_string(), |c| c.0.month()),
         Frame::Calendar(Period::Quarter) => {
             (format!("{} quarters", first.year()), |c| c.0.month().div_ceil(3))
         }

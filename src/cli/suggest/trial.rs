@@ -121,6 +121,7 @@ impl Proposal<'_> {
         let bounds = span.map(|span| Bounds {
             window: Window { start: span.start, end: span.end, utc_offset: Offset::ZERO, span },
             zone: self.zone.clone(),
+            past: None,
         });
         let rows_max = table.rules().values_max.saturating_add(1);
         let question = |statement: &Statement| Question {

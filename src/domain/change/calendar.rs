@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -108,14 +109,26 @@ fn windows(found: &mut Found, was: &WindowRule, now: &WindowRule) -> bool {
             true => (Class::Weaker, "longer periods are judged as one, and later"),
             false => (Class::Other, "other periods are judged: only looking at the data tells"),
         };
-        found.note(class, "window.period", (was.frame, now.frame), why);
+        let part = match (was.frame, now.frame) {
+            (Frame::Calendar(old), Frame::Calendar(new)) if old.word() == new.word() => {
+                "window.from"
+            }
+            (Frame::Calendar(_) | Frame::Grid(_), _) => "window.period",
+        };
+        found.note(class, part, (was.frame, now.frame), why);
+    }
+    if was.past != now.past {
+        let shown =
+            |past: Option<NonZeroU32>| past.map(|past| past.to_string()).unwrap_or_default();
+        let why = "it is held against another period: only looking at the data tells";
+        found.note(Class::Other, "window.past", (shown(was.past), shown(now.past)), why);
     }
     was.frame == now.frame && was.split == now.split
 }
 
 fn is_coarser(was: Frame, now: Frame) -> bool {
     match (was, now) {
-        (Frame::Calendar(old), Frame::Calendar(new)) => (new as u8) > (old as u8),
+        (Frame::Calendar(old), Frame::Calendar(new)) => new.days() > old.days(),
         (Frame::Grid(old), Frame::Grid(new)) => new.is_multiple_of(old),
         (Frame::Grid(_), Frame::Calendar(_)) | (Frame::Calendar(_), Frame::Grid(_)) => false,
     }
@@ -251,6 +264,10 @@ fn looks(found: &mut Found, world: &World<'_>, was: &Arc<Check>, now: &Arc<Check
         })
     };
     match worst {
+        Some((Class::Stronger, why)) if !is_all(was) || !is_all(now) => {
+            let why = format!("{why}, in the zones that are compared");
+            found.note(Class::Other, part, pair, why);
+        }
         Some((class, why)) => found.note(class, part, pair, why),
         None if is_all(was) && is_all(now) => {}
         None => {
@@ -311,9 +328,12 @@ fn shown_schedule(schedule: &Schedule) -> String {
 }
 
 fn pause(found: &mut Found, was: Option<&Pause>, now: Option<&Pause>) {
-    let until = |pause: &Pause| match pause.until {
+    // A date begins somewhere within a day and a bit: of one that is held against an instant, the latest.
+    let until = |pause: &Pause, hours: i64| match pause.until {
         Until::Instant(at) => at,
-        Until::Date(date) => date.and_time(chrono::NaiveTime::MIN).and_utc(),
+        Until::Date(date) => {
+            date.and_time(chrono::NaiveTime::MIN).and_utc() + chrono::TimeDelta::hours(hours)
+        }
     };
     let shown = |pause: Option<&Pause>| match pause.map(|pause| pause.until) {
         Some(Until::Instant(at)) => format!("until {at:?}"),
@@ -324,8 +344,11 @@ fn pause(found: &mut Found, was: Option<&Pause>, now: Option<&Pause>) {
         (None, None) => return,
         (None, Some(_)) => true,
         (Some(_), None) => false,
-        (Some(old), Some(new)) if until(old) == until(new) => return,
-        (Some(old), Some(new)) => until(new) > until(old),
+        (Some(old), Some(new)) if old.until == new.until => return,
+        (Some(old), Some(new)) => match (old.until, new.until) {
+            (Until::Date(old), Until::Date(new)) => new > old,
+            (Until::Instant(_), _) | (_, Until::Instant(_)) => until(new, 12) > until(old, -14),
+        },
     };
     let difference = Difference {
         class: if longer { Class::Weaker } else { Class::Stronger },

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use chrono::{DateTime, NaiveDate, Utc};
 
 use crate::domain::check::Check;
+use crate::domain::sql::bounds::Bounds;
 use crate::domain::time::schedule::Schedule;
-use crate::domain::time::window::{WindowRule, ZoneChoice};
+use crate::domain::time::window::{Window, WindowRule, ZoneChoice};
 use crate::domain::time::zone::{Offset, Rules, ZoneName};
 
 /// A zone with its rules.
@@ -47,6 +48,12 @@ impl Series {
     /// The window rule of its check.
     pub fn window(&self) -> Option<&WindowRule> {
         self.check.window.as_ref()
+    }
+
+    /// What a look at a window of it binds.
+    pub fn bounds(&self, window: Window) -> Bounds {
+        let past = self.window().and_then(|rule| rule.past_of(&self.home.rules, &window));
+        Bounds { window, zone: self.home.name.clone(), past }
     }
 
     /// Until when it waits; nothing where its check is not paused, or not any more.

@@ -6,7 +6,7 @@ use bigdecimal::BigDecimal;
 use chrono::{DateTime, NaiveDate, Utc};
 
 use crate::domain::sql::parameter::Parameter;
-use crate::domain::time::window::Window;
+use crate::domain::time::window::{Span, Window};
 use crate::domain::time::zone::{Offset, ZoneName};
 
 /// What an attempt binds: a window in a zone.
@@ -16,6 +16,8 @@ pub struct Bounds {
     pub window: Window,
     /// The zone.
     pub zone: ZoneName,
+    /// The period that is held beside it, where one is.
+    pub past: Option<Span>,
 }
 
 /// A value for a parameter.
@@ -36,7 +38,12 @@ pub enum Bound<'b> {
 impl Bounds {
     /// The value that a parameter stands for.
     pub fn value(&self, parameter: Parameter) -> Bound<'_> {
+        // A query that names the period beside it is of a check that has one.
+        let past = self.past.unwrap_or(self.window.span);
         match parameter {
+            Parameter::PastStart => Bound::Instant(past.start),
+            Parameter::PastEnd => Bound::Instant(past.end),
+            Parameter::PastDate => Bound::Date(past.date),
             Parameter::WindowStart => Bound::Instant(self.window.start),
             Parameter::WindowEnd => Bound::Instant(self.window.end),
             Parameter::WindowDate => Bound::Date(self.window.span.date),

@@ -17,18 +17,37 @@ pub enum Parameter {
     UtcOffset,
     /// The length of the window in hours.
     WindowHours,
+    /// The first instant of the period that is held beside it.
+    PastStart,
+    /// The first instant after that.
+    PastEnd,
+    /// The local date with which that begins.
+    PastDate,
 }
 
 impl Parameter {
     /// All parameters.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 9] = [
         Self::WindowStart,
         Self::WindowEnd,
         Self::WindowDate,
         Self::Zone,
         Self::UtcOffset,
         Self::WindowHours,
+        Self::PastStart,
+        Self::PastEnd,
+        Self::PastDate,
     ];
+
+    /// Says whether it is an instant or a date.
+    pub fn is_of_time(self) -> bool {
+        matches!(self, Self::WindowStart | Self::WindowEnd | Self::WindowDate) || self.is_past()
+    }
+
+    /// Says whether it is of the period that is held beside the window.
+    pub fn is_past(self) -> bool {
+        matches!(self, Self::PastStart | Self::PastEnd | Self::PastDate)
+    }
 
     /// The name in SQL, without its colon.
     pub fn name(self) -> &'static str {
@@ -39,6 +58,9 @@ impl Parameter {
             Self::Zone => "zone",
             Self::UtcOffset => "utc_offset",
             Self::WindowHours => "window_hours",
+            Self::PastStart => "past_start",
+            Self::PastEnd => "past_end",
+            Self::PastDate => "past_date",
         }
     }
 

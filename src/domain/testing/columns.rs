@@ -126,6 +126,8 @@ fn is_of_window(parameter: Parameter) -> bool {
     match parameter {
         Parameter::WindowStart | Parameter::WindowEnd | Parameter::WindowDate => true,
         Parameter::Zone | Parameter::UtcOffset | Parameter::WindowHours => false,
+        // Its rows are another window's.
+        Parameter::PastStart | Parameter::PastEnd | Parameter::PastDate => false,
     }
 }
 

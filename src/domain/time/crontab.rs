@@ -4,21 +4,26 @@
 //! first, item by item, and handed over with days of the week as names (docs/internals/time.md, "Crontab lines").
 //! What two programs would read differently is refused, with what to write instead.
 
+mod days;
+
 use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::str::FromStr as _;
 
-use chrono::{NaiveDateTime, TimeDelta};
+use chrono::{Days as Dates, NaiveDateTime, NaiveTime, TimeDelta, Weekday};
 use cron::Schedule;
 
 use crate::domain::check::nearest::nearest;
+use crate::domain::time::crontab::days::{Days, placed};
 
 /// A line that fires.
 #[derive(Debug, Clone)]
 pub struct Crontab {
     text: String,
     schedule: Schedule,
+    /// Which of the days that the crate is given are meant.
+    days: Days,
     hours: Hours,
 }
 
@@ -67,6 +72,8 @@ const FIELDS: [Field; 5] = [
     Field { name: "month", values: (1, 12), names: &MONTHS, first_name: 1 },
     Field { name: "weekday", values: (0, 7), names: &WEEKDAYS, first_name: 0 },
 ];
+/// The days of which one is the last of its month.
+const LAST_DAYS: &str = "28-31";
 const SHAPE: &str = "write five fields: minute hour day month weekday, like `30 2 * * MON-FRI`";
 /// The longest line that anybody means.
 const LENGTH_MAX: usize = 200;
@@ -84,19 +91,22 @@ impl Crontab {
         let line = if text.starts_with('@') { nicknamed(text)? } else { text };
         let tokens: Vec<&str> = line.split_ascii_whitespace().collect();
         let tokens: [&str; 5] = tokens.as_slice().try_into().map_err(|_| miscounted(&tokens))?;
+        let (days, day, weekday) = of_their_month(tokens)?;
+        let [minute, hour, written_day, month, written_weekday] = tokens;
+        let tokens = [minute, hour, day.as_str(), month, weekday.as_str()];
         let mut sets = Vec::with_capacity(5);
         for (field, token) in FIELDS.iter().zip(tokens) {
             sets.push(field.values_of(token)?);
         }
-        let [minute, hour, day, month, weekday] = tokens;
+        let [.., day, _, weekday] = tokens;
         refuse_never(&sets[2], &sets[3])?;
         if day != "*" && weekday != "*" {
             return Err(CronFault::new(
                 "both days are set: crontab looks on days that are either, other programs on days \
                  that are both",
                 format!(
-                    "write two checks, `{minute} {hour} {day} {month} *` and `{minute} {hour} * {month} \
-                     {weekday}`, or let the SQL ask for both"
+                    "write two checks, `{minute} {hour} {written_day} {month} *` and `{minute} {hour} * {month} \
+                     {written_weekday}`, or let the SQL ask for both"
                 ),
             ));
         }
@@ -113,7 +123,7 @@ impl Crontab {
             .map_err(|_| CronFault::new("this is not a crontab line", SHAPE))?;
         let wild = hour == "*" || hour.starts_with("*/");
         let hours = if wild { Hours::Wild } else { Hours::Fixed };
-        Ok(Self { text: text.to_owned(), schedule, hours })
+        Ok(Self { text: text.to_owned(), schedule, days, hours })
     }
 
     /// Returns the line, as it was written.
@@ -130,8 +140,15 @@ impl Crontab {
     ///
     /// Civil time is dressed as UTC for the crate: over UTC it makes no mistake (docs/internals/time.md, "Schedules over civil time").
     pub fn at_or_after(&self, civil: NaiveDateTime) -> Option<NaiveDateTime> {
-        let before = civil.checked_sub_signed(TimeDelta::seconds(1))?.and_utc();
-        self.schedule.after(&before).next().map(|at| at.naive_utc())
+        let mut from = civil;
+        loop {
+            let before = from.checked_sub_signed(TimeDelta::seconds(1))?.and_utc();
+            let at = self.schedule.after(&before).next()?.naive_utc();
+            if self.days.hold(at.date()) {
+                return Some(at);
+            }
+            from = at.date().checked_add_days(Dates::new(1))?.and_time(NaiveTime::MIN);
+        }
     }
 }
 
@@ -147,6 +164,40 @@ impl fmt::Display for Crontab {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&self.text)
     }
+}
+
+/// Takes out what says which days of their month are meant; returns both fields of days as the crate has them.
+fn of_their_month(tokens: [&str; 5]) -> Result<(Days, String, String), CronFault> {
+    let [_, _, day, _, weekday] = tokens;
+    let [_, _, of_day, _, of_weekday] = &FIELDS;
+    if day.eq_ignore_ascii_case("L") {
+        return Ok((Days::Last, LAST_DAYS.to_owned(), weekday.to_owned()));
+    }
+    if day.to_ascii_uppercase().contains(['L', 'W']) {
+        let hint = "the last day of each month is `L`, alone; let the window or the SQL say which other days";
+        return Err(of_day.fault(format!("`{day}` is not a day"), hint));
+    }
+    let items: Vec<&str> = weekday.split(',').collect();
+    let placed: Vec<_> = items.iter().map(|item| placed(item)).collect();
+    if placed.iter().all(Option::is_none) {
+        return Ok((Days::All, day.to_owned(), weekday.to_owned()));
+    }
+    let hint = "write the first Saturday of each month as `SAT#1`, the last Friday as `FRIL`";
+    let mut days = Vec::new();
+    for (item, placed) in items.iter().zip(placed) {
+        let Some(placed) = placed else {
+            let message = format!("`{item}` is each of them, and others are one of their month");
+            return Err(of_weekday.fault(message, "write two checks, one for each kind"));
+        };
+        let (name, place) = placed.map_err(|wrong| of_weekday.fault(wrong, hint))?;
+        let number = of_weekday.value(name)?;
+        let weekday = Weekday::try_from((number + 6) % 7).unwrap_or(Weekday::Sun);
+        days.push((weekday, place));
+    }
+    let names: BTreeSet<String> =
+        days.iter().map(|(day, _)| day.to_string().to_ascii_uppercase()).collect();
+    let names: Vec<String> = names.into_iter().collect();
+    Ok((Days::Nth(days), day.to_owned(), names.join(",")))
 }
 
 fn nicknamed(text: &str) -> Result<&'static str, CronFault> {
@@ -204,9 +255,8 @@ fn miscounted(tokens: &[&str]) -> CronFault {
         return CronFault::new(message, format!("is a space inside a field? write `{line}`"));
     }
     let by_name = format!("{first} MON-FRI");
-    let numbered = weekday.bytes().any(|b| b.is_ascii_digit())
-        && !weekday.starts_with("*/")
-        && !weekday.contains(['#', 'L']);
+    let of_week = weekday.split('#').next().unwrap_or(weekday);
+    let numbered = of_week.bytes().any(|b| b.is_ascii_digit()) && !weekday.starts_with("*/");
     let hint = if numbered && is_line(&by_name) {
         format!(
             "write days of the week by name, like `{by_name}`: in lines with seconds 1 is Sunday, in \
@@ -236,7 +286,7 @@ fn refuse_never(days: &BTreeSet<u8>, months: &BTreeSet<u8>) -> Result<(), CronFa
     }
     Err(CronFault::new(
         "this never fires: no such month has such a day",
-        "for the last day of a month, write `0 0 1 * *` with a window of a month",
+        "for the last day of a month, write `0 0 L * *`",
     ))
 }
 
@@ -340,9 +390,8 @@ impl Field {
             _ if word == "?" => "write `*`".to_owned(),
             _ if word == "H" => "write the minute or hour that you want".to_owned(),
             Some(name) if !odd => format!("did you mean `{name}`?"),
-            Some(_) | None if upper.contains(['L', 'W', '#']) => {
-                "crontab has no `L`, `W` and `#`: look more often, and let the window or the SQL say \
-                 which days"
+            Some(_) | None if upper.contains('W') => {
+                "crontab has no `W`: look more often, and let the window or the SQL say which days"
                     .to_owned()
             }
             Some(_) | None => SHAPE.to_owned(),
@@ -402,10 +451,17 @@ mod tests {
             ("*,5 * * * *", "everything", "alone"),
             ("0 0 * * Tuesday", "not a weekday", "`TUE`"),
             ("0 0 ? * *", "not a day", "`*`"),
-            ("0 0 L * *", "not a day", "no `L`"),
-            ("0 0 * * FRI#2", "not a weekday", "no `L`"),
+            ("0 0 L-3 * *", "not a day", "`L`, alone"),
+            ("0 0 15W * *", "not a day", "which other days"),
+            ("0 0 L * FRI", "both days", "`0 0 L * *`"),
+            ("0 0 * * FRI#6", "`#6` is none of", "`SAT#1`"),
+            ("0 0 * * FRY#1", "not a weekday", "`FRI`"),
+            ("0 0 * * L", "last of which weekday", "`FRIL`"),
+            ("0 0 * * SAT#1,SUN", "`SUN` is each of them", "two checks"),
+            ("0 L * * *", "not a hour", "five fields"),
             ("H 2 * * *", "not a minute", "hour that you want"),
-            ("0 0 9 ? * MON#1", "6 fields", "five fields"),
+            ("0 0 9 ? * MON#1", "6 fields", "`0 9 * * MON#1`"),
+            ("0 0 9 ? * 2#1", "6 fields", "1 is Sunday"),
             ("0 0 9 ? * 2-6", "6 fields", "`0 9 * * MON-FRI`"),
             ("5/90 * * * *", "no step", "1 to 59"),
             ("99/3 * * * *", "not within", ""),
@@ -419,6 +475,63 @@ mod tests {
             let fault = Crontab::parse(line).expect_err(line);
             assert!(fault.message.contains(rule), "{line}: {}", fault.message);
             assert!(fault.hint.contains(hint), "{line}: {}", fault.hint);
+        }
+    }
+
+    #[test]
+    fn days_of_their_month_are_what_a_calendar_shows() {
+        let fires = |line: &str, from: &str| {
+            let mut at: NaiveDateTime = from.parse().unwrap();
+            let line = Crontab::parse(line).unwrap_or_else(|fault| panic!("{line}: {fault:?}"));
+            let mut all = Vec::new();
+            for _ in 0..4 {
+                at = line.at_or_after(at).unwrap();
+                all.push(at.format("%m-%dT%H:%M").to_string());
+                at += TimeDelta::seconds(1);
+            }
+            all.join(" ")
+        };
+        for (line, wanted) in [
+            ("0 4 * * SAT#1", "01-03T04:00 02-07T04:00 03-07T04:00 04-04T04:00"),
+            ("0 4 * * 6#1", "01-03T04:00 02-07T04:00 03-07T04:00 04-04T04:00"),
+            ("0 4 * * MON#1,MON#3", "01-05T04:00 01-19T04:00 02-02T04:00 02-16T04:00"),
+            ("0 4 * * sun#5", "03-29T04:00 05-31T04:00 08-30T04:00 11-29T04:00"),
+            ("0 4 * * 7L", "01-25T04:00 02-22T04:00 03-29T04:00 04-26T04:00"),
+            ("0 4 * * FRIL", "01-30T04:00 02-27T04:00 03-27T04:00 04-24T04:00"),
+            ("0 4 L * *", "01-31T04:00 02-28T04:00 03-31T04:00 04-30T04:00"),
+            ("*/30 23 l 2 *", "02-28T23:00 02-28T23:30 02-28T23:00 02-28T23:30"),
+        ] {
+            assert_eq!(fires(line, "2026-01-01T00:00:00"), wanted, "{line}");
+        }
+        assert!(fires("0 0 29 2 *", "2026-01-01T00:00:00").starts_with("02-29"));
+        assert!(fires("0 0 L 2 *", "2027-03-01T00:00:00").starts_with("02-29T00:00 02-28"));
+    }
+
+    #[test]
+    fn of_each_month_one_day_is_the_last_and_each_weekday_has_its_places() {
+        let last = Crontab::parse("0 0 L * *").unwrap();
+        for number in 1..=4 {
+            let nth = Crontab::parse(&format!("0 0 * * WED#{number}")).unwrap();
+            let mut month = chrono::NaiveDate::from_ymd_opt(1970, 1, 1).unwrap();
+            while chrono::Datelike::year(&month) < 2038 {
+                let next = month + chrono::Months::new(1);
+                let in_month = |line: &Crontab| {
+                    let mut at = month.and_time(NaiveTime::MIN);
+                    let mut all = Vec::new();
+                    while let Some(fires) = line.at_or_after(at).filter(|at| at.date() < next) {
+                        all.push(fires.date());
+                        at = fires + TimeDelta::seconds(1);
+                    }
+                    all
+                };
+                assert_eq!(in_month(&last), [next - Dates::new(1)]);
+                // By another road: the Wednesdays of the month, counted.
+                let days = month.iter_days().take_while(|day| *day < next);
+                let of_week: Vec<_> =
+                    days.filter(|day| chrono::Datelike::weekday(day) == Weekday::Wed).collect();
+                assert_eq!(in_month(&nth), [of_week[number - 1]]);
+                month = next;
+            }
         }
     }
 

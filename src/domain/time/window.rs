@@ -8,10 +8,11 @@ use std::fmt;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use chrono::{DateTime, Datelike as _, Days, Months, NaiveDate, TimeDelta, Utc, Weekday};
+use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
 
 use crate::domain::check::name::SourceName;
 use crate::domain::sql::Query;
+use crate::domain::time::period::Period;
 use crate::domain::time::zone::{Offset, Rules, YEARS, ZoneName};
 
 /// Which data each attempt of a check looks at.
@@ -27,6 +28,8 @@ pub struct WindowRule {
     pub split: Split,
     /// How long after its end late data may still arrive.
     pub settle: Duration,
+    /// So many periods earlier is the one that queries may hold it against, where they do.
+    pub past: Option<NonZeroU32>,
 }
 
 /// How time is cut into windows.
@@ -36,21 +39,6 @@ pub enum Frame {
     Calendar(Period),
     /// By a grid over UTC that begins with 1970.
     Grid(GridStep),
-}
-
-/// A period of the local calendar.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Period {
-    /// From midnight to midnight.
-    Day,
-    /// From Monday (ISO 8601).
-    Week,
-    /// From the first of a month.
-    Month,
-    /// From the first of January, April, July and October.
-    Quarter,
-    /// From the first of January.
-    Year,
 }
 
 /// The width of a grid over UTC: whole minutes, 1 to 1,440.
@@ -112,44 +100,6 @@ pub struct Window {
     pub span: Span,
 }
 
-impl Period {
-    /// The words for it.
-    pub const WORDS: [(&str, Self); 5] = [
-        ("day", Self::Day),
-        ("week", Self::Week),
-        ("month", Self::Month),
-        ("quarter", Self::Quarter),
-        ("year", Self::Year),
-    ];
-
-    /// The first date of the period that a date lies in.
-    pub fn first_date(self, date: NaiveDate) -> NaiveDate {
-        let first = |month| date.with_day(1).and_then(|d| d.with_month(month)).unwrap_or(date);
-        match self {
-            Self::Day => date,
-            Self::Week => date.week(Weekday::Mon).first_day(),
-            Self::Month => first(date.month()),
-            Self::Quarter => first((date.month() - 1) / 3 * 3 + 1),
-            Self::Year => first(1),
-        }
-    }
-
-    /// The first date of the period after the one that begins with a date.
-    pub fn next(self, first: NaiveDate) -> NaiveDate {
-        match self {
-            Self::Day => first + Days::new(1),
-            Self::Week => first + Days::new(7),
-            Self::Month => first + Months::new(1),
-            Self::Quarter => first + Months::new(3),
-            Self::Year => first + Months::new(12),
-        }
-    }
-
-    fn word(self) -> &'static str {
-        Self::WORDS.iter().find(|(_, period)| *period == self).map_or("", |(word, _)| word)
-    }
-}
-
 impl GridStep {
     /// The most minutes: a day.
     pub const MOST: u32 = 1_440;
@@ -178,7 +128,10 @@ impl GridStep {
 impl fmt::Display for Frame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Calendar(period) => f.pad(period.word()),
+            Self::Calendar(period) => match period.from() {
+                None => f.pad(period.word()),
+                Some(from) => f.pad(&format!("{} from {from}", period.word())),
+            },
             Self::Grid(step) => {
                 let width = Duration::from_secs(u64::from(step.0.get()) * 60);
                 f.pad(&crate::domain::time::duration::show(width))
@@ -264,7 +217,7 @@ pub fn has_rules(date: NaiveDate) -> bool {
 }
 
 fn calendar(period: Period, rules: &Rules, first: NaiveDate) -> Span {
-    let (start, end) = (rules.day_start(first), rules.day_start(period.next(first)));
+    let (start, end) = (period.start(rules, first), period.start(rules, period.next(first)));
     Span { start, end, date: first }
 }
 
@@ -272,6 +225,13 @@ fn grid(step: GridStep, rules: &Rules, start: i64) -> Span {
     let at = |secs| DateTime::from_timestamp(secs, 0).unwrap_or(DateTime::UNIX_EPOCH);
     let start_at = at(start);
     Span { start: start_at, end: at(start + step.secs()), date: rules.date_at(start_at) }
+}
+
+impl WindowRule {
+    /// The period that queries may hold a window against, where they do: the same one, so many periods earlier.
+    pub fn past_of(&self, rules: &Rules, window: &Window) -> Option<Span> {
+        Some(self.frame.earlier(rules, window.span, self.past?.get()))
+    }
 }
 
 impl Span {

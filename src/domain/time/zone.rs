@@ -203,17 +203,36 @@ impl Rules {
     /// Where midnight does not exist it is the end of the gap, where it comes twice the first; a date
     /// that clocks leave out begins, and ends, where the next one begins.
     pub fn day_start(&self, date: NaiveDate) -> DateTime<Utc> {
-        let midnight = date.and_time(NaiveTime::MIN);
+        self.first_at(date.and_time(NaiveTime::MIN))
+    }
+
+    /// The first instant at which clocks show a civil time, or anything later.
+    fn first_at(&self, civil: NaiveDateTime) -> DateTime<Utc> {
         // No offset is as large as a day and a half.
-        let mut place = self.place((midnight - TimeDelta::hours(36)).and_utc());
+        let mut place = self.place((civil - TimeDelta::hours(36)).and_utc());
         loop {
-            let Some(segment) = self.segment(place) else { return midnight.and_utc() };
-            let at = segment.offset.instant(midnight);
+            let Some(segment) = self.segment(place) else { return civil.and_utc() };
+            let at = segment.offset.instant(civil);
             match segment.to {
                 Some(end) if end.at <= at => place += 1,
                 Some(_) | None => return segment.from.map_or(at, |from| at.max(from.at)),
             }
         }
+    }
+
+    /// The first instant from a date on at which clocks show this time of it, or anything later.
+    ///
+    /// A date that clocks leave out begins, and ends, where the next one begins.
+    pub fn day_start_at(&self, date: NaiveDate, time: TimeDelta) -> DateTime<Utc> {
+        let mut date = date;
+        // No zone leaves out more than a date or two.
+        for _ in 0..3 {
+            if !self.leaves_out(date) {
+                break;
+            }
+            date = date + Days::new(1);
+        }
+        self.first_at(date.and_time(NaiveTime::MIN) + time)
     }
 
     /// The date that clocks show at an instant.

@@ -69,21 +69,38 @@ fn wrong(question: &Question, types: &[String]) -> Option<Reason> {
     question.query.parameters().zip(types).find_map(|(parameter, kind)| {
         let text = matches!(kind.as_str(), "TEXT" | "VARCHAR" | "CHAR" | "BPCHAR" | "NAME");
         let note = match parameter {
-            Parameter::WindowStart | Parameter::WindowEnd if kind == "DATE" => {
+            Parameter::WindowStart
+            | Parameter::WindowEnd
+            | Parameter::PastStart
+            | Parameter::PastEnd
+                if kind == "DATE" =>
+            {
                 return Some(dated(&format!("`{parameter}`")));
             }
-            Parameter::WindowStart | Parameter::WindowEnd if text => format!(
+            Parameter::WindowStart
+            | Parameter::WindowEnd
+            | Parameter::PastStart
+            | Parameter::PastEnd
+                if text =>
+            format!(
                 "`{parameter}` is compared with a text, or with another parameter: compare a column of instants with it"
             ),
-            Parameter::WindowDate if kind.starts_with("TIMESTAMP") => "`:window_date` is compared with an instant, and \
-                becomes midnight in UTC: write `at >= :window_start and at < :window_end`"
-                .to_owned(),
+            Parameter::WindowDate | Parameter::PastDate if kind.starts_with("TIMESTAMP") => {
+                let of = if parameter == Parameter::PastDate { "past" } else { "window" };
+                format!(
+                    "`{parameter}` is compared with an instant, and becomes midnight in UTC: write `at >= :{of}_start and \
+                     at < :{of}_end`"
+                )
+            }
             Parameter::WindowStart
             | Parameter::WindowEnd
             | Parameter::WindowDate
             | Parameter::Zone
             | Parameter::UtcOffset
-            | Parameter::WindowHours => return None,
+            | Parameter::WindowHours
+            | Parameter::PastStart
+            | Parameter::PastEnd
+            | Parameter::PastDate => return None,
         };
         Some(Reason::new(Cause::QueryError, note))
     })

@@ -14,7 +14,7 @@ use crate::domain::record::series::Series;
 use crate::domain::sql::Query;
 use crate::domain::sql::bounds::Bounds;
 use crate::domain::time::schedule::Schedule;
-use crate::domain::time::window::{Frame, Period};
+use crate::domain::time::window::Frame;
 use crate::domain::time::zone::{Offset, ZoneName};
 use crate::engine::asking::past;
 use crate::engine::snapshot::{SeriesHealth, Snapshot};
@@ -256,11 +256,7 @@ fn recent_of(series: &SeriesHealth, now: DateTime<Utc>, count: i32) -> DateTime<
     let check = &series.check;
     let pace = match (&check.window, &check.schedule) {
         (Some(rule), _) => match rule.frame {
-            Frame::Calendar(Period::Day) => TimeDelta::days(1),
-            Frame::Calendar(Period::Week) => TimeDelta::days(7),
-            Frame::Calendar(Period::Month) => TimeDelta::days(31),
-            Frame::Calendar(Period::Quarter) => TimeDelta::days(92),
-            Frame::Calendar(Period::Year) => TimeDelta::days(366),
+            Frame::Calendar(period) => TimeDelta::days(period.days()),
             Frame::Grid(_) => {
                 let span = rule.frame.span_at(&series.home.rules, now);
                 span.end - span.start
@@ -283,7 +279,7 @@ fn last_window(series: &SeriesHealth, now: DateTime<Utc>) -> Option<Bounds> {
     } else {
         series.home.name.clone()
     };
-    Some(Bounds { window, zone })
+    Some(Bounds { window, zone, past: rule.past_of(&series.home.rules, &window) })
 }
 
 /// The queries of a check, with what is bound for a window.
@@ -311,7 +307,7 @@ fn earlier(group: &Group<'_>, bounds: &Bounds) -> Option<Bounds> {
     let (check, home, clock) =
         (Arc::clone(&series.check), series.home.clone(), series.home.clone());
     let window = past(&Series { check, home, clock }, &bounds.window)?;
-    Some(Bounds { window, zone: bounds.zone.clone() })
+    Some(Bounds { window, ..bounds.clone() })
 }
 
 /// The query that lists the zones of a check.

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Datelike as _, Months, NaiveDate, TimeDelta, Utc};
 
 use crate::domain::record::window_state::WindowKind;
-use crate::domain::time::window::{Frame, Period};
+use crate::domain::time::period::Period;
+use crate::domain::time::window::Frame;
 use crate::domain::time::zone::Offset;
 use crate::engine::snapshot::Snapshot;
 use crate::ledger::{DayCell, LedgerError, Matrix};
@@ -72,7 +73,7 @@ fn range(group: &Group<'_>, month: NaiveDate) -> (NaiveDate, NaiveDate) {
 /// Whether windows are longer than a day.
 fn is_long(group: &Group<'_>) -> bool {
     let frame = group.check.window.as_ref().map(|rule| rule.frame);
-    matches!(frame, Some(Frame::Calendar(period)) if period != Period::Day)
+    matches!(frame, Some(Frame::Calendar(period)) if !matches!(period, Period::Day(_)))
 }
 
 /// Reads and draws the matrix of a check.

@@ -270,7 +270,7 @@ fn bounds(group: &Group<'_>, history: &History) -> Option<Bounds> {
     let window = span.windows(&series.home.rules, rule.split).into_iter().find(fits)?;
     let has_zone = history.tz.is_some() || !rule.zones.written().is_empty();
     let zone = if has_zone { series.home.name.clone() } else { ZoneName::utc() };
-    Some(Bounds { window, zone })
+    Some(Bounds { window, zone, past: rule.past_of(&series.home.rules, &window) })
 }
 
 /// The same that forms do, to type.

@@ -11,8 +11,9 @@ use crate::domain::sql::bounds::{Bound, Bounds};
 use crate::domain::sql::instant_form::InstantForm;
 use crate::domain::sql::parameter::Parameter;
 use crate::domain::time::duration;
+use crate::domain::time::period::Period;
 use crate::domain::time::schedule::Schedule;
-use crate::domain::time::window::{Frame, Period, ZoneChoice};
+use crate::domain::time::window::{Frame, ZoneChoice};
 use crate::engine::snapshot::Snapshot;
 use crate::manifest::Noticed;
 
@@ -22,7 +23,7 @@ pub(super) fn schedule(check: &Check, zones: usize) -> String {
     let mut after = String::new();
     if let Some(rule) = &check.window {
         let noun = match rule.frame {
-            Frame::Calendar(Period::Day) => "each local day".to_owned(),
+            Frame::Calendar(Period::DAY) => "each local day".to_owned(),
             Frame::Calendar(period) => format!("each local {}", Frame::Calendar(period)),
             Frame::Grid(step) => format!("each {} of UTC", Frame::Grid(step)),
         };

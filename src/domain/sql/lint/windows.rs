@@ -3,7 +3,7 @@
 use crate::domain::check::code::Code;
 use crate::domain::sql::Query;
 use crate::domain::sql::lint::{Remark, Role};
-use crate::domain::sql::parameter::Parameter::{self, WindowDate, WindowEnd, WindowStart};
+use crate::domain::sql::parameter::Parameter::{self, PastEnd, PastStart, WindowEnd, WindowStart};
 use crate::domain::sql::words::{Tok, Words};
 
 /// Behind `- interval '1 hour'`, or `- 3600`.
@@ -21,7 +21,8 @@ fn end_of_interval(words: &Words, minus: usize) -> usize {
 pub(super) fn remarks(words: &Words, role: Role, all: &mut Vec<Remark>) {
     present(words, role, all);
     if role.in_window {
-        edges(words, all);
+        edges(words, (WindowStart, WindowEnd), all);
+        edges(words, (PastStart, PastEnd), all);
         session_dates(words, role, all);
     }
 }
@@ -156,15 +157,17 @@ pub fn columns_at_bounds(query: &Query) -> (Vec<String>, Vec<String>) {
 }
 
 /// A day's rows stand at its midnight: an edge that takes in too much, or too little, is in two windows or in none.
-fn edges(words: &Words, all: &mut Vec<Remark>) {
-    const HINT: &str =
-        "write `at >= :window_start and at < :window_end`: each row is in one window";
+fn edges(words: &Words, (first, last): (Parameter, Parameter), all: &mut Vec<Remark>) {
+    let hint = format!("write `at >= {first} and at < {last}`: each row is in one window");
     let is_param = |at: usize| matches!(words.tok(at), Some(Tok::Param(_)));
     let computed = |at: usize| matches!(words.tok(at), Some(Tok::Sign("+" | "-")));
     let mut found: Vec<Edge> = Vec::new();
     for (at, token) in words.0.iter().enumerate() {
-        let Tok::Param(parameter @ (WindowStart | WindowEnd)) = token.tok else { continue };
-        let is_start = parameter == WindowStart;
+        let Tok::Param(parameter) = token.tok else { continue };
+        if parameter != first && parameter != last {
+            continue;
+        }
+        let is_start = parameter == first;
         // `:window_start::timestamptz` is the bound itself.
         let mut next = at + 1;
         while matches!(words.tok(next), Some(Tok::Sign("::"))) {
@@ -197,9 +200,9 @@ fn edges(words: &Words, all: &mut Vec<Remark>) {
             while matches!(words.tok(end), Some(Tok::Sign("::"))) {
                 end += 2;
             }
-            if words.tok(next + 1) == Some(&Tok::Param(WindowEnd)) && !computed(end) {
+            if words.tok(next + 1) == Some(&Tok::Param(last)) && !computed(end) {
                 let message = "`between` takes in both ends: a row at the end of the window is in the next one too";
-                all.push(Remark::new(Code::WindowEdge, token.place, message, HINT));
+                all.push(Remark::new(Code::WindowEdge, token.place, message, hint.as_str()));
             }
         }
     }
@@ -214,7 +217,7 @@ fn edges(words: &Words, all: &mut Vec<Remark>) {
             (false, "<=") if other => "a row at the end of the window is in the next one too",
             _ => continue,
         };
-        all.push(Remark::new(Code::WindowEdge, words.0[edge.at].place, message, HINT));
+        all.push(Remark::new(Code::WindowEdge, words.0[edge.at].place, message, hint.as_str()));
     }
 }
 
@@ -248,7 +251,7 @@ fn session_dates(words: &Words, role: Role, all: &mut Vec<Remark>) {
     });
     let by_date = all_words
         .clone()
-        .any(|i| matches!(words.tok(i), Some(Tok::Param(WindowDate | WindowStart | WindowEnd))));
+        .any(|i| matches!(words.tok(i), Some(Tok::Param(parameter)) if parameter.is_of_time()));
     if converts || !by_date {
         return;
     }

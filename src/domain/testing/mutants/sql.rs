@@ -118,7 +118,10 @@ impl Found<'_> {
         for at in 0..self.words.0.len() {
             let Some(Tok::Compare(sign)) = self.words.tok(at) else { continue };
             let near = self.param(Some(at + 1)).or_else(|| self.param(at.checked_sub(1)));
-            let is_bound = matches!(near, Some(Parameter::WindowStart | Parameter::WindowEnd));
+            let is_bound = near.is_some_and(|near| {
+                use Parameter::{PastEnd, PastStart, WindowEnd, WindowStart};
+                matches!(near, WindowStart | WindowEnd | PastStart | PastEnd)
+            });
             let (new, meaning) = match *sign {
                 ">=" => (">", "what lies exactly on the limit is in it or not"),
                 ">" => (">=", "what lies exactly on the limit is in it or not"),
