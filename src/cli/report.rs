@@ -4,7 +4,7 @@ mod matrix;
 pub(super) mod cases;
 pub(super) mod json;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
@@ -412,9 +412,7 @@ fn bound(outcome: &Outcome, query: &Query) -> Option<String> {
     let written = outcome.check.window.as_ref().and_then(|rule| rule.zones.written().first());
     let zone = outcome.tz.clone().or(written.cloned()).unwrap_or_else(ZoneName::utc);
     let bounds = Bounds { window, zone, past: outcome.past };
-    let mut named: Vec<Parameter> = query.parameters().collect();
-    named.sort();
-    named.dedup();
+    let named: BTreeSet<Parameter> = query.parameters().collect();
     let values = named.into_iter().map(|p| format!("{p} = {}", bounds.value(p)));
     let values: Vec<String> = values.collect();
     (!values.is_empty()).then(|| values.join(", "))

@@ -58,6 +58,10 @@ impl Report {
     pub fn falls_short(&self, mutated: &Mutated) -> Option<String> {
         let least = self.min_score;
         match (mutated.score(), mutated.needless.len()) {
+            _ if !mutated.shown.is_empty() => Some(format!(
+                "rows show what is accepted as what none can show: {}",
+                mutated.shown.join(", ")
+            )),
             (Some(score), _) if score < least => Some(format!(
                 "its tests notice {score} of a hundred mistakes, and have to notice {least}"
             )),
@@ -128,13 +132,24 @@ pub async fn test(
             let mut of_mutants = mutants::mutants(check, suite, &scenes, bench, stop).await?;
             let worlds = mistakes.worlds;
             of_mutants.looked_in = worlds;
-            let survivors = &of_mutants.survivors;
-            of_mutants.found = fuzz::fuzz(check, suite, survivors, worlds, bench, stop).await?;
+            // What is accepted as what no row can show is looked for too.
+            let accepted = of_mutants.accepted.iter().map(|(mutant, _)| mutant);
+            let living: Vec<_> = of_mutants.survivors.iter().chain(accepted).cloned().collect();
+            of_mutants.found = fuzz::fuzz(check, suite, &living, worlds, bench, stop).await?;
+            of_mutants.shown = of_mutants.accepted_and_found();
             made = Some(of_mutants);
         }
         // What was stopped in the middle says nothing.
         if stop.is_cancelled() {
             break;
+        }
+        let is_waived = |tested: &Tested| matches!(tested.result, Outcome::Waived(_));
+        if of_check.iter().all(is_waived)
+            && let Some(first) = of_check.first_mut()
+        {
+            let why =
+                "every test for nothing is switched off, and none is written: nothing was run";
+            first.result = Outcome::NotRun(why.to_owned());
         }
         for tested in of_check {
             told(tested, &mut all);

@@ -633,6 +633,59 @@ async fn rows_by_chance_show_mistakes_that_no_test_notices_and_are_tests_to_past
 }
 
 #[tokio::test]
+async fn what_is_switched_off_altogether_is_not_run_and_what_no_column_holds_is_a_fault() {
+    let checks = "version: 1\nowner: me\ndefaults: {source: db}\nchecks:\n  - id: a\n    why: w\n    \
+                  sql: select coalesce(n, 0) as n from t\n    expect: {values: {n: {equals: 0}}}\n";
+    let head = "version: 1\nschema: schema.sql\n";
+    let schema = "create table t (n integer, at timestamp, on_day date)";
+    let bed = Bed::new(Engine::Sqlite, checks, head, schema).await;
+    let off =
+        "accept:\n  - {of: a, test: empty, because: b}\n  - {of: a, test: broken, because: b}\n";
+    bed.write("checks/all.test.yaml", &format!("{head}{off}"));
+    let output = bed.test(&[]);
+    assert!(code(&output) == 2 && out(&output).contains("nothing was run"), "{}", out(&output));
+    // Rows that show what is accepted as what none can show.
+    let accepted = "accept:\n  - {of: a, mutant: \"sql: `coalesce(n, 0)` → `n`\", because: n is never NULL}\ntests:\n  \
+                    - {of: a, name: one, given: {t: [{n: 0}]}, expect: confirmed}\n  \
+                    - {of: a, name: two, given: {t: [{n: 1}]}, expect: violated}\n";
+    bed.write("checks/all.test.yaml", &format!("{head}{accepted}"));
+    let output = bed.test(&["--mutants", "--fuzz", "100"]);
+    let said = out(&output);
+    assert!(code(&output) == 1 && said.contains("rows show what is accepted"), "{said}");
+    assert!(said.contains("n: null"), "{said}");
+    for (row, words) in [
+        ("n: abc", "`n` is `integer`, and `abc` is no number"),
+        ("n: nul", "`nul` is no number"),
+        ("at: yesterday", "no instant as this source stores them"),
+        ("at: 7", "no instant as this source stores them"),
+        ("at: \"2025-11-02T03:30:00Z\"", "without quotes"),
+        ("on_day: soon", "`soon` is no date"),
+    ] {
+        let test = format!(
+            "tests:\n  - {{of: a, name: one, given: {{t: [{{{row}}}]}}, expect: violated}}\n"
+        );
+        bed.write("checks/all.test.yaml", &format!("{head}{test}"));
+        let output = bed.test(&[]);
+        assert!(code(&output) == 64 && err(&output).contains(words), "{row}: {}", err(&output));
+        assert!(err(&output).contains("all.test.yaml:4:"), "{}", err(&output));
+    }
+    for row in [
+        "n: 1.5",
+        "n: \"7\"",
+        "at: 2025-11-02T03:30:00Z",
+        "at: \"2025-11-02 03:30:00\"",
+        "at: 2025-11-02",
+    ] {
+        let test = format!(
+            "tests:\n  - {{of: a, name: one, given: {{t: [{{{row}}}]}}, expect: {{unconfirmed: no_evidence}}}}\n"
+        );
+        bed.write("checks/all.test.yaml", &format!("{head}{test}"));
+        let output = bed.test(&[]);
+        assert_ne!(code(&output), 64, "{row}: {}", err(&output));
+    }
+}
+
+#[tokio::test]
 async fn a_check_that_does_not_run_and_bounds_that_are_not_seen_are_not_called_tested() {
     let head = "version: 1\nschema: schema.sql\n";
     let of = |rest: &str| {

@@ -74,6 +74,31 @@ const NONE: &str = "expect: {rows: {equals: 0}}\nevidence: {sql: select count(*)
 const NULL_PASSES: (&str, &str) = ("uses: [{id: 1, cents: null}]", "confirmed");
 
 const OF_WINDOWS: &[Pair] = &[
+    Pair {
+        name: "the zone of another table",
+        engines: &[],
+        at: At::Day,
+        wrong: "select u.id, u.cents from uses u join accounts a on a.id = u.account_id \
+                where u.zone = :zone and u.at >= :window_start and u.at < :window_end",
+        right: "select u.id, u.cents from uses u join accounts a on a.id = u.account_id \
+                where a.zone = :zone and u.at >= :window_start and u.at < :window_end",
+        rest: CENTS,
+        few: &[
+            ("accounts: [{id: 1}], uses: [{id: 1}]", "confirmed"),
+            ("accounts: [{id: 1}], uses: [{id: 1, cents: -1}]", "violated"),
+        ],
+        more: &[
+            (
+                "accounts: [{id: 1}, {id: 2, zone: Asia/Kathmandu}], uses: [{id: 1}, {id: 2, account_id: 2, cents: -1}]",
+                "confirmed",
+            ),
+            ("accounts: [{id: 1}], uses: [{id: 1, zone: Asia/Kathmandu, cents: null}]", "violated"),
+            (
+                "accounts: [{id: 1}], uses: [{id: 1, cents: 0}, {id: 2, cents: -1, at: 2025-11-01T12:00:00Z}]",
+                "confirmed",
+            ),
+        ],
+    },
     day(
         "closed end",
         "select id, cents from uses where zone = :zone and at >= :window_start and at <= :window_end",
@@ -158,6 +183,25 @@ const fn n_of_accounts() -> &'static str {
 }
 
 const OF_THE_PRESENT: &[Pair] = &[
+    now(
+        "or without parentheses, of the present",
+        [
+            "select id from uses where account_id = 1 and state = 'open' or state = 'held' and cents < 0",
+            "select id from uses where account_id = 1 and (state = 'open' or state = 'held') and cents < 0",
+            NONE,
+        ],
+        &[
+            ("uses: [{id: 1}]", "confirmed"),
+            ("uses: [{id: 1, state: open, cents: -1}]", "violated"),
+            ("uses: [{id: 1, state: held, cents: -1}]", "violated"),
+        ],
+        &[
+            ("uses: [{id: 1, state: open, cents: 0}]", "confirmed"),
+            ("uses: [{id: 1, state: held, cents: null}]", "confirmed"),
+            ("uses: [{id: 1, state: paid, cents: -1}]", "confirmed"),
+            ("uses: [{id: 1, account_id: 2, state: open, cents: -1}]", "confirmed"),
+        ],
+    ),
     now(
         "inner join",
         [

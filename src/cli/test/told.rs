@@ -39,10 +39,10 @@ fn groups(report: &Tests) -> Vec<Group<'_>> {
 impl Group<'_> {
     /// The tests that were found by chance, to paste, and how many mistakes no rows were found for.
     fn found(&self) -> String {
-        let Some(Mutated { found, survivors, looked_in, .. }) = self.mutated else {
+        let Some(Mutated { found, shown, survivors, looked_in, .. }) = self.mutated else {
             return String::new();
         };
-        if *looked_in == 0 || survivors.is_empty() {
+        if *looked_in == 0 || survivors.is_empty() && shown.is_empty() {
             return String::new();
         }
         let mut text = String::new();
@@ -53,7 +53,7 @@ impl Group<'_> {
             let _ = writeln!(text, "{}", found.yaml);
         }
         let worlds = plural(*looked_in, "world");
-        match survivors.len() - found.len() {
+        match survivors.len() - (found.len() - shown.len()) {
             0 => {}
             1 => {
                 let _ = writeln!(
@@ -69,6 +69,11 @@ impl Group<'_> {
             }
         }
         text
+    }
+
+    /// Says whether somebody wrote a test of it.
+    fn is_written(&self) -> bool {
+        self.tests.iter().any(|tested| matches!(tested.which, Which::Written(..)))
     }
 
     /// How bad it is: the worst of its tests; a mistake that nothing notices is a defect of the tests.
@@ -263,8 +268,14 @@ fn title(report: &Tests) -> String {
     let passed = of(State::Passed) + weak + of(State::Skipped);
     let (failed, not_run) = (of(State::Failed), of(State::Error));
     let weak = if weak > 0 { format!(" ({weak} weak)") } else { String::new() };
+    let unwritten = groups.iter().filter(|group| !group.is_written()).count();
+    let unwritten = match unwritten {
+        0 => String::new(),
+        1 => ", 1 without a written test".to_owned(),
+        many => format!(", {many} without a written test"),
+    };
     let mut title = format!(
-        "{checks}: {passed} passed{weak}, {failed} failed, {not_run} not wholly tested; {tests} run"
+        "{checks}: {passed} passed{weak}, {failed} failed, {not_run} not wholly tested{unwritten}; {tests} run"
     );
     if !report.mutated.is_empty() {
         let killed: usize = report.mutated.iter().map(|m| m.killed).sum();

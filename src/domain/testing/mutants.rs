@@ -6,6 +6,7 @@
 mod alive;
 mod clauses;
 mod lenient;
+mod near;
 mod rules;
 mod sql;
 

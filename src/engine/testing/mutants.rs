@@ -31,8 +31,10 @@ pub struct Mutated {
     pub accepted: Vec<(Mutant, String)>,
     /// The names of those that are accepted, though a test notices them or they cannot be.
     pub needless: Vec<String>,
-    /// Tests by which some of the survivors would be noticed, where such were looked for.
+    /// Tests by which some of those that live would be noticed, where such were looked for.
     pub found: Vec<FoundTest>,
+    /// The names of those that are accepted, and shown by a test that was found.
+    pub shown: Vec<String>,
     /// In how many worlds by chance they were looked for.
     pub looked_in: usize,
     /// How many no database would run.
@@ -46,6 +48,13 @@ impl Mutated {
     pub fn score(&self) -> Option<usize> {
         let all = self.counted();
         (all > 0).then(|| self.killed * 100 / all)
+    }
+
+    /// The names of those that are accepted, though rows were found that show them.
+    pub(super) fn accepted_and_found(&self) -> Vec<String> {
+        let is_accepted =
+            |name: &&String| self.accepted.iter().any(|(one, _)| one.name() == **name);
+        self.found.iter().map(|found| &found.mutant).filter(is_accepted).cloned().collect()
     }
 
     /// How many of the mutants count.
@@ -117,7 +126,7 @@ pub(super) async fn mutants(
     let needless = names.map(str::to_owned).collect();
     let check = Arc::clone(check);
     let killed = killed.len();
-    let found = Vec::new();
+    let (found, shown) = (Vec::new(), Vec::new());
     Ok(Mutated {
         looked_in: 0,
         check,
@@ -126,6 +135,7 @@ pub(super) async fn mutants(
         accepted,
         needless,
         found,
+        shown,
         stillborn,
         took: began.elapsed(),
     })

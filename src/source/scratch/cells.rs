@@ -1,6 +1,6 @@
 //! Made-up rows as statements that put them into a table.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeDelta, Utc};
 
 use crate::domain::sql::Engine;
 use crate::domain::testing::{Cell, Row};
@@ -70,6 +70,9 @@ impl Writing<'_> {
                 let message = format!("this row says twice what `{}` holds", column.name);
                 return Err(ScratchError::new(message, "keep one of them"));
             }
+            if let Some((message, hint)) = self.unlike(column, cell) {
+                return Err(ScratchError::new(message, hint));
+            }
             columns.push(quoted);
             values.push(self.literal(column, cell));
         }
@@ -84,6 +87,65 @@ impl Writing<'_> {
             return Err(ScratchError::new(message, hint));
         }
         Ok((columns.join(", "), format!("({})", values.join(", "))))
+    }
+
+    /// Why a value is none of its column's type, where SQLite would take it all the same.
+    fn unlike(&self, column: &SeenColumn, cell: &Cell) -> Option<(String, &'static str)> {
+        const UNTYPED: &str = "SQLite takes anything: where that is meant, declare the column without a type in the schema";
+        const UNQUOTED: &str = "write an instant without quotes, like 2025-11-02T05:00:00Z: it is stored as the source \
+                                stores instants";
+        if self.engine != Engine::Sqlite {
+            return None;
+        }
+        let declared = column.declared.as_str();
+        let is_of = |words: &[&str]| words.iter().any(|word| declared.contains(word));
+        let wrong = |what: &str, value: &str| {
+            format!("`{}` is `{declared}`, and `{value}` is no {what}", column.name)
+        };
+        let is_instant = is_of(&["timestamp", "datetime"]);
+        match cell {
+            Cell::Text(text) if is_instant && !self.is_instant(text) => {
+                Some((wrong("instant as this source stores them", text), UNQUOTED))
+            }
+            Cell::Text(text) if declared == "date" && date(text).is_none() => {
+                Some((wrong("date", text), "write it like 2025-11-02"))
+            }
+            Cell::Text(text) if is_of(&["int", "real", "floa", "doub", "dec", "num"]) => {
+                let is_number = text.trim().parse::<f64>().is_ok_and(f64::is_finite);
+                (!is_number).then(|| (wrong("number", text), UNTYPED))
+            }
+            Cell::Number(number) if declared == "date" => {
+                Some((wrong("date", number), "write it like 2025-11-02"))
+            }
+            Cell::Number(number)
+                if is_instant
+                    && matches!(
+                        self.settings.instants,
+                        Some(Instants::Sql | Instants::Rfc3339)
+                    ) =>
+            {
+                Some((wrong("instant as this source stores them", number), UNQUOTED))
+            }
+            Cell::Null
+            | Cell::Number(_)
+            | Cell::Truth(_)
+            | Cell::Text(_)
+            | Cell::Instant(_)
+            | Cell::JustBefore(_)
+            | Cell::FromNow(_) => None,
+        }
+    }
+
+    /// Says whether a text is an instant as the source stores them, or the date of one.
+    fn is_instant(&self, text: &str) -> bool {
+        let is_civil = |form: &str| NaiveDateTime::parse_from_str(text, form).is_ok();
+        let is_form = match self.settings.instants {
+            Some(Instants::Sql) => is_civil("%Y-%m-%d %H:%M:%S%.f") || is_civil("%Y-%m-%d %H:%M"),
+            Some(Instants::Rfc3339) => text.ends_with('Z') && text.parse::<DateTime<Utc>>().is_ok(),
+            Some(Instants::EpochSecs | Instants::EpochMillis) => text.parse::<i64>().is_ok(),
+            None => true,
+        };
+        is_form || date(text).is_some()
     }
 
     fn literal(&self, column: &SeenColumn, cell: &Cell) -> String {
@@ -146,4 +208,8 @@ fn fraction(declared: &str, otherwise: u32) -> TimeDelta {
 
 fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
+}
+
+fn date(text: &str) -> Option<NaiveDate> {
+    text.parse().ok()
 }

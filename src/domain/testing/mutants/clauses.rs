@@ -11,7 +11,7 @@ pub(super) struct Condition {
 }
 
 /// What ends a condition at its own depth.
-const ENDS: [&str; 19] = [
+pub(super) const ENDS: [&str; 19] = [
     "group",
     "order",
     "having",

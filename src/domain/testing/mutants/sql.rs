@@ -32,6 +32,7 @@ pub(super) fn changes(query: &Query, judged: Option<&BTreeSet<String>>) -> Vec<C
     let mut found = Found { query, words: &words, idle, all: Vec::new() };
     found.comparisons();
     found.conditions();
+    found.namesakes();
     found.joins();
     found.functions();
     found.signs();
@@ -57,12 +58,12 @@ impl Found<'_> {
         self.query.byte(first)..self.query.byte(last)
     }
 
-    fn text(&self, tokens: &Range<usize>) -> &str {
+    pub(super) fn text(&self, tokens: &Range<usize>) -> &str {
         self.query.text().get(self.bytes(tokens)).unwrap_or_default()
     }
 
     /// Puts something else in the place of some tokens.
-    fn put(&mut self, tokens: Range<usize>, new: &str, meaning: &str) {
+    pub(super) fn put(&mut self, tokens: Range<usize>, new: &str, meaning: &str) {
         let old = self.text(&tokens).to_owned();
         self.replace(&tokens, new, shown(&old, new), meaning);
     }
@@ -160,6 +161,7 @@ impl Found<'_> {
             let (either, or_joints) = parts(self.words, &condition, "or");
             // AND binds closer: where both stand at one depth, only OR takes it apart.
             if either.len() > 1 {
+                self.parentheses(&either);
                 for at in or_joints {
                     self.put(at..at + 1, "and", "one of the conditions alone suffices or not");
                 }
@@ -183,26 +185,6 @@ impl Found<'_> {
                     "`and` → `or`".to_owned(),
                     "one of two conditions suffices",
                 );
-            }
-        }
-    }
-
-    fn joins(&mut self) {
-        for at in 0..self.words.0.len() {
-            if !self.words.is_word(at, &["join"]) {
-                continue;
-            }
-            let back = |far: usize, words: &[&str]| {
-                at.checked_sub(far).is_some_and(|before| self.words.is_word(before, words))
-            };
-            let outer = usize::from(back(1, &["outer"]));
-            let sides = ["left", "right", "full"];
-            if back(1 + outer, &sides) {
-                let tokens = at - 1 - outer..at + 1;
-                self.put(tokens, "join", "who has no partner disappears");
-            } else if !back(1, &["cross", "natural", "lateral", "straight_join"]) {
-                let inner = usize::from(back(1, &["inner"]));
-                self.put(at - inner..at + 1, "left join", "who has no partner is counted too");
             }
         }
     }
