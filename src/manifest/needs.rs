@@ -19,6 +19,14 @@ impl Needs<'_> {
         if self.0.is_some() { Binding::Window } else { Binding::Nothing }
     }
 
+    /// Says whether a query keeps to the period beside its window instead.
+    fn is_past(self, query: &Query) -> bool {
+        use Parameter::{PastEnd, PastStart};
+        let uses = |parameter| query.parameters().any(|p| p == parameter);
+        let has_past = self.0.is_some_and(|rule| rule.past.is_some());
+        has_past && (uses(PastStart) && uses(PastEnd) || equals(query, PastStart))
+    }
+
     /// Finds what a query leaves out, or names without its being there.
     pub(super) fn broken(self, query: &Query) -> Option<(String, String)> {
         use Parameter::{WindowDate, WindowEnd, WindowStart, Zone};
@@ -74,7 +82,30 @@ pub(super) fn windowed_sql(
     needs: Needs<'_>,
 ) -> Option<Query> {
     let query = sql(doc, node, place, engine, needs.binding())?;
-    match needs.broken(&query) {
+    kept(doc, node, place, needs.broken(&query), query)
+}
+
+/// Reads SQL of one of two sides: it has to keep to its check's window, or to the period beside it.
+pub(super) fn sided_sql(
+    doc: &mut Document<'_>,
+    node: &Node,
+    place: Place<'_>,
+    engine: Option<Engine>,
+    needs: Needs<'_>,
+) -> Option<Query> {
+    let query = sql(doc, node, place, engine, needs.binding())?;
+    let broken = needs.broken(&query).filter(|_| !needs.is_past(&query));
+    kept(doc, node, place, broken, query)
+}
+
+fn kept(
+    doc: &mut Document<'_>,
+    node: &Node,
+    place: Place<'_>,
+    broken: Option<(String, String)>,
+    query: Query,
+) -> Option<Query> {
+    match broken {
         None => Some(query),
         Some((message, hint)) => {
             doc.fault(node, place, message, Some(hint));

@@ -10,7 +10,7 @@ use crate::domain::time::duration;
 use crate::manifest::document::{Document, Map, Place};
 use crate::manifest::expectation::{Context, columns};
 use crate::manifest::needs::Needs;
-use crate::manifest::needs::windowed_sql;
+use crate::manifest::needs::sided_sql;
 use crate::manifest::part::{required, source};
 use crate::manifest::yaml::{Kind, Node};
 
@@ -79,7 +79,7 @@ fn rows(
     let node = required(doc, map, place, "sql")?;
     let engine = engine.filter(|_| context.needs.is_some());
     let needs = context.needs.unwrap_or(Needs(None));
-    windowed_sql(doc, node, Place::Key(&place, "sql"), engine, needs)
+    sided_sql(doc, node, Place::Key(&place, "sql"), engine, needs)
 }
 
 fn terms(doc: &mut Document<'_>, map: &Map<'_>, place: Place<'_>) -> Option<Terms> {

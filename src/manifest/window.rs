@@ -40,8 +40,13 @@ pub(super) fn window(
         (Some(frame), Some((n, p))) => from(doc, n, p, frame),
         (frame, _) => frame,
     };
-    let past = at("past").map_or(Some(None), |(n, p)| past(doc, n, p).map(Some));
     let split = at("split").map_or(Some(Split::Whole), |(n, p)| doc.word(n, p, &SPLITS));
+    let past = at("past").map_or(Some(None), |(n, p)| past(doc, n, p).map(Some));
+    if let (Some((n, p)), Some(Split::UtcOffset)) = (at("past"), split) {
+        let message = "what is beside a window is a whole period, and these are parts of one";
+        doc.fault(n, p, message, Some("take `split` out, or `past`".to_owned()));
+        return None;
+    }
     let settle = at("settle")
         .map_or(Some(Duration::ZERO), |(n, p)| within(doc, n, p, (Duration::ZERO, LONGEST)));
     let zones = zone_choice(doc, &map, place, target, world);

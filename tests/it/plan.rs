@@ -435,6 +435,9 @@ fn what_only_some_zones_show_and_what_a_line_ends_is_no_stronger_check() {
     };
     let found = compared(&never("id > 900 -- q\\n or a < 0"), &never("id > 900 -- q or a < 0"));
     assert!(found.checks.first().is_some_and(|one| one.class == Weaker), "{:#?}", found.checks);
+    // Blanks within a name are part of it.
+    let found = compared(&never("[n  x] < 0"), &never("[n x] < 0"));
+    assert!(found.checks.first().is_some_and(|one| one.class == Weaker), "{:#?}", found.checks);
 }
 
 #[test]
@@ -533,6 +536,11 @@ fn a_plan_says_what_waits_for_a_word_and_where_the_word_is_given() {
         let (code, said, _) = repo.plan(&against);
         assert_eq!((code, said.contains(words)), (wanted, true), "{said}");
     }
+    // What no look at settled windows shows is approved, and not looked at.
+    repo.write(&edited("split: utc_offset, settle: 2h", "split: utc_offset, settle: 1h"));
+    let (code, said, _) = repo.plan(&against);
+    assert_eq!((code, said.contains("OTHER    day")), (1, true), "{said}");
+    assert!(said.contains("it is critical, and needs approval"), "{said}");
     // What the language wants a reason for has its word beside it.
     repo.write(&edited("min: 10, history", "min: 0, because: most days are empty, history"));
     let (code, said, _) = repo.plan(&against);

@@ -219,6 +219,8 @@ fn a_word_in_the_files_does_not_cover_what_shadow_shows() {
     let planned = planned.replace("sum(n) - 1", "sum(n) + 1").replace("min: 0", "min: 1");
     let (code, said) = plan(&site, &daemon, &planned, &[&args[..], &["--shadow", "7"]].concat());
     assert_eq!((code, said.contains("2 violated before and confirmed now")), (1, true), "{said}");
+    assert!(said.contains("the daemon waits for `allswell approve`"), "{said}");
+    assert!(!said.contains("approve it in the files"), "{said}");
 }
 
 #[test]

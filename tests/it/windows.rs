@@ -187,16 +187,16 @@ fn the_same_day_last_week_is_no_fixed_number_of_hours_away() {
     assert_eq!(past.date.to_string(), "2026-03-05");
     assert_eq!((span.start - past.start).num_hours(), 7 * 24 - 1);
     let yaml = "version: 1\nowner: t\nchecks:\n  - id: it\n    why: w\n    source: db\n    \
-                window: {period: day, zone: America/New_York, split: utc_offset, past: 7}\n    sql: |\n      \
+                window: {period: day, zone: America/New_York, past: 7}\n    sql: |\n      \
                 select count(*) as n from t where (at >= :window_start and at < :window_end)\n      \
                 or (at >= :past_start and at < :past_end)\n    expect: {values: {n: {min: 1}}}\n";
     let check = Arc::clone(&lab::checks(Engine::Postgres, yaml)[0]);
     let check = Series::of(&check, &|zone| lab::zones().rules(zone)).unwrap().remove(0);
     let change = day.span_of(rules, "2026-03-08".parse().unwrap());
-    for window in change.windows(rules, Split::UtcOffset) {
-        let beside = check.bounds(window).past.unwrap();
-        assert_eq!(beside.date.to_string(), "2026-03-01", "of each stretch it is the whole day");
-    }
+    let window = change.windows(rules, Split::Whole)[0];
+    let beside = check.bounds(window).past.unwrap();
+    assert_eq!(beside.date.to_string(), "2026-03-01");
+    assert_eq!((beside.end - beside.start).num_hours(), 24, "the day of the change itself has 23");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What a change does, told: what is weaker first, and whole.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -27,6 +27,8 @@ pub(super) struct Plan<'p> {
     rollout: Rollout,
     /// With what they were compared.
     against: String,
+    /// The checks of which shadow shows what no file approves.
+    beyond_files: BTreeSet<String>,
     /// What the daemon saw in shadow, by check.
     seen: BTreeMap<String, Seen>,
     /// What differs in the settings that teams share, and who is hit; why that is not known, where it is not.
@@ -47,6 +49,7 @@ impl<'p> Plan<'p> {
             all,
             rollout,
             against,
+            beyond_files: BTreeSet::new(),
             seen: BTreeMap::new(),
             settings: Ok(Vec::new()),
         };
@@ -79,6 +82,10 @@ impl<'p> Plan<'p> {
             // What was looked at here needs no word, or one, as it will on the daemon.
             *word = match (&word, outcome) {
                 (Word::Look, Some(Outcome::Sound)) => Word::Free,
+                (Word::Given(_), Some(Outcome::LetsThrough)) if is_looked_at => {
+                    self.beyond_files.insert(changed.id.to_string());
+                    Word::Needed
+                }
                 (_, Some(Outcome::LetsThrough)) if is_looked_at => Word::Needed,
                 _ => continue,
             };
@@ -142,7 +149,11 @@ impl<'p> Plan<'p> {
 
     /// What a person does about those that wait.
     fn hint(&self) -> Option<String> {
-        let waiting = || self.changes.iter().filter(|(_, word)| word.is_missing());
+        let is_of_files = |one: &Changed| !self.beyond_files.contains(one.id.as_str());
+        let waiting = || {
+            let waits = self.changes.iter().filter(|(_, word)| word.is_missing());
+            waits.filter(|(changed, _)| is_of_files(changed))
+        };
         let list = |name: &str, until: &str, is_there: bool| {
             let of_list = waiting().filter(|(changed, _)| changed.now.is_some() == is_there);
             let all: Vec<String> = of_list
@@ -349,6 +360,12 @@ impl<'p> Plan<'p> {
         let is_given = matches!(word, Word::Given(_));
         if is_given && changed.is_to_be_looked_at(self.rollout) {
             notes.push("the daemon looks at it in shadow all the same".to_owned());
+        }
+        if self.beyond_files.contains(changed.id.as_str()) {
+            notes.push(
+                "what the files say does not cover what shadow shows: the daemon waits for `allswell approve`"
+                    .to_owned(),
+            );
         }
         notes
     }

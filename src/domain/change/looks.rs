@@ -72,7 +72,13 @@ fn ordered(
     if missing > 0 {
         (
             Class::Weaker,
-            format!("{missing} windows of the next {} days are not looked at", DAYS.num_days()),
+            match missing {
+                1 => format!("1 window of the next {} days is not looked at", DAYS.num_days()),
+                _ => format!(
+                    "{missing} windows of the next {} days are not looked at",
+                    DAYS.num_days()
+                ),
+            },
         )
     } else if later > zero {
         (Class::Weaker, format!("a window is looked at up to {} later", shown(later)))
@@ -107,6 +113,13 @@ fn order_of_slots(
     }
 }
 
+/// A time for people: of days, hours or minutes, what is left over is not told.
 pub(super) fn shown(delta: TimeDelta) -> String {
-    duration::show(delta.to_std().unwrap_or_default())
+    let whole = match delta.num_seconds() {
+        172_800.. => TimeDelta::days(delta.num_days()),
+        7_200.. => TimeDelta::hours(delta.num_hours()),
+        120.. => TimeDelta::minutes(delta.num_minutes()),
+        _ => delta,
+    };
+    duration::show(whole.to_std().unwrap_or_default())
 }

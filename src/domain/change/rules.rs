@@ -93,7 +93,7 @@ fn asked(found: &mut Found, was: &Rules, now: &Rules) {
 
 /// A condition with one space between its words, where none of them is a text, and no comment ends with its line.
 fn spaced(text: &str) -> String {
-    if text.contains(['\'', '"', '`', '$', '#']) || text.contains("--") {
+    if text.contains(['\'', '"', '`', '$', '#', '[']) || text.contains("--") {
         return text.to_owned();
     }
     text.split_whitespace().collect::<Vec<_>>().join(" ")

@@ -88,7 +88,7 @@ impl Changed {
 
     /// Says whether it has to be looked at in shadow, whatever word it has for what is weaker.
     pub fn is_to_be_looked_at(&self, rollout: Rollout) -> bool {
-        let is_other = |one: &Difference| one.class == Class::Other;
+        let is_other = |one: &Difference| one.class == Class::Other && is_shown_by_looking(one);
         rollout.other == Wait::Look
             && self.is_critical()
             && self.was.is_some()
@@ -115,13 +115,16 @@ impl Changed {
                 false => Word::Given(word.because.clone()),
             };
         }
-        if wait == Wait::Look {
+        let is_hidden = |one: &Difference| one.class == Class::Other && !is_shown_by_looking(one);
+        if wait == Wait::Look && !self.differences.iter().any(is_hidden) {
             return Word::Look;
         }
-        let asks = |class| {
-            matches!(class, Class::Weaker) || class == Class::Other && rollout.other == Wait::Ask
+        let asks = |one: &&Difference| {
+            one.class == Class::Weaker
+                || one.class == Class::Other && rollout.other == Wait::Ask
+                || rollout.other == Wait::Look && is_hidden(one)
         };
-        let mut asking = self.differences.iter().filter(|one| asks(one.class)).peekable();
+        let mut asking = self.differences.iter().filter(asks).peekable();
         let first = asking.peek().and_then(|one| one.because.clone());
         match first {
             // What the language wants a reason for has its word beside it.
@@ -129,4 +132,11 @@ impl Changed {
             Some(_) | None => Word::Needed,
         }
     }
+}
+
+/// Says whether looks at windows that have settled show what a difference does: they are of data that is all there, and
+/// at no time of a schedule.
+fn is_shown_by_looking(one: &Difference) -> bool {
+    const HIDDEN: [&str; 4] = ["schedule", "window.settle", "complete_until", "max_lag"];
+    !HIDDEN.contains(&one.part.as_str())
 }

@@ -280,9 +280,11 @@ fn keys_from_themselves(check: &Check, words: &Words, keys: &Keys, all: &mut Vec
     let from = Words::of(&keys.from);
     let tables = from.tables();
     // Those of another window are another set: `at >= :window_start - interval '7 days'`.
-    let moved = (0..from.0.len()).any(|i| {
-        matches!(from.tok(i), Some(Tok::Param(_)))
-            && matches!(from.tok(i + 1), Some(Tok::Sign("+" | "-")))
+    let moved = (0..from.0.len()).any(|i| match from.tok(i) {
+        Some(Tok::Param(parameter)) => {
+            parameter.is_past() || matches!(from.tok(i + 1), Some(Tok::Sign("+" | "-")))
+        }
+        Some(_) | None => false,
     });
     let windowed = keys.from.parameters().next().is_some() || check.window.is_none();
     if keys.source == check.source
@@ -292,7 +294,7 @@ fn keys_from_themselves(check: &Check, words: &Words, keys: &Keys, all: &mut Vec
         && windowed
     {
         let message = "the expected keys are read from where they have to appear: a key that is missing is expected nowhere";
-        let hint = "read them from another table, or from an earlier window";
+        let hint = "read them from another table, or from an earlier window (`past`)";
         all.push(Finding::new(Code::KeysFromThemselves, Part::KeysFrom, message, hint));
     }
 }

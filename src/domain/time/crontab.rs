@@ -170,17 +170,19 @@ impl fmt::Display for Crontab {
 fn of_their_month(tokens: [&str; 5]) -> Result<(Days, String, String), CronFault> {
     let [_, _, day, _, weekday] = tokens;
     let [_, _, of_day, _, of_weekday] = &FIELDS;
-    if day.eq_ignore_ascii_case("L") {
-        return Ok((Days::Last, LAST_DAYS.to_owned(), weekday.to_owned()));
-    }
-    if day.to_ascii_uppercase().contains(['L', 'W']) {
+    let is_last = day.eq_ignore_ascii_case("L");
+    if !is_last && day.to_ascii_uppercase().contains(['L', 'W']) {
         let hint = "the last day of each month is `L`, alone; let the window or the SQL say which other days";
         return Err(of_day.fault(format!("`{day}` is not a day"), hint));
     }
     let items: Vec<&str> = weekday.split(',').collect();
     let placed: Vec<_> = items.iter().map(|item| placed(item)).collect();
+    let (own, day) = match is_last {
+        true => (Days::Last, LAST_DAYS.to_owned()),
+        false => (Days::All, day.to_owned()),
+    };
     if placed.iter().all(Option::is_none) {
-        return Ok((Days::All, day.to_owned(), weekday.to_owned()));
+        return Ok((own, day, weekday.to_owned()));
     }
     let hint = "write the first Saturday of each month as `SAT#1`, the last Friday as `FRIL`";
     let mut days = Vec::new();
@@ -197,7 +199,7 @@ fn of_their_month(tokens: [&str; 5]) -> Result<(Days, String, String), CronFault
     let names: BTreeSet<String> =
         days.iter().map(|(day, _)| day.to_string().to_ascii_uppercase()).collect();
     let names: Vec<String> = names.into_iter().collect();
-    Ok((Days::Nth(days), day.to_owned(), names.join(",")))
+    Ok((Days::Nth(days), day, names.join(",")))
 }
 
 fn nicknamed(text: &str) -> Result<&'static str, CronFault> {
@@ -454,6 +456,7 @@ mod tests {
             ("0 0 L-3 * *", "not a day", "`L`, alone"),
             ("0 0 15W * *", "not a day", "which other days"),
             ("0 0 L * FRI", "both days", "`0 0 L * *`"),
+            ("0 0 L * FRIL", "both days", "`0 0 * * FRIL`"),
             ("0 0 * * FRI#6", "`#6` is none of", "`SAT#1`"),
             ("0 0 * * FRY#1", "not a weekday", "`FRI`"),
             ("0 0 * * L", "last of which weekday", "`FRIL`"),

@@ -38,7 +38,7 @@ impl DayStart {
     /// # Errors
     /// The rule that is broken, as a sentence.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
-        const RULE: &str = "a day begins at a time of the day in quotes, like \"06:00\"";
+        const RULE: &str = "a day begins at a time from \"00:00\" to \"23:59\", in quotes";
         let (hour, minute) = text.split_once(':').ok_or(RULE)?;
         let number = |text: &str, most: u16| {
             let is_written = text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit());
