@@ -10,6 +10,8 @@ mod diff_out;
 mod environment;
 mod exit;
 mod history;
+mod init;
+mod list;
 mod next;
 mod look;
 mod order;
@@ -36,9 +38,9 @@ mod zones;
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory as _, Parser as _};
 
-use crate::cli::args::{Args, Verb};
+use crate::cli::args::{Args, CompletionsArgs, Verb};
 use crate::cli::exit::Exit;
 use crate::domain::check::plain::plain;
 use crate::manifest::schema::{schema, schema_of_tests};
@@ -63,6 +65,9 @@ pub fn main() -> ExitCode {
         Verb::Validate(args) => validate::validate(&args),
         Verb::Run(args) => run::run(&args),
         Verb::Demo(args) => demo::demo(&args),
+        Verb::Init(args) => init::init(&args),
+        Verb::List(args) => list::list(&args),
+        Verb::Completions(args) => completions(&args),
         Verb::Plan(args) => plan::plan(&args),
         Verb::Generations(args) => generations::generations(&args),
         Verb::Approve(args) => generations::decide(&args, "approve"),
@@ -92,6 +97,13 @@ pub fn main() -> ExitCode {
         Verb::Schema(_) => print(&format!("{:#}\n", schema())),
     };
     exit.into()
+}
+
+/// Prints what a shell completes words of allswell with.
+fn completions(args: &CompletionsArgs) -> Exit {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Args::command(), "allswell", &mut script);
+    print(&String::from_utf8_lossy(&script))
 }
 
 /// Writes to standard output, and nothing that a terminal would obey; a reader who left early is no trouble. JSON

@@ -1,5 +1,6 @@
 //! The arguments.
 
+mod first;
 mod orders;
 mod plan;
 mod testing;
@@ -16,6 +17,7 @@ pub(super) use orders::{
     WaiveArgs, WaiversArgs,
 };
 
+pub(super) use first::{CompletionsArgs, InitArgs, ListArgs};
 pub(super) use plan::{DecideArgs, GenerationsArgs, PlanArgs, PlanFormat, RollBackArgs};
 pub(super) use testing::TestArgs;
 
@@ -38,8 +40,12 @@ pub(super) struct Args {
 pub(super) enum Verb {
     /// Make a small billing company with a hidden defect, check it, and leave it to play with
     Demo(DemoArgs),
+    /// Begin in an empty folder: settings for a database, the script for its role, a first check, and a first look
+    Init(InitArgs),
     /// Read the checks and say what is wrong with them, without asking any database
     Validate(ValidateArgs),
+    /// List what is declared: each check with its owner, source, when it looks, and its file
+    List(ListArgs),
     /// Look once at what the checks declare, and say what is confirmed
     Run(RunArgs),
     /// Say what a change of checks does to what they prove: weaker, stronger, or other, against what a daemon runs
@@ -90,6 +96,8 @@ pub(super) enum Verb {
     Rules(RulesArgs),
     /// Print what Alertmanager needs to know: a route, a receiver, inhibitions
     AlertmanagerConfig(AlertmanagerArgs),
+    /// Print what a shell completes words of allswell with
+    Completions(CompletionsArgs),
     /// Print the JSON Schema of the language, or of the settings, for editors
     Schema(SchemaArgs),
 }

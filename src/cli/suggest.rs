@@ -44,10 +44,7 @@ pub(super) fn suggest(args: &SuggestArgs) -> Exit {
         Ok(settings) => settings,
         Err(faults) => return refuse(&faults, crate::cli::args::Format::Text),
     };
-    let zones = zones();
-    let proposed =
-        Proposal::new(args, &settings, &zones).and_then(|mut proposal| proposal.propose());
-    match proposed {
+    match proposed(args, &settings, &zones()) {
         Ok((text, exit)) => exit.after(print(&text)),
         Err((message, exit)) => {
             complain(&format!("allswell: {message}"));
@@ -56,7 +53,17 @@ pub(super) fn suggest(args: &SuggestArgs) -> Exit {
     }
 }
 
-type Failed = (String, Exit);
+/// Proposes rules for a table: as a file of checks, with what came of them.
+pub(super) fn proposed(
+    args: &SuggestArgs,
+    settings: &Settings,
+    zones: &Zones,
+) -> Result<(String, Exit), Failed> {
+    Proposal::new(args, settings, zones)?.propose()
+}
+
+/// Why nothing is proposed, and how that ends.
+pub(super) type Failed = (String, Exit);
 
 fn failed(reason: &Reason) -> Failed {
     (format!("{}: {}", reason.cause, reason.note), Exit::Unconfirmed)

@@ -18,6 +18,7 @@ pub mod succession;
 pub mod fault;
 pub mod code;
 pub mod lint;
+pub mod looks;
 pub mod nearest;
 pub mod plain;
 

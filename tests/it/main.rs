@@ -42,6 +42,7 @@ mod door;
 mod drill;
 mod electricity;
 mod engine;
+mod first;
 mod flagship;
 mod golden;
 mod guards;

@@ -9,6 +9,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use chrono::{DateTime, Datelike as _, NaiveDate, TimeDelta, Utc};
 
+use crate::domain::check::looks::looks;
 use crate::domain::check::nearest::suggestion;
 use crate::domain::record::series::Series;
 use crate::domain::sql::Query;
@@ -349,7 +350,7 @@ fn facts(
     let check = group.check;
     let zones = group.series.iter().filter(|series| series.record.tz.is_some()).count();
     let mut facts = vec![
-        ("Looks", words::schedule(check, zones)),
+        ("Looks", looks(check, Some(zones))),
         ("Owner", check.owner.to_string()),
         ("Declared", format!("{}:{}", check.file, check.line)),
     ];

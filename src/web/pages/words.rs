@@ -1,7 +1,5 @@
 //! What a check asks, when and what for, in words.
 
-use std::fmt::Write as _;
-
 use crate::domain::check::evidence::Measure;
 use crate::domain::check::name::{CheckId, SourceName};
 use crate::domain::check::{Body, Check, Expect};
@@ -10,54 +8,9 @@ use crate::domain::sql::Query;
 use crate::domain::sql::bounds::{Bound, Bounds};
 use crate::domain::sql::instant_form::InstantForm;
 use crate::domain::sql::parameter::Parameter;
-use crate::domain::time::duration;
-use crate::domain::time::period::Period;
-use crate::domain::time::schedule::Schedule;
-use crate::domain::time::window::{Frame, ZoneChoice};
+use crate::domain::time::window::ZoneChoice;
 use crate::engine::snapshot::Snapshot;
 use crate::manifest::Noticed;
-
-/// When a check looks: "each local day in 12 zones, two hours after its end".
-pub(super) fn schedule(check: &Check, zones: usize) -> String {
-    let mut text = String::new();
-    let mut after = String::new();
-    if let Some(rule) = &check.window {
-        let noun = match rule.frame {
-            Frame::Calendar(Period::DAY) => "each local day".to_owned(),
-            Frame::Calendar(period) => format!("each local {}", Frame::Calendar(period)),
-            Frame::Grid(step) => format!("each {} of UTC", Frame::Grid(step)),
-        };
-        let place = match &rule.zones {
-            ZoneChoice::Nowhere => String::new(),
-            ZoneChoice::One(zone) => format!(" in {zone}"),
-            ZoneChoice::Each(_) => format!(" in {zones} zones"),
-            ZoneChoice::From(from) => {
-                format!(" in {zones} zones, as source {} lists them", from.source)
-            }
-        };
-        let _ = write!(text, "{noun}{place}");
-        if !rule.settle.is_zero() {
-            after = format!(", {} after its end", duration::show(rule.settle));
-        }
-    }
-    let when = match &check.schedule {
-        Schedule::WindowEnd => after,
-        Schedule::Every(every) => {
-            let period = every.period().to_std().unwrap_or_default();
-            let comma = if text.is_empty() { "" } else { ", looked at " };
-            format!("{comma}every {}", duration::show(period))
-        }
-        Schedule::Cron(cron) => {
-            let zone = cron
-                .zone
-                .as_ref()
-                .map_or_else(|| "the zone of each series".to_owned(), ToString::to_string);
-            let comma = if text.is_empty() { "" } else { ", looked at " };
-            format!("{comma}by the crontab line `{}` in {zone}", cron.line)
-        }
-    };
-    text + &when
-}
 
 /// What came of the tests of a check; nothing where no results of tests are known.
 pub(super) fn tested(picture: &Snapshot, check: &CheckId) -> Option<String> {
