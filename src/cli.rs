@@ -10,6 +10,7 @@ mod diff_out;
 mod environment;
 mod exit;
 mod history;
+mod import;
 mod init;
 mod list;
 mod next;
@@ -66,6 +67,7 @@ pub fn main() -> ExitCode {
         Verb::Run(args) => run::run(&args),
         Verb::Demo(args) => demo::demo(&args),
         Verb::Init(args) => init::init(&args),
+        Verb::Import(args) => import::import(&args),
         Verb::List(args) => list::list(&args),
         Verb::Completions(args) => completions(&args),
         Verb::Plan(args) => plan::plan(&args),

@@ -28,6 +28,8 @@ pub mod web;
 
 pub mod settings;
 
+pub mod import;
+
 pub mod daemon;
 
 pub mod cli;

@@ -39,7 +39,7 @@ use crate::zones::Zones;
 
 pub use document::{Document, Map, Place};
 pub use when::When;
-pub use yaml::Node;
+pub use yaml::{Kind, Node, word};
 
 pub use testing::results::{Noticed, Results, TestedCheck};
 pub use testing::tests;

@@ -17,7 +17,7 @@ pub(super) use orders::{
     WaiveArgs, WaiversArgs,
 };
 
-pub(super) use first::{CompletionsArgs, InitArgs, ListArgs};
+pub(super) use first::{CompletionsArgs, Foreign, ImportArgs, InitArgs, ListArgs};
 pub(super) use plan::{DecideArgs, GenerationsArgs, PlanArgs, PlanFormat, RollBackArgs};
 pub(super) use testing::TestArgs;
 
@@ -60,6 +60,8 @@ pub(super) enum Verb {
     Rollback(RollBackArgs),
     /// Propose rules for a table that all of the last four weeks keep, as a file of checks; nothing is written
     Suggest(SuggestArgs),
+    /// Print tests of dbt or Soda, a data contract, or queries for Prometheus as checks, and what is left to do
+    Import(ImportArgs),
     /// Show that checks are able to fail: on made-up rows, in scratch databases
     Test(TestArgs),
     /// Say what is due when, and what clock changes do to it

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cli::args::SuggestArgs;
 use crate::cli::exit::Exit;
 use crate::cli::suggest::catalogue::Catalogue;
-use crate::cli::suggest::rules::{Rule, candidates, cut_by, keys, quoted, written};
+use crate::cli::suggest::rules::{Rule, candidates, cut_by, keys, written};
 use crate::cli::validate::{config, refuse, zones};
 use crate::cli::{complain, print, stop};
 use crate::clock;
@@ -27,6 +27,7 @@ use crate::domain::table::TableName;
 use crate::domain::time::period::Period;
 use crate::domain::time::window::{Frame, Span};
 use crate::domain::time::zone::ZoneName;
+use crate::manifest::word;
 use crate::settings::{Settings, SourceEntry};
 use crate::source::Source;
 use crate::zones::Zones;
@@ -267,11 +268,11 @@ impl<'a> Proposal<'a> {
         );
         if let Some(at) = at {
             let _ = writeln!(text, "    window: {{period: day, zone: {}, settle: 2h}}", self.zone);
-            let _ = writeln!(text, "    at: {}", quoted(at));
+            let _ = writeln!(text, "    at: {}", word(at));
         } else {
             text.push_str("    schedule: {every: 1d}\n");
         }
-        let _ = writeln!(text, "    table: {}", quoted(&self.table.to_string()));
+        let _ = writeln!(text, "    table: {}", word(&self.table.to_string()));
         text.push_str(&written(rules, &self.nullable));
         text
     }

@@ -58,6 +58,16 @@ pub(super) struct NotYaml {
     pub hint: &'static str,
 }
 
+/// Writes a text as a word of YAML that is read as it is meant.
+pub fn word(text: &str) -> String {
+    let is_plain = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-'));
+    let words =
+        ["null", "true", "false", "yes", "no", "on", "off", "y", "n", "nan", "inf", "infinity"];
+    let is_word = words.iter().any(|word| text.eq_ignore_ascii_case(word));
+    if is_plain && !is_word { text.to_owned() } else { serde_json::Value::from(text).to_string() }
+}
+
 /// Parses one document.
 ///
 /// # Errors

@@ -43,6 +43,7 @@ mod drill;
 mod electricity;
 mod engine;
 mod first;
+mod import;
 mod flagship;
 mod golden;
 mod guards;

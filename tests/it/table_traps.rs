@@ -205,7 +205,7 @@ async fn values_of_two_minds_are_held_against_their_rules() {
     db.prepare(
         "create table nul (t text); insert into nul values ('a' || char(0) || 'bcdefgh');
          create table forms (at text);
-         insert into forms values (strftime('%Y-%m-%dT%H:%M:%SZ', 'now')), (datetime('now', '+5 hours'))",
+         insert into forms values (strftime('%Y-%m-%dT%H:%M:%SZ', 'now')), (date('now') || ' 00:00:00')",
     )
     .await;
     let words = said(

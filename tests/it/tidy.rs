@@ -14,7 +14,7 @@ const FLOORS: [&[&str]; 11] = [
     &["engine"],
     &["notify"],
     &["web"],
-    &["settings"],
+    &["settings", "import"],
     &["daemon"],
     &["cli"],
 ];

@@ -1,7 +1,9 @@
 //! The arguments of `init`, `list` and `completions`: what a newcomer types first.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::ValueEnum;
 use clap_complete::Shell;
 
 use crate::cli::args::{From, Output, SuggestArgs};
@@ -32,6 +34,45 @@ pub(in crate::cli) struct ListArgs {
     /// How to say it
     #[arg(long, value_enum, default_value_t = Output::Text)]
     pub(in crate::cli) output: Output,
+}
+
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct ImportArgs {
+    /// Whose tests they are
+    #[arg(value_enum, value_name = "FORMAT")]
+    pub(in crate::cli) format: Foreign,
+    /// The files: of dbt, `target/manifest.json`, or its `schema.yml`
+    #[arg(value_name = "FILES", required = true)]
+    pub(in crate::cli) paths: Vec<PathBuf>,
+    /// The source that the checks ask; may be left out where the settings have one
+    #[arg(long, value_name = "SOURCE")]
+    pub(in crate::cli) source: Option<String>,
+    /// The team that is alerted, where a file names none
+    #[arg(long, value_name = "OWNER", default_value = "my-team")]
+    pub(in crate::cli) owner: String,
+    /// The settings [default: `$ALLSWELL_CONFIG`, else `allswell.yaml`]
+    #[arg(long, value_name = "FILE")]
+    pub(in crate::cli) config: Option<PathBuf>,
+}
+
+impl ImportArgs {
+    /// Where its settings are.
+    pub(in crate::cli) fn from(&self) -> From {
+        From { config: self.config.clone(), paths: Vec::new() }
+    }
+}
+
+/// Whose tests are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(in crate::cli) enum Foreign {
+    /// dbt: a manifest, or files of properties
+    Dbt,
+    /// `SodaCL` 3, or contracts of Soda 4
+    Soda,
+    /// Collectors of `sql_exporter`
+    SqlExporter,
+    /// Contracts of the Open Data Contract Standard 3
+    Odcs,
 }
 
 #[derive(Debug, clap::Args)]

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use crate::cli::suggest::catalogue::{Catalogue, Column, Kind};
 use crate::domain::check::verdict::{Contradiction, End};
 use crate::domain::sql::Engine;
+use crate::manifest::word;
 
 /// Names of columns that are hardly ever there twice, and ends of such names.
 const KEYS: [&str; 11] =
@@ -229,16 +230,6 @@ impl Rule {
     }
 }
 
-/// A word of YAML that is read as it is meant.
-pub(super) fn quoted(text: &str) -> String {
-    let is_plain = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.'));
-    let words =
-        ["null", "true", "false", "yes", "no", "on", "off", "y", "n", "nan", "inf", "infinity"];
-    let is_word = words.iter().any(|word| text.eq_ignore_ascii_case(word));
-    if is_plain && !is_word { text.to_owned() } else { serde_json::Value::from(text).to_string() }
-}
-
 /// The rules as keys of a check, each line indented by four; some columns may be NULL.
 pub(super) fn written(rules: &[Rule], nullable: &BTreeSet<String>) -> String {
     let mut yaml = String::new();
@@ -265,10 +256,10 @@ pub(super) fn written(rules: &[Rule], nullable: &BTreeSet<String>) -> String {
             match rule {
                 Rule::Positive(_) => keys.push("min: 0".to_owned()),
                 Rule::OneOf(_, values) => {
-                    let values: Vec<String> = values.iter().map(|value| quoted(value)).collect();
+                    let values: Vec<String> = values.iter().map(|value| word(value)).collect();
                     keys.push(format!("one_of: [{}]", values.join(", ")));
                 }
-                Rule::In(_, table) => keys.push(format!("in: {}", quoted(&format!("{table}.id")))),
+                Rule::In(_, table) => keys.push(format!("in: {}", word(&format!("{table}.id")))),
                 Rule::Filled(_) | Rule::Order(..) | Rule::Volume | Rule::Unique(_) => {}
             }
             has_limit |= matches!(rule, Rule::Positive(_) | Rule::OneOf(..));
@@ -284,11 +275,11 @@ pub(super) fn written(rules: &[Rule], nullable: &BTreeSet<String>) -> String {
         if unique.iter().any(|name| name == column) {
             keys.push("unique: true".to_owned());
         }
-        let _ = writeln!(yaml, "      {}: {{{}}}", quoted(column), keys.join(", "));
+        let _ = writeln!(yaml, "      {}: {{{}}}", word(column), keys.join(", "));
     }
     let together = rules.iter().filter_map(Rule::key).filter(|names| names.len() > 1);
     let together = together.map(|names| {
-        format!("[{}]", names.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(", "))
+        format!("[{}]", names.iter().map(|name| word(name)).collect::<Vec<_>>().join(", "))
     });
     let together: Vec<String> = together.collect();
     if !together.is_empty() {

@@ -25,7 +25,7 @@ macro_rules! chapters {
 }
 
 /// The chapters, in the order in which they are listed.
-const CHAPTERS: [(&str, &str); 23] = chapters![
+const CHAPTERS: [(&str, &str); 24] = chapters![
     "oncall",
     "pages",
     "checks",
@@ -40,6 +40,7 @@ const CHAPTERS: [(&str, &str); 23] = chapters![
     "metrics",
     "api",
     "ci",
+    "import",
     "peers",
     "glossary",
     "internals/engine",

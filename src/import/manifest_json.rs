@@ -1,0 +1,116 @@
+//! dbt's `target/manifest.json`: every test with its table, and the SQL of those that are no rules.
+
+use serde_json::Value;
+
+use crate::domain::check::fault::Fault;
+use crate::import::dbt::{Outcome, Test, odd, rules, severity};
+use crate::import::found::{About, Found};
+use crate::manifest::{Document, Text};
+
+/// Reads a manifest.
+pub(super) fn read(file: &Text, found: &mut Found<'_>) -> Result<(), Box<Fault>> {
+    let root: Value = serde_json::from_str(&file.text).map_err(|error| {
+        let mut fault = Fault::of_file(file.file.clone(), format!("this is no JSON: {error}"), "");
+        (fault.line, fault.column) = (error.line() as u64, error.column() as u64);
+        Box::new(fault)
+    })?;
+    let Some(nodes) = root["nodes"].as_object() else {
+        let hint = "`dbt parse` or `dbt compile` writes target/manifest.json";
+        return Err(Box::new(Fault::of_file(
+            file.file.clone(),
+            "this is no manifest of dbt: it has no `nodes`",
+            hint,
+        )));
+    };
+    for node in nodes.values().filter(|node| node["resource_type"] == "test") {
+        test(&root, node, found);
+    }
+    Ok(())
+}
+
+fn word<'v>(value: &'v Value, key: &str) -> Option<&'v str> {
+    value[key].as_str().filter(|text| !text.is_empty())
+}
+
+/// The table of a node: with its schema, as it is in the database.
+fn table(root: &Value, id: &str) -> Option<String> {
+    let node =
+        [&root["nodes"][id], &root["sources"][id]].into_iter().find(|node| node.is_object())?;
+    let name = ["alias", "identifier", "name"].into_iter().find_map(|key| word(node, key))?;
+    Some(word(node, "schema").map_or_else(|| name.to_owned(), |schema| format!("{schema}.{name}")))
+}
+
+/// The node that a test is attached to, or the first that it reads.
+fn attached(node: &Value) -> Option<&str> {
+    let first =
+        node["depends_on"]["nodes"].as_array().and_then(|all| all.first()).and_then(Value::as_str);
+    word(node, "attached_node").or(first)
+}
+
+fn test(root: &Value, node: &Value, found: &mut Found<'_>) {
+    let name = word(node, "name").unwrap_or("a test");
+    let file = word(node, "original_file_path").unwrap_or("manifest.json");
+    let at = (file.to_owned(), name.to_owned());
+    let config = &node["config"];
+    if config["enabled"] == false {
+        return found.needs(at, "it is switched off (`enabled: false`)");
+    }
+    let filter = word(config, "where");
+    if let Some(why) = odd(word(config, "error_if"), word(config, "warn_if"), filter) {
+        return found.needs(at, why);
+    }
+    let Some(id) = attached(node) else {
+        return found
+            .needs(at, "it reads no model that is known: say what counts what was looked at");
+    };
+    let Some(of) = table(root, id) else {
+        return found.needs(at, "its model is not in the manifest");
+    };
+    let model =
+        [&root["nodes"][id], &root["sources"][id]].into_iter().find(|node| node.is_object());
+    let owner = model.and_then(|model| {
+        word(&model["config"]["meta"], "owner").or_else(|| word(&model["meta"], "owner"))
+    });
+    let about = About {
+        table: of.clone(),
+        filter: filter.map(str::to_owned),
+        severity: severity(word(config, "severity")),
+        owner: owner.map(str::to_owned),
+    };
+    let metadata = &node["test_metadata"];
+    if let Some(kind) = word(metadata, "name") {
+        let args = arguments(root, node, &metadata["kwargs"]);
+        let args = args.and_then(|text| Document::new(&text).tree());
+        let column = word(node, "column_name").or_else(|| word(&metadata["kwargs"], "column_name"));
+        match rules(&Test { name: kind, args: args.as_ref(), column }) {
+            Outcome::Rules(rules) => return found.rules(&about, rules, at),
+            Outcome::Needs(why) => return found.needs(at, why),
+            Outcome::Unknown => {}
+        }
+    }
+    match word(node, "compiled_code") {
+        Some(sql) => {
+            let sql = sql.trim().trim_end_matches(';').to_owned();
+            let evidence = Some(format!("select count(*) from {of}"));
+            // What `where` leaves out is compiled into it already.
+            let about = About { filter: None, ..about };
+            found.sql(name, about, (sql, "{rows: {equals: 0}}".to_owned(), evidence), at);
+        }
+        None => {
+            found.needs(at, "its SQL is not compiled: `dbt compile` writes it into the manifest");
+        }
+    }
+}
+
+/// The arguments of a test; what it refers to is named as it is in the database.
+fn arguments(root: &Value, node: &Value, kwargs: &Value) -> Option<Text> {
+    let mut kwargs = kwargs.clone();
+    if word(&kwargs, "to").is_some() {
+        let own = word(node, "attached_node").unwrap_or_default();
+        let all = node["depends_on"]["nodes"].as_array()?;
+        let other = all.iter().filter_map(Value::as_str).find(|id| *id != own).unwrap_or(own);
+        let named = table(root, other)?;
+        kwargs["to"] = Value::from(format!("ref('{named}')"));
+    }
+    Some(Text { file: "kwargs".to_owned(), text: kwargs.to_string() })
+}

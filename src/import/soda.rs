@@ -1,0 +1,282 @@
+//! Soda: checks of `SodaCL` 3 (`checks for orders:`), and contracts of Soda 4.
+
+use crate::domain::check::fault::Fault;
+use crate::domain::time::duration;
+use crate::import::dbt::span;
+use crate::import::found::{About, Found, Rule};
+use crate::import::node::{entries, get, items, not_that, place, scalar, text, value, values};
+use crate::import::written::{list, quoted};
+use crate::manifest::{Node, Text};
+
+/// Reads a file of checks, or a contract.
+pub(super) fn read(file: &Text, root: &Node, found: &mut Found<'_>) -> Result<(), Box<Fault>> {
+    if let Some(dataset) = text(root, "dataset") {
+        contract(file, root, dataset, found);
+        return Ok(());
+    }
+    let mut any = false;
+    for (key, checks) in entries(root) {
+        let Some(name) = scalar(key) else { continue };
+        let Some(table) = name.strip_prefix("checks for ") else {
+            let at = (place(file, key), name.to_owned());
+            any |= name.starts_with("filter ") || name.starts_with("for each");
+            found.needs(
+                at,
+                "no rule of a table says that: write it as `where`, or as `tables: […]`",
+            );
+            continue;
+        };
+        any = true;
+        // `checks for orders [daily]` counts the rows of a filter that stands elsewhere.
+        let (table, filter) = table.split_once(" [").map_or((table, None), |(t, f)| (t, Some(f)));
+        let about = About { table: table.trim().to_owned(), ..About::default() };
+        for check in items(Some(checks)) {
+            match filter {
+                None => classic(file, check, &about, found),
+                Some(_) => {
+                    let at = (place(file, check), format!("a check of {name}"));
+                    found.needs(at, "it is about the rows of a filter: write it under `where`");
+                }
+            }
+        }
+    }
+    match any {
+        true => Ok(()),
+        false => {
+            Err(not_that(file, root, "file of Soda: it has no `checks for …` and no `dataset`"))
+        }
+    }
+}
+
+/// A check of `SodaCL`: a sentence, perhaps with more below it.
+fn classic(file: &Text, check: &Node, about: &About, found: &mut Found<'_>) {
+    let (sentence, more) = match (scalar(check), entries(check)) {
+        (Some(sentence), _) => (sentence, None),
+        (None, [(key, more), ..]) => (scalar(key).unwrap_or_default(), Some(more)),
+        (None, []) => return,
+    };
+    let at = (place(file, check), format!("{sentence} of {}", about.table));
+    let option = |key: &str| more.and_then(|more| get(more, key));
+    let filter = option("filter").and_then(scalar).map(str::to_owned);
+    let about = About { filter, ..about.clone() };
+    if ["warn", "fail"].iter().any(|key| option(key).is_some_and(|node| scalar(node).is_some())) {
+        return found.needs(at, "it warns at one limit and fails at another: write two checks");
+    }
+    let rules = schema(sentence, more)
+        .or_else(|| reference(sentence))
+        .or_else(|| newest(sentence))
+        .or_else(|| counted(sentence, &option));
+    match (rules, failed_rows(sentence, more)) {
+        (Some(rules), _) => found.rules(&about, rules, at),
+        (None, Some(FailedRows::Condition(condition))) => {
+            found.rules(&about, vec![Rule::Never(condition)], at);
+        }
+        (None, Some(FailedRows::Query(sql))) => {
+            let evidence = Some(format!("select count(*) from {}", about.table));
+            let name = option("name").and_then(scalar).unwrap_or("failed-rows");
+            let id = format!("{}-{name}", about.table);
+            found.sql(&id, about, (sql, "{rows: {equals: 0}}".to_owned(), evidence), at);
+        }
+        (None, None) if sentence.starts_with("anomaly") || sentence.starts_with("distribution") => {
+            found.cannot(at, "nothing is guessed from the past here: say what is right");
+        }
+        (None, None) => found.needs(at, "no rule of a table says that: write `sql` with a limit"),
+    }
+}
+
+enum FailedRows {
+    Condition(String),
+    Query(String),
+}
+
+fn failed_rows(sentence: &str, more: Option<&Node>) -> Option<FailedRows> {
+    if !sentence.starts_with("failed rows") {
+        return None;
+    }
+    let of = |key: &str| more.and_then(|more| text(more, key));
+    let condition = of("fail condition").map(|text| FailedRows::Condition(text.to_owned()));
+    condition.or_else(|| {
+        let query = of("fail query")?;
+        Some(FailedRows::Query(query.trim().trim_end_matches(';').to_owned()))
+    })
+}
+
+/// `schema:` with required columns.
+fn schema(sentence: &str, more: Option<&Node>) -> Option<Vec<Rule>> {
+    if sentence != "schema" {
+        return None;
+    }
+    let fail = more.and_then(|more| get(more, "fail"))?;
+    let [(key, columns)] = entries(fail) else { return None };
+    (scalar(key) == Some("when required column missing")).then_some(())?;
+    let columns = items(Some(columns)).into_iter().filter_map(scalar);
+    Some(columns.map(|column| Rule::There(column.to_owned())).collect())
+}
+
+/// `values in (customer_id) must exist in customers (id)`.
+fn reference(sentence: &str) -> Option<Vec<Rule>> {
+    let (column, target) = sentence.strip_prefix("values in (")?.split_once(") must exist in ")?;
+    let (table, field) = target.trim_end_matches(')').split_once(" (")?;
+    let column = Some(column).filter(|column| !column.contains(','))?;
+    let target = quoted(&format!("{}.{}", table.trim(), field.trim()));
+    Some(vec![Rule::Column(column.trim().to_owned(), "in", target)])
+}
+
+/// `freshness(created_at) < 2h`.
+fn newest(sentence: &str) -> Option<Vec<Rule>> {
+    let (column, limit) = sentence.strip_prefix("freshness(")?.split_once(')')?;
+    let within = limit.trim().strip_prefix('<')?.trim_start_matches('=').trim();
+    let is_ours = duration::parse(within).is_ok();
+    is_ours.then(|| vec![Rule::Newest(column.trim().to_owned(), within.to_owned())])
+}
+
+/// `missing_count(email) = 0`, `row_count > 0`, `min(total) >= 0`.
+fn counted<'n>(sentence: &str, option: &dyn Fn(&str) -> Option<&'n Node>) -> Option<Vec<Rule>> {
+    let at = sentence.find(['=', '<', '>'])?;
+    let (metric, limit) = sentence.split_at(at);
+    let sign: String = limit.chars().take_while(|c| matches!(c, '=' | '<' | '>')).collect();
+    let number = limit.trim_start_matches(['=', '<', '>']).trim().trim_end_matches('%').trim();
+    let exact: bigdecimal::BigDecimal = number.parse().ok()?;
+    let (name, column) = match metric.trim().split_once('(') {
+        Some((name, column)) => (name.trim(), column.trim().trim_end_matches(')').trim()),
+        None => (metric.trim(), ""),
+    };
+    let is_zero = exact.sign() == bigdecimal::num_bigint::Sign::NoSign;
+    let none = is_zero && matches!(sign.as_str(), "=" | "<=");
+    let of = |key, value: String| vec![Rule::Column(column.to_owned(), key, value)];
+    let names: Vec<String> = column.split(',').map(|name| name.trim().to_owned()).collect();
+    match name {
+        "row_count" => {
+            let (key, value) = match sign.as_str() {
+                ">" => ("min", exact + 1),
+                ">=" => ("min", exact),
+                "<=" => ("max", exact),
+                "<" => ("max", exact - 1),
+                _ => ("equals", exact),
+            };
+            Some(vec![Rule::Rows(key, value.to_plain_string())])
+        }
+        "missing_count" | "missing_percent" if none => Some(of("nulls", "none".to_owned())),
+        "missing_percent" if matches!(sign.as_str(), "<=") => {
+            let ratio = (exact / bigdecimal::BigDecimal::from(100)).normalized().to_plain_string();
+            Some(of("nulls", format!("{{max_ratio: {ratio}}}")))
+        }
+        "duplicate_count" | "duplicate_percent" if none => match names.as_slice() {
+            [_] => Some(of("unique", "true".to_owned())),
+            _ => Some(vec![Rule::Unique(names)]),
+        },
+        "invalid_count" | "invalid_percent" if none => valid(column, option),
+        "min" if sign == ">=" => Some(of("min", number.to_owned())),
+        "max" if sign == "<=" => Some(of("max", number.to_owned())),
+        _ => None,
+    }
+}
+
+/// What is valid: `valid values`, `valid regex`, `valid min`, `valid length` …
+fn valid<'n>(column: &str, option: &dyn Fn(&str) -> Option<&'n Node>) -> Option<Vec<Rule>> {
+    let either = |spaced: &str| option(spaced).or_else(|| option(&spaced.replace(' ', "_")));
+    let rule = |key, value| Rule::Column(column.to_owned(), key, value);
+    let mut rules = Vec::new();
+    rules.extend(either("valid values").and_then(values).map(|all| rule("one_of", list(&all))));
+    rules.extend(either("valid regex").and_then(value).map(|one| rule("pattern", one)));
+    rules.extend(either("valid min").and_then(value).map(|one| rule("min", one)));
+    rules.extend(either("valid max").and_then(value).map(|one| rule("max", one)));
+    let lengths: Vec<String> =
+        [("valid length", "equals"), ("valid min length", "min"), ("valid max length", "max")]
+            .into_iter()
+            .filter_map(|(theirs, ours)| {
+                Some(format!("{ours}: {}", either(theirs).and_then(value)?))
+            })
+            .collect();
+    if !lengths.is_empty() {
+        rules.push(rule("length", format!("{{{}}}", lengths.join(", "))));
+    }
+    (!rules.is_empty()).then_some(rules)
+}
+
+/// A contract of Soda 4.
+fn contract(file: &Text, root: &Node, dataset: &str, found: &mut Found<'_>) {
+    let mut parts: Vec<&str> = dataset.split('/').collect();
+    let (table, schema) = (parts.pop().unwrap_or(dataset), parts.pop());
+    let table = match schema {
+        Some(schema) if parts.len() > 1 => format!("{schema}.{table}"),
+        Some(_) | None => table.to_owned(),
+    };
+    let about = About { table, ..About::default() };
+    for column in items(get(root, "columns")) {
+        let Some(name) = text(column, "name") else { continue };
+        for check in items(get(column, "checks")) {
+            in_contract(file, check, Some(name), &about, found);
+        }
+    }
+    for check in items(get(root, "checks")) {
+        in_contract(file, check, None, &about, found);
+    }
+}
+
+fn in_contract(
+    file: &Text,
+    check: &Node,
+    column: Option<&str>,
+    about: &About,
+    found: &mut Found<'_>,
+) {
+    let (kind, more) = match (scalar(check), entries(check)) {
+        (Some(kind), _) => (kind, None),
+        (None, [(key, more), ..]) => (scalar(key).unwrap_or_default(), Some(more)),
+        (None, []) => return,
+    };
+    let of = column.map(|column| format!(".{column}")).unwrap_or_default();
+    let at = (place(file, check), format!("{kind} of {}{of}", about.table));
+    let option = |key: &str| more.and_then(|more| get(more, key));
+    let about =
+        About { filter: option("filter").and_then(scalar).map(str::to_owned), ..about.clone() };
+    let threshold = option("threshold");
+    let limit = |key: &str| threshold.and_then(|threshold| text(threshold, key));
+    let is_none = threshold.is_none() || limit("must_be") == Some("0");
+    let rule = |key, value: &str| {
+        column.map(|name| vec![Rule::Column(name.to_owned(), key, value.to_owned())])
+    };
+    let rules = match kind {
+        "missing" if is_none => rule("nulls", "none"),
+        "duplicate" if is_none => match column {
+            Some(_) => rule("unique", "true"),
+            None => option("columns").map(|all| {
+                let names = items(Some(all)).into_iter().filter_map(scalar).map(str::to_owned);
+                vec![Rule::Unique(names.collect())]
+            }),
+        },
+        "invalid" if is_none => column.and_then(|column| valid(column, &option)),
+        "row_count" => match threshold {
+            None => Some(vec![Rule::Rows("min", "1".to_owned())]),
+            Some(_) => [
+                ("must_be", "equals"),
+                ("must_be_greater_than_or_equal", "min"),
+                ("must_be_less_than_or_equal", "max"),
+            ]
+            .into_iter()
+            .find_map(|(theirs, ours)| Some(vec![Rule::Rows(ours, limit(theirs)?.to_owned())])),
+        },
+        "freshness" => {
+            let column = option("column").and_then(scalar);
+            let unit = threshold.and_then(|threshold| text(threshold, "unit")).unwrap_or("hour");
+            let most = limit("must_be_less_than_or_equal").or_else(|| limit("must_be_less_than"));
+            let within = most.and_then(|count| span(count, unit));
+            column.zip(within).map(|(column, within)| vec![Rule::Newest(column.to_owned(), within)])
+        }
+        "failed_rows" => {
+            option("expression").and_then(scalar).map(|text| vec![Rule::Never(text.to_owned())])
+        }
+        _ => None,
+    };
+    match (rules, option("query").and_then(scalar)) {
+        (Some(rules), _) => found.rules(&about, rules, at),
+        (None, Some(query)) if kind == "failed_rows" && is_none => {
+            let evidence = Some(format!("select count(*) from {}", about.table));
+            let sql = query.trim().trim_end_matches(';').to_owned();
+            let id = format!("{}-failed-rows", about.table);
+            found.sql(&id, about, (sql, "{rows: {equals: 0}}".to_owned(), evidence), at);
+        }
+        (None, _) => found.needs(at, "no rule of a table says that: write `sql` with a limit"),
+    }
+}
