@@ -254,3 +254,28 @@ fn what_is_compared_is_valid_and_asked_for_by_an_operator_once_at_a_time() {
         plan(&site, &daemon, &checks(SQL, 0, ""), &["--shadow", "3", "--against", "checks"]);
     assert_eq!((code, said.contains("leave `--against` away")), (64, true), "{said}");
 }
+
+#[test]
+fn looks_in_shadow_keep_nothing_due_waiting() {
+    let site = site();
+    // Each look of the planned check takes long, and the source has two places.
+    let slow = "with recursive c(n) as (select 1 union all select n + 1 from c where n < 3000000) \
+                select (select count(*) from c) + coalesce(sum(n), 0) as n from t \
+                where at >= :window_start and at < :window_end";
+    let tick = "  - {id: tick, why: w, schedule: {every: 1s}, sql: select count(*) as n from t, expect: {values: {n: {min: 1}}}}\n";
+    site.checks("checks.yaml", &checks(SQL, 0, tick));
+    let daemon = site.start();
+    looked(&daemon);
+    let looks = || daemon.series("tick")[0]["attempts"]["confirmed"].as_i64().unwrap();
+    let (began, before) = (Utc::now(), looks());
+    let new = format!(
+        "{tick}  - id: new\n    why: w\n    window: {{period: day, zone: UTC}}\n    sql: {slow}\n    \
+         expect: {{values: {{n: {{min: 0}}}}}}\n"
+    );
+    let (code, said) = plan(&site, &daemon, &checks(SQL, 0, &new), &["--shadow", "30"]);
+    assert_eq!(code, 0, "{said}");
+    let (took, done) = ((Utc::now() - began).num_seconds(), looks() - before);
+    assert!(said.contains("30 windows looked at in shadow"), "{said}");
+    // What is due each second was looked at each second; one may be under way at each end.
+    assert!(took >= 2 && done + 2 >= took, "{done} looks in {took} s");
+}

@@ -106,7 +106,12 @@ fn periods_and_stretches_tile_in_every_zone() {
             let middle = change.at.date_naive();
             let (from, to) = (middle - Days::new(3), middle + Days::new(4));
             for period in periods().into_iter().filter(|p| p.days() == 1) {
-                walked += tile(name, rules, Frame::Calendar(period), from, to);
+                let frame = Frame::Calendar(period);
+                walked += tile(name, rules, frame, from, to);
+                // A week earlier it is the same weekday, with its own bounds.
+                let span = frame.span_of(rules, middle);
+                let past = frame.earlier(rules, span, 7);
+                assert_eq!(past, frame.span_of(rules, middle - Days::new(7)), "{name} {middle}");
             }
         }
     }
@@ -224,9 +229,9 @@ fn each_instant_lies_in_its_period() {
 
 #[test]
 fn a_check_can_neither_skip_a_window_nor_see_it_before_it_has_settled() {
-    let series = |schedule: &str| {
-        let window = "{period: day, zone: America/New_York, settle: 3h}";
-        series(window, schedule).remove(0)
+    let series = |from: &str, schedule: &str| {
+        let window = format!("{{period: day{from}, zone: America/New_York, settle: 3h}}");
+        series(&window, schedule).remove(0)
     };
     let schedules = [
         "",
@@ -235,8 +240,12 @@ fn a_check_can_neither_skip_a_window_nor_see_it_before_it_has_settled() {
         "    schedule: {every: 7h}\n",
         "    schedule: {cron: \"0 0 29 2 *\"}\n",
     ];
-    for (text, per_due) in schedules.into_iter().zip([1..=1, 1..=2, 7..=7, 0..=1, 1461..=1461]) {
-        let series = series(text);
+    let counts = [1..=1, 1..=2, 7..=7, 0..=1, 1461..=1461];
+    let all = schedules.into_iter().zip(counts).map(|(text, count)| ("", text, count));
+    let gas =
+        [(", from: '06:00'", "", 1..=1), (", from: '02:30'", "    schedule: {every: 7h}\n", 0..=1)];
+    for (begins, text, per_due) in all.chain(gas) {
+        let series = series(begins, text);
         let from = at("2024-03-01T12:00:00Z");
         let mut seen = Vec::new();
         let mut dues = BTreeSet::new();
@@ -279,6 +288,9 @@ fn the_agenda_is_the_same_from_any_instant_on() {
         "{period: 6h, zones: [America/Havana, Antarctica/Troll], split: utc_offset, settle: 20m}",
         "{period: week, zones: [Atlantic/Azores], settle: 1d}",
         "{period: month, zones: [Asia/Beirut, America/Santiago], split: utc_offset}",
+        "{period: day, from: '06:00', zones: [Europe/Berlin, Africa/Cairo], split: utc_offset}",
+        "{period: week, from: sunday, zones: [Asia/Beirut], settle: 1d}",
+        "{period: month, from: 31, zones: [America/Santiago], split: utc_offset}",
     ];
     for window in windows {
         for more in more {
