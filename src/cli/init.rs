@@ -18,7 +18,9 @@ use crate::cli::validate::{refuse, zones};
 use crate::cli::{complain, print, run};
 use crate::domain::check::fault::Fault;
 use crate::domain::check::name::SourceName;
+use crate::domain::check::reason::Cause;
 use crate::domain::sql::Engine;
+use crate::domain::time::zone::ZoneName;
 use crate::dsn::{Dsn, Endpoint, Server};
 use crate::manifest::Text;
 use crate::settings::Settings;
@@ -32,13 +34,23 @@ const TRIED: usize = 8;
 
 pub(super) fn init(args: &InitArgs) -> Exit {
     let config = PathBuf::from("allswell.yaml");
+    let is_zone = ZoneName::parse(&args.zone).is_ok_and(|zone| zones().rules(&zone).is_some());
+    if !is_zone {
+        complain(&format!("allswell: no zone is called `{}`", args.zone));
+        return Exit::Invalid;
+    }
     let settings = match (config.exists(), &args.url) {
-        (true, Some(_)) => {
-            complain(
-                "allswell: there is an allswell.yaml here: `allswell init` goes on with it, without an address",
-            );
-            return Exit::Invalid;
-        }
+        (true, Some(url)) => match Settings::read(&config) {
+            Ok(settings) if is_of(&settings, url) => Ok(settings),
+            Ok(_) => {
+                complain(
+                    "allswell: allswell.yaml names another database: change its `url`, and `allswell init` goes on with it; or \
+                     begin in an empty folder",
+                );
+                return Exit::Invalid;
+            }
+            Err(faults) => Err(faults),
+        },
         (true, None) => Settings::read(&config),
         (false, Some(url)) => match begin(url, &config) {
             Ok(settings) => settings,
@@ -80,6 +92,14 @@ pub(super) fn init(args: &InitArgs) -> Exit {
         }
         Ok(_) | Err(_) => Exit::Io,
     }
+}
+
+/// Says whether the first source of settings is at an address.
+fn is_of(settings: &Settings, url: &str) -> bool {
+    let dsn = Dsn::parse(url, Path::new(""));
+    dsn.is_ok_and(|dsn| {
+        settings.sources.first().is_some_and(|source| source.dsn.to_string() == dsn.to_string())
+    })
 }
 
 /// Writes settings for an address, and the script for its role.
@@ -184,7 +204,7 @@ fn first_check(args: &InitArgs, settings: &Settings) -> Result<(), Exit> {
         Some(table) => vec![table.clone()],
         None => tables(entry).map_err(|reason| {
             complain(&format!("allswell: {}: {}", reason.cause, reason.note));
-            complain(how_to_make_a_role(entry.dsn.engine()));
+            complain(&what_next(&entry.dsn, reason.cause));
             Exit::Unconfirmed
         })?,
     };
@@ -210,6 +230,10 @@ fn first_check(args: &InitArgs, settings: &Settings) -> Result<(), Exit> {
                 print(&format!("wrote {}, with rules that `{table}` keeps\n", path.display()));
                 return Ok(());
             }
+            Err((message, _)) if message.starts_with("stopped") => {
+                complain("allswell: stopped: `allswell init` goes on");
+                return Err(Exit::Unconfirmed);
+            }
             Ok(_) => said.push(format!("`{table}`: nothing holds of it for sure")),
             Err((message, _)) => said.push(message),
         }
@@ -222,17 +246,20 @@ fn first_check(args: &InitArgs, settings: &Settings) -> Result<(), Exit> {
     Err(Exit::Unconfirmed)
 }
 
-fn how_to_make_a_role(engine: Engine) -> &'static str {
-    match engine {
-        Engine::Postgres => {
-            "is the role there? As an administrator: psql -v password=\"$ALLSWELL_PASSWORD\" -f role.sql DATABASE; then \
-             `allswell init` goes on"
-        }
-        Engine::MySql => {
-            "is the user there? role.sql says at its head how an administrator makes it; then `allswell init` goes on"
-        }
-        Engine::Sqlite => {
-            "is the path right? `allswell init` goes on with allswell.yaml as it is then"
+/// What a person does about a database that did not let us in.
+fn what_next(dsn: &Dsn, cause: Cause) -> String {
+    const URL: &str = "is `url` in allswell.yaml right: host, port, name of the database? `allswell init` goes on then";
+    match (dsn, cause) {
+        (Dsn::Sqlite(_), _) | (_, Cause::Connect) => URL.to_owned(),
+        (Dsn::Postgres(server), _) => format!(
+            "is the role there, with this password? As an administrator: psql -v role={} -v password=\"${PASSWORD}\" -f role.sql \
+             {}; then `allswell init` goes on",
+            server.user, server.database
+        ),
+        (Dsn::MySql(_), _) => {
+            "is the user there, with this password? role.sql says at its head how an administrator makes it; then `allswell \
+             init` goes on"
+                .to_owned()
         }
     }
 }

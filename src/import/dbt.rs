@@ -8,7 +8,7 @@ use crate::import::node::{entries, get, items, not_that, place, scalar, text};
 use crate::manifest::{Kind, Node, Text};
 
 use meaning::is_name;
-pub(super) use meaning::{Outcome, Test, is_jinja, rules, span};
+pub(super) use meaning::{Outcome, Test, is_jinja, row_condition, rules, span, unlike};
 
 /// Reads a file of properties.
 pub(super) fn read(file: &Text, root: &Node, found: &mut Found<'_>) -> Result<(), Box<Fault>> {
@@ -26,20 +26,64 @@ pub(super) fn read(file: &Text, root: &Node, found: &mut Found<'_>) -> Result<()
         }
     }
     for source in items(get(root, "sources")) {
-        let schema = text(source, "schema").or_else(|| text(source, "name"));
-        for table in items(get(source, "tables")) {
-            relation(file, table, schema, found);
+        if get(source, "database").is_some() {
+            let at = (place(file, source), "`database` of a source".to_owned());
+            found.needs(
+                at,
+                "checks name a schema and a table: is this database the source that is asked?",
+            );
         }
+        for table in items(get(source, "tables")) {
+            relation(file, table, Some(source), found);
+        }
+    }
+    for key in ["tests", "data_tests"] {
+        for test in items(get(root, key)) {
+            let at = (
+                place(file, test),
+                format!("{} of no model", text(test, "name").unwrap_or("a test")),
+            );
+            found.needs(at, "a test of its own: `import dbt target/manifest.json` takes its SQL");
+        }
+    }
+    for test in items(get(root, "unit_tests")) {
+        let at =
+            (place(file, test), format!("unit test {}", text(test, "name").unwrap_or_default()));
+        found.cannot(at, "it tests a model, and no data");
     }
     Ok(())
 }
 
-fn relation(file: &Text, model: &Node, schema: Option<&str>, found: &mut Found<'_>) {
-    let name = ["identifier", "alias", "name"].into_iter().find_map(|key| text(model, key));
-    let Some(name) = name else { return };
+/// A key of a node, or of its `config`.
+fn configured<'n>(node: &'n Node, key: &str) -> Option<&'n Node> {
+    get(node, "config").and_then(|config| get(config, key)).or_else(|| get(node, key))
+}
+
+fn relation(file: &Text, model: &Node, source: Option<&Node>, found: &mut Found<'_>) {
+    let name = ["identifier", "alias"].into_iter().find_map(|key| configured(model, key));
+    let Some(name) = name.and_then(scalar).or_else(|| text(model, "name")) else {
+        let at = (place(file, model), "a model without a name".to_owned());
+        return found.needs(at, "say which table it is");
+    };
+    let schema = source.and_then(|source| text(source, "schema").or_else(|| text(source, "name")));
     let table = schema.map_or_else(|| name.to_owned(), |schema| format!("{schema}.{name}"));
-    let meta =
-        get(model, "config").and_then(|config| get(config, "meta")).or_else(|| get(model, "meta"));
+    let at = |what: &str| (place(file, model), format!("{what} of {table}"));
+    if configured(model, "enabled").and_then(scalar) == Some("false") {
+        return found.needs(at("all tests"), "it is switched off (`enabled: false`)");
+    }
+    if source.is_none() && configured(model, "schema").is_some() {
+        found.needs(
+            at("`schema`"),
+            "dbt makes the name of the schema: `import dbt target/manifest.json` knows it",
+        );
+    }
+    if get(model, "versions").is_some() {
+        found.needs(
+            at("`versions`"),
+            "each version is a table: `import dbt target/manifest.json` names them",
+        );
+    }
+    let meta = configured(model, "meta");
     let owner = meta.and_then(|meta| text(meta, "owner")).map(str::to_owned);
     let mut all = |holder: &Node, column: Option<&str>| {
         for key in ["tests", "data_tests"] {
@@ -54,21 +98,35 @@ fn relation(file: &Text, model: &Node, schema: Option<&str>, found: &mut Found<'
             all(column, Some(name));
         }
     }
-    if get(model, "freshness").is_some_and(|one| !matches!(one.kind, Kind::Null)) {
-        freshness(file, model, &table, found);
+    let is_written = |node: &&Node| !matches!(node.kind, Kind::Null);
+    let own = configured(model, "freshness");
+    let of_all = || source.and_then(|source| configured(source, "freshness"));
+    if let Some(node) = own.or_else(of_all).filter(is_written) {
+        let field =
+            |node: &Node| configured(node, "loaded_at_field").and_then(scalar).map(str::to_owned);
+        let field = field(model).or_else(|| source.and_then(field));
+        freshness(file, node, (&table, field), found);
     }
 }
 
 /// `freshness` of a source: `loaded_at_field`, `error_after: {count: 12, period: hour}`.
-fn freshness(file: &Text, model: &Node, table: &str, found: &mut Found<'_>) {
-    let Some(node) = get(model, "freshness") else { return };
+fn freshness(
+    file: &Text,
+    node: &Node,
+    (table, field): (&str, Option<String>),
+    found: &mut Found<'_>,
+) {
+    if get(node, "filter").is_some() {
+        let at = (place(file, node), format!("freshness of {table}"));
+        return found.needs(at, "it is about some of the rows: write `newest` with `where`");
+    }
     let (place, what) = (place(file, node), format!("freshness of {table}"));
     let after = get(node, "error_after").or_else(|| get(node, "warn_after"));
     let within = after.and_then(|after| span(text(after, "count")?, text(after, "period")?));
     let about = About { table: table.to_owned(), ..About::default() };
-    match (text(model, "loaded_at_field"), within) {
-        (Some(column), Some(within)) if is_name(column) => {
-            found.rules(&about, vec![Rule::Newest(column.to_owned(), within)], (place, what));
+    match (field, within) {
+        (Some(column), Some(within)) if is_name(&column) => {
+            found.rules(&about, vec![Rule::Newest(column, within)], (place, what));
         }
         _ => found.needs((place, what), "say of which column, and how old its newest value may be"),
     }
@@ -94,13 +152,20 @@ fn one(
         let config = args.and_then(|args| get(args, "config")).and_then(|config| text(config, key));
         config.or_else(|| args.and_then(|args| text(args, key)))
     };
+    if config("enabled") == Some("false") {
+        return found.needs(at, "it is switched off (`enabled: false`)");
+    }
     let filter = config("where");
-    if let Some(why) = odd(config("error_if"), config("warn_if"), filter) {
+    let why = odd(config("error_if"), config("warn_if"), filter)
+        .or_else(|| args.and_then(|args| unlike(short, args)));
+    if let Some(why) = why {
         return found.needs(at, why);
     }
+    let condition = args.and_then(row_condition);
+    let filter = both(filter, condition);
     let about = About {
         table: table.to_owned(),
-        filter: filter.map(str::to_owned),
+        filter,
         severity: severity(config("severity")),
         owner: owner.map(str::to_owned),
     };
@@ -132,6 +197,14 @@ pub(super) fn odd(
     filter
         .filter(|filter| is_jinja(filter))
         .map(|_| "`where` holds a macro: write what it stands for".to_owned())
+}
+
+/// Two conditions as one.
+pub(super) fn both(one: Option<&str>, other: Option<&str>) -> Option<String> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(format!("({one}) and ({other})")),
+        (one, other) => one.or(other).map(str::to_owned),
+    }
 }
 
 /// dbt's `warn` is told, and wakes nobody.

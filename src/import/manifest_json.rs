@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use crate::domain::check::fault::Fault;
-use crate::import::dbt::{Outcome, Test, odd, rules, severity};
-use crate::import::found::{About, Found};
+use crate::import::dbt::{Outcome, Test, both, odd, row_condition, rules, severity, span, unlike};
+use crate::import::found::{About, Found, Rule};
 use crate::manifest::{Document, Text};
 
 /// Reads a manifest.
@@ -24,6 +24,13 @@ pub(super) fn read(file: &Text, found: &mut Found<'_>) -> Result<(), Box<Fault>>
     };
     for node in nodes.values().filter(|node| node["resource_type"] == "test") {
         test(&root, node, found);
+    }
+    for (id, source) in root["sources"].as_object().into_iter().flatten() {
+        let fresh = [&source["freshness"], &source["config"]["freshness"]];
+        let fresh = fresh.into_iter().find(|fresh| fresh.is_object());
+        if let Some(fresh) = fresh {
+            freshness(&root, (id, source, fresh), found);
+        }
     }
     Ok(())
 }
@@ -81,11 +88,19 @@ fn test(root: &Value, node: &Value, found: &mut Found<'_>) {
     if let Some(kind) = word(metadata, "name") {
         let args = arguments(root, node, &metadata["kwargs"]);
         let args = args.and_then(|text| Document::new(&text).tree());
+        let unlike = args.as_ref().and_then(|args| unlike(kind, args));
+        if let Some(why) = unlike.filter(|_| word(node, "compiled_code").is_none()) {
+            return found.needs(at, why);
+        }
+        let is_understood = args.as_ref().is_none_or(|args| self::unlike(kind, args).is_none());
+        let condition = args.as_ref().and_then(row_condition);
+        let about = About { filter: both(filter, condition), ..about.clone() };
         let column = word(node, "column_name").or_else(|| word(&metadata["kwargs"], "column_name"));
         match rules(&Test { name: kind, args: args.as_ref(), column }) {
-            Outcome::Rules(rules) => return found.rules(&about, rules, at),
+            Outcome::Rules(rules) if is_understood => return found.rules(&about, rules, at),
             Outcome::Needs(why) => return found.needs(at, why),
-            Outcome::Unknown => {}
+            // What dbt compiled says it.
+            Outcome::Rules(_) | Outcome::Unknown => {}
         }
     }
     match word(node, "compiled_code") {
@@ -99,6 +114,27 @@ fn test(root: &Value, node: &Value, found: &mut Found<'_>) {
         None => {
             found.needs(at, "its SQL is not compiled: `dbt compile` writes it into the manifest");
         }
+    }
+}
+
+/// `freshness` of a source.
+fn freshness(root: &Value, (id, source, fresh): (&str, &Value, &Value), found: &mut Found<'_>) {
+    let Some(of) = table(root, id) else { return };
+    let file = word(source, "original_file_path").unwrap_or("manifest.json");
+    let at = (file.to_owned(), format!("freshness of {of}"));
+    let after = [&fresh["error_after"], &fresh["warn_after"]];
+    let after = after.into_iter().find(|after| after["count"].is_u64());
+    let within = after.and_then(|after| span(&after["count"].to_string(), word(after, "period")?));
+    let field =
+        word(source, "loaded_at_field").or_else(|| word(&source["config"], "loaded_at_field"));
+    match (within, field) {
+        // dbt writes empty ones for those that have none.
+        (None, _) if after.is_none() => {}
+        (Some(within), Some(field)) if fresh["filter"].is_null() => {
+            let about = About { table: of, ..About::default() };
+            found.rules(&about, vec![Rule::Newest(field.to_owned(), within)], at);
+        }
+        _ => found.needs(at, "say of which column, and how old its newest value may be"),
     }
 }
 

@@ -3,7 +3,9 @@
 use crate::domain::check::fault::Fault;
 use crate::import::dbt::is_jinja;
 use crate::import::found::{About, Found, Rule};
-use crate::import::node::{get, is_true, items, not_that, place, scalar, text, value, values};
+use crate::import::node::{
+    entries, get, is_true, items, not_that, place, scalar, text, value, values,
+};
 use crate::import::written::{list, quoted};
 use crate::manifest::{Node, Text};
 
@@ -34,6 +36,11 @@ pub(super) fn read(file: &Text, root: &Node, found: &mut Found<'_>) -> Result<()
         let about = About { table: name.to_owned(), owner: owner.clone(), ..About::default() };
         for property in items(get(object, "properties")) {
             self::property(file, property, &about, found);
+        }
+        key(file, object, &about, found);
+        for relation in items(get(object, "relationships")) {
+            let at = (place(file, relation), format!("relationship of {name}"));
+            found.needs(at, "a reference of several columns: write `sql`, or `in` for one of them");
         }
         for rule in items(get(object, "quality")) {
             quality(file, rule, None, &about, found);
@@ -68,18 +75,16 @@ fn property(file: &Text, property: &Node, about: &About, found: &mut Found<'_>) 
     let at =
         |what: &str, node: &Node| (place(file, node), format!("{what} of {}.{name}", about.table));
     found.rules(about, vec![Rule::There(name.to_owned())], at("property", property));
-    let is_key = is_true(property, "primaryKey");
-    let is_one_key =
-        is_key && text(property, "primaryKeyPosition").is_none_or(|at| at == "1" || at == "-1");
-    if is_true(property, "required") || is_key {
+    if is_true(property, "required") || is_true(property, "primaryKey") {
         found.rules(about, vec![column("nulls", "none")], at("required", property));
     }
-    if is_true(property, "unique") || is_one_key {
+    if is_true(property, "unique") {
         found.rules(about, vec![column("unique", "true")], at("unique", property));
     }
-    if is_key && !is_one_key {
-        let why = "it is one column of a key of several: write `unique: [[…]]` with all of them";
-        found.needs(at("primaryKey", property), why);
+    for key in ["properties", "items"] {
+        if let Some(node) = get(property, key) {
+            found.needs(at(key, node), "what is within a value is no column: write `sql`");
+        }
     }
     if let Some(options) = get(property, "logicalTypeOptions") {
         self::options(file, options, name, about, found);
@@ -101,6 +106,27 @@ fn property(file: &Text, property: &Node, about: &About, found: &mut Found<'_>) 
     }
 }
 
+/// The columns of a table's key, together.
+fn key(file: &Text, object: &Node, about: &About, found: &mut Found<'_>) {
+    let all = items(get(object, "properties")).into_iter();
+    let mut keys: Vec<(&str, &str)> = all
+        .filter(|property| is_true(property, "primaryKey"))
+        .filter_map(|property| {
+            let name = text(property, "physicalName").or_else(|| text(property, "name"))?;
+            Some((text(property, "primaryKeyPosition").unwrap_or_default(), name))
+        })
+        .collect();
+    keys.sort_by_key(|(position, _)| position.parse::<u32>().unwrap_or_default());
+    let names: Vec<String> = keys.iter().map(|(_, name)| (*name).to_owned()).collect();
+    let rule = match names.as_slice() {
+        [] => return,
+        [one] => Rule::Column(one.clone(), "unique", "true".to_owned()),
+        _ => Rule::Unique(names),
+    };
+    let at = (place(file, object), format!("primaryKey of {}", about.table));
+    found.rules(about, vec![rule], at);
+}
+
 fn options(file: &Text, options: &Node, name: &str, about: &About, found: &mut Found<'_>) {
     let limit = |key: &str| get(options, key).and_then(value);
     let at = |what: &str| (place(file, options), format!("{what} of {}.{name}", about.table));
@@ -117,9 +143,13 @@ fn options(file: &Text, options: &Node, name: &str, about: &About, found: &mut F
     if !lengths.is_empty() {
         found.rules(about, rule("length", format!("{{{}}}", lengths.join(", "))), at("length"));
     }
-    for open in ["exclusiveMinimum", "exclusiveMaximum"] {
-        if get(options, open).is_some() {
-            found.needs(at(open), "the limit itself is out, and ours is in: write the next value");
+    const KNOWN: [&str; 5] = ["minimum", "maximum", "pattern", "minLength", "maxLength"];
+    for (key, _) in entries(options) {
+        match scalar(key).unwrap_or_default() {
+            known if KNOWN.contains(&known) => {}
+            open @ ("exclusiveMinimum" | "exclusiveMaximum") => found
+                .needs(at(open), "the limit itself is out, and ours is in: write the next value"),
+            other => found.needs(at(other), "no rule of a column says that"),
         }
     }
 }
@@ -138,6 +168,9 @@ fn quality(file: &Text, rule: &Node, column: Option<&str>, about: &About, found:
         _ => None,
     };
     let about = About { severity, ..about.clone() };
+    if let Some(rule) = counted_open(rule) {
+        return found.rules(&about, vec![rule], at);
+    }
     if let Some(open) = OPEN.iter().find(|key| get(rule, key).is_some()) {
         return found.needs(at, format!("`{open}` leaves its limits out, and `min` and `max` take them in: write which are meant"));
     }
@@ -166,6 +199,21 @@ fn quality(file: &Text, rule: &Node, column: Option<&str>, about: &About, found:
         ("text", _) => found.needs(at, "it is prose: say it as a limit"),
         ("custom", _) => found.cannot(at, "it is written for another tool"),
         (_, _) => found.needs(at, "say what has to hold: `min`, `max`, `equals` …"),
+    }
+}
+
+/// Rows are whole: more than 9 are 10.
+fn counted_open(rule: &Node) -> Option<Rule> {
+    (text(rule, "metric").or_else(|| text(rule, "rule")) == Some("rowCount")).then_some(())?;
+    if text(rule, "unit").is_some_and(|unit| unit.starts_with("percent")) {
+        return None;
+    }
+    let least = text(rule, "mustBeGreaterThan").and_then(|n| n.parse::<u64>().ok()?.checked_add(1));
+    let most = text(rule, "mustBeLessThan").and_then(|n| n.parse::<u64>().ok()?.checked_sub(1));
+    match (least, most) {
+        (Some(least), None) => Some(Rule::Rows("min", least.to_string())),
+        (None, Some(most)) => Some(Rule::Rows("max", most.to_string())),
+        _ => None,
     }
 }
 
@@ -201,6 +249,7 @@ fn library(
         .filter(|(key, _)| *key == "max" && is_percent)
         .and_then(|(_, limit)| ratio(limit));
     let rules = match metric {
+        "missingValues" if argument("missingValues").is_some() => None,
         "nullValues" | "missingValues" if is_none => of("nulls", "none".to_owned()),
         "nullValues" | "missingValues" => {
             share.and_then(|share| of("nulls", format!("{{max_ratio: {share}}}")))

@@ -2,7 +2,7 @@
 
 use crate::domain::check::fault::Fault;
 use crate::domain::time::duration;
-use crate::import::dbt::span;
+use crate::import::dbt::{both, span};
 use crate::import::found::{About, Found, Rule};
 use crate::import::node::{entries, get, items, not_that, place, scalar, text, value, values};
 use crate::import::written::{list, quoted};
@@ -27,6 +27,14 @@ pub(super) fn read(file: &Text, root: &Node, found: &mut Found<'_>) -> Result<()
             continue;
         };
         any = true;
+        if table.contains(['%', '*', '{']) {
+            let at = (place(file, key), name.to_owned());
+            let why = "it is about many tables: write `tables: […]`";
+            for _ in items(Some(checks)) {
+                found.needs(at.clone(), why);
+            }
+            continue;
+        }
         // `checks for orders [daily]` counts the rows of a filter that stands elsewhere.
         let (table, filter) = table.split_once(" [").map_or((table, None), |(t, f)| (t, Some(f)));
         let about = About { table: table.trim().to_owned(), ..About::default() };
@@ -59,6 +67,23 @@ fn classic(file: &Text, check: &Node, about: &About, found: &mut Found<'_>) {
     let option = |key: &str| more.and_then(|more| get(more, key));
     let filter = option("filter").and_then(scalar).map(str::to_owned);
     let about = About { filter, ..about.clone() };
+    let own = [
+        "missing values",
+        "missing regex",
+        "missing format",
+        "invalid values",
+        "invalid format",
+        "invalid regex",
+    ];
+    let is_own = |key: &&str| option(key).is_some() || option(&key.replace(' ', "_")).is_some();
+    if let Some(key) = own.iter().find(|key| is_own(key)) {
+        return found.needs(
+            at,
+            format!(
+                "`{key}` says what is missing or wrong: write it as `not_one_of`, or as `never`"
+            ),
+        );
+    }
     if ["warn", "fail"].iter().any(|key| option(key).is_some_and(|node| scalar(node).is_some())) {
         return found.needs(at, "it warns at one limit and fails at another: write two checks");
     }
@@ -79,6 +104,11 @@ fn classic(file: &Text, check: &Node, about: &About, found: &mut Found<'_>) {
         }
         (None, None) if sentence.starts_with("anomaly") || sentence.starts_with("distribution") => {
             found.cannot(at, "nothing is guessed from the past here: say what is right");
+        }
+        (None, None) if sentence.contains(['<', '>']) && !sentence.contains(['=']) => {
+            let why =
+                "its limit is out, and ours are in: write the next value, or `sql` with a limit";
+            found.needs(at, why);
         }
         (None, None) => found.needs(at, "no rule of a table says that: write `sql` with a limit"),
     }
@@ -125,6 +155,8 @@ fn reference(sentence: &str) -> Option<Vec<Rule>> {
 /// `freshness(created_at) < 2h`.
 fn newest(sentence: &str) -> Option<Vec<Rule>> {
     let (column, limit) = sentence.strip_prefix("freshness(")?.split_once(')')?;
+    let is_name = column.trim().chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    is_name.then_some(())?;
     let within = limit.trim().strip_prefix('<')?.trim_start_matches('=').trim();
     let is_ours = duration::parse(within).is_ok();
     is_ours.then(|| vec![Rule::Newest(column.trim().to_owned(), within.to_owned())])
@@ -132,6 +164,11 @@ fn newest(sentence: &str) -> Option<Vec<Rule>> {
 
 /// `missing_count(email) = 0`, `row_count > 0`, `min(total) >= 0`.
 fn counted<'n>(sentence: &str, option: &dyn Fn(&str) -> Option<&'n Node>) -> Option<Vec<Rule>> {
+    if let Some(limits) = sentence.strip_prefix("row_count between ") {
+        let (least, most) = limits.split_once(" and ")?;
+        let number = |text: &str| text.trim().parse::<u64>().ok().map(|n| n.to_string());
+        return Some(vec![Rule::Rows("min", number(least)?), Rule::Rows("max", number(most)?)]);
+    }
     let at = sentence.find(['=', '<', '>'])?;
     let (metric, limit) = sentence.split_at(at);
     let sign: String = limit.chars().take_while(|c| matches!(c, '=' | '<' | '>')).collect();
@@ -202,9 +239,25 @@ fn contract(file: &Text, root: &Node, dataset: &str, found: &mut Found<'_>) {
         Some(schema) if parts.len() > 1 => format!("{schema}.{table}"),
         Some(_) | None => table.to_owned(),
     };
-    let about = About { table, ..About::default() };
+    let filter = text(root, "filter");
+    if let Some(why) = filter.filter(|filter| filter.contains("${")) {
+        let at = (place(file, root), format!("filter of {table}: {why}"));
+        found.needs(at, "it holds a variable: write what it stands for under `where` of the check");
+    }
+    let about = About { table, filter: filter.map(str::to_owned), ..About::default() };
     for column in items(get(root, "columns")) {
         let Some(name) = text(column, "name") else { continue };
+        let own = entries(column).iter().filter_map(|(key, _)| scalar(key));
+        if let Some(key) = own
+            .into_iter()
+            .find(|key| ["missing", "valid", "invalid"].iter().any(|word| key.starts_with(word)))
+        {
+            for _ in items(get(column, "checks")) {
+                let at = (place(file, column), format!("a check of {}.{name}", about.table));
+                found.needs(at, format!("`{key}` of the column says what is missing or valid: write it beside the rule"));
+            }
+            continue;
+        }
         for check in items(get(column, "checks")) {
             in_contract(file, check, Some(name), &about, found);
         }
@@ -229,8 +282,17 @@ fn in_contract(
     let of = column.map(|column| format!(".{column}")).unwrap_or_default();
     let at = (place(file, check), format!("{kind} of {}{of}", about.table));
     let option = |key: &str| more.and_then(|more| get(more, key));
-    let about =
-        About { filter: option("filter").and_then(scalar).map(str::to_owned), ..about.clone() };
+    let filter = both(about.filter.as_deref(), option("filter").and_then(scalar));
+    let about = About { filter, ..about.clone() };
+    let own = ["missing_values", "missing_format", "invalid_values", "invalid_format"];
+    if let Some(key) = own.iter().find(|key| option(key).is_some()) {
+        return found.needs(
+            at,
+            format!(
+                "`{key}` says what is missing or wrong: write it as `not_one_of`, or as `never`"
+            ),
+        );
+    }
     let threshold = option("threshold");
     let limit = |key: &str| threshold.and_then(|threshold| text(threshold, key));
     let is_none = threshold.is_none() || limit("must_be") == Some("0");

@@ -65,7 +65,9 @@ async fn from_an_empty_folder_one_command_ends_with_a_first_proof_on_three_engin
         let again = typed(path, &["init"], Some("watch"));
         assert!(code(&again) == 0 && !said(&again).contains("wrote"), "{}", said(&again));
         let again = typed(path, &["init", &url], Some("watch"));
-        assert!(code(&again) == 64 && said(&again).contains("goes on with it"), "{}", said(&again));
+        assert!(code(&again) == 0 && !said(&again).contains("wrote"), "{}", said(&again));
+        let other = typed(path, &["init", "sqlite:other.db"], Some("watch"));
+        assert!(code(&other) == 64 && said(&other).contains("names another"), "{}", said(&other));
         let list = typed(path, &["list"], None);
         assert!(code(&list) == 0 && out(&list).contains("orders-rows"), "{}", said(&list));
     }
@@ -88,6 +90,8 @@ fn what_is_no_address_or_holds_a_password_is_refused_and_nothing_is_written() {
             said(&output)
         );
     }
+    let output = typed(folder.path(), &["init", "sqlite:a.db", "--zone", "Mars/X"], None);
+    assert!(code(&output) == 64 && said(&output).contains("`Mars/X`"), "{}", said(&output));
     let output = typed(folder.path(), &["init"], None);
     assert!(
         code(&output) == 64 && said(&output).contains("say which database"),

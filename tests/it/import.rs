@@ -149,3 +149,105 @@ fn what_is_no_file_of_a_tool_is_a_fault_with_its_place() {
     let nothing = command(folder.path(), &["import", "dbt", "nowhere.yml"]).output().unwrap();
     assert!(code(&nothing) == 64 && err(&nothing).contains("cannot be read"), "{}", err(&nothing));
 }
+
+/// What is written, of which tool, what of it is taken, and words of what is left.
+const NARROWED: [(&str, &str, bool, &str); 15] = [
+    (
+        "dbt",
+        "models: [{name: t, columns: [{name: a, tests: [{not_null: {zzz: 3}}]}]}]",
+        false,
+        "`zzz`",
+    ),
+    (
+        "dbt",
+        "models: [{name: t, columns: [{name: a, tests: [{unique: {config: {fail_calc: 'sum(n)'}}}]}]}]",
+        false,
+        "`fail_calc`",
+    ),
+    (
+        "dbt",
+        "models: [{name: t, columns: [{name: a, tests: [{accepted_values: {values: [\"{{ var('v') }}\"]}}]}]}]",
+        false,
+        "macro",
+    ),
+    (
+        "dbt",
+        "models: [{name: t, columns: [{name: a, tests: [{not_null: {config: {enabled: false}}}]}]}]",
+        false,
+        "switched off",
+    ),
+    (
+        "dbt",
+        "models: [{name: t, config: {enabled: false}, columns: [{name: a, tests: [not_null]}]}]",
+        false,
+        "switched off",
+    ),
+    ("dbt", "models: [{columns: [{name: a, tests: [not_null]}]}]", false, "without a name"),
+    (
+        "dbt",
+        "models: [{name: t, tests: [{dbt_utils.recency: {field: at, datepart: day, interval: 1, group_by_columns: [a]}}]}]",
+        false,
+        "group_by_columns",
+    ),
+    (
+        "dbt",
+        "sources: [{name: s, freshness: {error_after: {count: 1, period: day}}, loaded_at_field: at, tables: [{name: t}]}]",
+        true,
+        "",
+    ),
+    ("dbt", "version: 2\nunit_tests: [{name: u}]", false, "tests a model"),
+    (
+        "soda",
+        "checks for t: [{missing_count(a) = 0: {missing values: [NA]}}]",
+        false,
+        "missing values",
+    ),
+    ("soda", "checks for dim_%: [row_count > 0]", false, "many tables"),
+    ("soda", "checks for t: [\"freshness(at, NOW) < 1d\"]", false, "its limit is out"),
+    ("soda", "dataset: d/s/t\nfilter: \"at > ${var.x}\"\ncolumns: []", false, "variable"),
+    (
+        "odcs",
+        "kind: DataContract\nschema: [{name: t, properties: [{name: a, properties: [{name: b, required: true}]}]}]",
+        true,
+        "within a value",
+    ),
+    (
+        "odcs",
+        "kind: DataContract\nschema: [{name: t, properties: [{name: a, quality: [{metric: missingValues, arguments: {missingValues: ['']}, mustBe: 0}]}]}]",
+        true,
+        "no rule of a table",
+    ),
+];
+
+#[test]
+fn what_narrows_a_test_is_never_left_out() {
+    let folder = shop();
+    let run = |tool: &str, text: &str| {
+        fs::write(folder.path().join("file.yml"), text).unwrap();
+        let output = command(folder.path(), &["import", tool, "file.yml"]).output().unwrap();
+        (code(&output), out(&output), err(&output))
+    };
+    for (tool, text, is_taken, words) in NARROWED {
+        let (code, yaml, report) = run(tool, text);
+        assert_eq!(
+            (code, yaml.is_empty()),
+            (i32::from(!words.is_empty()), !is_taken),
+            "{text}: {yaml}{report}"
+        );
+        assert!(report.contains(words), "{text}: {report}");
+    }
+    let (_, yaml, _) = run(
+        "dbt",
+        "models: [{name: t, columns: [{name: a, tests: [{dbt_expectations.expect_column_values_to_be_between: {max_value: 9, \
+         row_condition: \"s = 'paid'\"}}]}]}]",
+    );
+    assert!(yaml.contains("where: \"s = 'paid'\""), "{yaml}");
+    let (_, yaml, _) = run(
+        "odcs",
+        "kind: DataContract\nschema: [{name: t, properties: [{name: d, primaryKey: true, primaryKeyPosition: 2}, {name: c, \
+         primaryKey: true, primaryKeyPosition: 1}], quality: [{metric: rowCount, mustBeGreaterThan: 9}]}]",
+    );
+    assert!(yaml.contains("unique: [[c, d]]") && yaml.contains("rows: {min: 10}"), "{yaml}");
+    let (_, yaml, _) = run("soda", "checks for t: [row_count between 10 and 20]");
+    assert!(yaml.contains("rows: {max: 20, min: 10}"), "{yaml}");
+}

@@ -5,9 +5,9 @@ use std::str::FromStr as _;
 use bigdecimal::BigDecimal;
 
 use crate::import::found::Rule;
-use crate::import::node::{get, items, scalar, value, values};
+use crate::import::node::{entries, get, items, scalar, value, values};
 use crate::import::written::{list, quoted};
-use crate::manifest::Node;
+use crate::manifest::{Kind, Node};
 
 /// What a test of dbt becomes.
 pub(in crate::import) enum Outcome {
@@ -22,6 +22,105 @@ pub(in crate::import) struct Test<'n> {
     pub(in crate::import) name: &'n str,
     pub(in crate::import) args: Option<&'n Node>,
     pub(in crate::import) column: Option<&'n str>,
+}
+
+/// The arguments that every test may have, and that change nothing of what it means, or are read apart.
+const COMMON: [&str; 19] = [
+    "config",
+    "arguments",
+    "where",
+    "severity",
+    "name",
+    "description",
+    "tags",
+    "meta",
+    "error_if",
+    "warn_if",
+    "store_failures",
+    "store_failures_as",
+    "enabled",
+    "column_name",
+    "model",
+    "alias",
+    "test_name",
+    "row_condition",
+    "limit",
+];
+/// What may stand under `config`.
+const CONFIG: [&str; 13] = [
+    "where",
+    "severity",
+    "tags",
+    "meta",
+    "error_if",
+    "warn_if",
+    "store_failures",
+    "store_failures_as",
+    "enabled",
+    "limit",
+    "alias",
+    "schema",
+    "group",
+];
+
+/// The arguments of each test that are understood.
+fn arguments(name: &str) -> &'static [&'static str] {
+    match name {
+        "accepted_values" | "not_accepted_values" => &["values", "quote"],
+        "expect_column_values_to_be_in_set" | "expect_column_values_to_not_be_in_set" => {
+            &["value_set", "quote_values"]
+        }
+        "relationships" => &["to", "field"],
+        "accepted_range" => &["min_value", "max_value", "inclusive"],
+        "expect_column_values_to_be_between" => &["min_value", "max_value", "strictly"],
+        "not_null_proportion" => &["at_least"],
+        "expect_column_value_lengths_to_equal" | "expect_table_row_count_to_equal" => &["value"],
+        "expect_column_value_lengths_to_be_between" | "expect_table_row_count_to_be_between" => {
+            &["min_value", "max_value"]
+        }
+        "expect_column_values_to_match_regex" => &["regex"],
+        "unique_combination_of_columns" => &["combination_of_columns"],
+        "expect_compound_columns_to_be_unique" => &["column_list"],
+        "expression_is_true" => &["expression"],
+        "recency" => &["datepart", "field", "interval"],
+        "expect_row_values_to_have_recent_data" => &["datepart", "interval"],
+        _ => &[],
+    }
+}
+
+/// Why the arguments of a test say something that is not understood, where they do.
+pub(in crate::import) fn unlike(name: &str, args: &Node) -> Option<String> {
+    let known = arguments(name);
+    let nested = get(args, "arguments").into_iter().flat_map(entries);
+    let own = entries(args).iter().chain(nested);
+    let own = own.map(|entry| (entry, COMMON.as_slice()));
+    let config = get(args, "config").into_iter().flat_map(entries);
+    let all = own.chain(config.map(|entry| (entry, CONFIG.as_slice())));
+    for ((key, value), common) in all {
+        let key = scalar(key).unwrap_or_default();
+        if !common.contains(&key) && !known.contains(&key) {
+            return Some(format!("`{key}` of it is not known here"));
+        }
+        // Who is referred to, and what is written for people, is no value.
+        let is_template =
+            !matches!(key, "to" | "model" | "description" | "name" | "meta" | "tags" | "alias");
+        if is_template && has_jinja(value) {
+            return Some(format!("`{key}` holds a macro: write what it stands for"));
+        }
+    }
+    None
+}
+
+fn has_jinja(node: &Node) -> bool {
+    scalar(node).is_some_and(is_jinja)
+        || matches!(&node.kind, Kind::List(items) if items.iter().any(has_jinja))
+        || entries(node).iter().any(|(_, value)| has_jinja(value))
+}
+
+/// The rows that a test of `dbt_expectations` is about, where it is about some.
+pub(in crate::import) fn row_condition(args: &Node) -> Option<&str> {
+    let nested = get(args, "arguments").and_then(|nested| get(nested, "row_condition"));
+    nested.or_else(|| get(args, "row_condition")).and_then(scalar)
 }
 
 /// Says whether a text is a template of dbt.
