@@ -123,7 +123,9 @@ fn freshness(
     let (place, what) = (place(file, node), format!("freshness of {table}"));
     let after = get(node, "error_after").or_else(|| get(node, "warn_after"));
     let within = after.and_then(|after| span(text(after, "count")?, text(after, "period")?));
-    let about = About { table: table.to_owned(), ..About::default() };
+    // What only warns is told, and wakes nobody.
+    let severity = get(node, "error_after").is_none().then_some("info");
+    let about = About { table: table.to_owned(), severity, ..About::default() };
     match (field, within) {
         (Some(column), Some(within)) if is_name(&column) => {
             found.rules(&about, vec![Rule::Newest(column, within)], (place, what));

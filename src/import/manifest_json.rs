@@ -131,7 +131,8 @@ fn freshness(root: &Value, (id, source, fresh): (&str, &Value, &Value), found: &
         // dbt writes empty ones for those that have none.
         (None, _) if after.is_none() => {}
         (Some(within), Some(field)) if fresh["filter"].is_null() => {
-            let about = About { table: of, ..About::default() };
+            let severity = fresh["error_after"]["count"].is_null().then_some("info");
+            let about = About { table: of, severity, ..About::default() };
             found.rules(&about, vec![Rule::Newest(field.to_owned(), within)], at);
         }
         _ => found.needs(at, "say of which column, and how old its newest value may be"),

@@ -46,6 +46,10 @@ pub(super) fn read(file: &Text, root: &Node, found: &mut Found<'_>) -> Result<()
             quality(file, rule, None, &about, found);
         }
     }
+    for rule in items(get(root, "quality")) {
+        let at = (place(file, rule), "quality of the whole contract".to_owned());
+        found.needs(at, "say of which table");
+    }
     for key in ["slaProperties", "servicelevels"] {
         for sla in items(get(root, key)) {
             let what = text(sla, "property").unwrap_or("a service level");
@@ -161,6 +165,10 @@ fn quality(file: &Text, rule: &Node, column: Option<&str>, about: &About, found:
         place(file, rule),
         format!("quality: {} of {}{of}", name.unwrap_or("a rule"), about.table),
     );
+    if let Some(when) = text(rule, "schedule") {
+        let why = "say in which zone, and write it as `schedule` of the check";
+        found.needs((at.0.clone(), format!("schedule {when} of {}", at.1)), why);
+    }
     let severity = text(rule, "severity").map(str::to_lowercase);
     let severity = match severity.as_deref() {
         Some("critical" | "error" | "high") => Some("critical"),
@@ -248,8 +256,20 @@ fn library(
         .as_ref()
         .filter(|(key, _)| *key == "max" && is_percent)
         .and_then(|(_, limit)| ratio(limit));
+    let known: &[&str] = match metric {
+        "duplicateValues" | "duplicateCount" => &["properties"],
+        "invalidValues" | "validValues" => &["validValues", "pattern"],
+        _ => &[],
+    };
+    let given: Vec<&str> =
+        arguments.into_iter().flat_map(entries).filter_map(|(key, _)| scalar(key)).collect();
+    if let Some(key) = given.iter().find(|key| !known.contains(key)) {
+        return found.needs(at, format!("`{key}` of it is not known here"));
+    }
+    if metric.starts_with("invalid") && given.len() > 1 {
+        return found.needs(at, "it says in two ways what is valid: write a rule for each");
+    }
     let rules = match metric {
-        "missingValues" if argument("missingValues").is_some() => None,
         "nullValues" | "missingValues" if is_none => of("nulls", "none".to_owned()),
         "nullValues" | "missingValues" => {
             share.and_then(|share| of("nulls", format!("{{max_ratio: {share}}}")))

@@ -67,22 +67,8 @@ fn classic(file: &Text, check: &Node, about: &About, found: &mut Found<'_>) {
     let option = |key: &str| more.and_then(|more| get(more, key));
     let filter = option("filter").and_then(scalar).map(str::to_owned);
     let about = About { filter, ..about.clone() };
-    let own = [
-        "missing values",
-        "missing regex",
-        "missing format",
-        "invalid values",
-        "invalid format",
-        "invalid regex",
-    ];
-    let is_own = |key: &&str| option(key).is_some() || option(&key.replace(' ', "_")).is_some();
-    if let Some(key) = own.iter().find(|key| is_own(key)) {
-        return found.needs(
-            at,
-            format!(
-                "`{key}` says what is missing or wrong: write it as `not_one_of`, or as `never`"
-            ),
-        );
+    if let Some(key) = more.and_then(|more| unknown(more, known_of(sentence))) {
+        return found.needs(at, format!("`{key}` of it is not known here"));
     }
     if ["warn", "fail"].iter().any(|key| option(key).is_some_and(|node| scalar(node).is_some())) {
         return found.needs(at, "it warns at one limit and fails at another: write two checks");
@@ -112,6 +98,68 @@ fn classic(file: &Text, check: &Node, about: &About, found: &mut Found<'_>) {
         }
         (None, None) => found.needs(at, "no rule of a table says that: write `sql` with a limit"),
     }
+}
+
+/// What may stand beside a sentence of `SodaCL` and is understood, or changes nothing.
+const BESIDE: [&str; 14] = [
+    "name",
+    "filter",
+    "attributes",
+    "samples limit",
+    "samples columns",
+    "valid values",
+    "valid regex",
+    "valid min",
+    "valid max",
+    "valid length",
+    "valid min length",
+    "valid max length",
+    "warn",
+    "fail",
+];
+/// The same of a check of a contract.
+const IN_CONTRACT: [&str; 17] = [
+    "name",
+    "qualifier",
+    "threshold",
+    "filter",
+    "attributes",
+    "valid_values",
+    "valid_regex",
+    "valid_min",
+    "valid_max",
+    "valid_length",
+    "valid_min_length",
+    "valid_max_length",
+    "columns",
+    "column",
+    "expression",
+    "query",
+    "store_failed_rows",
+];
+
+fn known_of(sentence: &str) -> &'static [&'static str] {
+    match sentence {
+        "schema" => &["name", "fail", "attributes"],
+        sentence if sentence.starts_with("failed rows") => &[
+            "name",
+            "fail condition",
+            "fail query",
+            "samples limit",
+            "samples columns",
+            "attributes",
+        ],
+        _ => &BESIDE,
+    }
+}
+
+/// The first key that says something that is not understood.
+fn unknown<'n>(more: &'n Node, known: &[&str]) -> Option<&'n str> {
+    let keys = entries(more).iter().filter_map(|(key, _)| scalar(key));
+    keys.into_iter().find(|key| {
+        let spaced = key.replace('_', " ");
+        !known.iter().any(|known| known == key || *known == spaced)
+    })
 }
 
 enum FailedRows {
@@ -284,14 +332,8 @@ fn in_contract(
     let option = |key: &str| more.and_then(|more| get(more, key));
     let filter = both(about.filter.as_deref(), option("filter").and_then(scalar));
     let about = About { filter, ..about.clone() };
-    let own = ["missing_values", "missing_format", "invalid_values", "invalid_format"];
-    if let Some(key) = own.iter().find(|key| option(key).is_some()) {
-        return found.needs(
-            at,
-            format!(
-                "`{key}` says what is missing or wrong: write it as `not_one_of`, or as `never`"
-            ),
-        );
+    if let Some(key) = more.and_then(|more| unknown(more, &IN_CONTRACT)) {
+        return found.needs(at, format!("`{key}` of it is not known here"));
     }
     let threshold = option("threshold");
     let limit = |key: &str| threshold.and_then(|threshold| text(threshold, key));

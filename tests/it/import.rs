@@ -151,7 +151,7 @@ fn what_is_no_file_of_a_tool_is_a_fault_with_its_place() {
 }
 
 /// What is written, of which tool, what of it is taken, and words of what is left.
-const NARROWED: [(&str, &str, bool, &str); 15] = [
+const NARROWED: [(&str, &str, bool, &str); 22] = [
     (
         "dbt",
         "models: [{name: t, columns: [{name: a, tests: [{not_null: {zzz: 3}}]}]}]",
@@ -215,7 +215,49 @@ const NARROWED: [(&str, &str, bool, &str); 15] = [
         "odcs",
         "kind: DataContract\nschema: [{name: t, properties: [{name: a, quality: [{metric: missingValues, arguments: {missingValues: ['']}, mustBe: 0}]}]}]",
         true,
-        "no rule of a table",
+        "`missingValues` of it",
+    ),
+    (
+        "dbt",
+        "models: [{name: t, columns: [{name: a, tests: [{dbt_utils.accepted_range: {min_value: 0, max_value: b}}]}]}]",
+        false,
+        "`max_value` is no number",
+    ),
+    (
+        "dbt",
+        "models: [{name: t, columns: [{name: a, tests: [{accepted_values: {values: [b, c], quote: false}}]}]}]",
+        false,
+        "not quoted",
+    ),
+    (
+        "dbt",
+        "models: [{name: t, tests: [{unique: {column_name: \"a || b\"}}]}]",
+        false,
+        "no column",
+    ),
+    (
+        "soda",
+        "checks for t: [{invalid_count(a) = 0: {valid format: email, valid min length: 3}}]",
+        false,
+        "valid format",
+    ),
+    (
+        "odcs",
+        "kind: DataContract\nschema: [{name: t, properties: [{name: a, quality: [{metric: invalidValues, arguments: {validValues: [b], pattern: c}, mustBe: 0}]}]}]",
+        true,
+        "in two ways",
+    ),
+    (
+        "odcs",
+        "kind: DataContract\nschema: [{name: t, properties: [{name: a, quality: [{metric: invalidValues, arguments: {pattern: c, foo: 3}, mustBe: 0}]}]}]",
+        true,
+        "`foo`",
+    ),
+    (
+        "odcs",
+        "kind: DataContract\nschema: []\nquality: [{metric: rowCount, mustBe: 3}]",
+        false,
+        "of which table",
     ),
 ];
 

@@ -67,9 +67,9 @@ impl ImportArgs {
 pub(in crate::cli) enum Foreign {
     /// dbt: a manifest, or files of properties
     Dbt,
-    /// `SodaCL` 3, or contracts of Soda 4
+    /// Files of checks for Soda 3, or contracts of Soda 4
     Soda,
-    /// Collectors of `sql_exporter`
+    /// Collectors of exporters of SQL for Prometheus
     SqlExporter,
     /// Contracts of the Open Data Contract Standard 3
     Odcs,

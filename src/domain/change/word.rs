@@ -137,6 +137,6 @@ impl Changed {
 /// Says whether looks at windows that have settled show what a difference does: they are of data that is all there, and
 /// at no time of a schedule.
 fn is_shown_by_looking(one: &Difference) -> bool {
-    const HIDDEN: [&str; 4] = ["schedule", "window.settle", "complete_until", "max_lag"];
+    const HIDDEN: [&str; 5] = ["schedule", "window.settle", "recheck", "complete_until", "max_lag"];
     !HIDDEN.contains(&one.part.as_str())
 }

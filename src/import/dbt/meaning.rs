@@ -147,6 +147,9 @@ pub(in crate::import) fn referenced(to: &str) -> Option<String> {
 /// What a test means.
 pub(in crate::import) fn rules(test: &Test<'_>) -> Outcome {
     let args = Args { test };
+    if let Some(why) = args.odd() {
+        return Outcome::Needs(why);
+    }
     args.of_column().or_else(|| args.of_rows()).unwrap_or(Outcome::Unknown)
 }
 
@@ -167,6 +170,30 @@ impl Args<'_> {
 
     fn number(&self, key: &str) -> Option<&str> {
         self.text(key).filter(|text| BigDecimal::from_str(text).is_ok())
+    }
+
+    /// Why an argument is an expression, where one is.
+    fn odd(&self) -> Option<String> {
+        const NUMBERS: [&str; 5] = ["min_value", "max_value", "value", "at_least", "interval"];
+        let is_odd = |key: &&str| {
+            self.get(key).is_some_and(|node| !matches!(node.kind, Kind::Null))
+                && self.number(key).is_none()
+        };
+        if let Some(key) = NUMBERS.into_iter().find(is_odd) {
+            return Some(format!("`{key}` is no number: write what it stands for"));
+        }
+        let unquoted = ["quote", "quote_values"].iter().any(|key| self.text(key) == Some("false"));
+        let set = ["values", "value_set"].iter().find_map(|key| self.get(key));
+        let is_text = |node: &&Node| matches!(node.kind, Kind::Text(_));
+        if unquoted && items(set).iter().any(is_text) {
+            return Some(
+                "its values are not quoted, so they are SQL: write what they stand for".to_owned(),
+            );
+        }
+        let column = self.text("column_name").filter(|_| self.test.column.is_none());
+        column
+            .filter(|name| !is_name(name))
+            .map(|name| format!("`{name}` is no column: write it as `never`, or as `sql`"))
     }
 
     fn set(&self, key: &str) -> Option<String> {
