@@ -307,12 +307,14 @@ fn looks(
         let settled = at - delta(rule.settle).max(delta(other.settle));
         let mut span = rule.frame.last_closed(&old.home.rules, settled);
         let mut of_zone = Vec::new();
-        for _ in 0..windows.unwrap_or(WINDOWS) {
-            let Some(one) = span else { break };
+        let mut left = windows.unwrap_or(WINDOWS);
+        while let Some(one) = span.filter(|_| left > 0) {
+            // A date that clocks leave out is no window.
+            left -= usize::from(!one.is_empty());
             for window in one.windows(&old.home.rules, rule.split).into_iter().rev() {
                 of_zone.push((Look::at(&old, window), Look::at(&new, window)));
             }
-            span = Some(rule.frame.previous(&old.home.rules, &one)).filter(|span| !span.is_empty());
+            span = Some(rule.frame.previous(&old.home.rules, &one));
         }
         all.push(of_zone);
     }

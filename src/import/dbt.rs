@@ -4,7 +4,7 @@ mod meaning;
 
 use crate::domain::check::fault::Fault;
 use crate::import::found::{About, Found, Rule};
-use crate::import::node::{entries, get, items, not_that, place, scalar, text};
+use crate::import::node::{entries, get, is_no, items, not_that, place, scalar, text};
 use crate::manifest::{Kind, Node, Text};
 
 use meaning::is_name;
@@ -54,6 +54,9 @@ pub(super) fn read(file: &Text, root: &Node, found: &mut Found<'_>) -> Result<()
     Ok(())
 }
 
+/// Stands for the name of a column that has none.
+const NAMELESS: &str = "";
+
 /// A key of a node, or of its `config`.
 fn configured<'n>(node: &'n Node, key: &str) -> Option<&'n Node> {
     get(node, "config").and_then(|config| get(config, key)).or_else(|| get(node, key))
@@ -68,7 +71,7 @@ fn relation(file: &Text, model: &Node, source: Option<&Node>, found: &mut Found<
     let schema = source.and_then(|source| text(source, "schema").or_else(|| text(source, "name")));
     let table = schema.map_or_else(|| name.to_owned(), |schema| format!("{schema}.{name}"));
     let at = |what: &str| (place(file, model), format!("{what} of {table}"));
-    if configured(model, "enabled").and_then(scalar) == Some("false") {
+    if is_no(configured(model, "enabled").and_then(scalar)) {
         return found.needs(at("all tests"), "it is switched off (`enabled: false`)");
     }
     if source.is_none() && configured(model, "schema").is_some() {
@@ -94,8 +97,9 @@ fn relation(file: &Text, model: &Node, source: Option<&Node>, found: &mut Found<
     };
     all(model, None);
     for column in items(get(model, "columns")) {
-        if let Some(name) = text(column, "name") {
-            all(column, Some(name));
+        match text(column, "name") {
+            Some(name) => all(column, Some(name)),
+            None => all(column, Some(NAMELESS)),
         }
     }
     let is_written = |node: &&Node| !matches!(node.kind, Kind::Null);
@@ -120,17 +124,21 @@ fn freshness(
         let at = (place(file, node), format!("freshness of {table}"));
         return found.needs(at, "it is about some of the rows: write `newest` with `where`");
     }
-    let (place, what) = (place(file, node), format!("freshness of {table}"));
-    let after = get(node, "error_after").or_else(|| get(node, "warn_after"));
-    let within = after.and_then(|after| span(text(after, "count")?, text(after, "period")?));
     // What only warns is told, and wakes nobody.
-    let severity = get(node, "error_after").is_none().then_some("info");
-    let about = About { table: table.to_owned(), severity, ..About::default() };
-    match (field, within) {
-        (Some(column), Some(within)) if is_name(&column) => {
-            found.rules(&about, vec![Rule::Newest(column, within)], (place, what));
+    for (key, severity) in [("error_after", None), ("warn_after", Some("info"))] {
+        let Some(after) = get(node, key).filter(|after| !matches!(after.kind, Kind::Null)) else {
+            continue;
+        };
+        let at = (place(file, after), format!("freshness of {table}: {key}"));
+        let within = text(after, "count").zip(text(after, "period"));
+        let within = within.and_then(|(count, period)| span(count, period));
+        let about = About { table: table.to_owned(), severity, ..About::default() };
+        match (&field, within) {
+            (Some(column), Some(within)) if is_name(column) => {
+                found.rules(&about, vec![Rule::Newest(column.clone(), within)], at);
+            }
+            _ => found.needs(at, "say of which column, and how old its newest value may be"),
         }
-        _ => found.needs((place, what), "say of which column, and how old its newest value may be"),
     }
 }
 
@@ -147,6 +155,15 @@ fn one(
         }
         (None, _) => (text(test, "test_name").unwrap_or_default(), Some(test)),
     };
+    if column == Some(NAMELESS) || scalar(test).is_none() && args.is_none() {
+        let at = (place(file, test), format!("a test of {table}"));
+        return found.needs(at, "it is not said what it is, or of which column");
+    }
+    if entries(test).len() > 1 && text(test, "test_name").is_none() {
+        let at = (place(file, test), format!("{name} of {table}"));
+        return found
+            .needs(at, "it has several keys: what belongs to the test stands below its name");
+    }
     let short = name.rsplit('.').next().unwrap_or(name);
     let of = column.map(|column| format!("({column})")).unwrap_or_default();
     let at = (place(file, test), format!("{name}{of} of {table}"));
@@ -154,7 +171,7 @@ fn one(
         let config = args.and_then(|args| get(args, "config")).and_then(|config| text(config, key));
         config.or_else(|| args.and_then(|args| text(args, key)))
     };
-    if config("enabled") == Some("false") {
+    if is_no(config("enabled")) {
         return found.needs(at, "it is switched off (`enabled: false`)");
     }
     let filter = config("where");

@@ -25,6 +25,15 @@ pub(super) fn read(file: &Text, found: &mut Found<'_>) -> Result<(), Box<Fault>>
     for node in nodes.values().filter(|node| node["resource_type"] == "test") {
         test(&root, node, found);
     }
+    let off = root["disabled"].as_object().into_iter().flat_map(|all| all.values());
+    for node in off.filter_map(Value::as_array).flatten() {
+        if node["resource_type"] == "test" {
+            let file = word(node, "original_file_path").unwrap_or("manifest.json");
+            let name = word(node, "name").unwrap_or("a test");
+            found
+                .needs((file.to_owned(), name.to_owned()), "it is switched off (`enabled: false`)");
+        }
+    }
     for (id, source) in root["sources"].as_object().into_iter().flatten() {
         let fresh = [&source["freshness"], &source["config"]["freshness"]];
         let fresh = fresh.into_iter().find(|fresh| fresh.is_object());
@@ -62,6 +71,11 @@ fn test(root: &Value, node: &Value, found: &mut Found<'_>) {
     if config["enabled"] == false {
         return found.needs(at, "it is switched off (`enabled: false`)");
     }
+    // dbt counts the rows that a test brings, unless it is told otherwise.
+    if word(config, "fail_calc").is_some_and(|calc| calc.replace(' ', "") != "count(*)") {
+        return found
+            .needs(at, "`fail_calc` says what of its rows is wrong: write `sql` with a limit");
+    }
     let filter = word(config, "where");
     if let Some(why) = odd(word(config, "error_if"), word(config, "warn_if"), filter) {
         return found.needs(at, why);
@@ -88,6 +102,9 @@ fn test(root: &Value, node: &Value, found: &mut Found<'_>) {
     if let Some(kind) = word(metadata, "name") {
         let args = arguments(root, node, &metadata["kwargs"]);
         let args = args.and_then(|text| Document::new(&text).tree());
+        if args.is_none() {
+            return found.needs(at, "its arguments are not understood");
+        }
         let unlike = args.as_ref().and_then(|args| unlike(kind, args));
         if let Some(why) = unlike.filter(|_| word(node, "compiled_code").is_none()) {
             return found.needs(at, why);
@@ -121,21 +138,23 @@ fn test(root: &Value, node: &Value, found: &mut Found<'_>) {
 fn freshness(root: &Value, (id, source, fresh): (&str, &Value, &Value), found: &mut Found<'_>) {
     let Some(of) = table(root, id) else { return };
     let file = word(source, "original_file_path").unwrap_or("manifest.json");
-    let at = (file.to_owned(), format!("freshness of {of}"));
-    let after = [&fresh["error_after"], &fresh["warn_after"]];
-    let after = after.into_iter().find(|after| after["count"].is_u64());
-    let within = after.and_then(|after| span(&after["count"].to_string(), word(after, "period")?));
     let field =
         word(source, "loaded_at_field").or_else(|| word(&source["config"], "loaded_at_field"));
-    match (within, field) {
-        // dbt writes empty ones for those that have none.
-        (None, _) if after.is_none() => {}
-        (Some(within), Some(field)) if fresh["filter"].is_null() => {
-            let severity = fresh["error_after"]["count"].is_null().then_some("info");
-            let about = About { table: of, severity, ..About::default() };
-            found.rules(&about, vec![Rule::Newest(field.to_owned(), within)], at);
+    // dbt writes empty ones for those that have none; what only warns is told, and wakes nobody.
+    for (key, severity) in [("error_after", None), ("warn_after", Some("info"))] {
+        let after = &fresh[key];
+        if after["count"].is_null() {
+            continue;
         }
-        _ => found.needs(at, "say of which column, and how old its newest value may be"),
+        let at = (file.to_owned(), format!("freshness of {of}: {key}"));
+        let within = word(after, "period").and_then(|unit| span(&after["count"].to_string(), unit));
+        let about = About { table: of.clone(), severity, ..About::default() };
+        match (within, field) {
+            (Some(within), Some(field)) if fresh["filter"].is_null() => {
+                found.rules(&about, vec![Rule::Newest(field.to_owned(), within)], at);
+            }
+            _ => found.needs(at, "say of which column, and how old its newest value may be"),
+        }
     }
 }
 

@@ -41,7 +41,12 @@ pub(super) fn text<'n>(node: &'n Node, key: &str) -> Option<&'n str> {
 
 /// Says whether a key says yes.
 pub(super) fn is_true(node: &Node, key: &str) -> bool {
-    text(node, key) == Some("true")
+    text(node, key).is_some_and(|word| word.eq_ignore_ascii_case("true"))
+}
+
+/// Says whether a scalar says no, in whatever letters.
+pub(super) fn is_no(word: Option<&str>) -> bool {
+    word.is_some_and(|word| word.eq_ignore_ascii_case("false"))
 }
 
 /// A scalar as a value of our YAML: numbers stay what they are.

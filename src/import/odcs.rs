@@ -31,6 +31,10 @@ pub(super) fn read(file: &Text, root: &Node, found: &mut Found<'_>) -> Result<()
     let owner = owner(root);
     for object in items(get(root, "schema")) {
         let Some(name) = text(object, "physicalName").or_else(|| text(object, "name")) else {
+            found.needs(
+                (place(file, object), "a table without a name".to_owned()),
+                "say which it is",
+            );
             continue;
         };
         let about = About { table: name.to_owned(), owner: owner.clone(), ..About::default() };
@@ -73,7 +77,8 @@ fn owner(root: &Node) -> Option<String> {
 
 fn property(file: &Text, property: &Node, about: &About, found: &mut Found<'_>) {
     let Some(name) = text(property, "physicalName").or_else(|| text(property, "name")) else {
-        return;
+        let at = (place(file, property), format!("a property of {}", about.table));
+        return found.needs(at, "say which column it is");
     };
     let column = |key, value: &str| Rule::Column(name.to_owned(), key, value.to_owned());
     let at =
@@ -176,6 +181,10 @@ fn quality(file: &Text, rule: &Node, column: Option<&str>, about: &About, found:
         _ => None,
     };
     let about = About { severity, ..about.clone() };
+    let written = entries(rule).iter().filter_map(|(key, _)| scalar(key));
+    if written.filter(|key| key.starts_with("must")).count() > 1 {
+        return found.needs(at, "it has several limits: write a rule for each");
+    }
     if let Some(rule) = counted_open(rule) {
         return found.rules(&about, vec![rule], at);
     }
@@ -258,7 +267,7 @@ fn library(
         .and_then(|(_, limit)| ratio(limit));
     let known: &[&str] = match metric {
         "duplicateValues" | "duplicateCount" => &["properties"],
-        "invalidValues" | "validValues" => &["validValues", "pattern"],
+        "invalidValues" => &["validValues", "pattern"],
         _ => &[],
     };
     let given: Vec<&str> =
@@ -266,7 +275,8 @@ fn library(
     if let Some(key) = given.iter().find(|key| !known.contains(key)) {
         return found.needs(at, format!("`{key}` of it is not known here"));
     }
-    if metric.starts_with("invalid") && given.len() > 1 {
+    let ways = ["validValues", "pattern"].into_iter().filter(|key| argument(key).is_some());
+    if metric == "invalidValues" && ways.count() > 1 {
         return found.needs(at, "it says in two ways what is valid: write a rule for each");
     }
     let rules = match metric {
@@ -281,7 +291,7 @@ fn library(
                 vec![Rule::Unique(all.collect())]
             }),
         },
-        "invalidValues" | "validValues" if is_none => {
+        "invalidValues" if is_none => {
             let set =
                 argument("validValues").and_then(values).and_then(|all| of("one_of", list(&all)));
             set.or_else(|| argument("pattern").and_then(value).and_then(|one| of("pattern", one)))

@@ -60,8 +60,11 @@ pub(super) fn read(file: &Text, root: &Node, found: &mut Found<'_>) -> Result<()
 fn classic(file: &Text, check: &Node, about: &About, found: &mut Found<'_>) {
     let (sentence, more) = match (scalar(check), entries(check)) {
         (Some(sentence), _) => (sentence, None),
-        (None, [(key, more), ..]) => (scalar(key).unwrap_or_default(), Some(more)),
-        (None, []) => return,
+        (None, [(key, more)]) => (scalar(key).unwrap_or_default(), Some(more)),
+        (None, _) => {
+            let at = (place(file, check), format!("a check of {}", about.table));
+            return found.needs(at, "one name belongs here, and what belongs to it below");
+        }
     };
     let at = (place(file, check), format!("{sentence} of {}", about.table));
     let option = |key: &str| more.and_then(|more| get(more, key));
@@ -262,17 +265,23 @@ fn valid<'n>(column: &str, option: &dyn Fn(&str) -> Option<&'n Node>) -> Option<
     let either = |spaced: &str| option(spaced).or_else(|| option(&spaced.replace(' ', "_")));
     let rule = |key, value| Rule::Column(column.to_owned(), key, value);
     let mut rules = Vec::new();
-    rules.extend(either("valid values").and_then(values).map(|all| rule("one_of", list(&all))));
-    rules.extend(either("valid regex").and_then(value).map(|one| rule("pattern", one)));
-    rules.extend(either("valid min").and_then(value).map(|one| rule("min", one)));
-    rules.extend(either("valid max").and_then(value).map(|one| rule("max", one)));
-    let lengths: Vec<String> =
+    // What is there and not understood leaves all of it to a person.
+    if let Some(node) = either("valid values") {
+        rules.push(rule("one_of", list(&values(node)?)));
+    }
+    for (theirs, ours) in [("valid regex", "pattern"), ("valid min", "min"), ("valid max", "max")] {
+        if let Some(node) = either(theirs) {
+            rules.push(rule(ours, value(node)?));
+        }
+    }
+    let mut lengths = Vec::new();
+    for (theirs, ours) in
         [("valid length", "equals"), ("valid min length", "min"), ("valid max length", "max")]
-            .into_iter()
-            .filter_map(|(theirs, ours)| {
-                Some(format!("{ours}: {}", either(theirs).and_then(value)?))
-            })
-            .collect();
+    {
+        if let Some(node) = either(theirs) {
+            lengths.push(format!("{ours}: {}", value(node)?));
+        }
+    }
     if !lengths.is_empty() {
         rules.push(rule("length", format!("{{{}}}", lengths.join(", "))));
     }
@@ -288,13 +297,23 @@ fn contract(file: &Text, root: &Node, dataset: &str, found: &mut Found<'_>) {
         Some(_) | None => table.to_owned(),
     };
     let filter = text(root, "filter");
-    if let Some(why) = filter.filter(|filter| filter.contains("${")) {
-        let at = (place(file, root), format!("filter of {table}: {why}"));
-        found.needs(at, "it holds a variable: write what it stands for under `where` of the check");
+    if let Some(filter) = filter.filter(|filter| filter.contains("${")) {
+        let why = "the filter of the contract holds a variable: write what it stands for";
+        found.needs((place(file, root), format!("filter of {table}: {filter}")), why);
+        let of_columns = items(get(root, "columns")).into_iter();
+        let of_columns = of_columns.flat_map(|column| items(get(column, "checks")));
+        for check in of_columns.chain(items(get(root, "checks"))) {
+            found.needs((place(file, check), format!("a check of {table}")), why);
+        }
+        return;
     }
     let about = About { table, filter: filter.map(str::to_owned), ..About::default() };
     for column in items(get(root, "columns")) {
-        let Some(name) = text(column, "name") else { continue };
+        let Some(name) = text(column, "name") else {
+            let at = (place(file, column), format!("a column of {}", about.table));
+            found.needs(at, "say which column it is");
+            continue;
+        };
         let own = entries(column).iter().filter_map(|(key, _)| scalar(key));
         if let Some(key) = own
             .into_iter()
@@ -324,8 +343,11 @@ fn in_contract(
 ) {
     let (kind, more) = match (scalar(check), entries(check)) {
         (Some(kind), _) => (kind, None),
-        (None, [(key, more), ..]) => (scalar(key).unwrap_or_default(), Some(more)),
-        (None, []) => return,
+        (None, [(key, more)]) => (scalar(key).unwrap_or_default(), Some(more)),
+        (None, _) => {
+            let at = (place(file, check), format!("a check of {}", about.table));
+            return found.needs(at, "one name belongs here, and what belongs to it below");
+        }
     };
     let of = column.map(|column| format!(".{column}")).unwrap_or_default();
     let at = (place(file, check), format!("{kind} of {}{of}", about.table));
@@ -337,6 +359,10 @@ fn in_contract(
     }
     let threshold = option("threshold");
     let limit = |key: &str| threshold.and_then(|threshold| text(threshold, key));
+    let musts = threshold.map_or(&[][..], entries).iter().filter_map(|(key, _)| scalar(key));
+    if musts.filter(|key| key.starts_with("must")).count() > 1 {
+        return found.needs(at, "it has several limits: write a check for each");
+    }
     let is_none = threshold.is_none() || limit("must_be") == Some("0");
     let rule = |key, value: &str| {
         column.map(|name| vec![Rule::Column(name.to_owned(), key, value.to_owned())])

@@ -151,7 +151,7 @@ fn what_is_no_file_of_a_tool_is_a_fault_with_its_place() {
 }
 
 /// What is written, of which tool, what of it is taken, and words of what is left.
-const NARROWED: [(&str, &str, bool, &str); 22] = [
+const NARROWED: [(&str, &str, bool, &str); 32] = [
     (
         "dbt",
         "models: [{name: t, columns: [{name: a, tests: [{not_null: {zzz: 3}}]}]}]",
@@ -259,6 +259,51 @@ const NARROWED: [(&str, &str, bool, &str); 22] = [
         false,
         "of which table",
     ),
+    (
+        "dbt",
+        "models: [{name: t, columns: [{name: a, tests: [{not_null: {config: {enabled: False}}}]}]}]",
+        false,
+        "switched off",
+    ),
+    (
+        "dbt",
+        "models: [{name: t, columns: [{name: a, tests: [{dbt_utils.accepted_range: {min_value: 0, inclusive: False}}]}]}]",
+        false,
+        "not in the range",
+    ),
+    (
+        "dbt",
+        "models: [{name: t, columns: [{name: a, tests: [{not_null: null, config: {where: b}}]}]}]",
+        false,
+        "several keys",
+    ),
+    ("dbt", "models: [{name: t, columns: [{tests: [not_null]}]}]", false, "of which column"),
+    ("soda", "checks for t: [null]", false, "one name"),
+    ("soda", "dataset: d/s/t\nfilter: \"at > ${var.x}\"\nchecks: [row_count:]", false, "variable"),
+    (
+        "soda",
+        "dataset: d/s/t\nchecks: [{row_count: {threshold: {must_be_greater_than_or_equal: 1, must_be_less_than_or_equal: 5}}}]",
+        false,
+        "several limits",
+    ),
+    (
+        "odcs",
+        "kind: DataContract\nschema: [{properties: [{name: a, required: true}]}]",
+        false,
+        "a table without a name",
+    ),
+    (
+        "odcs",
+        "kind: DataContract\nschema: [{name: t, properties: [{required: true}]}]",
+        false,
+        "which column",
+    ),
+    (
+        "odcs",
+        "kind: DataContract\nschema: [{name: t, quality: [{metric: rowCount, mustBeGreaterOrEqualTo: 1, mustBeLessOrEqualTo: 5}]}]",
+        false,
+        "several limits",
+    ),
 ];
 
 #[test]
@@ -290,6 +335,17 @@ fn what_narrows_a_test_is_never_left_out() {
          primaryKey: true, primaryKeyPosition: 1}], quality: [{metric: rowCount, mustBeGreaterThan: 9}]}]",
     );
     assert!(yaml.contains("unique: [[c, d]]") && yaml.contains("rows: {min: 10}"), "{yaml}");
+    let (_, yaml, _) = run(
+        "odcs",
+        "kind: DataContract\nschema: [{name: t, properties: [{name: d, required: True}]}]",
+    );
+    assert!(yaml.contains("d: {nulls: none}"), "{yaml}");
+    let (_, yaml, _) = run(
+        "dbt",
+        "sources: [{name: s, tables: [{name: t, loaded_at_field: at, freshness: {warn_after: {count: 1, period: hour}, \
+         error_after: {count: 1, period: day}}}]}]",
+    );
+    assert!(yaml.contains("within: 1d") && yaml.contains("within: 1h"), "{yaml}");
     let (_, yaml, _) = run("soda", "checks for t: [row_count between 10 and 20]");
     assert!(yaml.contains("rows: {max: 20, min: 10}"), "{yaml}");
 }

@@ -5,7 +5,7 @@ use std::str::FromStr as _;
 use bigdecimal::BigDecimal;
 
 use crate::import::found::Rule;
-use crate::import::node::{entries, get, items, scalar, value, values};
+use crate::import::node::{entries, get, is_no, items, scalar, value, values};
 use crate::import::written::{list, quoted};
 use crate::manifest::{Kind, Node};
 
@@ -182,7 +182,7 @@ impl Args<'_> {
         if let Some(key) = NUMBERS.into_iter().find(is_odd) {
             return Some(format!("`{key}` is no number: write what it stands for"));
         }
-        let unquoted = ["quote", "quote_values"].iter().any(|key| self.text(key) == Some("false"));
+        let unquoted = ["quote", "quote_values"].iter().any(|key| is_no(self.text(key)));
         let set = ["values", "value_set"].iter().find_map(|key| self.get(key));
         let is_text = |node: &&Node| matches!(node.kind, Kind::Text(_));
         if unquoted && items(set).iter().any(is_text) {
@@ -194,6 +194,10 @@ impl Args<'_> {
         column
             .filter(|name| !is_name(name))
             .map(|name| format!("`{name}` is no column: write it as `never`, or as `sql`"))
+    }
+
+    fn says(&self, key: &str) -> bool {
+        self.text(key).is_some_and(|word| word.eq_ignore_ascii_case("true"))
     }
 
     fn set(&self, key: &str) -> Option<String> {
@@ -295,7 +299,7 @@ impl Args<'_> {
         let Some(column) = self.column() else {
             return Outcome::Needs("it does not say which column".to_owned());
         };
-        if self.text("inclusive") == Some("false") || self.text("strictly") == Some("true") {
+        if is_no(self.text("inclusive")) || self.says("strictly") {
             let why = "its limits are not in the range, and ours are: write the next values";
             return Outcome::Needs(why.to_owned());
         }
