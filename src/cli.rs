@@ -5,6 +5,7 @@ mod ci;
 mod config;
 mod connect;
 mod demo;
+mod deps;
 mod drill;
 mod diff_out;
 mod environment;
@@ -75,6 +76,7 @@ pub fn main() -> ExitCode {
         Verb::Approve(args) => generations::decide(&args, "approve"),
         Verb::Reject(args) => generations::decide(&args, "reject"),
         Verb::Rollback(args) => generations::roll_back(&args),
+        Verb::Deps(args) => deps::deps(&args),
         Verb::Suggest(args) => suggest::suggest(&args),
         Verb::Test(args) => test::test(&args),
         Verb::Next(args) => next::next(&args),

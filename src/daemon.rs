@@ -3,6 +3,7 @@
 //! The engine has a thread of its own; the server, reloads and the watchdog have another: what
 //! crowds the server holds up no check.
 
+pub mod drill;
 mod files;
 mod loader;
 mod log;

@@ -11,3 +11,4 @@ pub mod reconcile;
 pub mod table;
 pub mod testing;
 pub mod change;
+pub mod dependency;

@@ -39,6 +39,16 @@ pub struct Server {
     pub identity: Option<ClientCertificate>,
 }
 
+impl Server {
+    /// Where it listens: `host:port`, or the path of its socket.
+    pub fn endpoint(&self) -> String {
+        match &self.endpoint {
+            Endpoint::Tcp { host, port } => format!("{host}:{port}"),
+            Endpoint::Socket { path, .. } => path.display().to_string(),
+        }
+    }
+}
+
 /// A client's certificate and its key, in PEM files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientCertificate {

@@ -12,7 +12,7 @@ use serde_json::Value;
 use url::Url;
 
 /// How long a connection may take to open.
-const CONNECT: Duration = Duration::from_secs(3);
+pub const CONNECT: Duration = Duration::from_secs(3);
 /// How long an answer may take.
 const ANSWER: Duration = Duration::from_secs(25);
 /// How large an answer may be, in bytes.
@@ -224,6 +224,17 @@ impl Peer {
         Ok(receipt(answer.map_err(|e| NoAnswer::Silent(self.name(), told(&e)))?).await)
     }
 
+    /// Asks for the text at a path.
+    ///
+    /// # Errors
+    /// Where there is no answer.
+    pub async fn text(&self, path: &str) -> Result<String, NoAnswer> {
+        let silent = |e: reqwest::Error| NoAnswer::Silent(self.name(), told(&e));
+        let request = self.known(self.clients().0.get(self.at(path)));
+        let body = self.body(request.send().await.map_err(silent)?).await?;
+        String::from_utf8(body).map_err(|_| NoAnswer::Odd(self.name()))
+    }
+
     /// What time it was there, to the second, as the answer says that came since the last call (RFC 9110, 6.6.1).
     pub fn take_date(&self) -> Option<DateTime<Utc>> {
         self.date.lock().ok().and_then(|mut date| date.take())
@@ -263,18 +274,25 @@ impl Peer {
     async fn send(&self, request: reqwest::RequestBuilder) -> Result<Answer, NoAnswer> {
         let name = self.name();
         let silent = |e: reqwest::Error| NoAnswer::Silent(name.clone(), told(&e));
-        let mut response = self.known(request).send().await.map_err(silent)?;
+        let response = self.known(request).send().await.map_err(silent)?;
         self.note_date(&response);
         let status = response.status().as_u16();
+        let body = self.body(response).await?;
+        let value = serde_json::from_slice(&body).map_err(|_| NoAnswer::Odd(name))?;
+        Ok((status, value))
+    }
+
+    /// Reads what an answer holds, up to the most that is read.
+    async fn body(&self, mut response: reqwest::Response) -> Result<Vec<u8>, NoAnswer> {
+        let silent = |e: reqwest::Error| NoAnswer::Silent(self.name(), told(&e));
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(silent)? {
             body.extend_from_slice(&chunk);
             if body.len() > BODY_MAX {
-                return Err(NoAnswer::Odd(name));
+                return Err(NoAnswer::Odd(self.name()));
             }
         }
-        let value = serde_json::from_slice(&body).map_err(|_| NoAnswer::Odd(name))?;
-        Ok((status, value))
+        Ok(body)
     }
 }
 

@@ -34,6 +34,8 @@ mod candidates;
 mod lock_file;
 mod errors;
 mod identities;
+mod relations;
+mod drills;
 mod quiets;
 mod samples;
 mod adopted;
@@ -63,6 +65,7 @@ pub use adopted::{Adopted, Words};
 pub use alerts::{AlertChanges, AlertRow, Notified, Returned, SelfAlert, lasting_name};
 pub use attempt_list::AttemptRow;
 pub use candidates::{Fate, PendingCatalogue};
+pub use drills::{DrillKind, Drilled};
 pub use entry::Entry;
 pub use errors::LedgerError;
 pub use generation::{Activation, Generation, Listing, Planned, Traits};
@@ -74,6 +77,7 @@ pub use read::{
     EventQuery, Given, History, HistoryQuery, Listed, Page, Reader, WaivedBy, is_page_by_number,
     is_page_of_windows,
 };
+pub use relations::{Learnt, engine_of, object_json, object_of, relations_json, relations_of};
 pub use retention::Tidied;
 pub use samples::Cut;
 pub use schema::VERSION;

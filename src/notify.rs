@@ -9,5 +9,7 @@ pub mod alert_path;
 pub mod another;
 pub mod deliveries;
 pub mod ledgers;
+pub mod overdue;
+pub mod reached;
 pub mod links;
 pub mod nonces;

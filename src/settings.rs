@@ -4,6 +4,7 @@
 //! people put passwords by mistake.
 
 mod daemon;
+pub mod external;
 mod notices;
 mod schema;
 mod shared;
@@ -11,13 +12,16 @@ mod web;
 mod source;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::bounded;
 use crate::domain::change::word::{Rollout, Wait};
 use crate::domain::check::fault::Fault;
 use crate::domain::check::name::SourceName;
 use crate::domain::sql::Engine;
+use crate::domain::time::duration;
 use crate::dsn::Dsn;
+use crate::engine::load::RelationSettings;
 use crate::manifest::{Document, Engines, Map, Node, Place, Text};
 
 pub use daemon::{Grace, LedgerEntry, LogEntry, LogFormat, LogLevel};
@@ -27,7 +31,7 @@ pub use shared::Shared;
 pub use source::SourceEntry;
 pub use web::WebEntry;
 
-const SETTINGS_KEYS: [&str; 14] = [
+const SETTINGS_KEYS: [&str; 15] = [
     "checks",
     "tests",
     "rollout",
@@ -42,12 +46,18 @@ const SETTINGS_KEYS: [&str; 14] = [
     "heartbeat",
     "notices",
     "watchdog",
+    "drill",
 ];
+/// The keys under `drill`.
+const DRILL_KEYS: [&str; 1] = ["every"];
 /// The keys under `tests`.
 const TESTS_KEYS: [&str; 1] = ["results"];
 /// The keys under `rollout`.
 const ROLLOUT_KEYS: [&str; 2] = ["weaker", "other"];
 const BYTES_MAX: u64 = 1 << 20;
+/// How often drills may be asked for.
+const DRILL_EVERY: (Duration, Duration) =
+    (Duration::from_secs(86_400), Duration::from_secs(400 * 86_400));
 /// What the operator decided.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -67,6 +77,8 @@ pub struct Settings {
     pub log: LogEntry,
     /// Who is told, and how.
     pub notices: NoticesEntry,
+    /// How long ago a receiver may have been rung, and a failure drilled, before that is told.
+    pub drill_every: Option<Duration>,
     /// How long the daemon lets attempts end when it is told to stop.
     pub grace: Grace,
 }
@@ -114,6 +126,14 @@ impl Settings {
     /// Names the sources and their dialects, which is all that checks are read with.
     pub fn engines(&self) -> Engines {
         self.sources.iter().map(|s| (s.name.clone(), s.dsn.engine())).collect()
+    }
+
+    /// With what it is learnt on which tables checks stand.
+    pub fn relations(&self) -> RelationSettings {
+        let asked = self.sources.iter();
+        let asked = asked.filter_map(|s| Some((s.name.clone(), s.complete_until()?.clone())));
+        let ignored = self.sources.iter().map(|s| (s.name.clone(), s.ignored.clone()));
+        RelationSettings { asked_first: asked.collect(), ignored: ignored.collect() }
     }
 
     /// Names the sources of which it is not known how they store instants.
@@ -184,9 +204,35 @@ fn settings(doc: &mut Document<'_>, folder: &Path) -> Option<Settings> {
             "name a file of its own under `ledger`: what is watched is not written to".into();
         doc.fault(map.get("ledger").unwrap_or(&root), Place::Root, message, Some(hint));
     }
-    let (results, rollout) = (results?, rollout?);
+    let drill_every = drill_every(doc, &map);
+    let (results, rollout, drill_every) = (results?, rollout?, drill_every?);
     let (web, log, notices) = (web?, log?, notices?);
-    Some(Settings { checks, results, rollout, sources, ledger, web, log, notices, grace })
+    Some(Settings {
+        checks,
+        results,
+        rollout,
+        sources,
+        ledger,
+        web,
+        log,
+        notices,
+        drill_every,
+        grace,
+    })
+}
+
+/// Reads `drill`.
+fn drill_every(doc: &mut Document<'_>, root: &Map<'_>) -> Option<Option<Duration>> {
+    let place = Place::Key(&Place::Root, "drill");
+    let Some(node) = root.get("drill") else { return Some(None) };
+    let map = doc.map(node, place, &DRILL_KEYS)?;
+    optional(&map, "every", |node| {
+        doc.parsed(node, Place::Key(&place, "every"), |text| {
+            let every = duration::parse(text).map_err(str::to_owned)?;
+            let fits = (DRILL_EVERY.0..=DRILL_EVERY.1).contains(&every);
+            if fits { Ok(every) } else { Err("drills are a day to 400 days apart".to_owned()) }
+        })
+    })
 }
 
 /// Reads `rollout`.

@@ -10,6 +10,7 @@ mod bind;
 mod collect;
 mod columns;
 pub mod flow;
+mod learn;
 mod memory;
 mod mysql;
 pub mod offsets;
@@ -297,6 +298,11 @@ impl Source {
             Keeper::MySql(keeper) => keeper.role.server(),
             Keeper::Sqlite(_) => Some("SQLite".to_owned()),
         }
+    }
+
+    /// Its address, with what was read last.
+    fn dsn(&self) -> Dsn {
+        self.opened().dsn.clone()
     }
 
     /// Where it is, for people.

@@ -13,6 +13,7 @@ mod quiet;
 mod forget;
 mod generations;
 mod plan;
+mod deps;
 mod drills;
 mod outgoing;
 mod api;
@@ -182,6 +183,10 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/api/v1/adopted/end", post(adopted::end))
         .route("/api/v1/quiet", get(quiet::quiets))
         .route("/api/v1/quiet", post(quiet::quiet))
+        .route("/api/v1/deps", get(deps::deps))
+        .route("/api/v1/drills", get(drills::drills))
+        .route("/api/v1/drills", post(drills::note))
+        .route("/api/v1/drills/heard", post(drills::heard))
         .route("/api/v1/drills/{drill}", get(drills::drill))
         .route("/api/v1/forget", post(forget::forget))
         .route("/api/v1/looks", get(look::looks))

@@ -46,6 +46,8 @@ struct RawRoute {
     mute: Vec<String>,
     #[serde(default, rename = "active_time_intervals")]
     active: Vec<String>,
+    #[serde(default)]
+    group_by: Vec<String>,
     group_wait: Option<String>,
     group_interval: Option<String>,
     #[serde(default)]
@@ -134,6 +136,7 @@ impl RawRoute {
             is_muted_at_times: !(self.mute.is_empty() && self.active.is_empty()),
             matchers: matchers(&self.equal, &self.like, &self.matchers)?,
             goes_on: self.goes_on,
+            group_by: (!self.group_by.is_empty()).then_some(self.group_by),
             group_wait: read(self.group_wait)?,
             group_interval: read(self.group_interval)?,
             routes: self.routes.into_iter().map(Self::read).collect::<Option<_>>()?,

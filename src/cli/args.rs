@@ -1,5 +1,7 @@
 //! The arguments.
 
+mod deps;
+mod drill;
 mod first;
 mod orders;
 mod plan;
@@ -7,7 +9,6 @@ mod testing;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use clap::{Parser, Subcommand, ValueEnum};
@@ -17,13 +18,14 @@ pub(super) use orders::{
     WaiveArgs, WaiversArgs,
 };
 
+pub(super) use deps::{DepsArgs, DepsFormat};
+pub(super) use drill::DrillArgs;
 pub(super) use first::{CompletionsArgs, Foreign, ImportArgs, InitArgs, ListArgs};
 pub(super) use plan::{DecideArgs, GenerationsArgs, PlanArgs, PlanFormat, RollBackArgs};
 pub(super) use testing::TestArgs;
 
 use crate::cli::windows;
 use crate::domain::check::catalogue::Selection;
-use crate::domain::time::duration;
 use crate::manifest;
 
 /// Proves data right, and says so when the proof does not come.
@@ -58,6 +60,8 @@ pub(super) enum Verb {
     Reject(DecideArgs),
     /// Go back to an earlier catalogue; the files count again once they change
     Rollback(RollBackArgs),
+    /// Show what checks stand on, what goes dark with a source or a table, and which tables no check reaches
+    Deps(DepsArgs),
     /// Propose rules for a table that all of the last four weeks keep, as a file of checks; nothing is written
     Suggest(SuggestArgs),
     /// Print tests of dbt or Soda, a data contract, or queries for Prometheus as checks, and what is left to do
@@ -92,7 +96,7 @@ pub(super) enum Verb {
     Quiet(QuietArgs),
     /// Cut the values of the data that findings of a check were kept with
     Forget(ForgetArgs),
-    /// Show who would be told of everything that can be sent, or send it out and back; no notification is sent by that
+    /// Show who would be told of everything, send it out and back, ring a receiver, or try what alarms ring when things fail
     Drill(DrillArgs),
     /// Print the rules by which Prometheus tells what allswell cannot: that it is gone
     Rules(RulesArgs),
@@ -153,28 +157,6 @@ pub(super) struct AlertmanagerArgs {
     /// With the route and the receiver by which drills come back (`allswell drill --loop`)
     #[arg(long)]
     pub(super) drill: bool,
-}
-
-#[derive(Debug, clap::Args)]
-pub(super) struct DrillArgs {
-    /// Ask each Alertmanager for its routes, and show who would be told of what
-    #[arg(long, required_unless_present = "rounds")]
-    pub(super) routes: bool,
-    /// Send every kind of alert out to each Alertmanager and back to the daemon, and end it; refused where it would
-    /// reach anybody
-    #[arg(long = "loop", conflicts_with = "routes")]
-    pub(super) rounds: bool,
-    /// How long each may take to come back
-    #[arg(long, value_name = "DURATION", value_parser = duration::parse, default_value = "1m", requires = "rounds")]
-    pub(super) within: Duration,
-    /// Also while a critical alert of allswell fires
-    #[arg(long, requires = "rounds")]
-    pub(super) anyway: bool,
-    #[command(flatten)]
-    pub(super) remote: Remote,
-    /// The settings [default: `$ALLSWELL_CONFIG`, else `allswell.yaml`]
-    #[arg(long, value_name = "FILE")]
-    pub(super) config: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]

@@ -1,9 +1,12 @@
 //! `drill`: what each Alertmanager would do with everything that can be sent, and whether it comes back.
 
+mod faults;
+mod ring;
 mod rounds;
 mod routes;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -11,6 +14,7 @@ use crate::alertmanager::config;
 use crate::cli::args::{DrillArgs, From};
 use crate::cli::complain;
 use crate::cli::exit::Exit;
+use crate::cli::remote::Daemon;
 use crate::cli::validate::{Loaded, load, refuse};
 use crate::domain::alerting::alert::Labels;
 use crate::domain::alerting::drill::{self, DRILL_RECEIVER};
@@ -40,18 +44,26 @@ struct Configured {
 }
 
 pub(super) fn drill(args: &DrillArgs) -> Exit {
+    if let Some(word) = &args.heard {
+        return ring::heard(word, args);
+    }
     let from = From { config: args.config.clone(), paths: Vec::new() };
     let loaded = match load(&from) {
         Ok(loaded) => loaded,
         Err(faults) => return refuse(&faults, args.remote.output),
     };
+    if args.faults {
+        return faults::faults(loaded, args);
+    }
     if loaded.settings.notices.alertmanagers.is_empty() {
-        complain("allswell: the settings name no Alertmanager: nothing is routed");
+        complain(
+            "allswell: the settings name no Alertmanager: nothing is routed, and nobody is told. Name one under `alertmanagers`",
+        );
         return Exit::Invalid;
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = match runtime {
-        Ok(runtime) => runtime,
+        Ok(runtime) => Arc::new(runtime),
         Err(error) => {
             complain(&format!("allswell: cannot start: {error}"));
             return Exit::Io;
@@ -68,6 +80,9 @@ pub(super) fn drill(args: &DrillArgs) -> Exit {
     let all = everything(&loaded);
     if args.routes {
         return routes::show(&all, &asked, args.remote.output);
+    }
+    if let Some(receiver) = &args.ring {
+        return ring::ring(receiver, &all, &asked, args, &runtime);
     }
     if loaded.settings.notices.watchdog.is_none() {
         complain("allswell: the settings have no `watchdog`: what goes out cannot come back");

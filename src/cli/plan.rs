@@ -1,6 +1,7 @@
 //! `plan`: what a change of checks does to what they prove, before it is made.
 
 mod against;
+mod beside;
 mod lines;
 mod sarif;
 mod seen;
@@ -61,14 +62,15 @@ pub(super) fn plan(args: &PlanArgs) -> Exit {
         Ok(seen) => seen,
         Err(missing) => return missing.told(form),
     };
-    let Other { catalogue: was, name, settings: shared } = other;
+    let Other { catalogue: was, name, settings: shared, underneath } = other;
     let rules = |zone: &ZoneName| zones.rules(zone);
     let world = change::World { rules: &rules, now: clock::now() };
     let changes = change::changes(&was, &catalogue, &world);
     let folder = path.parent().unwrap_or(Path::new(""));
     let shared = shared.map(|was| change::settings(&was, &settings.shared(folder)));
     let words = (settings.rollout, catalogue.weakened(), world.now);
-    let plan = Plan::new(&changes, words, name).with(seen, shared, &catalogue);
+    let mut plan = Plan::new(&changes, words, name).with(seen, shared, &catalogue);
+    plan.underneath = underneath;
     let text = match args.output {
         PlanFormat::Text => plan.text(),
         PlanFormat::Json => format!("{:#}\n", plan.json()),

@@ -1,5 +1,7 @@
 //! Verbs that talk to a daemon: who is asked, and what an answer that is an error says.
 
+use std::sync::Arc;
+
 use secrecy::SecretString;
 use serde_json::Value;
 
@@ -15,7 +17,7 @@ const HERE: &str = "http://127.0.0.1:9847";
 /// A daemon that is asked.
 pub(super) struct Daemon {
     peer: Peer,
-    runtime: tokio::runtime::Runtime,
+    runtime: Arc<tokio::runtime::Runtime>,
 }
 
 /// Reads a word of the environment, where there is one.
@@ -26,6 +28,16 @@ fn ambient(name: &str) -> Option<SecretString> {
 impl Daemon {
     /// Prepares to ask; says why not, and how it ends then.
     pub(super) fn new(remote: &Remote) -> Result<Self, Exit> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| {
+            complain(&format!("allswell: cannot start: {error}"));
+            Exit::Io
+        })?;
+        Self::on(remote, Arc::new(runtime))
+    }
+
+    /// The same over a runtime that is there: a connection that is kept belongs to the runtime that opened it.
+    pub(super) fn on(remote: &Remote, runtime: Arc<tokio::runtime::Runtime>) -> Result<Self, Exit> {
         use secrecy::ExposeSecret as _;
         let told = |message: String, exit| {
             complain(&format!("allswell: {message}"));
@@ -44,8 +56,6 @@ impl Daemon {
         let auth = token.map_or(Auth::Nobody, Auth::Bearer);
         let peer = Peer::new(url.as_deref().unwrap_or(HERE), auth, &tls, None);
         let peer = peer.map_err(|error| told(error.to_string(), Exit::Invalid))?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|e| told(format!("cannot start: {e}"), Exit::Io))?;
         Ok(Self { peer, runtime })
     }
 
@@ -62,6 +72,11 @@ impl Daemon {
     /// Asks for what is at a path.
     pub(super) fn get(&self, path: &str, query: &[(&str, String)]) -> Result<Value, Exit> {
         settle(self.runtime.block_on(self.peer.get(path, query)))
+    }
+
+    /// Asks for what is at a path; nothing, and no word, where there is no answer.
+    pub(super) fn try_get(&self, path: &str) -> Value {
+        self.runtime.block_on(self.ask(path))
     }
 
     /// Orders something.

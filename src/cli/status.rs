@@ -141,6 +141,10 @@ fn report(status: &Value, checks: &[Value], all: bool, address: &str) -> String 
         for (name, source) in sources.iter().filter(|(_, s)| text(s, "breaker") == "open") {
             let (since, why) = (text(source, "open_since"), text(source, "why"));
             let _ = writeln!(out, "SOURCE {name} fails since {since}, and is probed: {why}");
+            let dark = text(source, "dark");
+            if !dark.is_empty() {
+                let _ = writeln!(out, "  without it: {dark}");
+            }
         }
     }
     told(&mut out, status);

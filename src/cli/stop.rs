@@ -23,3 +23,24 @@ pub(super) async fn on_signal(stop: CancellationToken) {
         }
     }
 }
+
+/// Cancels `stop` at the first signal, and never returns: what has to be ended is ended, however often it is asked.
+pub(super) async fn on_first_signal(stop: &CancellationToken) {
+    let (Ok(mut int), Ok(mut term)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = int.recv() => {}
+        _ = term.recv() => {}
+    }
+    complain("\nstopping: what was sent is ended");
+    stop.cancel();
+    loop {
+        tokio::select! {
+            _ = int.recv() => {}
+            _ = term.recv() => {}
+        }
+    }
+}

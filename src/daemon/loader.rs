@@ -255,6 +255,8 @@ fn reading(
         engines: settings.engines(),
         without_instants: settings.without_instants(),
         labels: settings.notices.labels.clone(),
+        relations: Some(settings.relations()),
+        drill_every: settings.drill_every,
         zones: Arc::clone(zones),
     }
 }

@@ -23,6 +23,7 @@ use crate::notify::another::Lookout;
 use crate::notify::links::Links;
 use crate::notify::nonces::Nonces;
 use crate::notify::notifier::{Notifier, Receiver};
+use crate::notify::reached::Reached;
 use crate::settings::{PeerEntry, Settings};
 use crate::webhook::{self, Webhook};
 
@@ -109,6 +110,7 @@ impl Senders {
             began: Instant::now(),
             slow,
             another,
+            reached: Reached::default(),
         };
         let every = entry.watchdog.as_ref().map_or(Duration::from_secs(60), |w| w.every);
         let clock = clock.clone();

@@ -360,21 +360,30 @@ impl Check {
 
     /// Returns every query of the check.
     pub fn queries(&self) -> Vec<&Query> {
+        self.queries_by_source().into_iter().map(|(_, query)| query).collect()
+    }
+
+    /// Returns every query of the check, with the source that it asks.
+    pub fn queries_by_source(&self) -> Vec<(&SourceName, &Query)> {
+        let own = |query| (&self.source, query);
         let mut all = match &self.body {
-            Body::Sql { query, .. } => vec![query],
-            Body::Table(table) => table.statements().iter().map(|s| &s.query).collect(),
+            Body::Sql { query, .. } => vec![own(query)],
+            Body::Table(table) => table.statements().iter().map(|s| own(&s.query)).collect(),
             Body::Reconcile(reconcile) => {
-                let rows = reconcile.detail.iter().flat_map(|detail| [&detail.left, &detail.right]);
-                reconcile.sides().into_iter().map(|side| &side.query).chain(rows).collect()
+                let (left, right) = (&reconcile.left.source, &reconcile.right.source);
+                let rows = reconcile.detail.iter();
+                let rows = rows.flat_map(|rows| [(left, &rows.left), (right, &rows.right)]);
+                let sides = reconcile.sides().into_iter().map(|side| (&side.source, &side.query));
+                sides.chain(rows).collect()
             }
         };
         if let Measure::Query(query) = &self.evidence.measure {
-            all.push(query);
+            all.push(own(query));
         }
-        all.extend(self.keys().map(|keys| &keys.from));
-        all.extend(&self.freshness.complete_until);
+        all.extend(self.keys().map(|keys| (&keys.source, &keys.from)));
+        all.extend(self.freshness.complete_until.as_ref().map(own));
         if let Some(ZoneChoice::From(from)) = self.window.as_ref().map(|w| &w.zones) {
-            all.push(&from.query);
+            all.push((&from.source, &from.query));
         }
         all
     }

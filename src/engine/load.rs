@@ -4,13 +4,15 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::domain::change::word::Rollout;
 use crate::domain::check::catalogue::Catalogue;
 use crate::domain::check::fault::Fault;
 use crate::domain::check::name::SourceName;
 use crate::domain::check::succession::Refusal;
-use crate::domain::sql::Engine;
+use crate::domain::dependency::answer::Ignored;
+use crate::domain::sql::{Engine, Query};
 use crate::domain::testing::Suite;
 use crate::ledger::LedgerError;
 use crate::manifest::{self, Engines, Results, Text, World};
@@ -33,8 +35,21 @@ pub struct Reading {
     pub tested: Option<Results>,
     /// The files of tests beside the checks.
     pub tests: Vec<Text>,
+    /// With what it is learnt on which tables checks stand; nothing where that is not wanted.
+    pub relations: Option<RelationSettings>,
+    /// How long ago a drill may be, where that is to be told.
+    pub drill_every: Option<Duration>,
     /// The rules of zones.
     pub zones: Arc<Zones>,
+}
+
+/// With what it is learnt on which tables checks stand.
+#[derive(Debug, Clone, Default)]
+pub struct RelationSettings {
+    /// The queries of sources that say how far their data is complete.
+    pub asked_first: BTreeMap<SourceName, Query>,
+    /// Tables that need no check.
+    pub ignored: BTreeMap<SourceName, Vec<Ignored>>,
 }
 
 impl Reading {

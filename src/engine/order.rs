@@ -9,7 +9,9 @@ use crate::domain::check::name::CheckId;
 use crate::domain::check::succession::Removals;
 use crate::engine::load::{Loaded, NotLoaded, Reading};
 use crate::engine::shadow::Shadowed;
-use crate::ledger::{EndQuiet, Fate, KeepQuiet, LedgerError, Returned, RowOrder, Selected};
+use crate::ledger::{
+    DrillKind, EndQuiet, Fate, KeepQuiet, LedgerError, Returned, RowOrder, Selected,
+};
 use crate::manifest::Text;
 
 /// How many orders wait at once.
@@ -40,6 +42,8 @@ pub enum Order<Q> {
     RollBack(RollBack, oneshot::Sender<Result<Loaded, NotLoaded>>),
     /// Look in shadow at what differs between two catalogues; the answer comes when that is done.
     Compare(Box<Compare>, oneshot::Sender<Compared>),
+    /// Take note of a drill that was begun or proved.
+    Drill(Drill, oneshot::Sender<Result<(), LedgerError>>),
     /// Take note that what was sent to an Alertmanager came back.
     Returned(Returned, oneshot::Sender<Result<(), LedgerError>>),
 }
@@ -66,6 +70,23 @@ pub struct EndAdopted {
     pub by: String,
     /// Why.
     pub because: String,
+}
+
+/// A drill that was begun or proved.
+#[derive(Debug)]
+pub struct Drill {
+    /// The receiver, or the failure.
+    pub name: String,
+    /// What it is.
+    pub kind: DrillKind,
+    /// The word that was sent along.
+    pub word: String,
+    /// Who says so.
+    pub by: String,
+    /// Whether that it was heard, or rang in time.
+    pub is_proved: bool,
+    /// What came of it, for the record.
+    pub note: String,
 }
 
 /// A word for or against a catalogue that waits.
@@ -238,6 +259,14 @@ impl<Q> Orders<Q> {
     pub fn end_quiet_later(&self, end: EndQuiet) {
         let (reply, _) = oneshot::channel();
         drop(self.0.try_send(Order::EndQuiet(end, reply)));
+    }
+
+    /// Takes note of a drill.
+    ///
+    /// # Errors
+    /// Where the engine takes no orders.
+    pub async fn drill(&self, drill: Drill) -> Result<Result<(), LedgerError>, NotTaken> {
+        self.give(|reply| Order::Drill(drill, reply)).await
     }
 
     /// Forgets the values that are kept of a check, by whose word and why; returns of how many attempts.

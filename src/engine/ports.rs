@@ -12,7 +12,8 @@ use crate::domain::alerting::outbox::{Acknowledged, AlertId};
 use crate::domain::alerting::seen::FirstLook;
 use crate::domain::check::Check;
 use crate::domain::check::name::SourceName;
-use crate::domain::check::reason::Reason;
+use crate::domain::check::reason::{Cause, Reason};
+use crate::domain::dependency::SourceRelations;
 use crate::domain::record::standing::Notice;
 use crate::domain::sql::instant_form::InstantForm;
 use crate::domain::time::window::ZonesFrom;
@@ -63,6 +64,13 @@ pub trait Queries: Send + Sync + 'static {
         source: SourceName,
         stop: CancellationToken,
     ) -> impl Future<Output = Result<(), Reason>> + Send;
+
+    /// Asks the catalogue of a source for its relations, and for what each of them reads.
+    fn learn(
+        &self,
+        source: SourceName,
+        stop: CancellationToken,
+    ) -> impl Future<Output = Result<SourceRelations, Reason>> + Send;
 }
 
 /// Whoever is told what stands.
@@ -148,5 +156,14 @@ impl Queries for Watched {
             Some(source) => source.probe(&stop).await,
             None => Ok(()),
         }
+    }
+
+    async fn learn(
+        &self,
+        source: SourceName,
+        stop: CancellationToken,
+    ) -> Result<SourceRelations, Reason> {
+        let gone = || Reason::new(Cause::Interrupted, "there is no such source any more");
+        self.sources.get(&source).ok_or_else(gone)?.learn(&stop).await
     }
 }

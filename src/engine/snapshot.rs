@@ -1,6 +1,8 @@
 //! What the engine shows of itself: a picture that readers keep as long as they like.
 
 mod comparing;
+mod counts;
+mod dependencies;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -17,10 +19,12 @@ use crate::domain::record::series::Zone;
 use crate::domain::record::standing::Lease;
 use crate::domain::sql::instant_form::InstantForm;
 use crate::domain::time::breaker::Breaker;
-use crate::ledger::{AlertRow, Notified, Returned, SelfAlert, SeriesRecord};
+use crate::ledger::{AlertRow, Drilled, Notified, Returned, SelfAlert, SeriesRecord};
 use crate::manifest::TestedCheck;
 
 pub use comparing::Comparing;
+pub use counts::{Counts, LAG_BOUNDS_MS};
+pub use dependencies::DependencyHealth;
 
 /// How old a picture may be before it says nothing any more.
 pub const FRESH: std::time::Duration = std::time::Duration::from_secs(10);
@@ -121,36 +125,6 @@ pub enum LastLoad {
     },
 }
 
-/// Counts since the start.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Counts {
-    /// Attempts that were recorded, by what they said.
-    pub recorded: [u64; 3],
-    /// Attempts that proved again what was proved, by what they said.
-    pub rechecked: [u64; 3],
-    /// Writes that were fenced off.
-    pub fenced: u64,
-    /// Rows that were recorded because time ran out.
-    pub lapsed: u64,
-    /// Transactions of the ledger.
-    pub turns: u64,
-    /// Those that failed.
-    pub failed_turns: u64,
-    /// How late attempts began, in microseconds, summed up.
-    pub lag_us: u64,
-    /// How many attempts began.
-    pub began: u64,
-    /// How late the latest attempt began, in microseconds.
-    pub last_lag_us: u64,
-    /// Upper bounds of lag that attempts stayed within.
-    pub lag_buckets: [u64; LAG_BOUNDS_MS.len()],
-    /// Times that the host's clock and the store's were more than half a minute apart.
-    pub clock_steps: u64,
-}
-
-/// The bounds of [`Counts::lag_buckets`], in milliseconds.
-pub const LAG_BOUNDS_MS: [u64; 8] = [10, 50, 100, 250, 500, 1_000, 5_000, 30_000];
-
 /// The bounds of how long attempts ask a source, in seconds.
 pub const TOOK_BOUNDS_SECS: [f64; 9] = [0.005, 0.025, 0.1, 0.5, 1.0, 5.0, 15.0, 30.0, 60.0];
 
@@ -214,6 +188,12 @@ pub struct Snapshot {
     pub proofs: Arc<Vec<Proof>>,
     /// What compares rows, and how far it is.
     pub comparing: Vec<Comparing>,
+    /// What checks stand on.
+    pub dependencies: Arc<DependencyHealth>,
+    /// The last drill of each receiver and failure.
+    pub drilled: Arc<Vec<Drilled>>,
+    /// How long ago a drill may be, where that is told.
+    pub drill_every: Option<std::time::Duration>,
     /// Counts since the start.
     pub counts: Counts,
 }
@@ -274,6 +254,9 @@ impl Snapshot {
             quiets: Arc::default(),
             proofs: Arc::default(),
             comparing: Vec::new(),
+            dependencies: Arc::default(),
+            drilled: Arc::default(),
+            drill_every: None,
             counts: Counts::default(),
         }
     }

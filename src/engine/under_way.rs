@@ -12,6 +12,7 @@ use crate::clock::Clock;
 use crate::domain::check::name::{CheckId, SourceName};
 use crate::domain::check::reason::{Cause, Reason};
 use crate::domain::check::verdict::{Contradiction, Finding, Verdict};
+use crate::domain::dependency::SourceRelations;
 use crate::domain::record::series::Series;
 use crate::domain::record::window_state::VerdictKind;
 use crate::domain::time::window::{Split, Window, ZonesFrom};
@@ -21,7 +22,7 @@ use crate::engine::attempt::Attempted;
 use crate::engine::ports::Queries;
 use crate::engine::progress::Progress;
 use crate::engine::roster::Member;
-use crate::engine::snapshot::Comparing;
+use crate::engine::snapshot::{Comparing, DependencyHealth};
 use crate::ledger::{Ended, Entry, RowKey};
 
 /// The longest note that is kept of an attempt, in bytes.
@@ -36,6 +37,10 @@ pub(super) enum Brought {
     List(Vec<String>, bool, Attempted, DateTime<Utc>),
     /// Whether a source answers.
     Probe(Result<(), Reason>),
+    /// What the catalogue of a source tells.
+    Relations(Box<Result<SourceRelations, Reason>>),
+    /// What checks stand on; nothing where it could not be put together.
+    Graph(Option<Box<DependencyHealth>>),
 }
 
 /// What a task is about.
@@ -55,6 +60,10 @@ pub(super) enum About {
     },
     /// A source.
     Source(SourceName),
+    /// The catalogue of a source.
+    Relations(SourceName),
+    /// What all checks stand on.
+    Graph,
 }
 
 /// Tasks that are under way.
@@ -94,7 +103,7 @@ impl<Q: Queries> UnderWay<Q> {
     pub(super) fn claims(&self) -> Vec<(RowKey, u64)> {
         let claim = |about: &About| match about {
             About::Row { key, epoch, .. } => Some((*key, *epoch)),
-            About::Source(_) => None,
+            About::Source(_) | About::Relations(_) | About::Graph => None,
         };
         self.about.values().filter_map(claim).collect()
     }
@@ -108,7 +117,7 @@ impl<Q: Queries> UnderWay<Q> {
                 let seen = Comparing { series, check, rows, expected, began: *began };
                 (rows != [0, 0]).then_some(seen)
             }
-            About::Source(_) => None,
+            About::Source(_) | About::Relations(_) | About::Graph => None,
         };
         self.about.values().filter_map(comparing).collect()
     }
@@ -166,6 +175,25 @@ impl<Q: Queries> UnderWay<Q> {
         self.about.insert(task.id(), About::Source(source.clone()));
     }
 
+    /// Asks a source for its catalogue.
+    pub(super) fn learn(&mut self, source: &SourceName) {
+        let (queries, stop) = (Arc::clone(&self.queries), self.stop.clone());
+        let name = source.clone();
+        let learn = async move { Brought::Relations(Box::new(queries.learn(name, stop).await)) };
+        let task = self.tasks.spawn(learn);
+        self.about.insert(task.id(), About::Relations(source.clone()));
+    }
+
+    /// Puts together what checks stand on: over many checks that takes a while.
+    pub(super) fn put_together(
+        &mut self,
+        work: impl FnOnce() -> DependencyHealth + Send + 'static,
+    ) {
+        let work = move || Brought::Graph(Some(Box::new(work())));
+        let task = self.tasks.spawn_blocking(work);
+        self.about.insert(task.id(), About::Graph);
+    }
+
     /// Waits for something to end; never ends while nothing is under way.
     pub(super) async fn next(&mut self) -> Option<(About, Brought)> {
         loop {
@@ -210,6 +238,8 @@ fn panicked(about: &About) -> Brought {
             Brought::Attempt(Attempted::unconfirmed(reason, Duration::ZERO), *began)
         }
         About::Source(_) => Brought::Probe(Err(reason)),
+        About::Relations(_) => Brought::Relations(Box::new(Err(reason))),
+        About::Graph => Brought::Graph(None),
     }
 }
 

@@ -9,6 +9,8 @@ mod adoption;
 mod catalogue;
 mod rollout;
 mod identities;
+mod learning;
+mod drilling;
 mod offers;
 mod orders;
 mod shrink;
@@ -40,10 +42,11 @@ use crate::engine::snapshot::{Counts, GenerationHealth, LastLoad, LedgerHealth, 
 use crate::engine::under_way::UnderWay;
 use crate::engine::watch::adoption::Adoption;
 use crate::engine::watch::alerts::Alerts;
+use crate::engine::watch::learning::Learning;
 use crate::engine::watch::offers::Turnstile;
 use crate::engine::watch::orders::UnderOrder;
 use crate::engine::watch::rollout::InShadow;
-use crate::ledger::{Ended, Happened, Listing, Store};
+use crate::ledger::{Drilled, Ended, Happened, Listing, Store};
 use crate::manifest::TestedCheck;
 
 /// How many series are materialised in one turn at most, how many rows as long as turns are quick, and how many at
@@ -120,6 +123,10 @@ pub struct Engine<Q: Queries, N: Notices> {
     newest_rules: Option<String>,
     /// How many replicas write the same record, or wrote it a moment ago.
     replicas: u64,
+    /// What is known of what checks stand on.
+    learning: Learning,
+    /// The last drill of each receiver and failure.
+    drilled: Arc<Vec<Drilled>>,
     alerts: Alerts,
     adoption: Adoption,
     /// Whether standings may have changed without anybody being told.
@@ -192,6 +199,8 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             newest_rules: None,
             // Until it is known there may be others.
             replicas: 2,
+            learning: Learning::default(),
+            drilled: Arc::default(),
             alerts: Alerts::new(started),
             adoption: Adoption::default(),
             tell_anew: false,

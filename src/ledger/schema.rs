@@ -12,7 +12,7 @@ use crate::ledger::conn::{Conn, args};
 use crate::ledger::lock_file::LockFile;
 
 /// The version that this program writes.
-pub const VERSION: i64 = 9;
+pub const VERSION: i64 = 10;
 /// The oldest version that may go on beside it.
 const OLDEST: i64 = 1;
 
@@ -176,6 +176,12 @@ const NINTH: &str = "CREATE TABLE IF NOT EXISTS candidates (generation BIGINT PR
     why TEXT NOT NULL, since BIGINT NOT NULL, fate TEXT NOT NULL, by_whom TEXT NOT NULL, because TEXT NOT NULL, \
     decided_at BIGINT);\n";
 
+/// What was learnt of the catalogues of sources; which receivers were rung, and which failures were drilled.
+const TENTH: &str = "CREATE TABLE IF NOT EXISTS source_relations (source TEXT PRIMARY KEY, at BIGINT NOT NULL, \
+    generation BIGINT NOT NULL, learnt TEXT NOT NULL);\n\
+    CREATE TABLE IF NOT EXISTS drills (kind TEXT NOT NULL, name TEXT NOT NULL, word TEXT NOT NULL, \
+    at BIGINT NOT NULL, by_whom TEXT NOT NULL, proved_at BIGINT, PRIMARY KEY (kind, name));\n";
+
 /// Copies a file of an earlier version beside itself before it is migrated: the way back for who goes back to the earlier
 /// release. Of a server it says what to keep.
 ///
@@ -282,6 +288,9 @@ pub(super) async fn migrate(conn: &mut Conn) -> Result<(), LedgerError> {
     }
     if found.is_none_or(|(version, _)| version < 9) {
         conn.batch(NINTH).await?;
+    }
+    if found.is_none_or(|(version, _)| version < 10) {
+        conn.batch(TENTH).await?;
     }
     if found.is_none_or(|(version, _)| version < VERSION) {
         put(conn, "version", &VERSION.to_string()).await?;

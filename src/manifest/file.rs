@@ -220,7 +220,7 @@ fn read_defaults<'n>(
         },
         severity: at("severity").and_then(|(n, p)| doc.word(n, p, &SEVERITIES)),
         owner: at("owner").and_then(|(n, p)| doc.parsed(n, p, Owner::parse)),
-        labels: at("labels").map(|(n, p)| labels(doc, n, p)).unwrap_or_default(),
+        labels: at("labels").map(|(n, p)| labels(doc, n, p, world)).unwrap_or_default(),
         runbook: at("runbook").and_then(|(n, p)| doc.parsed(n, p, http_url)),
         timeout: at("timeout").and_then(|(n, p)| doc.parsed(n, p, timeout)),
         map: Some(map),
@@ -243,7 +243,7 @@ fn check(
         .and_then(|n| doc.text(n, Place::Key(&place, "why")).map(|t| t.trim().to_owned()));
     let severity = at("severity").and_then(|(n, p)| doc.word(n, p, &SEVERITIES));
     let owner = owner(doc, &map, place, defaults);
-    let own_labels = at("labels").map(|(n, p)| labels(doc, n, p)).unwrap_or_default();
+    let own_labels = at("labels").map(|(n, p)| labels(doc, n, p, world)).unwrap_or_default();
     let runbook = at("runbook").and_then(|(n, p)| doc.parsed(n, p, http_url));
     let own_timeout = at("timeout").and_then(|(n, p)| doc.parsed(n, p, timeout));
     let max_rows = at("max_rows").map_or(Some(MaxRows::default()), |(n, p)| max_rows(doc, n, p));
@@ -350,12 +350,21 @@ fn target(
     }
 }
 
-fn labels(doc: &mut Document<'_>, node: &Node, place: Place<'_>) -> BTreeMap<LabelName, String> {
+fn labels(
+    doc: &mut Document<'_>,
+    node: &Node,
+    place: Place<'_>,
+    world: &World<'_>,
+) -> BTreeMap<LabelName, String> {
     let mut labels = BTreeMap::new();
     let Some(map) = doc.open_map(node, place) else { return labels };
     for (key, value) in map.entries() {
         let here = Place::Key(&place, key);
         match LabelName::parse(key) {
+            // An earlier release took them: what is stored runs on.
+            Ok(name) if name.is_of_drills() && !world.stored => {
+                doc.fault(value, here, LabelName::OF_DRILLS, None);
+            }
             Ok(name) => {
                 if let Some(text) = doc.parsed(value, here, label_value) {
                     labels.insert(name, text);

@@ -1,7 +1,7 @@
 //! The ways out: whether those who are to be told can be, and when that was proved last; and whether
 //! the heartbeat is earned.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,13 +20,14 @@ use crate::engine::snapshot::{LastLoad, LedgerHealth, Proof, SeriesHealth, Snaps
 use crate::heartbeat;
 use crate::notify::another::Another;
 use crate::notify::deliveries::{Deliveries, UNHEARD};
+use crate::notify::reached::Reached;
 use crate::webhook;
 
 /// How long an Alertmanager may be out of reach before that is told, where nothing proves the way.
 pub const REACHED_WITHIN: TimeDelta = TimeDelta::minutes(2);
 /// The alerts about the daemon itself, and how severe each is, but for those about an Alertmanager: that one is not
 /// told of itself.
-pub(crate) const OWN: [(&str, &str); 14] = [
+pub(crate) const OWN: [(&str, &str); 15] = [
     (UNHEARD, "critical"),
     ("AllswellSourceDown", "critical"),
     ("AllswellSourceMoved", "warning"),
@@ -41,10 +42,13 @@ pub(crate) const OWN: [(&str, &str); 14] = [
     ("AllswellClockWrong", "critical"),
     ("AllswellWebhookBroken", "critical"),
     ("AllswellHeartbeatFails", "warning"),
+    (OVERDUE, "info"),
 ];
 /// The alerts about an Alertmanager, which the others carry.
 pub(crate) const OF_OTHERS: [(&str, &str); 2] =
     [("AllswellAlertPathBroken", "critical"), ("AllswellAlertRefused", "critical")];
+/// The alert about drills that are overdue.
+pub(crate) const OVERDUE: &str = "AllswellDrillOverdue";
 /// How late what is due may be written down.
 const LAG_MAX: TimeDelta = TimeDelta::seconds(90);
 
@@ -57,6 +61,8 @@ pub struct Paths {
     pub webhooks: Vec<watch::Receiver<webhook::Health>>,
     /// How old the newest proof of a way may be, where ways are proved.
     pub proved_within: Option<Duration>,
+    /// The receivers that critical alerts reach.
+    pub reached: Reached,
     /// The heartbeat, where there is one.
     pub heartbeat: Option<watch::Receiver<heartbeat::Health>>,
     /// Since when anybody is told.
@@ -120,6 +126,13 @@ pub fn too_slow(routes: &Route, picture: &Snapshot, hold: TimeDelta) -> Option<S
 }
 
 impl Paths {
+    /// The receivers that tell somebody, and that a critical alert is routed to.
+    pub(crate) fn receivers(&self, picture: &Snapshot) -> Arc<BTreeSet<String>> {
+        let healths: Vec<_> = self.alertmanagers.iter().map(|h| h.borrow().clone()).collect();
+        let own: Vec<(&str, &str)> = OWN.into_iter().chain(OF_OTHERS).collect();
+        self.reached.receivers(picture, &healths, &own)
+    }
+
     /// How the ways are by now.
     pub fn at(&self, picture: &Snapshot, now: DateTime<Utc>) -> Vec<Path> {
         let path = |health: &watch::Receiver<alertmanager::Health>| {

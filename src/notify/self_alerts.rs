@@ -1,19 +1,21 @@
 //! What is wrong with the daemon itself, its sources, and its ways out.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::domain::alerting::alert::Labels;
 use crate::domain::alerting::drill::owners_label;
-use crate::domain::check::name::SourceName;
+use crate::domain::check::Check;
+use crate::domain::check::name::{CheckId, SourceName};
+use crate::domain::dependency::answer::Toll;
 use crate::domain::time::breaker::Breaker;
 use crate::engine::snapshot::{
     FRESH, LastLoad, LedgerHealth, SeriesHealth, Snapshot, SourceHealth,
 };
-use crate::notify::alert_path::{Path, Paths};
+use crate::notify::alert_path::{OVERDUE, Path, Paths};
 use crate::notify::deliveries::{Deliveries, UNHEARD};
-use crate::notify::ledgers;
+use crate::notify::{ledgers, overdue};
 
 /// How long the ledger may be away before anybody is woken: a server that is restarted is soon back.
 const LEDGER_AWAY: TimeDelta = TimeDelta::seconds(10);
@@ -49,6 +51,7 @@ impl Symptom {
 pub(crate) fn symptoms(picture: &Snapshot, paths: &Paths, now: DateTime<Utc>) -> Vec<Symptom> {
     let mut symptoms = inside(picture, now);
     symptoms.extend(ledgers::symptoms(picture, &paths.another.borrow(), now));
+    symptoms.extend(overdue::symptom(picture, paths, now));
     if let Some((count, first)) = Deliveries::read(paths).unheard(paths, picture) {
         let alerts = if count == 1 { "a critical alert reaches" } else { "critical alerts reach" };
         let summary = match count {
@@ -145,6 +148,7 @@ pub(crate) fn is_well(labels: &Labels, picture: &Snapshot, paths: &Paths) -> boo
         // Two that send the same alerts are told apart after a while.
         "AllswellInstallationShared" => false,
         UNHEARD => Deliveries::read(paths).are_whole(paths, picture),
+        OVERDUE => sees && overdue::symptom(picture, paths, picture.now()).is_none(),
         "AllswellIdle" => sees && picture.idle.is_none(),
         "AllswellCatalogueRefused" => {
             matches!(picture.last_load, LastLoad::Good { .. } | LastLoad::Waits { .. })
@@ -192,6 +196,9 @@ pub(crate) fn next_step(name: &str) -> &'static str {
             "Look at its address and token in the settings, then at the receiver's own log."
         }
         "AllswellLedgerNew" => "To look: allswell adopt.",
+        OVERDUE => {
+            "Drill at a quiet hour: allswell drill --ring RECEIVER, and allswell drill --faults."
+        }
         _ => "To look: allswell status.",
     }
 }
@@ -207,22 +214,29 @@ fn asking<'p>(
 
 /// Whose checks ask a source, as a label.
 fn owners(picture: &Snapshot, source: &SourceName) -> String {
-    let owners = asking(picture, source).map(|series| series.check.owner.as_str());
-    owners_label(&owners.collect())
+    let asking = asking(picture, source).map(|series| series.check.owner.as_str());
+    // Those too whose checks ask another source, whose rows are there.
+    let toll = picture.dependencies.tolls.get(source);
+    let dark = toll.into_iter().flat_map(|toll| &toll.owners).map(|owner| owner.as_str());
+    owners_label(&asking.chain(dark).collect())
 }
 
-/// How many checks wait for a source, and whose they are.
-fn waiting(picture: &Snapshot, source: &SourceName) -> String {
-    let (mut checks, mut owners) = (BTreeSet::new(), BTreeSet::new());
-    for series in asking(picture, source) {
-        checks.insert(series.check.id.as_str());
-        owners.insert(series.check.owner.as_str());
+/// What goes dark with a source: also checks that ask another one, whose rows are there.
+fn goes_dark(picture: &Snapshot, source: &SourceName) -> String {
+    if let Some(toll) = picture.dependencies.tolls.get(source) {
+        return dark_words(toll);
     }
-    let owners: Vec<&str> = owners.into_iter().collect();
-    match checks.len() {
+    let checks: BTreeMap<&CheckId, &Check> =
+        asking(picture, source).map(|series| (&series.check.id, &*series.check)).collect();
+    dark_words(&Toll::of(checks.into_values().map(|check| (check.severity, &check.owner))))
+}
+
+/// What goes dark, in words.
+pub(crate) fn dark_words(toll: &Toll) -> String {
+    match toll.checks {
         0 => "nothing is known of its data".to_owned(),
-        1 => format!("1 check waits for it, owner {}", owners.join(", ")),
-        count => format!("{count} checks wait for it, owners {}", owners.join(", ")),
+        1 => format!("{} goes dark", toll.words()),
+        _ => format!("{} go dark", toll.words()),
     }
 }
 
@@ -322,7 +336,7 @@ fn of_sources(picture: &Snapshot, now: DateTime<Utc>) -> Vec<Symptom> {
             ],
             ..Symptom::critical(
                 "AllswellSourceDown",
-                format!("the source `{name}` does not answer: {}", waiting(picture, name)),
+                format!("the source `{name}` does not answer: {}", goes_dark(picture, name)),
                 why,
             )
         });

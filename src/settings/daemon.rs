@@ -37,6 +37,11 @@ impl LedgerEntry {
         self.dsn.engine() != Engine::Sqlite
     }
 
+    /// Where the password is.
+    pub(super) fn password_at(&self) -> Option<&Reference> {
+        self.password.as_ref()
+    }
+
     /// Reads the password.
     ///
     /// # Errors

@@ -46,6 +46,23 @@ pub struct PeerEntry {
 }
 
 impl PeerEntry {
+    /// One at a plain address, with nothing to show there.
+    pub fn plain(name: &str, url: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            address: Address::Plain(url.to_owned()),
+            token: None,
+            user: None,
+            tls: Tls::default(),
+            timeout: SECOND * 5,
+        }
+    }
+
+    /// Where its secrets are.
+    pub(super) fn references(&self) -> impl Iterator<Item = &Reference> {
+        self.token.iter().chain(self.user.iter().map(|(_, password)| password))
+    }
+
     /// Reads the address, and how we say who we are.
     ///
     /// # Errors
@@ -206,6 +223,7 @@ fn labels(doc: &mut Document<'_>, root: &Map<'_>) -> Option<BTreeMap<String, Str
         let shown = if LabelName::parse(name).is_ok() { name } else { "?" };
         let place = Place::Key(&place, shown);
         match LabelName::parse(name) {
+            Ok(name) if name.is_of_drills() => doc.fault(node, place, LabelName::OF_DRILLS, None),
             Ok(name) => {
                 let value = doc.text(node, place)?.to_owned();
                 labels.insert(name.as_str().to_owned(), value);

@@ -10,9 +10,9 @@ use crate::settings::daemon::{LEDGER_KEYS, LOG_KEYS, LogFormat, LogLevel};
 use crate::settings::notices::{
     HEARTBEAT_KEYS, PEER_KEYS, RHYTHM_KEYS, WATCHDOG_KEYS, WEBHOOK_KEYS,
 };
-use crate::settings::source::{CONNECTIONS_MAX, SCRATCH_KEYS, SOURCE_KEYS, STANDBY};
+use crate::settings::source::{CONNECTIONS_MAX, IGNORED_KEYS, SCRATCH_KEYS, SOURCE_KEYS, STANDBY};
 use crate::settings::web::{OPERATOR_KEYS, WEB_KEYS};
-use crate::settings::{ROLLOUT_KEYS, SETTINGS_KEYS, TESTS_KEYS};
+use crate::settings::{DRILL_KEYS, ROLLOUT_KEYS, SETTINGS_KEYS, TESTS_KEYS};
 use crate::source::Instants;
 
 /// Returns the JSON Schema (2020-12) of the settings.
@@ -77,6 +77,12 @@ fn key(key: &str) -> Value {
             object(&HEARTBEAT_KEYS, &["url"], peer),
             "A service outside that expects a request while allswell is well.",
         ),
+        "drill" => described(
+            object(&DRILL_KEYS, &[], |_| {
+                described(duration(), "How long ago at most: a day to 400 days.")
+            }),
+            "Tells which receivers were not rung, and which failures not drilled, for longer.",
+        ),
         "watchdog" => described(
             object(&WATCHDOG_KEYS, &["token"], watchdog),
             "Proves that alerts come through the Alertmanagers.",
@@ -119,6 +125,15 @@ fn source(key: &str) -> Value {
                 "An empty database of the same engine, in which `allswell test` makes tables.",
             )
         }
+        "ignore_tables" => described(
+            list_of(&object(&IGNORED_KEYS, &IGNORED_KEYS, |key| match key {
+                "tables" => {
+                    described(text(), "A name with `*` for any characters, also with its schema.")
+                }
+                _ => described(text(), "Why."),
+            })),
+            "Tables that need no check.",
+        ),
         _ => described(json!({"type": "boolean"}), "Whether a superuser is accepted."),
     }
 }

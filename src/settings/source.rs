@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use crate::domain::check::freshness::Freshness;
 use crate::domain::check::name::SourceName;
-use crate::domain::sql::Engine;
+use crate::domain::dependency::answer::Ignored;
+use crate::domain::sql::{Engine, Query};
 use crate::dsn::Dsn;
 use crate::manifest::{self, Document, Map, Node, Place};
 use crate::secret::{PasswordFrom, Reference};
 use crate::settings::optional;
 use crate::source::{Instants, SourceSettings};
 
-pub(super) const SOURCE_KEYS: [&str; 11] = [
+pub(super) const SOURCE_KEYS: [&str; 12] = [
     "url",
     "password",
     "connections",
@@ -24,7 +25,10 @@ pub(super) const SOURCE_KEYS: [&str; 11] = [
     "instants",
     "allow_superuser",
     "scratch",
+    "ignore_tables",
 ];
+/// The keys of an item of `ignore_tables`.
+pub(super) const IGNORED_KEYS: [&str; 2] = ["tables", "because"];
 /// The keys of `scratch`.
 pub(super) const SCRATCH_KEYS: [&str; 2] = ["url", "password"];
 /// The words for `standby`.
@@ -52,6 +56,8 @@ pub struct SourceEntry {
     pub allow_superuser: bool,
     /// Where tests of its checks make their tables.
     scratch: Option<(Dsn, PasswordFrom)>,
+    /// Tables that need no check.
+    pub ignored: Vec<Ignored>,
 }
 
 impl SourceEntry {
@@ -65,6 +71,16 @@ impl SourceEntry {
             (None, Engine::Postgres) => "where it is a standby, that says it; else nothing does",
             (None, Engine::MySql | Engine::Sqlite) => "nothing says it",
         }
+    }
+
+    /// The query that says how far its data is complete, where there is one.
+    pub fn complete_until(&self) -> Option<&Query> {
+        self.freshness.complete_until.as_ref()
+    }
+
+    /// Where its password is.
+    pub(super) fn password_at(&self) -> &PasswordFrom {
+        &self.password
     }
 
     /// Where tests of its checks make their tables, where that is written.
@@ -152,6 +168,9 @@ pub(super) fn source(
     let scratch = optional(&map, "scratch", |node| {
         scratch(doc, node, Place::Key(&place, "scratch"), dsn.as_ref(), folder)
     });
+    let ignored = optional(&map, "ignore_tables", |node| {
+        ignored(doc, node, Place::Key(&place, "ignore_tables"))
+    });
     Some(SourceEntry {
         name: name?,
         dsn: dsn?,
@@ -164,7 +183,29 @@ pub(super) fn source(
         standby_is_direct: standby?.unwrap_or(false),
         allow_superuser: allow_superuser?.unwrap_or(false),
         scratch: scratch?,
+        ignored: ignored?.unwrap_or_default(),
     })
+}
+
+/// Reads which tables need no check, and why.
+fn ignored(doc: &mut Document<'_>, node: &Node, place: Place<'_>) -> Option<Vec<Ignored>> {
+    let items = doc.list(node, place)?;
+    let rules = items.iter().enumerate().map(|(i, node)| {
+        let place = Place::Item(&place, i);
+        let map = doc.map(node, place, &IGNORED_KEYS)?;
+        let mut word = |key: &'static str| match map.get(key) {
+            Some(node) => doc.text(node, Place::Key(&place, key)).map(str::to_owned),
+            None => {
+                let hint = "write `{tables: \"audit_*\", because: \"…\"}`".to_owned();
+                doc.fault(map.node, place, format!("`{key}` is missing"), Some(hint));
+                None
+            }
+        };
+        Some(Ignored { tables: word("tables")?, because: word("because")? })
+    });
+    // All faults are told.
+    let rules: Vec<Option<Ignored>> = rules.collect();
+    rules.into_iter().collect()
 }
 
 /// Reads where tests of a source's checks make their tables.

@@ -64,6 +64,12 @@ struct OperatorEntry {
 }
 
 impl WebEntry {
+    /// Where its secrets are.
+    pub(super) fn references(&self) -> impl Iterator<Item = &Reference> {
+        let tokens = self.viewer_token.iter().chain(&self.operator_token);
+        tokens.chain(self.operators.iter().filter_map(|operator| operator.token.as_ref()))
+    }
+
     /// Reads who may look, and who may act.
     ///
     /// # Errors

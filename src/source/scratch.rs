@@ -22,9 +22,9 @@ use crate::domain::table::TableName;
 use crate::domain::testing::Row;
 use crate::source::SourceSettings;
 use crate::source::scratch::cells::Writing;
-use crate::source::scratch::folder::Folder;
 use crate::source::scratch::writer::{Writer, how};
 
+pub use folder::Folder;
 pub use seen::{SeenColumn, SeenTable};
 pub use writer::ScratchError;
 
@@ -195,6 +195,22 @@ impl Scratch {
                 self.writer.run(&sql).await.map_err(|error| ScratchError::of(&error))
             }
             dropped => dropped.map_err(|error| ScratchError::of(&error)),
+        }
+    }
+
+    /// Holds a file so that nobody else can read it; of a server, nothing is held.
+    pub async fn hold(&mut self) {
+        if let Writer::Sqlite(_) = self.writer {
+            // Where it cannot be held, it is read: that shows.
+            drop(self.writer.run("BEGIN EXCLUSIVE").await);
+        }
+    }
+
+    /// Lets a file go that was held.
+    pub async fn release(&mut self) {
+        if let Writer::Sqlite(_) = self.writer {
+            // Nothing may be held.
+            drop(self.writer.run("ROLLBACK").await);
         }
     }
 

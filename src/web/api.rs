@@ -17,6 +17,7 @@ use crate::engine::snapshot::{
 };
 use crate::ledger::is_page_by_number;
 use crate::manifest::TestedCheck;
+use crate::notify::self_alerts::dark_words;
 use crate::web::Here;
 use crate::web::filter::{Filter, hinted, ids};
 use crate::web::instants::instant;
@@ -132,8 +133,16 @@ pub(super) async fn status(State(shared): Here) -> Json {
         let live = picture.series.iter().filter(|series| !series.is_over());
         live.filter(|series| picture.state(series) == state).count()
     };
-    let sources: serde_json::Map<String, Value> =
-        picture.sources.iter().map(|(name, s)| (name.to_string(), source_json(s))).collect();
+    let sources: serde_json::Map<String, Value> = picture
+        .sources
+        .iter()
+        .map(|(name, s)| {
+            let mut source = source_json(s);
+            let toll = picture.dependencies.tolls.get(name);
+            source["dark"] = json!(toll.map(dark_words));
+            (name.to_string(), source)
+        })
+        .collect();
     let summary = json!({
         "series": picture.series.iter().filter(|series| !series.is_over()).count(),
         "healthy": picture.series.iter().filter(|s| !s.is_over() && picture.is_healthy(s)).count(),

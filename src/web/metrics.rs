@@ -1,6 +1,7 @@
 //! The daemon's own health for Prometheus: instants rather than ages, counts since the start.
 
 mod comparing;
+mod dependencies;
 mod notify;
 mod series;
 
@@ -89,6 +90,7 @@ fn text(picture: &Snapshot, paths: &Paths) -> Result<String, prometheus::Error> 
     gauge("series_healthy", "Series inside their lease of health.", count(healthy))?;
     notify::register(picture, paths, &registry)?;
     comparing::register(picture, &registry)?;
+    dependencies::register(picture, &registry)?;
     loads(picture, &gauge)?;
     let help = "1 while changed files wait for approval.";
     gauge("catalogue_waits", help, yes(matches!(picture.last_load, LastLoad::Waits { .. })))?;

@@ -25,6 +25,7 @@ mod overview;
 mod query;
 mod sources;
 mod survey;
+mod tables;
 mod tally;
 mod window;
 mod words;
@@ -55,6 +56,7 @@ pub(super) fn of_the_picture() -> Router<Arc<Shared>> {
         .route("/", get(overview::overview))
         .route("/checks", get(checks::checks))
         .route("/sources", get(sources::sources))
+        .route("/tables", get(tables::tables))
         .route("/alerting", get(alerting::alerting))
         .route("/docs", get(manual::index))
         .route("/docs/", get(manual::index))

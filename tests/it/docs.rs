@@ -154,6 +154,7 @@ fn alerts() -> BTreeSet<String> {
     );
     let files = [
         "notify/self_alerts.rs",
+        "notify/alert_path.rs",
         "notify/ledgers.rs",
         "notify/deliveries.rs",
         "domain/alerting/drill.rs",

@@ -105,6 +105,14 @@ impl Oracle {
 }
 
 impl Queries for Oracle {
+    async fn learn(
+        &self,
+        _: SourceName,
+        _: CancellationToken,
+    ) -> Result<allswell::domain::dependency::SourceRelations, Reason> {
+        unreachable!("nothing is learnt without settings for it")
+    }
+
     fn remark(&self, _: &SourceName) -> Option<String> {
         None
     }
@@ -234,6 +242,8 @@ pub(crate) fn reading_by(zones: Zones) -> Arc<Reading> {
             .into(),
         without_instants: Vec::new(),
         labels: std::collections::BTreeMap::new(),
+        relations: None,
+        drill_every: None,
         zones: Arc::new(zones),
     })
 }

@@ -254,8 +254,18 @@ fn no_circle_has_three_files() {
 
 #[test]
 fn each_file_of_the_domain_is_in_a_room() {
-    const ROOMS: [&str; 9] =
-        ["check", "sql", "time", "record", "alerting", "reconcile", "table", "testing", "change"];
+    const ROOMS: [&str; 10] = [
+        "check",
+        "sql",
+        "time",
+        "record",
+        "alerting",
+        "reconcile",
+        "table",
+        "testing",
+        "change",
+        "dependency",
+    ];
     for (path, _) in sources() {
         let name = name(&path);
         let Some(room) = name.strip_prefix("domain::") else { continue };

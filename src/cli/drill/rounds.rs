@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
@@ -45,9 +46,9 @@ pub(super) fn run(
     all: &[Labels],
     asked: &[Asked],
     args: &DrillArgs,
-    runtime: &tokio::runtime::Runtime,
+    runtime: &Arc<tokio::runtime::Runtime>,
 ) -> Exit {
-    let daemon = match Daemon::new(&args.remote) {
+    let daemon = match Daemon::on(&args.remote, Arc::clone(runtime)) {
         Ok(daemon) => daemon,
         Err(exit) => return exit,
     };
@@ -71,7 +72,7 @@ pub(super) fn run(
     let stopped = CancellationToken::new();
     let exit = runtime.block_on(async {
         tokio::select! {
-            exit = rounds(&mut parts, &daemon, args.within, &stopped) => exit,
+            exit = rounds(&mut parts, &daemon, args.within(TimeDelta::minutes(1)), &stopped) => exit,
             () = stop::on_signal(stopped.clone()) => Exit::Io,
         }
     });

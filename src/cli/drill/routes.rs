@@ -48,7 +48,7 @@ fn unheard(places: &[(&Asked, Destinations)]) -> BTreeSet<Kind> {
     unheard.map(|(kind, _)| kind.clone()).collect()
 }
 
-fn named(kind: &Kind) -> String {
+pub(super) fn named(kind: &Kind) -> String {
     let words = [kind.alertname.as_str(), kind.severity.as_str(), kind.owner.as_str()];
     words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::cli::args::{Format, Output, PlanArgs, Remote};
 use crate::cli::complain;
 use crate::cli::exit::Exit;
-use crate::cli::remote::Daemon;
+use crate::cli::remote::{Daemon, text};
 use crate::cli::validate::{config, refuse};
 use crate::domain::check::catalogue::Catalogue;
 use crate::domain::check::fault::Fault;
@@ -58,6 +58,8 @@ pub(super) struct Other {
     pub(super) name: String,
     /// The settings that teams share beside it; why there are none, where there are none.
     pub(super) settings: Result<Shared, String>,
+    /// What changed underneath the checks that a daemon runs, since their catalogue is active.
+    pub(super) underneath: Vec<String>,
 }
 
 /// Why there is nothing to compare with.
@@ -111,20 +113,32 @@ pub(super) fn other(
         Against::Active => settings_of_daemon(args)?,
         Against::Git(name) => settings_of_git(name, args),
     };
-    Ok(Other { catalogue, name, settings })
+    let underneath = match against {
+        Against::Active => underneath(args)?,
+        Against::Path(_) | Against::Generation(_) | Against::Git(_) => Vec::new(),
+    };
+    Ok(Other { catalogue, name, settings, underneath })
 }
 
 /// The settings that a daemon runs; one that is older does not say them.
 fn settings_of_daemon(args: &PlanArgs) -> Result<Result<Shared, String>, Missing> {
     let daemon = daemon(args).map_err(Missing::Printed)?;
-    let receipt = daemon.look("/api/v1/settings");
-    let older = || "the daemon does not say them".to_owned();
-    let Ok(receipt) = receipt else { return Ok(Err(older())) };
-    let answer: Option<Value> = serde_json::from_str(&receipt.words).ok();
-    let settings = answer.and_then(|mut answer| {
-        serde_json::from_value::<Shared>(answer.get_mut("settings")?.take()).ok()
-    });
-    Ok(settings.ok_or_else(older))
+    let mut answer = daemon.try_get("/api/v1/settings");
+    let settings = answer.get_mut("settings").map(Value::take).unwrap_or_default();
+    let settings = serde_json::from_value::<Shared>(settings).ok();
+    Ok(settings.ok_or_else(|| "the daemon does not say them".to_owned()))
+}
+
+/// What changed underneath the checks that a daemon runs; one that is older does not say.
+fn underneath(args: &PlanArgs) -> Result<Vec<String>, Missing> {
+    let daemon = daemon(args).map_err(Missing::Printed)?;
+    let answer = daemon.try_get("/api/v1/deps");
+    let changed = answer["changed"].as_array().into_iter().flatten();
+    let line = |one: &Value| {
+        let [at, source, what] = ["at", "source", "what"].map(|key| text(one, key));
+        format!("{at} {source}: {what}")
+    };
+    Ok(changed.map(line).collect())
 }
 
 /// The settings of a commit, where they are beside the checks.

@@ -32,7 +32,9 @@ pub(super) struct Plan<'p> {
     /// What the daemon saw in shadow, by check.
     seen: BTreeMap<String, Seen>,
     /// What differs in the settings that teams share, and who is hit; why that is not known, where it is not.
-    settings: Result<Vec<(Difference, String)>, String>,
+    pub(super) settings: Result<Vec<(Difference, String)>, String>,
+    /// What changed underneath the checks that run, since their catalogue is active.
+    pub(super) underneath: Vec<String>,
 }
 
 impl<'p> Plan<'p> {
@@ -52,6 +54,7 @@ impl<'p> Plan<'p> {
             beyond_files: BTreeSet::new(),
             seen: BTreeMap::new(),
             settings: Ok(Vec::new()),
+            underneath: Vec::new(),
         };
         plan.sort();
         plan
@@ -190,10 +193,10 @@ impl<'p> Plan<'p> {
                 let _ = writeln!(text, "    {}", paint.wrapped(&note, 8));
             }
         }
-        let settings = self.settings_lines();
-        if !settings.is_empty() {
-            let _ = writeln!(text, "{}", paint.yellow("SETTINGS"));
-            for line in settings {
+        let beside = [("SETTINGS", self.settings_lines()), ("UNDERNEATH", self.underneath.clone())];
+        for (head, lines) in beside.into_iter().filter(|(_, lines)| !lines.is_empty()) {
+            let _ = writeln!(text, "{}", paint.yellow(head));
+            for line in lines {
                 let _ = writeln!(text, "    {}", paint.wrapped(&line, 8));
             }
         }
@@ -248,6 +251,7 @@ impl<'p> Plan<'p> {
             "against": self.against,
             "counts": counts,
             "changes": changes.collect::<Vec<_>>(),
+            "underneath": self.underneath,
             "settings": self.settings.as_ref().ok().map(|all| {
                 let one = |(one, hit): &(Difference, String)| {
                     json!({
@@ -297,52 +301,8 @@ impl<'p> Plan<'p> {
             }
         });
         let mut suites: Vec<Suite> = suites.collect();
-        suites.extend(self.settings_suite());
+        suites.extend(self.beside());
         Report::new(self.title(), suites)
-    }
-
-    /// What differs in the settings, for continuous integration.
-    fn settings_suite(&self) -> Option<Suite> {
-        let found = self.settings_lines();
-        let all = self.settings.as_deref().ok().filter(|all| !all.is_empty())?;
-        let is_told = |class| !matches!(class, Class::Routing | Class::New | Class::Stronger);
-        let is_told = all.iter().any(|(one, _)| is_told(one.class));
-        let state = if is_told { State::Warned } else { State::Passed };
-        let (name, word) = ("settings".to_owned(), "changed");
-        let case = Case {
-            state,
-            name: name.clone(),
-            word: word.to_owned(),
-            found: found.clone(),
-            took: Duration::ZERO,
-        };
-        let none = String::new;
-        Some(Suite {
-            state,
-            name,
-            word,
-            severity: none(),
-            owner: none(),
-            why: none(),
-            seen: none(),
-            found,
-            place: None,
-            cases: vec![case],
-        })
-    }
-
-    /// What differs in the settings, a line each.
-    fn settings_lines(&self) -> Vec<String> {
-        self.settings_told().map(|(_, line)| line).collect()
-    }
-
-    /// What differs in the settings, with what it does.
-    pub(super) fn settings_told(&self) -> impl Iterator<Item = (Class, String)> {
-        let line = |(one, hit): &(Difference, String)| {
-            let line = line(one, Class::Stronger);
-            (one.class, if hit.is_empty() { line } else { format!("{line}; {hit}") })
-        };
-        self.settings.as_deref().unwrap_or_default().iter().map(line)
     }
 
     /// What differs, and what to do about it, a line each.

@@ -12,12 +12,91 @@ use crate::domain::time::window::ZoneChoice;
 
 /// The label of alerts that mean nothing: they go out and come back.
 pub const DRILL: &str = "drill";
+/// The label of alerts that ring a person to see whether he hears them.
+pub const RING: &str = "ring";
 /// The receiver that brings them back.
 pub const DRILL_RECEIVER: &str = "allswell-drill";
 /// The alert about a source that does not answer.
 pub const SOURCE_DOWN: &str = "AllswellSourceDown";
 /// The alerts that are about a source each.
 const OF_SOURCES: [&str; 2] = [SOURCE_DOWN, "AllswellSourceMoved"];
+
+/// A failure that can be drilled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Failure {
+    /// The data is wrong.
+    Violated,
+    /// There is no data.
+    NoData,
+    /// The source refuses connections.
+    Refuse,
+    /// The source takes connections, and never answers.
+    Stall,
+    /// Connections to the source break off.
+    Reset,
+    /// The source answers too slowly.
+    Slow,
+    /// The password does not fit.
+    WrongPassword,
+    /// The engine stands still.
+    Frozen,
+    /// One of two Alertmanagers is away.
+    AlertmanagerAway,
+    /// The clock of the host is set back by a day.
+    ClockBack,
+}
+
+impl Failure {
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::Violated,
+        Self::NoData,
+        Self::Refuse,
+        Self::Stall,
+        Self::Reset,
+        Self::Slow,
+        Self::WrongPassword,
+        Self::Frozen,
+        Self::AlertmanagerAway,
+        Self::ClockBack,
+    ];
+
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Violated => "violated",
+            Self::NoData => "no_data",
+            Self::Refuse => "refuse",
+            Self::Stall => "stall",
+            Self::Reset => "reset",
+            Self::Slow => "slow",
+            Self::WrongPassword => "wrong_password",
+            Self::Frozen => "frozen",
+            Self::AlertmanagerAway => "alertmanager_away",
+            Self::ClockBack => "clock_back",
+        }
+    }
+}
+
+impl Failure {
+    /// What it is, for people.
+    pub fn what(self) -> &'static str {
+        match self {
+            Self::Violated => "the data is wrong",
+            Self::NoData => "the tables are empty",
+            Self::Refuse => "the source refuses connections; a file is gone",
+            Self::Stall => "the source takes connections and never answers; a file is locked",
+            Self::Reset => "connections to the source break off",
+            Self::Slow => "the source answers too slowly",
+            Self::WrongPassword => "the password does not fit",
+            Self::Frozen => "the engine stands still",
+            Self::AlertmanagerAway => {
+                "one of two Alertmanagers is away, and the source refuses connections"
+            }
+            Self::ClockBack => "the clock of the host is set back by a day",
+        }
+    }
+}
 
 /// Owners as a label has them: `,billing,shop,`, so that a route finds one by `.*,billing,.*`.
 pub fn owners_label(owners: &BTreeSet<&str>) -> String {

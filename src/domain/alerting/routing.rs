@@ -23,6 +23,8 @@ pub struct Route {
     pub is_muted_at_times: bool,
     /// Whether the routes after this one are looked at too.
     pub goes_on: bool,
+    /// By which labels alerts are told together; as its parent's where nothing is said.
+    pub group_by: Option<Vec<String>>,
     /// How long a new group waits; as its parent's where nothing is said.
     pub group_wait: Option<TimeDelta>,
     /// How long a group waits that was notified about; as its parent's where nothing is said.
@@ -49,8 +51,17 @@ pub struct Taken {
     pub is_default: bool,
     /// Whether a time interval mutes it now and then.
     pub is_muted_at_times: bool,
+    /// By which labels alerts are told together.
+    pub group_by: Vec<String>,
     /// How long it waits.
     pub waits: Waits,
+}
+
+impl Taken {
+    /// Says whether alerts that differ in a label are never told together.
+    pub fn keeps_apart(&self, label: &str) -> bool {
+        self.group_by.iter().any(|name| name == label || name == "...")
+    }
 }
 
 impl Route {
@@ -65,6 +76,7 @@ impl Route {
             receiver: String::new(),
             is_default: true,
             is_muted_at_times: false,
+            group_by: Vec::new(),
             waits: Waits { group_wait: WAIT, group_interval: INTERVAL },
         };
         let mut all = Vec::new();
@@ -82,6 +94,7 @@ impl Route {
             receiver: self.receiver.clone().unwrap_or_else(|| above.receiver.clone()),
             is_default: above.is_default,
             is_muted_at_times: self.is_muted_at_times,
+            group_by: self.group_by.clone().unwrap_or_else(|| above.group_by.clone()),
             waits: Waits {
                 group_wait: self.group_wait.unwrap_or(above.waits.group_wait),
                 group_interval: self.group_interval.unwrap_or(above.waits.group_interval),
@@ -203,6 +216,7 @@ mod tests {
         Route {
             receiver: None,
             is_muted_at_times: false,
+            group_by: None,
             matchers: matchers.iter().map(|text| Matcher::parse(text).unwrap()).collect(),
             goes_on: false,
             group_wait: None,

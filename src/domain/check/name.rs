@@ -100,6 +100,15 @@ impl Owner {
 }
 
 impl LabelName {
+    /// Why a label that drills have is none of a check's.
+    pub const OF_DRILLS: &str =
+        "allswell tells drills by this label: a real alarm would be taken for one";
+
+    /// Says whether drills are told by it.
+    pub fn is_of_drills(&self) -> bool {
+        matches!(self.as_str(), "drill" | "ring")
+    }
+
     /// Parses `[a-z_][a-z0-9_]*`, 1 to 63 characters, that is not one of the built-in labels.
     ///
     /// # Errors

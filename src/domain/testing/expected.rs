@@ -28,6 +28,11 @@ pub const CAUSES: [Cause; 6] = [
 ];
 
 impl Expected {
+    /// Says whether wrong data has to be found.
+    pub fn is_violated(&self) -> bool {
+        matches!(self, Self::Violated(_))
+    }
+
     /// Says whether a verdict is the one that had to come.
     pub fn is_met_by(&self, verdict: &Verdict) -> bool {
         match (self, verdict) {

@@ -92,7 +92,10 @@ impl Bench {
     }
 
     /// Makes a world of it: these rows, and no others.
-    pub(super) async fn world(
+    ///
+    /// # Errors
+    /// The row that a table does not take, and why.
+    pub async fn world(
         &mut self,
         check: &Check,
         given: &[Given],
@@ -113,7 +116,10 @@ impl Bench {
     }
 
     /// Takes all rows away.
-    pub(super) async fn clear(&mut self, check: &Check) -> Result<(), ScratchError> {
+    ///
+    /// # Errors
+    /// What a database did not do.
+    pub async fn clear(&mut self, check: &Check) -> Result<(), ScratchError> {
         for name in check.sources_asked() {
             if let Some(scratch) = self.scratches.get_mut(name) {
                 scratch.clear().await?;
@@ -204,6 +210,25 @@ impl Bench {
                     holds(Kind::Whole)(column) && !(*is_summed && column.declared == "bigint")
                 })
             }),
+        }
+    }
+
+    /// What opens the scratch database of a source, where it has one.
+    pub fn settings(&self, source: &SourceName) -> Option<&SourceSettings> {
+        self.scratches.get(source).map(Scratch::settings)
+    }
+
+    /// Holds files so that nobody can read them, until they are let go.
+    pub async fn hold(&mut self) {
+        for scratch in self.scratches.values_mut() {
+            scratch.hold().await;
+        }
+    }
+
+    /// Lets files go that were held.
+    pub async fn release(&mut self) {
+        for scratch in self.scratches.values_mut() {
+            scratch.release().await;
         }
     }
 

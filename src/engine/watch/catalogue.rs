@@ -71,6 +71,10 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
                 let forgotten = self.forget_samples(&forget).await;
                 self.answer(reply, forgotten);
             }
+            Order::Drill(drill, reply) => {
+                let noted = self.note_drill(drill).await;
+                self.answer(reply, noted);
+            }
             Order::Compare(compare, reply) => self.compare(*compare, reply),
             Order::Returned(returned, reply) => {
                 let taken = self.take_returned(returned).await;
@@ -94,6 +98,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
     pub async fn resume(&mut self) -> Result<(), LedgerError> {
         self.resume_alerts().await?;
         self.resume_adoption().await?;
+        self.resume_drills().await?;
         if let Some(active) = self.store.active().await? {
             self.adopt(active).await?;
         }

@@ -37,6 +37,15 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
                 }
                 self.breaker(&name, |breaker| breaker.probed(worked, now, draw));
             }
+            (About::Relations(name), brought) => {
+                if let Brought::Relations(learnt) = brought {
+                    self.take_relations(&name, *learnt);
+                }
+            }
+            (About::Graph, brought) => {
+                let Brought::Graph(health) = brought else { return };
+                self.take_graph(health.map(|health| *health));
+            }
             (About::Row { key, epoch, generation, check, sources, .. }, brought) => {
                 let (attempted, began) = match brought {
                     Brought::Attempt(attempted, began) => (attempted, began),
@@ -46,7 +55,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
                         }
                         (attempted, began)
                     }
-                    Brought::Probe(_) => return,
+                    Brought::Probe(_) | Brought::Relations(_) | Brought::Graph(_) => return,
                 };
                 self.leave(&sources, (&check, key.series), &attempted, now, draw);
                 let compared = self.compared(key, &attempted);

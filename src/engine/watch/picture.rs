@@ -85,9 +85,18 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             quiets: Arc::clone(&self.alerts.quiets),
             proofs: Arc::clone(&self.alerts.proofs),
             comparing: self.under_way.comparing(),
+            dependencies: Arc::clone(&self.learning.shown),
+            drilled: Arc::clone(&self.drilled),
+            drill_every: self.reading.drill_every,
             counts: self.counts,
         };
         self.pictures.send_replace(Arc::new(snapshot));
+    }
+
+    /// Shows what is, however lately it was shown.
+    pub fn show_now(&mut self) {
+        self.shown_at = None;
+        self.show();
     }
 
     /// Says where a role turns out to be able to do more than it needs.

@@ -42,6 +42,13 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         if let Err(trouble) = self.look_at_identities().await {
             tracing::warn!(%trouble, "which databases the sources are was not written down");
         }
+        let mut learnt = self.look_at_relations().await;
+        if learnt.is_ok() {
+            learnt = self.write_relations().await;
+        }
+        if let Err(trouble) = learnt {
+            tracing::warn!(%trouble, "what checks stand on was not written down");
+        }
         if now >= self.tidy_at {
             self.tidy_at = now + TIDY_EACH;
             self.tidy().await;
@@ -57,6 +64,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             self.take_read(read);
             return Ok(());
         }
+        self.resume_drills().await?;
         // Another replica may have left an order behind.
         self.under_order.any = true;
         let changed = self.store.changed_since(self.now() - SYNC_BACK).await?;

@@ -15,14 +15,18 @@ const LOCK: &str = "lock";
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
 /// A folder that is ours.
-pub(super) struct Folder {
+#[derive(Debug)]
+pub struct Folder {
     path: PathBuf,
     _lock: File,
 }
 
 impl Folder {
     /// Makes one, and takes away those of processes that are gone.
-    pub(super) fn make() -> Result<Self, ScratchError> {
+    ///
+    /// # Errors
+    /// Where no folder can be made.
+    pub fn make() -> Result<Self, ScratchError> {
         let base = base();
         sweep(&base);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -40,7 +44,8 @@ impl Folder {
         Ok(Self { path: path.clone(), _lock: lock })
     }
 
-    pub(super) fn path(&self) -> &Path {
+    /// Where it is.
+    pub fn path(&self) -> &Path {
         &self.path
     }
 }

@@ -29,7 +29,7 @@ const SHOWN: u16 = 100;
 const IN_A_FILE: u16 = 1_000;
 
 /// The kinds of events.
-const KINDS: [&str; 19] = [
+const KINDS: [&str; 21] = [
     "window",
     "slot",
     "standing",
@@ -46,6 +46,8 @@ const KINDS: [&str; 19] = [
     "series",
     "generation",
     "source",
+    "underneath",
+    "drill",
     "breaker",
     "ledger",
     "claim",

@@ -19,11 +19,12 @@ pub(super) const POLICY: &str = "default-src 'none'; style-src 'self'; script-sr
     img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
 /// The pages that every page leads to.
-const NAV: [(&str, &str); 7] = [
+const NAV: [(&str, &str); 8] = [
     ("/", "Overview"),
     ("/checks", "Checks"),
     ("/events", "Events"),
     ("/sources", "Sources"),
+    ("/tables", "Tables"),
     ("/alerting", "Alerting"),
     ("/generations", "Catalogue"),
     ("/docs", "Manual"),

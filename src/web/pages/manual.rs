@@ -25,7 +25,7 @@ macro_rules! chapters {
 }
 
 /// The chapters, in the order in which they are listed.
-const CHAPTERS: [(&str, &str); 24] = chapters![
+const CHAPTERS: [(&str, &str); 26] = chapters![
     "oncall",
     "pages",
     "checks",
@@ -36,6 +36,8 @@ const CHAPTERS: [(&str, &str); 24] = chapters![
     "rollout",
     "time-zones",
     "alerting",
+    "drills",
+    "dependencies",
     "operate",
     "metrics",
     "api",

@@ -10,6 +10,7 @@ use axum::response::Response;
 use crate::domain::check::name::SourceName;
 use crate::domain::time::breaker::Breaker;
 use crate::engine::snapshot::{Snapshot, SourceHealth};
+use crate::notify::self_alerts::dark_words;
 use crate::web::Here;
 use crate::web::pages::civil::{Civil, ago};
 use crate::web::pages::frame::{Frame, Visit, page};
@@ -77,7 +78,11 @@ fn view(
         level,
         state,
         why: source.trouble.clone().filter(|_| is_open),
-        facts: facts(source),
+        facts: {
+            let toll = picture.dependencies.tolls.iter().find(|(known, _)| known.as_str() == name);
+            let dark = toll.map(|(_, toll)| ("Without it", dark_words(toll)));
+            facts(source).into_iter().chain(dark).collect()
+        },
         checks: asked.map_or(0, |asked| asked.checks),
         critical: asked.map_or(0, |asked| asked.critical),
         owners: owners.join(", "),
