@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::alerting::{Alertmanager, Receiver};
 use crate::check_tests::Bed;
 use crate::notices::SOON;
-use crate::servers::{Folder, free_port};
+use crate::servers::{Folder, free_port, signal_tree};
 use crate::verbs::{allswell, text};
 use crate::watchman::{Site, TOKEN, Watchman};
 
@@ -259,36 +259,42 @@ fn a_ring_is_heard_by_its_word_and_wrong_muted_and_null_receivers_are_told_apart
 }
 
 #[test]
-fn a_ring_that_is_killed_leaves_nothing_standing_after_ten_minutes() {
+fn a_ring_that_is_stopped_is_ended_and_one_that_is_killed_stands_for_ten_minutes_at_most() {
     let sink = Receiver::start();
     let alertmanager = Alertmanager::start(&sink.url(), "", "");
     let site = site(&[&alertmanager], "");
     let daemon = site.start();
     daemon.until_confirmed(3, SOON);
     let config = site.path().join("allswell.yaml");
-    let mut ring = std::process::Command::new(env!("CARGO_BIN_EXE_allswell"))
-        .args([
-            "drill",
-            "--ring",
-            "sink",
-            "--yes",
-            "--by",
-            "bo",
-            "--config",
-            config.to_str().unwrap(),
-        ])
-        .arg("--url")
-        .arg(format!("http://{}", daemon.address))
-        .env("ALLSWELL_TOKEN", TOKEN)
-        .stderr(std::process::Stdio::null())
-        .spawn()
-        .unwrap();
+    let ring = || {
+        std::process::Command::new(env!("CARGO_BIN_EXE_allswell"))
+            .args(["drill", "--ring", "sink", "--yes", "--by", "bo", "--config"])
+            .arg(&config)
+            .arg("--url")
+            .arg(format!("http://{}", daemon.address))
+            .env("ALLSWELL_TOKEN", TOKEN)
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap()
+    };
+    let standing = || {
+        let all = alertmanager.get("/api/v2/alerts?filter=ring!%3D%22%22").unwrap();
+        let all: Value = serde_json::from_str(&all).unwrap();
+        all.as_array().unwrap().clone()
+    };
+    let stopped = ring();
     rung(&daemon, &sink);
-    ring.kill().unwrap();
-    ring.wait().unwrap();
-    let standing = alertmanager.get("/api/v2/alerts?filter=ring!%3D%22%22").unwrap();
-    let standing: Value = serde_json::from_str(&standing).unwrap();
-    let alert = &standing.as_array().unwrap()[0];
+    signal_tree(stopped.id(), "INT");
+    let output = stopped.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output));
+    assert!(text(&output).contains("it was stopped"), "{}", text(&output));
+    assert_eq!(standing(), Vec::<Value>::new());
+    let mut killed = ring();
+    daemon.until(SOON, |_| if standing().is_empty() { Err("none stands") } else { Ok(()) });
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    let alert = &standing()[0];
     let at =
         |key: &str| alert[key].as_str().unwrap().parse::<chrono::DateTime<chrono::Utc>>().unwrap();
     assert!(at("endsAt") - at("updatedAt") <= chrono::TimeDelta::minutes(10), "{alert}");
@@ -402,6 +408,12 @@ async fn each_failure_of_a_server_rings_and_without_a_scratch_database_it_is_sai
     bed.write("allswell.yaml", &format!("{settings}{two}"));
     let (code, lines) = faults(bed.folder.path(), &["--failure", "alertmanager_away"]);
     assert_eq!((code, &lines[0]["state"]), (0, &"ok".into()), "{lines:#?}");
+    // What is looked at once in four years rings for nothing that happens before.
+    bed.write("checks/all.yaml", &checks.replace("{every: 1m}", "{cron: \"0 0 29 2 *\"}"));
+    let (code, lines) = faults(bed.folder.path(), &["--failure", "refuse"]);
+    let why = lines[0]["why"].as_str().unwrap_or_default();
+    assert!(code == 1 && why.starts_with("it is not looked at before 20"), "{lines:#?}");
+    bed.write("checks/all.yaml", checks);
     bed.write("allswell.yaml", "sources: {db: {url: \"postgres://nobody@127.0.0.1:1/never\"}}\n");
     let (code, lines) = faults(
         bed.folder.path(),

@@ -30,15 +30,17 @@ impl Expected {
     }
 }
 
-/// How long until the first look is no drill any more: nothing rings before it, however it fails.
-const FIRST_LOOK_WITHIN: TimeDelta = TimeDelta::days(62);
+/// How long until the next look is too long: nothing rings before it, however it fails.
+const NEXT_LOOK_WITHIN: TimeDelta = TimeDelta::days(62);
 
-impl Expected {
-    /// Says why nothing rings for long, where that is so.
-    pub(super) fn is_far(&self, start: DateTime<Utc>) -> Option<String> {
-        let is_far = self.due - start > FIRST_LOOK_WITHIN;
-        is_far.then(|| format!("it is not looked at before {}", self.due.format("%Y-%m-%d")))
-    }
+/// Why nothing rings of some series for long, where that is so. A new series owes a look at once; one that runs does not.
+pub(super) fn far(series: &[Series], start: DateTime<Utc>) -> Option<String> {
+    let next = series.iter().filter_map(|series| series.next_due_batch(start));
+    let Some(next) = next.map(|(due, _)| due).min() else {
+        return Some("it is never due".to_owned());
+    };
+    let is_far = next - start > NEXT_LOOK_WITHIN;
+    is_far.then(|| format!("it is not looked at before {}", next.format("%Y-%m-%d")))
 }
 
 /// What a series owes first: a look at its last window, or at the present; else what is due next.

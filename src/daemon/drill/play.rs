@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::{self, Clock};
 use crate::daemon::drill::Faults;
-use crate::daemon::drill::expected::{Alarm, Expected, SLACK, alarm, first_due, judged};
+use crate::daemon::drill::expected::{Alarm, Expected, SLACK, alarm, far, first_due, judged};
 use crate::daemon::drill::outcome::Rang;
 use crate::daemon::drill::receivers::{Came, Receiver};
 use crate::daemon::drill::stage::{Prop, Staged, sources};
@@ -277,17 +277,15 @@ impl Stage<'_> {
         for check in self.scene.checks {
             let series = self.series_of(check);
             let first = series.iter().filter_map(|series| first_due(series, start));
-            match first.min_by_key(|expected| expected.deadline) {
-                Some(first) => match first.is_far(start) {
-                    Some(why) => drop(silent.insert(check.id.clone(), Rang::Silent { why })),
-                    None => drop(expected.insert(check.id.clone(), first)),
-                },
-                None => {
-                    let until = series.iter().filter_map(|series| series.paused_until(start)).min();
-                    let why = match until {
-                        Some(until) => format!("it is paused until {}", until.format("%Y-%m-%d")),
-                        None => "it is never due".to_owned(),
-                    };
+            let until = series.iter().filter_map(|series| series.paused_until(start)).min();
+            let why = match until {
+                Some(until) => Some(format!("it is paused until {}", until.format("%Y-%m-%d"))),
+                None => far(&series, start),
+            };
+            match (first.min_by_key(|expected| expected.deadline), why) {
+                (Some(first), None) => drop(expected.insert(check.id.clone(), first)),
+                (_, why) => {
+                    let why = why.unwrap_or_else(|| "it is never due".to_owned());
                     silent.insert(check.id.clone(), Rang::Silent { why });
                 }
             }

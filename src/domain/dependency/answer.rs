@@ -405,4 +405,93 @@ mod tests {
             assert_eq!(fits(pattern, text), wanted, "{pattern} {text}");
         }
     }
+
+    use crate::domain::check::name::CheckId;
+    use crate::domain::dependency::SourceRelations;
+    use crate::domain::dependency::facts::{Fact, read};
+    use crate::domain::dependency::graph::Named;
+    use crate::domain::sql::Engine;
+
+    fn source(name: &str) -> SourceName {
+        SourceName::parse(name).unwrap()
+    }
+
+    fn learnt(here: &str, facts: &[&[&str]]) -> Arc<SourceRelations> {
+        let fact = |words: &&[&str]| -> Fact {
+            std::array::from_fn(|at| words.get(at).copied().unwrap_or_default().to_owned())
+        };
+        let facts: Vec<Fact> = facts.iter().map(fact).collect();
+        Arc::new(read(&facts, Engine::Postgres, here.to_owned(), DateTime::UNIX_EPOCH))
+    }
+
+    /// A check of the source `db` that names one relation of `public`.
+    fn check(id: &str, relation: &str) -> Arc<CheckUses> {
+        let node = (source("db"), Object::Relation(ObjectName::new("public", relation)));
+        Arc::new(CheckUses {
+            id: CheckId::parse(id).unwrap(),
+            owner: Owner::parse("shop").unwrap(),
+            severity: Severity::Critical,
+            sources: BTreeSet::from([source("db")]),
+            uses: BTreeMap::from([(node, Named::default())]),
+            unknown: BTreeSet::new(),
+        })
+    }
+
+    fn ids(checks: &[Arc<CheckUses>]) -> Vec<&str> {
+        checks.iter().map(|check| check.id.as_str()).collect()
+    }
+
+    #[test]
+    fn without_a_server_a_table_fails_of_which_a_part_is_there_and_a_copy_goes_on() {
+        let facts: [&[&str]; 9] = [
+            &["relation", "public", "whole", "p"],
+            &["relation", "public", "far", "f"],
+            &["relation", "public", "copy", "m"],
+            &["relation", "public", "view", "v"],
+            &["reads", "public", "whole", "public", "far", "partition"],
+            &["reads", "public", "copy", "public", "far", "matview"],
+            &["reads", "public", "view", "public", "copy", "view"],
+            &["server", "there", "10.0.0.5", "5432", "usage", "postgres_fdw"],
+            &["foreign", "public", "far", "there"],
+        ];
+        let checks = ["whole", "far", "copy", "view"].map(|name| check(name, name)).to_vec();
+        let mut graph = Dependencies {
+            checks,
+            sources: BTreeMap::from([(source("db"), learnt("10.0.0.4:5432/shop", &facts))]),
+        };
+        let dead = graph.dead(&graph.find("foreign:there").unwrap());
+        assert_eq!(ids(&dead.dark), ["whole", "far"]);
+        assert_eq!(ids(&dead.lessened), ["copy", "view"]);
+        // Dropped, a part is missed by nobody, and a copy goes with what it was made of.
+        let dead = graph.dead(&graph.find("public.far").unwrap());
+        assert_eq!(
+            (ids(&dead.dark), ids(&dead.lessened)),
+            (vec!["far", "copy", "view"], vec!["whole"])
+        );
+        // The server is a source, by its address or perhaps under another name.
+        graph.sources.insert(source("usage"), learnt("10.0.0.5:5432/usage", &[]));
+        let target = Target::Source(source("usage"));
+        assert_eq!(ids(&graph.dead(&target).dark), ["whole", "far"]);
+        graph.sources.insert(source("usage"), learnt("usage.internal:5432/usage", &[]));
+        let dead = graph.dead(&target);
+        let unknown: Vec<&str> = dead.unknown.iter().map(|(check, _)| check.id.as_str()).collect();
+        assert_eq!((ids(&dead.dark), unknown), (Vec::new(), vec!["whole", "far", "copy", "view"]));
+    }
+
+    #[test]
+    fn a_parent_without_rows_of_its_own_is_not_covered_where_its_children_have_some() {
+        let facts: [&[&str]; 5] = [
+            &["relation", "public", "parent", "r", "", "false"],
+            &["relation", "public", "child", "r", "8192", "true"],
+            &["relation", "public", "empty", "r", "", "false"],
+            &["relation", "public", "numbers", "S"],
+            &["reads", "public", "parent", "public", "child", "partition"],
+        ];
+        let sources = BTreeMap::from([(source("db"), learnt("h:1/d", &facts))]);
+        let graph = Dependencies { checks: Vec::new(), sources };
+        let (open, _) = graph.coverage(&BTreeMap::new());
+        let open: Vec<(String, Option<u64>)> =
+            open.into_iter().map(|one| (one.name.to_string(), one.bytes)).collect();
+        assert_eq!(open, [("public.parent".to_owned(), Some(8_192))]);
+    }
 }

@@ -87,3 +87,72 @@ fn reads_otherwise(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+
+    use super::*;
+    use crate::domain::dependency::facts::{Fact, read};
+    use crate::domain::sql::Engine;
+
+    /// What is said of two catalogues, each of them rows of words.
+    fn said(before: &[&str], now: &[&str]) -> Vec<String> {
+        let read = |rows: &[&str]| {
+            let fact = |row: &&str| -> Fact {
+                let words: Vec<&str> = row.split(' ').collect();
+                std::array::from_fn(|at| words.get(at).copied().unwrap_or_default().to_owned())
+            };
+            let facts: Vec<Fact> = rows.iter().map(fact).collect();
+            read(&facts, Engine::Postgres, "h:1/d".to_owned(), DateTime::UNIX_EPOCH)
+        };
+        let all = changed(&read(before), &read(now)).into_iter();
+        all.map(|change| change.how).collect()
+    }
+
+    #[test]
+    fn what_changes_underneath_is_told_once_and_what_is_new_or_seen_first_is_not() {
+        let view = ["relation s v v", "relation s a r", "relation s b r"];
+        let with = |more: &[&'static str]| [&view[..], more].concat();
+        for (before, now, wanted) in [
+            (with(&["reads s v s a view"]), with(&["reads s v s a view"]), ""),
+            (
+                with(&["reads s v s a view"]),
+                with(&["reads s v s b view"]),
+                "`s.v` reads `s.b` now, and not `s.a`",
+            ),
+            (
+                with(&["reads s v s a view"]),
+                with(&["reads s v s a view", "reads s v s b view"]),
+                "`s.v` reads `s.b` too now",
+            ),
+            (with(&["reads s v s a view"]), with(&[]), "`s.v` does not read `s.a` any more"),
+            (
+                with(&["reads s v s a view", "definition s v 1"]),
+                with(&["reads s v s a view", "definition s v 2"]),
+                "`s.v` is defined otherwise, over the same tables",
+            ),
+            // Parts come and go; what is new was not there to change.
+            (with(&[]), with(&["reads s a s b partition", "relation s new v"]), ""),
+            // What could not be seen is seen now.
+            (with(&["unknown s v why"]), with(&["reads s v s a view"]), ""),
+            (
+                vec!["relation s v v"],
+                vec!["relation s v r"],
+                "`s.v` is a table now, and was a view",
+            ),
+            (
+                vec!["function s f sql false 1"],
+                vec!["function s f sql false 2"],
+                "`s.f()` is defined otherwise",
+            ),
+            (
+                vec!["server x h1 1 d postgres_fdw"],
+                vec!["server x h2 1 d postgres_fdw"],
+                "the foreign server `x` is at h2:1/d now",
+            ),
+        ] {
+            assert_eq!(said(&before, &now).join("; "), wanted, "{before:?} {now:?}");
+        }
+    }
+}

@@ -72,7 +72,8 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
                 .then(|| name.clone())
         };
         let due: Vec<SourceName> = self.gates.iter().filter_map(is_due).collect();
-        if !due.is_empty() && (!self.learning.is_read || self.store.is_shared()) {
+        // Of a source that is down, what was learnt before is known all the same.
+        if !self.learning.is_read || !due.is_empty() && self.store.is_shared() {
             self.read_learnt().await?;
         }
         for name in due {

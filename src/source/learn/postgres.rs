@@ -48,14 +48,15 @@ pub(super) const STATEMENTS: [&str; 14] = [
          ELSE o.oprcode::oid END JOIN pg_catalog.pg_namespace tn ON tn.oid = t.pronamespace \
      WHERE r.ev_type = '1' AND v.relkind IN ('v', 'm') AND tn.nspname NOT IN ('pg_catalog', 'information_schema')",
     // What the engine brought along is not among dependencies: a view that calls one of these runs a text.
-    "SELECT DISTINCT 'unknown' AS what, vn.nspname::text AS a, v.relname::text AS b, \
-       'it runs a text, by ' || p.proname AS c, '' AS d, '' AS e, '' AS f, '' AS g \
+    "SELECT 'unknown' AS what, vn.nspname::text AS a, v.relname::text AS b, \
+       'it runs a text, by query_to_xml or its like' AS c, '' AS d, '' AS e, '' AS f, '' AS g \
      FROM pg_catalog.pg_rewrite r JOIN pg_catalog.pg_class v ON v.oid = r.ev_class \
        JOIN pg_catalog.pg_namespace vn ON vn.oid = v.relnamespace \
-       JOIN pg_catalog.pg_proc p ON p.pronamespace = 'pg_catalog'::pg_catalog.regnamespace \
-         AND (p.proname ~ '^(query|table|schema|database|cursor)_to_xml' OR p.proname IN ('ts_stat', 'ts_rewrite')) \
+       CROSS JOIN (SELECT ':funcid (' || pg_catalog.string_agg(p.oid::text, '|') || ') ' AS pattern FROM pg_catalog.pg_proc p \
+         WHERE p.pronamespace = 'pg_catalog'::pg_catalog.regnamespace AND (p.proname ~ '^(query|table|schema|database|cursor)_to_xml' \
+           OR p.proname IN ('ts_stat', 'ts_rewrite'))) AS runs \
      WHERE r.ev_type = '1' AND v.relkind IN ('v', 'm') AND vn.nspname NOT IN ('pg_catalog', 'information_schema') \
-       AND r.ev_action::text ~ (':funcid ' || p.oid || ' ')",
+       AND r.ev_action::text ~ runs.pattern",
     "SELECT 'definition' AS what, vn.nspname::text AS a, v.relname::text AS b, pg_catalog.md5(r.ev_action::text) AS c, \
        '' AS d, '' AS e, '' AS f, '' AS g \
      FROM pg_catalog.pg_rewrite r JOIN pg_catalog.pg_class v ON v.oid = r.ev_class \
