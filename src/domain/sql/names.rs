@@ -310,7 +310,7 @@ mod tests {
             ("select 1 from dual", ""),
             ("select cast(`t`.`a` as char charset utf8mb4) AS `b` from `Shop`.`T` `t`", "Shop.T"),
             ("select cast(a as char(10) charset utf8mb4), b from t where c = 1", "t"),
-            ("select straight_join 1 from a join b on(a.x = b.x) use index (y)", "a b"),
+            ("select straight_join 1 from a use index (y) join b on(a.x = b.x)", "a b"),
         ] {
             assert_eq!(relations(sql, MySql), wanted, "{sql}");
         }
