@@ -285,6 +285,14 @@ fn every_expression_names_what_there_is_and_shows_something() {
     let alertmanager = Alertmanager::start(&sink.url(), "", "");
     let (_site, daemon) = busy(&sink, &alertmanager);
     let prometheus = Prometheus::start(&daemon);
+    for (path, body) in [
+        ("/api/v1/drills", r#"{"kind": "fault", "name": "refuse", "proved": true, "by": "t"}"#),
+        ("/api/v1/drills", r#"{"kind": "ring", "name": "sink", "word": "a-b-1", "by": "t"}"#),
+        ("/api/v1/drills/heard", r#"{"word": "a-b-1", "by": "t"}"#),
+    ] {
+        let (status, said) = daemon.post(path, body);
+        assert_eq!(status, 200, "{said}");
+    }
     daemon.until(Duration::from_secs(40), |daemon| {
         let (_, page) = daemon.get("/metrics");
         let all = [

@@ -409,7 +409,10 @@ async fn each_failure_of_a_server_rings_and_without_a_scratch_database_it_is_sai
     let (code, lines) = faults(bed.folder.path(), &["--failure", "alertmanager_away"]);
     assert_eq!((code, &lines[0]["state"]), (0, &"ok".into()), "{lines:#?}");
     // What is looked at once in four years rings for nothing that happens before.
-    bed.write("checks/all.yaml", &checks.replace("{every: 1m}", "{cron: \"0 0 29 2 *\"}"));
+    bed.write(
+        "checks/all.yaml",
+        &checks.replace("{every: 1m}", "{cron: \"0 0 29 2 *\", zone: UTC}"),
+    );
     let (code, lines) = faults(bed.folder.path(), &["--failure", "refuse"]);
     let why = lines[0]["why"].as_str().unwrap_or_default();
     assert!(code == 1 && why.starts_with("it is not looked at before 20"), "{lines:#?}");
