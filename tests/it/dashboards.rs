@@ -75,7 +75,7 @@ fn rules() -> Vec<(String, String)> {
             all.push((name.clone(), whole));
         }
     }
-    assert_eq!(all.len(), 9);
+    assert_eq!(all.len(), 10);
     all
 }
 
@@ -299,6 +299,8 @@ fn every_expression_names_what_there_is_and_shows_something() {
             "watchdog_received_timestamp_seconds{",
             "source_unconfirmed_total{",
             "heartbeat_timestamp_seconds ",
+            "tables{",
+            "route_rung_timestamp_seconds{",
         ];
         let missing = all.iter().find(|name| !page.contains(&format!("\nallswell_{name}")));
         missing.map_or(Ok(()), |name| Err((*name).to_owned()))
