@@ -148,8 +148,12 @@ async fn what_is_dropped_in_postgresql_makes_just_those_checks_fail_of_which_it_
          drop view if exists over_operator, over_text cascade; drop table if exists operands, texts, summed, twice cascade; \
          drop table if exists orders, customers, \"Mixed Case\", trap, events cascade"
     );
+    let twice = format!("select a.id as n from {name}.trap a join trap b on a.id = b.id");
+    let other_way = format!("select a.id as n from trap a join {name}.trap b on a.id = b.id");
     let queries = [
         ("plain", "select id as n from Orders"),
+        ("trap-and-qualified", twice.as_str()),
+        ("qualified-and-trap", other_way.as_str()),
         ("mixed", "select \"Id\" as n from \"Mixed Case\""),
         ("other-schema", "select id as n from shop.orders"),
         ("trap", "select id as n from trap"),

@@ -187,6 +187,7 @@ fn uses(
                     });
                     let named: BTreeSet<String> = named.cloned().collect();
                     let node = (source.clone(), Object::Relation(found.clone()));
+                    let is_first = !uses.uses.contains_key(&node);
                     let named_here = uses.uses.entry(node).or_default();
                     named_here.columns.extend(named);
                     let namesake = resolver.namesake(name, found, &known.path);
@@ -195,7 +196,10 @@ fn uses(
                         let other = known.relations.get(*other);
                         other.is_some_and(|other| named_here.columns.is_subset(&other.columns))
                     };
-                    named_here.namesake = namesake.filter(fits).cloned();
+                    let namesake = namesake.filter(fits).cloned();
+                    // One mention that would fail is enough for the check to fail.
+                    let is_agreed = is_first || named_here.namesake == namesake;
+                    named_here.namesake = namesake.filter(|_| is_agreed);
                 }
                 Meant::System => {}
                 Meant::Nothing => {
