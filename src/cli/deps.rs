@@ -89,7 +89,7 @@ fn told(args: &DepsArgs, known: &Known) -> Result<String, String> {
         && !all.checks.iter().any(|check| check.id.as_str() == id)
     {
         let ids: Vec<&str> = all.checks.iter().map(|check| check.id.as_str()).collect();
-        let hint = suggestion(id, &ids).unwrap_or_default();
+        let hint = suggestion(id, &ids).unwrap_or_else(|| "there is no check at all".to_owned());
         return Err(format!("no check is called `{id}`; {hint}"));
     }
     if let Some(word) = &args.table {

@@ -118,15 +118,15 @@ fn failures(wanted: &[String]) -> Result<Vec<Failure>, String> {
 fn critical(all: &[Arc<Check>], wanted: &[String]) -> Result<Vec<Arc<Check>>, String> {
     let is_critical = |check: &&Arc<Check>| check.severity == Severity::Critical;
     let all: Vec<Arc<Check>> = all.iter().filter(is_critical).cloned().collect();
+    if all.is_empty() {
+        return Err("no check is critical: nothing has to ring".to_owned());
+    }
     let ids: Vec<&str> = all.iter().map(|check| check.id.as_str()).collect();
     for id in wanted {
         if !ids.contains(&id.as_str()) {
             let hint = suggestion(id, &ids).unwrap_or_default();
             return Err(format!("no critical check is called `{id}`; {hint}"));
         }
-    }
-    if all.is_empty() {
-        return Err("no check is critical: nothing has to ring".to_owned());
     }
     let is_wanted =
         |check: &Arc<Check>| wanted.is_empty() || wanted.iter().any(|id| check.id.as_str() == id);
