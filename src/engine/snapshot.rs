@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use crate::domain::alerting::outbox::AlertId;
 use crate::domain::alerting::quiet::Quiet;
+use crate::domain::check::freshness::shown;
 use crate::domain::check::name::{CheckId, SourceName};
 use crate::domain::check::reason::Cause;
 use crate::domain::check::{Check, Severity};
@@ -280,7 +281,7 @@ impl Snapshot {
         }
         match &self.ledger {
             LedgerHealth::Down { since, why } => {
-                return Some(format!("the ledger is down since {since:.0?}: {why}"));
+                return Some(format!("the ledger is down since {}: {why}", shown(*since)));
             }
             LedgerHealth::Up => {}
         }

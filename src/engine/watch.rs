@@ -7,6 +7,7 @@
 mod alerts;
 mod adoption;
 mod catalogue;
+mod recut;
 mod rollout;
 mod identities;
 mod learning;

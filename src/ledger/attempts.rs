@@ -112,10 +112,11 @@ pub(super) async fn note_attempts(
 
 /// Closes the slots that later confirmed ones make good.
 pub(super) async fn close_slots(conn: &mut Conn, confirmed: &[RowKey]) -> Result<(), LedgerError> {
+    // As in `add_each`: few rows are live.
     const CLOSE: Each = each!(
         ["UPDATE entries SET live = 0, wake_at = NULL, lapse_at = NULL, reproof_by = NULL FROM"],
         (0 "wanted" "bigint", 1 "before" "bigint"),
-        ["WHERE series = r.wanted AND live = 1 AND kind = 'slot' AND start_at < r.before \
+        ["WHERE series = r.wanted AND live = 1 AND kind || '' = 'slot' AND start_at < r.before \
           AND state = 'recorded'"]
     );
     let rows: Vec<_> = confirmed.iter().map(|key| args![key.series, key.start]).collect();

@@ -81,11 +81,11 @@ pub(super) async fn materialise_new(tx: &mut Tx<'_>, series: i64) -> Result<(), 
 }
 
 async fn add_each(tx: &mut Tx<'_>, entries: &[Entry]) -> Result<(), LedgerError> {
-    // The slots before look at the same present.
+    // The slots before look at the same present. `kind || ''` keeps SQLite from the key of all rows: few of them are live.
     const OLDER: Each = each!(
         ["UPDATE entries SET wake_at = NULL FROM"],
         (0 "wanted" "bigint", 1 "before" "bigint"),
-        ["WHERE series = r.wanted AND live = 1 AND kind = 'slot' AND start_at < r.before \
+        ["WHERE series = r.wanted AND live = 1 AND kind || '' = 'slot' AND start_at < r.before \
           AND state = 'recorded' AND wake_at IS NOT NULL"]
     );
     if entries.is_empty() {

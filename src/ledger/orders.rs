@@ -98,9 +98,11 @@ impl RowOrder {
         let rest = if trouble.is_some() { ", and the rest not" } else { "" };
         let by = format!("{selection} by {}", self.by());
         let why = [self.because(), trouble].into_iter().flatten();
+        // A selection names its check first, where it is of one.
+        let check = selection.strip_prefix("check ").and_then(|rest| rest.split(", ").next());
         Happened {
             kind,
-            check: None,
+            check: check.map(str::to_owned),
             tz: None,
             was: String::new(),
             becomes: format!("{rows} rows {what}{rest}"),
@@ -185,7 +187,8 @@ impl OrderRecord {
     }
 
     /// Reads the order that is carried out next, and keeps it from other replicas until the transaction ends; nothing
-    /// where there is none, or another replica is at it.
+    /// where there is none, or another replica is at it: none overtakes another, since one may take back what the one before
+    /// does.
     pub(super) async fn next(conn: &mut Conn) -> Result<Option<Self>, LedgerError> {
         const FILE: &str = concat!(
             "SELECT ",
@@ -195,7 +198,8 @@ impl OrderRecord {
         const SERVER: &str = concat!(
             "SELECT ",
             order_columns!(),
-            " FROM orders WHERE ended_at IS NULL ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED"
+            " FROM orders WHERE id = (SELECT MIN(id) FROM orders WHERE ended_at IS NULL) \
+             AND ended_at IS NULL FOR UPDATE SKIP LOCKED"
         );
         let sql = if conn.is_server() { SERVER } else { FILE };
         conn.first(sql, Vec::new()).await?.map(|record| Self::read(&record)).transpose()

@@ -37,10 +37,11 @@ impl Store {
     ) -> Result<Tidied, LedgerError> {
         const OLD: &str = "DELETE FROM entries WHERE (series, kind, start_at, end_at) IN \
             (SELECT series, kind, start_at, end_at FROM entries WHERE series = $1 \
+            AND kind IN ('window', 'slot') AND start_at < $2 \
             AND end_at < $2 AND live = 0 AND state = 'recorded' AND ruling <> 'waived' LIMIT $3)";
         const ATTEMPTS: &str = "DELETE FROM attempts WHERE (series, kind, start_at, end_at, epoch) \
             IN (SELECT series, kind, start_at, end_at, epoch FROM attempts WHERE series = $1 \
-            AND end_at < $2 AND ended_at < $2 LIMIT $3)";
+            AND kind IN ('window', 'slot') AND start_at < $2 AND end_at < $2 AND ended_at < $2 LIMIT $3)";
         self.on(PATIENCE, async |conn, settings| {
             conn.begin().await?;
             let now = conn.now(host_now).await?;
@@ -90,7 +91,7 @@ async fn fold(
     before: DateTime<Utc>,
 ) -> Result<(u64, Option<DateTime<Utc>>), LedgerError> {
     const OLD: &str = "SELECT start_at, end_at, said, live, ruling FROM entries \
-        WHERE series = $1 AND kind = 'slot' AND end_at < $2 AND start_at >= $4 \
+        WHERE series = $1 AND kind = 'slot' AND end_at < $2 AND start_at < $2 AND start_at >= $4 \
         ORDER BY start_at LIMIT $3";
     // The range takes the first row's place, and reaches to the end of the last.
     const GROW: &str = "UPDATE entries SET end_at = $1, attempts = (SELECT SUM(attempts) FROM \

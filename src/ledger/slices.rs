@@ -6,8 +6,9 @@ use crate::ledger::orders::{OrderRecord, RowOrder};
 use crate::ledger::tx::Tx;
 use crate::ledger::{LedgerError, PATIENCE, Store, StoreSettings, Terms, TxOutcome, Work};
 
-/// Of how many series a slice is at most.
+/// Of how many series a slice is at most, and of how many rows are asked for first: a server sorts all that it finds.
 const SERIES_MAX: i64 = 400;
+const SERIES_FIRST: usize = 4;
 
 /// Which rows of a selection an order reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,8 +86,14 @@ impl<'a> Slice<'a> {
         };
         let most = i64::try_from(self.most + 1).unwrap_or(i64::MAX);
         let rows: Vec<_> = wanted.iter().map(|(id, from, to)| args![*id, *from, *to]).collect();
-        let rows = self.tx.conn.all_each(each, &rows, &[most.into()]).await?;
-        let mut entries = rows.iter().map(Entry::read).collect::<Result<Vec<_>, _>>()?;
+        let (mut entries, mut rest, mut series) = (Vec::new(), rows.as_slice(), SERIES_FIRST);
+        while !rest.is_empty() && entries.len() <= self.most {
+            let (now, later) = rest.split_at(series.min(rest.len()));
+            for record in self.tx.conn.all_each(each, now, &[most.into()]).await? {
+                entries.push(Entry::read(&record)?);
+            }
+            (rest, series) = (later, series * 2);
+        }
         let next = entries.get(self.most).map(|next| (next.series, next.row.start));
         if let Some(next) = next {
             // The next slice begins with the first row that is not in this one.

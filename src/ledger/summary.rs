@@ -109,7 +109,7 @@ async fn live_each(
     const WAITING: Each = each!(
         ["SELECT series, MIN(deadline_nominal) AS waits_until FROM entries JOIN"],
         (0 "wanted" "bigint"),
-        ["ON series = r.wanted WHERE live = 1 AND kind = 'window' AND state = 'waiting' \
+        ["ON series = r.wanted WHERE live = 1 AND kind || '' = 'window' AND state = 'waiting' \
           AND ruling = 'standing' GROUP BY series"]
     );
     const FOR_GOOD: Each = each!(

@@ -1,5 +1,7 @@
 //! Supersession: windows that new rules of a zone cut differently, and the windows that stand for them.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 
 use crate::domain::check::reason::Cause;
@@ -14,21 +16,29 @@ use crate::ledger::tx::Tx;
 use crate::ledger::{Happened, LONG, LedgerError, RowKey, SeriesRecord, Store, TxOutcome, Work};
 
 impl Store {
-    /// Returns the bounds of the windows of a series that are recorded or wait, in order.
+    /// Returns the bounds of the windows of some series that are recorded or wait, in order: those that end after an
+    /// instant of each.
     ///
     /// # Errors
     /// Where the store failed.
     pub async fn bounds(
         &mut self,
-        series: i64,
-        since: DateTime<Utc>,
-    ) -> Result<Vec<Bounds>, LedgerError> {
-        const BOUNDS: &str = "SELECT start_at, end_at FROM entries WHERE series = $1 \
-            AND kind = 'window' AND end_at > $2 AND ruling NOT IN ('superseded', 'replaced') \
-            ORDER BY start_at";
+        wanted: &[(i64, DateTime<Utc>)],
+    ) -> Result<BTreeMap<i64, Vec<Bounds>>, LedgerError> {
+        const BOUNDS: Each = each!(
+            ["SELECT series, start_at, end_at FROM entries JOIN"],
+            (0 "wanted" "bigint", 1 "since" "bigint"),
+            ["ON series = r.wanted WHERE kind = 'window' AND end_at > r.since \
+              AND ruling NOT IN ('superseded', 'replaced') ORDER BY series, start_at"]
+        );
+        let rows: Vec<_> = wanted.iter().map(|(series, since)| args![*series, *since]).collect();
         self.on(LONG, async |conn, _| {
-            let rows = conn.all(BOUNDS, args![series, since]).await?;
-            rows.iter().map(|row| Ok((row.at("start_at")?, row.at("end_at")?))).collect()
+            let mut all: BTreeMap<i64, Vec<Bounds>> = BTreeMap::new();
+            for row in conn.all_each(&BOUNDS, &rows, &[]).await? {
+                let bounds = (row.at("start_at")?, row.at("end_at")?);
+                all.entry(row.int("series")?).or_default().push(bounds);
+            }
+            Ok(all)
         })
         .await
     }

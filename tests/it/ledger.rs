@@ -515,6 +515,29 @@ async fn an_order_goes_on_where_a_process_that_died_left_it_and_covers_what_was_
 }
 
 #[tokio::test]
+async fn no_order_overtakes_another_one_that_a_second_replica_is_at() {
+    let mut bench = Bench::new(Engine::Postgres).await;
+    bench.activate("a", &[("it", "m")], Succession::default()).await;
+    let bad = bench.due_batch("it", WindowKind::Window, SECOND, TimeDelta::hours(1)).await;
+    bench.say(bad, VerdictKind::Violated).await;
+    let until = Some(clock::now() + TimeDelta::days(7));
+    let waive = RowOrder::Waive(Waiver { by: "me".into(), because: "known".into(), until });
+    let revoke = RowOrder::Revoke(Revocation { by: "me".into(), because: "not so".into() });
+    for order in [&waive, &revoke] {
+        bench.store.store_order(order, &selected(bad), clock::now()).await.unwrap();
+    }
+    let mut other = bench.owner().await;
+    other.run("begin").await.unwrap();
+    other.run("select id from orders order by id limit 1 for update").await.unwrap();
+    let terms = |_| Some(terms());
+    let done = bench.store.carry_out(400, &work(), &terms).await.unwrap();
+    assert!(done.is_none(), "the first is under way elsewhere, and the second takes it back");
+    other.run("rollback").await.unwrap();
+    while bench.store.carry_out(400, &work(), &terms).await.unwrap().is_some() {}
+    assert_eq!(bench.record("it").await.waived, 0);
+}
+
+#[tokio::test]
 async fn a_proof_ends_a_waiver_and_a_later_violation_is_open() {
     for engine in ENGINES {
         let mut bench = Bench::new(engine).await;

@@ -69,6 +69,11 @@ async fn a_source_that_points_elsewhere_is_told_and_one_that_comes_back_is_not()
     daemon.signal("HUP");
     sink.until("firing", "AllswellSourceMoved", 0, SOON);
     assert_ne!(identity(), first);
+    // What was proved of the first says nothing of this one.
+    daemon.until(SOON, |daemon| {
+        let events = daemon.json("/api/v1/events?limit=100").to_string();
+        if events.contains("db is another database") { Ok(()) } else { Err(events) }
+    });
     site.settings(&settings(&production));
     daemon.signal("HUP");
     sink.until("resolved", "AllswellSourceMoved", 0, SOON);

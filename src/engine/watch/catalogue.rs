@@ -10,6 +10,7 @@ use crate::domain::check::catalogue::Catalogue;
 use crate::domain::check::name::CheckId;
 use crate::domain::check::succession::{Running, Shape, Succession, succession};
 use crate::domain::record::standing::Standing;
+use crate::domain::time::breaker::Breaker;
 use crate::engine::gate::Gate;
 use crate::engine::load::{Loaded, NotLoaded, from_text, to_text};
 use crate::engine::meaning::{catalogue_digest, digest, traits};
@@ -274,7 +275,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         self.reading = Arc::clone(reading);
         self.alerts.changed = true;
         self.unreadable = None;
-        self.under_way.queries = Arc::clone(queries);
+        let before = std::mem::replace(&mut self.under_way.queries, Arc::clone(queries));
         let now = self.now();
         let places = |name: &crate::domain::check::name::SourceName| queries.places(name);
         self.gates.retain(|name, _| places(name).is_some());
@@ -282,6 +283,10 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             let Some(places) = places(name) else { continue };
             let gate = self.gates.entry(name.clone()).or_insert_with(|| Gate::new(places, now));
             gate.places = places;
+            // Whether it is the same database is asked at once, and not when a check is due.
+            if before.place(name).is_some_and(|before| queries.place(name) != Some(before)) {
+                gate.breaker = Breaker::unasked(now);
+            }
         }
     }
 
@@ -368,35 +373,6 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             }
         }
         Ok(())
-    }
-
-    /// Holds the record against newer rules of zones, series by series.
-    async fn recut(&mut self) -> Result<(), LedgerError> {
-        let release = self.reading.tz_release();
-        let older: Vec<i64> = self
-            .roster
-            .members()
-            .filter(|member| member.record.tz_release < release)
-            .map(|member| member.record.id)
-            .collect();
-        for id in &older {
-            let Some(member) = self.roster.get(*id) else { continue };
-            let (Some(watermark), Some(_)) = (member.record.watermark, member.series.window())
-            else {
-                continue;
-            };
-            let now = self.now();
-            let oldest = now - member.terms.age;
-            let recorded = self.store.bounds(*id, oldest).await?;
-            let Some(what) = member.series.superseded(&recorded, watermark, now) else { continue };
-            let due_batch = self.roster.due_batch_of(*id, &what.new, now);
-            let work = Work { due_batches: due_batch.into_iter().collect(), ..self.bare_work() };
-            let terms = |series: i64| self.roster.get(series).map(|member| member.terms);
-            let outcome = self.store.supersede(*id, &what, &work, &terms).await?;
-            tracing::info!(series = id, "new rules of its zone moved windows of a series");
-            self.take_touched(outcome);
-        }
-        if older.is_empty() { Ok(()) } else { self.store.cut_by(older, &release).await }
     }
 
     pub(super) fn bare_work(&self) -> Work {

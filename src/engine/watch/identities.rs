@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::domain::check::Check;
 use crate::domain::check::name::SourceName;
 use crate::engine::ports::{Notices, Queries};
 use crate::engine::watch::Engine;
@@ -29,9 +30,15 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             let sighting =
                 self.store.see_source(name.as_str(), &identity, self.clock.now()).await?;
             self.events.extend(moved(&name, &identity, &sighting));
+            let is_file = identity.starts_with("sqlite ");
+            if sighting.before.is_some() && !sighting.is_known && !is_file {
+                // What was proved of the other database says nothing of this one.
+                let words = format!("{name} is another database");
+                let asks = |check: &Check| check.sources().contains(&&name);
+                self.prove_newest_again(asks, words).await?;
+            }
             if let Some(gate) = self.gates.get_mut(&name) {
                 // A file that is replaced is how files are updated.
-                let is_file = identity.starts_with("sqlite ");
                 gate.moved_at = sighting.moved_at.filter(|_| !is_file);
                 gate.identity = Some((identity, now));
             }

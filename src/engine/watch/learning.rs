@@ -8,6 +8,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use tokio::time::Instant;
 
+use crate::domain::check::Check;
 use crate::domain::check::name::{CheckId, SourceName};
 use crate::domain::check::reason::Reason;
 use crate::domain::dependency::SourceRelations;
@@ -209,7 +210,8 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
                     words.join(", "),
                     change.how
                 );
-                self.prove_again(&source, &change, &ids).await?;
+                let words = format!("{} of {source} changed", change.object);
+                self.prove_newest_again(|check| ids.contains(&check.id), words).await?;
             }
             self.events.push(Happened {
                 kind: "underneath",
@@ -227,17 +229,16 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         Ok(())
     }
 
-    /// Has the newest windows of some checks tried again.
-    async fn prove_again(
+    /// Has the newest windows of some checks tried again, because of what happened to what they read.
+    pub(super) async fn prove_newest_again(
         &mut self,
-        source: &SourceName,
-        change: &Changed,
-        checks: &BTreeSet<CheckId>,
+        is_meant: impl Fn(&Check) -> bool,
+        words: String,
     ) -> Result<(), LedgerError> {
         let series: Vec<i64> = self
             .roster
             .members()
-            .filter(|member| checks.contains(&member.series.check.id) && member.list.is_none())
+            .filter(|member| is_meant(&member.series.check) && member.list.is_none())
             .map(|member| member.record.id)
             .collect();
         let mut rows = Vec::new();
@@ -250,7 +251,6 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         if rows.is_empty() {
             return Ok(());
         }
-        let words = format!("{} of {source} changed", change.object);
         let order = RowOrder::Rerun { by: "allswell".to_owned(), accepted: None };
         self.store_order(&order, &Selected { rows, words }).await.map(drop)
     }

@@ -4,7 +4,7 @@ use crate::domain::check::reason::Cause;
 use crate::domain::record::window_state::{State, WindowState};
 use crate::ledger::activation::Activating;
 use crate::ledger::cells::Arg;
-use crate::ledger::conn::{Each, each};
+use crate::ledger::conn::{Each, args, each};
 use crate::ledger::entry::{Entry, columns};
 use crate::ledger::events::add_events;
 use crate::ledger::times::{Newest, Times};
@@ -97,14 +97,21 @@ impl Activating<'_> {
               OR (start_at = end_at AND start_at = (SELECT MAX(l.start_at) FROM entries l \
               WHERE l.series = entries.series AND l.kind = 'slot')))"]
         );
+        // Once of each series, by its key: a series may have a year of minutes.
+        const NEWEST: Each = each!(
+            ["SELECT wanted, until_at, (SELECT l.start_at FROM entries l WHERE l.series = r.wanted \
+              AND l.kind = 'window' AND l.state = 'recorded' ORDER BY l.start_at DESC LIMIT 1) AS newest_window, \
+              (SELECT l.start_at FROM entries l WHERE l.series = r.wanted AND l.kind = 'slot' \
+              AND l.state = 'recorded' ORDER BY l.start_at DESC LIMIT 1) AS newest_slot FROM"],
+            (0 "wanted" "bigint", 1 "until_at" "bigint"),
+            ["WHERE EXISTS (SELECT 1 FROM series s WHERE s.id = r.wanted AND s.watermark IS NOT NULL)"]
+        );
         const LAST: Each = each!(
             ["UPDATE entries SET asked = 1, wake_at = $2, live = 1, reproof_by = r.until_at, \
               lapse_at = r.until_at FROM"],
-            (0 "wanted" "bigint", 1 "until_at" "bigint"),
-            ["WHERE series = r.wanted AND EXISTS (SELECT 1 FROM series s WHERE s.id = entries.series \
-              AND s.watermark IS NOT NULL) AND state = 'recorded' AND ruling <> 'removed' \
-              AND (kind = 'window' OR start_at = end_at) AND start_at = (SELECT MAX(l.start_at) \
-              FROM entries l WHERE l.series = entries.series AND l.state = 'recorded')"]
+            (0 "wanted" "bigint", 1 "until_at" "bigint", 2 "newest" "bigint"),
+            ["WHERE series = r.wanted AND kind IN ('window', 'slot') AND start_at = r.newest \
+              AND state = 'recorded' AND ruling <> 'removed' AND (kind = 'window' OR start_at = end_at)"]
         );
         const CAP: Each = each!(
             ["UPDATE series SET lease_until = CASE WHEN lease_until > r.until_at THEN r.until_at \
@@ -129,7 +136,14 @@ impl Activating<'_> {
         Entry::write_each(self.conn, &values).await?;
         let now: &[Arg] = &[self.now.into()];
         self.conn.run_each(&OPEN, series, now).await?;
-        self.conn.run_each(&LAST, series, now).await?;
+        let mut last = Vec::with_capacity(series.len());
+        for row in self.conn.all_each(&NEWEST, series, &[]).await? {
+            let newest = row.maybe_int("newest_window")?.max(row.maybe_int("newest_slot")?);
+            if let Some(newest) = newest {
+                last.push(args![row.int("wanted")?, row.int("until_at")?, newest]);
+            }
+        }
+        self.conn.run_each(&LAST, &last, now).await?;
         self.conn.run_each(&CAP, series, &[]).await.map(drop)
     }
 }
