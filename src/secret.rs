@@ -96,7 +96,16 @@ pub enum PasswordFrom {
     Nowhere,
     /// It is named by itself.
     Reference(Reference),
-    /// It stands in an address that is a secret.
+    /// It is named by itself, beside an address that is a secret: a user may change with it.
+    Beside {
+        /// Where the password is.
+        password: Reference,
+        /// Where the address is.
+        address: Reference,
+        /// The folder from which paths in it count.
+        folder: PathBuf,
+    },
+    /// It stands in an address that is a secret, or is not needed there.
     Address {
         /// Where that is.
         reference: Reference,
@@ -122,7 +131,7 @@ impl PasswordFrom {
     pub fn read(&self) -> Result<Option<SecretString>, String> {
         match self {
             Self::Nowhere => Ok(None),
-            Self::Reference(reference) => reference.read().map(Some),
+            Self::Reference(password) | Self::Beside { password, .. } => password.read().map(Some),
             Self::Address { reference, .. } => {
                 reference.read_address().map(|(_, password)| password)
             }
@@ -139,6 +148,11 @@ impl PasswordFrom {
             Self::Nowhere => Ok(None),
             Self::Reference(reference) => {
                 Ok(Some(ReadAgain { dsn: None, password: Some(reference.read()?) }))
+            }
+            Self::Beside { password, address, folder } => {
+                let (address, _) = address.read_address()?;
+                let dsn = Some(Dsn::parse(&address, folder)?);
+                Ok(Some(ReadAgain { dsn, password: Some(password.read()?) }))
             }
             Self::Address { reference, folder } => {
                 let (address, password) = reference.read_address()?;

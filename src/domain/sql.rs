@@ -15,6 +15,7 @@ pub mod instant_form;
 pub mod aggregate;
 pub mod collation_merge;
 pub mod lint;
+pub mod reads;
 pub mod names;
 pub(crate) mod words;
 mod effects;

@@ -148,7 +148,7 @@ impl Asking<'_> {
         expect: &Expect,
         look: &Look,
     ) -> Result<Observation, Reason> {
-        self.keeps_to_its_window(query, look).await?;
+        self.keeps_to_its_window(look).await?;
         let check = self.check;
         let keys = expect.keys().map(|keys| (keys, keys_question(check, keys, look)));
         let mut expected_keys = None;

@@ -55,10 +55,13 @@ pub async fn plan(
             planned.refused.push((source, reason));
         }
     }
-    if let (Body::Sql { query, .. }, true) = (&check.body, planned.refused.is_empty()) {
-        match asking.keeps_to_its_window(query, look).await {
+    if planned.refused.is_empty() {
+        match asking.keeps_to_its_window(look).await {
             Ok(probed) => planned.not_probed = probed == Probed::Partly,
-            Err(reason) => planned.refused.push((check.source.clone(), reason)),
+            Err(reason) => {
+                let source = asking.blamed.unwrap_or_else(|| check.source.clone());
+                planned.refused.push((source, reason));
+            }
         }
     }
     planned

@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, Utc};
 
-use crate::domain::check::Check;
 use crate::domain::check::evidence::{Measure, Minimum};
 use crate::domain::check::name::SourceName;
 use crate::domain::check::reason::{Cause, Reason};
 use crate::domain::check::value::Value;
+use crate::domain::check::{Body, Check};
 use crate::domain::sql::bounds::Bounds;
 use crate::domain::sql::words::Words;
 use crate::domain::sql::{Engine, Query};
@@ -36,21 +36,36 @@ pub(super) enum Probed {
     Partly,
 }
 
+/// A query that shows whether it keeps to its window: what it is to the check, whom it asks, and what it brings.
+struct Shown<'c> {
+    part: Part,
+    source: &'c SourceName,
+    query: &'c Query,
+    wanted: ResultShape,
+}
+
 impl Asking<'_> {
     /// Says why a query of the check does not keep to its window, where that was seen, and else whether all was asked
     /// that there is to ask.
-    pub(super) async fn keeps_to_its_window(
-        &mut self,
-        query: &Query,
-        look: &Look,
-    ) -> Result<Probed, Reason> {
+    pub(super) async fn keeps_to_its_window(&mut self, look: &Look) -> Result<Probed, Reason> {
         let Look::Window { bounds, .. } = look else { return Ok(Probed::Whole) };
-        let Some((part, query, wanted)) = asked(self.check, query) else {
-            return Ok(Probed::Whole);
-        };
-        let name = self.check.source.clone();
-        let source = self.source(&name)?;
-        let key = key(query);
+        let mut all = Probed::Whole;
+        for shown in shown(self.check) {
+            match self.probe(&shown, bounds).await {
+                Ok(Probed::Whole) => {}
+                Ok(Probed::Partly) => all = Probed::Partly,
+                Err(reason) => {
+                    self.blamed = Some(shown.source.clone());
+                    return Err(reason);
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    async fn probe(&self, shown: &Shown<'_>, bounds: &Bounds) -> Result<Probed, Reason> {
+        let source = self.source(shown.source)?;
+        let key = key(shown.query);
         let mut probed = Probed::Whole;
         let known = match source.noted(key) {
             Some(known) => known,
@@ -59,12 +74,12 @@ impl Asking<'_> {
                 let far = if source.engine() == Engine::MySql { FAR_MYSQL } else { FAR };
                 for at in far {
                     let question = Question {
-                        part,
-                        query: query.clone(),
+                        part: shown.part,
+                        query: shown.query.clone(),
                         bounds: Some(shifted(bounds, at)),
-                        wanted: wanted.clone(),
+                        wanted: shown.wanted.clone(),
                     };
-                    match self.brings(&name, question).await {
+                    match self.brings(shown.source, question).await {
                         Ok(rows) => brought.push(rows),
                         // The query was not run: it is asked again the next time.
                         Err(reason) if was_not_run(reason.cause) => return Ok(Probed::Partly),
@@ -75,7 +90,7 @@ impl Asking<'_> {
                         }
                     }
                 }
-                let known = (brought == [true, true]).then(|| strays(part));
+                let known = (brought == [true, true]).then(|| strays(shown));
                 source.note(key, known.clone());
                 known
             }
@@ -102,21 +117,48 @@ fn was_not_run(cause: Cause) -> bool {
     matches!(cause, Cause::Connect | Cause::Auth | Cause::Interrupted)
 }
 
-/// What shows how much a check looked at: the evidence that is written, or the rows of its query.
-fn asked<'c>(check: &'c Check, body: &'c Query) -> Option<(Part, &'c Query, ResultShape)> {
+/// What shows how much a check looked at: the evidence that is written, the rows of its query or of both sides; and the
+/// keys that it expects.
+fn shown<'c>(check: &'c Check) -> Vec<Shown<'c>> {
+    let mut all = Vec::new();
     if matches!(check.evidence.minimum, Minimum::Waived { .. }) {
-        return None;
+        return all;
     }
-    let (part, query, wanted) = match &check.evidence.measure {
-        Measure::Query(query) => (Part::Evidence, query, ResultShape::OneValue),
-        Measure::Rows if !body.over_nothing().is_row() => {
-            (Part::Body, body, ResultShape::Rows { columns: check.columns_read(), rows_max: 1 })
-        }
-        Measure::Rows | Measure::ExpectedKeys | Measure::Column(_) => return None,
+    let rows = |columns| ResultShape::Rows { columns, rows_max: 1 };
+    let mut add = |part, source: &'c SourceName, query: &'c Query, wanted| {
+        all.push(Shown { part, source, query, wanted });
     };
-    let words = Words::of(query);
-    let reads = !words.tables().is_empty() && !words.makes_rows();
-    (reads && query.parameters().next().is_some()).then_some((part, query, wanted))
+    match (&check.evidence.measure, &check.body) {
+        (Measure::Query(query), _) => {
+            add(Part::Evidence, &check.source, query, ResultShape::OneValue);
+        }
+        (Measure::Rows, Body::Sql { query, .. }) if !query.over_nothing().is_row() => {
+            add(Part::Body, &check.source, query, rows(check.columns_read()));
+        }
+        (Measure::Rows | Measure::ExpectedKeys | Measure::Column(_), _) => {}
+    }
+    match &check.body {
+        Body::Sql { expect, .. } => {
+            if let Some(keys) = expect.keys() {
+                add(Part::Keys, &keys.source, &keys.from, rows(keys.columns.clone()));
+            }
+        }
+        Body::Reconcile(reconcile) => {
+            for side in reconcile.sides() {
+                if !side.query.over_nothing().is_row() {
+                    let columns = reconcile.terms.columns().cloned().collect();
+                    add(Part::Side, &side.source, &side.query, rows(columns));
+                }
+            }
+        }
+        Body::Table(_) => {}
+    }
+    all.retain(|shown| {
+        let words = Words::of(shown.query);
+        let reads = !words.tables().is_empty() && !words.makes_rows();
+        reads && shown.query.parameters().next().is_some()
+    });
+    all
 }
 
 fn key(query: &Query) -> u64 {
@@ -140,8 +182,15 @@ fn shifted(bounds: &Bounds, at: i64) -> Bounds {
     Bounds { window, past, ..bounds.clone() }
 }
 
-fn strays(part: Part) -> Reason {
-    let which = if part == Part::Evidence { "the evidence query" } else { "the query" };
+fn strays(shown: &Shown<'_>) -> Reason {
+    let which = match shown.part {
+        Part::Evidence => "the evidence query".to_owned(),
+        Part::Keys => "the query under `keys.from`".to_owned(),
+        Part::Side => format!("the query of `{}`", shown.source),
+        Part::Body | Part::Zones | Part::CompleteUntil | Part::Table | Part::Detail => {
+            "the query".to_owned()
+        }
+    };
     let note = format!(
         "{which} does not keep to its window: it brings rows for a window of 1980 and for one far in the future. Is a \
          condition behind an `or` without parentheses, or are the bounds compared with each other?"

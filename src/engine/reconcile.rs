@@ -66,6 +66,7 @@ pub(super) async fn judge(
     look: &Look,
     watching: &Watching,
 ) -> Result<(Judgement, Vec<Differing>), Reason> {
+    asking.keeps_to_its_window(look).await?;
     let mut earlier: Option<Earlier> = None;
     let mut last = [0, 0];
     for number in 1..=LOOKS_MAX {

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use crate::domain::check::code::Code;
 use crate::domain::check::freshness::Freshness;
+use crate::domain::sql::reads::asks_nothing_but_clocks;
 use crate::domain::sql::{Binding, Engine};
 use crate::domain::time::duration;
 use crate::manifest::document::{Document, Map, Place};
@@ -29,7 +31,15 @@ pub(crate) fn freshness(
             doc.map(node, place, &COMPLETE_UNTIL_KEYS)
                 .and_then(|map| required(doc, &map, place, "sql"))
                 .and_then(|node| {
-                    sql(doc, node, Place::Key(&place, "sql"), engine, Binding::Nothing)
+                    let place = Place::Key(&place, "sql");
+                    let query = sql(doc, node, place, engine, Binding::Nothing)?;
+                    if asks_nothing_but_clocks(&query) {
+                        let message = "`complete_until` reads no table: it says the same however far the data is behind";
+                        let hint = "ask what the load or the primary writes: `select max(loaded_until) from loads`";
+                        let code = Code::CompleteUntilOfNothing;
+                        doc.remark(node, None, place, code, message.into(), hint.into());
+                    }
+                    Some(query)
                 })
                 .map(Some)
         }

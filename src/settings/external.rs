@@ -324,6 +324,10 @@ impl Calls {
             PasswordFrom::Reference(reference) | PasswordFrom::Address { reference, .. } => {
                 self.of_secret(name, Some(reference));
             }
+            PasswordFrom::Beside { password, address, .. } => {
+                self.of_secret(name, Some(password));
+                self.of_secret(name, Some(address));
+            }
             PasswordFrom::Nowhere => {}
         }
     }

@@ -258,33 +258,36 @@ fn address_and_password(
         let reference = doc.parsed(node, Place::Key(&place, "password"), Reference::parse)?;
         Some(reference.under(folder))
     });
-    if let (Some((_, PasswordFrom::Address { .. })), Some(Some(_))) = (&address, &password) {
+    let has_one = address.as_ref().is_some_and(|(.., has_password)| *has_password);
+    if let (true, Some(Some(_))) = (has_one, &password) {
         let hint = "remove `password`, or the one in the address".to_owned();
         doc.fault(map.node, place, "the address has a password already", Some(hint));
     }
-    let (dsn, in_address) = address.unzip();
-    let password = match password {
-        Some(Some(reference)) => Some(PasswordFrom::Reference(reference)),
-        Some(None) => in_address,
-        None => None,
+    let Some((dsn, from, _)) = address else {
+        return (
+            None,
+            password.map(|named| named.map_or(PasswordFrom::Nowhere, PasswordFrom::Reference)),
+        );
     };
-    (dsn, password)
+    let password = password.map(|named| match (named, from) {
+        (Some(password), Some(address)) => {
+            PasswordFrom::Beside { password, address, folder: folder.to_owned() }
+        }
+        (Some(password), None) => PasswordFrom::Reference(password),
+        (None, Some(reference)) => PasswordFrom::Address { reference, folder: folder.to_owned() },
+        (None, None) => PasswordFrom::Nowhere,
+    });
+    (Some(dsn), password)
 }
 
-/// An address as it is, or a reference to it: then a password may stand in it.
-fn address(text: &str, folder: &Path) -> Result<(Dsn, PasswordFrom), String> {
+/// An address as it is, or a reference to it, and whether a password stands in that.
+fn address(text: &str, folder: &Path) -> Result<(Dsn, Option<Reference>, bool), String> {
     if !text.starts_with("${") {
-        return Ok((Dsn::parse(text, folder)?, PasswordFrom::Nowhere));
+        return Ok((Dsn::parse(text, folder)?, None, false));
     }
     let reference = Reference::parse(text)?.under(folder);
     let (address, password) = reference.read_address()?;
-    let dsn = Dsn::parse(&address, folder)?;
-    let folder = folder.to_owned();
-    let from = match password {
-        Some(_) => PasswordFrom::Address { reference, folder },
-        None => PasswordFrom::Nowhere,
-    };
-    Ok((dsn, from))
+    Ok((Dsn::parse(&address, folder)?, Some(reference), password.is_some()))
 }
 
 /// The schemas in which names without one are looked for.

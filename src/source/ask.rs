@@ -82,11 +82,16 @@ impl Ask {
     /// Holds an answer about how far the data is complete against what is needed; passes over others.
     ///
     /// # Errors
-    /// Where it is not complete so far.
-    pub(super) fn admits(&self, question: &Question, reply: &Reply) -> Result<(), Reason> {
+    /// Where it is not complete so far, or says to be complete days after what the database's clock shows.
+    pub(super) fn admits(
+        &self,
+        question: &Question,
+        reply: &Reply,
+        clock: Option<DateTime<Utc>>,
+    ) -> Result<(), Reason> {
         match (question.part, self.needed, reply) {
             (Part::CompleteUntil, Some(needed), Reply::Value(value)) => {
-                needed.holds(value, self.epoch)
+                needed.holds(value, self.epoch, clock)
             }
             _ => Ok(()),
         }

@@ -3,10 +3,10 @@
 //! How large the process is belongs to no source, so what is counted here is the process's own. What SQLite takes is
 //! bounded by itself, and allowed for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{LazyLock, Mutex};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -55,22 +55,40 @@ pub(super) type End = Box<dyn FnOnce() -> Pin<Box<dyn Future<Output = ()> + Send
 pub(super) struct Guard {
     number: u64,
     outgrown: CancellationToken,
+    reads: Arc<Reads>,
+}
+
+/// Whether a query reads what its server sends: one that only waits is not what makes the process grow.
+#[derive(Debug, Default)]
+struct Reads {
+    /// How often it was polled.
+    polls: AtomicU64,
+    /// Whether it is polled now: a driver reads a message without a pause.
+    now: AtomicBool,
 }
 
 impl Guard {
     /// Over what is bounded otherwise.
     pub(super) fn none() -> Self {
-        Self { number: 0, outgrown: CancellationToken::new() }
+        Self { number: 0, outgrown: CancellationToken::new(), reads: Arc::default() }
     }
 
     pub(super) fn over(end: End) -> Self {
         let outgrown = CancellationToken::new();
+        let reads = Arc::<Reads>::default();
         let number = match (resident(), LOOKOUT.queries.lock()) {
             (Some(before), Ok(mut queries)) => {
                 let ended = ENDED.load(Ordering::Relaxed);
                 queries.next += 1;
                 let number = queries.next;
-                let query = Query { before, ended, outgrown: outgrown.clone(), end };
+                let query = Query {
+                    before,
+                    ended,
+                    outgrown: outgrown.clone(),
+                    end,
+                    reads: Arc::clone(&reads),
+                    seen: 0,
+                };
                 queries.under_way.insert(number, query);
                 if std::mem::take(&mut queries.nobody_looks) {
                     LOOKOUT.wanted.notify_one();
@@ -80,7 +98,20 @@ impl Guard {
             // The system does not say how large the process is.
             _ => 0,
         };
-        Self { number, outgrown }
+        Self { number, outgrown, reads }
+    }
+
+    /// The same work, of which can be seen whether it reads.
+    pub(super) fn seen<T>(&self, work: impl Future<Output = T>) -> impl Future<Output = T> {
+        let reads = Arc::clone(&self.reads);
+        let mut work = Box::pin(work);
+        std::future::poll_fn(move |context| {
+            reads.now.store(true, Ordering::Relaxed);
+            let polled = work.as_mut().poll(context);
+            reads.now.store(false, Ordering::Relaxed);
+            reads.polls.fetch_add(1, Ordering::Relaxed);
+            polled
+        })
     }
 
     /// Waits until the process has grown by more than it may since the query began. The query is being ended then.
@@ -138,9 +169,19 @@ struct Query {
     ended: u64,
     outgrown: CancellationToken,
     end: End,
+    reads: Arc<Reads>,
+    /// How often it had been polled when it was last looked at.
+    seen: u64,
 }
 
 impl Query {
+    /// Whether it has read since it was last looked at.
+    fn has_read(&mut self) -> bool {
+        let polls = self.reads.polls.load(Ordering::Relaxed);
+        let before = std::mem::replace(&mut self.seen, polls);
+        before != polls || self.reads.now.load(Ordering::Relaxed)
+    }
+
     fn is_outgrown(&self, now: u64) -> bool {
         // An attempt that was under way at any moment since may have grown, and what it frees may stay with the process.
         let beside = BEGUN.load(Ordering::Relaxed) > self.ended;
@@ -181,7 +222,16 @@ impl Lookout {
         let Ok(mut queries) = self.queries.lock() else { return (false, Vec::new()) };
         let busy = !queries.under_way.is_empty();
         let Some(now) = resident().filter(|_| busy) else { return (busy, Vec::new()) };
-        let outgrown = queries.under_way.extract_if(.., |_, query| query.is_outgrown(now));
+        let reading: BTreeSet<u64> = queries
+            .under_way
+            .iter_mut()
+            .filter_map(|(number, query)| query.has_read().then_some(*number))
+            .collect();
+        // What waits for its server did not make the process grow, where another one reads.
+        let is_to_end = |number: &u64, query: &mut Query| {
+            query.is_outgrown(now) && (reading.is_empty() || reading.contains(number))
+        };
+        let outgrown = queries.under_way.extract_if(.., is_to_end);
         let told = outgrown.map(|(_, query)| {
             // Under the lock: a query that ends after this knows that its session is being ended.
             query.outgrown.cancel();

@@ -35,7 +35,7 @@ use crate::source::known::Known;
 use crate::source::memory::{End, Guard};
 use crate::source::mysql::decode::Reading;
 use crate::source::mysql::errors::{Phase, Warned};
-use crate::source::mysql::guards::{WARNINGS, begin, guards, preamble};
+use crate::source::mysql::guards::{begin, guards, preamble};
 use crate::source::mysql::role::inspect;
 use crate::source::mysql::waiters::somebody_waits;
 use crate::source::role::{Powers, Role};
@@ -126,7 +126,7 @@ impl MySql {
                 Ok(fetched) => fetched,
                 Err(reason) => return Err(question.blame(session.whose(reason).await)),
             };
-            ask.admits(question, &fetched.reply)?;
+            ask.admits(question, &fetched.reply, session.clock)?;
             if !fetched.drained {
                 replies.push(fetched.reply);
                 drop(timeout(SHORT, self.cancel(session.id)).await);
@@ -260,7 +260,7 @@ pub(super) fn options(server: &Server, password: Option<&SecretString>) -> MySql
 }
 
 async fn greet(conn: &mut MySqlConnection) -> Result<Greeting, sqlx::Error> {
-    const GREETING: &str = "SELECT CAST(CONNECTION_ID() AS CHAR), CONCAT(VERSION(), ' ', @@version_comment), \
+    const GREETING: &str = "SET SESSION sql_select_limit = 18446744073709551615; SELECT CAST(CONNECTION_ID() AS CHAR), CONCAT(VERSION(), ' ', @@version_comment), \
         CAST(FLOOR(UNIX_TIMESTAMP(NOW(6)) * 1000000) AS CHAR)";
     let row = sqlx::raw_sql(GREETING).fetch_one(conn).await?;
     let id: &str = row.try_get_unchecked(0)?;
@@ -281,17 +281,21 @@ async fn warned(
     then: &str,
     stop: &CancellationToken,
 ) -> Result<Option<Reason>, Reason> {
-    let sql = AssertSqlSafe(format!("SHOW WARNINGS; {then}"));
+    let sql = AssertSqlSafe(format!("SHOW COUNT(*) WARNINGS; SHOW WARNINGS; {then}"));
     let rows = sqlx::raw_sql(sql).fetch_all(conn);
     let rows = short(rows, stop, |e| errors::reason(e, &Phase::Ours)).await?;
+    let failed = |e: sqlx::Error| errors::reason(&e, &Phase::Ours);
+    let Some((count, kept)) = rows.split_first() else { return Ok(None) };
+    let count: u64 = count.try_get_unchecked(0).map_err(failed)?;
     let mut misread = None;
-    for row in &rows {
-        let failed = |e: sqlx::Error| errors::reason(&e, &Phase::Ours);
+    for row in kept {
         let level: String = row.try_get_unchecked(0).map_err(failed)?;
         let code: u32 = row.try_get_unchecked(1).map_err(failed)?;
-        let Some((what, words)) = errors::warned(code).filter(|_| level != "Note") else {
+        // The query was answered: an error is of a statement before it, which one without a table leaves in the list.
+        if level == "Error" {
             continue;
-        };
+        }
+        let Some((what, words)) = errors::warned(code, level == "Note") else { continue };
         let note = format!("the server {words} (warning {code}): such a result proves nothing");
         let reason = Reason::new(Cause::QueryError, note);
         match what {
@@ -299,7 +303,8 @@ async fn warned(
             Warned::Misread => drop(misread.get_or_insert(reason)),
         }
     }
-    if rows.len() >= WARNINGS {
+    // No session of MySQL may say how many are kept (`max_error_count`); they are counted all the same.
+    if usize::try_from(count).map_or(true, |count| count > kept.len()) {
         let note = "the server has more warnings of the query than it keeps: `SHOW WARNINGS` after it says which";
         misread.get_or_insert(Reason::new(Cause::QueryError, note));
     }

@@ -40,7 +40,7 @@ use crate::source::memory::Guard;
 use crate::source::postgres::control::Control;
 use crate::source::postgres::decode::Reading;
 use crate::source::postgres::errors::Phase;
-use crate::source::postgres::guards::{Begun, Limits, begin, guards, preamble, search_path};
+use crate::source::postgres::guards::{Begun, Limits, SearchPath, begin, guards, preamble};
 use crate::source::postgres::role::inspect;
 use crate::source::postgres::standby::Standby;
 use crate::source::postgres::wrapped::Wrapped;
@@ -59,8 +59,7 @@ pub(super) struct Postgres {
     control: Control,
     idle: Mutex<Vec<Session>>,
     pub(super) role: Role,
-    /// The statement that sets the schemas in which names are looked for; empty where the server's own order holds.
-    search_path: String,
+    search_path: SearchPath,
     known: Known,
     pub(super) clock: TheirClock,
     standby: Standby,
@@ -113,7 +112,7 @@ impl Postgres {
             options,
             idle: Mutex::new(Vec::new()),
             role: Role::new("the role is", settings.allow_superuser),
-            search_path: search_path(&settings.search_path),
+            search_path: SearchPath::new(&settings.search_path),
             known: Known::default(),
             clock: TheirClock::default(),
             standby: Standby::new(settings.standby_is_direct),
@@ -197,7 +196,7 @@ impl Postgres {
         let ask = &*ask.within(self.role.limit());
         for question in &ask.questions {
             let looked =
-                bound_types::look(&self.known, &mut session.conn, question, &self.search_path);
+                bound_types::look(&self.known, &mut session.conn, question, &self.search_path.set);
             short::<_, Reason, Failure>(looked, stop, |reason| reason.clone().into()).await?;
         }
         let (mut lessons, mut is_standby) = (0, false);
@@ -251,9 +250,9 @@ impl Postgres {
         let limits = Limits { name: &name, search_path: &self.search_path };
         let opening = preamble(conn, ask, &limits, follows);
         let begun = short(begin(conn, opening), stop, |e| lost(e, reused)).await?;
-        let Begun { identity, clock, in_recovery, followed, keeps_to_limits } = begun;
-        if !keeps_to_limits {
-            return Err(Failure::Real(server::without_guards()));
+        let Begun { identity, clock, in_recovery, followed, .. } = begun;
+        if let Some(reason) = &begun.refusal {
+            return Err(Failure::Real(reason.clone()));
         }
         self.standby.learn(in_recovery);
         match (ask.unsaid(), followed) {
@@ -292,7 +291,7 @@ impl Postgres {
                 terminate: self.control.terminate(&identity),
             };
             let fetched = watched.end().await.map_err(|failure| blamed(question, failure))?;
-            ask.admits(question, &fetched.reply).map_err(Failure::Waits)?;
+            ask.admits(question, &fetched.reply, clock).map_err(Failure::Waits)?;
             replies.push(fetched.reply);
             if !fetched.drained {
                 drop(timeout(SHORT, self.control.cancel(&identity)).await);

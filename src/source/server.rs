@@ -59,6 +59,13 @@ pub(super) fn without_guards() -> Reason {
     Reason::new(Cause::Refused, note)
 }
 
+/// The reason where a server reads what is damaged on its disk without an error.
+pub(super) fn hides_damage() -> Reason {
+    let note = "`zero_damaged_pages` or `ignore_checksum_failure` is on for this role: rows of damaged pages are missing \
+                without an error";
+    Reason::new(Cause::Refused, note)
+}
+
 fn refuse(found: Option<&(&str, &str, &str)>) -> Result<(), Reason> {
     let Some((_, name, lacks)) = found else { return Ok(()) };
     let note = format!("this is {name}, which is not watched: {lacks}");

@@ -22,6 +22,7 @@ use sqlx::{AssertSqlSafe, Column, ConnectOptions, Connection, Executor, SqlSafeS
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use crate::clock;
 use crate::domain::check::reason::{Cause, Reason};
 use crate::domain::reconcile::cell::Epoch;
 use crate::domain::sql::bounds::Bound;
@@ -97,7 +98,7 @@ impl Sqlite {
                 terminate: std::future::ready(()),
             };
             let fetched = watched.end().await.map_err(|reason: Reason| question.blame(reason))?;
-            ask.admits(question, &fetched.reply)?;
+            ask.admits(question, &fetched.reply, Some(clock::now()))?;
             replies.push(fetched.reply);
             if !fetched.drained {
                 ended.store(true, Ordering::Relaxed);

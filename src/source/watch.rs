@@ -55,7 +55,7 @@ where
     /// its way, and would hit whatever runs next.
     pub(super) async fn end(self) -> Result<T, F> {
         let started = Instant::now();
-        let mut work = pin!(self.work);
+        let mut work = pin!(self.memory.seen(self.work));
         let reason = tokio::select! {
             biased;
             () = self.memory.outgrown() => return Err(F::from(outgrown())),

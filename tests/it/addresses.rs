@@ -121,6 +121,11 @@ async fn a_password_that_was_changed_is_read_again() {
             reference: Reference::File(address.clone()),
             folder: folder.path().to_owned(),
         }),
+        from(PasswordFrom::Beside {
+            password: Reference::File(file.clone()),
+            address: Reference::File(address.clone()),
+            folder: folder.path().to_owned(),
+        }),
     ] {
         let sources =
             allswell::engine::asking::Sources::from([(source.name().clone(), source.into())]);

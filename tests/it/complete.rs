@@ -99,6 +99,15 @@ async fn an_answer_that_is_no_instant_proves_nothing() {
                 "{engine:?} {sql}: {said}"
             );
         }
+        // A load of years ahead would make each window complete for ever.
+        db.prepare(&format!("create table loads (until {at})")).await;
+        db.prepare("insert into loads values ('2037-01-01 00:00:00')").await;
+        let loads = Some("select max(until) from loads");
+        let said = look(says(&db, loads, None), &plain, "2026-03-09").await.remove(0);
+        assert!(
+            said.starts_with("query_error") && said.contains("days ahead"),
+            "{engine:?}: {said}"
+        );
     }
 }
 

@@ -160,3 +160,43 @@ async fn a_roll_up_is_found_by_the_first_date_or_the_first_instant_of_its_period
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_and_the_sides_of_a_reconciliation_are_asked_for_windows_far_away_too() {
+    let strays = "state = 'a' or at >= :window_start and at < :window_end";
+    let kept = "at >= :window_start and at < :window_end";
+    let of = |rest: String| {
+        format!(
+            "version: 1\nowner: t\ndefaults: {{source: db}}\nchecks:\n  - id: it\n    why: It.\n    \
+             window: {{period: day, zone: America/New_York}}\n{rest}"
+        )
+    };
+    let keys = |condition: &str| {
+        of(format!(
+            "    sql: select id from t where {kept}\n    expect: {{keys: {{columns: [id], \
+             from: {{sql: \"select id from t where {condition}\"}}}}}}\n"
+        ))
+    };
+    let sides = |left: &str, right: &str| {
+        let side = |condition: &str| {
+            format!("{{source: db, sql: \"select id, state from t where {condition}\"}}")
+        };
+        of(format!(
+            "    reconcile: {{left: {}, right: {}, key: [id], compare: {{state: {{tolerance: 0}}}}, \
+             confirm_after: 0s}}\n",
+            side(left),
+            side(right)
+        ))
+    };
+    for engine in ENGINES {
+        let db = database(engine).await;
+        for yaml in [keys(strays), sides(strays, kept), sides(kept, strays)] {
+            let said = word(&db, &yaml).await;
+            assert!(said.starts_with("query_error"), "{engine}: {yaml}: {said}");
+            assert!(said.contains("does not keep to its window"), "{engine}: {said}");
+        }
+        assert_eq!(word(&db, &keys(kept)).await, "confirmed", "{engine}");
+        let both = sides(&format!("({kept})"), kept);
+        assert_eq!(word(&db, &both).await, "confirmed", "{engine}");
+    }
+}

@@ -290,3 +290,68 @@ fn sound_queries_are_told_nothing() {
         assert_eq!(told, Vec::<String>::new(), "{check}");
     }
 }
+
+#[test]
+fn a_quotient_at_the_end_of_a_query_is_read_like_any_other() {
+    for source in ["pg", "lite"] {
+        for sql in [
+            "select n from t where n > (n + 5) / n",
+            "select n from t group by n having count(*) > (select count(*) from t) / 2",
+        ] {
+            assert_eq!(read(&no_rows(source, sql), false).unwrap(), Vec::<String>::new(), "{sql}");
+        }
+    }
+}
+
+#[test]
+fn a_bound_of_a_range_and_a_truth_value_are_no_conditions() {
+    for sql in [
+        "select n from t where n between -4 and 0",
+        "select n from t where not n between -100 and 0",
+        "select n from t where (n > 1) is not false",
+        "with e as (select 1 as n where false) select t.n from t left join e on e.n = t.n",
+    ] {
+        for source in ["pg", "my", "lite"] {
+            assert_eq!(read(&no_rows(source, sql), false).unwrap(), Vec::<String>::new(), "{sql}");
+        }
+    }
+    let never = no_rows("pg", "select n from t where n between 1 and 2 and false");
+    assert!(read(&never, false).is_err());
+}
+
+#[test]
+fn complete_until_has_to_read_what_could_be_behind() {
+    let check = |sql: &str| {
+        format!(
+            "source: pg\nwindow: {{period: day, zone: UTC}}\ncomplete_until: {{sql: \"{sql}\"}}\n\
+             table: t\nat: at\ncolumns: {{n: {{min: 0}}}}\n"
+        )
+    };
+    for sql in ["select now()", "select timestamptz '9999-12-31'", "select current_timestamp"] {
+        let faults = read(&check(sql), false).unwrap_err();
+        assert!(faults[0].message.contains("reads no table"), "{sql}: {faults:?}");
+        // What an earlier release took is told.
+        assert_eq!(read(&check(sql), true).unwrap(), ["complete_until_of_nothing"]);
+    }
+    for sql in ["select max(at) from loads", "select loaded_until()"] {
+        assert_eq!(read(&check(sql), false).unwrap(), Vec::<String>::new(), "{sql}");
+    }
+}
+
+#[test]
+fn a_denial_from_afar_is_read_like_not_in() {
+    let subquery = "in (select id from u)";
+    for denied in [
+        format!("not n {subquery}"),
+        format!("not t.n {subquery}"),
+        format!("not (n {subquery})"),
+        format!("not coalesce(n, m) {subquery}"),
+    ] {
+        let sql = format!("select n from t where {denied}");
+        assert_eq!(read(&no_rows("pg", &sql), false).unwrap(), ["not_in"], "{denied}");
+    }
+    for sound in ["n in (select id from u)", "not (n > 1) and n in (select id from u)"] {
+        let sql = format!("select n from t where {sound}");
+        assert_eq!(read(&no_rows("pg", &sql), false).unwrap(), Vec::<String>::new(), "{sound}");
+    }
+}

@@ -30,6 +30,8 @@ codes! {
     CannotFail = "cannot_fail", true;
     /// Evidence that reads no table and calls no function.
     EvidenceOfNothing = "evidence_of_nothing", true;
+    /// `complete_until` reads no table and calls no function but a clock.
+    CompleteUntilOfNothing = "complete_until_of_nothing", true;
     /// Both sides are the same query of the same source.
     ComparedWithItself = "compared_with_itself", true;
     /// A condition between literals.

@@ -20,6 +20,9 @@ pub struct Freshness {
     pub max_lag: Option<Duration>,
 }
 
+/// How far past the end of what is asked for an answer is still meant: the end of a day that is under way, in any zone.
+const AHEAD_MAX: Duration = Duration::from_secs(2 * 86_400);
+
 /// Up to when the data has to be complete, so that a look at it proves anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Needed {
@@ -80,7 +83,12 @@ impl Needed {
     ///
     /// # Errors
     /// Where the data is not complete so far, or the answer is no instant.
-    pub fn holds(&self, answer: &Value, epoch: Option<Epoch>) -> Result<(), Reason> {
+    pub fn holds(
+        &self,
+        answer: &Value,
+        epoch: Option<Epoch>,
+        now: Option<DateTime<Utc>>,
+    ) -> Result<(), Reason> {
         let stale = |until: &str| {
             let note = format!("the data is complete until {until}, and {}", self.words());
             Err(Reason::new(Cause::Stale, note))
@@ -100,6 +108,13 @@ impl Needed {
             Value::Date(_) | Value::Bool(_) | Value::NonFinite(_) | Value::NoDate(_) => None,
         };
         match until {
+            Some(until) if now.is_some_and(|now| until > now + delta(AHEAD_MAX)) => {
+                let note = format!(
+                    "`complete_until` answers {}, which is days ahead: no data is complete until then",
+                    shown(until)
+                );
+                Err(Reason::new(Cause::QueryError, note))
+            }
             Some(until) if until >= self.end() => Ok(()),
             Some(until) => stale(&shown(until)),
             None => {
@@ -131,7 +146,7 @@ mod tests {
     }
 
     fn said(needed: &Needed, answer: &Value) -> String {
-        match needed.holds(answer, Some(Epoch::Seconds)) {
+        match needed.holds(answer, Some(Epoch::Seconds), Some(needed.end() + delta(DAY))) {
             Ok(()) => "complete".to_owned(),
             Err(reason) => format!("{}: {}", reason.cause, reason.note),
         }

@@ -10,6 +10,7 @@ use crate::domain::check::value::Value;
 use crate::domain::check::{Body, Check, Expect, Keys};
 use crate::domain::reconcile::Reconcile;
 use crate::domain::sql::lint::{Role, remarks};
+use crate::domain::sql::reads::calls_beside;
 use crate::domain::sql::words::{Tok, Words};
 use crate::domain::sql::{Engine, Query};
 use crate::domain::time::window::ZoneChoice;
@@ -372,30 +373,11 @@ fn reconciled(check: &Check, reconcile: &Reconcile, all: &mut Vec<Finding>) {
     }
 }
 
-/// Functions that read nothing by themselves.
-const PURE: [&str; 22] = [
-    "count", "sum", "total", "min", "max", "avg", "coalesce", "ifnull", "nullif", "abs",
-    "greatest", "least", "round", "cast", "length", "now", "mod", "floor", "ceil", "if", "iif",
-    "exists",
-];
-
 fn evidence(check: &Check, all: &mut Vec<Finding>) {
     let Measure::Query(query) = &check.evidence.measure else { return };
     let words = Words::of(query);
     let tables = words.tables();
-    let called = |i: &usize| {
-        words.tok(i + 1) == Some(&Tok::Open)
-            && matches!(words.tok(*i), Some(Tok::Word(_) | Tok::Name(_)))
-            && !words.is_word(*i, &PURE)
-            && !words.is_word(
-                *i,
-                &[
-                    "in", "as", "from", "and", "or", "not", "where", "values", "over", "filter",
-                    "any", "all", "union", "select", "on", "using", "by",
-                ],
-            )
-    };
-    if tables.is_empty() && (0..words.0.len()).find(called).is_none() {
+    if tables.is_empty() && !calls_beside(&words, &[]) {
         let message = "this evidence reads nothing: it is the same whatever there is to look at";
         let hint = "count what the check looks at: `select count(*) from …`";
         all.push(Finding::new(Code::EvidenceOfNothing, Part::Evidence, message, hint));

@@ -1,5 +1,6 @@
 //! What one query says that its author hardly means: found by its words alone.
 
+mod nulls;
 mod windows;
 
 pub use windows::{columns_at_bounds, equals};
@@ -49,7 +50,7 @@ pub fn remarks(query: &Query, role: Role) -> Vec<Remark> {
     let mut all = Vec::new();
     literal_conditions(&words, &mut all);
     limits(&words, &mut all);
-    nulls(&words, &mut all);
+    nulls::nulls(&words, &mut all);
     windows::remarks(&words, role, &mut all);
     divisions(&words, query.engine(), &mut all);
     if query.engine() == Engine::MySql {
@@ -67,9 +68,26 @@ const BEFORE: [&str; 9] =
 
 fn begins_condition(words: &Words, at: usize) -> bool {
     let Some(before) = at.checked_sub(1) else { return false };
-    words.is_word(before, &BEFORE[..7])
+    is_before_a_condition(words, before)
         || words.tok(before) == Some(&Tok::Open)
-            && before.checked_sub(1).is_some_and(|b| words.is_word(b, &BEFORE[..7]))
+            && before.checked_sub(1).is_some_and(|b| is_before_a_condition(words, b))
+}
+
+/// Whether a condition follows a word: no upper bound of a `between`, and no value behind `is not`.
+fn is_before_a_condition(words: &Words, at: usize) -> bool {
+    if words.is_word(at, &["not"]) {
+        return at.checked_sub(1).is_none_or(|before| !words.is_word(before, &["is"]));
+    }
+    if !words.is_word(at, &["and"]) {
+        return words.is_word(at, &BEFORE[..7]);
+    }
+    let depth = words.0[at].depth;
+    let parts = (0..at).rev().take_while(|i| words.0[*i].depth >= depth);
+    let mut same = parts.filter(|i| words.0[*i].depth == depth);
+    let last = same.find(|i| {
+        words.is_word(*i, &["between", "and", "or", "where", "on", "having", "when", "select"])
+    });
+    !last.is_some_and(|last| words.is_word(last, &["between"]))
 }
 
 /// Whether a condition that is never true leaves no row: not as an arm of an `or`, nor in a part of a union, which
@@ -104,6 +122,14 @@ fn decides(words: &Words, at: usize) -> bool {
     let is_part =
         (0..words.0.len()).any(|i| words.0[i].depth == depth && words.is_word(i, &["union"]));
     if has(from..to, "or") || is_part {
+        return false;
+    }
+    // A CTE of no row is written to have its columns, and is joined to what has some.
+    let opens = (0..at).rev().find(|i| words.0[*i].depth < depth);
+    let is_cte = opens.is_some_and(|open| {
+        open.checked_sub(1).is_some_and(|before| words.is_word(before, &["as"]))
+    });
+    if is_cte && words.is_word(from, &["where"]) && from + 1 == at {
         return false;
     }
     // In parentheses it is a part of the condition around them.
@@ -265,60 +291,6 @@ fn limits(words: &Words, all: &mut Vec<Remark>) {
     }
 }
 
-/// Comparisons that are never true where a NULL comes by.
-fn nulls(words: &Words, all: &mut Vec<Remark>) {
-    for (at, token) in words.0.iter().enumerate() {
-        let compared = matches!(token.tok, Tok::Compare(_));
-        let opens = usize::from(words.tok(at + 1) == Some(&Tok::Open));
-        let cast = words.calls(at + 1, &["cast"]) && words.is_word(at + 3, &["null"]);
-        let with_null = words.is_word(at + 1 + opens, &["null"])
-            || cast
-            || at > 0
-                && words.is_word(at - 1, &["null"])
-                && at > 1
-                && words.is_word(at - 2, &BEFORE[..7]);
-        if compared && with_null {
-            let message = "nothing equals NULL, and nothing differs from it: this is never true";
-            all.push(Remark::new(
-                Code::EqualsNull,
-                token.place,
-                message,
-                "write `is null` or `is not null`",
-            ));
-        }
-        let not_in = words.is_word(at, &["not"]) && words.is_word(at + 1, &["in"]);
-        let not_all = token.tok == Tok::Compare("<>") && words.is_word(at + 1, &["all"]);
-        let open = at + 2;
-        let is_query = words.tok(open) == Some(&Tok::Open)
-            && words.is_word(open + 1, &["select", "with", "table"]);
-        let holds_null = not_in
-            && words.tok(open) == Some(&Tok::Open)
-            && (open + 1..words.closing(open))
-                .any(|i| words.0[i].depth == token.depth + 1 && words.is_word(i, &["null"]))
-            && !is_query;
-        if holds_null {
-            let message = "with a NULL in its list, `not in` is never true";
-            all.push(Remark::new(Code::NotIn, token.place, message, "remove the NULL"));
-        }
-        if (not_in || not_all) && is_query {
-            let inner = at + 3..words.closing(open);
-            let guarded = inner.clone().any(|i| {
-                words.is_word(i, &["is"])
-                    && words.is_word(i + 1, &["not"])
-                    && words.is_word(i + 2, &["null"])
-            });
-            // What is made of a NULL, and what is counted, is none.
-            let is_never_null = words.calls(open + 2, &["coalesce", "ifnull", "count"]);
-            if !guarded && !is_never_null {
-                let message =
-                    "with one NULL among what the subquery brings, `not in` is never true";
-                let hint = "write `not exists (select 1 from … where …)`, or `where … is not null` in the subquery";
-                all.push(Remark::new(Code::NotIn, token.place, message, hint));
-            }
-        }
-    }
-}
-
 /// A quotient of two counts is a whole number, and nearly always 0.
 fn divisions(words: &Words, engine: Engine, all: &mut Vec<Remark>) {
     if engine == Engine::MySql {
@@ -372,7 +344,13 @@ fn counts(words: &Words, all: &mut Vec<Remark>) {
         words.calls(*i, &["coalesce", "ifnull", "greatest"])
             && one(words.closing(i + 1).saturating_sub(1))
     });
-    if let Some(at) = odd.or(never_none) {
+    // `count(*) + 1`, `case when count(*) = 0 then 1 …`
+    let more = (0..words.0.len()).find(|i| {
+        let adds = words.tok(*i) == Some(&Tok::Sign("+"))
+            && (one(i + 1) || i.checked_sub(1).is_some_and(one));
+        words.0[*i].depth == 0 && (adds || words.is_word(*i, &["then", "else"]) && one(i + 1))
+    });
+    if let Some(at) = odd.or(never_none).or(more) {
         let message = "evidence is how many rows were looked at, and this is another number";
         let hint = "write `select count(*) from …`";
         all.push(Remark::new(Code::EvidenceNoCount, words.0[at].place, message, hint));

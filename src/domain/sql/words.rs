@@ -110,9 +110,9 @@ impl Words {
         (from..self.0.len()).find(|i| self.0[*i].depth == 0 && self.is_word(*i, &[word]))
     }
 
-    /// Where the parenthesis is closed that opens there.
+    /// Where the parenthesis is closed that opens there; the end of the text where none is.
     pub(crate) fn closing(&self, open: usize) -> usize {
-        let depth = self.0[open].depth;
+        let Some(depth) = self.0.get(open).map(|at| at.depth) else { return self.0.len() };
         let closes = |i: &usize| self.0[*i].depth == depth && self.0[*i].tok == Tok::Close;
         (open + 1..self.0.len()).find(closes).unwrap_or(self.0.len())
     }

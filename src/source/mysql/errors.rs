@@ -68,7 +68,9 @@ pub(super) enum Warned {
 
 /// What the server's warnings say of a result that it cut, or computed from what it could not read: errors 1260 and
 /// following of MySQL's and MariaDB's manuals.
-pub(super) fn warned(code: u32) -> Option<(Warned, &'static str)> {
+///
+/// What is not known counts as misread, but for notes: of those the listed ones alone say something of a value.
+pub(super) fn warned(code: u32, is_note: bool) -> Option<(Warned, &'static str)> {
     use Warned::{Cut, Misread};
     Some(match code {
         1260 => (Cut, "cut a list at `group_concat_max_len`"),
@@ -77,11 +79,26 @@ pub(super) fn warned(code: u32) -> Option<(Warned, &'static str)> {
         1292 | 1366 | 1411 | 1441 => (Misread, "read a value as a number or a date that it is not"),
         1139 => (Misread, "gave a regular expression up"),
         1365 => (Misread, "divided by zero, and went on with NULL"),
+        1264 | 1916 => (Misread, "brought a number into a range that it is outside of"),
+        1300 | 1977 => (Misread, "read a text that its character set does not have"),
+        4037 | 4038 | 4041 | 4048 => (Misread, "read something as JSON that it is not"),
+        1256 | 1958 | 1525 => (Misread, "could not read a value, and went on with NULL"),
         1931 => {
             (Cut, "stopped before the end, at `max_recursive_iterations` or at a limit of rows")
         }
-        _ => return None,
+        _ if is_note || is_of_the_text(code) => return None,
+        _ => (Misread, "warned of something that allswell does not know"),
     })
+}
+
+/// Warnings of how a query is written or planned, and not of what it read: words that will go, hints, aliases of character
+/// sets, and an index that cannot be used.
+fn is_of_the_text(code: u32) -> bool {
+    matches!(
+        code,
+        1003 | 1064 | 1105 | 1249 | 1276 | 1287 | 1618 | 1681 | 1739 | 3005 | 3090 | 3123
+            ..=3135 | 3170 | 3515 | 3575 | 3576 | 3637 | 3638 | 3719 | 3720 | 3778 | 4202
+    )
 }
 
 fn from_server(error: &MySqlDatabaseError, phase: &Phase) -> Reason {
@@ -106,8 +123,13 @@ fn from_server(error: &MySqlDatabaseError, phase: &Phase) -> Reason {
         },
         1205 => with(Cause::Busy, "a lock was not free within 1s"),
         1213 => with(Cause::Busy, "the server gave other work precedence"),
+        1290 if !error.message().contains("read") => {
+            with(Cause::Busy, "an option of the server refuses the statement")
+        }
         1792 | 1290 => with(Cause::Refused, "the query writes, and a check only reads"),
         1045 | 1698 | 1873 => with(Cause::Auth, "the user or the password is wrong"),
+        1820 | 1862 => with(Cause::Auth, "the password of this user has expired"),
+        3118 | 3955 | 4151 => with(Cause::Auth, "this user is locked"),
         1044 => with(Cause::Auth, "there is no such database, or this user may not see it"),
         1049 => with(Cause::Auth, "there is no such database"),
         1142 | 1143 => {
@@ -118,6 +140,9 @@ fn from_server(error: &MySqlDatabaseError, phase: &Phase) -> Reason {
             };
             with(Cause::Auth, &format!("this user may not read {what}: GRANT SELECT"))
         }
+        1227 if matches!(phase, Phase::Ours) => {
+            with(Cause::Auth, "this user may not run a statement that allswell needs")
+        }
         1227 | 1370 => {
             with(Cause::Auth, "this user may not call a function of the query, or there is none")
         }
@@ -127,11 +152,14 @@ fn from_server(error: &MySqlDatabaseError, phase: &Phase) -> Reason {
         1053 | 1077 | 1079 | 1080 | 1152 | 1158..=1161 | 1184 => {
             with(Cause::Connect, "the server ended the session")
         }
+        1461 => with(Cause::Busy, "the server has no room for another prepared statement"),
         1021 | 1037 | 1038 | 1041 | 1114 | 1135 => {
             with(Cause::Busy, "the server is out of a resource")
         }
         1242 => with(Cause::QueryError, "a subquery brings more than one row"),
         1365 => with(Cause::QueryError, "the query divides by zero"),
+        // MySQL's library of regular expressions: too deep, too long, not understood.
+        3685..=3700 => with(Cause::QueryError, "the server gave a regular expression up"),
         _ => match phase {
             // Written while the text was parsed: every word of it stands in the check.
             Phase::Preparing if repeats_only_the_text(number) => Reason::new(

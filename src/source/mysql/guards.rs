@@ -13,8 +13,8 @@ use crate::source::watch::SHORT;
 pub(super) const SORTED_BYTES: usize = 4_096;
 /// How long a list may be that the server puts together: longer than any value that is read.
 const LIST_BYTES: usize = 64 << 20;
-/// How many warnings of one statement the server keeps.
-pub(super) const WARNINGS: usize = 1_024;
+/// How many warnings of one statement MariaDB keeps. On MySQL only an administrator may say that.
+const WARNINGS: usize = 1_024;
 /// How long a transaction may wait for what takes its rows.
 const FLOW_IDLE: Duration = Duration::from_secs(600);
 
@@ -50,22 +50,61 @@ pub(super) fn guards(flavour: Flavour, ask: &Ask) -> String {
     // DEFAULT would be what is set for the whole server, but for `system_versioning_asof`, where it is now.
     // Earlier releases pass over what they do not know: MariaDB 10.2.2 and 10.3 brought these, MySQL 8.0.3 that.
     let uncut = match flavour {
-        Flavour::MariaDb => {
-            "/*M!100202 , max_recursive_iterations = 4294967295 */ \
+        Flavour::MariaDb => format!(
+            ", max_error_count = {WARNINGS} /*M!100202 , max_recursive_iterations = 4294967295 */ \
              /*M!100300 , system_versioning_asof = DEFAULT */"
-        }
-        Flavour::MySql => "/*!80003 , cte_max_recursion_depth = 4294967295 */",
+        ),
+        Flavour::MySql => "/*!80003 , cte_max_recursion_depth = 4294967295 */".to_owned(),
     };
     // sql_select_limit would cut cursors inside functions too, without a word: rows are counted as
     // they come, and the rest is killed. wait_timeout: how long a session outlives us, should we die between two statements.
     format!(
         "SET SESSION {limit}, lock_wait_timeout = 1, innodb_lock_wait_timeout = 1, \
-         wait_timeout = {wait}, max_sort_length = {sort}, time_zone = '+00:00', \
-         sql_select_limit = 18446744073709551615, group_concat_max_len = {LIST_BYTES}, \
-         max_error_count = {WARNINGS} {uncut}",
+         wait_timeout = {wait}, \
+         max_sort_length = CAST(GREATEST(@@GLOBAL.max_sort_length, {sort}) AS UNSIGNED), time_zone = '+00:00', \
+         sql_mode = CONCAT(@@SESSION.sql_mode, ',ERROR_FOR_DIVISION_BY_ZERO{grouped}'), \
+         div_precision_increment = CAST(GREATEST(@@SESSION.div_precision_increment, 4) AS UNSIGNED), \
+         sql_select_limit = 18446744073709551615, group_concat_max_len = {LIST_BYTES} {uncut}",
+        // MariaDB's version of it refuses sound queries.
+        grouped = if matches!(flavour, Flavour::MySql) { ",ONLY_FULL_GROUP_BY" } else { "" },
         // Keys that begin alike are told apart where rows come in their order. Fifteen of them have to fit into
         // the server's sort buffer, which has 256 KiB by default.
         sort = if ask.flows() { SORTED_BYTES } else { 1_024 },
         wait = if ask.flows() { FLOW_IDLE.max(ask.timeout * 2) } else { SHORT * 2 }.as_secs(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::sql::Engine;
+
+    /// What a plain user of MySQL may not set for a session: MySQL 9 Reference Manual, 7.1.9.1 "System Variable
+    /// Privileges", and each variable that is described with "restricted".
+    const RESTRICTED: [&str; 16] = [
+        "auto_increment",
+        "binlog_",
+        "bulk_insert_buffer_size",
+        "character_set_",
+        "collation_database",
+        "default_collation_for_utf8mb4",
+        "explicit_defaults_for_timestamp",
+        "gtid_",
+        "histogram_generation_max_mem_size",
+        "max_error_count",
+        "pseudo_",
+        "query_prealloc_size",
+        "range_alloc_block_size",
+        "session_track_gtids",
+        "sql_log_bin",
+        "transaction_",
+    ];
+
+    #[test]
+    fn nothing_is_set_that_a_plain_user_of_mysql_may_not_set() {
+        let set = guards(Flavour::MySql, &Ask::probe(Engine::MySql));
+        for restricted in RESTRICTED {
+            assert!(!set.contains(restricted), "{restricted}: {set}");
+        }
+    }
 }

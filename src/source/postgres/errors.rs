@@ -39,7 +39,8 @@ pub(super) fn is_shutdown(error: &sqlx::Error) -> bool {
 
 /// Says whether the server does not know the statement that it was just given.
 pub(super) fn is_lost_statement(error: &sqlx::Error) -> bool {
-    database(error).is_some_and(|e| e.code() == "26000")
+    // A function that says so has a context; a remote server of a foreign table too.
+    database(error).is_some_and(|e| e.code() == "26000" && e.r#where().is_none())
 }
 
 fn database(error: &sqlx::Error) -> Option<&PgDatabaseError> {
@@ -102,12 +103,19 @@ fn from_server(error: &PgDatabaseError, phase: Phase<'_>) -> Reason {
         }
         "57P03" => with(Cause::Connect, "the server is starting, stopping or recovering"),
         "08P01" => match phase {
+            // Poolers say it like this: PgBouncer before 1.21.
+            Phase::Connecting if is_about_a_password(error.message()) => {
+                with(Cause::Auth, "the pooler does not take the role or the password")
+            }
             Phase::Connecting => {
                 with(Cause::Connect, "the server or pooler refused the connection")
             }
             Phase::Ours | Phase::Theirs { .. } => with(Cause::Connect, "the protocol was broken"),
         },
         _ if code.starts_with("08") => with(Cause::Connect, "the connection failed"),
+        "58P01" if matches!(phase, Phase::Theirs { .. }) => {
+            with(Cause::QueryError, "a file that the query reads is not there")
+        }
         _ if code.starts_with("53") || code.starts_with("58") => {
             with(Cause::Busy, "the server is out of a resource")
         }
@@ -120,11 +128,20 @@ fn from_server(error: &PgDatabaseError, phase: Phase<'_>) -> Reason {
     }
 }
 
+/// Says whether a pooler refuses who connects, by its words: it has no SQLSTATE for that.
+fn is_about_a_password(message: &str) -> bool {
+    let message = message.to_ascii_lowercase();
+    ["password", "auth", "no such user"].iter().any(|word| message.contains(word))
+}
+
 /// Connections, who may open them, and servers that come and go: appendix A of PostgreSQL's manual.
 fn is_of_a_way(code: &str) -> bool {
     code.starts_with("08")
         || code.starts_with("28")
-        || matches!(code, "3D000" | "53300" | "57P01" | "57P02" | "57P03" | "57P05" | "25P03")
+        || matches!(
+            code,
+            "26000" | "3D000" | "53300" | "57P01" | "57P02" | "57P03" | "57P05" | "25P03"
+        )
 }
 
 /// The server names the object; a function in the query could name anything.

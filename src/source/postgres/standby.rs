@@ -62,7 +62,10 @@ impl Standby {
             Some(at) => format!("has followed its primary up to {}", shown(at)),
             None => "has replayed nothing since its start".to_owned(),
         };
-        let why = if followed.is_paused {
+        let why = if followed.is_paused && followed.heard.is_none() && followed.may_see {
+            // Where a restore has reached its target, to resume is to promote it.
+            "replay is paused there, and nothing streams to it".to_owned()
+        } else if followed.is_paused {
             "replay is paused there: `select pg_wal_replay_resume()`".to_owned()
         } else if !self.is_direct {
             "where the primary was idle since then, say how far its data is complete: `complete_until` in the settings of \
