@@ -4,7 +4,7 @@ use allswell::domain::check::reason::Cause;
 use allswell::domain::sql::Engine;
 
 use crate::lab::{Database, ENGINES, cause, look, one_check, source_at, verdict};
-use crate::servers::{MariaDb, PgBouncer, Postgres};
+use crate::servers::{MariaDb, PgBouncer, Postgres, mysqld};
 
 pub(crate) const COUNTED: &str = "expect:\n  values:\n    n: {min: 1}";
 
@@ -287,11 +287,12 @@ async fn power_that_comes_by_a_role_is_power() {
     let db = Database::new(Engine::MySql).await;
     let name = db.name();
     let mut admin = db.admin().await;
+    let to = if mysqld().is_some() { "to" } else { "for" };
     for sql in [
         format!("create role files_{name}"),
         format!("grant file on *.* to files_{name}"),
         format!("grant files_{name} to '{name}'@'%'"),
-        format!("set default role files_{name} for '{name}'@'%'"),
+        format!("set default role files_{name} {to} '{name}'@'%'"),
     ] {
         admin.run(&sql).await.unwrap();
     }

@@ -24,7 +24,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor};
 use tokio_util::sync::CancellationToken;
 
-use crate::servers::{Folder, MariaDb, Postgres};
+use crate::servers::{Folder, MariaDb, Postgres, mysqld};
 
 /// A database of the test's own, and who watches it.
 ///
@@ -179,6 +179,27 @@ impl Database {
     }
 }
 
+/// The same statements for MySQL, which has no tables of numbers and does not replace functions.
+fn for_mysql(sql: &str) -> String {
+    let digits = (0..10).map(|digit| format!("select {digit} as d"));
+    let digits = digits.collect::<Vec<_>>().join(" union all ");
+    let places = ["a", "b", "c", "d", "e", "f"];
+    let tables = places.map(|place| format!("({digits}) as {place}")).join(", ");
+    let sum = "1 + a.d + 10 * b.d + 100 * c.d + 1000 * d.d + 10000 * e.d + 100000 * f.d";
+    let numbers = regex_lite::Regex::new("seq_1_to_([0-9]+)").unwrap();
+    let sql = numbers.replace_all(sql, |found: &regex_lite::Captures<'_>| {
+        let last = &found[1];
+        format!("(select n as seq from (select {sum} as n from {tables}) as m where n <= {last}) as seq_1_to_{last}")
+    });
+    let functions = regex_lite::Regex::new(r"create or replace function (\w+)").unwrap();
+    functions.replace_all(&sql, "drop function if exists $1; create function $1").into_owned()
+}
+
+/// The collation under which nothing but equal texts are equal.
+pub(crate) fn nopad() -> &'static str {
+    if mysqld().is_some() { "utf8mb4_0900_bin" } else { "utf8mb4_nopad_bin" }
+}
+
 pub(crate) async fn pg_admin(port: u16, database: &str) -> PgConnection {
     let options = PgConnectOptions::new_without_pgpass().host("127.0.0.1").port(port);
     options.username("postgres").database(database).connect().await.unwrap()
@@ -211,7 +232,11 @@ impl Other {
 
     /// Runs statements without looking at their results.
     pub(crate) async fn run(&mut self, sql: &str) -> Result<(), sqlx::Error> {
-        let sql = sqlx::raw_sql(AssertSqlSafe(sql.to_owned()));
+        let sql = match self {
+            Self::MariaDb(_) if mysqld().is_some() => for_mysql(sql),
+            Self::Postgres(_) | Self::MariaDb(_) | Self::Sqlite(_) => sql.to_owned(),
+        };
+        let sql = sqlx::raw_sql(AssertSqlSafe(sql));
         match self {
             Self::Postgres(conn) => sql.execute(conn).await.map(|_| ()),
             Self::MariaDb(conn) => sql.execute(conn).await.map(|_| ()),

@@ -172,7 +172,11 @@ pub(crate) fn program(name: &str, folders: &[&str]) -> PathBuf {
         .unwrap_or_else(|| panic!("{name} is not installed: start the tests with tests/run"))
 }
 
+/// Where the programs of PostgreSQL are: what `ALLSWELL_POSTGRES` says, or what is installed.
 pub(crate) fn postgres_folder() -> PathBuf {
+    if let Some(folder) = std::env::var_os("ALLSWELL_POSTGRES") {
+        return folder.into();
+    }
     let mut versions: Vec<PathBuf> = fs::read_dir("/usr/lib/postgresql")
         .map(|entries| entries.filter_map(|e| Some(e.ok()?.path().join("bin"))).collect())
         .unwrap_or_default();
@@ -385,7 +389,12 @@ impl Postgres {
     }
 }
 
-/// A MariaDB server.
+/// The MySQL that takes the place of MariaDB.
+pub(crate) fn mysqld() -> Option<PathBuf> {
+    std::env::var_os("ALLSWELL_MYSQL").map(PathBuf::from)
+}
+
+/// A MariaDB server, or the MySQL whose `mysqld` `ALLSWELL_MYSQL` names.
 #[derive(Debug)]
 pub(crate) struct MariaDb {
     process: Option<Process>,
@@ -405,13 +414,18 @@ impl MariaDb {
         if is_root() {
             give_to(user, folder.path());
         }
-        let data = folder.path().join("data");
-        let mut install =
-            as_user(user, &program("mariadb-install-db", &["/usr/bin"]), folder.path());
-        install.arg("--no-defaults").arg(format!("--datadir={}", data.display()));
-        install.args(["--auth-root-authentication-method=normal", "--skip-test-db"]);
-        install.arg("--skip-log-bin");
-        run(install, "mariadb-install-db");
+        let data = format!("--datadir={}", folder.path().join("data").display());
+        if let Some(mysqld) = mysqld() {
+            let mut install = as_user(user, &mysqld, folder.path());
+            install.args(["--no-defaults", "--initialize-insecure", &data]);
+            run(install, "mysqld --initialize-insecure");
+        } else {
+            let mut install =
+                as_user(user, &program("mariadb-install-db", &["/usr/bin"]), folder.path());
+            install.args(["--no-defaults", &data, "--skip-log-bin"]);
+            install.args(["--auth-root-authentication-method=normal", "--skip-test-db"]);
+            run(install, "mariadb-install-db");
+        }
         let mut server = Self { process: None, port: free_port(), folder };
         server.restart();
         server
@@ -433,8 +447,9 @@ impl MariaDb {
         let folder = self.folder.path();
         drop(fs::remove_file(folder.join("log")));
         let user = if is_root() { "mysql" } else { "" };
-        let mut command =
-            as_user(user, &program("mariadbd", &["/usr/sbin", "/usr/libexec"]), folder);
+        let server =
+            mysqld().unwrap_or_else(|| program("mariadbd", &["/usr/sbin", "/usr/libexec"]));
+        let mut command = as_user(user, &server, folder);
         command.arg("--no-defaults");
         for (name, value) in [
             ("datadir", folder.join("data").display().to_string()),

@@ -54,7 +54,7 @@ async fn no_name_hides_another_and_nothing_but_null_proves_nothing() {
             "create table known (id integer, parent_id integer); insert into known values (1, 1), (2, 99);
              create table c (cid integer); insert into c values (7);
              create table hollow (a integer, id integer); insert into hollow values (null, 1), (null, 1);
-             create table empty (id integer)",
+             create table hollow_too (id integer)",
         )
         .await;
         let instant = if engine == Engine::Postgres { "timestamp" } else { "varchar(30)" };
@@ -71,7 +71,7 @@ async fn no_name_hides_another_and_nothing_but_null_proves_nothing() {
                 "table: hollow, columns: {a: {in: c.cid}}",
                 "table: hollow, unique: [[a, id]]",
                 "table: hollow, columns: {a: {nulls: only}}",
-                "table: empty, newest: {of: id, within: 2h}, evidence: {min: 0, because: w}",
+                "table: hollow_too, newest: {of: id, within: 2h}, evidence: {min: 0, because: w}",
                 "table: dated, columns: {at: {min: now + 99999999d}}",
             ],
         )

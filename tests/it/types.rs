@@ -6,6 +6,7 @@ use allswell::domain::check::verdict::Verdict;
 use allswell::domain::sql::Engine;
 
 use crate::lab::{Database, look, shown};
+use crate::servers::mysqld;
 
 /// What must become of a value.
 #[derive(Debug, Clone, Copy)]
@@ -194,6 +195,8 @@ async fn postgres_values_are_exact_or_named() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn mariadb_values_are_exact_or_named() {
+    // MariaDB keeps JSON as a text, MySQL in a form of its own.
+    let json = if mysqld().is_some() { Unsupported } else { Is("{\"key\": 1}") };
     let setup = "set sql_mode = ''; create table odd (d date, dt datetime, ts timestamp null, \
                  t time, y year, b bit(4), e enum('a','b'), s set('x','y'), j json, \
                  bl blob, vb varbinary(4), g geometry, tb tinyblob, lt longtext, \
@@ -269,7 +272,7 @@ async fn mariadb_values_are_exact_or_named() {
             ("json_value('{\"a\": 5}', '$.a')", Is("5")),
             ("inet_ntoa(2130706433)", Is("127.0.0.1")),
             ("unix_timestamp('1970-01-02')", Is("86400")),
-            ("j as v from odd", Is("{\"key\": 1}")),
+            ("j as v from odd", json),
             ("t as v from odd", Unsupported),
             ("time '12:30:00'", Unsupported),
             ("b as v from odd", Unsupported),
