@@ -1,8 +1,10 @@
 -- A user that can watch a MariaDB or MySQL database and do nothing else. Run it as an administrator, behind three settings:
---   (printf "SET @password = '%s', @database = 'billing', @host = '10.0.0.%%';\n" "$(cat /run/secrets/billing)"; \
---    cat mariadb.sql) | mariadb
+--   (echo "SET @password = CONVERT(FROM_BASE64('$(base64 -w0 </run/secrets/billing)') USING utf8mb4);"; \
+--    echo "SET @database = 'billing', @host = '10.0.0.%';"; cat mariadb.sql) | mariadb
+-- A line break at the end of the password is not part of it.
 -- It can be run again, to change the password. Without the settings it fails, and changes nothing.
 -- allswell refuses users with FILE, SUPER, SHUTDOWN and SET USER.
+SET @password = TRIM(TRAILING '\n' FROM @password);
 SET @who = CONCAT(QUOTE('allswell'), '@', QUOTE(@host));
 
 SET @sql = CONCAT('CREATE USER IF NOT EXISTS ', @who, ' IDENTIFIED BY ', QUOTE(@password));
@@ -15,7 +17,9 @@ SET @sql = CONCAT('ALTER USER ', @who, ' IDENTIFIED BY ', QUOTE(@password), ' WI
 PREPARE make FROM @sql;
 EXECUTE make;
 
-SET @sql = CONCAT('GRANT SELECT ON `', REPLACE(@database, '`', '``'), '`.* TO ', @who);
+-- `_` and `%` in the name of a database stand for any characters in a GRANT.
+SET @named = REPLACE(REPLACE(REPLACE(@database, '`', '``'), '_', '\\_'), '%', '\\%');
+SET @sql = CONCAT('GRANT SELECT ON `', @named, '`.* TO ', @who);
 PREPARE make FROM @sql;
 EXECUTE make;
 DEALLOCATE PREPARE make;
@@ -26,7 +30,7 @@ DEALLOCATE PREPARE make;
 
 -- A server that was set up without `mariadb-secure-installation` lets every user write to the databases `test` and `test_…`;
 -- no REVOKE from one user takes that away. allswell warns of it until the anonymous rows are gone:
---   DELETE FROM mysql.db WHERE user = '' AND db IN ('test', 'test\\_%'); FLUSH PRIVILEGES;
+--   DELETE FROM mysql.db WHERE user IN ('', 'PUBLIC') AND db IN ('test', 'test\\_%'); FLUSH PRIVILEGES;
 
 -- A function that is SQL SECURITY DEFINER acts for its definer, whatever this user may do. Grant no EXECUTE; where a check
 -- needs one, look at what this user could call, and for whom it acts:

@@ -1,5 +1,5 @@
 -- A role that can watch a PostgreSQL database and do nothing else. Run it as a superuser, in the database to be watched:
---   psql -v password="$(cat /run/secrets/billing)" -f postgresql.sql billing
+--   (echo '\set password `cat /run/secrets/billing`'; cat postgresql.sql) | psql billing
 -- It can be run again: to change the password, or after tables were made anew. Variables, each by `-v name=value`:
 --   password   the role's password; left out, the one that it has stays
 --   role       its name, `allswell` by default

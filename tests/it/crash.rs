@@ -307,13 +307,15 @@ fn standings(store: &Store) {
              and state = 'recorded' order by start_at, end_at",
             parts[4]
         ));
-        // A slot is closed by a later confirmed one; a window by its own proof alone. A hole is open
+        // A slot is closed by a later confirmed one, one without a result by any later result; a window by its own proof
+        // alone. A hole is open
         // from its deadline on, which may lie after the end.
         let (mut violated, mut unconfirmed) = (false, false);
         for row in &rows {
             match row.as_str() {
                 "confirmed|slot" => (violated, unconfirmed) = (false, false),
-                "violated|slot" | "violated|window" => violated = true,
+                "violated|slot" => (violated, unconfirmed) = (true, false),
+                "violated|window" => violated = true,
                 "unconfirmed|slot" | "unconfirmed|window" => unconfirmed = true,
                 _ => {}
             }

@@ -301,8 +301,23 @@ impl World {
         }
     }
 
-    /// The model's bad rows: a later confirmed slot closes earlier ones.
+    /// The model's bad rows: a later confirmed slot closes earlier ones, and any later result those without one.
     fn model_bad(&self) -> Vec<Option<Alarm>> {
+        let is_fact = |p: usize| {
+            matches!(
+                self.history[p].recorded(self.now),
+                Some(VerdictKind::Confirmed | VerdictKind::Violated)
+            )
+        };
+        let answered =
+            |p: usize| self.kind == WindowKind::Slot && (p + 1..self.rows.len()).any(is_fact);
+        let open = |(p, alarm): (usize, Option<Alarm>)| {
+            alarm.filter(|alarm| *alarm == Alarm::Violated || !answered(p))
+        };
+        self.model_unproved().into_iter().enumerate().map(open).collect()
+    }
+
+    fn model_unproved(&self) -> Vec<Option<Alarm>> {
         let confirmed =
             |p: usize| self.history[p].recorded(self.now) == Some(VerdictKind::Confirmed);
         let places = 0..self.rows.len();
@@ -327,8 +342,8 @@ impl World {
         let (next, notices) = self.standings.after(&self.rows, self.after, self.now);
         for (place, alarm) in [Alarm::Violated, Alarm::Unconfirmed].into_iter().enumerate() {
             let any = bad.contains(&Some(alarm));
-            let runs = self.longest_run(&bad, alarm);
-            let fired = if self.fired[place] { any } else { runs >= self.after };
+            let runs = self.longest_run(&self.model_unproved(), alarm);
+            let fired = any && (self.fired[place] || runs >= self.after);
             let standing = [next.violated, next.unconfirmed][place];
             assert_eq!(standing != Standing::Calm, fired, "{alarm:?} of {bad:?}");
             // Law 2: it ends only where nothing of its kind is open.

@@ -15,6 +15,8 @@ use crate::domain::record::standing::Alarm;
 /// How much is told of one alert at most, in bytes: receivers cut or refuse what is longer
 /// (docs/internals/alertmanager.md, "Identity and size").
 const TOLD_MAX: usize = 4 * 1024;
+/// How much of what was found the first line has, in bytes.
+const WHAT_MAX: usize = 200;
 /// How long one line of it may be, in bytes.
 const LINE_MAX: usize = 600;
 
@@ -188,7 +190,9 @@ pub fn annotations(
         (bad, all) if tz.is_some() && all > 1 => format!(" ({bad} of {all} zones)"),
         _ => String::new(),
     };
-    let summary = format!("{}{zone}: {how}, since {}{of}", check.id, at(since));
+    // A pager shows this line, and may show no other.
+    let what = newest.first().map(|line| format!(": {}", cut(line, WHAT_MAX))).unwrap_or_default();
+    let summary = format!("{}{zone}: {how}, since {}{of}{what}", check.id, at(since));
     let mut lines = vec![format!("Why it matters: {}", check.why.trim())];
     lines.push(match alarm {
         Alarm::Violated => "The data is wrong. Open, newest first:".to_owned(),

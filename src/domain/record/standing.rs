@@ -49,8 +49,24 @@ pub enum Notice {
 }
 
 /// The rows of a series that are bad by now, each with its kind; nothing for the others. A slot is
-/// closed by a later confirmed one.
+/// closed by a later confirmed one, and one without a result by a later one that has a result.
 pub fn bad(rows: &[WindowState], now: DateTime<Utc>) -> Vec<Option<Alarm>> {
+    let fact = |row: &WindowState| row.recorded().is_some_and(|r| r.said.is_fact());
+    let last = rows.iter().rposition(|row| row.kind == WindowKind::Slot && fact(row));
+    let is_answered = |place: usize| {
+        rows[place].kind == WindowKind::Slot && last.is_some_and(|last| place < last)
+    };
+    let mut all = unproved(rows, now);
+    for (place, alarm) in all.iter_mut().enumerate() {
+        if *alarm == Some(Alarm::Unconfirmed) && is_answered(place) {
+            *alarm = None;
+        }
+    }
+    all
+}
+
+/// The rows that are not proved by now, each with what it is in want of: a slot by a later confirmed one alone.
+fn unproved(rows: &[WindowState], now: DateTime<Utc>) -> Vec<Option<Alarm>> {
     let confirmed =
         |row: &WindowState| row.recorded().is_some_and(|r| r.said == VerdictKind::Confirmed);
     let last = rows.iter().rposition(|row| row.kind == WindowKind::Slot && confirmed(row));
@@ -91,7 +107,7 @@ impl Standings {
         after: u32,
         now: DateTime<Utc>,
     ) -> (Self, Vec<Notice>) {
-        let bad = bad(rows, now);
+        let (bad, unproved) = (bad(rows, now), unproved(rows, now));
         let mut notices = Vec::new();
         let mut next = self;
         for (alarm, standing) in
@@ -99,7 +115,7 @@ impl Standings {
         {
             let any = bad.contains(&Some(alarm));
             match *standing {
-                Standing::Calm if in_a_row(rows, &bad, alarm) >= after => {
+                Standing::Calm if any && in_a_row(rows, &unproved, alarm) >= after => {
                     *standing = Standing::Firing { since: now };
                     notices.push(Notice::Firing(alarm));
                 }
