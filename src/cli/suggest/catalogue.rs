@@ -93,7 +93,11 @@ impl Catalogue {
     fn take(&mut self, what: &str, (a, b, c): (String, String, String), keeps_instants: bool) {
         match what {
             "column" => {
-                let kind = kind(&a, &b.to_lowercase(), keeps_instants);
+                let declared = b.to_lowercase();
+                let kind = kind(&a, &declared, keeps_instants);
+                if declared.contains("unsigned") {
+                    self.checked.insert(a.clone());
+                }
                 self.columns.push(Column { name: a, kind, takes_null: c != "no" });
             }
             "unique" => {
@@ -106,7 +110,7 @@ impl Catalogue {
             "checked" => drop(self.checked.insert(a)),
             "keyed" => self.keyed.push(a),
             "definition" => {
-                let lower = a.to_lowercase();
+                let lower = without_texts(&a.to_lowercase());
                 let checks = checks(&lower);
                 let named = |column: &&Column| {
                     checks.iter().any(|check| names(check, &column.name.to_lowercase()))
@@ -125,6 +129,11 @@ impl Catalogue {
     pub(super) fn is_unique(&self, column: &str) -> bool {
         self.unique.iter().any(|columns| columns.len() == 1 && columns.contains(column))
     }
+}
+
+/// A definition without what stands between quotes: a word in a text names no column.
+fn without_texts(definition: &str) -> String {
+    definition.split('\'').step_by(2).collect::<Vec<_>>().join("''")
 }
 
 /// What stands in the parentheses behind each word `check` of a definition in small letters.
@@ -176,7 +185,8 @@ fn kind(name: &str, declared: &str, keeps_instants: bool) -> Kind {
     let name = name.to_lowercase();
     let is_named_instant = ["_at", "_on", "_time", "_ts"].iter().any(|end| name.ends_with(end))
         || ["at", "ts", "time", "timestamp"].contains(&name.as_str());
-    if has(&["enum", "bool", "[]", "json", "set(", "tinyint(1)"]) {
+    // Ranges are named after what they are made of, and have no end.
+    if has(&["enum", "bool", "[]", "json", "set(", "tinyint(1)", "range", "money"]) {
         Kind::Other
     } else if has(&["timestamp", "datetime"]) || keeps_instants && is_named_instant {
         Kind::Instant
@@ -184,7 +194,7 @@ fn kind(name: &str, declared: &str, keeps_instants: bool) -> Kind {
         Kind::Date
     } else if has(&["int", "serial"]) && !has(&["interval", "point"]) {
         Kind::Whole
-    } else if has(&["numeric", "decimal", "real", "double", "float", "money"]) {
+    } else if has(&["numeric", "decimal", "real", "double", "float"]) {
         Kind::Decimal
     } else if has(&["char", "text", "clob", "citext"]) {
         Kind::Text
@@ -204,7 +214,7 @@ fn postgres(table: &TableName) -> String {
     format!(
         "SELECT 'column' AS what, a.attname::text AS a, \
            CASE t.typtype WHEN 'e' THEN 'enum' ELSE format_type(a.atttypid, a.atttypmod) END AS b, \
-           CASE WHEN a.attnotnull THEN 'no' ELSE 'yes' END AS c, a.attnum AS place \
+           CASE WHEN a.attnotnull OR t.typnotnull THEN 'no' ELSE 'yes' END AS c, a.attnum AS place \
          FROM pg_catalog.pg_attribute AS a JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid \
          WHERE a.attrelid = {this} AND a.attnum > 0 AND NOT a.attisdropped \
          UNION ALL SELECT 'unique', string_agg(a.attname::text, chr(31)), '', '', 10000 \

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use crate::cli::suggest::catalogue::{Catalogue, Column, Kind};
-use crate::domain::check::verdict::{Contradiction, End};
+use crate::domain::check::verdict::Contradiction;
 use crate::domain::sql::Engine;
 use crate::manifest::word;
 
@@ -160,9 +160,8 @@ impl Rule {
                     && expected.starts_with("one of ")
                     && !expected.ends_with(".id")
             }
-            (Self::Positive(name), Contradiction::End { column, end: End::Lowest, .. }) => {
-                column.as_str() == name
-            }
+            // No number is the highest, where there is one.
+            (Self::Positive(name), Contradiction::End { column, .. }) => column.as_str() == name,
             (Self::Order(..), Contradiction::Never { condition, .. }) => {
                 self.condition() == *condition
             }

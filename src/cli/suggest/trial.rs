@@ -188,6 +188,11 @@ impl Proposal<'_> {
     }
 }
 
+/// Says whether a text is made of digits and of what stands between the parts of a date: tomorrow brings another one.
+fn reads_as_a_date(text: &str) -> bool {
+    text.len() >= 6 && text.chars().all(|c| c.is_ascii_digit() || "-/.:+TZ ".contains(c))
+}
+
 /// The columns with few values, and those; each is there often enough to tell a set from chance.
 fn sets(table: &Table, brought: &[Rows]) -> Vec<(String, Vec<String>)> {
     let mut sets = Vec::new();
@@ -210,6 +215,7 @@ fn sets(table: &Table, brought: &[Rows]) -> Vec<(String, Vec<String>)> {
             && values.len() == rows.rows().len()
             && (SET_MIN..=SET_MAX).contains(&values.len())
             && values.iter().all(|value| !value.trim().is_empty() && value.chars().count() <= 40)
+            && !values.iter().all(|value| reads_as_a_date(value))
             && times >= many;
         if is_set {
             sets.push((column.column.as_str().to_owned(), values));

@@ -162,6 +162,11 @@ impl Limit {
         }
     }
 
+    /// Says whether it only says how large something may be.
+    pub fn is_upper(&self) -> bool {
+        self.conditions.iter().all(|condition| matches!(condition, Condition::Max(_)))
+    }
+
     /// Says whether NULL satisfies it.
     pub fn takes_null(&self) -> bool {
         self.nulls_allowed

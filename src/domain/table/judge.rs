@@ -252,7 +252,12 @@ impl Judge<'_> {
             return;
         }
         let ends = [low, low.other()];
-        let Some(at) = (0..read.len()).find(|at| !limit.holds(&read[*at])) else {
+        // What is too large is shown by the largest.
+        let mut order: Vec<usize> = (0..read.len()).collect();
+        if limit.is_upper() {
+            order.reverse();
+        }
+        let Some(at) = order.into_iter().find(|at| !limit.holds(&read[*at])) else {
             if let Some(reason) = self.unordered(column, low, limit, &read) {
                 self.misfit(reason);
             }

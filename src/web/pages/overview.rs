@@ -145,7 +145,12 @@ fn verdict(survey: &Survey) -> (&'static str, String, String) {
     let parts = parts.join(", ");
     if critical == 0 {
         let text = "No critical check is declared, so nothing here can be well.".to_owned();
-        return ("doubt", "Nothing is proved".to_owned(), text);
+        let level = if of("violated") > 0 { "bad" } else { "doubt" };
+        let headline = match parts.is_empty() {
+            true => "Nothing critical is watched".to_owned(),
+            false => format!("Not well: {parts}"),
+        };
+        return (level, headline, text);
     }
     let rest = match parts.is_empty() {
         true => String::new(),
