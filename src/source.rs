@@ -154,9 +154,11 @@ impl Opened {
             Dsn::MySql(server) => {
                 Keeper::MySql(Box::new(mysql::MySql::new(server, known, settings.allow_superuser)))
             }
-            Dsn::Sqlite(path) => {
-                Keeper::Sqlite(sqlite::Sqlite::new(path.clone(), settings.instants))
-            }
+            Dsn::Sqlite(path) => Keeper::Sqlite(sqlite::Sqlite::new(
+                path.clone(),
+                settings.instants,
+                settings.connections,
+            )),
         };
         Self { dsn, password, keeper }
     }

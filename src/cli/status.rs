@@ -138,6 +138,13 @@ fn report(status: &Value, checks: &[Value], all: bool, address: &str) -> String 
                 let _ = writeln!(out, "source {name}: {powers}");
             }
         }
+        for (name, source) in sources.iter().filter(|(_, s)| !s["moved_at"].is_null()) {
+            let since = text(source, "moved_at");
+            let _ = writeln!(
+                out,
+                "SOURCE {name} is a database that it never was before, since {since}: its checks are proved again"
+            );
+        }
         for (name, source) in sources.iter().filter(|(_, s)| text(s, "breaker") == "open") {
             let (since, why) = (text(source, "open_since"), text(source, "why"));
             let _ = writeln!(out, "SOURCE {name} fails since {since}, and is probed: {why}");

@@ -46,11 +46,18 @@ pub(super) struct Sqlite {
     instants: Option<Instants>,
     /// Which file it was when it was opened last: whoever asks does not wait for a disk that hangs.
     identity: Mutex<Option<String>>,
+    /// Held once by each connection that is there: a function that cannot be interrupted keeps its own after the attempt has
+    /// ended.
+    open: Arc<()>,
+    /// How many there may be.
+    open_max: usize,
 }
 
 impl Sqlite {
-    pub(super) fn new(path: PathBuf, instants: Option<Instants>) -> Self {
-        Self { path, instants, identity: Mutex::default() }
+    pub(super) fn new(path: PathBuf, instants: Option<Instants>, connections: u16) -> Self {
+        // Those that are closed at this moment count as well.
+        let open_max = usize::from(connections) * 2;
+        Self { path, instants, identity: Mutex::default(), open: Arc::default(), open_max }
     }
 
     /// Which file it is, once it was opened.
@@ -121,6 +128,14 @@ impl Sqlite {
             return Err(Reason::new(Cause::Connect, message));
         }
         refuse_foreign_log(&self.path)?;
+        let held = Arc::clone(&self.open);
+        if Arc::strong_count(&held) - 1 > self.open_max {
+            let note = format!(
+                "{} earlier queries of this file still compute and cannot be stopped: narrow those that end with `timeout`",
+                self.open_max
+            );
+            return Err(Reason::new(Cause::Busy, note));
+        }
         if let (Ok(file), Ok(mut known)) = (std::fs::metadata(&self.path), self.identity.lock()) {
             *known = Some(format!("sqlite {}:{}", file.dev(), file.ino()));
         }
@@ -140,7 +155,11 @@ impl Sqlite {
         {
             let mut handle = conn.lock_handle().await.map_err(|e| reason(&e, Phase::Ours))?;
             let ended = Arc::clone(ended);
-            handle.set_progress_handler(STEPS, move || !ended.load(Ordering::Relaxed));
+            // The handler goes when the connection does, in the thread that computes.
+            handle.set_progress_handler(STEPS, move || {
+                let _held = &held;
+                !ended.load(Ordering::Relaxed)
+            });
         }
         Ok(conn)
     }

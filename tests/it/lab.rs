@@ -334,8 +334,13 @@ pub(crate) fn checks(engine: Engine, yaml: &str) -> Vec<Arc<Check>> {
 
 /// Makes a round of checks over one source.
 pub(crate) async fn look(source: Source, yaml: &str) -> Vec<Outcome> {
+    look_again(&Arc::new(source), yaml).await
+}
+
+/// The same with a source that may have been asked before.
+pub(crate) async fn look_again(source: &Arc<Source>, yaml: &str) -> Vec<Outcome> {
     let checks = checks(source.engine(), yaml);
-    let sources = Arc::new(Sources::from([(source.name().clone(), Arc::new(source))]));
+    let sources = Arc::new(Sources::from([(source.name().clone(), Arc::clone(source))]));
     round(&tasks(&checks), &sources, clock::now(), &CancellationToken::new(), |_| {}).await
 }
 

@@ -81,7 +81,7 @@ fn word(daemon: &Watchman, path: &str) -> (u16, Value) {
     (status, serde_json::from_str(&body).unwrap_or(Value::Null))
 }
 
-fn allswell(site: &Site, daemon: &Watchman, args: &[&str]) -> (i32, String) {
+pub(crate) fn allswell(site: &Site, daemon: &Watchman, args: &[&str]) -> (i32, String) {
     let url = format!("http://{}", daemon.address);
     let output = command(site.path(), args)
         .env("ALLSWELL_URL", url)

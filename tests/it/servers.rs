@@ -369,7 +369,14 @@ impl Postgres {
         );
         command.args(["-D", data.to_str().unwrap(), "-p", &self.port.to_string()]);
         command.args(["-k", folder.to_str().unwrap(), "-h", "127.0.0.1"]);
-        for setting in ["fsync=off", "max_connections=300", "max_prepared_transactions=5"] {
+        // PostgreSQL 12 and 13 keep passwords in another form by themselves.
+        let settings = [
+            "fsync=off",
+            "max_connections=300",
+            "max_prepared_transactions=5",
+            "password_encryption=scram-sha-256",
+        ];
+        for setting in settings {
             command.args(["-c", setting]);
         }
         command.stdout(log(folder)).stderr(log(folder));

@@ -8,7 +8,7 @@ use allswell::source::{Source, SourceSettings};
 use secrecy::SecretString;
 
 use crate::guards::COUNTED;
-use crate::lab::{Database, maria_admin, verdict};
+use crate::lab::{Database, look_again, maria_admin, one_check, shown, source_at, verdict};
 use crate::servers::{MariaDb, mysqld};
 
 /// No row, of those that there are.
@@ -160,6 +160,22 @@ async fn a_value_that_the_server_reads_as_another_one_is_no_proof_whatever_it_wa
         let said = verdict(db.source(), sql, NONE).await;
         assert!(said.starts_with("query_error") && said.contains(code), "{sql}: {said}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn queries_of_a_file_that_cannot_be_stopped_do_not_add_up() {
+    let db = Database::new(Engine::Sqlite).await;
+    db.prepare("create table t (n integer); insert into t values (1)").await;
+    // One call that compares for seconds, and looks at nothing meanwhile.
+    let slow = "select n from t where instr(hex(zeroblob(n * 1000000)), hex(zeroblob(n * 500000)) || 'b') > 0";
+    let source = std::sync::Arc::new(source_at(&db.url(), 1));
+    let mut said = Vec::new();
+    for _ in 0..4 {
+        let yaml = one_check(slow, NONE).replace("timeout: 2s", "timeout: 1s");
+        said.push(shown(&look_again(&source, &yaml).await[0].judgement.verdict));
+    }
+    assert!(said[0].starts_with("timeout"), "{said:?}");
+    assert!(said[3].starts_with("busy") && said[3].contains("cannot be stopped"), "{said:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
