@@ -1,4 +1,4 @@
-//! `quiet`: nobody is told of a check for a while, though nothing else changes.
+//! `quiet`: no one is told of a check for a while, though nothing else changes.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! Looks in shadow: a check as it is and as it is to be, at the same windows, by themselves. Nothing is written, nobody is
+//! Looks in shadow: a check as it is and as it is to be, at the same windows, by themselves. Nothing is written, no one is
 //! told, and whatever is due goes first.
 
 use std::fmt::Write as _;
@@ -23,7 +23,7 @@ use crate::engine::progress::Progress;
 use crate::engine::snapshot::Snapshot;
 use crate::zones::Zones;
 
-/// How many settled windows of each series are looked at where nobody says how many, and of one check at most.
+/// How many settled windows of each series are looked at where no one says how many, and of one check at most.
 const WINDOWS: usize = 7;
 const WINDOWS_MAX: usize = 42;
 /// How long all checks of a change may be looked at.
@@ -159,7 +159,7 @@ pub(super) struct Asking<Q> {
     pub(super) stop: CancellationToken,
 }
 
-/// Looks at pairs of checks, each at so many windows of each series; where nobody says how many, at a few.
+/// Looks at pairs of checks, each at so many windows of each series; where no one says how many, at a few.
 pub(super) async fn shadow<Q: Queries>(
     asking: Asking<Q>,
     pairs: Vec<Pair>,
@@ -318,7 +318,7 @@ fn looks(
         }
         all.push(of_zone);
     }
-    // Of many zones each is looked at, at fewer windows, where nobody says how many.
+    // Of many zones each is looked at, at fewer windows, where no one says how many.
     let each = (WINDOWS_MAX / all.len().max(1)).clamp(1, WINDOWS);
     for of_zone in all.iter_mut().filter(|_| windows.is_none()) {
         of_zone.truncate(each);

@@ -124,7 +124,7 @@ fn freshness(
         let at = (place(file, node), format!("freshness of {table}"));
         return found.needs(at, "it is about some of the rows: write `newest` with `where`");
     }
-    // What only warns is told, and wakes nobody.
+    // What only warns is told, and wakes no one.
     for (key, severity) in [("error_after", None), ("warn_after", Some("info"))] {
         let Some(after) = get(node, key).filter(|after| !matches!(after.kind, Kind::Null)) else {
             continue;
@@ -226,7 +226,7 @@ pub(super) fn both(one: Option<&str>, other: Option<&str>) -> Option<String> {
     }
 }
 
-/// dbt's `warn` is told, and wakes nobody.
+/// dbt's `warn` is told, and wakes no one.
 pub(super) fn severity(word: Option<&str>) -> Option<&'static str> {
     word.filter(|word| word.eq_ignore_ascii_case("warn")).map(|_| "info")
 }

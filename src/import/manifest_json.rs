@@ -140,7 +140,7 @@ fn freshness(root: &Value, (id, source, fresh): (&str, &Value, &Value), found: &
     let file = word(source, "original_file_path").unwrap_or("manifest.json");
     let field =
         word(source, "loaded_at_field").or_else(|| word(&source["config"], "loaded_at_field"));
-    // dbt writes empty ones for those that have none; what only warns is told, and wakes nobody.
+    // dbt writes empty ones for those that have none; what only warns is told, and wakes no one.
     for (key, severity) in [("error_after", None), ("warn_after", Some("info"))] {
         let after = &fresh[key];
         if after["count"].is_null() {

@@ -24,7 +24,7 @@ pub struct PendingCatalogue {
     pub since: DateTime<Utc>,
     /// What became of it.
     pub fate: Fate,
-    /// Whose word that was, and why; empty where nobody gave one.
+    /// Whose word that was, and why; empty where no one gave one.
     pub by: String,
     /// Why.
     pub because: String,

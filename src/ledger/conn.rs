@@ -148,7 +148,7 @@ impl Conn {
             options = options
                 .page_size(PAGE_SIZE)
                 .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
-                // What is deleted or cut is overwritten: it may be somebody's data.
+                // What is deleted or cut is overwritten: it may be data of theirs.
                 .pragma("secure_delete", "ON")
                 .journal_mode(SqliteJournalMode::Wal)
                 .synchronous(sqlx::sqlite::SqliteSynchronous::Full);

@@ -126,7 +126,7 @@ pub fn too_slow(routes: &Route, picture: &Snapshot, hold: TimeDelta) -> Option<S
 }
 
 impl Paths {
-    /// The receivers that tell somebody, and that a critical alert is routed to.
+    /// The receivers that tell a person, and that a critical alert is routed to.
     pub(crate) fn receivers(&self, picture: &Snapshot) -> Arc<BTreeSet<String>> {
         let healths: Vec<_> = self.alertmanagers.iter().map(|h| h.borrow().clone()).collect();
         let own: Vec<(&str, &str)> = OWN.into_iter().chain(OF_OTHERS).collect();
@@ -183,7 +183,7 @@ impl Paths {
         (since + REACHED_WITHIN <= now).then(|| (since, why("it is not reached")))
     }
 
-    /// Something critical that stands, where nobody but who waits for the heartbeat hears of it.
+    /// Something critical that stands, where no one but who waits for the heartbeat hears of it.
     fn unheard(&self, picture: &Snapshot) -> Option<String> {
         if !(self.alertmanagers.is_empty() && self.webhooks.is_empty()) {
             let (_, first) = Deliveries::read(self).unheard(self, picture)?;

@@ -11,9 +11,9 @@ use crate::engine::snapshot::Snapshot;
 use crate::ledger::AlertRow;
 use crate::notify::alert_path::Paths;
 
-/// The alert that says that others reach nobody: what becomes of itself is not asked.
+/// The alert that says that others reach no one: what becomes of itself is not asked.
 pub(crate) const UNHEARD: &str = "AllswellAlertUnheard";
-/// How many alerts that reach nobody are named.
+/// How many alerts that reach no one are named.
 const NAMED: usize = 3;
 
 /// What one Alertmanager did with one alert.
@@ -66,7 +66,7 @@ impl Deliveries {
         is_said && critical(picture).all(|labels| !self.get(labels).is_empty())
     }
 
-    /// Critical alerts that stand and reach nobody: how many, and the first of them with their receivers.
+    /// Critical alerts that stand and reach no one: how many, and the first of them with their receivers.
     pub fn unheard(&self, paths: &Paths, picture: &Snapshot) -> Option<(usize, String)> {
         // A webhook tells what the Alertmanagers do not.
         if !paths.webhooks.is_empty() {
@@ -90,7 +90,7 @@ impl Deliveries {
     }
 }
 
-/// The critical alerts that stand, but the one that says that others reach nobody.
+/// The critical alerts that stand, but the one that says that others reach no one.
 fn critical(picture: &Snapshot) -> impl Iterator<Item = &Labels> {
     let rows = picture.alerts.iter().filter(|row| row.ended_at.is_none());
     let own = picture.own.iter().flat_map(|own| own.iter());

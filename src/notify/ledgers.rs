@@ -44,7 +44,7 @@ pub(crate) fn symptoms(picture: &Snapshot, another: &Another, now: DateTime<Utc>
     symptoms
 }
 
-/// Alerts stand that another ledger knew of, and nobody keeps up but us.
+/// Alerts stand that another ledger knew of, and no one keeps up but us.
 fn new_ledger(picture: &Snapshot) -> Option<Symptom> {
     let ours = picture.ledger_id.as_ref();
     let is_anothers = |row: &&crate::ledger::AlertRow| {

@@ -1,4 +1,4 @@
-//! Drills that are overdue: receivers that nobody has heard for long, failures that nobody has tried.
+//! Drills that are overdue: receivers that no one has heard for long, failures that no one has tried.
 
 use chrono::{DateTime, TimeDelta, Utc};
 

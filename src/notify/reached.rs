@@ -21,7 +21,7 @@ type Kept = (Known, Arc<BTreeSet<String>>);
 pub struct Reached(Arc<Mutex<Option<Kept>>>);
 
 impl Reached {
-    /// The receivers that tell somebody, and that a critical alert is routed to, as far as Alertmanagers show their routes.
+    /// The receivers that tell a person, and that a critical alert is routed to, as far as Alertmanagers show their routes.
     pub(crate) fn receivers(
         &self,
         picture: &Snapshot,

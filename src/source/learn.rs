@@ -107,7 +107,7 @@ fn text(value: &Value) -> String {
     }
 }
 
-/// A text's digest: the text itself is nobody's business.
+/// A text's digest: the text itself is not kept.
 fn digest(text: &str) -> String {
     let mut hex = String::new();
     for byte in &Sha256::digest(text)[..8] {

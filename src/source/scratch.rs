@@ -198,7 +198,7 @@ impl Scratch {
         }
     }
 
-    /// Holds a file so that nobody else can read it; of a server, nothing is held.
+    /// Holds a file so that no one else can read it; of a server, nothing is held.
     pub async fn hold(&mut self) {
         if let Writer::Sqlite(_) = self.writer {
             // Where it cannot be held, it is read: that shows.

@@ -44,7 +44,7 @@ const OPTIONS_NEEDED: [&str; 2] = ["DQS=0", "MAX_ATTACHED=0"];
 pub(super) struct Sqlite {
     path: PathBuf,
     instants: Option<Instants>,
-    /// Which file it was when it was opened last: whoever asks does not wait for a disk that hangs.
+    /// Which file it was when it was opened last: an asker does not wait for a disk that hangs.
     identity: Mutex<Option<String>>,
     /// Held once by each connection that is there: a function that cannot be interrupted keeps its own after the attempt has
     /// ended.

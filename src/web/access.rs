@@ -37,7 +37,7 @@ pub(super) enum Role {
     Operator,
 }
 
-/// By what somebody is known.
+/// By what a person is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Login {
     /// The token of operators.
@@ -201,7 +201,7 @@ impl Access {
         is(&self.tokens.viewer).then_some(Login::Viewer)
     }
 
-    /// The secret that somebody is known by now: a token, or the hash of a password.
+    /// The secret that a person is known by now: a token, or the hash of a password.
     pub(super) fn secret_of(&self, login: &Login) -> Option<&str> {
         let token = match login {
             Login::Operator => self.tokens.operator.as_ref(),

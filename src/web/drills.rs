@@ -103,7 +103,7 @@ pub(super) struct DrillOrder {
     by: Option<Text>,
 }
 
-/// A word that somebody heard.
+/// A word that a person heard.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct HeardOrder {

@@ -145,7 +145,7 @@ pub(super) fn operator_of(shared: &Shared, request: &Request) -> Result<Client, 
     Ok(client.clone())
 }
 
-/// Reads an order of somebody who may give one.
+/// Reads an order of a person who may give one.
 pub(super) async fn ordered<T: DeserializeOwned>(
     shared: &Shared,
     request: Request,
@@ -345,7 +345,7 @@ pub(super) async fn rerun(State(shared): Here, request: Request) -> Result<Json,
     rerun_by(&shared, &client, order).await
 }
 
-/// Tries rows again, by the order of somebody who may give it.
+/// Tries rows again, by the order of a person who may give it.
 pub(super) async fn rerun_by(
     shared: &Shared,
     client: &Client,
@@ -369,7 +369,7 @@ pub(super) async fn waive(State(shared): Here, request: Request) -> Result<Json,
     waive_by(&shared, &client, order).await
 }
 
-/// Vouches for rows, by the order of somebody who may give it.
+/// Vouches for rows, by the order of a person who may give it.
 pub(super) async fn waive_by(
     shared: &Shared,
     client: &Client,

@@ -57,7 +57,7 @@ impl Outgoing {
         self.has_receivers
     }
 
-    /// Until when nobody is told of it, by an operator's word.
+    /// Until when no one is told of it, by an operator's word.
     pub(super) fn quiet_until(&self, series: &SeriesHealth) -> Option<DateTime<Utc>> {
         self.quiet.get(series.check.id.as_str()).copied()
     }
@@ -75,8 +75,8 @@ impl Outgoing {
         })
     }
 
-    /// Whether it is known that its alerts reach nobody: each Alertmanager holds them back, or has no receiver that tells
-    /// somebody. What another alert holds back is told by that one.
+    /// Whether it is known that its alerts reach no one: each Alertmanager holds them back, or has no receiver that tells
+    /// a person. What another alert holds back is told by that one.
     pub(super) fn is_held_back(&self, series: &SeriesHealth) -> bool {
         let mut all = self.delivered(series).map(|(_, delivered)| delivered.delivery).peekable();
         let tells_nobody =

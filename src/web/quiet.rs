@@ -85,7 +85,7 @@ pub(super) async fn quiet(State(shared): Here, request: Request) -> Result<Json,
     quiet_by(&shared, &client, order).await
 }
 
-/// Keeps a check quiet, by the order of somebody who may give it.
+/// Keeps a check quiet, by the order of a person who may give it.
 pub(super) async fn quiet_by(
     shared: &Shared,
     client: &Client,

@@ -67,8 +67,13 @@ impl Database {
             admin.execute(AssertSqlSafe(sql)).await.unwrap();
         }
         let mut admin = pg_admin(server.port, &name).await;
-        let sql = format!("ALTER SCHEMA public OWNER TO {name}");
-        admin.execute(AssertSqlSafe(sql)).await.unwrap();
+        // Before release 15 everybody may make tables in it.
+        for sql in [
+            format!("ALTER SCHEMA public OWNER TO {name}"),
+            "REVOKE CREATE ON SCHEMA public FROM PUBLIC".to_owned(),
+        ] {
+            admin.execute(AssertSqlSafe(sql)).await.unwrap();
+        }
         Self::Postgres { port: server.port, name }
     }
 

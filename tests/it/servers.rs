@@ -184,6 +184,15 @@ pub(crate) fn postgres_folder() -> PathBuf {
     versions.pop().unwrap_or_else(|| PathBuf::from("/usr/local/bin"))
 }
 
+/// The release of PostgreSQL that is tried.
+pub(crate) fn postgres_major() -> u32 {
+    let postgres = program("postgres", &[postgres_folder().to_str().unwrap()]);
+    let output = Command::new(postgres).arg("--version").output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    let number = said.split(' ').nth(2).unwrap();
+    number.split(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap()
+}
+
 fn run(mut command: Command, what: &str) {
     let output = command.output().unwrap_or_else(|e| panic!("{what}: {e}"));
     assert!(output.status.success(), "{what}: {}", String::from_utf8_lossy(&output.stderr));

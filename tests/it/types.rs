@@ -6,7 +6,7 @@ use allswell::domain::check::verdict::Verdict;
 use allswell::domain::sql::Engine;
 
 use crate::lab::{Database, look, shown};
-use crate::servers::mysqld;
+use crate::servers::{mysqld, postgres_major};
 
 /// What must become of a value.
 #[derive(Debug, Clone, Copy)]
@@ -21,6 +21,9 @@ enum Fate {
 use Fate::{Is, NoValue, Unsupported};
 
 async fn hold(engine: Engine, setup: &str, cases: &[(&str, Fate)]) {
+    // Numbers without an end came with PostgreSQL 14.
+    let is_there = |value: &str| !value.contains("Infinity'::numeric") || postgres_major() >= 14;
+    let cases: Vec<_> = cases.iter().copied().filter(|(value, _)| is_there(value)).collect();
     assert!(cases.len() >= 60, "{engine}: {} cases", cases.len());
     let db = Database::new(engine).await;
     db.prepare(setup).await;
@@ -37,7 +40,7 @@ async fn hold(engine: Engine, setup: &str, cases: &[(&str, Fate)]) {
     let outcomes = look(db.source(), &yaml).await;
     let mut casts = String::from("version: 1\nowner: t\ndefaults: {source: db}\nchecks:\n");
     let mut cast_count = 0;
-    for (i, (outcome, (value, fate))) in outcomes.iter().zip(cases).enumerate() {
+    for (i, (outcome, (value, fate))) in outcomes.iter().zip(&cases).enumerate() {
         let said = shown(&outcome.judgement.verdict);
         match fate {
             Is(_) => assert_eq!(said, "confirmed", "{engine}: {value}"),

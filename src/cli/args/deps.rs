@@ -17,7 +17,7 @@ pub(in crate::cli) struct DepsArgs {
     /// The tables that no check reaches, largest first
     #[arg(long, group = "question")]
     pub(in crate::cli) uncovered: bool,
-    /// Every call that leaves the daemon's process, with its limits, and what happens without it; asks nobody
+    /// Every call that leaves the daemon's process, with its limits, and what happens without it; asks no one
     #[arg(long, group = "question")]
     pub(in crate::cli) external: bool,
     /// Only what this check stands on

@@ -12,14 +12,14 @@ use crate::domain::time::duration;
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 #[command(group = clap::ArgGroup::new("what").required(true))]
 pub(in crate::cli) struct DrillArgs {
-    /// Ask each Alertmanager for its routes, and show who would be told of what; nobody is told anything by that
+    /// Ask each Alertmanager for its routes, and show who would be told of what; no one is told anything by that
     #[arg(long, group = "what")]
     pub(in crate::cli) routes: bool,
     /// Send every kind of alert out to each Alertmanager and back to the daemon, and end it; refused where it would
     /// reach anybody
     #[arg(long = "loop", group = "what")]
     pub(in crate::cli) rounds: bool,
-    /// Ring this receiver as a real alert would, with a word; wait until somebody says that word
+    /// Ring this receiver as a real alert would, with a word; wait until a person says that word
     #[arg(long, value_name = "RECEIVER", group = "what")]
     pub(in crate::cli) ring: Option<String>,
     /// Say that the word of a ring was heard

@@ -12,7 +12,7 @@ use crate::cli::validate::{config, refuse};
 use crate::settings::Settings;
 use crate::settings::external::{Call, Kind, Rule};
 
-/// Shows what the settings lead to; nobody is asked.
+/// Shows what the settings lead to; no one is asked.
 pub(super) fn external(args: &DepsArgs) -> Exit {
     let form = match args.output {
         DepsFormat::Json => Format::Json,

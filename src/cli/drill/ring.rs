@@ -27,7 +27,7 @@ use crate::domain::alerting::drill::{Kind, RING};
 const LASTS: TimeDelta = TimeDelta::minutes(10);
 /// How often it is sent again while it is waited for.
 const RESEND: Duration = Duration::from_secs(60);
-/// How often it is looked whether somebody heard it.
+/// How often it is looked whether a person heard it.
 const LOOK_EACH: Duration = Duration::from_secs(1);
 /// Words that are easily read out.
 const FIRST: [&str; 16] = [
@@ -46,7 +46,7 @@ fn word() -> String {
     format!("{}-{}-{}", pick(&FIRST, bits), pick(&SECOND, bits >> 8), (bits >> 16) % 90 + 10)
 }
 
-/// Rings a receiver, and waits until somebody says that he heard it.
+/// Rings a receiver, and waits until a person says that he heard it.
 pub(super) fn ring(
     receiver: &str,
     all: &[Labels],

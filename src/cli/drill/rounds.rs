@@ -83,7 +83,7 @@ pub(super) fn run(
     exit.after(print(&shown))
 }
 
-/// Everything that would be sent to one Alertmanager; why it is not, where somebody would be told of it.
+/// Everything that would be sent to one Alertmanager; why it is not, where a person would be told of it.
 fn prepare<'a>(
     all: &[Labels],
     asked: &'a Asked,

@@ -38,7 +38,7 @@ pub(super) fn show(all: &[Labels], asked: &[Asked], output: Output) -> Exit {
     exit.after(print(&text))
 }
 
-/// Critical kinds that reach nobody, whichever Alertmanager that could be asked takes them.
+/// Critical kinds that reach no one, whichever Alertmanager that could be asked takes them.
 fn unheard(places: &[(&Asked, Destinations)]) -> BTreeSet<Kind> {
     let mut heard: BTreeMap<&Kind, bool> = BTreeMap::new();
     for (destination, kind) in places.iter().flat_map(|(_, all)| all.keys()) {

@@ -71,7 +71,7 @@ impl Group<'_> {
         text
     }
 
-    /// Says whether somebody wrote a test of it.
+    /// Says whether a person wrote a test of it.
     fn is_written(&self) -> bool {
         self.tests.iter().any(|tested| matches!(tested.which, Which::Written(..)))
     }

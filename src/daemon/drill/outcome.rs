@@ -24,7 +24,7 @@ pub enum Rang {
         /// Within how many it had to come.
         by_secs: u64,
     },
-    /// One came that is not critical: nobody gets up for it.
+    /// One came that is not critical: no one gets up for it.
     NotCritical {
         /// Which, with its severity.
         alarm: String,

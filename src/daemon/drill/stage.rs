@@ -90,7 +90,7 @@ pub(super) async fn sources(
                     nowhere.join("gone.db").clone_into(path);
                 }
             }
-            // Without a scratch database there is nobody behind the relay: nothing watched is asked.
+            // Without a scratch database there is no one behind the relay: nothing watched is asked.
             Dsn::Postgres(server) | Dsn::MySql(server) => {
                 let (to, mode) = match (&server.endpoint, prop.is_there) {
                     (Endpoint::Tcp { host, port }, true) => ((host.clone(), *port), mode),

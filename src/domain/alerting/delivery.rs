@@ -7,9 +7,9 @@ use crate::domain::alerting::seen::Handling;
 /// What an Alertmanager did with an alert that it holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Delivery {
-    /// It goes to a receiver that tells somebody.
+    /// It goes to a receiver that tells a person.
     Notified,
-    /// It goes only to receivers that tell nobody: they have no integration, or only the one that comes back here.
+    /// It goes only to receivers that tell no one: they have no integration, or only the one that comes back here.
     Unheard,
     /// A silence holds it back.
     Silenced,
@@ -45,7 +45,7 @@ impl Delivery {
     }
 
     /// What became of an alert, where these receivers notify or not; nothing of them is known where the configuration
-    /// could not be read. A route that notifies nobody is told before a silence: it outlives that.
+    /// could not be read. A route that notifies no one is told before a silence: it outlives that.
     pub fn of(handling: &Handling, receivers: Option<&BTreeMap<String, bool>>) -> Self {
         let notifies = |name: &String| receivers.and_then(|all| all.get(name).copied());
         let known: Vec<Option<bool>> = handling.receivers.iter().map(notifies).collect();

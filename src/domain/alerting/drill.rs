@@ -126,7 +126,7 @@ impl Kind {
         Self { alertname, severity, owner }
     }
 
-    /// Says whether somebody has to get up for it.
+    /// Says whether a person has to get up for it.
     pub fn is_critical(&self) -> bool {
         self.severity == Severity::Critical.as_str()
     }
@@ -203,7 +203,7 @@ pub struct Destination {
 /// Where each kind of alert goes, and of how many checks.
 pub type Destinations = BTreeMap<(Destination, Kind), BTreeSet<String>>;
 
-/// Where everything goes by these routes, where these receivers tell somebody.
+/// Where everything goes by these routes, where these receivers tell a person.
 pub fn destinations(
     all: &[Labels],
     routes: &Route,
@@ -227,7 +227,7 @@ pub fn destinations(
     destinations
 }
 
-/// Says whether what proves the way reaches somebody: it comes twice a minute.
+/// Says whether what proves the way reaches a person: it comes twice a minute.
 pub fn rings_all_night(routes: &Route, notifying: &BTreeMap<String, bool>) -> Option<String> {
     let watchdog = BTreeMap::from([("alertname".to_owned(), WATCHDOG.to_owned())]);
     let taken = routes.taken(&watchdog);

@@ -1,7 +1,7 @@
-//! A check that an operator keeps quiet for a while: its alerts stand as before, and nobody is told of them.
+//! A check that an operator keeps quiet for a while: its alerts stand as before, and no one is told of them.
 //!
 //! In each Alertmanager that is a silence. Its comment names the ledger and the row that it follows from, so that one
-//! that was lost is made again, and one that nobody wants any more is expired.
+//! that was lost is made again, and one that no one wants any more is expired.
 
 use std::collections::BTreeMap;
 

@@ -18,7 +18,7 @@ pub struct Rollout {
 /// Whether a change waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wait {
-    /// Until somebody says that it is right.
+    /// Until a person says that it is right.
     Ask,
     /// Until it was looked at in shadow, and then where something speaks against it.
     Look,

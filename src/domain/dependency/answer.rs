@@ -462,7 +462,7 @@ mod tests {
         let dead = graph.dead(&graph.find("foreign:there").unwrap());
         assert_eq!(ids(&dead.dark), ["whole", "far"]);
         assert_eq!(ids(&dead.lessened), ["copy", "view"]);
-        // Dropped, a part is missed by nobody, and a copy goes with what it was made of.
+        // Dropped, a part is missed by no one, and a copy goes with what it was made of.
         let dead = graph.dead(&graph.find("public.far").unwrap());
         assert_eq!(
             (ids(&dead.dark), ids(&dead.lessened)),

@@ -218,7 +218,7 @@ impl Bench {
         self.scratches.get(source).map(Scratch::settings)
     }
 
-    /// Holds files so that nobody can read them, until they are let go.
+    /// Holds files so that no one can read them, until they are let go.
     pub async fn hold(&mut self) {
         for scratch in self.scratches.values_mut() {
             scratch.hold().await;

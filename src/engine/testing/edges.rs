@@ -134,7 +134,7 @@ struct World {
     series: Series,
     window: Window,
     given: Vec<Given>,
-    /// Whether nobody wrote its rows.
+    /// Whether no one wrote its rows.
     is_by_chance: bool,
 }
 

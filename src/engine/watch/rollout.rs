@@ -136,7 +136,7 @@ fn named(all: &[String]) -> Option<String> {
 }
 
 impl<Q: Queries, N: Notices> Engine<Q, N> {
-    /// Holds a catalogue against the active one: what makes critical checks weaker waits until somebody says that it is
+    /// Holds a catalogue against the active one: what makes critical checks weaker waits until a person says that it is
     /// right.
     pub(super) async fn has_its_word(
         &mut self,

@@ -77,7 +77,7 @@ impl Notifier {
             let labels = self.labels(ours.into_iter().chain(about).chain(replica));
             let why = cut(why.trim(), WHY_MAX);
             let known = standing.remove(&bare(&labels));
-            // It is the same alert, whoever waits meanwhile.
+            // It is the same alert, with any waiter meanwhile.
             let kept = known.and_then(|id| Some(self.own.get(&id)?.alert.labels.clone()));
             let labels = kept.unwrap_or(labels);
             if known.is_none() {

@@ -42,23 +42,13 @@ pub(super) async fn refuse(
 }
 
 impl Collations {
-    #[expect(clippy::disallowed_methods, reason = "source/ is where SQL from outside is run")]
     async fn read(conn: &mut PgConnection) -> Result<Self, Reason> {
-        // Earlier releases have none that are not deterministic, or do not say which.
-        let collations = match conn.server_version_num().unwrap_or(0) {
-            130_000.. => {
-                "SELECT c.collname FROM pg_catalog.pg_collation c WHERE NOT c.collisdeterministic"
-            }
-            _ => "SELECT c.collname FROM pg_catalog.pg_collation c WHERE false",
-        };
-        let sql = format!(
-            "SELECT 'collation', collname::text FROM ({collations}) AS loose UNION ALL \
-             SELECT 'citext', a.attname::text FROM pg_catalog.pg_attribute a \
+        const KNOWN: &str = "SELECT 'collation', c.collname::text FROM pg_catalog.pg_collation c WHERE NOT c.collisdeterministic \
+             UNION ALL SELECT 'citext', a.attname::text FROM pg_catalog.pg_attribute a \
              JOIN pg_catalog.pg_class r ON r.oid = a.attrelid JOIN pg_catalog.pg_type t ON t.oid = a.atttypid \
              LEFT JOIN pg_catalog.pg_type b ON b.oid = t.typbasetype WHERE a.attnum > 0 AND NOT a.attisdropped \
-             AND r.relkind IN ('r', 'p', 'm', 'f') AND 'citext' IN (t.typname, b.typname)"
-        );
-        let query = sqlx::query(AssertSqlSafe(sql)).persistent(false);
+             AND r.relkind IN ('r', 'p', 'm', 'f') AND 'citext' IN (t.typname, b.typname)";
+        let query = sqlx::query(KNOWN).persistent(false);
         let rows = query.fetch_all(conn).await.map_err(|e| errors::reason(&e, Phase::Ours))?;
         let mut known = Self::default();
         for row in rows {

@@ -171,14 +171,23 @@ fn asking(bound: &Prepared<'_>, flow: &Flow, version: u32) -> Wrapped {
             base("b.typtype = 'e' OR b.typcategory = 'S'"),
             base("b.typcollation <> 0")
         );
+        let collation = format!(
+            "(CASE WHEN {kind}::oid IN (SELECT t.oid FROM pg_catalog.pg_type t WHERE t.typcollation <> 0) \
+             THEN pg_catalog.pg_collation_for({value}) END)"
+        );
         // Release 13 and later look collations up by name.
-        let _ = if number < flow.key && version >= 130_000 {
+        let named = if version >= 130_000 {
+            format!("c.oid = pg_catalog.to_regcollation{collation}")
+        } else {
+            let name = "pg_catalog.quote_ident(c.collname)";
+            let schema = "c.collnamespace::pg_catalog.regnamespace::text";
+            format!("{collation} IN ({name}, {schema} || '.' || {name})")
+        };
+        let _ = if number < flow.key {
             write!(
                 sql,
                 "(SELECT c.collname::text FROM pg_catalog.pg_collation c WHERE NOT c.collisdeterministic \
-                 AND c.oid = pg_catalog.to_regcollation(CASE WHEN {kind}::oid IN \
-                 (SELECT t.oid FROM pg_catalog.pg_type t WHERE t.typcollation <> 0) \
-                 THEN pg_catalog.pg_collation_for({value}) END))"
+                 AND {named} LIMIT 1)"
             )
         } else {
             write!(sql, "NULL::text")

@@ -56,7 +56,7 @@ impl Drop for Folder {
     }
 }
 
-/// Memory where the host has a folder in it, for files that nobody keeps.
+/// Memory where the host has a folder in it, for files that no one keeps.
 fn base() -> PathBuf {
     let memory = Path::new("/dev/shm");
     let probe = memory.join(format!("{PREFIX}{}-probe", std::process::id()));
@@ -65,7 +65,7 @@ fn base() -> PathBuf {
     if writable { memory.to_owned() } else { std::env::temp_dir() }
 }
 
-/// Takes away what processes left that are gone: nobody holds their lock.
+/// Takes away what processes left that are gone: no one holds their lock.
 fn sweep(base: &Path) {
     let ours = fs::metadata("/proc/self").map(|meta| meta.uid()).ok();
     for entry in fs::read_dir(base).into_iter().flatten().flatten() {

@@ -90,7 +90,7 @@ async fn refuse_powers(writer: &mut Writer) -> Result<(), ScratchError> {
     Err(ScratchError::new(message, how(Engine::Postgres)))
 }
 
-/// Everything that somebody may have made there: schemas, relations, routines and types that no extension brought.
+/// Everything that a person may have made there: schemas, relations, routines and types that no extension brought.
 const OBJECTS: &str = "\
     SELECT 'schema ' || n.nspname AS name FROM pg_catalog.pg_namespace n WHERE n.nspname NOT LIKE 'pg\\_%' \
       AND n.nspname NOT IN ('information_schema', 'public', 'allswell_scratch') \

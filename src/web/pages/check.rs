@@ -78,7 +78,7 @@ struct CheckPage {
     name: Option<String>,
     ordered: Option<String>,
     is_windowed: bool,
-    /// Which order of quiet makes sense: `quiet` or `tell`; none where nobody is told anyway.
+    /// Which order of quiet makes sense: `quiet` or `tell`; none where no one is told anyway.
     quiet: Option<&'static str>,
     help: (String, String),
 }

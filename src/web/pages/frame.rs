@@ -190,7 +190,7 @@ fn banners(survey: &Survey) -> Vec<Banner> {
     banners
 }
 
-/// Critical checks that are not well, and of which nobody hears.
+/// Critical checks that are not well, and of which no one hears.
 fn held_back(held: usize) -> Option<Banner> {
     let text = match held {
         0 => return None,

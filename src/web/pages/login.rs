@@ -32,7 +32,7 @@ struct LoginPage {
     failed: Option<&'static str>,
 }
 
-/// Why nobody can log in over this connection, where that is so.
+/// Why no one can log in over this connection, where that is so.
 fn refused(shared: &Shared, headers: &HeaderMap, peer: Option<Peer>) -> Option<String> {
     if !shared.door.access.has_logins() {
         return Some(

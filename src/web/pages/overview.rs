@@ -269,7 +269,7 @@ async fn maps(shared: &Shared, picture: &Snapshot, bad: &[Group<'_>], items: &mu
     true
 }
 
-/// Where windows of these checks are open: as it was read a moment ago by whoever looked, or anew.
+/// Where windows of these checks are open: as it was read a moment ago by another reader, or anew.
 async fn open_days(
     shared: &Shared,
     checks: &[&str],

@@ -32,7 +32,7 @@ pub(in crate::web) struct Survey {
     made_at: Instant,
     is_blind: bool,
     tally: Tally,
-    /// How many critical series are not proved and heard of by nobody.
+    /// How many critical series are not proved and heard of by no one.
     pub(super) held_back: usize,
     /// What is wrong with a clock, where that is so.
     pub(super) clock: Option<String>,
@@ -107,7 +107,7 @@ impl Survey {
         survey
     }
 
-    /// How many critical series are not well, and nobody is told.
+    /// How many critical series are not well, and no one is told.
     fn held_back(&self) -> usize {
         let series = &self.picture.series;
         let of_alerts = self.told.alerting().filter_map(|id| {

@@ -439,7 +439,7 @@ mod tests {
         ] {
             assert!(changes.iter().any(|change| change == wanted), "{wanted}: {changes:#?}");
         }
-        // What nobody judges is left alone.
+        // What no one judges is left alone.
         assert!(!changes.iter().any(|change| change.contains("count(")), "{changes:#?}");
     }
 
