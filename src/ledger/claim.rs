@@ -163,7 +163,7 @@ pub(super) async fn refill(tx: &mut Tx<'_>) -> Result<(), LedgerError> {
         COALESCE(MIN(CASE WHEN said IS NULL THEN start_at END), MAX(CASE WHEN asked = 1 THEN start_at END), \
         MIN(CASE WHEN said <> 'confirmed' OR reproof_by IS NOT NULL THEN start_at END), MIN(start_at)) AS start_at \
         FROM entries WHERE source = $1 AND wake_at <= $2 GROUP BY series) f JOIN entries e \
-        ON e.series = f.series AND e.start_at = f.start_at AND e.wake_at <= $2 \
+        ON e.series = f.series AND e.kind IN ('window', 'slot') AND e.start_at = f.start_at AND e.wake_at <= $2 \
         WHERE NOT EXISTS (SELECT 1 FROM entries o WHERE o.series = e.series AND o.live = 1 \
         AND o.state = 'running') \
         ORDER BY CASE WHEN e.said = 'confirmed' AND e.reproof_by IS NULL THEN 2 - e.asked ELSE 0 END, \

@@ -61,21 +61,30 @@ impl Catalogue {
         stop: &CancellationToken,
     ) -> Result<Self, Reason> {
         let odd = |what: String| Reason::new(Cause::QueryError, what);
-        let sql = match source.engine() {
-            Engine::Postgres => postgres(table),
-            Engine::MySql => mysql(table),
-            Engine::Sqlite => sqlite(table),
+        let forms = match source.engine() {
+            Engine::Postgres => vec![postgres(table)],
+            // MariaDB says of a check what it is of; MySQL does not know the word.
+            Engine::MySql => vec![mysql(table, true), mysql(table, false)],
+            Engine::Sqlite => vec![sqlite(table)],
         };
-        let query = Query::parse(&sql, source.engine(), Binding::Nothing)
-            .map_err(|fault| odd(fault.message))?;
         let names =
             ["what", "a", "b", "c"].map(|name| ColumnName::parse(name).expect("a short word"));
         let wanted = ResultShape::Rows { columns: names.to_vec(), rows_max: ROWS_MAX };
-        let question = Question { part: Part::Body, query, bounds: None, wanted };
         let check = CheckId::parse("suggest").map_err(|rule| odd(rule.to_owned()))?;
-        let ask = Ask::about(check, source.timeout(), question);
         let slot = source.slot(stop).await?;
-        let Some(Reply::Rows(rows)) = source.observe(&slot, &ask, stop).await?.pop() else {
+        let mut replies = Err(odd("the catalogue gives no answer".to_owned()));
+        for sql in forms {
+            let query = Query::parse(&sql, source.engine(), Binding::Nothing)
+                .map_err(|fault| odd(fault.message))?;
+            let question =
+                Question { part: Part::Body, query, bounds: None, wanted: wanted.clone() };
+            let ask = Ask::about(check.clone(), source.timeout(), question);
+            replies = source.observe(&slot, &ask, stop).await;
+            if !replies.as_ref().is_err_and(|reason| reason.cause == Cause::QueryError) {
+                break;
+            }
+        }
+        let Some(Reply::Rows(rows)) = replies?.pop() else {
             return Err(odd("the catalogue gives no answer".to_owned()));
         };
         let mut read = Self::default();
@@ -236,7 +245,7 @@ fn postgres(table: &TableName) -> String {
     )
 }
 
-fn mysql(table: &TableName) -> String {
+fn mysql(table: &TableName, is_mariadb: bool) -> String {
     let (schema, name) = match table.parts() {
         [name] => ("DATABASE()".to_owned(), name),
         [.., schema, name] => (format!("'{}'", literal(schema)), name),
@@ -244,6 +253,18 @@ fn mysql(table: &TableName) -> String {
     };
     let name = literal(name);
     let this = format!("table_schema = {schema} AND table_name = '{name}'");
+    // Who may only read sees no constraint of a table in MariaDB's list of those, but what is checked.
+    let checks = if is_mariadb {
+        format!(
+            "information_schema.check_constraints AS k WHERE k.constraint_schema = {schema} AND k.table_name = '{name}'"
+        )
+    } else {
+        format!(
+            "information_schema.check_constraints AS k JOIN information_schema.table_constraints AS t \
+             ON t.constraint_schema = k.constraint_schema AND t.constraint_name = k.constraint_name \
+             WHERE t.table_schema = {schema} AND t.table_name = '{name}' AND t.constraint_type = 'CHECK'"
+        )
+    };
     format!(
         "SELECT 'column' AS what, CAST(column_name AS CHAR) AS a, CAST(column_type AS CHAR) AS b, \
            CASE is_nullable WHEN 'NO' THEN 'no' ELSE 'yes' END AS c, ordinal_position AS place \
@@ -256,9 +277,7 @@ fn mysql(table: &TableName) -> String {
          UNION ALL SELECT 'keyed', CAST(table_name AS CHAR), '', '', 10002 \
          FROM information_schema.columns WHERE table_schema = {schema} AND column_name = 'id' \
          UNION ALL SELECT 'definition', CONCAT('check (', CAST(k.check_clause AS CHAR), ')'), '', '', 10004 \
-         FROM information_schema.check_constraints AS k JOIN information_schema.table_constraints AS t \
-           ON t.constraint_schema = k.constraint_schema AND t.constraint_name = k.constraint_name \
-         WHERE t.table_schema = {schema} AND t.table_name = '{name}' AND t.constraint_type = 'CHECK' \
+         FROM {checks} \
          UNION ALL SELECT 'rows', CAST(table_rows AS CHAR), '', '', 10003 \
          FROM information_schema.tables WHERE {this} ORDER BY place"
     )

@@ -94,7 +94,19 @@ const NULL: [&str; 34] = [
     "corr",
     "median",
 ];
-const MENDED: [&str; 4] = ["coalesce", "ifnull", "case", "exists"];
+const MENDED: [&str; 11] = [
+    "coalesce",
+    "ifnull",
+    "nvl",
+    "case",
+    "if",
+    "iif",
+    "exists",
+    "is",
+    "greatest",
+    "concat",
+    "concat_ws",
+];
 
 /// Looks at the last select that stands in no parentheses, by its tokens without comments.
 pub(crate) fn over_nothing(body: &[&TokenWithSpan]) -> OverNothing {
@@ -251,6 +263,9 @@ mod tests {
             ("select (select count(*) from t) as n", Some(Number)),
             ("select count(*) as n from (select 1 from t group by z) q where x", Some(Number)),
             ("select -- c\n ifnull(sum(v), 0) as n from t", Some(Number)),
+            ("select nvl(sum(v), 0) as n from t", Some(Number)),
+            ("select iif(sum(v) < 0, 1, 0) as n from t", Some(Number)),
+            ("select sum(v) is null or sum(v) > 0 as n from t", Some(Number)),
             ("select total(v) as n from t", Some(Number)),
             ("select 1 as n", Some(Number)),
             ("select 1 / 0 as n", Some(Number)),

@@ -181,7 +181,7 @@ fn asking(bound: &Prepared<'_>, flow: &Flow, version: u32) -> Wrapped {
         } else {
             let name = "pg_catalog.quote_ident(c.collname)";
             let schema = "c.collnamespace::pg_catalog.regnamespace::text";
-            format!("{collation} IN ({name}, {schema} || '.' || {name})")
+            format!("{collation} COLLATE \"C\" IN ({name}, {schema} || '.' || {name})")
         };
         let _ = if number < flow.key {
             write!(
