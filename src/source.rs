@@ -15,6 +15,7 @@ mod memory;
 mod mysql;
 pub mod offsets;
 mod postgres;
+pub mod protections;
 mod reach;
 pub mod scratch;
 mod role;

@@ -21,6 +21,7 @@ use crate::domain::time::zone::ZoneName;
 use crate::engine::asking::{Look, Sources};
 use crate::engine::plan::{Planned, plan};
 use crate::source::Source;
+use crate::source::protections::protections;
 use crate::zones::Zones;
 
 /// What the databases said.
@@ -300,36 +301,4 @@ impl Connected {
 /// How many queries of a check the databases do not take; a query that strays from its window was taken.
 fn refusals(planned: &Planned) -> usize {
     planned.refused.len().min(planned.queries)
-}
-
-/// What protects a database from its checks, and who sees to it.
-fn protections(engine: Engine) -> [(&'static str, &'static str); 2] {
-    match engine {
-        Engine::Postgres => [
-            (
-                "the server enforces",
-                "read-only transactions; limits of each statement in time, of waits for locks, of memory and of idling; \
-                 rows that row-level security hides are an error",
-            ),
-            (
-                "allswell enforces",
-                "rows and bytes of a result; cancels at its own limit, and gives way to sessions that wait",
-            ),
-        ],
-        Engine::MySql => [
-            (
-                "the server enforces",
-                "read-only transactions; limits of each statement in time and of waits for locks",
-            ),
-            (
-                "allswell enforces",
-                "rows and bytes of a result; ends the connection at its own limit, and gives way to sessions that wait, given \
-                 PROCESS",
-            ),
-        ],
-        Engine::Sqlite => [
-            ("the server enforces", "there is none: the file is opened read-only"),
-            ("allswell enforces", "rows, bytes and memory; stops a query from inside at its limit"),
-        ],
-    }
 }

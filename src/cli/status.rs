@@ -107,6 +107,37 @@ fn of_files(out: &mut String, status: &Value) {
     }
 }
 
+/// What the sources could do, what protects them, and which of them are not as they should be.
+fn of_sources(out: &mut String, status: &Value, all: bool) {
+    let Some(Value::Object(sources)) = status.get("sources") else { return };
+    for (name, source) in sources {
+        let powers = text(source, "role");
+        if !powers.is_empty() {
+            let _ = writeln!(out, "source {name}: {powers}");
+        }
+    }
+    for (name, source) in sources.iter().filter(|_| all) {
+        for guard in source["protections"].as_array().into_iter().flatten() {
+            let _ = writeln!(out, "source {name}: {}: {}", text(guard, "by"), text(guard, "what"));
+        }
+    }
+    for (name, source) in sources.iter().filter(|(_, s)| !s["moved_at"].is_null()) {
+        let since = text(source, "moved_at");
+        let _ = writeln!(
+            out,
+            "SOURCE {name} is a database that it never was before, since {since}: its checks are proved again"
+        );
+    }
+    for (name, source) in sources.iter().filter(|(_, s)| text(s, "breaker") == "open") {
+        let (since, why) = (text(source, "open_since"), text(source, "why"));
+        let _ = writeln!(out, "SOURCE {name} fails since {since}, and is probed: {why}");
+        let dark = text(source, "dark");
+        if !dark.is_empty() {
+            let _ = writeln!(out, "  without it: {dark}");
+        }
+    }
+}
+
 fn report(status: &Value, checks: &[Value], all: bool, address: &str) -> String {
     let mut out = String::new();
     let ready = match status.get("not_ready").and_then(Value::as_str) {
@@ -131,29 +162,7 @@ fn report(status: &Value, checks: &[Value], all: bool, address: &str) -> String 
         );
     }
     of_files(&mut out, status);
-    if let Some(Value::Object(sources)) = status.get("sources") {
-        for (name, source) in sources {
-            let powers = text(source, "role");
-            if !powers.is_empty() {
-                let _ = writeln!(out, "source {name}: {powers}");
-            }
-        }
-        for (name, source) in sources.iter().filter(|(_, s)| !s["moved_at"].is_null()) {
-            let since = text(source, "moved_at");
-            let _ = writeln!(
-                out,
-                "SOURCE {name} is a database that it never was before, since {since}: its checks are proved again"
-            );
-        }
-        for (name, source) in sources.iter().filter(|(_, s)| text(s, "breaker") == "open") {
-            let (since, why) = (text(source, "open_since"), text(source, "why"));
-            let _ = writeln!(out, "SOURCE {name} fails since {since}, and is probed: {why}");
-            let dark = text(source, "dark");
-            if !dark.is_empty() {
-                let _ = writeln!(out, "  without it: {dark}");
-            }
-        }
-    }
+    of_sources(&mut out, status, all);
     told(&mut out, status);
     if status["quiet"].as_array().is_some_and(|quiet| !quiet.is_empty()) {
         out.push_str(&quiet::list(status));

@@ -71,6 +71,8 @@ async fn a_source_that_points_elsewhere_is_told_and_one_that_comes_back_is_not()
     assert_ne!(identity(), first);
     let said = crate::rollout::allswell(&site, &daemon, &["status"]).1;
     assert!(said.contains("SOURCE db is a database that it never was before"), "{said}");
+    let said = crate::rollout::allswell(&site, &daemon, &["status", "--all"]).1;
+    assert!(said.contains("source db: the server enforces: read-only transactions"), "{said}");
     // What was proved of the first says nothing of this one.
     daemon.until(SOON, |daemon| {
         let events = daemon.json("/api/v1/events?limit=100").to_string();
