@@ -7,7 +7,7 @@ use std::time::Duration;
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
     /// The store could not be reached, or refused.
-    #[error("the store failed: {0}")]
+    #[error("the store failed: {0}{hint}", hint = hint(.0))]
     Store(#[from] sqlx::Error),
     /// The store did not answer in time.
     #[error("the store did not answer within {} s", .0.as_secs())]
@@ -53,6 +53,17 @@ pub enum LedgerError {
     /// What is stored is not what was written.
     #[error("the store holds something odd: {0}")]
     Odd(Cow<'static, str>),
+}
+
+/// What helps where a server does not write.
+fn hint(error: &sqlx::Error) -> &'static str {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    match code.as_deref() {
+        Some("25006") => {
+            "; a ledger needs a primary, and another role than the one that watches: that one only reads"
+        }
+        Some(_) | None => "",
+    }
 }
 
 impl LedgerError {

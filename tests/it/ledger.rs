@@ -515,6 +515,15 @@ async fn an_order_goes_on_where_a_process_that_died_left_it_and_covers_what_was_
 }
 
 #[tokio::test]
+async fn a_role_that_only_reads_is_named_as_none_for_a_ledger() {
+    let database = Database::new(Engine::Postgres).await;
+    let sql = format!("alter role {} set default_transaction_read_only = on", database.name());
+    database.admin().await.run(&sql).await.unwrap();
+    let said = Store::open(settings(&database, "one")).await.err().unwrap().to_string();
+    assert!(said.contains("another role than the one that watches"), "{said}");
+}
+
+#[tokio::test]
 async fn no_order_overtakes_another_one_that_a_second_replica_is_at() {
     let mut bench = Bench::new(Engine::Postgres).await;
     bench.activate("a", &[("it", "m")], Succession::default()).await;

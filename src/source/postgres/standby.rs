@@ -78,7 +78,10 @@ impl Standby {
             match followed.heard {
                 None => "nothing streams to it".to_owned(),
                 Some(at) if followed.caught_up => {
-                    format!("it last heard of the primary at {}", shown(at))
+                    let at = shown(at);
+                    format!(
+                        "it last heard of the primary at {at}; an idle one speaks each half of its `wal_sender_timeout`"
+                    )
                 }
                 Some(_) => "it has more to replay".to_owned(),
             }
