@@ -19,8 +19,11 @@ const GROWTH_MAX: u64 = 96 << 20;
 /// How much memory SQLite may take in this process, in bytes: the queries of all checks, and the ledger where it is a
 /// file.
 pub(super) const SQLITE_MAX: u64 = 128 << 20;
-/// How often the process looks, and how long without a query until it does not.
+/// How often the process looks, how often while it grows by so much between two looks, and how long without a query
+/// until it does not.
 const LOOK: Duration = Duration::from_millis(20);
+const CLOSE_LOOK: Duration = Duration::from_millis(2);
+const FAST: u64 = 4 << 20;
 const REST: Duration = Duration::from_secs(1);
 /// How long it may take to tell a server that a query has to end.
 const END_MAX: Duration = Duration::from_secs(5);
@@ -90,7 +93,7 @@ impl Guard {
                     seen: 0,
                 };
                 queries.under_way.insert(number, query);
-                if std::mem::take(&mut queries.nobody_looks) {
+                if std::mem::take(&mut queries.is_at_rest) {
                     LOOKOUT.wanted.notify_one();
                 }
                 number
@@ -159,7 +162,7 @@ struct Queries {
     under_way: BTreeMap<u64, Query>,
     next: u64,
     /// Whether the thread waits to be told of a query.
-    nobody_looks: bool,
+    is_at_rest: bool,
 }
 
 struct Query {
@@ -191,15 +194,20 @@ impl Query {
 
 async fn look_out() {
     let mut last_busy = Instant::now();
+    let mut size = 0;
+    let mut pause = LOOK;
     let mut ending = JoinSet::new();
     loop {
         if LOOKOUT.rests(last_busy) {
             LOOKOUT.wanted.notified().await;
             last_busy = Instant::now();
         }
-        sleep(LOOK).await;
+        sleep(pause).await;
         while ending.try_join_next().is_some() {}
-        let (busy, outgrown) = LOOKOUT.look();
+        let now = resident();
+        let before = std::mem::replace(&mut size, now.unwrap_or_default());
+        pause = if size > before + FAST { CLOSE_LOOK } else { LOOK };
+        let (busy, outgrown) = LOOKOUT.look(now);
         if busy {
             last_busy = Instant::now();
         }
@@ -213,15 +221,15 @@ impl Lookout {
     /// Whether no query has been under way for a while. Waking the thread for each would cost more than looking.
     fn rests(&self, last_busy: Instant) -> bool {
         let Ok(mut queries) = self.queries.lock() else { return false };
-        queries.nobody_looks = queries.under_way.is_empty() && last_busy.elapsed() > REST;
-        queries.nobody_looks
+        queries.is_at_rest = queries.under_way.is_empty() && last_busy.elapsed() > REST;
+        queries.is_at_rest
     }
 
     /// Whether a query is under way, and which of them have to be ended.
-    fn look(&self) -> (bool, Vec<Query>) {
+    fn look(&self, size: Option<u64>) -> (bool, Vec<Query>) {
         let Ok(mut queries) = self.queries.lock() else { return (false, Vec::new()) };
         let busy = !queries.under_way.is_empty();
-        let Some(now) = resident().filter(|_| busy) else { return (busy, Vec::new()) };
+        let Some(now) = size.filter(|_| busy) else { return (busy, Vec::new()) };
         let reading: BTreeSet<u64> = queries
             .under_way
             .iter_mut()

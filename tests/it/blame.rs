@@ -132,6 +132,9 @@ async fn a_role_is_looked_at_again_and_what_it_does_not_need_is_named() {
         ("create on schema public".to_owned(), Some("to create objects in the schema public")),
         ("update on sequence numbers".to_owned(), Some("to move the sequence numbers")),
         ("insert on booked".to_owned(), Some("to write to booked")),
+        ("trigger on booked".to_owned(), Some("to put triggers or foreign keys on booked")),
+        ("references (n) on booked".to_owned(), Some("triggers or foreign keys on booked")),
+        ("pg_signal_backend".to_owned(), Some("a member of pg_signal_backend")),
         (format!("create on database {name}"), Some("to create schemas in the database")),
     ] {
         admin.run(&format!("grant {grant} to {plain}")).await.unwrap();

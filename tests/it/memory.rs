@@ -87,6 +87,42 @@ async fn no_answer_takes_more_memory_than_the_daemon_may_have_and_nothing_comput
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn sixteen_huge_answers_at_once_take_no_more_memory_than_one() {
+    let mariadb = MariaDb::start();
+    let mut admin = maria_admin(mariadb.port).await;
+    sqlx::raw_sql("set global max_allowed_packet = 1073741824").execute(&mut admin).await.unwrap();
+    let maria = Database::mariadb(&mariadb).await;
+    let settings = format!(
+        "sources:\n  maria: {{url: \"{}\", password: \"${{file:secret}}\", connections: 16}}\n",
+        maria.url()
+    );
+    let mut checks =
+        "version: 1\nowner: tests\ndefaults: {schedule: {every: 5s}, timeout: 5s}\nchecks:\n"
+            .to_owned();
+    for n in 0..16 {
+        checks.push_str(&format!(
+            "  - {{id: huge-{n:02}, why: because, source: maria, sql: \"select repeat('x', 100000000) as n\", \
+             expect: {{values: {{n: {{min: 1}}}}}}}}\n"
+        ));
+    }
+    let site = Site::new(&settings, &checks);
+    fs::write(site.path().join("secret"), "watch").unwrap();
+    let daemon = site.start();
+    daemon.until(Duration::from_secs(60), |daemon| {
+        let is_ended = |n: usize| {
+            let series = daemon.series(&format!("huge-{n:02}"));
+            series.first().is_some_and(|series| series["last"]["cause"] == "busy")
+        };
+        if (0..16).any(is_ended) { Ok(()) } else { Err(()) }
+    });
+    let peak = cost(&daemon).0;
+    println!("{peak} MiB");
+    assert!(peak < LIMIT_MIB, "{peak} MiB\n{}", daemon.log());
+    ends_to_compute(&daemon);
+    assert!(daemon.stop().success());
+}
+
 /// Ten seconds after the last verdict nothing computes any more.
 fn ends_to_compute(daemon: &Watchman) {
     let (asked, mut before) = (Instant::now(), cost(daemon).1);

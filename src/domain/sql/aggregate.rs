@@ -8,7 +8,7 @@
 
 use std::collections::BTreeSet;
 
-use sqlparser::tokenizer::{Token, TokenWithSpan, Word};
+use sqlparser::tokenizer::{Token, TokenWithSpan};
 
 /// What comes where there is nothing to look at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +48,27 @@ impl OverNothing {
             [only] => Some(only.holds),
             all => Some(all.iter().find(is_it).map_or(Holds::Number, |column| column.holds)),
         }
+    }
+
+    /// The rows of both: a column is NULL over nothing where one of them says so.
+    fn beside(self, other: Self) -> Self {
+        let (Self::Row(mut columns), Self::Row(others)) = (self, other) else { return Self::NoRow };
+        for (column, other) in columns.iter_mut().zip(others) {
+            if other.holds == Holds::Null {
+                column.holds = Holds::Null;
+            }
+        }
+        Self::Row(columns)
+    }
+
+    /// The same row, with other names for its columns.
+    fn called(mut self, names: Tokens<'_, '_>) -> Self {
+        if let Self::Row(columns) = &mut self {
+            for (column, name) in columns.iter_mut().zip(items(names)) {
+                column.name = self::name(name);
+            }
+        }
+        self
     }
 
     /// Says whether a row comes whatever there is.
@@ -108,52 +129,195 @@ const MENDED: [&str; 11] = [
     "concat_ws",
 ];
 
-/// Looks at the last select that stands in no parentheses, by its tokens without comments.
+/// Looks at a query by its tokens without comments.
 pub(crate) fn over_nothing(body: &[&TokenWithSpan]) -> OverNothing {
+    query(body, &[])
+}
+
+/// Tokens without comments.
+type Tokens<'t, 's> = &'t [&'s TokenWithSpan];
+
+/// What a name of the query stands for, and what comes from it over nothing.
+type Named = (String, OverNothing);
+
+/// A query: what it names before, and its parts.
+fn query(body: Tokens<'_, '_>, outer: &[Named]) -> OverNothing {
+    let (named, rest) = with(body, outer);
+    if ["intersect", "except", "minus"].iter().any(|word| find(rest, word).is_some()) {
+        return OverNothing::NoRow;
+    }
+    let parts = split(rest, |token| is_word(token, "union"));
+    let rows = parts.into_iter().map(|part| match part {
+        [all, part @ ..] if is_word(all, "all") || is_word(all, "distinct") => select(part, &named),
+        part => select(part, &named),
+    });
+    rows.reduce(OverNothing::beside).unwrap_or(OverNothing::NoRow)
+}
+
+/// Reads what stands in a `with` at the start, and gives what follows it.
+fn with<'t, 's>(body: Tokens<'t, 's>, outer: &[Named]) -> (Vec<Named>, Tokens<'t, 's>) {
+    let mut named = outer.to_vec();
+    let (Some(first), Some(at)) = (body.first(), find(body, "select")) else {
+        return (named, body);
+    };
+    if !is_word(first, "with") {
+        return (named, body);
+    }
+    let (head, rest) = body.split_at(at);
+    for result in split(&head[1..], |token| token.token == Token::Comma) {
+        let result = match result {
+            [first, result @ ..] if is_word(first, "recursive") => result,
+            result => result,
+        };
+        let (Some(Token::Word(name)), Some(Token::RParen)) =
+            (result.first().map(|t| &t.token), result.last().map(|t| &t.token))
+        else {
+            continue;
+        };
+        let open = (0..result.len()).rev().find(|i| closes(&result[*i..]));
+        let Some(open) = open else { continue };
+        let row = query(&result[open + 1..result.len() - 1], &named);
+        let row = match &result[1..open] {
+            [open, columns @ .., _] if open.token == Token::LParen => {
+                row.called(&columns[..find_close(columns)])
+            }
+            _ => row,
+        };
+        named.push((name.value.clone(), row));
+    }
+    (named, rest)
+}
+
+/// A part of a query, without what it is united with.
+fn select(body: Tokens<'_, '_>, named: &[Named]) -> OverNothing {
+    if closes(body) {
+        return query(&body[1..body.len() - 1], named);
+    }
+    let Some(select) = find(body, "select") else { return OverNothing::NoRow };
+    let body = &body[select + 1..];
+    if ["group", "having"].iter().any(|word| find(body, word).is_some()) {
+        return OverNothing::NoRow;
+    }
+    let from = find(body, "from");
+    let list = &body[..from.unwrap_or(body.len())];
+    let all: Option<Vec<Item>> = items(list).into_iter().map(Item::read).collect();
+    let Some(all) = all else { return OverNothing::NoRow };
+    // Without a FROM there is one row, whatever stands in it; with an aggregate as well.
+    let Some(from) = from.filter(|_| !all.iter().any(|item| item.has(Part::Aggregate))) else {
+        return OverNothing::Row(all.into_iter().map(|item| item.column(from.is_some())).collect());
+    };
+    let Some(below) = single_rows(&body[from + 1..], named) else { return OverNothing::NoRow };
+    let columns = items(list).into_iter().zip(all).flat_map(|(tokens, item)| match tokens {
+        [star] | [.., star] if star.token == Token::Mul => below.clone(),
+        tokens => vec![item.column_above(tokens, &below)],
+    });
+    OverNothing::Row(columns.collect())
+}
+
+/// The columns of what a FROM names, where each of that is one row whatever there is.
+fn single_rows(from: Tokens<'_, '_>, named: &[Named]) -> Option<Vec<Column>> {
+    const ENDS: [&str; 6] = ["order", "limit", "offset", "fetch", "window", "for"];
+    let end =
+        from.len().min(ENDS.iter().filter_map(|word| find(from, word)).min().unwrap_or(from.len()));
+    if find(from, "where").is_some() {
+        return None;
+    }
+    let mut columns = Vec::new();
+    for table in split(&from[..end], |t| t.token == Token::Comma || is_word(t, "join")) {
+        let table = match table {
+            [table @ .., cross] if is_word(cross, "cross") => table,
+            table => table,
+        };
+        let row = match table {
+            [open, ..] if open.token == Token::LParen => {
+                let close = 1 + find_close(&table[1..]);
+                is_alias(table.get(close + 1..)?).then(|| query(&table[1..close], named))?
+            }
+            [first, alias @ ..] if is_alias(alias) => {
+                let Token::Word(name) = &first.token else { return None };
+                let of = |known: &&Named| known.0.eq_ignore_ascii_case(&name.value);
+                named.iter().rev().find(of)?.1.clone()
+            }
+            _ => return None,
+        };
+        let OverNothing::Row(row) = row else { return None };
+        columns.extend(row);
+    }
+    Some(columns)
+}
+
+/// Whether nothing but another name stands there.
+fn is_alias(tokens: Tokens<'_, '_>) -> bool {
+    match tokens {
+        [] => true,
+        [name] | [_, name] => {
+            let joins = ["left", "right", "full", "inner", "natural", "on", "using"];
+            matches!(&name.token, Token::Word(_)) && !joins.iter().any(|word| is_word(name, word))
+        }
+        _ => false,
+    }
+}
+
+/// Where a word stands last outside of parentheses.
+fn find(tokens: Tokens<'_, '_>, word: &str) -> Option<usize> {
     let mut depth = 0_u32;
-    let mut outer: Vec<(usize, &Word)> = Vec::new();
-    for (place, token) in body.iter().enumerate() {
-        match &token.token {
+    let mut found = None;
+    for (place, token) in tokens.iter().enumerate() {
+        match token.token {
             Token::LParen => depth += 1,
             Token::RParen => depth = depth.saturating_sub(1),
-            Token::Word(word) if depth == 0 && word.quote_style.is_none() => {
-                outer.push((place, word));
-            }
+            _ if depth == 0 && is_word(token, word) => found = Some(place),
             _ => {}
         }
     }
-    let find = |name: &str| outer.iter().rev().find(|(_, w)| w.value.eq_ignore_ascii_case(name));
-    let Some((select, _)) = find("select") else { return OverNothing::NoRow };
-    let after = |name: &str| find(name).map(|(place, _)| *place).filter(|place| place > select);
-    // Each part of a UNION brings rows of its own.
-    if ["union", "intersect", "except"].iter().any(|name| find(name).is_some())
-        || ["group", "having"].iter().any(|name| after(name).is_some())
-    {
-        return OverNothing::NoRow;
-    }
-    let from = after("from");
-    let list = &body[select + 1..from.unwrap_or(body.len())];
-    let items: Option<Vec<Item>> = items(list).into_iter().map(Item::read).collect();
-    let Some(items) = items else { return OverNothing::NoRow };
-    // Without a FROM there is one row, whatever stands in it.
-    if from.is_some() && !items.iter().any(|item| item.has(Part::Aggregate)) {
-        return OverNothing::NoRow;
-    }
-    OverNothing::Row(items.into_iter().map(|item| item.column(from.is_some())).collect())
+    found
 }
 
-/// The items of a list, by its commas.
-fn items<'t, 's>(list: &'t [&'s TokenWithSpan]) -> Vec<&'t [&'s TokenWithSpan]> {
+fn is_word(token: &TokenWithSpan, word: &str) -> bool {
+    matches!(&token.token, Token::Word(w) if w.quote_style.is_none() && w.value.eq_ignore_ascii_case(word))
+}
+
+/// Whether the last parenthesis closes the first token.
+fn closes(tokens: Tokens<'_, '_>) -> bool {
+    tokens.first().is_some_and(|first| first.token == Token::LParen)
+        && find_close(&tokens[1..]) + 2 == tokens.len()
+}
+
+/// Where the parenthesis closes in which these tokens begin.
+fn find_close(tokens: Tokens<'_, '_>) -> usize {
     let mut depth = 0_u32;
-    list.split(|token| {
+    let close = tokens.iter().position(|token| {
+        match token.token {
+            Token::LParen => depth += 1,
+            Token::RParen if depth == 0 => return true,
+            Token::RParen => depth -= 1,
+            _ => {}
+        }
+        false
+    });
+    close.unwrap_or(tokens.len())
+}
+
+/// Tokens between those that are meant, outside of parentheses.
+fn split<'t, 's>(
+    tokens: Tokens<'t, 's>,
+    mut is_between: impl FnMut(&TokenWithSpan) -> bool,
+) -> Vec<Tokens<'t, 's>> {
+    let mut depth = 0_u32;
+    let between = |token: &&TokenWithSpan| {
         match token.token {
             Token::LParen => depth += 1,
             Token::RParen => depth = depth.saturating_sub(1),
             _ => {}
         }
-        depth == 0 && token.token == Token::Comma
-    })
-    .collect()
+        depth == 0 && is_between(token)
+    };
+    tokens.split(between).collect()
+}
+
+/// The items of a list, by its commas.
+fn items<'t, 's>(list: Tokens<'t, 's>) -> Vec<Tokens<'t, 's>> {
+    split(list, |token| token.token == Token::Comma)
 }
 
 /// What stands in an item.
@@ -239,6 +403,19 @@ impl Item {
             if asks && empties && !self.has(Part::Mended) { Holds::Null } else { Holds::Number };
         Column { name: self.name, holds }
     }
+
+    /// The same over one row of these columns, where nothing is aggregated again.
+    fn column_above(self, tokens: Tokens<'_, '_>, below: &[Column]) -> Column {
+        let is_null = |token: &&TokenWithSpan| {
+            let Token::Word(word) = &token.token else { return false };
+            let is_it = |name: &String| name.eq_ignore_ascii_case(&word.value);
+            let mut known = below.iter().filter(|column| column.name.as_ref().is_some_and(is_it));
+            known.any(|column| column.holds == Holds::Null)
+        };
+        let empties = self.has(Part::Null) || tokens.iter().any(is_null);
+        let holds = if empties && !self.has(Part::Mended) { Holds::Null } else { Holds::Number };
+        Column { name: self.name, holds }
+    }
 }
 
 /// What an item is called.
@@ -294,6 +471,32 @@ mod tests {
             ("select \"count\" as n from t", None),
             ("select v as n from t union all select sum(x) from u", None),
             ("values (1)", None),
+            ("select n from (select count(*) as n from t) q", Some(Number)),
+            ("select q.n from (select sum(v) as n from t where x) as q order by 1", Some(Null)),
+            ("select * from (select sum(v) as n from t) q", Some(Null)),
+            ("with q as (select sum(v) as n from t) select n from q", Some(Null)),
+            ("with q(n) as materialized (select sum(v) from t) select n from q", Some(Null)),
+            (
+                "with q as (select sum(v) as s from t) select coalesce(s, 0) as n from q",
+                Some(Number),
+            ),
+            (
+                "with a as (select count(*) as x from t), b as (select count(*) as y from u) \
+              select x - y as n from a, b",
+                Some(Number),
+            ),
+            (
+                "with a as (select count(*) as x from t), b as (select max(v) as y from u) \
+              select a.x - b.y as n from a cross join b",
+                Some(Null),
+            ),
+            ("select count(*) as n from t union all select count(*) from u", Some(Number)),
+            ("(select count(*) as n from t) union all (select sum(v) from u)", Some(Null)),
+            ("with q as (select sum(v) as n from t) select n from q where n > 1", None),
+            ("with q as (select v as n from t) select n from q", None),
+            ("with q as (select sum(v) as n from t) select n from q join u on true", None),
+            ("with q as (select sum(v) as n from t) select q.n from q, u", None),
+            ("select sum(v) as n from t except select 1", None),
         ] {
             let query = Query::parse(sql, Engine::Sqlite, Binding::Nothing).unwrap();
             assert_eq!(query.over_nothing().column("n"), wanted, "{sql}");

@@ -124,13 +124,15 @@ fn decides(words: &Words, at: usize) -> bool {
     if has(from..to, "or") || is_part {
         return false;
     }
-    // A CTE of no row is written to have its columns, and is joined to what has some.
+    // A CTE that reads nothing is written to have its columns, and is joined to what has rows.
     let opens = (0..at).rev().find(|i| words.0[*i].depth < depth);
     let is_cte = opens.is_some_and(|open| {
         open.checked_sub(1).is_some_and(|before| words.is_word(before, &["as"]))
     });
-    if is_cte && words.is_word(from, &["where"]) && from + 1 == at {
-        return false;
+    if let (true, Some(open)) = (is_cte && words.is_word(from, &["where"]), opens) {
+        if from + 1 == at && !has(open + 1..from, "from") {
+            return false;
+        }
     }
     // In parentheses it is a part of the condition around them.
     let around =

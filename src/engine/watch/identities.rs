@@ -27,16 +27,18 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
             if self.gates.get(&name).is_none_or(same) {
                 continue;
             }
-            let sighting =
-                self.store.see_source(name.as_str(), &identity, self.clock.now()).await?;
-            self.events.extend(moved(&name, &identity, &sighting));
+            let at = self.clock.now();
+            let seen = self.store.sighting(name.as_str(), &identity, at).await?;
             let is_file = identity.starts_with("sqlite ");
-            if sighting.before.is_some() && !sighting.is_known && !is_file {
-                // What was proved of the other database says nothing of this one.
+            if seen.before.is_some() && !seen.is_known && !is_file {
+                // What was proved of the other database says nothing of this one. It is ordered before it is written
+                // down: what ends in between is ordered twice, and never forgotten.
                 let words = format!("{name} is another database");
                 let asks = |check: &Check| check.sources().contains(&&name);
                 self.prove_newest_again(asks, words).await?;
             }
+            let sighting = self.store.see_source(name.as_str(), &identity, at).await?;
+            self.events.extend(moved(&name, &identity, &sighting));
             if let Some(gate) = self.gates.get_mut(&name) {
                 // A file that is replaced is how files are updated.
                 gate.moved_at = sighting.moved_at.filter(|_| !is_file);

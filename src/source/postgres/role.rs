@@ -71,7 +71,17 @@ pub(super) async fn needless(conn: &mut PgConnection) -> Vec<String> {
           WHERE c.relkind IN ('r', 'p', 'f', 'v') AND n.nspname NOT LIKE 'pg\\_%' \
             AND n.nspname <> 'information_schema' AND (pg_catalog.has_table_privilege(session_user, \
             c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE') OR pg_catalog.has_any_column_privilege(session_user, \
-            c.oid, 'INSERT, UPDATE')) ORDER BY c.relname LIMIT 4)";
+            c.oid, 'INSERT, UPDATE')) ORDER BY c.relname LIMIT 4) \
+        UNION ALL (SELECT 'to put triggers or foreign keys on ' || c.oid::pg_catalog.regclass::text \
+          FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+          WHERE c.relkind IN ('r', 'p', 'f', 'v') AND n.nspname NOT LIKE 'pg\\_%' \
+            AND n.nspname <> 'information_schema' AND (pg_catalog.has_table_privilege(session_user, \
+            c.oid, 'TRIGGER, REFERENCES') OR pg_catalog.has_any_column_privilege(session_user, \
+            c.oid, 'REFERENCES')) ORDER BY c.relname LIMIT 4) \
+        UNION ALL (SELECT 'a member of ' || r.rolname FROM pg_catalog.pg_roles r \
+          WHERE r.rolname IN ('pg_signal_backend', 'pg_signal_autovacuum_worker', 'pg_checkpoint', 'pg_maintain', \
+                              'pg_write_all_data', 'pg_create_subscription', 'pg_use_reserved_connections') \
+            AND pg_catalog.pg_has_role(session_user, r.oid, 'MEMBER') ORDER BY r.rolname)";
     let asked = async {
         let mut transaction = conn.begin_with("BEGIN READ ONLY").await?;
         sqlx::query("SET LOCAL statement_timeout = 1000")
