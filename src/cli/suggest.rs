@@ -186,6 +186,11 @@ impl<'a> Proposal<'a> {
         self.over(&catalogue, None, None)
     }
 
+    /// How many days are looked at.
+    fn days(&self) -> u32 {
+        if self.args.sample { DAYS_SAMPLED } else { DAYS }
+    }
+
     /// Proposes what all rows of a span keep, or of the whole table.
     fn over(
         &mut self,
@@ -202,7 +207,8 @@ impl<'a> Proposal<'a> {
         }
         if rows < ROWS_MIN && self.args.at.is_some() {
             let message = format!(
-                "{rows} rows of the last {DAYS} days: does `--at` name a column of instants?"
+                "{rows} rows of the last {} days: does `--at` name a column of instants?",
+                self.days()
             );
             return Err((message, Exit::Unconfirmed));
         }
@@ -235,7 +241,7 @@ impl<'a> Proposal<'a> {
         let rules = self.zones.rules(&self.zone)?;
         let day = Frame::Calendar(Period::DAY);
         let last = day.last_closed(&rules, self.now - TimeDelta::hours(2))?;
-        let days = if self.args.sample { DAYS_SAMPLED } else { DAYS };
+        let days = self.days();
         let first = day.earlier(&rules, last, days - 1);
         Some(Span { start: first.start, end: last.end, date: first.date })
     }

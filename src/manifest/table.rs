@@ -18,7 +18,7 @@ use crate::manifest::body::Asked;
 use crate::manifest::document::{Document, Map, Place};
 use crate::manifest::expectation::{self, Context, columns};
 use crate::manifest::table::column::{Columns, read_columns};
-use crate::manifest::table::rows::{newest, rows};
+use crate::manifest::table::rows::{can_be_confirmed, newest, rows};
 use crate::manifest::yaml::{Kind, Node};
 
 /// The keys of a check that are for `table` alone.
@@ -83,6 +83,7 @@ pub(super) fn table(
         single.into_iter().map(|column| vec![column]).chain(unique?.unwrap_or_default()).collect();
     unique.dedup();
     let (rows, volume) = rows?.unwrap_or_default();
+    can_be_confirmed(doc, map, place, rows.as_ref(), &evidence)?;
     let rules = Rules {
         table: tables.as_ref()?.first()?.clone(),
         condition: condition?,

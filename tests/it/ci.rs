@@ -1,5 +1,6 @@
 //! What `run` and `validate` say to tools of continuous integration.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -87,6 +88,7 @@ fn run(folder: &Path, format: &str) -> String {
 fn a_report_of_junit_says_what_json_says_to_an_independent_reader() {
     let folder = site();
     let text = run(folder.path(), "junit");
+    keeps_to_the_schema(&text);
     let read = junit_parser::from_reader(text.as_bytes()).unwrap();
     let json: Value = serde_json::from_str(&run(folder.path(), "json")).unwrap();
     let runs = json["runs"].as_array().unwrap();
@@ -123,6 +125,54 @@ fn a_report_of_junit_says_what_json_says_to_an_independent_reader() {
     let absent = &read.suites[1].cases[0];
     let junit_parser::TestStatus::Error(error) = &absent.status else { panic!("{absent:?}") };
     assert_eq!(error.error_type, "query_error");
+}
+
+type Words = &'static [&'static str];
+
+/// What Jenkins' schema for these reports (junit-10.xsd) knows of each element that is written: where it stands, its
+/// attributes, and those without which it is none.
+const JUNIT: [(&str, Words, Words, Words); 6] = [
+    ("testsuites", &[""], &["name", "time", "tests", "failures", "errors"], &[]),
+    (
+        "testsuite",
+        &["testsuites", "testsuite"],
+        &["name", "tests", "failures", "errors", "skipped", "time", "timestamp", "file"],
+        &["name", "tests", "failures", "errors"],
+    ),
+    ("testcase", &["testsuite"], &["name", "time", "classname", "group"], &["name"]),
+    ("failure", &["testcase"], &["type", "message"], &[]),
+    ("error", &["testcase"], &["type", "message"], &[]),
+    ("skipped", &["testcase"], &["type", "message"], &[]),
+];
+
+/// Holds a report against the schema.
+fn keeps_to_the_schema(text: &str) {
+    let mut open = vec![""];
+    let tags = text.split('<').skip(1).map(|piece| piece.split_once('>').unwrap().0);
+    for tag in tags.filter(|tag| !tag.starts_with('?')) {
+        if let Some(name) = tag.strip_prefix('/') {
+            assert_eq!(open.pop().unwrap(), name, "{text}");
+            continue;
+        }
+        let (name, rest) = tag.trim_end_matches('/').split_once(' ').unwrap_or((tag, ""));
+        let known = JUNIT.iter().find(|(known, ..)| *known == name);
+        let (_, parents, allowed, needed) = known.unwrap_or_else(|| panic!("{name}: {text}"));
+        assert!(parents.contains(open.last().unwrap()), "{name} in {open:?}: {text}");
+        let parts: Vec<&str> = rest.split('"').collect();
+        let attributes: BTreeMap<&str, &str> = parts
+            .chunks_exact(2)
+            .map(|pair| (pair[0].trim().trim_end_matches('='), pair[1]))
+            .collect();
+        assert!(attributes.keys().all(|key| allowed.contains(key)), "{tag}");
+        assert!(needed.iter().all(|key| attributes.contains_key(key)), "{tag}");
+        if let Some(time) = attributes.get("time") {
+            assert!(time.parse::<f64>().is_ok_and(|time| time >= 0.0), "{tag}");
+        }
+        if !tag.ends_with('/') {
+            open.push(name);
+        }
+    }
+    assert_eq!(open, [""], "{text}");
 }
 
 #[test]
@@ -253,6 +303,7 @@ fn what_is_not_valid_is_told_at_its_line_in_each_format() {
     assert!(github.starts_with("::error file=checks/all.yaml,line=7,col="), "{github}");
     assert!(github.contains("warning"), "the nearest word is named: {github}");
     let junit = said("junit");
+    keeps_to_the_schema(&junit);
     let read = junit_parser::from_reader(junit.as_bytes()).unwrap();
     assert_eq!((read.tests, read.failures, read.errors), (1, 1, 0), "{junit}");
     assert!(said("markdown").contains("<code>checks/all.yaml:7</code>"), "{}", said("markdown"));
@@ -260,6 +311,7 @@ fn what_is_not_valid_is_told_at_its_line_in_each_format() {
     let folder = site();
     let output = allswell(folder.path(), &["validate", "--output", "junit"]);
     assert_eq!(code(&output), 0, "{}", err(&output));
+    keeps_to_the_schema(&out(&output));
     let read = junit_parser::from_reader(out(&output).as_bytes()).unwrap();
     assert_eq!((read.failures, read.errors), (0, 0));
     let names: Vec<&str> = read.suites.iter().map(|suite| suite.name.as_str()).collect();

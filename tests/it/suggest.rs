@@ -263,3 +263,63 @@ async fn what_the_database_does_not_hold_is_not_taken_for_held() {
     assert!(!text.contains("gone_at <") && !text.contains("< gone_at"), "{text}");
     assert!(!text.contains("a check: kind") && !text.contains("foreign key"), "{text}");
 }
+
+/// Proposes for a table, runs what was printed, and gives it.
+fn held(folder: &Folder, args: &[&str]) -> String {
+    let output = suggest(folder, args);
+    let text = out(&output);
+    assert_eq!(code(&output), 0, "{args:?}: {text}{}", err(&output));
+    fs::write(folder.path().join("proposed.yaml"), &text).unwrap();
+    let run = command(folder.path(), &["run", "proposed.yaml"]).output().unwrap();
+    assert_eq!(code(&run), 0, "{args:?}: {text}{}{}", out(&run), err(&run));
+    text
+}
+
+#[test]
+fn what_is_proposed_for_the_demo_holds() {
+    let folder = Folder::new("suggest-demo");
+    let made = command(folder.path(), &["demo", "--folder", "."]).output().unwrap();
+    assert!(out(&made).contains("violated"), "{}{}", out(&made), err(&made));
+    for (table, source, wanted) in [
+        ("billed_hours", "billing", "cents: {min: 0}"),
+        ("accounts", "company", "plan: {one_of: [basic, business, plus]}"),
+        ("invoice_lines", "company", "account_id: {in: accounts.id}"),
+        ("usage", "company", "account_id: {in: accounts.id}"),
+    ] {
+        let text = held(&folder, &[table, "--source", source]);
+        assert!(text.contains(wanted), "{table}: {wanted}\n{text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_proposed_for_years_of_electricity_and_for_500_columns_holds() {
+    let db = Database::new(Engine::Sqlite).await;
+    db.prepare(
+        "create table demand (half_hour integer, at text, mwh real, celsius real, local_date text, holiday text)",
+    )
+    .await;
+    for batch in crate::electricity::rows().chunks(2_000) {
+        let rows: Vec<String> = batch
+            .iter()
+            .map(|[half_hour, at, mwh, celsius, date, holiday]| {
+                format!("({half_hour}, '{at}', {mwh}, {celsius}, '{date}', '{holiday}')")
+            })
+            .collect();
+        db.prepare(&format!("insert into demand values {}", rows.join(", "))).await;
+    }
+    let columns: Vec<String> = (0..500).map(|n| format!("c{n} integer")).collect();
+    db.prepare(&format!("create table wide ({})", columns.join(", "))).await;
+    for row in 0..60 {
+        let values: Vec<String> = (0..500).map(|n| (n + row).to_string()).collect();
+        db.prepare(&format!("insert into wide values ({})", values.join(", "))).await;
+    }
+    let folder = Folder::new("suggest-large");
+    let settings = format!("sources: {{db: {{url: \"{}\", instants: sql}}}}\n", db.url());
+    fs::write(folder.path().join("allswell.yaml"), settings).unwrap();
+    let text = held(&folder, &["demand"]);
+    for wanted in ["half_hour: {min: 0}", "mwh: {min: 0}", "holiday: {one_of: ["] {
+        assert!(text.contains(wanted), "{wanted}\n{text}");
+    }
+    let wide = held(&folder, &["wide"]);
+    assert_eq!(wide.matches("{min: 0").count(), 500, "{wide}");
+}

@@ -166,7 +166,11 @@ impl Judge<'_> {
             self.values(rules, rows.ok_or_else(too_large)?)?;
         }
         if let Some(limit) = &rules.length {
-            let values = [seen.value(&item("shortest", at)), seen.value(&item("longest", at))];
+            let ends = [item("shortest", at), item("longest", at)];
+            let asked = |end: &String| seen.scan.get(end.as_str()).copied();
+            // Where one end is asked for, it stands for both.
+            let [low, high] = ends.each_ref().map(asked);
+            let values = [low.or(high), high.or(low)].map(|end| end.unwrap_or(&Value::Null));
             let shortest = (&rules.column, End::Shortest);
             let broken = self.contradictions.len();
             self.end(shortest, limit, &values, Some([Sample::Shortest(at), Sample::Longest(at)]));

@@ -238,10 +238,15 @@ impl<'r> From<'r> {
         if rules.range.as_ref().is_some_and(Limit::is_of_time) && self.engine == Engine::MySql {
             items.push((item("no_date", at), no_date(&column)));
         }
-        if rules.length.is_some() {
+        if let Some(limit) = &rules.length {
             let length = self.length(&rules.column);
-            items.push((item("shortest", at), format!("min({length})")));
-            items.push((item("longest", at), format!("max({length})")));
+            // A length is a number like any other: no end of it is beyond the one that a limit bounds.
+            if !limit.is_upper() {
+                items.push((item("shortest", at), format!("min({length})")));
+            }
+            if !limit.is_lower() {
+                items.push((item("longest", at), format!("max({length})")));
+            }
             // SQLite counts the characters of a text up to its first NUL.
             if self.engine == Engine::Sqlite {
                 let has_nul = format!("instr(CAST({column} AS BLOB), x'00') > 0");

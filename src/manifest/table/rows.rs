@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::domain::check::evidence::{Evidence, Minimum};
 use crate::domain::check::limit::rows::RowLimit;
 use crate::domain::check::limit::{Limit, LimitParts};
 use crate::domain::check::name::ColumnName;
@@ -9,7 +10,7 @@ use crate::domain::table::Newest;
 use crate::domain::table::volume::{Ratio, Volume};
 use crate::domain::time::duration;
 use crate::domain::time::window::{Split, WindowRule};
-use crate::manifest::document::{Document, Place};
+use crate::manifest::document::{Document, Map, Place};
 use crate::manifest::limits::{ROW_LIMIT_KEYS, limit_fault, limit_parts};
 use crate::manifest::part::required;
 use crate::manifest::table::present;
@@ -135,4 +136,25 @@ fn age_limits(within: Duration, in_window: bool) -> [Limit; 2] {
         Limit::new(&parts).expect("an instant less or more a duration is a limit")
     };
     [limit(Some(&min), None), limit(None, Some(AHEAD))]
+}
+
+/// As many rows as prove something have to be as many as there may be.
+pub(in crate::manifest) fn can_be_confirmed(
+    doc: &mut Document<'_>,
+    map: &Map<'_>,
+    place: Place<'_>,
+    rows: Option<&RowLimit>,
+    evidence: &Evidence,
+) -> Option<()> {
+    let (Some(limit), Minimum::AtLeast(least)) = (rows, &evidence.minimum) else { return Some(()) };
+    if !limit.is_past(least.get()) {
+        return Some(());
+    }
+    let node = map.get("rows").unwrap_or(map.node);
+    let message = format!(
+        "this can never be confirmed: its evidence is the rows that were looked at, {least} or more, and `rows` allows fewer"
+    );
+    let hint = "say why there may be none: `evidence: {min: 0, because: …}`".to_owned();
+    doc.fault(node, Place::Key(&place, "rows"), message, Some(hint));
+    None
 }
