@@ -9,7 +9,8 @@ use allswell::domain::check::reason::Cause;
 
 use crate::alerting::passes;
 use crate::cli::{allswell, code, err, out};
-use crate::servers::Folder;
+use crate::lab::Database;
+use crate::servers::{Folder, Postgres};
 
 /// Words that are for people only.
 const PEOPLE: [&str; 3] = ["whoever", "somebody", "nobody"];
@@ -300,6 +301,49 @@ fn every_yaml_example_is_accepted() {
         }
     }
     assert!(seen >= 20, "{seen}");
+}
+
+#[test]
+fn every_query_for_prometheus_is_one_and_asks_for_what_is_exposed() {
+    let described = read("docs/metrics.md");
+    let mut seen = 0;
+    for page in pages() {
+        for example in examples(&page).iter().filter(|example| example.kind == "promql") {
+            let mut rules = "groups:\n- name: docs\n  rules:\n".to_owned();
+            for (number, query) in example.text.split("\n\n").enumerate() {
+                let query: Vec<&str> =
+                    query.lines().filter(|line| !line.starts_with('#')).collect();
+                let query = query.join(" ");
+                for name in query.split(|c: char| !c.is_ascii_alphanumeric() && c != '_') {
+                    let is_exposed = described.contains(&format!("| `{name}`"));
+                    assert!(!name.starts_with("allswell_") || is_exposed, "{}: {name}", example.at);
+                }
+                rules.push_str(&format!("  - record: docs:{number}\n    expr: {query:?}\n"));
+                seen += 1;
+            }
+            let folder = Folder::new("docs");
+            let file = folder.path().join("rules.yml");
+            fs::write(&file, rules).unwrap();
+            passes("promtool", &["check", "rules"], &file);
+        }
+    }
+    assert!(seen >= 3, "{seen}");
+}
+
+#[tokio::test]
+async fn the_statements_of_the_pages_for_databases_are_taken() {
+    let server = Postgres::start();
+    let db = Database::postgres(&server).await;
+    let mut admin = db.admin().await;
+    let version = admin.texts("show server_version_num").await[0].parse::<u32>().unwrap();
+    admin.run("create role allswell login noinherit").await.unwrap();
+    let examples = examples("docs/operate.md");
+    let grants =
+        examples.iter().find(|e| e.kind == "sql" && e.text.contains("pg_monitor")).unwrap();
+    let [newer, before] = grants.text.lines().collect::<Vec<_>>().try_into().unwrap();
+    admin.run(if version < 160_000 { before } else { newer }).await.unwrap();
+    let inherits = "select pg_has_role('allswell', 'pg_monitor', 'usage')::text";
+    assert_eq!(admin.texts(inherits).await, ["true"]);
 }
 
 #[test]
