@@ -74,8 +74,8 @@ pub use matrix::{DayCell, Matrix, OpenDays};
 pub use orders::{OrderRecord, Revocation, RowOrder, Selected, Waiver};
 pub use quiets::{EndQuiet, KeepQuiet};
 pub use read::{
-    EventQuery, Given, History, HistoryQuery, Listed, Page, Reader, WaivedBy, is_page_by_number,
-    is_page_of_windows,
+    EventQuery, Given, History, HistoryQuery, Listed, OfCheck, Page, Reader, WaivedBy,
+    is_page_by_number, is_page_of_windows,
 };
 pub use relations::{Learnt, engine_of, object_json, object_of, relations_json, relations_of};
 pub use retention::Tidied;

@@ -1,5 +1,9 @@
 //! Reading the record beside its writer: history, waivers and events, a page at a time.
 
+mod waivers;
+
+pub use waivers::{Given, OfCheck};
+
 use std::fmt;
 use std::time::Duration;
 
@@ -100,23 +104,6 @@ pub struct EventQuery {
     pub kind: Option<String>,
     /// Where the page begins, as the page before said.
     pub page: Option<String>,
-}
-
-/// A waiver, for those who list them.
-#[derive(Debug, Clone)]
-pub struct Given {
-    /// Its number in the store.
-    pub id: i64,
-    /// When it was given.
-    pub at: DateTime<Utc>,
-    /// By whom, why, and until when.
-    pub waiver: WaivedBy,
-    /// Which rows were meant, in words.
-    pub selection: String,
-    /// How many rows it was given for.
-    pub rows: u64,
-    /// For how many of them it stands: it is not over, and no proof, revocation or other waiver came since.
-    pub covers: u64,
 }
 
 /// A way to read beside the writer.
@@ -268,45 +255,6 @@ impl Reader {
             .map(|row| row.maybe_text("becomes").map(|text| text.map(str::to_owned)))
             .transpose()?
             .flatten())
-    }
-
-    /// Returns waivers, latest first.
-    ///
-    /// # Errors
-    /// Where the store failed.
-    pub async fn waivers(
-        &self,
-        page: Option<&str>,
-        most: u16,
-        now: DateTime<Utc>,
-    ) -> Result<Page<Given>, LedgerError> {
-        const WAIVERS: &str = "SELECT w.id AS id, w.at AS at, w.by_whom AS by_whom, \
-            w.because AS because, w.until_at AS until_at, w.selection AS selection, \
-            w.entries AS given, COALESCE(e.covers, 0) AS covers FROM waivers w LEFT JOIN \
-            (SELECT waiver, COUNT(*) AS covers FROM entries WHERE waiver IS NOT NULL \
-            AND ruling = 'waived' AND (waived_until IS NULL OR waived_until > $3) GROUP BY waiver) e ON e.waiver = w.id \
-            WHERE w.id < $1 ORDER BY w.id DESC LIMIT $2";
-        let before = page.and_then(|page| page.parse::<i64>().ok()).unwrap_or(i64::MAX);
-        let values = args![before, i64::from(most), now];
-        let rows = self.on(async |conn| conn.all(WAIVERS, values).await).await?;
-        let given = |row: &Record| -> Result<Given, LedgerError> {
-            Ok(Given {
-                id: row.int("id")?,
-                at: row.at("at")?,
-                waiver: WaivedBy {
-                    by: row.text("by_whom")?.to_owned(),
-                    because: row.text("because")?.to_owned(),
-                    until: row.maybe_at("until_at")?,
-                },
-                selection: row.text("selection")?.to_owned(),
-                rows: row.count("given")?,
-                covers: row.count("covers")?,
-            })
-        };
-        let items = rows.iter().map(given).collect::<Result<Vec<_>, _>>()?;
-        let full = items.len() >= usize::from(most);
-        let next = items.last().filter(|_| full).map(|last| last.id.to_string());
-        Ok(Page { items, next })
     }
 
     /// Returns events, latest first.

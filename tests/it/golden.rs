@@ -88,6 +88,7 @@ fn the_pages_of_the_demo_are_as_they_were() {
         ("check", check),
         ("window", window),
         ("sources", "/sources"),
+        ("tables", "/tables"),
         ("alerting", "/alerting"),
         ("catalogue", "/generations"),
         ("generation", "/generations/1"),

@@ -371,6 +371,7 @@ fn what_is_misspelt_in_an_address_is_named() {
         ("/checks?state=violatet", 400, "did you mean `violated`?"),
         ("/?x=1", 400, "`x` is not known here"),
         ("/checks?page=0", 400, "`page` is a number from 1"),
+        ("/checks?page=99", 404, "there is no page 99: the last one is 1"),
         ("/checks/days-add-op", 404, "did you mean `days-add-up`?"),
         ("/checks/days-add-up?month=2025", 400, "`month` is written like 2025-11"),
         ("/checks/days-add-up?day=x", 400, "`day` is written like"),
@@ -549,6 +550,31 @@ fn who_acts_is_who_his_token_or_the_proxy_says() {
 }
 
 #[test]
+fn a_login_holds_on_any_replica_and_ends_with_its_token() {
+    let web = "web: {listen: \"127.0.0.1:0\", operator_token: \"${file:token}\"}\n";
+    let acts = |daemon: &Watchman, cookie: &str| {
+        let page = send(daemon, ("GET", "/checks/holds"), &[("Cookie", cookie)], "").body;
+        page.contains("<h2 id=\"act\">")
+    };
+    let (one, other) = (site(web), site(web));
+    let (daemon, replica) = (one.start(), other.start());
+    looked_at(&daemon);
+    looked_at(&replica);
+    let cookie = log_in(&daemon, TOKEN);
+    assert!(acts(&daemon, &cookie) && acts(&replica, &cookie));
+    assert!(daemon.stop().success());
+    fs::write(one.path().join("token"), "another token").unwrap();
+    let daemon = one.start();
+    daemon.until(Duration::from_secs(30), |daemon| {
+        let page = open(daemon, "/checks/holds");
+        if page.status == 200 { Ok(()) } else { Err(page) }
+    });
+    assert!(!acts(&daemon, &cookie), "the token that it was made with is no more");
+    assert!(acts(&replica, &cookie));
+    assert!(daemon.stop().success() && replica.stop().success());
+}
+
+#[test]
 fn over_plain_http_only_this_machine_logs_in_and_the_page_says_why() {
     let site = site("");
     let daemon = site.start();
@@ -621,6 +647,29 @@ fn events_come_as_csv_too() {
         let kind = event["kind"].as_str().unwrap();
         assert_eq!(open(&daemon, &format!("/events?kind={kind}")).status, 200, "{kind}");
     }
+    assert!(daemon.stop().success());
+}
+
+#[test]
+fn a_check_says_who_vouches_for_its_windows_and_until_when() {
+    let site = site("");
+    let daemon = site.start();
+    looked_at(&daemon);
+    let (cookie, window) = (log_in(&daemon, TOKEN), a_window(&daemon));
+    let order = [
+        ("order", "waive"),
+        ("by", "ada"),
+        ("until", "30d"),
+        ("because", "the source was <down> that day"),
+    ];
+    let answer = submit(&daemon, &window, &cookie, &order);
+    assert_eq!(answer.status, 303, "{answer:?}");
+    let check = window.split("/windows/").next().unwrap();
+    daemon.until(Duration::from_secs(30), |daemon| {
+        let page = open(daemon, check).body;
+        let is_there = page.contains("by ada: the source was &#60;down&#62; that day");
+        if is_there && page.contains("<li>1 window, until 20") { Ok(()) } else { Err(page) }
+    });
     assert!(daemon.stop().success());
 }
 

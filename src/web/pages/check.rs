@@ -1,5 +1,7 @@
 //! A check: why it matters, how it is, where it is wrong, what it asks, and what was seen last.
 
+mod facts;
+
 use std::sync::Arc;
 
 use askama::Template;
@@ -9,7 +11,6 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use chrono::{DateTime, Datelike as _, NaiveDate, TimeDelta, Utc};
 
-use crate::domain::check::looks::looks;
 use crate::domain::check::nearest::suggestion;
 use crate::domain::record::series::Series;
 use crate::domain::sql::Query;
@@ -22,6 +23,7 @@ use crate::engine::snapshot::{SeriesHealth, Snapshot};
 use crate::ledger::{HistoryQuery, LedgerError, Role};
 use crate::web::filter::{hinted, ids, short};
 use crate::web::pages::attempts::{self, AttemptView};
+use crate::web::pages::check::facts::{facts, meaning_at, paused, vouched};
 use crate::web::pages::civil::{Civil, ago};
 use crate::web::pages::frame::{Frame as Around, Visit, page};
 use crate::web::pages::graph::{self, Graph};
@@ -36,11 +38,12 @@ use crate::web::pages::words;
 use crate::web::problem::{Problem, unreadable};
 use crate::web::{Here, Shared};
 
-/// How many open windows, windows of a day, attempts and points of a line are read at most.
+/// How many open windows, windows of a day, attempts, points of a line and waivers are read at most.
 const OPEN: u16 = 50;
 const OF_A_DAY: u16 = 200;
 const ATTEMPTS: u16 = 20;
 const POINTS: u16 = 60;
+const WAIVERS: u16 = 10;
 /// How many zones are listed.
 const ZONES: usize = 1_000;
 
@@ -60,6 +63,8 @@ struct CheckPage {
     source: (String, String),
     runbook: Option<String>,
     waived: u64,
+    /// Who vouches for those, why, and until when.
+    waivers: Vec<String>,
     paused: Option<String>,
     open: Vec<Listed>,
     day: Option<(String, Vec<Listed>)>,
@@ -99,12 +104,14 @@ struct ZoneView {
 }
 
 /// What the ledger says beside the picture.
+#[derive(Default)]
 struct Read {
     open: Vec<Listed>,
     day: Option<(String, Vec<Listed>)>,
-    matrix: MatrixView,
+    matrix: Option<MatrixView>,
     graphs: Vec<Graph>,
     attempts: Vec<AttemptView>,
+    waivers: Vec<String>,
     /// The generation under which it came to mean what it means.
     generation: Option<String>,
 }
@@ -130,15 +137,10 @@ pub(super) async fn check(
     let day = keys.get("day").map(day_and_offset).transpose()?;
     let read = read(&shared, picture, &group, worst, (month, day, &keys)).await;
     let (read, unread) = match read {
-        Ok(read) => (Some(read), None),
-        Err(trouble) => (None, Some(unreadable(&trouble).detail)),
+        Ok(read) => (read, None),
+        Err(trouble) => (Read::default(), Some(unreadable(&trouble).detail)),
     };
     let check = group.check;
-    let generation = read.as_ref().and_then(|read| read.generation.clone());
-    let (open, day, matrix, graphs, attempts) = match read {
-        Some(read) => (read.open, read.day, Some(read.matrix), read.graphs, read.attempts),
-        None => Default::default(),
-    };
     let ordered = match unread {
         None => super::act::ordered_in_words(&shared, picture, keys.get("order")).await?,
         Some(_) => None,
@@ -156,20 +158,21 @@ pub(super) async fn check(
         }),
         place: group.zones().unwrap_or_default(),
         told: told_in_words(told, &group),
-        facts: facts(picture, &group, worst, generation),
+        facts: facts(picture, &group, worst, read.generation),
         source: source(picture, &group),
         runbook: check.runbook.clone(),
         waived: group.series.iter().map(|series| series.record.waived).sum(),
+        waivers: read.waivers,
         paused: paused(&group),
-        open,
-        day,
-        matrix,
+        open: read.open,
+        day: read.day,
+        matrix: read.matrix,
         legend: OF_WINDOWS,
-        graphs,
+        graphs: read.graphs,
         graph_zone: worst.record.tz.clone().unwrap_or_default(),
         expected: words::expected(check),
         queries: queries(picture, &group, last_window(worst, now).as_ref()),
-        attempts,
+        attempts: read.attempts,
         zones: zones(picture, &group),
         unread,
         can_act: visit.can_act(),
@@ -235,10 +238,12 @@ async fn read(
     let of_check = reader.attempts_of_check(check, from, ATTEMPTS).await?;
     let alone = recent_of(worst, now, i32::from(POINTS));
     let of_series = reader.attempts_of_series(worst.record.id, alone, POINTS).await?;
+    let waivers = reader.waivers_of(check, now, WAIVERS).await?;
     Ok(Read {
+        waivers: waivers.iter().map(|given| vouched(worst, given)).collect(),
         open: open.iter().map(|history| listed(group, history, now)).collect(),
         day,
-        matrix: matrix::draw(shared, picture, group, month, keys).await?,
+        matrix: Some(matrix::draw(shared, picture, group, month, keys).await?),
         graphs: graph::both(&of_series),
         attempts: of_check.iter().map(|attempt| attempts::view(group, attempt, true)).collect(),
         generation: reader.generation_at(meaning_at(worst)).await?,
@@ -326,68 +331,6 @@ fn source(picture: &Snapshot, group: &Group<'_>) -> (String, String) {
     let name = &group.check.source;
     let place = picture.sources.get(name).and_then(|source| source.place.clone());
     (name.to_string(), place.map(|place| format!(" ({place})")).unwrap_or_default())
-}
-
-fn paused(group: &Group<'_>) -> Option<String> {
-    let series = group.series.iter().find(|series| series.paused_until.is_some())?;
-    let until = Civil::new(series.paused_until?, &series.home.rules).text();
-    let because = group.check.pause.as_ref().map(|pause| pause.because.as_str()).unwrap_or("");
-    Some(format!("Paused until {until}: {because}"))
-}
-
-/// When what is proved of it changed last.
-fn meaning_at(series: &SeriesHealth) -> DateTime<Utc> {
-    series.record.meaning_at.max(series.record.since)
-}
-
-/// What is declared of the check.
-fn facts(
-    picture: &Snapshot,
-    group: &Group<'_>,
-    worst: &SeriesHealth,
-    generation: Option<String>,
-) -> Vec<(&'static str, String)> {
-    let check = group.check;
-    let zones = group.series.iter().filter(|series| series.record.tz.is_some()).count();
-    let mut facts = vec![
-        ("Looks", looks(check, Some(zones))),
-        ("Owner", check.owner.to_string()),
-        ("Declared", format!("{}:{}", check.file, check.line)),
-    ];
-    let since = Civil::utc(meaning_at(worst)).text();
-    facts.push((
-        "Unchanged since",
-        match generation {
-            Some(generation) => format!("generation {generation}, {since}"),
-            None => since,
-        },
-    ));
-    let proved = group
-        .series
-        .iter()
-        .filter_map(|s| Some((s.record.confirmed_at?, s)))
-        .max_by_key(|(at, _)| *at);
-    facts.push((
-        "Last proved",
-        match proved {
-            Some((at, series)) => {
-                let zone = series.record.tz.as_deref().map(|tz| format!(", in {tz}"));
-                let at = Civil::new(at, &series.home.rules).text();
-                format!("{at}{}", zone.unwrap_or_default())
-            }
-            None => "never".to_owned(),
-        },
-    ));
-    facts.extend(words::tested(picture, &check.id).map(|said| ("Tested", said)));
-    if !check.labels.is_empty() {
-        let labels = check.labels.iter().map(|(name, value)| format!("{}={value}", name.as_str()));
-        facts.push(("Labels", labels.collect::<Vec<_>>().join(", ")));
-    }
-    let changed = group.series.iter().find_map(|series| series.record.changed.clone());
-    facts.extend(changed.map(|note| ("Changed", note)));
-    let thin = group.series.iter().find_map(|series| series.record.thin.clone());
-    facts.extend(thin.map(|note| ("Thin", note)));
-    facts
 }
 
 fn zones(picture: &Snapshot, group: &Group<'_>) -> Vec<ZoneView> {

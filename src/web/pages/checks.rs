@@ -87,6 +87,7 @@ pub(super) async fn checks(
     };
     let number = keys.page()?;
     let (shown, found) = survey.most_urgent(fits, (number - 1) * SHOWN, SHOWN);
+    keys.refuse_past(found, SHOWN)?;
     let shown = shown.into_iter().map(|head| survey.series_of(head));
     let rows: Vec<Row> = shown.map(|group| row(picture, &group, state.as_deref())).collect();
     let link = |number: usize| format!("/checks?{}", keys.with("page", &number.to_string()));

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use axum::http::StatusCode;
+
 use crate::domain::check::nearest::suggestion;
 use crate::web::filter::{hinted, short};
 use crate::web::problem::Problem;
@@ -48,6 +50,16 @@ impl Keys {
         let Some(page) = self.get("page") else { return Ok(1) };
         let number = page.parse().ok().filter(|page| (1..=1_000_000).contains(page));
         number.ok_or_else(|| Problem::bad("`page` is a number from 1"))
+    }
+
+    /// Refuses a page behind the last one of so many rows.
+    pub(super) fn refuse_past(&self, found: usize, shown: usize) -> Result<(), Problem> {
+        let (page, last) = (self.page()?, found.div_ceil(shown).max(1));
+        if page <= last {
+            return Ok(());
+        }
+        let what = format!("there is no page {page}: the last one is {last}");
+        Err(Problem::new(StatusCode::NOT_FOUND, what))
     }
 }
 
