@@ -278,6 +278,38 @@ async fn a_ledger_behind_what_is_known_outside_proves_again_what_it_calls_confir
     assert_eq!(said, ["violated"], "what it called confirmed was looked at again");
 }
 
+#[tokio::test]
+async fn a_copy_put_back_after_another_ledger_was_used_proves_again_what_that_one_alerted_of() {
+    let bad = Arc::new(AtomicUsize::new(0));
+    let is_bad = Arc::clone(&bad);
+    let oracle = Arc::new(Oracle::new(move |_, _| match is_bad.load(Ordering::SeqCst) {
+        0 => Verdict::Confirmed,
+        _ => {
+            let contradictions = vec![Contradiction::Rows { expected: "0".into(), seen: 1 }];
+            Verdict::Violated(Finding { contradictions, cut: false, rows: Vec::new() })
+        }
+    }));
+    let stage = Stage::new(Vec::new());
+    let path = stage.folder.path().join("ledger.db");
+    let mut engine = engine_of(&path, &stage.hand, &oracle, &stage.told, DAILY).await;
+    work_off(&mut engine, &stage.hand).await;
+    assert_eq!(stage.texts("select distinct said from entries").await, ["confirmed"]);
+    drop(engine);
+    // Meanwhile another ledger found it wrong, and said so.
+    let look = FirstLook { alerts: vec![violated()], at: stage.hand.now() };
+    stage.told.1.lock().unwrap().looks = vec![Arc::new(look)];
+    bad.store(1, Ordering::SeqCst);
+    let mut engine = engine_of(&path, &stage.hand, &oracle, &stage.told, DAILY).await;
+    for _ in 0..3 {
+        engine.house_keeping().await;
+        engine.carry_out().await;
+        work_off(&mut engine, &stage.hand).await;
+    }
+    let said = stage.texts("select distinct said from entries where kind = 'window'").await;
+    assert_eq!(said, ["violated"], "what the other one alerted of was looked at again");
+    assert!(stage.standing().await > 0);
+}
+
 #[test]
 fn an_alertmanager_that_answers_later_than_the_daemon_begins_loses_no_alert_of_a_lost_ledger() {
     let sink = Receiver::start();

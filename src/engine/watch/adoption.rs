@@ -4,6 +4,7 @@
 //! What no daemon would keep up any more is adopted: it is kept up here, and ends by a fresh proof of its series or by an
 //! operator's word. What another ledger keeps up is left to that one.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -98,8 +99,32 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         }
         if lost || ahead.is_some() {
             self.went_back(ahead, now).await?;
+        } else if adopted > 0 && self.sequence().is_some() {
+            // Another ledger was used since this one was: what it found, this one may have as confirmed.
+            let foreign = found.iter().map(|row| row.series).collect();
+            let words =
+                "every window up to catch_up.age of the series of which another ledger alerted";
+            self.prove_again_what_is(&foreign, words.to_owned(), now).await?;
         }
         Ok(())
+    }
+
+    /// Has every window of some series proved again, up to `catch_up.age`.
+    async fn prove_again_what_is(
+        &mut self,
+        series: &BTreeSet<i64>,
+        words: String,
+        now: DateTime<Utc>,
+    ) -> Result<(), LedgerError> {
+        let members = self.roster.members().filter(|member| series.contains(&member.record.id));
+        let windows = members.filter(|member| member.series.window().is_some());
+        let rows: Vec<_> =
+            windows.map(|member| (member.record.id, now - member.terms.age, now)).collect();
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let order = RowOrder::Rerun { by: "allswell".to_owned(), accepted: None };
+        self.store_order(&order, &Selected { rows, words }).await.map(drop)
     }
 
     /// Says whether the ledger had attempts that it does not have any more.
@@ -142,14 +167,9 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
         now: DateTime<Utc>,
     ) -> Result<(), LedgerError> {
         self.store.put_went_back(now).await?;
-        let windows = self.roster.members().filter(|member| member.series.window().is_some());
-        let rows: Vec<_> =
-            windows.map(|member| (member.record.id, now - member.terms.age, now)).collect();
+        let all = self.roster.members().map(|member| member.record.id).collect();
         let words = "every window up to catch_up.age: the ledger went back".to_owned();
-        if !rows.is_empty() {
-            let order = RowOrder::Rerun { by: "allswell".to_owned(), accepted: None };
-            self.store_order(&order, &Selected { rows, words }).await?;
-        }
+        self.prove_again_what_is(&all, words, now).await?;
         let known = self.adoption.resumed_at.map_or("none".to_owned(), |at| format!("{at:.0?}"));
         let had = ahead.map_or("more".to_owned(), |at| format!("{at:.0?}"));
         tracing::error!(
