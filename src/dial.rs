@@ -1,23 +1,137 @@
 //! From our strict addresses to a driver's options, with nothing left to the environment.
 
+use std::time::Duration;
+
 use secrecy::{ExposeSecret, SecretString};
-use sqlx::ConnectOptions;
-use sqlx::postgres::{PgConnectOptions, PgSslMode};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
+use sqlx::{ConnectOptions, Row};
+use tokio::time::timeout;
 
-use crate::dsn::{Authorities, ClientCertificate, Endpoint, Server, Tls};
+use crate::dsn::{Authorities, ClientCertificate, Endpoint, Server, Target, Tls};
 
-/// Returns what a PostgreSQL server is dialled with.
-pub fn postgres(server: &Server, password: Option<&SecretString>) -> PgConnectOptions {
+/// The way to a PostgreSQL database: one server, or several of which one is meant.
+#[derive(Debug, Clone)]
+pub struct Route {
+    servers: Vec<(String, PgConnectOptions)>,
+    wanted: Target,
+}
+
+impl Route {
+    /// The way that an address describes, for connections of this name.
+    pub fn new(server: &Server, password: Option<&SecretString>, name: &str) -> Self {
+        let options = |endpoint: &Endpoint| {
+            let options = options(server, endpoint, password).application_name(name);
+            (endpoint.to_string(), options)
+        };
+        Self { servers: server.endpoints().map(options).collect(), wanted: server.wanted }
+    }
+
+    /// The same to a server that takes writes, where there are several.
+    #[must_use]
+    pub fn for_writing(mut self) -> Self {
+        if self.servers.len() > 1 && self.wanted == Target::Any {
+            self.wanted = Target::ReadWrite;
+        }
+        self
+    }
+
+    /// Connects to one of several servers by its number.
+    ///
+    /// # Errors
+    /// Whatever the driver says.
+    pub async fn to(&self, number: usize) -> Result<PgConnection, sqlx::Error> {
+        let (_, options) = &self.servers[number.min(self.servers.len() - 1)];
+        options.connect().await
+    }
+
+    /// Connects to the first server that answers and is the one that is meant, and says which it is. None may take
+    /// longer than its part of the time.
+    ///
+    /// # Errors
+    /// Whatever the driver says of the last one, or that none is the one that is meant.
+    pub async fn connect(&self, within: Duration) -> Result<(usize, PgConnection), sqlx::Error> {
+        if let ([(_, only)], Target::Any) = (self.servers.as_slice(), self.wanted) {
+            return Ok((0, only.connect().await?));
+        }
+        let rounds = match self.wanted {
+            Target::PreferStandby => vec![Target::Standby, Target::Any],
+            Target::Any
+            | Target::ReadWrite
+            | Target::ReadOnly
+            | Target::Primary
+            | Target::Standby => vec![self.wanted],
+        };
+        let tries = self.servers.len() * rounds.len();
+        let each = within / u32::try_from(tries + 1).unwrap_or(u32::MAX);
+        let mut trouble = Vec::new();
+        let mut last = None;
+        for wanted in rounds {
+            for (number, (name, options)) in self.servers.iter().enumerate() {
+                match timeout(each, connected(options, wanted)).await {
+                    Ok(Ok(Some(conn))) => return Ok((number, conn)),
+                    Ok(Ok(None)) => trouble.push(format!("{name} is not {}", wanted.as_str())),
+                    // What one refuses to let in, the others do not either.
+                    Ok(Err(error)) if is_refused(&error) => return Err(error),
+                    Ok(Err(error)) => {
+                        trouble.push(format!("{name} does not answer"));
+                        last = Some(error);
+                    }
+                    Err(_) => trouble.push(format!("{name} does not answer in time")),
+                }
+            }
+        }
+        match last {
+            Some(error) if trouble.len() == 1 => Err(error),
+            Some(_) | None => Err(sqlx::Error::Io(std::io::Error::other(trouble.join(", ")))),
+        }
+    }
+}
+
+/// Connects to a server; nothing where it is not the one that is meant.
+async fn connected(
+    options: &PgConnectOptions,
+    wanted: Target,
+) -> Result<Option<PgConnection>, sqlx::Error> {
+    const ASK: &str = "SELECT pg_catalog.pg_is_in_recovery()::text, \
+        (pg_catalog.current_setting('default_transaction_read_only') = 'on')::text";
+    let mut conn = options.connect().await?;
+    if wanted == Target::Any {
+        return Ok(Some(conn));
+    }
+    let row = sqlx::raw_sql(ASK).fetch_one(&mut conn).await?;
+    let is = |place| Ok::<_, sqlx::Error>(row.try_get::<&str, _>(place)? == "true");
+    let (follows, refuses_writes) = (is(0)?, is(1)?);
+    let is_meant = match wanted {
+        Target::Any | Target::PreferStandby => true,
+        Target::ReadWrite => !follows && !refuses_writes,
+        Target::ReadOnly => follows || refuses_writes,
+        Target::Primary => !follows,
+        Target::Standby => follows,
+    };
+    Ok(is_meant.then_some(conn))
+}
+
+/// Whether a server let us in no further than to say no: a wrong password or role, or a database that is not there.
+fn is_refused(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.is_some_and(|code| code.starts_with("28") || code == "3D000" || code == "42501")
+}
+
+/// What a PostgreSQL server is dialled with.
+fn options(
+    server: &Server,
+    endpoint: &Endpoint,
+    password: Option<&SecretString>,
+) -> PgConnectOptions {
     // Every field is set, because the driver begins with what the environment says (PG*); what it
     // cannot be told to forget, `main` removes from the environment.
     let mut options = PgConnectOptions::new_without_pgpass()
         .username(&server.user)
         .password(password.map_or("", |p| p.expose_secret()))
         .database(&server.database)
-        .application_name("allswell")
         // PgBouncer refuses start-up parameters that it does not know.
         .extra_float_digits(None);
-    options = match &server.endpoint {
+    options = match endpoint {
         Endpoint::Tcp { host, port } => options.host(host).port(*port),
         Endpoint::Socket { path, port } => {
             options.host(&path.to_string_lossy()).socket(path).port(*port)

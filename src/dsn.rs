@@ -4,6 +4,8 @@
 //! environment; a typo in `sslmode` would then be plain text on the wire (docs/internals/databases.md,
 //! "What drivers read on their own"). Faults name rules, never the address: it may hold a password.
 
+mod options;
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -12,6 +14,7 @@ use url::{Host, Url};
 
 use crate::domain::check::nearest::suggestion;
 use crate::domain::sql::Engine;
+use crate::dsn::options::Options;
 
 /// The address of a database.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +32,10 @@ pub enum Dsn {
 pub struct Server {
     /// Where it listens.
     pub endpoint: Endpoint,
+    /// Where else: the same database on other servers, tried in this order.
+    pub others: Vec<Endpoint>,
+    /// Which of them is meant.
+    pub wanted: Target,
     /// Who we are there.
     pub user: String,
     /// Which database.
@@ -40,12 +47,48 @@ pub struct Server {
 }
 
 impl Server {
-    /// Where it listens: `host:port`, or the path of its socket.
+    /// Where it listens: `host:port`, or the path of its socket; several with commas between them.
     pub fn endpoint(&self) -> String {
-        match &self.endpoint {
-            Endpoint::Tcp { host, port } => format!("{host}:{port}"),
-            Endpoint::Socket { path, .. } => path.display().to_string(),
-        }
+        self.endpoints().map(Endpoint::to_string).collect::<Vec<_>>().join(",")
+    }
+
+    /// Each place where it may listen, in the order in which they are tried.
+    pub fn endpoints(&self) -> impl Iterator<Item = &Endpoint> {
+        std::iter::once(&self.endpoint).chain(&self.others)
+    }
+}
+
+/// Which of several servers is meant: libpq's `target_session_attrs` (PostgreSQL's manual, 34.1.2).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Target {
+    /// The first that answers.
+    #[default]
+    Any,
+    /// One that takes writes.
+    ReadWrite,
+    /// One that does not.
+    ReadOnly,
+    /// One that follows no other.
+    Primary,
+    /// One that follows another.
+    Standby,
+    /// One that follows another; where there is none, any.
+    PreferStandby,
+}
+
+impl Target {
+    const ALL: [(&'static str, Self); 6] = [
+        ("any", Self::Any),
+        ("read-write", Self::ReadWrite),
+        ("read-only", Self::ReadOnly),
+        ("primary", Self::Primary),
+        ("standby", Self::Standby),
+        ("prefer-standby", Self::PreferStandby),
+    ];
+
+    /// As it is written in an address.
+    pub fn as_str(self) -> &'static str {
+        Self::ALL.iter().find(|(_, wanted)| *wanted == self).map_or("any", |(word, _)| word)
     }
 }
 
@@ -103,11 +146,7 @@ impl Dsn {
     /// Where it is, for people: the engine, the host and the database, and nothing that may be secret.
     pub fn place(&self) -> String {
         let of = |kind: &str, server: &Server| {
-            let host = match &server.endpoint {
-                Endpoint::Tcp { host, port } => format!("{host}:{port}"),
-                Endpoint::Socket { path, .. } => path.display().to_string(),
-            };
-            format!("{kind} at {host}, database {}", server.database)
+            format!("{kind} at {}, database {}", server.endpoint(), server.database)
         };
         match self {
             Self::Postgres(server) => of("PostgreSQL", server),
@@ -134,7 +173,8 @@ impl Dsn {
         if let Some(path) = text.strip_prefix("sqlite:") {
             return sqlite(path, folder);
         }
-        let url = Url::parse(text).map_err(|_| {
+        let (text, others) = hosts(text)?;
+        let url = Url::parse(&text).map_err(|_| {
             "this is not an address: write postgres://user@host/database, \
                           mysql://user@host/database or sqlite:file.db"
                 .to_owned()
@@ -148,14 +188,39 @@ impl Dsn {
                 .into());
         }
         match url.scheme() {
-            "postgres" | "postgresql" => server(&url, 5432, "host", folder).map(Self::Postgres),
-            "mysql" | "mariadb" => server(&url, 3306, "socket", folder).map(Self::MySql),
+            "postgres" | "postgresql" => {
+                server(&url, &others, (5432, "host"), folder).map(Self::Postgres)
+            }
+            "mysql" | "mariadb" if others.is_empty() => {
+                server(&url, &others, (3306, "socket"), folder).map(Self::MySql)
+            }
+            "mysql" | "mariadb" => {
+                Err("several hosts are for PostgreSQL: nothing of MySQL's protocol tells them \
+                                        apart; write one, or a proxy's"
+                    .into())
+            }
             other => {
                 let known = ["postgres", "mysql", "mariadb", "sqlite"];
                 let hint = suggestion(other, &known).unwrap_or_default();
                 Err(format!("this kind of database is not known: {hint}"))
             }
         }
+    }
+
+    /// The files that the address names, each with its option.
+    pub fn files(&self) -> Vec<(&'static str, &Path)> {
+        let (Self::Postgres(server) | Self::MySql(server)) = self else { return Vec::new() };
+        let mut files = Vec::new();
+        if let Tls::VerifyCa(Authorities::File(path)) | Tls::VerifyFull(Authorities::File(path)) =
+            &server.tls
+        {
+            files.push(("sslrootcert", path.as_path()));
+        }
+        if let Some(identity) = &server.identity {
+            files.push(("sslcert", &identity.certificate));
+            files.push(("sslkey", &identity.key));
+        }
+        files
     }
 
     /// Returns the dialect that is spoken there.
@@ -177,11 +242,10 @@ impl fmt::Display for Dsn {
             Self::MySql(server) => ("MySQL", server),
         };
         let Server { endpoint, user, database, .. } = server;
+        let at = server.endpoint();
         match endpoint {
-            Endpoint::Tcp { host, port } => write!(f, "{engine} {user}@{host}:{port}/{database}"),
-            Endpoint::Socket { path, .. } => {
-                write!(f, "{engine} {user}@{}, database {database}", path.display())
-            }
+            Endpoint::Tcp { .. } => write!(f, "{engine} {user}@{at}/{database}"),
+            Endpoint::Socket { .. } => write!(f, "{engine} {user}@{at}, database {database}"),
         }
     }
 }
@@ -197,11 +261,41 @@ fn sqlite(path: &str, folder: &Path) -> Result<Dsn, String> {
     Ok(Dsn::Sqlite(folder.join(path)))
 }
 
-fn server(url: &Url, default_port: u16, socket_key: &str, folder: &Path) -> Result<Server, String> {
+/// A host behind the first one, and its port where it stands there.
+type OtherHost = (Host<String>, Option<u16>);
+
+/// Takes the hosts behind the first one out of an address: `a:5432,b,c:5433`.
+fn hosts(text: &str) -> Result<(String, Vec<OtherHost>), String> {
+    let whole = || (text.to_owned(), Vec::new());
+    let Some((scheme, rest)) = text.split_once("://") else { return Ok(whole()) };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(end);
+    let (user, all) = match authority.rsplit_once('@') {
+        Some((user, all)) => (format!("{user}@"), all),
+        None => (String::new(), authority),
+    };
+    let mut all = all.split(',');
+    let first = all.next().unwrap_or_default();
+    let others = all.map(|host| {
+        let url = Url::parse(&format!("postgres://{host}/")).ok();
+        let host = url.as_ref().and_then(|url| Some((url.host()?.to_owned(), url.port())));
+        host.ok_or_else(|| "one of the hosts of the address is none".to_owned())
+    });
+    let others = others.collect::<Result<_, _>>()?;
+    Ok((format!("{scheme}://{user}{first}{path}"), others))
+}
+
+fn server(
+    url: &Url,
+    others: &[OtherHost],
+    (default_port, socket_key): (u16, &str),
+    folder: &Path,
+) -> Result<Server, String> {
     let mut options = Options::default();
     for (key, value) in url.query_pairs() {
         options.set(&key, &value, socket_key)?;
     }
+    let wanted = options.wanted(socket_key)?;
     let port = match (options.port.take(), url.port()) {
         (Some(_), Some(_)) => return Err("the address names the port twice".into()),
         (Some(port), None) => {
@@ -227,85 +321,17 @@ fn server(url: &Url, default_port: u16, socket_key: &str, folder: &Path) -> Resu
     if database.is_empty() || database.contains('/') {
         return Err("the address names no database: write host/database".into());
     }
-    let tls = options.tls(&endpoint, folder)?;
+    let others: Vec<Endpoint> = others
+        .iter()
+        .map(|(host, port)| Endpoint::Tcp { host: bare(host), port: port.unwrap_or(default_port) })
+        .collect();
+    if !others.is_empty() && !matches!(endpoint, Endpoint::Tcp { .. }) {
+        return Err("the address names a socket and other hosts: keep one".into());
+    }
+    let is_local = std::iter::once(&endpoint).chain(&others).all(Endpoint::is_local);
+    let tls = options.tls(is_local, folder)?;
     let identity = options.identity(&tls, folder)?;
-    Ok(Server { endpoint, user, database, tls, identity })
-}
-
-#[derive(Default)]
-struct Options {
-    user: Option<String>,
-    socket: Option<String>,
-    port: Option<String>,
-    sslmode: Option<String>,
-    sslrootcert: Option<String>,
-    sslcert: Option<String>,
-    sslkey: Option<String>,
-}
-
-impl Options {
-    fn set(&mut self, key: &str, value: &str, socket_key: &str) -> Result<(), String> {
-        let slot = match key {
-            "user" => &mut self.user,
-            "port" => &mut self.port,
-            "sslmode" => &mut self.sslmode,
-            "sslrootcert" => &mut self.sslrootcert,
-            "sslcert" => &mut self.sslcert,
-            "sslkey" => &mut self.sslkey,
-            key if key == socket_key => &mut self.socket,
-            _ => {
-                let known =
-                    ["user", "port", "sslmode", "sslrootcert", "sslcert", "sslkey", socket_key];
-                let hint = suggestion(key, &known).unwrap_or_default();
-                return Err(format!("the address has an option that is not known: {hint}"));
-            }
-        };
-        if value.is_empty() {
-            return Err(format!("the option `{key}` of the address is empty"));
-        }
-        if slot.replace(value.to_owned()).is_some() {
-            return Err(format!("the option `{key}` of the address stands there twice"));
-        }
-        Ok(())
-    }
-
-    fn tls(&self, endpoint: &Endpoint, folder: &Path) -> Result<Tls, String> {
-        const MODES: [&str; 4] = ["disable", "require", "verify-ca", "verify-full"];
-        let authorities = match &self.sslrootcert {
-            Some(path) => Authorities::File(folder.join(path)),
-            None => Authorities::System,
-        };
-        match self.sslmode.as_deref() {
-            None if endpoint.is_local() && self.sslrootcert.is_none() => Ok(Tls::Off),
-            None | Some("verify-full") => Ok(Tls::VerifyFull(authorities)),
-            Some("verify-ca") => Ok(Tls::VerifyCa(authorities)),
-            Some(mode @ ("disable" | "require")) if self.sslrootcert.is_some() => {
-                Err(format!("`sslmode={mode}` checks nothing, so `sslrootcert` would be idle"))
-            }
-            Some("disable") => Ok(Tls::Off),
-            Some("require") => Ok(Tls::Encrypted),
-            Some(other) => {
-                let hint = suggestion(other, &MODES).unwrap_or_default();
-                Err(format!("this `sslmode` is not known: {hint}"))
-            }
-        }
-    }
-}
-
-impl Options {
-    fn identity(&self, tls: &Tls, folder: &Path) -> Result<Option<ClientCertificate>, String> {
-        let (certificate, key) = match (&self.sslcert, &self.sslkey) {
-            (None, None) => return Ok(None),
-            (Some(certificate), Some(key)) => (folder.join(certificate), folder.join(key)),
-            (Some(_), None) | (None, Some(_)) => {
-                return Err("`sslcert` and `sslkey` of the address go together".into());
-            }
-        };
-        if *tls == Tls::Off {
-            return Err("the connection is not encrypted, so `sslcert` would be idle".into());
-        }
-        Ok(Some(ClientCertificate { certificate, key }))
-    }
+    Ok(Server { endpoint, others, wanted, user, database, tls, identity })
 }
 
 impl Endpoint {
@@ -321,9 +347,18 @@ impl Endpoint {
     }
 }
 
-fn bare(host: &Host<&str>) -> String {
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp { host, port } => write!(f, "{host}:{port}"),
+            Self::Socket { path, .. } => path.display().fmt(f),
+        }
+    }
+}
+
+fn bare<S: AsRef<str>>(host: &Host<S>) -> String {
     match host {
-        Host::Domain(name) => (*name).to_owned(),
+        Host::Domain(name) => name.as_ref().to_owned(),
         Host::Ipv4(address) => address.to_string(),
         Host::Ipv6(address) => address.to_string(),
     }
@@ -386,6 +421,29 @@ mod tests {
             let message = parse(bad).expect_err(bad);
             assert!(message.contains(rule), "{bad}: {message}");
             assert!(!message.contains("hunter2"));
+        }
+    }
+
+    #[test]
+    fn several_hosts_are_one_database() {
+        let dsn =
+            parse("postgres://a@db1,db2:5433,[::1]/b?target_session_attrs=read-write").unwrap();
+        assert_eq!(dsn.place(), "PostgreSQL at db1:5432,db2:5433,::1:5432, database b");
+        let Dsn::Postgres(server) = dsn else { panic!("PostgreSQL") };
+        assert_eq!((server.wanted, server.others.len()), (Target::ReadWrite, 2));
+        // One that is elsewhere is enough to be encrypted.
+        assert_eq!(server.tls, Tls::VerifyFull(Authorities::System));
+        assert_eq!(tls("postgres://a@localhost,127.0.0.1:5433/b"), Tls::Off);
+        for (bad, rule) in [
+            ("postgres://a@db1,/b", "one of the hosts"),
+            ("postgres://a@db1,x y/b", "one of the hosts"),
+            ("postgres://a@db1,db2/b?target_session_attrs=read_write", "read-write"),
+            ("postgres://a@db1,db2/b?target_session_atrs=any", "target_session_attrs"),
+            ("mysql://a@db1,db2/b", "PostgreSQL"),
+            ("mysql://a@db1/b?target_session_attrs=any", "not known"),
+        ] {
+            let message = parse(bad).expect_err(bad);
+            assert!(message.contains(rule), "{bad}: {message}");
         }
     }
 

@@ -168,11 +168,12 @@ impl Opened {
         if let Err(why) = &self.password {
             return Err(Reason::new(Cause::Auth, why.clone()));
         }
-        match &self.keeper {
+        let observed = match &self.keeper {
             Keeper::Postgres(keeper) => keeper.observe(ask, stop).await,
             Keeper::MySql(keeper) => keeper.observe(ask, stop).await,
             Keeper::Sqlite(keeper) => keeper.observe(ask, stop).await,
-        }
+        };
+        observed.map_err(|reason| reach::naming_files(reason, &self.dsn))
     }
 }
 

@@ -14,7 +14,7 @@ use sqlx::postgres::PgConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode};
 use sqlx::{Column, ConnectOptions, Row, TypeInfo, ValueRef};
 
-use crate::dial;
+use crate::dial::Route;
 use crate::dsn::Server;
 use crate::ledger::cells::{Arg, Cell, Record, instant, micros};
 use crate::ledger::errors::LedgerError;
@@ -65,6 +65,8 @@ macro_rules! each {
 }
 pub(super) use each;
 
+/// How long a connection to a server may take to open.
+const OPENS: Duration = Duration::from_secs(8);
 /// The pages of a new file, in bytes. An attempt touches a row each of many series, in places far from each other, and
 /// a page is written whole: small ones cost a third of the default ones. A file keeps the pages that it was made with.
 const PAGE_SIZE: u32 = 1_024;
@@ -165,8 +167,8 @@ impl Conn {
         const LIMITS: &str = "SET statement_timeout = '8s'; SET lock_timeout = '2s'; \
                               SET idle_in_transaction_session_timeout = '10s'; SET jit = off; \
                               SET TimeZone = 'UTC'";
-        let options = dial::postgres(server, password).application_name("allswell/ledger");
-        let mut conn = options.connect().await?;
+        let route = Route::new(server, password, "allswell/ledger").for_writing();
+        let (_, mut conn) = route.connect(OPENS).await?;
         sqlx::raw_sql(LIMITS).execute(&mut conn).await?;
         Ok(Self::Postgres(conn))
     }

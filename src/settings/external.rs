@@ -318,7 +318,9 @@ impl Calls {
         let name = source.name.as_str();
         self.of_database(Kind::Source, name, &source.dsn);
         if let Dsn::Postgres(server) | Dsn::MySql(server) = &source.dsn {
-            self.add(Kind::Control, name, server.endpoint());
+            for endpoint in server.endpoints() {
+                self.add(Kind::Control, name, endpoint);
+            }
         }
         match source.password_at() {
             PasswordFrom::Reference(reference) | PasswordFrom::Address { reference, .. } => {
@@ -336,7 +338,9 @@ impl Calls {
         match dsn {
             Dsn::Sqlite(path) => self.add(kind, name, absolute(path).display()),
             Dsn::Postgres(server) | Dsn::MySql(server) => {
-                self.add(kind, name, server.endpoint());
+                for endpoint in server.endpoints() {
+                    self.add(kind, name, endpoint);
+                }
                 self.of_tls(name, server);
             }
         }

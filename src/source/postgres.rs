@@ -23,12 +23,12 @@ use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use secrecy::SecretString;
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
-use sqlx::{AssertSqlSafe, ConnectOptions, Row};
+use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::{AssertSqlSafe, Row};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::dial;
+use crate::dial::Route;
 use crate::domain::check::reason::{Cause, Reason};
 use crate::dsn::Server;
 use crate::source::SourceSettings;
@@ -37,7 +37,7 @@ use crate::source::bind::{Prepared, Style, bind_typed};
 use crate::source::collect::{Collector, Demand, Fetched, whole};
 use crate::source::known::Known;
 use crate::source::memory::Guard;
-use crate::source::postgres::control::Control;
+use crate::source::postgres::control::{Control, Identity};
 use crate::source::postgres::decode::Reading;
 use crate::source::postgres::errors::Phase;
 use crate::source::postgres::guards::{Begun, Limits, SearchPath, begin, guards, preamble};
@@ -47,7 +47,7 @@ use crate::source::postgres::wrapped::Wrapped;
 use crate::source::role::{Powers, Role};
 use crate::source::server;
 use crate::source::their_clock::TheirClock;
-use crate::source::watch::{SHORT, Watched, opening, short};
+use crate::source::watch::{CONNECT, SHORT, Watched, opening, short};
 
 /// How long an idle connection is kept, and how long any connection is used.
 const IDLE_MAX: Duration = Duration::from_secs(300);
@@ -55,7 +55,7 @@ const AGE_MAX: Duration = Duration::from_secs(1800);
 
 /// The keeper of connections to one PostgreSQL database.
 pub(super) struct Postgres {
-    options: PgConnectOptions,
+    route: Route,
     control: Control,
     idle: Mutex<Vec<Session>>,
     pub(super) role: Role,
@@ -69,6 +69,8 @@ pub(super) struct Postgres {
 }
 
 struct Session {
+    /// Which of several servers it is at.
+    server: usize,
     conn: PgConnection,
     opened: Instant,
     used: Instant,
@@ -106,10 +108,9 @@ impl Postgres {
         password: Option<&SecretString>,
         settings: &SourceSettings,
     ) -> Self {
-        let options = dial::postgres(server, password);
         Self {
-            control: Control::new(options.clone().application_name("allswell/control")),
-            options,
+            control: Control::new(Route::new(server, password, "allswell/control")),
+            route: Route::new(server, password, "allswell"),
             idle: Mutex::new(Vec::new()),
             role: Role::new("the role is", settings.allow_superuser),
             search_path: SearchPath::new(&settings.search_path),
@@ -149,8 +150,9 @@ impl Postgres {
     }
 
     async fn open(&self, stop: &CancellationToken) -> Result<Session, Reason> {
-        let mut conn =
-            opening(self.options.connect(), stop, |e| errors::reason(e, Phase::Connecting)).await?;
+        let connected = self.route.connect(CONNECT);
+        let failed = |e: &sqlx::Error| errors::reason(e, Phase::Connecting);
+        let (number, mut conn) = opening(connected, stop, failed).await?;
         if !self.role.is_known() {
             let version = query(&mut conn, "SELECT pg_catalog.version()".to_owned());
             let version = short(version, stop, |e| errors::reason(e, Phase::Ours)).await?;
@@ -163,7 +165,7 @@ impl Postgres {
             self.role.judge(Powers { server, ..powers.await? })?;
         }
         let now = Instant::now();
-        Ok(Session { conn, opened: now, used: now })
+        Ok(Session { server: number, conn, opened: now, used: now })
     }
 
     /// Takes a connection that is open; none where the role is to be looked at again.
@@ -202,7 +204,7 @@ impl Postgres {
         let (mut lessons, mut is_standby) = (0, false);
         let asked = loop {
             let follows = ask.unsaid().is_some() && (is_standby || self.standby.is_known());
-            match self.ask_all(&mut session.conn, (ask, follows), stop, reused).await {
+            match self.ask_all(&mut session, (ask, follows), stop, reused).await {
                 // Each question teaches the driver its types once; then all is asked again, so
                 // that all is seen in one snapshot.
                 Err(Failure::Unprepared) if lessons < ask.questions.len() => {
@@ -241,7 +243,7 @@ impl Postgres {
     /// Opens the transaction and asks every question in it.
     async fn ask_all(
         &self,
-        conn: &mut PgConnection,
+        Session { conn, server, .. }: &mut Session,
         (ask, follows): (&Ask, bool),
         stop: &CancellationToken,
         reused: bool,
@@ -251,6 +253,7 @@ impl Postgres {
         let opening = preamble(conn, ask, &limits, follows);
         let begun = short(begin(conn, opening), stop, |e| lost(e, reused)).await?;
         let Begun { identity, clock, in_recovery, followed, .. } = begun;
+        let identity = Identity { server: *server, ..identity };
         if let Some(reason) = &begun.refusal {
             return Err(Failure::Real(reason.clone()));
         }

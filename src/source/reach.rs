@@ -8,6 +8,7 @@
 use std::io::ErrorKind;
 
 use crate::domain::check::reason::{Cause, Reason};
+use crate::dsn::Dsn;
 
 /// Finds the cause of an error that is not the server's own.
 pub(super) fn reason(error: &sqlx::Error) -> Reason {
@@ -45,9 +46,22 @@ pub(super) fn of_query(error: &sqlx::Error) -> Reason {
     }
 }
 
+/// Names a file of an address that cannot be read: the drivers do not say which it was.
+pub(super) fn naming_files(reason: Reason, dsn: &Dsn) -> Reason {
+    if reason.cause != Cause::Connect {
+        return reason;
+    }
+    let unread = dsn.files().into_iter().find_map(|(option, path)| {
+        let trouble = std::fs::File::open(path).err()?;
+        let path = path.display();
+        Some(format!("`{option}` of the address cannot be read: {path}: {trouble}"))
+    });
+    unread.map_or(reason, |why| Reason::new(Cause::Connect, why))
+}
+
 fn tls(words: &str) -> Reason {
     // What the library of TLS says is not made for people; what it means, and what helps, is.
-    const KNOWN: [(&str, &str); 7] = [
+    const KNOWN: [(&str, &str); 12] = [
         (
             "does not support TLS",
             "the server does not speak TLS: switch it on there, or write `?sslmode=disable` at the end of the address",
@@ -74,6 +88,25 @@ fn tls(words: &str) -> Reason {
         (
             "not valid yet",
             "the server's certificate is not valid yet, or the clock of this host is wrong",
+        ),
+        (
+            "BadSignature",
+            "the server's certificate was not signed by the key of the authority that it names: a new authority of the same \
+             name? `sslrootcert=FILE` in the address names the right one",
+        ),
+        (
+            "UnsupportedSignatureAlgorithm",
+            "the server's certificate is signed in a way that is not taken here: RSA of 2,048 bits or more, P-256, P-384 \
+             and Ed25519 are",
+        ),
+        ("KeyMismatch", "the key under `sslkey` is not that of the certificate under `sslcert`"),
+        (
+            "CertificateRequired",
+            "the server lets in only who shows a certificate: name one with `sslcert` and `sslkey` in the address",
+        ),
+        (
+            "alert: UnknownCA",
+            "the server does not trust who signed the certificate under `sslcert`",
         ),
         (
             "UnknownIssuer",

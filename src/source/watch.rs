@@ -19,7 +19,7 @@ const ORDER: Duration = Duration::from_millis(1500);
 /// How long a statement that was told to stop may take to do so.
 const GRACE: Duration = Duration::from_millis(500);
 /// How long a connection may take to open.
-const CONNECT: Duration = Duration::from_secs(5);
+pub(super) const CONNECT: Duration = Duration::from_secs(5);
 /// How long our own short statements may take.
 pub(super) const SHORT: Duration = Duration::from_secs(5);
 

@@ -94,6 +94,27 @@ async fn a_client_is_known_by_its_certificate() {
     assert_eq!(verdict(source(&with), ONE, COUNTED).await, "confirmed");
     let without = verdict(source(""), ONE, COUNTED).await;
     assert!(without.starts_with("auth") || without.starts_with("connect"), "{without}");
+    // What does not fit is named, and a file that is not there by its path.
+    signed(&folder, "other", "another");
+    let mixed = format!("&sslcert={0}/client.crt&sslkey={0}/other.key", folder.display());
+    let said = verdict(source(&mixed), ONE, COUNTED).await;
+    assert!(said.contains("the key under `sslkey` is not that of the certificate"), "{said}");
+    let gone = format!("&sslcert={0}/client.crt&sslkey={0}/gone.key", folder.display());
+    let said = verdict(source(&gone), ONE, COUNTED).await;
+    assert!(
+        said.contains("`sslkey` of the address cannot be read: ") && said.contains("gone.key"),
+        "{said}"
+    );
+    openssl(
+        &folder,
+        "req -new -x509 -days 2 -nodes -newkey rsa:2048 -subj /CN=ca -keyout same.key -out same.pem",
+    );
+    let url = format!(
+        "postgres://{name}@localhost:{port}/{name}?sslmode=verify-full&sslrootcert={}",
+        folder.join("same.pem").display()
+    );
+    let said = verdict(Source::new(settings(&url)), ONE, COUNTED).await;
+    assert!(said.contains("a new authority of the same name"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -375,3 +375,71 @@ async fn an_idle_primary_is_not_a_standby_that_lags() {
         assert_eq!(look().await, "confirmed");
     }
 }
+
+/// What is said over several servers, of which one is meant.
+async fn of_several(servers: &str, wanted: &str, db: &Database, check: &str) -> String {
+    let url = format!("postgres://{name}@{servers}/{name}{wanted}", name = db.name());
+    let source = Source::new(SourceSettings {
+        password: Ok(Some(SecretString::from("watch"))),
+        ..SourceSettings::new(
+            SourceName::parse("db").unwrap(),
+            Dsn::parse(&url, Path::new("/")).unwrap(),
+        )
+    });
+    shown(&lab::look(source, check).await[0].judgement.verdict)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_several_servers_the_one_is_asked_that_is_meant() {
+    let primary = Postgres::start();
+    let db = Database::postgres(&primary).await;
+    db.prepare(
+        "create table t (n integer); insert into t values (1); create function slow() returns integer language sql \
+         as 'select 1 from pg_sleep(60)'",
+    )
+    .await;
+    let standby = primary.copy(Some(&primary));
+    db.prepare("insert into t values (2)").await;
+    followed(&primary, &standby).await;
+    let nowhere = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let all = format!("127.0.0.1:{nowhere},127.0.0.1:{},127.0.0.1:{}", standby.port, primary.port);
+    let asks = |limit: &str| {
+        lab::one_check(
+            "select count(*) * (pg_is_in_recovery())::int as n from t",
+            &format!(
+                "expect: {{values: {{n: {limit}}}}}\nevidence: {{sql: \"select count(*) from t\"}}"
+            ),
+        )
+    };
+    let (of_standby, of_primary) = (asks("{equals: 2}"), asks("{equals: 0}"));
+    for (wanted, check) in [
+        ("", &of_standby),
+        ("?target_session_attrs=any", &of_standby),
+        ("?target_session_attrs=standby", &of_standby),
+        ("?target_session_attrs=read-only", &of_standby),
+        ("?target_session_attrs=prefer-standby", &of_standby),
+        ("?target_session_attrs=primary", &of_primary),
+        ("?target_session_attrs=read-write", &of_primary),
+    ] {
+        assert_eq!(of_several(&all, wanted, &db, check).await, "confirmed", "{wanted}");
+    }
+    // What has to end is ended where it runs.
+    let sleeps = lab::one_check(
+        "select count(slow()) as n from t",
+        "timeout: 1s\nexpect: {values: {n: {equals: 2}}}\nevidence: {sql: \"select count(*) from t\"}",
+    );
+    let said = of_several(&all, "?target_session_attrs=primary", &db, &sleeps).await;
+    assert!(said.starts_with("timeout"), "{said}");
+    let mut above = admin(&primary).await;
+    let runs = "select count(*)::text from pg_stat_activity where query like '%slow()%' and state = 'active' \
+        and pid <> pg_backend_pid()";
+    assert_eq!(above.texts(runs).await, ["0"]);
+    drop(standby);
+    let said = of_several(&all, "?target_session_attrs=prefer-standby", &db, &of_primary).await;
+    assert_eq!(said, "confirmed");
+    let said = of_several(&all, "?target_session_attrs=standby", &db, &of_standby).await;
+    assert!(
+        said.starts_with("connect") && said.contains(&format!("{} is not standby", primary.port)),
+        "{said}"
+    );
+}

@@ -107,6 +107,7 @@ pub(super) async fn sources(
                 };
                 let port = relay::open(to, mode, stop.clone(), tasks).await?;
                 server.endpoint = Endpoint::Tcp { host: "127.0.0.1".to_owned(), port };
+                server.others.clear();
             }
         }
         if failure == Failure::WrongPassword {

@@ -129,10 +129,9 @@ fn decides(words: &Words, at: usize) -> bool {
     let is_cte = opens.is_some_and(|open| {
         open.checked_sub(1).is_some_and(|before| words.is_word(before, &["as"]))
     });
-    if let (true, Some(open)) = (is_cte && words.is_word(from, &["where"]), opens) {
-        if from + 1 == at && !has(open + 1..from, "from") {
-            return false;
-        }
+    let reads = opens.is_none_or(|open| has(open + 1..from, "from"));
+    if is_cte && words.is_word(from, &["where"]) && from + 1 == at && !reads {
+        return false;
     }
     // In parentheses it is a part of the condition around them.
     let around =

@@ -3,11 +3,12 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{ConnectOptions, Row};
+use sqlx::Row;
+use sqlx::postgres::PgConnection;
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
+use crate::dial::Route;
 use crate::source::memory::End;
 
 /// How long a query runs before the daemon looks whether it is in the way, and how often then.
@@ -24,20 +25,23 @@ const TERMINATE: &str = "\
 /// the meantime, and no function of a check's can change them, as it could a name.
 #[derive(Debug, Clone)]
 pub(super) struct Identity {
+    /// Which of several servers it is at.
+    pub(super) server: usize,
     pub(super) pid: String,
     pub(super) began: String,
 }
 
 /// One connection at most, opened when it is first needed.
 pub(super) struct Control {
-    options: Arc<PgConnectOptions>,
+    route: Arc<Route>,
     turn: Semaphore,
-    conn: Mutex<Option<PgConnection>>,
+    /// The connection, and which of several servers it is at.
+    conn: Mutex<Option<(usize, PgConnection)>>,
 }
 
 impl Control {
-    pub(super) fn new(options: PgConnectOptions) -> Self {
-        Self { options: Arc::new(options), turn: Semaphore::new(1), conn: Mutex::new(None) }
+    pub(super) fn new(route: Route) -> Self {
+        Self { route: Arc::new(route), turn: Semaphore::new(1), conn: Mutex::new(None) }
     }
 
     /// Stops what the attempt runs, if it still does.
@@ -57,10 +61,10 @@ impl Control {
 
     /// The same over a connection of its own, for a thread that has nothing of ours.
     pub(super) fn ending(&self, attempt: &Identity) -> End {
-        let (options, attempt) = (Arc::clone(&self.options), attempt.clone());
+        let (route, attempt) = (Arc::clone(&self.route), attempt.clone());
         Box::new(move || {
             Box::pin(async move {
-                if let Ok(mut conn) = options.connect().await {
+                if let Ok(mut conn) = route.to(attempt.server).await {
                     drop(brings_a_row(&mut conn, TERMINATE, &attempt).await);
                 }
             })
@@ -88,13 +92,13 @@ impl Control {
         let Ok(_turn) = self.turn.acquire().await else { return Ok(false) };
         let kept = self.conn.lock().ok().and_then(|mut conn| conn.take());
         let mut conn = match kept {
-            Some(conn) => conn,
+            Some((server, conn)) if server == attempt.server => conn,
             // Boxed: it is large, rare, and part of every attempt's future.
-            None => Box::pin(self.options.connect()).await?,
+            Some(_) | None => Box::pin(self.route.to(attempt.server)).await?,
         };
         let any = brings_a_row(&mut conn, sql, attempt).await?;
         if let Ok(mut kept) = self.conn.lock() {
-            *kept = Some(conn);
+            *kept = Some((attempt.server, conn));
         }
         Ok(any)
     }

@@ -148,7 +148,7 @@ pub(super) async fn begin(conn: &mut PgConnection, sql: String) -> Result<Begun,
     let clock = micros.parse().ok().and_then(DateTime::from_timestamp_micros);
     let in_recovery = row.try_get::<&str, _>(3)? == "true";
     let refusal = refusal(row)?;
-    let identity = Identity { pid: row.try_get(0)?, began: row.try_get(1)? };
+    let identity = Identity { server: 0, pid: row.try_get(0)?, began: row.try_get(1)? };
     Ok(Begun { identity, clock, in_recovery, followed, refusal })
 }
 
