@@ -67,9 +67,18 @@ pub(super) fn seen(alerts: &[Value]) -> Vec<SeenAlert> {
 
 /// A silence, where it holds or will.
 pub(super) fn silence(silence: &Value) -> Option<Silence> {
+    in_state(silence, &["active", "pending"])
+}
+
+/// A silence, where it is over.
+pub(super) fn ended_silence(silence: &Value) -> Option<Silence> {
+    in_state(silence, &["expired"])
+}
+
+fn in_state(silence: &Value, states: &[&str]) -> Option<Silence> {
     let text = |value: &Value| value.as_str().map(str::to_owned);
     let state = silence["status"]["state"].as_str();
-    state.filter(|state| matches!(*state, "active" | "pending"))?;
+    state.filter(|state| states.contains(state))?;
     Some(Silence {
         id: text(&silence["id"])?,
         by: text(&silence["createdBy"]).unwrap_or_default(),

@@ -22,6 +22,8 @@ const SOON: Duration = Duration::from_millis(500);
 const NEWS: Duration = Duration::from_secs(20);
 /// How many silences that are not ours are looked at.
 const LOOKED_AT: usize = 20;
+/// How long before its end a silence is over that a person ended: clocks are not that far apart.
+const ENDED_EARLY: TimeDelta = TimeDelta::seconds(60);
 /// How old a silence of ours is that no record knows, before it is taken to be left over.
 const LEFT_OVER: TimeDelta = TimeDelta::seconds(60);
 
@@ -45,7 +47,7 @@ impl Alertmanager {
         }
         let is_new = self.quiet_since.elapsed() < NEWS;
         let (quiets, ours) = match self.list_ours().await {
-            Ok(listed) => (self.settle_quiets(board, &listed).await, listed),
+            Ok((listed, over)) => (self.settle_quiets(board, &listed, &over).await, listed),
             Err(why) => {
                 let holding = board.quiet.all.iter().filter(|quiet| quiet.holds(now));
                 (holding.map(|quiet| (quiet.id, Err(why.clone()))).collect(), Vec::new())
@@ -62,11 +64,15 @@ impl Alertmanager {
         });
     }
 
-    /// The silences that keep a check quiet: of this installation, and of others.
-    async fn list_ours(&self) -> Result<Vec<Silence>, String> {
+    /// The silences that keep a check quiet, of this installation and of others: those that hold, and those that are
+    /// over.
+    async fn list_ours(&self) -> Result<(Vec<Silence>, Vec<Silence>), String> {
         let query = [("filter", format!("alertname=~\"{HELD}\""))];
         match self.peer.get("/api/v2/silences", &query).await {
-            Ok((200, Value::Array(all))) => Ok(all.iter().filter_map(payload::silence).collect()),
+            Ok((200, Value::Array(all))) => Ok((
+                all.iter().filter_map(payload::silence).collect(),
+                all.iter().filter_map(payload::ended_silence).collect(),
+            )),
             Ok((status, _)) => Err(format!("it lists no silences: status {status}")),
             Err(error) => Err(error.to_string()),
         }
@@ -77,16 +83,27 @@ impl Alertmanager {
         &self,
         board: &Board,
         listed: &[Silence],
+        over: &[Silence],
     ) -> BTreeMap<i64, Result<(), String>> {
         let QuietBoard { ledger, labels, makes_silences, .. } = &board.quiet;
         let now = self.now();
         let mut settled = BTreeMap::new();
         for quiet in board.quiet.all.iter().filter(|quiet| quiet.holds(now)) {
-            let is_there = listed.iter().any(|silence| silence.quiet(ledger) == Some(quiet.id));
-            let made = match (is_there, *makes_silences) {
-                (true, _) => Ok(()),
-                (false, true) => self.silence(quiet, (ledger, labels)).await,
-                (false, false) => Err("another member of its cluster makes the silence".to_owned()),
+            let is_of = |silence: &&Silence| silence.quiet(ledger) == Some(quiet.id);
+            let is_there = listed.iter().any(|silence| is_of(&silence));
+            let end = quiet.until + self.ahead() - ENDED_EARLY;
+            let is_ended = over.iter().filter(is_of).any(|silence| silence.until < end);
+            let made = match (is_there, is_ended, *makes_silences) {
+                (true, ..) => Ok(()),
+                // What a person ended there is not made again behind their back.
+                (false, true, _) => {
+                    Err("a person ended the silence there: `allswell quiet --end` ends it here"
+                        .to_owned())
+                }
+                (false, false, true) => self.silence(quiet, (ledger, labels)).await,
+                (false, false, false) => {
+                    Err("another member of its cluster makes the silence".to_owned())
+                }
             };
             settled.insert(quiet.id, made);
         }

@@ -210,6 +210,16 @@ impl Connected {
                 check.file, check.line, check.id
             );
         }
+        let outer = self.checks.iter().filter(|(_, planned)| !planned.outer.is_empty());
+        for (check, planned) in outer {
+            for line in &planned.outer {
+                let _ = writeln!(
+                    text,
+                    "{}:{}: {}: warning[outer_column]: {line}",
+                    check.file, check.line, check.id
+                );
+            }
+        }
         if self.skipped > 0 {
             let (noun, verb) =
                 if self.skipped == 1 { ("check", "was") } else { ("checks", "were") };
@@ -253,13 +263,14 @@ impl Connected {
             let found = planned.refused.iter();
             let found: Vec<String> =
                 found.map(|(source, why)| format!("{source}: {}", say(why))).collect();
-            let mut suite = match (found.is_empty(), planned.not_probed) {
+            let mut warned = planned.outer.clone();
+            if planned.not_probed {
+                warned.push("not probed: nothing says that it keeps to its window".to_owned());
+            }
+            let mut suite = match (found.is_empty(), warned.is_empty()) {
                 (false, _) => Suite::plain(State::Failed, check.id.as_str(), "refused", found),
-                (true, true) => {
-                    let line = "not probed: nothing says that it keeps to its window".to_owned();
-                    Suite::plain(State::Warned, check.id.as_str(), "warning", vec![line])
-                }
-                (true, false) => return None,
+                (true, false) => Suite::plain(State::Warned, check.id.as_str(), "warning", warned),
+                (true, true) => return None,
             };
             suite.place = Some(Place { file: check.file.clone(), line: check.line, column: 0 });
             Some(suite)
@@ -292,6 +303,7 @@ impl Connected {
                 "queries": planned.queries,
                 "refused": refused.collect::<Vec<_>>(),
                 "probed": !planned.not_probed,
+                "outer_columns": planned.outer,
             })
         });
         json!({"sources": sources.collect::<Vec<_>>(), "checks": checks.collect::<Vec<_>>()})

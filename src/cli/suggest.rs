@@ -243,7 +243,7 @@ impl<'a> Proposal<'a> {
         let last = day.last_closed(&rules, self.now - TimeDelta::hours(2))?;
         let days = self.days();
         let first = day.earlier(&rules, last, days - 1);
-        Some(Span { start: first.start, end: last.end, date: first.date })
+        Some(Span { start: first.start, end: last.end, date: first.date, end_date: last.end_date })
     }
 
     /// The checks: of keys apart where the others have windows, because a window knows nothing of others.

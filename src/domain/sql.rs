@@ -9,6 +9,7 @@
     reason = "the tokenizer's tokens are a foreign, growing list"
 )]
 
+pub mod outer;
 pub mod parameter;
 pub mod bounds;
 pub mod instant_form;

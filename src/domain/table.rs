@@ -67,8 +67,10 @@ pub struct TableName(Vec<String>);
 pub enum CutBy {
     /// `at`: a column of instants.
     Instant(ColumnName),
-    /// `on`: a column of dates.
+    /// `on`: a column of dates, of which a window has one.
     Date(ColumnName),
+    /// `on`: the same, of which a window has several.
+    Dates(ColumnName),
 }
 
 /// What has to hold of a column.

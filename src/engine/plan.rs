@@ -8,10 +8,11 @@ use tokio_util::sync::CancellationToken;
 use crate::clock;
 use crate::domain::check::evidence::{Measure, Scope};
 use crate::domain::check::name::SourceName;
-use crate::domain::check::reason::Reason;
+use crate::domain::check::reason::{Cause, Reason};
 use crate::domain::check::{Body, Check};
 use crate::domain::reconcile::Terms;
 use crate::domain::sql::Query;
+use crate::domain::sql::outer::{Selected, selected};
 use crate::domain::time::window::ZoneChoice;
 use crate::engine::asking::{Asking, Look, Sources};
 use crate::engine::probe::Probed;
@@ -27,6 +28,8 @@ pub struct Planned {
     pub refused: Vec<(SourceName, Reason)>,
     /// Whether it is not known that the check keeps to its window: the query for that was slow, or failed.
     pub not_probed: bool,
+    /// Columns that subqueries take from the query around them, each in words.
+    pub outer: Vec<String>,
 }
 
 /// Plans every query of a check.
@@ -51,8 +54,10 @@ pub async fn plan(
     let mut planned = Planned::default();
     for (source, question) in questions(check, look) {
         planned.queries += 1;
-        if let Err(reason) = asking.ask(&source, vec![question]).await {
-            planned.refused.push((source, reason));
+        let query = question.query.clone();
+        match asking.ask(&source, vec![question]).await {
+            Ok(_) => planned.outer.extend(outer_columns(&mut asking, &source, &query).await),
+            Err(reason) => planned.refused.push((source, reason)),
         }
     }
     if planned.refused.is_empty() {
@@ -65,6 +70,38 @@ pub async fn plan(
         }
     }
     planned
+}
+
+/// Columns of its subqueries that their tables do not have: each is one of the query around, whatever its author meant.
+async fn outer_columns(asking: &mut Asking<'_>, source: &SourceName, query: &Query) -> Vec<String> {
+    let mut all = Vec::new();
+    for found in selected(query) {
+        let (Some(alone), Some(of_none)) = (found.alone(query), found.of_none(query)) else {
+            continue;
+        };
+        let planned = |query: Query| Question {
+            part: Part::Body,
+            query,
+            bounds: None,
+            wanted: ResultShape::Plan(Box::new(ResultShape::Rows {
+                columns: Vec::new(),
+                rows_max: 1,
+            })),
+        };
+        let is_unknown = match asking.ask(source, vec![planned(alone)]).await {
+            Ok(_) => false,
+            Err(reason) => reason.cause == Cause::QueryError,
+        };
+        // A name of a `with` is no table, and neither is known alone.
+        if is_unknown && asking.ask(source, vec![planned(of_none)]).await.is_ok() {
+            let Selected { column, table } = &found;
+            all.push(format!(
+                "`{column}` of `(select {column} from {table} …)` is no column of `{table}`: it is that of the query \
+                 around, and holds of every row; write `{table}.` before the column that is meant"
+            ));
+        }
+    }
+    all
 }
 
 /// Every query of a check, with whom it asks and what it has to bring.

@@ -172,12 +172,15 @@ fn shifted(bounds: &Bounds, at: i64) -> Bounds {
     let start = DateTime::<Utc>::from_timestamp(at, 0).unwrap_or_default();
     let end = start + bounds.window.length();
     let date: NaiveDate = start.date_naive();
-    let window = Window { start, end, span: Span { start, end, date }, ..bounds.window };
+    let length = bounds.window.span.end_date - bounds.window.span.date;
+    let span = Span { start, end, date, end_date: date + length };
+    let window = Window { start, end, span, ..bounds.window };
     // What is held beside it lies as far before it, and as far from any data.
     let past = bounds.past.map(|past| {
         let (before, length) = (bounds.window.start - past.start, past.end - past.start);
         let start = start - before;
-        Span { start, end: start + length, date: start.date_naive() }
+        let date = start.date_naive();
+        Span { start, end: start + length, date, end_date: date + (past.end_date - past.date) }
     });
     Bounds { window, past, ..bounds.clone() }
 }

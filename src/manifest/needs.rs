@@ -29,7 +29,7 @@ impl Needs<'_> {
 
     /// Finds what a query leaves out, or names without its being there.
     pub(super) fn broken(self, query: &Query) -> Option<(String, String)> {
-        use Parameter::{WindowDate, WindowEnd, WindowStart, Zone};
+        use Parameter::{WindowDate, WindowEnd, WindowEndDate, WindowStart, Zone};
         let rule = self.0?;
         let uses = |parameter| query.parameters().any(|p| p == parameter);
         if rule.zones == ZoneChoice::Nowhere && uses(Zone) {
@@ -55,14 +55,22 @@ impl Needs<'_> {
             return None;
         }
         // A roll-up has one row for a period, keyed by its first date or by its first instant.
-        let of_calendar = matches!(rule.frame, Frame::Calendar(_)) && equals(query, WindowDate);
-        if whole && (of_calendar || equals(query, WindowStart)) {
+        let of_calendar = matches!(rule.frame, Frame::Calendar(_));
+        if uses(WindowEndDate) && !(whole && of_calendar) {
+            let message =
+                "`:window_end_date` is the first date after a whole period of the calendar";
+            let hint = "write `at >= :window_start and at < :window_end`, or a `period` of the calendar without `split`";
+            return Some((message.to_owned(), hint.to_owned()));
+        }
+        let by_dates =
+            of_calendar && (equals(query, WindowDate) || uses(WindowDate) && uses(WindowEndDate));
+        if whole && (by_dates || equals(query, WindowStart)) {
             return None;
         }
         let missing = [WindowStart, WindowEnd].into_iter().find(|p| !uses(*p))?;
         let hint = if uses(WindowDate) {
-            "of a period of several days, a date is its first one: write `month = :window_date` for a roll-up, or `at >= \
-             :window_start and at < :window_end`"
+            "of a period of several days, a date is its first one: write `month = :window_date` for a roll-up, `day >= \
+             :window_date and day < :window_end_date` for dates, or `at >= :window_start and at < :window_end`"
         } else {
             "write `at >= :window_start and at < :window_end`"
         };

@@ -219,17 +219,17 @@ fn cut_by(
             None
         }
         (Some((_, column)), None, _) => Some(Some(CutBy::Instant(column?))),
-        (None, Some((node, column)), Some(Some(rule))) => {
-            let of_days = rule.frame == Frame::Calendar(Period::DAY) && rule.split == Split::Whole;
-            if !of_days {
+        (None, Some((node, column)), Some(Some(rule))) => match (rule.frame, rule.split) {
+            (Frame::Calendar(Period::DAY), Split::Whole) => Some(Some(CutBy::Date(column?))),
+            (Frame::Calendar(_), Split::Whole) => Some(Some(CutBy::Dates(column?))),
+            _ => {
                 let hint = "name a column of instants under `at`, or write `sql`".to_owned();
-                let message =
-                    "a column of dates is cut by whole days: `period: day`, without `split`";
+                let message = "a column of dates is cut by whole periods of the calendar: `day`, `week`, `month`, \
+                                   `quarter` or `year`, without `split`";
                 doc.fault(node, Place::Key(&place, "on"), message, Some(hint));
-                return None;
+                None
             }
-            Some(Some(CutBy::Date(column?)))
-        }
+        },
         (None, Some(_) | None, _) => Some(None),
     }
 }

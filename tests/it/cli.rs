@@ -425,6 +425,37 @@ fn a_query_that_sorts_without_end_takes_no_more_memory_than_it_may_have() {
     assert!(said.contains("over_limit") && said.contains("needs more memory"), "{said}");
 }
 
+#[tokio::test]
+async fn a_column_of_a_subquery_that_is_one_of_the_query_around_is_told() {
+    const OUTER: &str = "version: 1\nowner: t\ndefaults: {source: db}\nchecks:\n  \
+        - {id: outwards, why: w, sql: select n from t where id in (select id from blocked), expect: {values: {n: {min: 1}}}}\n  \
+        - {id: inwards, why: w, sql: select n from t where id in (select user_id from blocked), expect: {values: {n: {min: 1}}}}\n  \
+        - {id: named, why: w, sql: select n from t where id in (select t.id from blocked), expect: {values: {n: {min: 1}}}}\n  \
+        - {id: of-a-cte, why: w, sql: with b as (select user_id as id from blocked) select n from t where id in (select id from b), \
+           expect: {values: {n: {min: 1}}}}\n";
+    for engine in crate::lab::ENGINES {
+        let db = Database::new(engine).await;
+        db.prepare("create table t (id integer, n integer)").await;
+        db.prepare("create table blocked (user_id integer)").await;
+        let folder = project(&db.url(), OUTER);
+        let more = match engine {
+            Engine::Sqlite => "instants: sql",
+            Engine::Postgres | Engine::MySql => "password: \"${file:watch}\"",
+        };
+        let settings = format!("sources: {{db: {{url: \"{}\", {more}}}}}\n", db.url());
+        fs::write(folder.path().join("allswell.yaml"), settings).unwrap();
+        fs::write(folder.path().join("watch"), "watch").unwrap();
+        let output = allswell(folder.path(), &["validate", "--connect"]);
+        let said = out(&output);
+        assert_eq!(code(&output), 0, "{engine:?}: {said}{}", err(&output));
+        assert_eq!(said.matches("outer_column").count(), 1, "{engine:?}: {said}");
+        assert!(
+            said.contains("outwards: warning[outer_column]: `id` of `(select id from blocked"),
+            "{said}"
+        );
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_databases_say_which_queries_they_would_not_take() {
     const CHECKS: &str = "version: 1\nowner: t\ndefaults: {source: db}\nchecks:\n  \

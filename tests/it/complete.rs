@@ -216,7 +216,7 @@ async fn at_present(source: Source) -> String {
     let end = clock::now();
     let (start, date) = (end - chrono::TimeDelta::minutes(1), end.date_naive());
     let any = rule.frame.span_of(rules, date).windows(rules, rule.split)[0];
-    let window = Window { start, end, span: Span { start, end, date }, ..any };
+    let window = Window { start, end, span: Span { start, end, date, end_date: date }, ..any };
     let sources = Arc::new(Sources::from([(source.name().clone(), Arc::new(source))]));
     let (tasks, stop) = ([Task::window(&series, window)], CancellationToken::new());
     let outcomes = round(&tasks, &sources, clock::now(), &stop, |_| {}).await;

@@ -162,6 +162,51 @@ async fn a_roll_up_is_found_by_the_first_date_or_the_first_instant_of_its_period
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_dates_of_a_period_are_those_from_its_first_one_to_that_of_the_next() {
+    for engine in ENGINES {
+        let db = Database::new(engine).await;
+        let date = if engine == Engine::Sqlite { "text" } else { "date" };
+        db.prepare(&format!("create table d (day {date}, total integer)")).await;
+        // A row a day of a year that leaps; each counts one.
+        let start = chrono::NaiveDate::from_ymd_opt(2028, 1, 1).unwrap();
+        let rows: Vec<String> =
+            start.iter_days().take(366).map(|day| format!("('{day}', 1)")).collect();
+        db.prepare(&format!("insert into d values {}", rows.join(", "))).await;
+        for (period, from, date, days) in [
+            ("day", "", "2028-03-26", 1),
+            ("week", "", "2028-03-20", 7),
+            ("week", ", from: sunday", "2028-03-19", 7),
+            ("month", "", "2028-02-01", 29),
+            ("month", ", from: 31", "2028-01-31", 29),
+            ("quarter", "", "2028-01-01", 91),
+            ("year", "", "2028-01-01", 366),
+        ] {
+            // Clocks change in it, and at midnight in Cairo.
+            for zone in ["Europe/Berlin", "Africa/Cairo"] {
+                let window = format!("window: {{period: {period}, zone: {zone}{from}}}");
+                let by_sql = format!(
+                    "sql: select sum(total) as n from d where day >= :window_date and day < :window_end_date\n    \
+                     expect: {{values: {{n: {{equals: {days}}}}}}}"
+                );
+                let by_rules = format!("table: d\n    on: day\n    rows: {{equals: {days}}}");
+                for rest in [by_sql, by_rules] {
+                    let yaml = format!(
+                        "version: 1\nowner: t\ndefaults: {{source: db}}\nchecks:\n  - id: it\n    why: It.\n    \
+                         {window}\n    {rest}\n"
+                    );
+                    let source = match db.engine() {
+                        Engine::Sqlite => sqlite_with(&db, Instants::Sql),
+                        Engine::Postgres | Engine::MySql => db.source(),
+                    };
+                    let said = look(source, &yaml, date).await;
+                    assert_eq!(said, ["confirmed"], "{engine}: {date}: {yaml}");
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn keys_and_the_sides_of_a_reconciliation_are_asked_for_windows_far_away_too() {
     let strays = "state = 'a' or at >= :window_start and at < :window_end";
     let kept = "at >= :window_start and at < :window_end";

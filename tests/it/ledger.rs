@@ -145,7 +145,8 @@ impl Bench {
         let now = clock::now();
         let end = now - ago;
         let start = if kind == WindowKind::Window { end - TimeDelta::hours(1) } else { end };
-        let span = Span { start, end, date: start.date_naive() };
+        let date = start.date_naive();
+        let span = Span { start, end, date, end_date: end.date_naive() };
         let target = match kind {
             WindowKind::Window => {
                 Target::Window(Window { start, end, utc_offset: Offset::ZERO, span })

@@ -139,6 +139,8 @@ fn what_is_hardly_meant_is_told_by_its_code() {
         (of_a_day("pg", "at between :window_start and :window_end"), "window_edge"),
         (of_a_day("pg", "t.at::timestamptz between :window_start::timestamptz and :window_end::timestamptz"), "window_edge"),
         (of_a_day("pg", "at::date = :window_date"), "session_date"),
+        (of_a_day("pg", "d >= :window_date and d <= :window_end_date"), "window_edge"),
+        (of_a_day("lite", "d between :window_date and :window_end_date"), "window_edge"),
         (of_a_day("my", "date(at) = :window_date"), "session_date"),
         (of_a_day("pg", "cast(at as date) = :window_date"), "session_date"),
         (of_a_day("pg", "date_trunc('day', at) >= :window_start and at < :window_end"), "session_date"),
@@ -185,7 +187,7 @@ fn only_the_code_of_a_warning_can_be_accepted() {
 }
 
 /// Conditions of a day that experienced people write, and mean.
-const CONDITIONS: [(&str, &str); 20] = [
+const CONDITIONS: [(&str, &str); 21] = [
     // Windows.
     ("pg", "at >= :window_start and at < :window_end"),
     ("pg", "t.at >= :window_start and t.at < :window_end and (a < 0 or b is null)"),
@@ -194,6 +196,7 @@ const CONDITIONS: [(&str, &str); 20] = [
     ("pg", "at >= :window_start::timestamptz and at < :window_end::timestamptz"),
     ("pg", "at >= :window_start - interval '1 day' and at < :window_end"),
     ("pg", "created_on = :window_date"),
+    ("pg", "created_on >= :window_date and created_on < :window_end_date"),
     ("pg", "created_on in (:window_date, :window_date - 7)"),
     ("my", "created_on in (:window_date, :window_date - interval 7 day)"),
     ("lite", "created_on in (:window_date, date(:window_date, '-7 days'))"),

@@ -158,6 +158,38 @@ fn what_is_kept_quiet_is_told_to_nobody_through_restarts_and_is_told_when_that_i
 }
 
 #[test]
+fn a_silence_that_a_person_ended_in_alertmanager_is_not_made_again() {
+    let sink = Receiver::start();
+    let alertmanager = Alertmanager::start(&sink.url(), "", "");
+    let site = site_of(&settings(&[alertmanager.url()], ""), &["it"]);
+    let daemon = site.start();
+    confirmed(&daemon);
+    let (code, said) = keep_quiet(&site, &daemon, "1h");
+    assert_eq!(code, 0, "{said}");
+    set(&site, "it", 0);
+    until_state(&daemon, "violated");
+    let amtool = |args: &[&str]| {
+        let output = std::process::Command::new(crate::servers::program("amtool", &["/usr/bin"]))
+            .arg(format!("--alertmanager.url={}", alertmanager.url()))
+            .args(args)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", text(&output));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let id = amtool(&["silence", "query", "-q"]);
+    amtool(&["silence", "expire", id.trim()]);
+    // The next look at the silences finds it over, and leaves it so.
+    daemon.until(KNOWN, |daemon| {
+        let quiet = daemon.json("/api/v1/quiet").to_string();
+        if quiet.contains("a person ended the silence there") { Ok(()) } else { Err(quiet) }
+    });
+    sink.until("firing", "AllswellViolated", 0, SOON);
+    assert_eq!(alertmanager.silences(), Vec::<String>::new());
+    assert!(daemon.stop().success());
+}
+
+#[test]
 fn what_is_kept_quiet_ends_by_itself() {
     let (sink, hook) = (Receiver::start(), Receiver::start());
     let alertmanager = Alertmanager::start(&sink.url(), "", "");

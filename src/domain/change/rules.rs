@@ -78,7 +78,7 @@ fn asked(found: &mut Found, was: &Rules, now: &Rules) {
     }
     let cut = |cut: &Option<CutBy>| match cut {
         Some(CutBy::Instant(column)) => format!("at: {column}"),
-        Some(CutBy::Date(column)) => format!("on: {column}"),
+        Some(CutBy::Date(column) | CutBy::Dates(column)) => format!("on: {column}"),
         None => String::new(),
     };
     if was.cut_by != now.cut_by {

@@ -47,6 +47,7 @@ impl Bounds {
             Parameter::WindowStart => Bound::Instant(self.window.start),
             Parameter::WindowEnd => Bound::Instant(self.window.end),
             Parameter::WindowDate => Bound::Date(self.window.span.date),
+            Parameter::WindowEndDate => Bound::Date(self.window.span.end_date),
             Parameter::Zone => Bound::Text(self.zone.as_str()),
             Parameter::UtcOffset => Bound::Secs(Offset::secs(self.window.utc_offset)),
             Parameter::WindowHours => {

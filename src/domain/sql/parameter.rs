@@ -11,6 +11,8 @@ pub enum Parameter {
     WindowEnd,
     /// The local date of the beginning of its period.
     WindowDate,
+    /// The local date of the beginning of the period after it.
+    WindowEndDate,
     /// The zone, as the check or the data spells it.
     Zone,
     /// The offset from UTC with which the window begins, in seconds to the east.
@@ -27,10 +29,11 @@ pub enum Parameter {
 
 impl Parameter {
     /// All parameters.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::WindowStart,
         Self::WindowEnd,
         Self::WindowDate,
+        Self::WindowEndDate,
         Self::Zone,
         Self::UtcOffset,
         Self::WindowHours,
@@ -41,7 +44,8 @@ impl Parameter {
 
     /// Says whether it is an instant or a date.
     pub fn is_of_time(self) -> bool {
-        matches!(self, Self::WindowStart | Self::WindowEnd | Self::WindowDate) || self.is_past()
+        matches!(self, Self::WindowStart | Self::WindowEnd | Self::WindowDate | Self::WindowEndDate)
+            || self.is_past()
     }
 
     /// Says whether it is of the period that is held beside the window.
@@ -55,6 +59,7 @@ impl Parameter {
             Self::WindowStart => "window_start",
             Self::WindowEnd => "window_end",
             Self::WindowDate => "window_date",
+            Self::WindowEndDate => "window_end_date",
             Self::Zone => "zone",
             Self::UtcOffset => "utc_offset",
             Self::WindowHours => "window_hours",

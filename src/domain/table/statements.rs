@@ -153,6 +153,11 @@ impl<'r> From<'r> {
                     }
                 }
             }
+            Some(CutBy::Dates(column)) => {
+                let (first, next) = (Parameter::WindowDate, Parameter::WindowEndDate);
+                conditions.push(format!("{} >= {first}", self.column(column)));
+                conditions.push(format!("{} < {next}", self.column(column)));
+            }
             None => {}
         }
         conditions.extend(
@@ -211,7 +216,7 @@ impl<'r> From<'r> {
                 items.extend(ends.map(|(name, end)| (name.to_owned(), format!("{end}({form})"))));
             }
         }
-        if let Some(CutBy::Date(column)) = &self.rules.cut_by {
+        if let Some(CutBy::Date(column) | CutBy::Dates(column)) = &self.rules.cut_by {
             items.push((DAY.to_owned(), format!("max({})", self.length(column))));
         }
         for (at, columns) in self.rules.unique.iter().enumerate() {

@@ -85,14 +85,16 @@ fn of_query(query: &Query) -> BTreeSet<Bound> {
         let is_made = operand
             .clone()
             .any(|at| words.tok(at) == Some(&Tok::Open) || words.tok(at) == Some(&Tok::Sign("::")));
-        if is_equal && !is_made {
+        let is_date = matches!(parameter, Parameter::WindowDate | Parameter::WindowEndDate);
+        if (is_equal || is_date) && !is_made {
             continue;
         }
         for bound in bounds(&words, operand) {
             let sides = seen.entry(bound).or_default();
             let both = is_equal || between.is_some();
-            sides.start |= both || *parameter != Parameter::WindowEnd;
-            sides.end |= both || *parameter != Parameter::WindowStart;
+            let is_end = matches!(parameter, Parameter::WindowEnd | Parameter::WindowEndDate);
+            sides.start |= both || !is_end;
+            sides.end |= both || is_end;
         }
     }
     seen.into_iter().filter(|(_, sides)| sides.start && sides.end).map(|(bound, _)| bound).collect()
@@ -124,7 +126,10 @@ fn bounds(words: &Words, range: std::ops::Range<usize>) -> Vec<Bound> {
 
 fn is_of_window(parameter: Parameter) -> bool {
     match parameter {
-        Parameter::WindowStart | Parameter::WindowEnd | Parameter::WindowDate => true,
+        Parameter::WindowStart
+        | Parameter::WindowEnd
+        | Parameter::WindowDate
+        | Parameter::WindowEndDate => true,
         Parameter::Zone | Parameter::UtcOffset | Parameter::WindowHours => false,
         // Its rows are another window's.
         Parameter::PastStart | Parameter::PastEnd | Parameter::PastDate => false,
@@ -202,6 +207,11 @@ mod tests {
             ),
             ("select 1 from t where date(at) = :window_date and zone = :zone", vec!["at"]),
             ("select 1 from t where day = :window_date", vec![]),
+            ("select 1 from t where day >= :window_date and day < :window_end_date", vec![]),
+            (
+                "select 1 from t where date(at) >= :window_date and date(at) < :window_end_date",
+                vec!["at"],
+            ),
             ("select 1 from t where start = :window_start", vec![]),
             ("select 1 from t where started < :window_end and ended > :window_start", vec![]),
             (

@@ -166,7 +166,8 @@ mod tests {
 
     fn window(start: &str, end: &str, date: &str) -> Window {
         let (start, end) = (start.parse().unwrap(), end.parse().unwrap());
-        let span = Span { start, end, date: date.parse().unwrap() };
+        let date: NaiveDate = date.parse().unwrap();
+        let span = Span { start, end, date, end_date: date + chrono::Days::new(1) };
         Window { start, end, utc_offset: Offset::ZERO, span }
     }
 

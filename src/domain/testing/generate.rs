@@ -228,10 +228,12 @@ fn hint(
             vec![Cell::Text(text.clone()), Cell::Text(text.clone()), Cell::Text("other".to_owned())]
         }
         Some(Tok::Number(number)) => vec![Cell::Number(number.clone())],
-        Some(Tok::Param(Parameter::WindowDate)) => window.map_or_else(Vec::new, |(window, _)| {
-            let dates = of_window(window).1.into_iter();
-            dates.map(|date| Cell::Text(date.to_string())).collect()
-        }),
+        Some(Tok::Param(Parameter::WindowDate | Parameter::WindowEndDate)) => {
+            window.map_or_else(Vec::new, |(window, _)| {
+                let dates = of_window(window).1.into_iter();
+                dates.map(|date| Cell::Text(date.to_string())).collect()
+            })
+        }
         Some(Tok::Param(Parameter::Zone)) => window.map_or_else(Vec::new, |(_, zone)| {
             let own = Cell::Text(zone.to_string());
             vec![own.clone(), own, Cell::Text("UTC".to_owned())]

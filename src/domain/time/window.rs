@@ -85,6 +85,8 @@ pub struct Span {
     pub end: DateTime<Utc>,
     /// The local date that it begins with.
     pub date: NaiveDate,
+    /// The local date that the next one begins with.
+    pub end_date: NaiveDate,
 }
 
 /// What one attempt looks at: a period, or a stretch of it.
@@ -217,14 +219,16 @@ pub fn has_rules(date: NaiveDate) -> bool {
 }
 
 fn calendar(period: Period, rules: &Rules, first: NaiveDate) -> Span {
-    let (start, end) = (period.start(rules, first), period.start(rules, period.next(first)));
-    Span { start, end, date: first }
+    let next = period.next(first);
+    let (start, end) = (period.start(rules, first), period.start(rules, next));
+    Span { start, end, date: first, end_date: next }
 }
 
 fn grid(step: GridStep, rules: &Rules, start: i64) -> Span {
     let at = |secs| DateTime::from_timestamp(secs, 0).unwrap_or(DateTime::UNIX_EPOCH);
     let start_at = at(start);
-    Span { start: start_at, end: at(start + step.secs()), date: rules.date_at(start_at) }
+    let end = at(start + step.secs());
+    Span { start: start_at, end, date: rules.date_at(start_at), end_date: rules.date_at(end) }
 }
 
 impl WindowRule {

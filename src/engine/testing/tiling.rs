@@ -108,8 +108,10 @@ fn does_not_add_up(check: &Check) -> Option<&'static str> {
                 )
                 .or(counts_different.then_some("its evidence counts what is different"))
         }
-        (_, Body::Table(table)) => matches!(table.rules().cut_by, Some(CutBy::Date(_)))
-            .then_some("its rows are known by the date of its window, which its parts have too"),
+        (_, Body::Table(table)) => {
+            matches!(table.rules().cut_by, Some(CutBy::Date(_) | CutBy::Dates(_)))
+                .then_some("its rows are known by the date of its window, which its parts have too")
+        }
         (_, Body::Sql { .. } | Body::Reconcile(_)) => Some(
             "its evidence is counted on the rows of its result, which need not be those of the data",
         ),

@@ -85,7 +85,9 @@ fn wrong(question: &Question, types: &[String]) -> Option<Reason> {
             format!(
                 "`{parameter}` is compared with a text, or with another parameter: compare a column of instants with it"
             ),
-            Parameter::WindowDate | Parameter::PastDate if kind.starts_with("TIMESTAMP") => {
+            Parameter::WindowDate | Parameter::WindowEndDate | Parameter::PastDate
+                if kind.starts_with("TIMESTAMP") =>
+            {
                 let of = if parameter == Parameter::PastDate { "past" } else { "window" };
                 format!(
                     "`{parameter}` is compared with an instant, and becomes midnight in UTC: write `at >= :{of}_start and \
@@ -95,6 +97,7 @@ fn wrong(question: &Question, types: &[String]) -> Option<Reason> {
             Parameter::WindowStart
             | Parameter::WindowEnd
             | Parameter::WindowDate
+            | Parameter::WindowEndDate
             | Parameter::Zone
             | Parameter::UtcOffset
             | Parameter::WindowHours

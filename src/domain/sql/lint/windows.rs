@@ -3,7 +3,9 @@
 use crate::domain::check::code::Code;
 use crate::domain::sql::Query;
 use crate::domain::sql::lint::{Remark, Role};
-use crate::domain::sql::parameter::Parameter::{self, PastEnd, PastStart, WindowEnd, WindowStart};
+use crate::domain::sql::parameter::Parameter::{
+    self, PastEnd, PastStart, WindowDate, WindowEnd, WindowEndDate, WindowStart,
+};
 use crate::domain::sql::words::{Tok, Words};
 
 /// Behind `- interval '1 hour'`, or `- 3600`.
@@ -23,6 +25,9 @@ pub(super) fn remarks(words: &Words, role: Role, all: &mut Vec<Remark>) {
     if role.in_window {
         edges(words, (WindowStart, WindowEnd), all);
         edges(words, (PastStart, PastEnd), all);
+        if words.0.iter().any(|token| token.tok == Tok::Param(WindowEndDate)) {
+            edges(words, (WindowDate, WindowEndDate), all);
+        }
         session_dates(words, role, all);
     }
 }
