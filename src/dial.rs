@@ -9,6 +9,22 @@ use tokio::time::timeout;
 
 use crate::dsn::{Authorities, ClientCertificate, Endpoint, Server, Target, Tls};
 
+/// Looks at a server to which a connection was opened.
+pub trait Taker: Sync {
+    /// Takes it, or says why not.
+    fn take(&self, conn: &mut PgConnection) -> impl Future<Output = Result<(), String>> + Send;
+}
+
+/// Takes any server.
+#[derive(Debug)]
+pub struct Any;
+
+impl Taker for Any {
+    async fn take(&self, _: &mut PgConnection) -> Result<(), String> {
+        Ok(())
+    }
+}
+
 /// The way to a PostgreSQL database: one server, or several of which one is meant.
 #[derive(Debug, Clone)]
 pub struct Route {
@@ -26,10 +42,10 @@ impl Route {
         Self { servers: server.endpoints().map(options).collect(), wanted: server.wanted }
     }
 
-    /// The same to a server that takes writes, where there are several.
+    /// The same to a server that takes writes, whatever the address says of several.
     #[must_use]
     pub fn for_writing(mut self) -> Self {
-        if self.servers.len() > 1 && self.wanted == Target::Any {
+        if self.servers.len() > 1 || self.wanted != Target::Any {
             self.wanted = Target::ReadWrite;
         }
         self
@@ -44,15 +60,18 @@ impl Route {
         options.connect().await
     }
 
-    /// Connects to the first server that answers and is the one that is meant, and says which it is. None may take
-    /// longer than its part of the time.
+    /// Connects to the first server that answers, is the one that is meant, and is taken. None may take longer
+    /// than its part of the time. Says which it is.
     ///
     /// # Errors
-    /// Whatever the driver says of the last one, or that none is the one that is meant.
-    pub async fn connect(&self, within: Duration) -> Result<(usize, PgConnection), sqlx::Error> {
-        if let ([(_, only)], Target::Any) = (self.servers.as_slice(), self.wanted) {
-            return Ok((0, only.connect().await?));
-        }
+    /// Whatever the driver says where there is one server, or where one says no to who we are; else what was wrong with
+    /// each, in the words of `explain`.
+    pub async fn connect(
+        &self,
+        within: Duration,
+        explain: impl Fn(&sqlx::Error) -> String,
+        taker: &impl Taker,
+    ) -> Result<(usize, PgConnection), sqlx::Error> {
         let rounds = match self.wanted {
             Target::PreferStandby => vec![Target::Standby, Target::Any],
             Target::Any
@@ -62,28 +81,30 @@ impl Route {
             | Target::Standby => vec![self.wanted],
         };
         let tries = self.servers.len() * rounds.len();
-        let each = within / u32::try_from(tries + 1).unwrap_or(u32::MAX);
+        // One server has all the time, and whoever waits tells when it is over.
+        let parts = u32::try_from(tries + 1).unwrap_or(u32::MAX);
+        let each = if tries == 1 { within * 2 } else { within / parts };
         let mut trouble = Vec::new();
-        let mut last = None;
         for wanted in rounds {
             for (number, (name, options)) in self.servers.iter().enumerate() {
-                match timeout(each, connected(options, wanted)).await {
-                    Ok(Ok(Some(conn))) => return Ok((number, conn)),
-                    Ok(Ok(None)) => trouble.push(format!("{name} is not {}", wanted.as_str())),
+                let connected = async {
+                    let Some(mut conn) = connected(options, wanted).await? else {
+                        return Ok(Err(format!("is not {}", wanted.as_str())));
+                    };
+                    Ok(taker.take(&mut conn).await.map(|()| conn))
+                };
+                let why = match timeout(each, connected).await {
+                    Ok(Ok(Ok(conn))) => return Ok((number, conn)),
+                    Ok(Ok(Err(why))) => why,
                     // What one refuses to let in, the others do not either.
-                    Ok(Err(error)) if is_refused(&error) => return Err(error),
-                    Ok(Err(error)) => {
-                        trouble.push(format!("{name} does not answer"));
-                        last = Some(error);
-                    }
-                    Err(_) => trouble.push(format!("{name} does not answer in time")),
-                }
+                    Ok(Err(error)) if tries == 1 || is_refused(&error) => return Err(error),
+                    Ok(Err(error)) => format!("does not take us: {}", explain(&error)),
+                    Err(_) => "does not answer in time".to_owned(),
+                };
+                trouble.push(format!("{name} {why}"));
             }
         }
-        match last {
-            Some(error) if trouble.len() == 1 => Err(error),
-            Some(_) | None => Err(sqlx::Error::Io(std::io::Error::other(trouble.join(", ")))),
-        }
+        Err(sqlx::Error::Io(std::io::Error::other(trouble.join("; "))))
     }
 }
 
@@ -92,8 +113,10 @@ async fn connected(
     options: &PgConnectOptions,
     wanted: Target,
 ) -> Result<Option<PgConnection>, sqlx::Error> {
-    const ASK: &str = "SELECT pg_catalog.pg_is_in_recovery()::text, \
-        (pg_catalog.current_setting('default_transaction_read_only') = 'on')::text";
+    // What was set for the role or its database says nothing of the server: a role that only reads has it.
+    const ASK: &str = "SELECT pg_catalog.pg_is_in_recovery()::text, (setting = 'on' AND source NOT IN ('user', \
+        'database', 'database user', 'client'))::text FROM pg_catalog.pg_settings \
+        WHERE name = 'default_transaction_read_only'";
     let mut conn = options.connect().await?;
     if wanted == Target::Any {
         return Ok(Some(conn));
@@ -111,10 +134,14 @@ async fn connected(
     Ok(is_meant.then_some(conn))
 }
 
-/// Whether a server let us in no further than to say no: a wrong password or role, or a database that is not there.
+/// Whether a server let us in no further than to say no: a wrong password or role, or a database that is not there. A
+/// pooler says so of passwords by an error of the protocol.
 fn is_refused(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(|error| error.code());
-    code.is_some_and(|code| code.starts_with("28") || code == "3D000" || code == "42501")
+    let Some(error) = error.as_database_error() else { return false };
+    let code = error.code().unwrap_or_default();
+    let message = error.message().to_lowercase();
+    let of_pooler = code == "08P01" && (message.contains("password") || message.contains("auth"));
+    code.starts_with("28") || code == "3D000" || code == "42501" || of_pooler
 }
 
 /// What a PostgreSQL server is dialled with.

@@ -155,14 +155,23 @@ impl Dsn {
         }
     }
 
-    /// Says whether another address leads to the same database, as far as addresses tell.
+    /// Says whether another address leads to the same database, as far as addresses tell: one server of several is enough.
     pub fn is_where(&self, other: &Self) -> bool {
-        let local = |place: String| {
-            ["localhost:", "[::1]:", "::1:"]
-                .iter()
-                .fold(place, |place, name| place.replace(&format!(" at {name}"), " at 127.0.0.1:"))
+        let (one, two) = match (self, other) {
+            (Self::Postgres(one), Self::Postgres(two)) | (Self::MySql(one), Self::MySql(two)) => {
+                (one, two)
+            }
+            (Self::Sqlite(one), Self::Sqlite(two)) => return one == two,
+            (Self::Postgres(_) | Self::MySql(_) | Self::Sqlite(_), _) => return false,
         };
-        local(self.place()) == local(other.place())
+        let local = |endpoint: &Endpoint| match endpoint {
+            Endpoint::Tcp { host, port } if matches!(host.as_str(), "localhost" | "::1") => {
+                format!("127.0.0.1:{port}")
+            }
+            Endpoint::Tcp { .. } | Endpoint::Socket { .. } => endpoint.to_string(),
+        };
+        let theirs: Vec<String> = two.endpoints().map(local).collect();
+        one.database == two.database && one.endpoints().map(local).any(|at| theirs.contains(&at))
     }
 
     /// Parses an address; relative paths of SQLite count from `folder`.
@@ -296,6 +305,8 @@ fn server(
         options.set(&key, &value, socket_key)?;
     }
     let wanted = options.wanted(socket_key)?;
+    let own_port = options.port.as_deref().and_then(|port| port.parse().ok());
+    let own_port = own_port.unwrap_or(default_port);
     let port = match (options.port.take(), url.port()) {
         (Some(_), Some(_)) => return Err("the address names the port twice".into()),
         (Some(port), None) => {
@@ -323,7 +334,7 @@ fn server(
     }
     let others: Vec<Endpoint> = others
         .iter()
-        .map(|(host, port)| Endpoint::Tcp { host: bare(host), port: port.unwrap_or(default_port) })
+        .map(|(host, port)| Endpoint::Tcp { host: bare(host), port: port.unwrap_or(own_port) })
         .collect();
     if !others.is_empty() && !matches!(endpoint, Endpoint::Tcp { .. }) {
         return Err("the address names a socket and other hosts: keep one".into());
@@ -350,6 +361,7 @@ impl Endpoint {
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
             Self::Tcp { host, port } => write!(f, "{host}:{port}"),
             Self::Socket { path, .. } => path.display().fmt(f),
         }
@@ -428,12 +440,20 @@ mod tests {
     fn several_hosts_are_one_database() {
         let dsn =
             parse("postgres://a@db1,db2:5433,[::1]/b?target_session_attrs=read-write").unwrap();
-        assert_eq!(dsn.place(), "PostgreSQL at db1:5432,db2:5433,::1:5432, database b");
+        assert_eq!(dsn.place(), "PostgreSQL at db1:5432,db2:5433,[::1]:5432, database b");
         let Dsn::Postgres(server) = dsn else { panic!("PostgreSQL") };
         assert_eq!((server.wanted, server.others.len()), (Target::ReadWrite, 2));
         // One that is elsewhere is enough to be encrypted.
         assert_eq!(server.tls, Tls::VerifyFull(Authorities::System));
         assert_eq!(tls("postgres://a@localhost,127.0.0.1:5433/b"), Tls::Off);
+        let of = |text: &str| parse(text).unwrap();
+        assert_eq!(
+            of("postgres://a@db1,db2/b?port=99").place(),
+            "PostgreSQL at db1:99,db2:99, database b"
+        );
+        let (both, second) = (of("postgres://a@db1,db2/b"), of("postgres://a@db2/b"));
+        assert!(both.is_where(&second) && !both.is_where(&of("postgres://a@db3/b")));
+        assert!(!both.is_where(&of("postgres://a@db2/c")));
         for (bad, rule) in [
             ("postgres://a@db1,/b", "one of the hosts"),
             ("postgres://a@db1,x y/b", "one of the hosts"),

@@ -109,6 +109,7 @@ impl SourceSettings {
             && self.standby_is_direct == other.standby_is_direct
             && self.allow_superuser == other.allow_superuser
             && password(self) == password(other)
+            && self.password_from == other.password_from
     }
 }
 

@@ -2,9 +2,10 @@
 --   (echo "SET @password = CONVERT(FROM_BASE64('$(base64 -w0 </run/secrets/billing)') USING utf8mb4);"; \
 --    echo "SET @database = 'billing', @host = '10.0.0.%';"; cat mariadb.sql) | mariadb
 -- A line break at the end of the password is not part of it.
--- It can be run again, to change the password. Without the settings it fails, and changes nothing.
+-- It can be run again, to change the password. Without the settings, or with an empty password, it fails, and changes
+-- nothing.
 -- allswell refuses users with FILE, SUPER, SHUTDOWN and SET USER.
-SET @password = TRIM(TRAILING '\n' FROM @password);
+SET @password = NULLIF(TRIM(TRAILING '\n' FROM @password), '');
 SET @who = CONCAT(QUOTE('allswell'), '@', QUOTE(@host));
 
 SET @sql = CONCAT('CREATE USER IF NOT EXISTS ', @who, ' IDENTIFIED BY ', QUOTE(@password));

@@ -4,6 +4,7 @@
 --   password   the role's password; left out, the one that it has stays
 --   role       its name, `allswell` by default
 --   schema     the schema to be watched, `public` by default
+--   connections  how many it may have, 20 by default
 --   owner      a role that makes tables: those that it makes later can be read as well (dbt makes tables anew)
 -- A password in a statement reaches the server's log where `log_statement` is `ddl` or `all`: it is switched off here.
 --
@@ -19,8 +20,18 @@
 \else
   \set schema public
 \endif
+\if :{?connections}
+\else
+  \set connections 20
+\endif
+\if :{?password}
+  SELECT :'password' = '' AS is_empty \gset
+  \if :is_empty
+    DO $$ BEGIN RAISE 'the password is empty: is the file there, and may it be read?'; END $$;
+  \endif
+\endif
 SET log_statement = 'none';
-SELECT format('CREATE ROLE %I LOGIN', :'role') WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = :'role') \gexec
+SELECT format('CREATE ROLE %I LOGIN NOINHERIT', :'role') WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = :'role') \gexec
 \if :{?password}
   ALTER ROLE :"role" PASSWORD :'password';
 \endif
@@ -30,7 +41,7 @@ SELECT coalesce(rolpassword, '') = '' AS is_without FROM pg_authid WHERE rolname
 \endif
 
 -- Twice the `connections` of the source and two, for each replica, and for one more during an update: 18 for two replicas.
-ALTER ROLE :"role" LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOINHERIT CONNECTION LIMIT 20;
+ALTER ROLE :"role" LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION CONNECTION LIMIT :connections;
 ALTER ROLE :"role" SET default_transaction_read_only = on;
 ALTER ROLE :"role" SET statement_timeout = '5min';
 ALTER ROLE :"role" SET lock_timeout = '1s';

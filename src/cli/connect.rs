@@ -201,6 +201,28 @@ impl Connected {
                 let _ = writeln!(text, "  {source}: {}: {}", reason.cause, reason.note);
             }
         }
+        self.warnings(&mut text);
+        if self.skipped > 0 {
+            let (noun, verb) =
+                if self.skipped == 1 { ("check", "was") } else { ("checks", "were") };
+            let _ = writeln!(
+                text,
+                "{} {noun} {verb} not planned: a source does not answer",
+                self.skipped
+            );
+        }
+        let taken = self.checks.iter().map(|(_, planned)| planned.queries - refusals(planned));
+        let taken: usize = taken.sum();
+        let verb = if queries == 1 { "was" } else { "were" };
+        let _ = writeln!(
+            text,
+            "the databases would answer {taken} of {queries} queries that {verb} planned"
+        );
+        text
+    }
+
+    /// What is accepted, and may be otherwise than it looks.
+    fn warnings(&self, text: &mut String) {
         let not_probed = self.checks.iter().filter(|(_, planned)| planned.not_probed);
         for (check, _) in not_probed {
             let _ = writeln!(
@@ -220,23 +242,6 @@ impl Connected {
                 );
             }
         }
-        if self.skipped > 0 {
-            let (noun, verb) =
-                if self.skipped == 1 { ("check", "was") } else { ("checks", "were") };
-            let _ = writeln!(
-                text,
-                "{} {noun} {verb} not planned: a source does not answer",
-                self.skipped
-            );
-        }
-        let taken = self.checks.iter().map(|(_, planned)| planned.queries - refusals(planned));
-        let taken: usize = taken.sum();
-        let verb = if queries == 1 { "was" } else { "were" };
-        let _ = writeln!(
-            text,
-            "the databases would answer {taken} of {queries} queries that {verb} planned"
-        );
-        text
     }
 
     /// Says whether the databases were asked about a check.

@@ -14,7 +14,7 @@ use sqlx::postgres::PgConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode};
 use sqlx::{Column, ConnectOptions, Row, TypeInfo, ValueRef};
 
-use crate::dial::Route;
+use crate::dial::{Any, Route};
 use crate::dsn::Server;
 use crate::ledger::cells::{Arg, Cell, Record, instant, micros};
 use crate::ledger::errors::LedgerError;
@@ -168,7 +168,7 @@ impl Conn {
                               SET idle_in_transaction_session_timeout = '10s'; SET jit = off; \
                               SET TimeZone = 'UTC'";
         let route = Route::new(server, password, "allswell/ledger").for_writing();
-        let (_, mut conn) = route.connect(OPENS).await?;
+        let (_, mut conn) = route.connect(OPENS, ToString::to_string, &Any).await?;
         sqlx::raw_sql(LIMITS).execute(&mut conn).await?;
         Ok(Self::Postgres(conn))
     }

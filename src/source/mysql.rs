@@ -36,7 +36,7 @@ use crate::source::memory::{End, Guard};
 use crate::source::mysql::decode::Reading;
 use crate::source::mysql::errors::{Phase, Warned};
 use crate::source::mysql::guards::{begin, guards, preamble};
-use crate::source::mysql::role::inspect;
+use crate::source::mysql::role::{identity, inspect};
 use crate::source::mysql::waiters::somebody_waits;
 use crate::source::role::{Powers, Role};
 use crate::source::server;
@@ -190,6 +190,13 @@ impl MySql {
         let greeting = greet(&mut conn);
         let Greeting { id, version, clock } =
             short(greeting, stop, |e| errors::reason(e, &Phase::Ours)).await?;
+        // Another server may answer than the one that was looked at.
+        if let Some(known) = self.role.identity() {
+            let now = timeout(SHORT, identity(&mut conn)).await.ok().flatten();
+            if now.is_some_and(|now| now != known) {
+                self.role.forget();
+            }
+        }
         if !self.role.is_known() {
             server::mysql(&version)?;
             let powers = short(inspect(&mut conn), stop, |e| errors::reason(e, &Phase::Ours));

@@ -15,6 +15,8 @@ mod role;
 mod bound_types;
 mod standby;
 mod guards;
+mod takeover;
+mod failure;
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Mutex;
@@ -30,7 +32,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::dial::Route;
 use crate::domain::check::reason::{Cause, Reason};
-use crate::dsn::Server;
+use crate::dsn;
 use crate::source::SourceSettings;
 use crate::source::ask::{Ask, Question, Reply, ResultShape};
 use crate::source::bind::{Prepared, Style, bind_typed};
@@ -40,6 +42,7 @@ use crate::source::memory::Guard;
 use crate::source::postgres::control::{Control, Identity};
 use crate::source::postgres::decode::Reading;
 use crate::source::postgres::errors::Phase;
+use crate::source::postgres::failure::Failure;
 use crate::source::postgres::guards::{Begun, Limits, SearchPath, begin, guards, preamble};
 use crate::source::postgres::role::inspect;
 use crate::source::postgres::standby::Standby;
@@ -63,6 +66,8 @@ pub(super) struct Postgres {
     known: Known,
     pub(super) clock: TheirClock,
     standby: Standby,
+    /// The newest timeline of the cluster that was seen last, and which that is.
+    newest: Mutex<Option<(String, i64)>>,
     /// Makes the name of each attempt at the server its own, across processes too.
     nonce: u64,
     attempts: AtomicU64,
@@ -82,29 +87,9 @@ struct Asked {
     drained: bool,
 }
 
-/// How an attempt went wrong.
-enum Failure {
-    /// The idle connection was closed in the meantime.
-    Stale,
-    /// It is a standby, and was not asked how far it has followed.
-    Standby,
-    /// The driver looked up a type of the result, and lost the unnamed statement over it.
-    Unprepared,
-    /// What is asked about is not there yet; the connection is as sound as before.
-    Waits(Reason),
-    /// Something to be told.
-    Real(Reason),
-}
-
-impl From<Reason> for Failure {
-    fn from(reason: Reason) -> Self {
-        Self::Real(reason)
-    }
-}
-
 impl Postgres {
     pub(super) fn new(
-        server: &Server,
+        server: &dsn::Server,
         password: Option<&SecretString>,
         settings: &SourceSettings,
     ) -> Self {
@@ -117,6 +102,7 @@ impl Postgres {
             known: Known::default(),
             clock: TheirClock::default(),
             standby: Standby::new(settings.standby_is_direct),
+            newest: Mutex::default(),
             nonce: RandomState::new().hash_one(0_u8) & 0xffff_ffff,
             attempts: AtomicU64::new(0),
         }
@@ -150,7 +136,8 @@ impl Postgres {
     }
 
     async fn open(&self, stop: &CancellationToken) -> Result<Session, Reason> {
-        let connected = self.route.connect(CONNECT);
+        let explain = |e: &sqlx::Error| errors::reason(e, Phase::Connecting).note;
+        let connected = self.route.connect(CONNECT, explain, self);
         let failed = |e: &sqlx::Error| errors::reason(e, Phase::Connecting);
         let (number, mut conn) = opening(connected, stop, failed).await?;
         if !self.role.is_known() {

@@ -77,6 +77,13 @@ impl Role {
         found.as_ref().and_then(|(_, powers)| powers.limit)
     }
 
+    /// Forgets what was found: another server answers than the one that was looked at.
+    pub(super) fn forget(&self) {
+        if let Ok(mut found) = self.found.lock() {
+            *found = None;
+        }
+    }
+
     /// Which database it is, as far as that is known.
     pub(super) fn identity(&self) -> Option<String> {
         let found = self.found.lock().ok()?;

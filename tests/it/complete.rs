@@ -443,3 +443,102 @@ async fn of_several_servers_the_one_is_asked_that_is_meant() {
         "{said}"
     );
 }
+
+/// A source that is looked at again and again.
+struct Again(Arc<Sources>, Vec<Arc<allswell::domain::check::Check>>);
+
+impl Again {
+    fn new(url: &str, check: &str) -> Self {
+        let dsn = Dsn::parse(url, Path::new("/")).unwrap();
+        let name = SourceName::parse("db").unwrap();
+        let source = Source::new(SourceSettings {
+            password: Ok(Some(SecretString::from("watch"))),
+            ..SourceSettings::new(name.clone(), dsn)
+        });
+        let checks = lab::checks(Engine::Postgres, check);
+        Self(Arc::new(Sources::from([(name, Arc::new(source))])), checks)
+    }
+
+    async fn look(&self) -> String {
+        let (tasks, stop) = (lab::tasks(&self.1), CancellationToken::new());
+        let outcomes = round(&tasks, &self.0, clock::now(), &stop, |_| {}).await;
+        shown(&outcomes[0].judgement.verdict)
+    }
+
+    /// Looks until it is said: a connection that a server lost is found out by using it.
+    async fn until(&self, wanted: &str) {
+        eventually(Duration::from_secs(30), async || {
+            let said = self.look().await;
+            if said.contains(wanted) { Ok(()) } else { Err(said) }
+        })
+        .await;
+    }
+}
+
+fn counts(rows: u32) -> String {
+    lab::one_check(
+        "select count(*) as n from t",
+        &format!("expect: {{values: {{n: {{equals: {rows}}}}}}}"),
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_primary_that_comes_back_after_another_took_over_is_not_believed() {
+    let mut primary = Postgres::start();
+    let db = Database::postgres(&primary).await;
+    db.prepare("create table t (n integer); insert into t values (1)").await;
+    let standby = primary.copy(Some(&primary));
+    followed(&primary, &standby).await;
+    let name = db.name();
+    let url = format!(
+        "postgres://{name}@127.0.0.1:{},127.0.0.1:{}/{name}?target_session_attrs=primary",
+        primary.port, standby.port
+    );
+    let (one, two) = (Again::new(&url, &counts(1)), Again::new(&url, &counts(2)));
+    assert_eq!(one.look().await, "confirmed");
+    assert!(two.look().await.starts_with("violated"));
+    primary.kill();
+    admin(&standby).await.run("select pg_promote()").await.unwrap();
+    one.until("confirmed").await;
+    let insert = "insert into t values (2)";
+    let mut above = Other::Postgres(pg_admin(standby.port, name).await);
+    eventually(Duration::from_secs(30), async || {
+        above.run(insert).await.map_err(|e| e.to_string())
+    })
+    .await;
+    two.until("confirmed").await;
+    // The old one comes back, writable, and first in the address; what was open to the new one is closed.
+    primary.restart();
+    let end =
+        format!("select pg_terminate_backend(pid) from pg_stat_activity where usename = '{name}'");
+    above.run(&end).await.unwrap();
+    for _ in 0..3 {
+        two.until("confirmed").await;
+        assert!(!two.look().await.starts_with("violated"));
+    }
+    drop(standby);
+    two.until("an earlier primary of its cluster").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_server_is_looked_at_before_it_is_asked() {
+    let mut first = Postgres::start();
+    let db = Database::postgres(&first).await;
+    db.prepare("create table t (n integer); insert into t values (1)").await;
+    let (name, second) = (db.name(), Postgres::start());
+    let mut other = admin(&second).await;
+    other.run(&format!("create role {name} superuser login password 'watch'")).await.unwrap();
+    other.run(&format!("create database {name} owner {name}")).await.unwrap();
+    let mut other = Other::Postgres(pg_admin(second.port, name).await);
+    other.run("create table t (n integer); insert into t values (1)").await.unwrap();
+    let url =
+        format!("postgres://{name}@127.0.0.1:{},127.0.0.1:{}/{name}", first.port, second.port);
+    let looks = Again::new(&url, &counts(1));
+    assert_eq!(looks.look().await, "confirmed");
+    first.kill();
+    for _ in 0..5 {
+        let said = looks.look().await;
+        assert!(!said.starts_with("confirmed"), "{said}");
+    }
+    looks.until("a superuser").await;
+}

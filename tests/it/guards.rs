@@ -1,9 +1,12 @@
 //! The guards of a source: who may watch, what a blinded role says, what the environment may not.
 
+use std::path::Path;
+use std::time::Duration;
+
 use allswell::domain::check::reason::Cause;
 use allswell::domain::sql::Engine;
 
-use crate::lab::{Database, ENGINES, cause, look, one_check, source_at, verdict};
+use crate::lab::{Database, ENGINES, cause, eventually, look, one_check, source_at, verdict};
 use crate::servers::{MariaDb, PgBouncer, Postgres, mysqld};
 
 pub(crate) const COUNTED: &str = "expect:\n  values:\n    n: {min: 1}";
@@ -92,11 +95,11 @@ async fn a_superuser_may_watch_where_the_operator_says_so() {
     let url = format!("postgres://postgres@127.0.0.1:{}/postgres", Postgres::shared().port);
     let source = Source::new(SourceSettings {
         connections: 1,
-        timeout: std::time::Duration::from_secs(5),
+        timeout: Duration::from_secs(5),
         allow_superuser: true,
         ..SourceSettings::new(
             allswell::domain::check::name::SourceName::parse("db").unwrap(),
-            Dsn::parse(&url, std::path::Path::new("/")).unwrap(),
+            Dsn::parse(&url, Path::new("/")).unwrap(),
         )
     });
     assert_eq!(verdict(source, "select 1 + 0 as n", COUNTED).await, "confirmed");
@@ -135,7 +138,7 @@ async fn whoever_waits_for_us_gets_through() {
     let mut admin = db.admin().await;
     let held = "select count(*) from pg_locks l join pg_class c on c.oid = l.relation \
                 where c.relname = 't' and l.granted";
-    crate::lab::eventually(std::time::Duration::from_secs(10), async || {
+    eventually(Duration::from_secs(10), async || {
         let locks = admin.texts(held).await;
         if locks == ["0"] { Err(locks) } else { Ok(()) }
     })
@@ -145,7 +148,7 @@ async fn whoever_waits_for_us_gets_through() {
     let waited = started.elapsed();
     let outcomes = looking.await.unwrap();
     assert_eq!(cause(&outcomes[0]), Some(Cause::Busy), "{outcomes:?}");
-    assert!(waited < std::time::Duration::from_secs(6), "the owner waited {waited:?}");
+    assert!(waited < Duration::from_secs(6), "the owner waited {waited:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -316,4 +319,43 @@ async fn somebody_elses_closed_write_ahead_log_is_left_alone() {
         assert!(said.starts_with("refused: the database is in WAL mode"), "{said}");
         assert!(!path.with_file_name("data.db-shm").exists());
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_server_ends_a_transaction_that_is_left_idle() {
+    let db = Database::postgres(Postgres::shared()).await;
+    db.prepare(
+        "create function slow() returns integer language sql as 'select 1 from pg_sleep(2)'",
+    )
+    .await;
+    let folder = crate::cli::project(
+        &db.url(),
+        &one_check("select slow() as n", "timeout: 20s\nexpect: {values: {n: {equals: 1}}}"),
+    );
+    let settings =
+        format!("sources: {{db: {{url: \"{}\", password: \"${{env:WATCH}}\"}}}}\n", db.url());
+    std::fs::write(folder.path().join("allswell.yaml"), settings).unwrap();
+    let process =
+        crate::servers::Process::start(Path::new(env!("CARGO_BIN_EXE_allswell")), |command| {
+            command.arg("run").current_dir(folder.path()).env("WATCH", "watch");
+            command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+        });
+    let mut admin = db.admin().await;
+    let states = format!(
+        "select state from pg_stat_activity where usename = '{}' and xact_start is not null",
+        db.name()
+    );
+    let mut until = async |wanted: &[&str]| {
+        eventually(Duration::from_secs(30), async || {
+            let seen = admin.texts(&states).await;
+            if seen == wanted { Ok(()) } else { Err(seen) }
+        })
+        .await;
+    };
+    until(&["active"]).await;
+    // Frozen, it neither reads the answer nor ends the transaction.
+    process.signal("STOP");
+    until(&["idle in transaction"]).await;
+    until(&[]).await;
+    process.signal("KILL");
 }

@@ -74,6 +74,8 @@ fn the_script_for_postgresql_runs_unattended_and_twice_and_makes_a_role_that_onl
         let said = succeeds(&psql(&server, "shop", &with));
         assert_eq!(said.trim(), "", "it has nothing to say");
     }
+    let empty = psql(&server, "shop", &["-v", "password=", "-f", role]);
+    assert!(!empty.status.success(), "an empty password would clear the one that it has");
     // Without one it stays; tables that come later can be read as well.
     assert_eq!(succeeds(&psql(&server, "shop", &["-f", role])).trim(), "");
     let later = [
@@ -121,6 +123,8 @@ fn the_script_for_mariadb_runs_unattended_and_twice_and_fails_without_its_settin
          create database if not exists kit_shop; create table if not exists kit_shop.t (n int); insert into kit_shop.t values (1);",
     ));
     assert!(!client(&script).status.success());
+    let empty = "SET @password = CONVERT(FROM_BASE64('') USING utf8mb4), @database = 'kit_shop', @host = '127.0.0.%';\n";
+    assert!(!client(&format!("{empty}{script}")).status.success(), "no user without a password");
     let settings = "SET @password = CONVERT(FROM_BASE64('aXQncyBhICUgc2VjcmV0Cg==') USING utf8mb4), \
          @database = 'kit_shop', @host = '127.0.0.%';\n";
     for _ in 0..2 {

@@ -595,6 +595,12 @@ fn over_plain_http_only_this_machine_logs_in_and_the_page_says_why() {
         "web: {{listen: \"127.0.0.1:0\", operator_token: \"${{file:token}}\", public_url: \"https://allswell.example\"}}\n{SETTINGS}"
     ));
     let daemon = site.start();
+    // Only a browser that speaks to the proxy over https says so.
+    let plain = [("Host", "allswell.example"), ("Origin", "http://allswell.example")];
+    let page = send(&daemon, ("GET", "/login"), &plain[..1], "");
+    assert!(page.body.contains("This connection is not encrypted"), "{page:?}");
+    let answer = send(&daemon, ("POST", "/login"), &plain, &form(&[("token", TOKEN)]));
+    assert!(answer.status == 403 && answer.header("set-cookie").is_none(), "{answer:?}");
     let proxied = [("Host", "allswell.example"), ("Origin", "https://allswell.example")];
     let answer = send(&daemon, ("POST", "/login"), &proxied, &form(&[("token", TOKEN)]));
     assert_eq!(answer.status, 303, "{answer:?}");
@@ -668,7 +674,11 @@ fn a_check_says_who_vouches_for_its_windows_and_until_when() {
     daemon.until(Duration::from_secs(30), |daemon| {
         let page = open(daemon, check).body;
         let is_there = page.contains("by ada: the source was &#60;down&#62; that day");
-        if is_there && page.contains("<li>1 window, until 20") { Ok(()) } else { Err(page) }
+        if is_there && page.contains("<li>1 window of America/New_York, until 20") {
+            Ok(())
+        } else {
+            Err(page)
+        }
     });
     assert!(daemon.stop().success());
 }

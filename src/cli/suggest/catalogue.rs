@@ -25,6 +25,8 @@ pub(super) struct Catalogue {
     pub(super) foreign: BTreeSet<String>,
     /// Columns of which the database checks something else.
     pub(super) checked: BTreeSet<String>,
+    /// What the database checks, each in small letters.
+    pub(super) checks: Vec<String>,
     /// Tables that have a column `id`, by their names in small letters.
     pub(super) keyed: Vec<String>,
     /// How many rows it has, as far as the server's statistics know.
@@ -99,6 +101,18 @@ impl Catalogue {
         Ok(read)
     }
 
+    /// Says whether a check of the database's keeps a column filled.
+    pub(super) fn keeps_filled(&self, column: &str) -> bool {
+        let column = column.to_lowercase();
+        self.checks.iter().any(|check| names(check, &column) && check.contains("is not null"))
+    }
+
+    /// Says whether a check of the database's holds one column against another.
+    pub(super) fn compares(&self, first: &str, second: &str) -> bool {
+        let (first, second) = (first.to_lowercase(), second.to_lowercase());
+        self.checks.iter().any(|check| names(check, &first) && names(check, &second))
+    }
+
     fn take(&mut self, what: &str, (a, b, c): (String, String, String), keeps_instants: bool) {
         match what {
             "column" => {
@@ -116,7 +130,10 @@ impl Catalogue {
                 }
             }
             "foreign" => drop(self.foreign.insert(a)),
-            "checked" => drop(self.checked.insert(a)),
+            "checked" => {
+                self.checked.insert(a);
+                self.checks.push(without_texts(&b.to_lowercase()));
+            }
             "keyed" => self.keyed.push(a),
             "definition" => {
                 let lower = without_texts(&a.to_lowercase());
@@ -126,6 +143,7 @@ impl Catalogue {
                 };
                 let checked = self.columns.iter().filter(named).map(|column| column.name.clone());
                 self.checked.extend(checked.collect::<Vec<_>>());
+                self.checks.extend(checks.into_iter().map(str::to_owned));
             }
             _ => {
                 // A negative number is that of a server which has not counted yet.
@@ -231,7 +249,8 @@ fn postgres(table: &TableName) -> String {
            ON a.attrelid = i.indrelid AND array_position(i.indkey::int2[], a.attnum) < i.indnkeyatts \
          WHERE i.indrelid = {this} AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL \
          GROUP BY i.indexrelid \
-         UNION ALL SELECT CASE k.contype WHEN 'f' THEN 'foreign' ELSE 'checked' END, a.attname::text, '', '', 10001 \
+         UNION ALL SELECT CASE k.contype WHEN 'f' THEN 'foreign' ELSE 'checked' END, a.attname::text, CASE k.contype \
+           WHEN 'c' THEN pg_catalog.pg_get_constraintdef(k.oid) ELSE '' END, '', 10001 \
          FROM pg_catalog.pg_constraint AS k JOIN pg_catalog.pg_attribute AS a \
            ON a.attrelid = k.conrelid AND a.attnum = ANY (k.conkey) \
          WHERE k.conrelid = {this} AND k.contype IN ('f', 'c') AND k.convalidated \

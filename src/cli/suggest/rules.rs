@@ -58,7 +58,7 @@ pub(super) fn candidates(catalogue: &Catalogue, at: Option<&str>, engine: Engine
     for column in &catalogue.columns {
         let name = column.name.clone();
         let is_cut_by = at == Some(name.as_str());
-        if column.takes_null && !is_cut_by {
+        if column.takes_null && !is_cut_by && !catalogue.keeps_filled(&name) {
             all.push(Rule::Filled(name.clone()));
         }
         let is_free = !catalogue.checked.contains(&name);
@@ -79,6 +79,7 @@ pub(super) fn candidates(catalogue: &Catalogue, at: Option<&str>, engine: Engine
     let pairs = instants.iter().enumerate().flat_map(|(i, first)| {
         instants[i + 1..].iter().map(move |second| (first.name.clone(), second.name.clone()))
     });
+    let pairs = pairs.filter(|(first, second)| !catalogue.compares(first, second));
     all.extend(pairs.take(PAIRS_MAX).map(|(first, second)| {
         let condition = format!("{} < {}", in_sql(&second, engine), in_sql(&first, engine));
         Rule::Order(first, second, condition)

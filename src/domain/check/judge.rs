@@ -263,8 +263,11 @@ fn aggregate_of_nothing<'a>(
         Measure::Column(_) | Measure::Query(_) => evidence.as_ref().is_ok_and(|count| *count > 0),
     };
     let waived = matches!(check.evidence.minimum, Minimum::Waived { .. });
+    // Each part of a union brings such a row.
+    let mut values = values.peekable();
     let is_null = query.over_nothing().column(column.as_str()) == Some(Holds::Null)
-        && values.eq([&Value::Null]);
+        && values.peek().is_some()
+        && values.all(|value| *value == Value::Null);
     if counted || waived || !is_null {
         return None;
     }

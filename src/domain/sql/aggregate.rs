@@ -34,8 +34,10 @@ pub struct Column {
 pub enum Holds {
     /// NULL, or an error: as `sum(x)`, and whatever is computed from it or divided by something of the data.
     Null,
-    /// Zero, or something that is the same whatever there is: as `count(*)`.
+    /// Zero, as `count(*)`.
     Number,
+    /// Something else than NULL that is not known from the words: as `count(*) = 0`, or `100 - count(*)`.
+    Unknown,
 }
 
 impl OverNothing {
@@ -56,9 +58,11 @@ impl OverNothing {
     fn beside(self, other: Self) -> Self {
         let (Self::Row(mut columns), Self::Row(others)) = (self, other) else { return Self::NoRow };
         for (column, other) in columns.iter_mut().zip(others) {
-            if other.holds == Holds::Null {
-                column.holds = Holds::Null;
-            }
+            column.holds = match (column.holds, other.holds) {
+                (Holds::Null, _) | (_, Holds::Null) => Holds::Null,
+                (Holds::Unknown, _) | (_, Holds::Unknown) => Holds::Unknown,
+                (Holds::Number, Holds::Number) => Holds::Number,
+            };
         }
         Self::Row(columns)
     }
@@ -145,7 +149,7 @@ fn select(body: Tokens<'_, '_>, named: &[Named]) -> OverNothing {
     }
     let Some(select) = find(body, "select") else { return OverNothing::NoRow };
     let body = &body[select + 1..];
-    if ["group", "having"].iter().any(|word| find(body, word).is_some()) {
+    if is_left_out(body) {
         return OverNothing::NoRow;
     }
     let from = find(body, "from");
@@ -164,18 +168,57 @@ fn select(body: Tokens<'_, '_>, named: &[Named]) -> OverNothing {
     OverNothing::Row(columns.collect())
 }
 
+/// Whether a GROUP BY brings no row of nothing, or a HAVING takes the one that there is away.
+fn is_left_out(body: Tokens<'_, '_>) -> bool {
+    let group = find(body, "group").map(|at| &body[at..]);
+    let having = find(body, "having").map(|at| &body[at..]);
+    // `group by ()`, and what has it among its sets.
+    let has_all = |group: Tokens<'_, '_>| {
+        let pairs = group.windows(2);
+        let empty = |pair: &[&TokenWithSpan]| {
+            pair[0].token == Token::LParen && pair[1].token == Token::RParen
+        };
+        pairs.into_iter().any(empty)
+            || group.iter().any(|token| is_word(token, "rollup") || is_word(token, "cube"))
+    };
+    // A count that may be small is small over nothing.
+    let is_kept = |having: Tokens<'_, '_>| {
+        having.iter().any(|token| matches!(token.token, Token::Lt | Token::LtEq))
+            || having.windows(2).any(|pair| {
+                pair[0].token == Token::Eq
+                    && matches!(&pair[1].token, Token::Number(n, _) if n == "0")
+            })
+    };
+    group.is_some_and(|group| !has_all(group)) || having.is_some_and(|having| !is_kept(having))
+}
+
 /// The columns of what a FROM names, where each of that is one row whatever there is.
 fn single_rows(from: Tokens<'_, '_>, named: &[Named]) -> Option<Vec<Column>> {
     const ENDS: [&str; 6] = ["order", "limit", "offset", "fetch", "window", "for"];
     let end =
         from.len().min(ENDS.iter().filter_map(|word| find(from, word)).min().unwrap_or(from.len()));
-    if find(from, "where").is_some() {
+    // `where true` leaves it as it is.
+    let place = find(from, "where");
+    if place.is_some_and(|at| !matches!(&from[at + 1..], [always] if is_word(always, "true"))) {
         return None;
     }
+    let end = end.min(place.unwrap_or(end));
     let mut columns = Vec::new();
     for table in split(&from[..end], |t| t.token == Token::Comma || is_word(t, "join")) {
         let table = match table {
             [table @ .., cross] if is_word(cross, "cross") => table,
+            table => table,
+        };
+        let table = match table {
+            [table @ .., on, always] if is_word(on, "on") && is_word(always, "true") => table,
+            table => table,
+        };
+        let table = match table {
+            [table @ .., side] if is_word(side, "left") || is_word(side, "inner") => table,
+            table => table,
+        };
+        let table = match table {
+            [lateral, table @ ..] if is_word(lateral, "lateral") => table,
             table => table,
         };
         let row = match table {
@@ -277,16 +320,18 @@ mod tests {
 
     #[test]
     fn a_row_that_comes_whatever_there_is_is_seen() {
-        use Holds::{Null, Number};
-        for (sql, wanted) in [
+        use Holds::{Null, Number, Unknown};
+        holds(&[
             ("select count(*) as n from t where x", Some(Number)),
             ("with b as (select 1 group by a) select count(*) n from b", Some(Number)),
             ("select (select count(*) from t) as n", Some(Number)),
             ("select count(*) as n from (select 1 from t group by z) q where x", Some(Number)),
             ("select -- c\n ifnull(sum(v), 0) as n from t", Some(Number)),
             ("select nvl(sum(v), 0) as n from t", Some(Number)),
-            ("select iif(sum(v) < 0, 1, 0) as n from t", Some(Number)),
-            ("select sum(v) is null or sum(v) > 0 as n from t", Some(Number)),
+            ("select iif(sum(v) < 0, 1, 0) as n from t", Some(Unknown)),
+            ("select sum(v) is null or sum(v) > 0 as n from t", Some(Unknown)),
+            ("select coalesce(round(sum(v), 2), 0) as n from t", Some(Number)),
+            ("select coalesce(sum(v), 0) * 100 as n from t", Some(Number)),
             ("select total(v) as n from t", Some(Number)),
             ("select 1 as n", Some(Number)),
             ("select 1 / 0 as n", Some(Number)),
@@ -315,6 +360,29 @@ mod tests {
             ("select \"count\" as n from t", None),
             ("select v as n from t union all select sum(x) from u", None),
             ("values (1)", None),
+        ]);
+    }
+
+    #[test]
+    fn what_is_made_of_such_a_row_and_what_wraps_it_is_seen() {
+        use Holds::{Null, Number, Unknown};
+        holds(&[
+            ("select count(*) = 0 as n from t where x", Some(Unknown)),
+            ("select not exists (select 1 from t) as n", Some(Unknown)),
+            ("select coalesce(bool_and(v > 0), true) as n from t", Some(Unknown)),
+            ("select case when count(*) = 0 then 'ok' else 'bad' end as n from t", Some(Unknown)),
+            ("select coalesce(min(v), 1) as n from t", Some(Unknown)),
+            ("select 100 - count(*) as n from t", Some(Unknown)),
+            ("select count(*) + 1 as n from t", Some(Unknown)),
+            ("select count(*) as n from t having count(*) < 5", Some(Number)),
+            ("select coalesce(sum(v), 0) as n from t group by ()", Some(Number)),
+            ("select sum(v) as n from t group by rollup (g)", Some(Null)),
+            (
+                "select a.n from (select count(*) as n from t) a join (select 1 as m) b on true",
+                Some(Number),
+            ),
+            ("with c as (select count(*) as n from t) select n from c where true", Some(Number)),
+            ("select q.n from lateral (select max(v) as n from t) q", Some(Null)),
             ("select n from (select count(*) as n from t) q", Some(Number)),
             ("select q.n from (select sum(v) as n from t where x) as q order by 1", Some(Null)),
             ("select * from (select sum(v) as n from t) q", Some(Null)),
@@ -341,9 +409,13 @@ mod tests {
             ("with q as (select sum(v) as n from t) select n from q join u on true", None),
             ("with q as (select sum(v) as n from t) select q.n from q, u", None),
             ("select sum(v) as n from t except select 1", None),
-        ] {
+        ]);
+    }
+
+    fn holds(cases: &[(&str, Option<Holds>)]) {
+        for (sql, wanted) in cases {
             let query = Query::parse(sql, Engine::Sqlite, Binding::Nothing).unwrap();
-            assert_eq!(query.over_nothing().column("n"), wanted, "{sql}");
+            assert_eq!(query.over_nothing().column("n"), *wanted, "{sql}");
         }
     }
 }

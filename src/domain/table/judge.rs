@@ -47,6 +47,7 @@ pub fn judge(check: &Check, table: &Table, brought: &[Rows], moment: &Moment) ->
         reason: None,
         misfits: 0,
         cut: false,
+        cut_by_bytes: false,
     };
     if let Err(reason) = judge.all(&seen) {
         return unconfirmed(reason, Some(seen.rows));
@@ -79,6 +80,8 @@ struct Judge<'c> {
     /// How many limits fit no value of their columns.
     misfits: usize,
     cut: bool,
+    /// Whether that was for the size of values, and not for their number.
+    cut_by_bytes: bool,
 }
 
 impl Judge<'_> {
@@ -107,7 +110,10 @@ impl Judge<'_> {
         if let Some(newest) = &rules.newest {
             let (value, broken) = (seen.value(NEWEST), self.contradictions.len());
             for limit in &newest.limits {
-                self.end((&newest.column, End::Newest), limit, &[value], None);
+                // What is not there at all is told once.
+                if broken == self.contradictions.len() {
+                    self.end((&newest.column, End::Newest), limit, &[value], None);
+                }
             }
             let [first, last] = FORMS.map(|form| seen.value(form));
             if first != last && broken == self.contradictions.len() {
@@ -311,7 +317,9 @@ impl Judge<'_> {
         let (Some(value_at), Some(count_at)) = (rows.find(VALUE), rows.find(ROWS)) else {
             return Ok(());
         };
-        self.cut |= rows.is_cut() || rows.count() > u64::from(self.table.rules().values_max);
+        let is_past = rows.count() > u64::from(self.table.rules().values_max);
+        self.cut |= rows.is_cut() || is_past;
+        self.cut_by_bytes |= rows.is_cut() && !is_past;
         for limit in &rules.values {
             let Some(limit) = limit.at(self.moment) else {
                 self.misfit(beyond(&rules.column));
@@ -388,6 +396,10 @@ impl Judge<'_> {
 
     /// Why nothing is proved, though nothing is wrong.
     fn unproved(&mut self, seen: &Seen<'_>) -> Option<Reason> {
+        if self.cut_by_bytes {
+            let note = "the values of a column that is held against a set have more than 16 MiB: judge it under `sql`";
+            return Some(Reason::new(Cause::OverLimit, note));
+        }
         if self.cut {
             let note = format!(
                 "a column that is held against a set has more than {} values: raise `max_rows`, or judge it under `sql`",

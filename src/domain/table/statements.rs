@@ -210,7 +210,10 @@ impl<'r> From<'r> {
             items.push((NEWEST.to_owned(), format!("max({column})")));
             if self.engine == Engine::Sqlite {
                 let form = format!(
-                    "CASE typeof({column}) WHEN 'text' THEN substr({column}, 11, 1) WHEN 'null' THEN NULL ELSE 'number' END"
+                    "CASE typeof({column}) WHEN 'text' THEN substr({column}, 11, 1) || CASE \
+                     WHEN upper(substr({column}, -1)) = 'Z' THEN 'Z' \
+                     WHEN length({column}) > 19 AND substr({column}, -6, 1) IN ('+', '-') THEN substr({column}, -6) ELSE '' END \
+                     WHEN 'null' THEN NULL ELSE 'number' END"
                 );
                 let ends = FORMS.into_iter().zip(["min", "max"]);
                 items.extend(ends.map(|(name, end)| (name.to_owned(), format!("{end}({form})"))));

@@ -31,6 +31,10 @@ pub struct OfCheck {
     pub waiver: WaivedBy,
     /// How many windows of the check it covers.
     pub covers: u64,
+    /// The series of the first of them.
+    pub series: i64,
+    /// In how many series they are.
+    pub in_series: u64,
 }
 
 impl Reader {
@@ -80,14 +84,21 @@ impl Reader {
         most: u16,
     ) -> Result<Vec<OfCheck>, LedgerError> {
         const OF_CHECK: &str = "SELECT w.by_whom AS by_whom, w.because AS because, w.until_at AS until_at, \
-            e.covers AS covers FROM waivers w JOIN (SELECT waiver, COUNT(*) AS covers FROM series s \
+            e.covers AS covers, e.series AS series, e.in_series AS in_series FROM waivers w JOIN (SELECT waiver, \
+            COUNT(*) AS covers, MIN(r.series) AS series, COUNT(DISTINCT r.series) AS in_series FROM series s \
             JOIN entries r ON r.series = s.id WHERE s.check_id = $1 AND r.waiver IS NOT NULL AND r.ruling = 'waived' \
             AND (r.waived_until IS NULL OR r.waived_until > $2) GROUP BY waiver) e ON e.waiver = w.id \
             ORDER BY w.id DESC LIMIT $3";
         let values = args![check, now, i64::from(most)];
         let rows = self.on(async |conn| conn.all(OF_CHECK, values).await).await?;
-        let read =
-            |row: &Record| Ok(OfCheck { waiver: waived_by(row)?, covers: row.count("covers")? });
+        let read = |row: &Record| {
+            Ok(OfCheck {
+                waiver: waived_by(row)?,
+                covers: row.count("covers")?,
+                series: row.int("series")?,
+                in_series: row.count("in_series")?,
+            })
+        };
         rows.iter().map(read).collect()
     }
 }

@@ -85,7 +85,7 @@ async fn grants_of(
 
 /// Which server this is, and which database: MySQL draws a number when its data is made, a Galera cluster shares one.
 /// MariaDB by itself has none that outlasts its machine, so that the database alone is its own there.
-async fn identity(conn: &mut MySqlConnection) -> Option<String> {
+pub(super) async fn identity(conn: &mut MySqlConnection) -> Option<String> {
     const CLUSTER: &str = "SELECT CONCAT(VARIABLE_VALUE, '/', DATABASE()) \
         FROM information_schema.GLOBAL_STATUS \
         WHERE VARIABLE_NAME = 'wsrep_cluster_state_uuid' AND VARIABLE_VALUE <> ''";

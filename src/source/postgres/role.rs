@@ -30,7 +30,7 @@ pub(super) async fn inspect(conn: &mut PgConnection) -> Result<Powers, sqlx::Err
 }
 
 /// Which database this is: the number that `initdb` drew, which copies and standbys keep, and the name.
-async fn identity(conn: &mut PgConnection) -> Result<String, sqlx::Error> {
+pub(super) async fn identity(conn: &mut PgConnection) -> Result<String, sqlx::Error> {
     const IDENTITY: &str = "SELECT system_identifier::text || '/' || pg_catalog.current_database() \
         FROM pg_catalog.pg_control_system()";
     let row = sqlx::raw_sql(IDENTITY).fetch_one(conn).await?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sqlx::postgres::PgConnection;
 use tokio::time::timeout;
 
-use crate::dial::Route;
+use crate::dial::{Any, Route};
 use crate::domain::sql::Engine;
 use crate::dsn::Dsn;
 use crate::source::SourceSettings;
@@ -27,7 +27,7 @@ pub(super) async fn open(settings: &SourceSettings) -> Result<PgConnection, Scra
     };
     let password = settings.password.as_ref().ok().and_then(Option::as_ref);
     let route = Route::new(server, password, "allswell").for_writing();
-    let conn = timeout(OPENS, route.connect(OPENS)).await;
+    let conn = timeout(OPENS, route.connect(OPENS, ToString::to_string, &Any)).await;
     let conn = conn.map_err(|_| ScratchError::new("the scratch database does not answer", ""))?;
     let mut writer = Writer::Postgres(conn.map_err(|error| ScratchError::of(&error))?.1);
     prepare(&mut writer, settings).await?;

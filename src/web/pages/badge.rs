@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
@@ -10,6 +10,7 @@ use crate::web::Here;
 use crate::web::pages::check::found;
 use crate::web::pages::civil::ago;
 use crate::web::pages::group::since;
+use crate::web::pages::query::Keys;
 use crate::web::pages::survey::Survey;
 use crate::web::problem::Problem;
 
@@ -20,7 +21,9 @@ const EDGE: usize = 8;
 pub(super) async fn badge(
     State(shared): Here,
     Path(name): Path<String>,
+    Query(query): Query<Vec<(String, String)>>,
 ) -> Result<Response, Problem> {
+    Keys::read(&query, &[])?;
     let id = name.strip_suffix(".svg").ok_or_else(|| {
         Problem::new(StatusCode::NOT_FOUND, "a badge is named by its check, as CHECK.svg")
     })?;

@@ -31,7 +31,7 @@ use crate::web::pages::group::{Group, since};
 use crate::web::pages::listed::{Listed, listed};
 use crate::web::pages::mark::{Mark, OF_WINDOWS};
 use crate::web::pages::matrix::{self, MatrixView};
-use crate::web::pages::overview::{help, told_in_words};
+use crate::web::pages::overview::{help, sources, told_in_words};
 use crate::web::pages::query::Keys;
 use crate::web::pages::survey::Survey;
 use crate::web::pages::words;
@@ -60,7 +60,8 @@ struct CheckPage {
     place: String,
     told: Option<String>,
     facts: Vec<(&'static str, String)>,
-    source: (String, String),
+    /// Each that it asks, with its place where that is known.
+    sources: Vec<String>,
     runbook: Option<String>,
     waived: u64,
     /// Who vouches for those, why, and until when.
@@ -131,16 +132,18 @@ pub(super) async fn check(
     let worst = group.worst().filter(|series| series.record.role == Role::Data).or(data);
     let worst = worst.or(group.series.first().copied());
     let Some(worst) = worst else { return Err(Problem::bad("the check has no series")) };
-    let now = picture.now();
+    let (check, now) = (group.check, picture.now());
     let newest = group.series.iter().filter_map(|s| s.record.watermark).max().unwrap_or(now);
-    let month = matrix::month(&keys, worst.home.rules.date_at(newest.min(now)))?;
+    // The month of the window that ended last; looks at the present stand in it by their days in UTC.
+    let last = last_window(worst, now);
+    let date = last.as_ref().map_or(newest.min(now).date_naive(), |last| last.window.span.date);
+    let month = matrix::month(&keys, date)?;
     let day = keys.get("day").map(day_and_offset).transpose()?;
     let read = read(&shared, picture, &group, worst, (month, day, &keys)).await;
     let (read, unread) = match read {
         Ok(read) => (read, None),
         Err(trouble) => (Read::default(), Some(unreadable(&trouble).detail)),
     };
-    let check = group.check;
     let ordered = match unread {
         None => super::act::ordered_in_words(&shared, picture, keys.get("order")).await?,
         Some(_) => None,
@@ -159,7 +162,7 @@ pub(super) async fn check(
         place: group.zones().unwrap_or_default(),
         told: told_in_words(told, &group),
         facts: facts(picture, &group, worst, read.generation),
-        source: source(picture, &group),
+        sources: sources(picture, check),
         runbook: check.runbook.clone(),
         waived: group.series.iter().map(|series| series.record.waived).sum(),
         waivers: read.waivers,
@@ -171,7 +174,7 @@ pub(super) async fn check(
         graphs: read.graphs,
         graph_zone: worst.record.tz.clone().unwrap_or_default(),
         expected: words::expected(check),
-        queries: queries(picture, &group, last_window(worst, now).as_ref()),
+        queries: queries(picture, &group, last.as_ref()),
         attempts: read.attempts,
         zones: zones(picture, &group),
         unread,
@@ -240,7 +243,7 @@ async fn read(
     let of_series = reader.attempts_of_series(worst.record.id, alone, POINTS).await?;
     let waivers = reader.waivers_of(check, now, WAIVERS).await?;
     Ok(Read {
-        waivers: waivers.iter().map(|given| vouched(worst, given)).collect(),
+        waivers: waivers.iter().map(|given| vouched(group, given)).collect(),
         open: open.iter().map(|history| listed(group, history, now)).collect(),
         day,
         matrix: Some(matrix::draw(shared, picture, group, month, keys).await?),
@@ -325,12 +328,6 @@ pub(super) fn list_query(group: &Group<'_>) -> Vec<QueryView> {
         text: query.text().to_owned(),
     };
     words::list_of_zones(group.check).map(view).into_iter().collect()
-}
-
-fn source(picture: &Snapshot, group: &Group<'_>) -> (String, String) {
-    let name = &group.check.source;
-    let place = picture.sources.get(name).and_then(|source| source.place.clone());
-    (name.to_string(), place.map(|place| format!(" ({place})")).unwrap_or_default())
 }
 
 fn zones(picture: &Snapshot, group: &Group<'_>) -> Vec<ZoneView> {

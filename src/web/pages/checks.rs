@@ -147,6 +147,6 @@ fn row(picture: &Arc<Snapshot>, group: &Group<'_>, state: Option<&str>) -> Row {
         last: last.map(|(when, _)| ago(when, picture.now())),
         next: next.map(|(when, series)| at(when, series)),
         owner: check.owner.to_string(),
-        source: check.source.to_string(),
+        source: check.sources().iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
     }
 }

@@ -44,6 +44,16 @@ pub(super) fn mark(history: &History, now: DateTime<Utc>) -> Mark {
     }
 }
 
+/// When a window begins, with the offset that it is called by; a look at the present has none of its own.
+pub(super) fn begins(group: &Group<'_>, history: &History) -> Civil {
+    let row = &history.entry.row;
+    let series = group.series.iter().find(|series| series.record.id == history.entry.series);
+    match (row.end > row.start, series) {
+        (false, Some(series)) => Civil::new(row.start, &series.home.rules),
+        (true, _) | (false, None) => Civil::with_offset(row.start, history.entry.utc_offset),
+    }
+}
+
 pub(super) fn listed(group: &Group<'_>, history: &History, now: DateTime<Utc>) -> Listed {
     let entry = &history.entry;
     let (start, end) = (entry.row.start, entry.row.end);
@@ -54,7 +64,7 @@ pub(super) fn listed(group: &Group<'_>, history: &History, now: DateTime<Utc>) -
     Listed {
         mark: mark(history, now),
         href: window_path(group.check.id.as_str(), history.tz.as_deref(), start),
-        start: Civil::with_offset(start, entry.utc_offset).to_string(),
+        start: begins(group, history).to_string(),
         end: if end > start { civil(end).to_string() } else { String::new() },
         zone: history.tz.clone().unwrap_or_default(),
         note: match cause {

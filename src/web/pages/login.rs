@@ -55,7 +55,6 @@ fn refused(shared: &Shared, headers: &HeaderMap, peer: Option<Peer>) -> Option<S
         let origin = headers.get(header::ORIGIN).and_then(|origin| origin.to_str().ok());
         headers.contains_key("sec-fetch-site")
             || origin == Some(public.origin().ascii_serialization().as_str())
-            || is_at(&public, host)
     });
     (!is_encrypted && !is_local && !has_proxy).then(|| {
         "This connection is not encrypted: a token that is typed here could be read on its way, and a browser \
@@ -63,15 +62,6 @@ fn refused(shared: &Shared, headers: &HeaderMap, peer: Option<Peer>) -> Option<S
          {public_url: https://…}` names the proxy that has it. On its own machine, http://127.0.0.1 will do."
             .to_owned()
     })
-}
-
-/// Whether an address is that of a host, as a request names it: with its port, unless it is the usual one.
-fn is_at(public: &url::Url, host: &str) -> bool {
-    let name = public.host_str().unwrap_or("");
-    match public.port() {
-        Some(port) => host == format!("{name}:{port}"),
-        None => host == name || host == format!("{name}:443"),
-    }
 }
 
 /// A path of ours to lead back to; anything else is the first page.
@@ -168,7 +158,9 @@ struct LogoutPage {
 pub(super) async fn logout(
     State(shared): Here,
     Extension(visit): Extension<Visit>,
+    Query(query): Query<Vec<(String, String)>>,
 ) -> Result<Response, Problem> {
+    Keys::read(&query, &[])?;
     let visit = Visit { client: None, path: visit.path };
     let survey = Survey::of(&shared).await?;
     let frame = Frame::new(&shared, &survey, &visit, "Log out");
@@ -187,21 +179,6 @@ pub(super) async fn log_out(State(shared): Here, headers: HeaderMap) -> Result<R
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_port_of_ours_beside_the_proxy_is_not_the_proxy() {
-        let at = |public: &str, host| is_at(&url::Url::parse(public).unwrap(), host);
-        assert!(at("https://a.example", "a.example") && at("https://a.example", "a.example:443"));
-        assert!(at("https://a.example:8443/x/", "a.example:8443"));
-        for (public, host) in [
-            ("https://a.example", "a.example:9847"),
-            ("https://a.example:8443", "a.example"),
-            ("https://a.example", "b.example"),
-            ("https://a.example", ""),
-        ] {
-            assert!(!at(public, host), "{public} {host}");
-        }
-    }
 
     #[test]
     fn one_is_led_back_to_pages_of_ours_alone() {

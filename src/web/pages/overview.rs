@@ -13,8 +13,10 @@ use chrono::{DateTime, Datelike as _, Days, NaiveDate, TimeDelta, Utc};
 use tokio::time::{Instant, timeout};
 
 use crate::domain::alerting::alert::cut;
+use crate::domain::check::Check;
+use crate::domain::check::name::SourceName;
 use crate::domain::time::zone::Offset;
-use crate::engine::snapshot::Snapshot;
+use crate::engine::snapshot::{SeriesHealth, Snapshot};
 use crate::ledger::OpenDays;
 use crate::web::api::said;
 use crate::web::health;
@@ -189,7 +191,6 @@ fn item(picture: &Arc<Snapshot>, group: &Group<'_>, told: &Outgoing) -> Item {
             format!("{} violated, {unconfirmed} without a result", counted(violated, noun))
         }
     };
-    let source = picture.sources.get(&check.source).and_then(|source| source.place.as_deref());
     Item {
         id: check.id.to_string(),
         href: format!("/checks/{}", in_path(check.id.as_str())),
@@ -199,10 +200,7 @@ fn item(picture: &Arc<Snapshot>, group: &Group<'_>, told: &Outgoing) -> Item {
         finding: group.finding().map(|finding| cut(&finding, FINDING_MAX)),
         since,
         owner: check.owner.to_string(),
-        source: source.map_or_else(
-            || check.source.to_string(),
-            |place| format!("{} ({place})", check.source),
-        ),
+        source: sources(picture, check).join(", "),
         place: group.zones().unwrap_or_default(),
         open,
         told: told_in_words(told, group),
@@ -218,10 +216,23 @@ fn counted(count: u64, noun: &str) -> String {
     format!("{count} {noun}{many}")
 }
 
+/// The sources that a check asks, each with its place where that is known.
+pub(super) fn sources(picture: &Snapshot, check: &Check) -> Vec<String> {
+    let place = |name: &SourceName| picture.sources.get(name)?.place.as_deref();
+    let named = |name: &SourceName| match place(name) {
+        Some(place) => format!("{name} ({place})"),
+        None => name.to_string(),
+    };
+    check.sources().into_iter().map(named).collect()
+}
+
 /// Who hears of a check that is not well.
 pub(super) fn told_in_words(told: &Outgoing, group: &Group<'_>) -> Option<String> {
-    if let Some(until) = group.series.iter().find_map(|series| told.quiet_until(series)) {
-        return Some(format!("kept quiet until {}", Civil::utc(until).text()));
+    let quiet = |series: &&Arc<SeriesHealth>| {
+        Some(Civil::new(told.quiet_until(series)?, &series.home.rules).text())
+    };
+    if let Some(until) = group.series.iter().find_map(quiet) {
+        return Some(format!("kept quiet until {until}"));
     }
     let all = || group.series.iter().flat_map(|series| told.delivered(series));
     let mut words: BTreeSet<String> = BTreeSet::new();

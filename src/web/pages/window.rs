@@ -23,7 +23,7 @@ use crate::web::pages::civil::{Civil, lasts};
 use crate::web::pages::events::{EventView, views as event_views};
 use crate::web::pages::frame::{Frame, Visit, page};
 use crate::web::pages::group::Group;
-use crate::web::pages::listed::mark;
+use crate::web::pages::listed::{begins, mark};
 use crate::web::pages::mark::Mark;
 use crate::web::pages::matrix::window_path;
 use crate::web::pages::query::Keys;
@@ -102,7 +102,7 @@ pub(super) async fn window(
     let end = entry.row.end;
     let series = group.series.iter().find(|series| series.record.id == entry.series);
     let civil_of = |at| civil(&group, history, at);
-    let title = Civil::with_offset(start, entry.utc_offset).text();
+    let title = begins(&group, history).text();
     let is_windowed = end > start;
     let is_list = series.is_some_and(|series| series.record.role == Role::List);
     let is_proved = mark(history, picture.now()) == Mark::CONFIRMED;
@@ -112,7 +112,7 @@ pub(super) async fn window(
         why: group.check.why.trim().to_owned(),
         mark: mark(history, picture.now()),
         title,
-        start: Civil::with_offset(start, entry.utc_offset).to_string(),
+        start: begins(&group, history).to_string(),
         end: is_windowed.then(|| civil_of(end).to_string()),
         lasts: if is_windowed { lasts(end - start) } else { String::new() },
         zone: tz.clone(),
@@ -124,17 +124,17 @@ pub(super) async fn window(
         },
         finding: finding.or_else(|| is_proved.then(|| "as expected".to_owned())),
         samples,
-        waiver: waiver(&group, history),
+        waiver: waiver(&group, history, picture.now()),
         attempts: attempts.iter().map(|attempt| attempts::view(&group, attempt, false)).collect(),
         events: event_views(picture, &events, civil_of),
-        told: told(&survey, entry.series),
+        told: told(&survey, entry.series, civil_of),
         queries: match is_list {
             true => list_query(&group),
             false => queries(picture, &group, bounds(&group, history).as_ref()),
         },
         can_act: visit.can_act(),
         login: visit.login(&shared),
-        can_waive: is_windowed,
+        can_waive: is_windowed && history.open.is_some(),
         is_waived: mark(history, picture.now()) == Mark::WAIVED,
         name: visit.name().map(str::to_owned),
         path: window_path(&id, tz.as_deref(), start),
@@ -203,12 +203,17 @@ fn civil(group: &Group<'_>, history: &History, at: DateTime<Utc>) -> Civil {
     series.map_or_else(|| Civil::utc(at), |series| Civil::new(at, &series.home.rules))
 }
 
-fn waiver(group: &Group<'_>, history: &History) -> Option<String> {
+fn waiver(group: &Group<'_>, history: &History, now: DateTime<Utc>) -> Option<String> {
     let waiver = history.waiver.as_ref()?;
     let until =
         waiver.until.map(|until| format!(", until {}", civil(group, history, until).text()));
     let until = until.unwrap_or_default();
-    Some(format!("{} vouches for it{until}: {}", waiver.by, waiver.because))
+    let (by, because) = (&waiver.by, &waiver.because);
+    // What was taken back, ran out, or was proved since counts no longer.
+    Some(match mark(history, now) == Mark::WAIVED {
+        true => format!("{by} vouches for it{until}: {because}"),
+        false => format!("It was waived by {by}{until}: {because}. That counts no longer."),
+    })
 }
 
 fn times(group: &Group<'_>, history: &History) -> Vec<(&'static str, Civil)> {
@@ -229,7 +234,7 @@ fn facts(history: &History) -> Vec<(&'static str, String)> {
 }
 
 /// Who was told of its series, when, and what becomes of it now.
-fn told(survey: &Survey, series: i64) -> Vec<String> {
+fn told(survey: &Survey, series: i64, civil: impl Fn(DateTime<Utc>) -> Civil) -> Vec<String> {
     let picture = &survey.picture;
     let mut lines: BTreeMap<DateTime<Utc>, Vec<String>> = BTreeMap::new();
     for row in picture.alerts.iter().filter(|row| row.series == series) {
@@ -241,7 +246,7 @@ fn told(survey: &Survey, series: i64) -> Vec<String> {
             let begun = acknowledged.begun_at.map(|at| (at, "took"));
             let ended = acknowledged.ended_at.map(|at| (at, "took the end of"));
             for (at, verb) in begun.into_iter().chain(ended) {
-                let line = format!("{}: {receiver} {verb} {name}", Civil::utc(at).text());
+                let line = format!("{}: {receiver} {verb} {name}", civil(at).text());
                 lines.entry(at).or_default().push(line);
             }
         }

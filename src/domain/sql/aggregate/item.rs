@@ -63,6 +63,12 @@ const MENDED: [&str; 11] = [
     "concat_ws",
 ];
 
+/// Words that make a truth of something.
+const NON_ZERO: [&str; 7] = ["exists", "not", "true", "false", "is", "case", "greatest"];
+
+/// Functions that give something else for a NULL.
+const STANDS: [&str; 5] = ["coalesce", "ifnull", "nvl", "isnull", "greatest"];
+
 /// What stands in an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Part {
@@ -76,6 +82,8 @@ pub(super) enum Part {
     Null,
     /// Something that makes another thing of a NULL.
     Mended,
+    /// Something that makes another thing than zero of a zero.
+    NonZero,
 }
 
 /// What the tokens of an item say.
@@ -92,6 +100,7 @@ impl Item {
         // What each parenthesis that is open belongs to.
         let mut subqueries: Vec<bool> = Vec::new();
         let mut aggregates: Vec<bool> = Vec::new();
+        let mut mends: Vec<bool> = Vec::new();
         let mut opens_aggregate = false;
         for (place, token) in tokens.iter().enumerate() {
             let next = tokens.get(place + 1).map(|token| &token.token);
@@ -101,13 +110,36 @@ impl Item {
                     parts.extend(inner.then_some(Part::Subquery));
                     subqueries.push(inner);
                     aggregates.push(std::mem::take(&mut opens_aggregate));
+                    let name = place.checked_sub(1).map(|before| &tokens[before].token);
+                    mends.push(matches!(name, Some(Token::Word(name)) if STANDS.iter().any(|n| name.value.eq_ignore_ascii_case(n))));
                 }
                 Token::RParen => {
                     subqueries.pop();
                     aggregates.pop();
+                    mends.pop();
                 }
                 // What an aggregate is computed from matters no more over nothing.
                 _ if aggregates.contains(&true) => {}
+                // What is added to a zero, or stands for a NULL, makes something else of it.
+                Token::Number(number, _) if number.parse() != Ok(0.0) => {
+                    let before = place.checked_sub(1).map(|before| &tokens[before].token);
+                    let is_added = [before, next].into_iter().flatten();
+                    let mut is_added = is_added.filter(|t| matches!(t, Token::Plus | Token::Minus));
+                    let stands_for = before == Some(&Token::Comma) && mends.last() == Some(&true);
+                    let turns = is_added.next().is_some() || stands_for;
+                    parts.extend((turns && !subqueries.contains(&true)).then_some(Part::NonZero));
+                }
+                Token::Eq
+                | Token::Neq
+                | Token::Lt
+                | Token::LtEq
+                | Token::Gt
+                | Token::GtEq
+                | Token::SingleQuotedString(_)
+                    if !subqueries.contains(&true) =>
+                {
+                    parts.extend([Part::NonZero]);
+                }
                 // A number is the same whatever there is.
                 Token::Div if !matches!(next, Some(Token::Number(..))) => {
                     parts.extend([Part::Null]);
@@ -121,11 +153,13 @@ impl Item {
                     }
                     let called = matches!(next, Some(Token::LParen));
                     let (zero, null) = (called && named(&ZERO), called && named(&NULL));
-                    opens_aggregate = zero || null;
+                    // What a filter takes is of the aggregate before it.
+                    opens_aggregate = zero || null || called && named(&["filter"]);
                     parts.extend((outside && (zero || null)).then_some(Part::Aggregate));
                     parts.extend(zero.then_some(Part::Zero));
                     parts.extend((null || named(&["nullif", "div"])).then_some(Part::Null));
                     parts.extend(named(&MENDED).then_some(Part::Mended));
+                    parts.extend((outside && named(&NON_ZERO)).then_some(Part::NonZero));
                 }
                 _ => {}
             }
@@ -143,7 +177,11 @@ impl Item {
         let asks = self.has(Part::Subquery) || has_from;
         let empties = self.has(Part::Null) || !self.has(Part::Zero);
         let holds =
-            if asks && empties && !self.has(Part::Mended) { Holds::Null } else { Holds::Number };
+            match (asks && empties && !self.has(Part::Mended), asks && self.has(Part::NonZero)) {
+                (true, _) => Holds::Null,
+                (false, true) => Holds::Unknown,
+                (false, false) => Holds::Number,
+            };
         Column { name: self.name, holds }
     }
 
@@ -156,7 +194,11 @@ impl Item {
             known.any(|column| column.holds == Holds::Null)
         };
         let empties = self.has(Part::Null) || tokens.iter().any(is_null);
-        let holds = if empties && !self.has(Part::Mended) { Holds::Null } else { Holds::Number };
+        let holds = match (empties && !self.has(Part::Mended), self.has(Part::NonZero)) {
+            (true, _) => Holds::Null,
+            (false, true) => Holds::Unknown,
+            (false, false) => Holds::Number,
+        };
         Column { name: self.name, holds }
     }
 }

@@ -68,13 +68,21 @@ pub(super) fn paused(group: &Group<'_>) -> Option<String> {
 }
 
 /// Who vouches for windows of a check.
-pub(super) fn vouched(series: &SeriesHealth, OfCheck { waiver, covers }: &OfCheck) -> String {
-    let until = match waiver.until {
-        Some(at) => format!("until {}", Civil::new(at, &series.home.rules).text()),
-        None => "without an end".to_owned(),
+pub(super) fn vouched(group: &Group<'_>, given: &OfCheck) -> String {
+    let OfCheck { waiver, covers, series, in_series } = given;
+    let series = group.series.iter().find(|known| known.record.id == *series);
+    let until = match (waiver.until, series) {
+        (None, _) => "without an end".to_owned(),
+        (Some(at), Some(series)) => format!("until {}", Civil::new(at, &series.home.rules).text()),
+        (Some(at), None) => format!("until {}", Civil::utc(at).text()),
+    };
+    let zone = match series.and_then(|series| series.record.tz.as_deref()) {
+        Some(tz) if *in_series == 1 => format!(" of {tz}"),
+        Some(_) => format!(" of {in_series} zones"),
+        None => String::new(),
     };
     let windows = if *covers == 1 { "window" } else { "windows" };
-    format!("{covers} {windows}, {until}, by {}: {}", waiver.by, waiver.because)
+    format!("{covers} {windows}{zone}, {until}, by {}: {}", waiver.by, waiver.because)
 }
 
 /// When what is proved of it changed last.
