@@ -243,13 +243,13 @@ impl Reader {
         rows.iter().map(event).collect()
     }
 
-    /// Returns the generation that was activated at an instant, where one was.
+    /// Returns the generation that was active at an instant, where that is known.
     ///
     /// # Errors
     /// Where the store failed.
     pub async fn generation_at(&self, at: DateTime<Utc>) -> Result<Option<String>, LedgerError> {
-        const AT: &str = "SELECT becomes FROM events WHERE at = $1 AND kind = 'generation' \
-            ORDER BY id DESC LIMIT 1";
+        const AT: &str = "SELECT becomes FROM events WHERE at <= $1 AND kind = 'generation' \
+            ORDER BY at DESC, id DESC LIMIT 1";
         let row = self.on(async |conn| conn.first(AT, args![at]).await).await?;
         Ok(row
             .map(|row| row.maybe_text("becomes").map(|text| text.map(str::to_owned)))

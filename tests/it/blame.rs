@@ -121,8 +121,11 @@ async fn a_role_is_looked_at_again_and_what_it_does_not_need_is_named() {
     assert!(powers.contains("owns the database"), "{powers}");
     let plain = format!("{name}_plain");
     for sql in [
-        format!("create role {plain} login password 'watch'"),
-        "create sequence numbers; create table booked (n int)".to_owned(),
+        format!("create role {plain} login password 'watch' noinherit"),
+        format!("create role {plain}_writers"),
+        format!(
+            "create sequence numbers; create table booked (n int); create table kept (n int); grant insert on kept to {plain}_writers"
+        ),
     ] {
         admin.run(&sql).await.unwrap();
     }
@@ -134,6 +137,7 @@ async fn a_role_is_looked_at_again_and_what_it_does_not_need_is_named() {
         ("insert on booked".to_owned(), Some("to write to booked")),
         ("trigger on booked".to_owned(), Some("to put triggers or foreign keys on booked")),
         ("references (n) on booked".to_owned(), Some("triggers or foreign keys on booked")),
+        (format!("{plain}_writers"), Some("to write to kept")),
         ("pg_signal_backend".to_owned(), Some("a member of pg_signal_backend")),
         (format!("create on database {name}"), Some("to create schemas in the database")),
     ] {

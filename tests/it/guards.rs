@@ -342,7 +342,7 @@ async fn the_server_ends_a_transaction_that_is_left_idle() {
         });
     let mut admin = db.admin().await;
     let states = format!(
-        "select state from pg_stat_activity where usename = '{}' and xact_start is not null",
+        "select state from pg_stat_activity where usename = '{}' and xact_start is not null and query like '%slow()%'",
         db.name()
     );
     let mut until = async |wanted: &[&str]| {

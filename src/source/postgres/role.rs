@@ -7,6 +7,9 @@ use sqlx::{Connection, Row};
 
 use crate::source::role::Powers;
 
+/// Has the server end a transaction of ours that is left idle: a process that is frozen would hold it for ever.
+const NEVER_LEFT: &str = "SET LOCAL idle_in_transaction_session_timeout = 10000";
+
 /// Asks what the role could do beyond reading.
 pub(super) async fn inspect(conn: &mut PgConnection) -> Result<Powers, sqlx::Error> {
     const POWERS: &str = "\
@@ -18,6 +21,7 @@ pub(super) async fn inspect(conn: &mut PgConnection) -> Result<Powers, sqlx::Err
             AND NOT (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = session_user) \
             AND pg_catalog.pg_has_role(session_user, r.oid, 'MEMBER')";
     let mut transaction = conn.begin_with("BEGIN READ ONLY").await?;
+    sqlx::query(NEVER_LEFT).persistent(false).execute(&mut *transaction).await?;
     let rows = sqlx::query(POWERS).persistent(false).fetch_all(&mut *transaction).await?;
     transaction.rollback().await?;
     let words = rows.iter().map(|row| row.try_get(0));
@@ -49,7 +53,10 @@ async fn limit(conn: &mut PgConnection) -> Result<Option<Duration>, sqlx::Error>
 /// Asks what the role could do and does not need. There may be any number of tables: what is not known within a while
 /// is not told.
 pub(super) async fn needless(conn: &mut PgConnection) -> Vec<String> {
+    // A role that inherits nothing may still become each role that it is a member of.
     const NEEDLESS: &str = "\
+        WITH own AS (SELECT oid FROM pg_catalog.pg_roles WHERE rolname NOT LIKE 'pg\\_%' \
+          AND pg_catalog.pg_has_role(session_user, oid, 'MEMBER')) \
         SELECT p.word FROM pg_catalog.pg_roles r, \
           LATERAL (VALUES ('CREATEROLE', r.rolcreaterole), ('CREATEDB', r.rolcreatedb), \
                           ('REPLICATION', r.rolreplication)) AS p (word, has) \
@@ -58,32 +65,34 @@ pub(super) async fn needless(conn: &mut PgConnection) -> Vec<String> {
           WHERE d.datname = pg_catalog.current_database() \
             AND pg_catalog.pg_has_role(session_user, d.datdba, 'MEMBER') \
         UNION ALL SELECT 'to create schemas in the database' \
-          WHERE pg_catalog.has_database_privilege(session_user, pg_catalog.current_database(), 'CREATE') \
+          WHERE EXISTS (SELECT FROM own WHERE \
+            pg_catalog.has_database_privilege(own.oid, pg_catalog.current_database(), 'CREATE')) \
         UNION ALL (SELECT 'to create objects in the schema ' || n.oid::pg_catalog.regnamespace::text \
           FROM pg_catalog.pg_namespace n WHERE n.nspname NOT LIKE 'pg\\_%' \
-            AND pg_catalog.has_schema_privilege(session_user, n.oid, 'CREATE') ORDER BY n.nspname LIMIT 4) \
+            AND EXISTS (SELECT FROM own WHERE pg_catalog.has_schema_privilege(own.oid, n.oid, 'CREATE')) ORDER BY n.nspname LIMIT 4) \
         UNION ALL (SELECT 'to move the sequence ' || c.oid::pg_catalog.regclass::text \
           FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
           WHERE c.relkind = 'S' AND n.nspname NOT LIKE 'pg\\_%' \
-            AND pg_catalog.has_sequence_privilege(session_user, c.oid, 'USAGE, UPDATE') ORDER BY c.relname LIMIT 4) \
+            AND EXISTS (SELECT FROM own WHERE pg_catalog.has_sequence_privilege(own.oid, c.oid, 'USAGE, UPDATE')) ORDER BY c.relname LIMIT 4) \
         UNION ALL (SELECT 'to write to ' || c.oid::pg_catalog.regclass::text \
           FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
           WHERE c.relkind IN ('r', 'p', 'f', 'v') AND n.nspname NOT LIKE 'pg\\_%' \
-            AND n.nspname <> 'information_schema' AND (pg_catalog.has_table_privilege(session_user, \
-            c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE') OR pg_catalog.has_any_column_privilege(session_user, \
-            c.oid, 'INSERT, UPDATE')) ORDER BY c.relname LIMIT 4) \
+            AND n.nspname <> 'information_schema' AND EXISTS (SELECT FROM own WHERE \
+              pg_catalog.has_table_privilege(own.oid, c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE') \
+              OR pg_catalog.has_any_column_privilege(own.oid, c.oid, 'INSERT, UPDATE')) ORDER BY c.relname LIMIT 4) \
         UNION ALL (SELECT 'to put triggers or foreign keys on ' || c.oid::pg_catalog.regclass::text \
           FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
           WHERE c.relkind IN ('r', 'p', 'f', 'v') AND n.nspname NOT LIKE 'pg\\_%' \
-            AND n.nspname <> 'information_schema' AND (pg_catalog.has_table_privilege(session_user, \
-            c.oid, 'TRIGGER, REFERENCES') OR pg_catalog.has_any_column_privilege(session_user, \
-            c.oid, 'REFERENCES')) ORDER BY c.relname LIMIT 4) \
+            AND n.nspname <> 'information_schema' AND EXISTS (SELECT FROM own WHERE \
+              pg_catalog.has_table_privilege(own.oid, c.oid, 'TRIGGER, REFERENCES') \
+              OR pg_catalog.has_any_column_privilege(own.oid, c.oid, 'REFERENCES')) ORDER BY c.relname LIMIT 4) \
         UNION ALL (SELECT 'a member of ' || r.rolname FROM pg_catalog.pg_roles r \
           WHERE r.rolname IN ('pg_signal_backend', 'pg_signal_autovacuum_worker', 'pg_checkpoint', 'pg_maintain', \
                               'pg_write_all_data', 'pg_create_subscription', 'pg_use_reserved_connections') \
             AND pg_catalog.pg_has_role(session_user, r.oid, 'MEMBER') ORDER BY r.rolname)";
     let asked = async {
         let mut transaction = conn.begin_with("BEGIN READ ONLY").await?;
+        sqlx::query(NEVER_LEFT).persistent(false).execute(&mut *transaction).await?;
         sqlx::query("SET LOCAL statement_timeout = 1000")
             .persistent(false)
             .execute(&mut *transaction)

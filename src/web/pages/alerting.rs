@@ -4,10 +4,12 @@ use askama::Template;
 use axum::Extension;
 use axum::extract::{Query, State};
 use axum::response::Response;
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use crate::web::Here;
 use crate::web::health::heartbeat;
+use crate::web::pages::civil::Civil;
 use crate::web::pages::frame::{Frame, Visit, page};
 use crate::web::pages::query::Keys;
 use crate::web::pages::survey::Survey;
@@ -55,9 +57,15 @@ pub(super) async fn alerting(
         quiet: quiet::all(&shared, picture).iter().map(quiet_view).collect(),
         heartbeat: (!heartbeat.is_null()).then(|| match heartbeat["why"].as_str() {
             Some(why) => (true, format!("not earned: {why}")),
-            None => (false, format!("earned at {}", text(&heartbeat["earned_at"]))),
+            None => (false, format!("earned at {}", when(&heartbeat["earned_at"]))),
         }),
     })
+}
+
+/// An instant, as pages show those of no series.
+fn when(value: &Value) -> String {
+    let at = value.as_str().and_then(|text| text.parse::<DateTime<Utc>>().ok());
+    at.map_or_else(|| text(value).to_owned(), |at| Civil::utc(at).text())
 }
 
 fn text(value: &Value) -> &str {
@@ -67,14 +75,16 @@ fn text(value: &Value) -> &str {
 fn alertmanager(way: &Value) -> Way {
     let since = way["broken_since"].as_str();
     let state = match (since, way["proved_at"].as_str(), way["expects_proof"] == true) {
-        (Some(since), ..) => format!("alerts do not get through since {since}"),
-        (None, Some(at), true) => format!("proved at {at}: an alert went out and came back"),
+        (Some(_), ..) => format!("alerts do not get through since {}", when(&way["broken_since"])),
+        (None, Some(_), true) => {
+            format!("proved at {}: an alert went out and came back", when(&way["proved_at"]))
+        }
         (None, None, true) => "no proof has come back yet".to_owned(),
         (None, _, false) => "no proof is asked for: `watchdog` is not set".to_owned(),
     };
     let mut facts = Vec::new();
     facts.extend(way["why"].as_str().map(|why| ("Why", why.to_owned())));
-    facts.push(("Reached", text(&way["reached_at"]).to_owned()));
+    facts.push(("Reached", when(&way["reached_at"])));
     facts.extend(way["version"].as_str().map(|version| ("Version", version.to_owned())));
     let counts = way["alerts"].as_object().into_iter().flatten();
     let counts =
@@ -100,7 +110,7 @@ fn alertmanager(way: &Value) -> Way {
 fn webhook(way: &Value) -> Way {
     let is_broken = way["broken"] == true;
     let state = match way["failing_since"].as_str() {
-        Some(since) => format!("fails since {since}"),
+        Some(_) => format!("fails since {}", when(&way["failing_since"])),
         None => "notices get through, as far as they were tried".to_owned(),
     };
     Way {
@@ -122,7 +132,7 @@ fn quiet_view(quiet: &Value) -> QuietView {
         check: text(&quiet["check"]).to_owned(),
         words: format!(
             "until {}, by {}: {}.{not}",
-            text(&quiet["until"]),
+            when(&quiet["until"]),
             text(&quiet["by"]),
             text(&quiet["because"])
         ),
