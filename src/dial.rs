@@ -81,7 +81,7 @@ impl Route {
             | Target::Standby => vec![self.wanted],
         };
         let tries = self.servers.len() * rounds.len();
-        // One server has all the time, and whoever waits tells when it is over.
+        // One server has all the time: the caller tells when it is over.
         let parts = u32::try_from(tries + 1).unwrap_or(u32::MAX);
         let each = if tries == 1 { within * 2 } else { within / parts };
         let mut trouble = Vec::new();
