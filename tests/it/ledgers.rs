@@ -243,17 +243,23 @@ async fn what_another_ledger_keeps_up_does_not_end_as_long_as_it_does() {
     assert_eq!(stage.standing().await, 0);
 }
 
-#[tokio::test]
-async fn a_ledger_behind_what_is_known_outside_proves_again_what_it_calls_confirmed() {
+/// What says that all is confirmed until a number is set, and that all is violated from then on.
+fn turning() -> (Arc<AtomicUsize>, Arc<Oracle>) {
     let bad = Arc::new(AtomicUsize::new(0));
     let is_bad = Arc::clone(&bad);
-    let oracle = Arc::new(Oracle::new(move |_, _| match is_bad.load(Ordering::SeqCst) {
+    let oracle = Oracle::new(move |_, _| match is_bad.load(Ordering::SeqCst) {
         0 => Verdict::Confirmed,
         _ => {
             let contradictions = vec![Contradiction::Rows { expected: "0".into(), seen: 1 }];
             Verdict::Violated(Finding { contradictions, cut: false, rows: Vec::new() })
         }
-    }));
+    });
+    (bad, Arc::new(oracle))
+}
+
+#[tokio::test]
+async fn a_ledger_behind_what_is_known_outside_proves_again_what_it_calls_confirmed() {
+    let (bad, oracle) = turning();
     let stage = Stage::new(Vec::new());
     let path = stage.folder.path().join("ledger.db");
     let mut engine = engine_of(&path, &stage.hand, &oracle, &stage.told, DAILY).await;
@@ -280,15 +286,7 @@ async fn a_ledger_behind_what_is_known_outside_proves_again_what_it_calls_confir
 
 #[tokio::test]
 async fn a_copy_put_back_after_another_ledger_was_used_proves_again_what_that_one_alerted_of() {
-    let bad = Arc::new(AtomicUsize::new(0));
-    let is_bad = Arc::clone(&bad);
-    let oracle = Arc::new(Oracle::new(move |_, _| match is_bad.load(Ordering::SeqCst) {
-        0 => Verdict::Confirmed,
-        _ => {
-            let contradictions = vec![Contradiction::Rows { expected: "0".into(), seen: 1 }];
-            Verdict::Violated(Finding { contradictions, cut: false, rows: Vec::new() })
-        }
-    }));
+    let (bad, oracle) = turning();
     let stage = Stage::new(Vec::new());
     let path = stage.folder.path().join("ledger.db");
     let mut engine = engine_of(&path, &stage.hand, &oracle, &stage.told, DAILY).await;
