@@ -290,11 +290,25 @@ fn parsed(text: &str) -> Catalogue {
 }
 
 fn compared(was: &Catalogue, now: &Catalogue) -> Changes {
+    compared_at(was, now, "2026-11-30T12:00:00Z")
+}
+
+fn compared_at(was: &Catalogue, now: &Catalogue, at: &str) -> Changes {
     let zones = Zones::bundled();
     let rules = |name: &ZoneName| zones.rules(name);
-    let world = World { rules: &rules, now: "2026-11-30T12:00:00Z".parse().unwrap() };
+    let world = World { rules: &rules, now: at.parse().unwrap() };
     changes(was, now, &world)
 }
+
+/// Between the ends of a window and its look, on a first of a month, beside clock changes.
+const TIMES: &[&str] = &[
+    "2026-11-30T12:00:00Z",
+    "2026-12-01T00:30:00Z",
+    "2026-11-30T23:30:00Z",
+    "2026-12-01T01:00:00Z",
+    "2026-03-28T23:59:59Z",
+    "2026-11-01T06:30:00Z",
+];
 
 fn edited(from: &str, to: &str) -> String {
     assert_eq!(BASE.matches(from).count(), 1, "{from}");
@@ -310,18 +324,20 @@ fn each_edit_of_a_check_is_of_its_class_and_part() {
         // A word may stand in several checks: then the first.
         let text = BASE.replacen(from, to, 1);
         assert_ne!(text, BASE, "{from}");
-        let found = compared(&base, &parsed(&text));
-        let seen: Vec<(Class, &str, &str)> = found
-            .checks
-            .iter()
-            .flat_map(|changed| &changed.differences)
-            .map(|one| (one.class, one.part.as_str(), one.why.as_str()))
-            .collect();
-        let is_it = seen
-            .first()
-            .is_some_and(|(first, name, why)| first == class && name == part && !why.is_empty());
-        if !is_it {
-            wrong.push(format!("{from} -> {to}: expected {class} {part}, and it is {seen:?}"));
+        for at in TIMES {
+            let found = compared_at(&base, &parsed(&text), at);
+            let seen: Vec<(Class, &str, &str)> = found
+                .checks
+                .iter()
+                .flat_map(|changed| &changed.differences)
+                .map(|one| (one.class, one.part.as_str(), one.why.as_str()))
+                .collect();
+            let is_it = seen.first().is_some_and(|(first, name, why)| {
+                first == class && name == part && !why.is_empty()
+            });
+            if !is_it {
+                wrong.push(format!("{from} -> {to}: {class} {part}, and at {at} it is {seen:?}"));
+            }
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

@@ -17,14 +17,16 @@ const LOOKS_MAX: usize = 40_000;
 pub(super) const SOONER: &str =
     "data that comes late may not be there yet: only looking at the data tells";
 
-/// What a series looks at in the days to come, and when.
+/// What a series looks at in the days to come, and when. A window belongs to the days that it begins in, however
+/// soon it is looked at: by its look, one of two calendars would lack the windows at both ends.
 pub(super) fn looks_of(series: &Series, now: DateTime<Utc>) -> BTreeMap<Target, DateTime<Utc>> {
     let due = |entry: Entry| match entry {
-        Entry::Due(due) => Some((due.target, due.at)),
+        Entry::Due(due) => Some(due),
         Entry::Event(_) => None,
     };
-    let agenda = series.agenda_after(now).take_while(|entry| entry.at() < now + DAYS);
-    agenda.filter_map(due).take(LOOKS_MAX).collect()
+    let to_come = series.agenda_after(now).filter_map(due).skip_while(|due| due.period() < now);
+    let within = to_come.take_while(|due| due.period() < now + DAYS);
+    within.take(LOOKS_MAX).map(|due| (due.target, due.at)).collect()
 }
 
 /// Orders two calendars: nothing where they are the same.

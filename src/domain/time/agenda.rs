@@ -34,7 +34,7 @@ pub enum Target {
 
 impl Due {
     /// The beginning of the period that is looked at, or the slot.
-    pub(super) fn period(&self) -> DateTime<Utc> {
+    pub fn period(&self) -> DateTime<Utc> {
         match &self.target {
             Target::Window(window) => window.span.start,
             Target::Slot(at) => *at,
