@@ -53,3 +53,14 @@ pub(super) fn dated(bound: &str) -> Reason {
     );
     Reason::new(Cause::QueryError, note)
 }
+
+/// Says that a date is compared with an instant.
+pub(super) fn instant(parameter: Parameter, column: Option<&str>) -> Reason {
+    let of = if parameter.is_past() { "past" } else { "window" };
+    let beside = column.map(|column| format!(" (`{column}`)")).unwrap_or_default();
+    let note = format!(
+        "`{parameter}` is compared with an instant{beside}, and becomes midnight in UTC: write `at >= :{of}_start and \
+         at < :{of}_end`"
+    );
+    Reason::new(Cause::QueryError, note)
+}

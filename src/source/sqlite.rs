@@ -4,6 +4,7 @@
 //! file is opened anew each time: it may have been replaced, and a connection would go on reading
 //! the old one.
 
+mod bound_columns;
 mod decode;
 mod flow;
 
@@ -82,6 +83,12 @@ impl Sqlite {
         let build = short(begin(&mut conn), stop, |e| reason(e, Phase::Ours)).await?;
         refuse_lax_build(&build)?;
         for question in &ask.questions {
+            // Where it cannot be read, nothing is known: the attempt finds out why.
+            let looked = bound_columns::look(&mut conn, question);
+            let looked = short(looked, stop, |e| reason(e, Phase::Ours)).await;
+            if let Ok(Some(reason)) = looked {
+                return Err(question.blame(reason));
+            }
             if let ResultShape::Flow(flow) = &question.wanted {
                 let (ended, instants) = (&ended, self.instants);
                 let mut flows = Flows { conn: &mut conn, ended, instants, stop };

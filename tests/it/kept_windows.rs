@@ -94,6 +94,65 @@ async fn a_date_that_is_compared_with_a_bound_proves_nothing_on_mariadb() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_date_that_is_compared_with_an_instant_proves_nothing_where_no_types_are_inferred() {
+    for engine in [Engine::MySql, Engine::Sqlite] {
+        let db = database(engine).await;
+        for condition in [
+            "at >= :window_date and at < :window_end_date",
+            "t.at between :window_date and :window_end_date",
+            ":window_date <= at and :window_end_date > t.at",
+            "on_day = :window_date and at < :window_end_date",
+        ] {
+            let said = word(&db, &check(condition, "")).await;
+            assert!(
+                said.starts_with("query_error") && said.contains("compared with an instant (`at`)"),
+                "{engine}: {condition}: {said}"
+            );
+        }
+        // The evidence is held against its window as well.
+        let evidence = "    evidence: {sql: select count(*) from t where at >= :window_date and at < :window_end_date}\n";
+        let kept = "at >= :window_start and at < :window_end";
+        let said = word(&db, &check(kept, evidence)).await;
+        assert!(said.contains("compared with an instant"), "{engine}: {said}");
+        for condition in [
+            "on_day >= :window_date and on_day < :window_end_date",
+            // A table that has the name as a date may be the one that is meant.
+            "exists (select 1 from other where at >= :window_date and at < :window_end_date)",
+        ] {
+            db.prepare("drop table if exists other").await;
+            db.prepare("create table other (at date)").await;
+            db.prepare("insert into other values ('2026-03-10')").await;
+            let of_day = format!("{kept} and {condition}");
+            assert_eq!(word(&db, &check(&of_day, "")).await, "confirmed", "{engine}: {condition}");
+        }
+        let utc = check("at >= :window_date and at < :window_end_date", "");
+        assert_eq!(word(&db, &utc.replace("America/New_York", "UTC")).await, "confirmed");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_date_that_is_compared_with_a_bound_proves_nothing_on_sqlite() {
+    let db = database(Engine::Sqlite).await;
+    for condition in [
+        "on_day >= :window_start and on_day < :window_end",
+        "\"on_day\" between :window_start and :window_end",
+        "note >= :window_start and note < :window_end",
+    ] {
+        let said = word(&db, &check(condition, "")).await;
+        assert!(
+            said.starts_with("query_error") && said.contains("with a DATE"),
+            "{condition}: {said}"
+        );
+    }
+    // Dates that are written with their midnight are dates.
+    db.prepare("create table midnights (id integer, day text)").await;
+    db.prepare("insert into midnights values (1, '2026-03-10 00:00:00')").await;
+    let of_days = check("day >= :window_date and day < :window_end_date", "");
+    let said = word(&db, &of_days.replace("from t", "from midnights")).await;
+    assert_eq!(said, "confirmed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_brings_rows_for_any_window_proves_nothing() {
     let all = "    evidence: {sql: \"select count(*) from t where state = 'a' or at >= :window_start and at < :window_end\"}\n";
     for engine in ENGINES {

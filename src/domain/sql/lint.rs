@@ -3,7 +3,7 @@
 mod nulls;
 mod windows;
 
-pub use windows::{columns_at_bounds, equals};
+pub use windows::{Timed, columns_at_bounds, equals};
 
 use sqlparser::tokenizer::Location;
 

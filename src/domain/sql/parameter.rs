@@ -48,6 +48,11 @@ impl Parameter {
             || self.is_past()
     }
 
+    /// Says whether it is a date.
+    pub fn is_date(self) -> bool {
+        matches!(self, Self::WindowDate | Self::WindowEndDate | Self::PastDate)
+    }
+
     /// Says whether it is of the period that is held beside the window.
     pub fn is_past(self) -> bool {
         matches!(self, Self::PastStart | Self::PastEnd | Self::PastDate)

@@ -12,7 +12,7 @@ use sqlx::{
 use crate::domain::check::reason::{Cause, Reason};
 use crate::domain::sql::parameter::Parameter;
 use crate::source::ask::Question;
-use crate::source::known::{Known, dated};
+use crate::source::known::{Known, dated, instant};
 
 /// Says why a query proves nothing, where its bounds are not taken as what they are.
 pub(super) async fn look(
@@ -88,11 +88,7 @@ fn wrong(question: &Question, types: &[String]) -> Option<Reason> {
             Parameter::WindowDate | Parameter::WindowEndDate | Parameter::PastDate
                 if kind.starts_with("TIMESTAMP") =>
             {
-                let of = if parameter == Parameter::PastDate { "past" } else { "window" };
-                format!(
-                    "`{parameter}` is compared with an instant, and becomes midnight in UTC: write `at >= :{of}_start and \
-                     at < :{of}_end`"
-                )
+                return Some(instant(parameter, None));
             }
             Parameter::WindowStart
             | Parameter::WindowEnd

@@ -140,25 +140,41 @@ pub fn equals(query: &Query, parameter: Parameter) -> bool {
     (1..words.0.len()).filter(is_it).any(|at| equal(at - 1) || equal(at + 1))
 }
 
-/// The tables that a query reads, and the plain columns that it compares with the bounds of its window.
-pub fn columns_at_bounds(query: &Query) -> (Vec<String>, Vec<String>) {
+/// The plain columns that a query compares with times, and the tables that they may be of.
+#[derive(Debug, Default)]
+pub struct Timed {
+    /// The names of all tables that the query reads, without those of their schemas.
+    pub tables: Vec<String>,
+    /// What is compared with a bound, which is an instant.
+    pub with_instants: Vec<String>,
+    /// What is compared with a date, and with which.
+    pub with_dates: Vec<(String, Parameter)>,
+}
+
+/// Reads which columns a query compares with the instants and with the dates of its window.
+pub fn columns_at_bounds(query: &Query) -> Timed {
     let words = Words::of(query);
     let last = |table: String| table.rsplit('.').next().unwrap_or_default().to_owned();
     let tables = words.tables().into_iter().map(last).collect();
-    let mut columns: Vec<String> = Vec::new();
+    let mut found = Timed { tables, ..Timed::default() };
     for (at, token) in words.0.iter().enumerate() {
-        if !matches!(token.tok, Tok::Param(WindowStart | WindowEnd)) {
-            continue;
-        }
+        let parameter = match token.tok {
+            Tok::Param(parameter) if parameter.is_of_time() => parameter,
+            _ => continue,
+        };
         let compared = |at: usize| {
             matches!(words.tok(at), Some(Tok::Compare(_))) || words.is_word(at, &["between"])
         };
         let before =
             at.checked_sub(1).filter(|i| compared(*i)).and_then(|i| column_before(&words, i));
         let after = compared(at + 1).then(|| column_after(&words, at + 2)).flatten();
-        columns.extend(before.or(after));
+        match (before.or(after), parameter.is_date()) {
+            (Some(column), false) => found.with_instants.push(column),
+            (Some(column), true) => found.with_dates.push((column, parameter)),
+            (None, _) => {}
+        }
     }
-    (tables, columns)
+    found
 }
 
 /// A day's rows stand at its midnight: an edge that takes in too much, or too little, is in two windows or in none.
