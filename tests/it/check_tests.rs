@@ -245,6 +245,46 @@ async fn a_killed_run_leaves_nothing_once_the_next_one_is_over() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_waits_for_one_that_ends_and_says_so_of_one_that_does_not() {
+    for engine in [Engine::Postgres, Engine::MySql] {
+        let bed = Bed::new(engine, CHECKS, TESTS, SCHEMA).await;
+        let mut other = bed.scratch.owner().await;
+        let (lock, unlock) = match engine {
+            Engine::Postgres => (
+                "select pg_advisory_lock(7377815)::text",
+                "select pg_advisory_unlock(7377815)::text",
+            ),
+            Engine::MySql | Engine::Sqlite => (
+                "select cast(get_lock(concat('allswell_', md5(database())), 0) as char)",
+                "select cast(release_lock(concat('allswell_', md5(database()))) as char)",
+            ),
+        };
+        other.texts(lock).await;
+        let (of_another, report) = bed.json(&["--check", "totals"]);
+        assert_eq!(of_another, 2, "{engine}");
+        assert!(report.to_string().contains("another run of tests"), "{engine}: {report}");
+        let waits = tokio::task::spawn_blocking(move || (bed.json(&["--check", "totals"]), bed));
+        // It is there, and waits for the lock.
+        let waiting = match engine {
+            Engine::Postgres => {
+                "select 'waits' from pg_locks where locktype = 'advisory' and not granted"
+            }
+            Engine::MySql | Engine::Sqlite => {
+                "select 'waits' from information_schema.processlist where state like 'User lock'"
+            }
+        };
+        eventually(Duration::from_secs(20), async || match other.texts(waiting).await.len() {
+            0 => Err("nothing waits"),
+            _ => Ok(()),
+        })
+        .await;
+        other.texts(unlock).await;
+        let ((code, report), _bed) = waits.await.unwrap();
+        assert_eq!(code, 0, "{engine}: {report:#}");
+    }
+}
+
 #[tokio::test]
 async fn a_scratch_database_in_which_tests_could_do_harm_is_refused_and_not_touched() {
     for engine in [Engine::Postgres, Engine::MySql] {

@@ -11,7 +11,7 @@ use crate::dsn::Dsn;
 use crate::source::SourceSettings;
 use crate::source::mysql::{grants, options};
 use crate::source::role::Powers;
-use crate::source::scratch::writer::{ScratchError, Writer, how, not_empty};
+use crate::source::scratch::writer::{ScratchError, Writer, how, in_use, not_empty};
 
 /// How long a server may take to let us in.
 const OPENS: Duration = Duration::from_secs(10);
@@ -41,10 +41,10 @@ pub(super) async fn open(settings: &SourceSettings) -> Result<MySqlConnection, S
 async fn prepare(writer: &mut Writer) -> Result<(), ScratchError> {
     let of = |error: sqlx::Error| ScratchError::of(&error);
     refuse_powers(writer).await?;
-    let lock = "SELECT CAST(GET_LOCK(CONCAT('allswell_', MD5(DATABASE())), 0) AS CHAR)";
+    // The session of a run that has just ended, or was killed, is there until its server notices.
+    let lock = "SELECT CAST(GET_LOCK(CONCAT('allswell_', MD5(DATABASE())), 3) AS CHAR)";
     if writer.rows(lock).await.map_err(of)?.first().is_none_or(|row| row[0] != "1") {
-        let message = "another run of tests uses the scratch database at this moment";
-        return Err(ScratchError::new(message, "wait for it, or give each its own database"));
+        return Err(in_use());
     }
     let all = relations(writer).await.map_err(of)?;
     let made = match all.iter().any(|(name, _)| name == MADE) {

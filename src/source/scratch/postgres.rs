@@ -10,7 +10,7 @@ use crate::domain::sql::Engine;
 use crate::dsn::Dsn;
 use crate::source::SourceSettings;
 use crate::source::scratch::seen::quoted;
-use crate::source::scratch::writer::{ScratchError, Writer, how, not_empty};
+use crate::source::scratch::writer::{ScratchError, Writer, how, in_use, not_empty};
 
 /// How long a server may take to let us in.
 const OPENS: Duration = Duration::from_secs(10);
@@ -40,11 +40,14 @@ pub(super) async fn open(settings: &SourceSettings) -> Result<PgConnection, Scra
 async fn prepare(writer: &mut Writer, settings: &SourceSettings) -> Result<(), ScratchError> {
     let of = |error: sqlx::Error| ScratchError::of(&error);
     refuse_powers(writer).await?;
-    let lock = "SELECT pg_catalog.pg_try_advisory_lock(7377815)::text";
-    if writer.rows(lock).await.map_err(of)?.first().is_none_or(|row| row[0] != "true") {
-        let message = "another run of tests uses the scratch database at this moment";
-        return Err(ScratchError::new(message, "wait for it, or give each its own database"));
-    }
+    // The session of a run that has just ended, or was killed, is there until its server notices.
+    let lock =
+        "BEGIN; SET LOCAL lock_timeout = '3s'; SELECT pg_catalog.pg_advisory_lock(7377815); COMMIT";
+    writer.run(lock).await.map_err(|error| {
+        let code = error.as_database_error().and_then(|error| error.code());
+        let is_held = code.as_deref() == Some("55P03");
+        if is_held { in_use() } else { of(error) }
+    })?;
     let foreign = foreign(writer).await?;
     if !foreign.is_empty() {
         return Err(not_empty(&foreign, Engine::Postgres));

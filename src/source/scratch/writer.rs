@@ -33,6 +33,12 @@ impl ScratchError {
     }
 }
 
+/// Another run holds the lock of the scratch database.
+pub(super) fn in_use() -> ScratchError {
+    let message = "another run of tests uses the scratch database at this moment";
+    ScratchError::new(message, "wait for it, or give each its own database")
+}
+
 impl fmt::Display for ScratchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
