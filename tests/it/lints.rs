@@ -133,6 +133,9 @@ fn what_is_hardly_meant_is_told_by_its_code() {
         (no_rows("my", "select id from t where created_on = curdate() and a < 0"), "moving_window"),
         (no_rows("lite", "select id from t where at >= datetime('now', '-1 day') and a < 0"), "moving_window"),
         (no_rows("my", "select id from t where a || b = 'xy'"), "or_on_mysql"),
+        (body("select id from bad_orders()"), "from_function"),
+        (body("with b as (select * from audit.bad_rows(7)) select id from b where a < 0"), "from_function"),
+        (body("select id from bad_orders(generate_series(1, 3))"), "from_function"),
         (of_a_day("pg", "at > :window_start and at < :window_end"), "window_edge"),
         (of_a_day("pg", "at >= :window_start and at <= :window_end"), "window_edge"),
         (of_a_day("my", ":window_start < at and :window_end > at"), "window_edge"),
@@ -252,7 +255,7 @@ const BODIES: [(&str, &str); 31] = [
     ("pg", "select id from t where c not in (select coalesce(parent, 0) from u)"),
 ];
 /// Checks of theirs.
-const CHECKS: [&str; 20] = [
+const CHECKS: [&str; 23] = [
     "source: pg\nsql: select count(*) as n from t\nexpect: {values: {n: {min: 20}}}",
     "source: pg\nsql: select 1.0 * count(*) filter (where bad) / count(*) as r from t\nexpect: {values: {r: {max: 0.01}}}",
     "source: my\nsql: select sum(bad) / count(*) as r from t\nexpect: {values: {r: {max: 0.01}}}",
@@ -272,6 +275,9 @@ const CHECKS: [&str; 20] = [
     "source: pg\nsql: select v from t\nexpect: {values: {v: {equals: 100, tolerance_ratio: 0.01}}}",
     "source: my\nsql: select state as s, count(*) as n from t group by s\nexpect: {values: {s: {one_of: [a, b]}}}",
     "source: pg\nsql: select count(note) / count(*)::numeric as r from t\nexpect: {values: {r: {max: 0.5}}}",
+    "source: pg\nsql: select pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0') as n\nexpect: {values: {n: {min: 1}}}",
+    "source: pg\nsql: select g.n, count(t.id) as c from generate_series(1, 3) g(n) left join t on t.n = g.n group by g.n\nexpect: {values: {c: {min: 1}}}",
+    "source: pg\nsql: select t.id, f.total from t cross join lateral totals_of(t.id) f\nexpect: {values: {total: {min: 0}}}",
     "source: pg\nsql: select max(expires_at) as x from t\nexpect: {values: {x: {min: now + 14d}}}",
 ];
 

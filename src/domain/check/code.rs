@@ -74,6 +74,8 @@ codes! {
     NotGrouped = "not_grouped", false;
     /// `unique` within a window says nothing of two windows.
     UniqueInWindow = "unique_in_window", false;
+    /// Nothing but a function of the database brings rows.
+    FromFunction = "from_function", false;
     /// `||` is OR.
     OrOnMysql = "or_on_mysql", false;
 }

@@ -1,5 +1,6 @@
 //! What one query says that its author hardly means: found by its words alone.
 
+mod functions;
 mod nulls;
 mod windows;
 
@@ -55,6 +56,9 @@ pub fn remarks(query: &Query, role: Role) -> Vec<Remark> {
     divisions(&words, query.engine(), &mut all);
     if query.engine() == Engine::MySql {
         or_signs(&words, &mut all);
+    }
+    if query.engine() == Engine::Postgres && !role.is_evidence {
+        functions::remarks(&words, &mut all);
     }
     if role.is_evidence {
         counts(&words, &mut all);

@@ -83,11 +83,16 @@ pub fn asks_nothing_but_clocks(query: &Query) -> bool {
 
 /// Says whether a function is called that may read something: none that computes, and none of some others.
 pub(crate) fn calls_beside(words: &Words, others: &[&str]) -> bool {
+    let is_other = |name: &str| others.iter().any(|other| other.eq_ignore_ascii_case(name));
+    first_call_beside(words, is_other).is_some()
+}
+
+/// Where the first function is called that may read something: none that computes, and none of some others.
+pub(super) fn first_call_beside(words: &Words, is_other: impl Fn(&str) -> bool) -> Option<usize> {
     let called = |i: &usize| {
         words.tok(i + 1) == Some(&Tok::Open)
-            && matches!(words.tok(*i), Some(Tok::Word(_) | Tok::Name(_)))
+            && matches!(words.tok(*i), Some(Tok::Word(name) | Tok::Name(name)) if !is_other(name))
             && !words.is_word(*i, &PURE)
-            && !words.is_word(*i, others)
             && !words.is_word(
                 *i,
                 &[
@@ -96,5 +101,5 @@ pub(crate) fn calls_beside(words: &Words, others: &[&str]) -> bool {
                 ],
             )
     };
-    (0..words.0.len()).any(|i| called(&i))
+    (0..words.0.len()).find(called)
 }
