@@ -21,7 +21,7 @@ use crate::domain::time::zone::ZoneName;
 use crate::engine::asking::{Look, Sources};
 use crate::engine::plan::{Planned, plan};
 use crate::source::Source;
-use crate::source::protections::protections;
+use crate::source::protections::Protection;
 use crate::zones::Zones;
 
 /// What the databases said.
@@ -45,7 +45,7 @@ struct Seen {
     /// Why its own `complete_until` is not taken, where it is not.
     unsaid: Option<Reason>,
     remark: Option<String>,
-    may_be_superuser: bool,
+    protections: Vec<Protection>,
     complete: &'static str,
 }
 
@@ -82,7 +82,7 @@ pub(super) fn connect(loaded: &Loaded) -> Result<Connected, Exit> {
             trouble: troubles.get(&entry.name).cloned(),
             unsaid: unsaid.get(&entry.name).cloned(),
             remark: source.remark(),
-            may_be_superuser: entry.allow_superuser,
+            protections: source.protections(),
             complete: entry.says_complete(),
         }
     });
@@ -175,18 +175,9 @@ impl Connected {
                 let _ = writeln!(text, "  {cause}: {note}");
                 continue;
             }
-            for (who, what) in protections(seen.engine) {
-                let _ = writeln!(text, "  {who:<21} {what}");
+            for Protection { by, what } in &seen.protections {
+                let _ = writeln!(text, "  {by:<21} {what}");
             }
-            let role = match (&seen.remark, seen.engine) {
-                (Some(remark), _) => remark,
-                (None, Engine::Sqlite) => "who may read the file",
-                (None, _) if seen.may_be_superuser => {
-                    "everything: `allow_superuser` lets one watch that could do anything"
-                }
-                (None, _) => "nothing beyond reading was found",
-            };
-            let _ = writeln!(text, "  {:<21} {role}", "rests on the role");
             let complete = match &seen.unsaid {
                 Some(Reason { cause, note, .. }) => &format!("{cause}: {note}"),
                 None => seen.complete,
@@ -296,7 +287,7 @@ impl Connected {
                 "remark": seen.remark,
                 "complete_until": seen.complete,
                 "complete_until_refused": seen.unsaid.as_ref().map(|reason| reason.note.as_str()),
-                "protections": protections(seen.engine).map(|(who, what)| json!({"by": who, "what": what})),
+                "protections": seen.protections.iter().map(|Protection { by, what }| json!({"by": by, "what": what})).collect::<Vec<_>>(),
             })
         });
         let checks = self.checks.iter().map(|(check, planned)| {

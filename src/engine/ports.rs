@@ -22,6 +22,7 @@ use crate::engine::attempt::{Attempted, attempt};
 use crate::engine::progress::{Progress, Watching};
 use crate::engine::zone_list::{Listed, list};
 use crate::ledger::{SelfAlert, SeriesRecord};
+use crate::source::protections::Protection;
 use crate::zones::Zones;
 
 /// What is asked of watched databases. Futures are never dropped: `stop` ends them.
@@ -31,6 +32,9 @@ pub trait Queries: Send + Sync + 'static {
 
     /// What had better be otherwise at a source: what its role could do beyond reading, how far its clock is off.
     fn remark(&self, source: &SourceName) -> Option<String>;
+
+    /// What protects a source from its checks.
+    fn protections(&self, source: &SourceName) -> Vec<Protection>;
 
     /// Where a source is, for people.
     fn place(&self, source: &SourceName) -> Option<String>;
@@ -122,6 +126,10 @@ impl Queries for Watched {
 
     fn remark(&self, source: &SourceName) -> Option<String> {
         self.sources.get(source).and_then(|source| source.remark())
+    }
+
+    fn protections(&self, source: &SourceName) -> Vec<Protection> {
+        self.sources.get(source).map(|source| source.protections()).unwrap_or_default()
     }
 
     fn place(&self, source: &SourceName) -> Option<String> {

@@ -18,11 +18,11 @@ use crate::domain::check::reason::Cause;
 use crate::domain::check::{Check, Severity};
 use crate::domain::record::series::Zone;
 use crate::domain::record::standing::Lease;
-use crate::domain::sql::Engine;
 use crate::domain::sql::instant_form::InstantForm;
 use crate::domain::time::breaker::Breaker;
 use crate::ledger::{AlertRow, Drilled, Notified, Returned, SelfAlert, SeriesRecord};
 use crate::manifest::TestedCheck;
+use crate::source::protections::Protection;
 
 pub use comparing::Comparing;
 pub use counts::{Counts, LAG_BOUNDS_MS};
@@ -66,8 +66,8 @@ pub struct SourceHealth {
     pub trouble: Option<String>,
     /// What its role could do beyond reading.
     pub remark: Option<String>,
-    /// Which kind of database it is.
-    pub engine: Option<Engine>,
+    /// What protects it from its checks.
+    pub protections: Vec<Protection>,
     /// Where it is, for people.
     pub place: Option<String>,
     /// How instants are written in its SQL, where a person types it.

@@ -1,9 +1,34 @@
 //! What stands between a check and the database that it asks, in words for people.
 
 use crate::domain::sql::Engine;
+use crate::source::{Keeper, Source};
 
-/// What protects a database from its checks, and who sees to it.
-pub fn protections(engine: Engine) -> [(&'static str, &'static str); 2] {
+/// Something that protects a database from its checks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Protection {
+    /// Who sees to it: the server, allswell, or the role alone.
+    pub by: &'static str,
+    /// What it is.
+    pub what: String,
+}
+
+impl Source {
+    /// What protects it from its checks, and who sees to each; the last rests on what its role may do, once that is
+    /// known.
+    pub fn protections(&self) -> Vec<Protection> {
+        let role = match &self.opened().keeper {
+            Keeper::Postgres(keeper) => keeper.role.rests_on(),
+            Keeper::MySql(keeper) => keeper.role.rests_on(),
+            Keeper::Sqlite(_) => Some("who may read the file".to_owned()),
+        };
+        let enforced = enforced(self.engine());
+        let enforced = enforced.map(|(by, what)| Protection { by, what: what.to_owned() });
+        let role = role.map(|what| Protection { by: "rests on the role", what });
+        enforced.into_iter().chain(role).collect()
+    }
+}
+
+fn enforced(engine: Engine) -> [(&'static str, &'static str); 2] {
     match engine {
         Engine::Postgres => [
             (

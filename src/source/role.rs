@@ -113,6 +113,17 @@ impl Role {
         found.is_some_and(|found| found.as_ref().is_some_and(|(_, powers)| powers.sees_others))
     }
 
+    /// What only the role stands for, in words; nothing where it was not looked at yet.
+    pub(super) fn rests_on(&self) -> Option<String> {
+        self.found.lock().ok()?.as_ref()?;
+        let all = "everything: `allow_superuser` lets one watch that could do anything";
+        Some(match self.needless() {
+            _ if self.allow_superuser => all.to_owned(),
+            Some(needless) => needless,
+            None => "nothing beyond reading was found".to_owned(),
+        })
+    }
+
     /// What the role could do and does not need, where anything is known of that.
     pub(super) fn needless(&self) -> Option<String> {
         let found = self.found.lock().ok()?;

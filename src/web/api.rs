@@ -18,7 +18,6 @@ use crate::engine::snapshot::{
 use crate::ledger::is_page_by_number;
 use crate::manifest::TestedCheck;
 use crate::notify::self_alerts::dark_words;
-use crate::source::protections::protections;
 use crate::web::Here;
 use crate::web::filter::{Filter, hinted, ids};
 use crate::web::instants::instant;
@@ -235,9 +234,7 @@ fn source_json(source: &SourceHealth) -> Value {
         "why": source.trouble.as_ref().filter(|_| breaker == "open"),
         "place": source.place,
         "role": source.remark,
-        "protections": source.engine.map(|engine| {
-            protections(engine).map(|(who, what)| json!({"by": who, "what": what}))
-        }),
+        "protections": source.protections.iter().map(|one| json!({"by": one.by, "what": one.what})).collect::<Vec<_>>(),
         "identity": source.identity,
         "moved_at": source.moved_at.map(instant),
         "places": source.places,

@@ -32,6 +32,7 @@ use allswell::engine::watch::Engine;
 use allswell::engine::zone_list::Listed;
 use allswell::ledger::{SelfAlert, SeriesRecord, Store, StoreSettings};
 use allswell::manifest::Text;
+use allswell::source::protections::Protection;
 use allswell::zones::Zones;
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio_util::sync::CancellationToken;
@@ -111,6 +112,10 @@ impl Queries for Oracle {
         _: CancellationToken,
     ) -> Result<allswell::domain::dependency::SourceRelations, Reason> {
         unreachable!("nothing is learnt without settings for it")
+    }
+
+    fn protections(&self, _: &SourceName) -> Vec<Protection> {
+        Vec::new()
     }
 
     fn remark(&self, _: &SourceName) -> Option<String> {

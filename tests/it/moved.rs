@@ -6,11 +6,11 @@ use allswell::ledger::Store;
 use chrono::TimeDelta;
 
 use crate::alerting::Receiver;
-use crate::lab::{Database, Other};
+use crate::lab::{Database, Other, pg_admin};
 use crate::ledger::settings as ledger_settings;
 use crate::notices::SOON;
 use crate::servers::Postgres;
-use crate::watchman::Site;
+use crate::watchman::{Site, Watchman};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_is_known_for_35_days_after_it_was_last_seen() {
@@ -73,6 +73,7 @@ async fn a_source_that_points_elsewhere_is_told_and_one_that_comes_back_is_not()
     assert!(said.contains("SOURCE db is a database that it never was before"), "{said}");
     let said = crate::rollout::allswell(&site, &daemon, &["status", "--all"]).1;
     assert!(said.contains("source db: the server enforces: read-only transactions"), "{said}");
+    assert!(said.contains("source db: rests on the role: "), "{said}");
     // What was proved of the first says nothing of this one.
     daemon.until(SOON, |daemon| {
         let events = daemon.json("/api/v1/events?limit=100").to_string();
@@ -124,4 +125,51 @@ async fn a_file_that_is_replaced_is_an_event_and_no_alarm() {
     });
     assert!(daemon.json("/api/v1/status")["sources"]["db"]["moved_at"].is_null());
     assert_eq!(sink.count("firing", "AllswellSourceMoved"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_made_anew_at_its_address_is_told_and_a_restored_one_is_stale() {
+    let mut server = Postgres::start();
+    let db = Database::postgres(&server).await;
+    let name = db.name();
+    db.prepare("create table t (n integer, at timestamptz); insert into t values (1, now() - interval '1 day')").await;
+    let restored = server.copy(None);
+    let mut admin = Other::Postgres(pg_admin(restored.port, name).await);
+    admin.run("select pg_promote()").await.unwrap();
+    db.prepare("insert into t values (1, now())").await;
+    let anew = Postgres::start();
+    let mut admin = Other::Postgres(pg_admin(anew.port, "postgres").await);
+    admin.run(&format!("create role {name} login password 'watch'")).await.unwrap();
+    admin.run(&format!("create database {name}")).await.unwrap();
+    let mut admin = Other::Postgres(pg_admin(anew.port, name).await);
+    let table = "create table t (n integer, at timestamptz); insert into t values (1, now())";
+    admin.run(&format!("{table}; grant select on t to {name}")).await.unwrap();
+    let sink = Receiver::start();
+    let settings = format!(
+        "sources: {{db: {{url: \"{}\", password: \"${{file:watch}}\", max_lag: 2h, \
+         complete_until: {{sql: select max(at) from t}}}}}}\n\
+         webhooks: [{{name: sink, url: \"{}\"}}]\nnotices: {{resend: 1s, hold: 0s, lasts: 60s}}\n",
+        db.url(),
+        sink.url()
+    );
+    let checks = "version: 1\nowner: t\ndefaults: {source: db, schedule: {every: 1s}}\nchecks:\n  \
+        - {id: there, why: w, sql: select n from t, expect: {values: {n: {equals: 1}}}}\n";
+    let site = Site::new(&settings, checks);
+    let daemon = site.start();
+    daemon.until_confirmed(1, SOON);
+    let of = |daemon: &Watchman| daemon.json("/api/v1/status")["sources"]["db"]["identity"].clone();
+    daemon.until(SOON, |daemon| if of(daemon).is_string() { Ok(()) } else { Err(of(daemon)) });
+    let first = of(&daemon);
+    // A copy has the number of what it was copied from: what it lacks is told by how far its data goes.
+    server.becomes(restored);
+    daemon.until(SOON, |daemon| {
+        let checks = daemon.json("/api/v1/checks?check=there");
+        if checks.to_string().contains("stale") { Ok(()) } else { Err(checks) }
+    });
+    assert_eq!(sink.count("firing", "AllswellSourceMoved"), 0);
+    assert_eq!(of(&daemon), first);
+    server.becomes(anew);
+    sink.until("firing", "AllswellSourceMoved", 0, SOON);
+    daemon.until_confirmed(1, SOON);
+    assert_ne!(of(&daemon), first);
 }

@@ -394,6 +394,14 @@ impl Postgres {
         self.process = Some(process);
     }
 
+    /// Has another server's data at this one's address: restored, or made anew.
+    pub(crate) fn becomes(&mut self, mut other: Self) {
+        self.kill();
+        other.kill();
+        std::mem::swap(&mut self.folder, &mut other.folder);
+        self.restart();
+    }
+
     /// Kills the server.
     pub(crate) fn kill(&mut self) {
         self.process = None;

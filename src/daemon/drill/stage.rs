@@ -24,6 +24,7 @@ use crate::engine::attempt::Attempted;
 use crate::engine::ports::{Queries, Watched};
 use crate::engine::progress::Progress;
 use crate::engine::zone_list::Listed;
+use crate::source::protections::Protection;
 use crate::source::{Source, SourceSettings};
 use crate::zones::Zones;
 
@@ -147,6 +148,10 @@ impl Queries for Staged {
 
     fn remark(&self, _: &SourceName) -> Option<String> {
         None
+    }
+
+    fn protections(&self, source: &SourceName) -> Vec<Protection> {
+        self.watched.protections(source)
     }
 
     fn place(&self, source: &SourceName) -> Option<String> {

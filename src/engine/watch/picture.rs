@@ -121,7 +121,7 @@ impl<Q: Queries, N: Notices> Engine<Q, N> {
                 waiting: gate.waiting(),
                 trouble: gate.trouble.clone(),
                 remark: gate.remark.clone(),
-                engine: self.reading.engines.get(name).copied(),
+                protections: self.under_way.queries.protections(name),
                 place: self.under_way.queries.place(name),
                 instant_form: self.under_way.queries.instant_form(name),
                 identity: gate.identity.as_ref().map(|(identity, _)| identity.clone()),

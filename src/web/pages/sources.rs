@@ -11,7 +11,6 @@ use crate::domain::check::name::SourceName;
 use crate::domain::time::breaker::Breaker;
 use crate::engine::snapshot::{Snapshot, SourceHealth};
 use crate::notify::self_alerts::dark_words;
-use crate::source::protections::protections;
 use crate::web::Here;
 use crate::web::pages::civil::{Civil, ago};
 use crate::web::pages::frame::{Frame, Visit, page};
@@ -98,8 +97,7 @@ fn facts(source: &SourceHealth) -> Vec<(&'static str, String)> {
     let moved = source.moved_at.map(|at| format!("since {}", Civil::utc(at).text()));
     facts.extend(moved.map(|since| ("Another database", since)));
     facts.extend(source.remark.clone().map(|remark| ("Role", remark)));
-    let guards = source.engine.map(protections).into_iter().flatten();
-    facts.extend(guards.map(|(who, what)| (who, what.to_owned())));
+    facts.extend(source.protections.iter().map(|one| (one.by, one.what.clone())));
     let SourceHealth { running, places, waiting, .. } = source;
     facts.push(("Connections", format!("{running} of {places} at work, {waiting} attempts wait")));
     let each = source.took.as_millis().checked_div(u128::from(source.attempts));
