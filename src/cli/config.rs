@@ -63,7 +63,7 @@ fn of_job(job: &str) -> String {
 
 /// The route and the receiver of drills, before the others.
 fn with_drill() -> String {
-    const ROUTE: &str = "  routes:\n  # What `allswell drill --loop` sends comes back to it, and goes to nobody else.\n  \
+    const ROUTE: &str = "  routes:\n  # What `allswell drill --loop` sends comes back to it, and to no other receiver.\n  \
         - matchers: [drill!=\"\"]\n    receiver: allswell-drill\n    group_by: ['...']\n    group_wait: 0s\n    \
         group_interval: 1s\n    repeat_interval: 4h\n";
     const RECEIVER: &str = "- name: allswell-drill\n  webhook_configs:\n  - url: @URL@/webhooks/alertmanager\n    \

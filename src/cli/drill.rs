@@ -57,7 +57,7 @@ pub(super) fn drill(args: &DrillArgs) -> Exit {
     }
     if loaded.settings.notices.alertmanagers.is_empty() {
         complain(
-            "allswell: the settings name no Alertmanager: nothing is routed, and nobody is told. Name one under `alertmanagers`",
+            "allswell: the settings name no Alertmanager: nothing is routed or sent. Name one under `alertmanagers`",
         );
         return Exit::Invalid;
     }

@@ -276,8 +276,8 @@ fn held_back(out: &mut String, row: &Value) {
                 format!("REACHES NOBODY: {name} routes it to {}", receivers.join(", "))
             }
             "unknown" => format!("whether {name} tells anybody is not known"),
-            "inhibited" => format!("{name} tells nobody: another alert inhibits it"),
-            "muted" => format!("{name} tells nobody: a time interval mutes it"),
+            "inhibited" => format!("{name} sends nothing: another alert inhibits it"),
+            "muted" => format!("{name} sends nothing: a time interval mutes it"),
             _ => {
                 let silences = alert["silences"].as_array().into_iter().flatten();
                 let silences = silences.map(|silence| {

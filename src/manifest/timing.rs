@@ -178,7 +178,7 @@ pub(super) fn alert(doc: &mut Document<'_>, node: &Node, place: Place<'_>) -> Op
         let after = u32::try_from(number).ok().filter(|n| *n <= AFTER_MAX);
         let after = after.and_then(NonZeroU32::new);
         if after.is_none() {
-            let message = format!("somebody is told after 1 to {AFTER_MAX} bad windows in a row");
+            let message = format!("an alert fires after 1 to {AFTER_MAX} bad windows in a row");
             doc.fault(n, p, message, None);
         }
         after

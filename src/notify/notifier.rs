@@ -379,7 +379,7 @@ impl Notifier {
             ("summary".to_owned(), "allswell proves that alerts get through".to_owned()),
             (
                 "description".to_owned(),
-                "This alert always stands. Route it back to allswell, and to nobody else."
+                "This alert always stands. Route it back to allswell, and to no other receiver."
                     .to_owned(),
             ),
             ("nonce".to_owned(), nonces.make(alertmanager, sent_at)),

@@ -33,7 +33,7 @@ pub(crate) fn symptom(picture: &Snapshot, paths: &Paths, now: DateTime<Utc>) -> 
         .collect();
     let mut words = Vec::new();
     if !unrung.is_empty() {
-        words.push(format!("receivers that nobody heard: {}", unrung.join(", ")));
+        words.push(format!("receivers that were not heard: {}", unrung.join(", ")));
     }
     if !undrilled.is_empty() {
         words.push(format!("failures that were not drilled: {}", undrilled.join(", ")));

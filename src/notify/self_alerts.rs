@@ -53,10 +53,9 @@ pub(crate) fn symptoms(picture: &Snapshot, paths: &Paths, now: DateTime<Utc>) ->
     symptoms.extend(ledgers::symptoms(picture, &paths.another.borrow(), now));
     symptoms.extend(overdue::symptom(picture, paths, now));
     if let Some((count, first)) = Deliveries::read(paths).unheard(paths, picture) {
-        let alerts = if count == 1 { "a critical alert reaches" } else { "critical alerts reach" };
         let summary = match count {
-            1 => format!("{alerts} nobody"),
-            count => format!("{count} {alerts} nobody"),
+            1 => "a critical alert goes to receivers that send nothing".to_owned(),
+            count => format!("{count} critical alerts go to receivers that send nothing"),
         };
         let why = format!("{first}. Those receivers have no integration that tells anybody.");
         symptoms.push(Symptom::critical(UNHEARD, summary, why));

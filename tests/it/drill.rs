@@ -197,7 +197,7 @@ fn a_ring_is_heard_by_its_word_and_wrong_muted_and_null_receivers_are_told_apart
     let daemon = site.start();
     daemon.until_confirmed(3, SOON);
     for (receiver, wanted) in [
-        ("nobody", "nobody tells nobody: it has no integration"),
+        ("nobody", "nobody sends nothing: it has no integration"),
         ("unused", "it would never ring"),
         ("sinc", "no Alertmanager has a receiver `sinc`; did you mean `sink`?"),
     ] {

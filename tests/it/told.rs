@@ -79,7 +79,7 @@ fn a_silenced_an_inhibited_a_null_routed_and_a_well_routed_alert_are_told_apart(
     let (_, shown) = ask(&site, &daemon, &["status"]);
     for words in [
         "by ana: planned work",
-        "tells nobody: another alert inhibits it",
+        "sends nothing: another alert inhibits it",
         "REACHES NOBODY: ",
         "1 alerts REACH NOBODY at ",
     ] {

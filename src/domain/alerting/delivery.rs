@@ -89,8 +89,8 @@ mod tests {
         assert_eq!(held(true, true, true), Delivery::Silenced);
         assert_eq!(held(false, true, true), Delivery::Inhibited);
         assert_eq!(held(false, false, true), Delivery::Muted);
-        let nobody = of(&["null", "allswell-watchdog"], true, true, true);
-        assert_eq!(Delivery::of(&nobody, Some(&receivers)), Delivery::Unheard);
+        let null_routed = of(&["null", "allswell-watchdog"], true, true, true);
+        assert_eq!(Delivery::of(&null_routed, Some(&receivers)), Delivery::Unheard);
         let both = of(&["null", "team"], false, false, false);
         assert_eq!(Delivery::of(&both, Some(&receivers)), Delivery::Notified);
         // One that the configuration does not know, because it was changed, says nothing.

@@ -128,7 +128,7 @@ mod tests {
         let ours = of(&quiet().comment("abc"));
         assert_eq!((ours.quiet("abc"), ours.words()), (Some(7), "it's being mended"));
         assert_eq!(ours.quiet("abd"), None, "of another ledger");
-        assert_eq!(of("planned work").quiet("abc"), None, "of somebody");
+        assert_eq!(of("planned work").quiet("abc"), None, "made by a person");
     }
 
     #[test]

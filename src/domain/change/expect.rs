@@ -58,16 +58,16 @@ fn values(found: &mut Found, check: &Check, was: &Expect, now: &Expect) {
 fn keys(found: &mut Found, was: Option<&Keys>, now: Option<&Keys>) {
     let shown = |keys: Option<&Keys>| keys.map(|keys| listed(&keys.columns));
     let (Some(old), Some(new)) = (was, now) else {
-        let why = ("whoever has to appear is expected", "whoever has to appear need not");
+        let why = ("the keys that have to appear are listed", "the keys that had to appear need not");
         return found.comes_or_goes("expect.keys", (shown(was), shown(now)), why);
     };
     let pair = (listed(&old.columns), listed(&new.columns));
     let has_all = |all: &Keys, some: &Keys| some.columns.iter().all(|c| all.columns.contains(c));
     if old.columns != new.columns {
         let (class, why) = match (has_all(old, new), has_all(new, old)) {
-            (true, false) => (Class::Weaker, "who has to appear is known by fewer columns"),
-            (false, true) => (Class::Stronger, "who has to appear is known by more columns"),
-            (true, true) | (false, false) => (Class::Other, "who has to appear is known otherwise"),
+            (true, false) => (Class::Weaker, "the keys that have to appear have fewer columns"),
+            (false, true) => (Class::Stronger, "the keys that have to appear have more columns"),
+            (true, true) | (false, false) => (Class::Other, "the keys that have to appear have other columns"),
         };
         found.note(class, "expect.keys.columns", pair, why);
     }
@@ -76,7 +76,7 @@ fn keys(found: &mut Found, was: Option<&Keys>, now: Option<&Keys>) {
             Class::Other,
             "expect.keys.from.source",
             (&old.source, &new.source),
-            "another database says who has to appear",
+            "another database says which keys have to appear",
         );
     }
     found.query("expect.keys.from.sql", &old.from, &new.from);

@@ -220,7 +220,7 @@ fn of_expect(check: &Check, query: &Query, expect: &Expect, all: &mut Vec<Mutant
         with(wider, format!("rows: {change}"), "a row too few or too many is as good");
     }
     if let Some(keys) = keys {
-        let meaning = "whoever has to appear need not";
+        let meaning = "keys that have to appear need not";
         with(Expect::new(rows.cloned(), values.clone(), None), "keys → none".to_owned(), meaning);
         for (at, column) in keys.columns.iter().enumerate().filter(|_| keys.columns.len() > 1) {
             let mut fewer = keys.clone();

@@ -179,7 +179,7 @@ pub(super) async fn ordered_in_words(
     let rows = order["rows"].as_u64().unwrap_or(0);
     let noun = if rows == 1 { "window" } else { "windows" };
     let kind = order["kind"].as_str().unwrap_or("order");
-    let by = order["by"].as_str().unwrap_or("somebody");
+    let by = order["by"].as_str().unwrap_or("an operator");
     let state = match (order["ended_at"].is_null(), order["trouble"].as_str()) {
         (_, Some(trouble)) => format!("was given up: {trouble}"),
         (true, None) => "is being carried out".to_owned(),

@@ -240,7 +240,7 @@ pub(super) fn told_in_words(told: &Outgoing, group: &Group<'_>) -> Option<String
         let receivers = delivered.receivers.join(", ");
         words.insert(match delivered.delivery.as_str() {
             "notified" => format!("told to {receivers}"),
-            "unheard" => format!("goes to {receivers}, which tells nobody"),
+            "unheard" => format!("goes to {receivers}, which sends nothing"),
             word => word.to_owned(),
         });
     }

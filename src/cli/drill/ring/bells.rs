@@ -39,7 +39,7 @@ pub(super) async fn bells<'a>(
         match configured.notifying.get(receiver) {
             None => continue,
             Some(false) => {
-                return Err(format!("{receiver} tells nobody: it has no integration in {name}"));
+                return Err(format!("{receiver} sends nothing: it has no integration in {name}"));
             }
             Some(true) => {}
         }
