@@ -144,6 +144,13 @@ async fn a_date_that_is_compared_with_a_bound_proves_nothing_on_sqlite() {
             "{condition}: {said}"
         );
     }
+    // Seconds since 1970 have ten digits too.
+    db.prepare("create table seconds (id integer, at text)").await;
+    db.prepare("insert into seconds values (1, '1773144000')").await;
+    let of_seconds = check("at >= :window_start and at < :window_end", "");
+    let of_seconds = of_seconds.replace("from t", "from seconds");
+    let source = sqlite_with(&db, Instants::EpochSecs);
+    assert_eq!(look(source, &of_seconds, "2026-03-10").await, ["confirmed"]);
     // Dates that are written with their midnight are dates.
     db.prepare("create table midnights (id integer, day text)").await;
     db.prepare("insert into midnights values (1, '2026-03-10 00:00:00')").await;

@@ -58,7 +58,8 @@ fn values(found: &mut Found, check: &Check, was: &Expect, now: &Expect) {
 fn keys(found: &mut Found, was: Option<&Keys>, now: Option<&Keys>) {
     let shown = |keys: Option<&Keys>| keys.map(|keys| listed(&keys.columns));
     let (Some(old), Some(new)) = (was, now) else {
-        let why = ("the keys that have to appear are listed", "the keys that had to appear need not");
+        let why =
+            ("the keys that have to appear are listed", "the keys that had to appear need not");
         return found.comes_or_goes("expect.keys", (shown(was), shown(now)), why);
     };
     let pair = (listed(&old.columns), listed(&new.columns));
@@ -67,7 +68,9 @@ fn keys(found: &mut Found, was: Option<&Keys>, now: Option<&Keys>) {
         let (class, why) = match (has_all(old, new), has_all(new, old)) {
             (true, false) => (Class::Weaker, "the keys that have to appear have fewer columns"),
             (false, true) => (Class::Stronger, "the keys that have to appear have more columns"),
-            (true, true) | (false, false) => (Class::Other, "the keys that have to appear have other columns"),
+            (true, true) | (false, false) => {
+                (Class::Other, "the keys that have to appear have other columns")
+            }
         };
         found.note(class, "expect.keys.columns", pair, why);
     }

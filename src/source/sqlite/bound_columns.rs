@@ -13,9 +13,10 @@ use crate::source::known::{Known, dated, instant};
 /// How many rows of a table are read at most.
 const ROWS_MAX: u32 = 1_000;
 /// A text of a date alone, `2026-03-08`.
-const IS_DATE: &str = "typeof(v) = 'text' and length(v) = 10";
+const IS_DATE: &str = "typeof(v) = 'text' and v glob '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]'";
 /// What has a time of the day that is not midnight, or counts since 1970.
-const IS_INSTANT: &str = "typeof(v) <> 'text' or length(v) > 10 and substr(v, 12, 8) <> '00:00:00'";
+const IS_INSTANT: &str = "typeof(v) <> 'text' or v glob '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]?*' \
+    and substr(v, 12, 5) <> '00:00'";
 
 /// Says why a query proves nothing, where an instant is compared with a date, or a date with an instant.
 pub(super) async fn look(
