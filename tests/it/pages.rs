@@ -718,3 +718,23 @@ fn a_check_is_kept_quiet_on_its_page_and_told_of_again() {
     seen("kept quiet until", false);
     assert!(daemon.stop().success());
 }
+
+#[test]
+fn the_first_page_says_what_was_changed_before_it_broke() {
+    let site = looked_at_each_second();
+    let daemon = site.start();
+    daemon.until_confirmed(1, Duration::from_secs(30));
+    let page = open(&daemon, "/").body;
+    assert!(page.contains("All&#39;s well") && !page.contains("this check was changed"), "{page}");
+    let changed = "version: 1\nowner: tests\ndefaults: {source: db, severity: warning}\nchecks:\n  - id: holds\n    \
+        why: it does\n    schedule: {every: 1s}\n    sql: select count(*) as n from bills where amount > 0\n    \
+        expect: {values: {n: {max: 1}}}\n";
+    let settings = "rollout: {other: accept, weaker: accept}\n";
+    site.settings(&format!("{settings}{SETTINGS}"));
+    site.checks("checks.yaml", changed);
+    daemon.signal("HUP");
+    daemon.until(Duration::from_secs(30), |daemon| {
+        let page = open(daemon, "/").body;
+        if page.contains("this check was changed") { Ok(()) } else { Err(page) }
+    });
+}

@@ -110,7 +110,12 @@ impl<'p> Group<'p> {
             many if many.len() <= 3 => {
                 format!("{}, {} of {all} zones", many.join(", "), many.len())
             }
-            many => format!("{} of {all} zones", many.len()),
+            many => {
+                // The finding that stands beside it is of this one.
+                let worst = self.worst().and_then(|series| series.record.tz.as_deref());
+                let first = worst.or(many.first().copied()).unwrap_or_default();
+                format!("{first} and {} more of {all} zones", many.len() - 1)
+            }
         })
     }
 

@@ -21,7 +21,7 @@ use crate::ledger::OpenDays;
 use crate::web::api::said;
 use crate::web::health;
 use crate::web::outgoing::Outgoing;
-use crate::web::pages::civil::{Civil, ago};
+use crate::web::pages::civil::{Civil, ago, lasts};
 use crate::web::pages::frame::{Frame, Visit, page};
 use crate::web::pages::group::{Group, since};
 use crate::web::pages::mark::Mark;
@@ -69,6 +69,8 @@ pub(super) struct Item {
     why: String,
     finding: Option<String>,
     since: Option<String>,
+    /// What changed not long before it began.
+    changed: Option<String>,
     owner: String,
     source: String,
     place: String,
@@ -199,6 +201,7 @@ fn item(picture: &Arc<Snapshot>, group: &Group<'_>, told: &Outgoing) -> Item {
         why: cut(check.why.trim(), WHY_MAX),
         finding: group.finding().map(|finding| cut(&finding, FINDING_MAX)),
         since,
+        changed: worst.and_then(|series| changed(picture, series)),
         owner: check.owner.to_string(),
         source: sources(picture, check).join(", "),
         place: group.zones().unwrap_or_default(),
@@ -208,6 +211,25 @@ fn item(picture: &Arc<Snapshot>, group: &Group<'_>, told: &Outgoing) -> Item {
         runbook: check.runbook.clone(),
         help: help(group),
         map: None,
+    }
+}
+
+/// What changed in the day before it began: the check itself, or the database that it asks.
+fn changed(picture: &Snapshot, series: &SeriesHealth) -> Option<String> {
+    const BEFORE: TimeDelta = TimeDelta::days(1);
+    let began = since(picture, series)?;
+    let is_near = |at: &DateTime<Utc>| *at <= began && began - *at < BEFORE;
+    let record = &series.record;
+    let of_check = Some(record.meaning_at).filter(|at| *at > record.since && is_near(at));
+    let moved = |name| Some((name, picture.sources.get(name)?.moved_at.filter(is_near)?));
+    let of_source = series.check.sources().into_iter().find_map(moved);
+    let before = |at: DateTime<Utc>| lasts(began - at);
+    match (of_source, of_check) {
+        (Some((name, at)), _) => {
+            Some(format!("{name} became another database {} before", before(at)))
+        }
+        (None, Some(at)) => Some(format!("this check was changed {} before", before(at))),
+        (None, None) => None,
     }
 }
 
