@@ -30,6 +30,7 @@ mod history;
 mod origin;
 mod pages;
 mod proxy;
+mod ranges;
 mod session;
 
 use std::future::Future;

@@ -213,11 +213,12 @@ pub(super) struct HistoryArgs {
     /// Only what is open
     #[arg(long)]
     pub(super) open: bool,
-    /// Only what begins at or after this moment: a local date, yesterday, 2h (ago), or an instant
-    #[arg(long, value_name = "MOMENT")]
+    /// Only what begins at this moment or after, and the window that an instant lies in: a local date, yesterday, 2h
+    /// (ago), or an instant
+    #[arg(long, value_name = "MOMENT", allow_hyphen_values = true)]
     pub(super) from: Option<String>,
     /// Only what begins before this moment; a date is in it
-    #[arg(long, value_name = "MOMENT")]
+    #[arg(long, value_name = "MOMENT", allow_hyphen_values = true)]
     pub(super) to: Option<String>,
     /// How many rows at most, latest first
     #[arg(long, value_name = "N", default_value = "50")]

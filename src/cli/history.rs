@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use chrono::{DateTime, FixedOffset, NaiveTime, TimeDelta, Utc};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
@@ -48,8 +49,7 @@ fn report(windows: &[Value]) -> String {
             let at = text(window, key);
             at.get(..19).map_or_else(|| at.to_owned(), |at| format!("{at}Z"))
         };
-        let (start, end) = (short("start"), short("end"));
-        let bounds = if start == end { start } else { format!("{start} – {end}") };
+        let bounds = bounds(window).unwrap_or_else(|| short("start"));
         let state = match text(window, "verdict") {
             "" => text(window, "state"),
             verdict => verdict,
@@ -97,4 +97,23 @@ fn report(windows: &[Value]) -> String {
         }
     }
     out
+}
+
+/// From when to when, by the clocks of its zone as they stood at its beginning.
+fn bounds(window: &Value) -> Option<String> {
+    let offset = i32::try_from(window.get("utc_offset")?.as_i64()?).ok()?;
+    let zone = FixedOffset::east_opt(offset)?;
+    let at = |key| Some(text(window, key).parse::<DateTime<Utc>>().ok()?.with_timezone(&zone));
+    let (start, end) = (at("start")?, at("end")?);
+    let is_midnight = |at: &DateTime<FixedOffset>| at.time() == NaiveTime::MIN;
+    let day = |at: &DateTime<FixedOffset>| at.format("%Y-%m-%d").to_string();
+    let minute = |at: &DateTime<FixedOffset>| at.format("%Y-%m-%d %H:%M:%S").to_string();
+    let shown = match start == end {
+        true => minute(&start),
+        // A day is a day.
+        false if is_midnight(&start) && end - start == TimeDelta::days(1) => day(&start),
+        false => format!("{} – {}", minute(&start), minute(&end)),
+    };
+    let offset = if offset == 0 { "Z".to_owned() } else { format!(" {zone}") };
+    Some(format!("{shown}{offset}"))
 }

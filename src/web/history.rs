@@ -1,18 +1,13 @@
 //! The history of a check, and the events, as JSON.
 
-use std::collections::BTreeMap;
-
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
-use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use crate::domain::check::nearest::suggestion;
 use crate::domain::check::plain::in_one_line;
 use crate::domain::record::window_state::{Override, State as RowState, WindowKind, WindowState};
-use crate::domain::time::zone::{Offset, Rules};
-use crate::engine::snapshot::Snapshot;
 use crate::ledger::{
     EventQuery, Given, History, HistoryQuery, Listed, is_page_by_number, is_page_of_windows,
 };
@@ -23,6 +18,7 @@ use crate::web::filter::{Filter, hinted, short};
 use crate::web::instants::instant;
 use crate::web::problem::unreadable;
 use crate::web::problem::{Json, Problem};
+use crate::web::ranges::Ranges;
 
 /// The record of a check, latest first, a page at a time.
 pub(super) async fn windows(
@@ -65,48 +61,6 @@ pub(super) async fn windows(
     let windows: Vec<Value> = page.items.iter().map(window_json).collect();
     let answer = json!({"format": 1, "check": check, "windows": windows, "next": page.next});
     Ok(Json(StatusCode::OK, answer))
-}
-
-/// From when to when rows are asked for, in each series: dates are those of its own zone.
-struct Ranges(BTreeMap<Option<String>, [Option<DateTime<Utc>>; 2]>);
-
-impl Ranges {
-    fn of(picture: &Snapshot, check: &str, filter: &Filter) -> Result<Self, Problem> {
-        let now = picture.now();
-        let range = |rules: &Rules| {
-            let from = filter.from.and_then(|from| from.begin(rules, now));
-            [from, filter.to.and_then(|to| to.end(rules, now))]
-        };
-        let series = picture.series.iter().filter(|s| s.check.id.as_str() == check);
-        let mut ranges: BTreeMap<_, _> =
-            series.map(|s| (s.record.tz.clone(), range(&s.home.rules))).collect();
-        // Of a check that is gone the record is there still.
-        if ranges.is_empty() {
-            ranges.insert(None, range(&Rules::fixed(Offset::ZERO)));
-        }
-        let is_empty = |[from, to]: &[Option<DateTime<Utc>>; 2]| {
-            from.zip(*to).is_some_and(|(from, to)| from >= to)
-        };
-        if ranges.values().all(is_empty) {
-            return Err(Problem::bad("`from` is not before `to`"));
-        }
-        Ok(Self(ranges))
-    }
-
-    fn first(&self) -> Option<DateTime<Utc>> {
-        self.0.values().filter_map(|[from, _]| *from).min()
-    }
-
-    fn last(&self) -> Option<DateTime<Utc>> {
-        self.0.values().filter_map(|[_, to]| *to).max()
-    }
-
-    fn has(&self, history: &History) -> bool {
-        let start = history.entry.row.start;
-        self.0.get(&history.tz).is_none_or(|[from, to]| {
-            from.is_none_or(|from| start >= from) && to.is_none_or(|to| start < to)
-        })
-    }
 }
 
 pub(super) fn window_json(history: &History) -> Value {

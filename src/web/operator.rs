@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::body::{Bytes, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -26,6 +26,7 @@ use crate::web::filter::{hinted, moment, short};
 use crate::web::instants::instant;
 use crate::web::orders::order_json;
 use crate::web::problem::{Json, Problem};
+use crate::web::ranges::range;
 use crate::web::{Here, Shared};
 
 /// How large an order may be, in bytes.
@@ -258,7 +259,10 @@ impl Selection<'_> {
             let zone = series.record.tz.as_deref().unwrap_or("");
             theirs(series) && (zones.is_empty() || zones.contains(&zone))
         };
-        let rows = picture.series.iter().filter(fits).map(|s| range(s, (begin, end), now));
+        let rows = picture.series.iter().filter(fits).map(|s| {
+            let (from, to) = range(s, (begin, end), now)?;
+            Ok((s.record.id, from, to))
+        });
         let rows = rows.collect::<Result<Vec<_>, Problem>>()?;
         if rows.is_empty() {
             return Err(Problem::new(
@@ -282,26 +286,6 @@ impl Selection<'_> {
         let words = words.into_iter().flatten().collect::<Vec<_>>().join(", ");
         Ok(Selected { rows, words })
     }
-}
-
-/// From when to when rows of a series are meant.
-fn range(
-    series: &SeriesHealth,
-    (begin, end): (Option<When>, Option<When>),
-    now: DateTime<Utc>,
-) -> Result<(i64, DateTime<Utc>, DateTime<Utc>), Problem> {
-    let rules = &series.home.rules;
-    let from = begin.map_or(Some(DateTime::UNIX_EPOCH), |begin| begin.begin(rules, now));
-    let to = end.map_or(Some(far()), |end| end.end(rules, now));
-    let (from, to) = from.zip(to).ok_or_else(|| Problem::bad("there is no such date"))?;
-    match from < to {
-        true => Ok((series.record.id, from, to)),
-        false => Err(Problem::bad("`from` is not before `to`")),
-    }
-}
-
-fn far() -> DateTime<Utc> {
-    DateTime::from_timestamp(4_102_444_800, 0).unwrap_or(DateTime::<Utc>::MAX_UTC)
 }
 
 /// Which rows are meant by a check or an owner.

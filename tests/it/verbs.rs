@@ -418,6 +418,20 @@ fn every_verb_takes_the_same_moments() {
     assert!(code == 0 && said.contains("1 window or look is tried again"), "{said}");
     let (code, said) = run(&[&["rerun", "bad", "--from", "today"], &zone[..]].concat());
     assert!(code == 64 && said.contains("nothing is recorded there"), "{said}");
+    // An instant means the window that it lies in.
+    let windows = daemon.json("/api/v1/checks/bad/windows?tz=Asia/Tokyo");
+    let end = windows["windows"][0]["end"].as_str().unwrap();
+    let end: chrono::DateTime<chrono::Utc> = end.parse().unwrap();
+    let within = (end - chrono::TimeDelta::minutes(1)).to_rfc3339();
+    let (code, said) = run(&[&["rerun", "bad", "--from", &within], &zone[..]].concat());
+    assert!(code == 0 && said.contains("1 window or look is tried again"), "{said}");
+    let (code, said) = run(&["history", "bad", "--zone", "Asia/Tokyo", "--from", &within]);
+    assert!(code == 0 && count(&said) == 1, "{said}");
+    let ended = end.to_rfc3339();
+    let (code, said) = run(&["history", "bad", "--zone", "Asia/Tokyo", "--from", &ended]);
+    assert!(code == 64 && count(&said) == 0, "{said}");
+    let (code, said) = run(&["history", "bad", "--from", "-2h"]);
+    assert!(code == 64 && said.contains("a duration (2h)"), "{said}");
     let waive = ["waive", "bad", "--because", "known", "--by", "ana", "--from", "2d", "--until"];
     let (code, said) = run(&[&waive[..], &["2h"], &zone[..]].concat());
     assert!(code == 0 && said.contains("1 open window or look is waived"), "{said}");

@@ -54,7 +54,12 @@ pub(in crate::cli) struct WaiveArgs {
     #[arg(long, value_name = "NAME")]
     pub(in crate::cli) by: Option<String>,
     /// Until when, at most 90 days from now; then they are open again: 2h, tomorrow, a date, which is in it, an instant
-    #[arg(long, value_name = "MOMENT", required_unless_present = "revoke")]
+    #[arg(
+        long,
+        value_name = "MOMENT",
+        required_unless_present = "revoke",
+        allow_hyphen_values = true
+    )]
     pub(in crate::cli) until: Option<String>,
     #[command(flatten)]
     pub(in crate::cli) remote: Remote,
@@ -153,11 +158,12 @@ pub(in crate::cli) struct Rows {
     /// Only in this zone; may be repeated
     #[arg(long, value_name = "ZONE")]
     pub(in crate::cli) zone: Vec<String>,
-    /// From this moment on: a local date, yesterday, 2h (ago), or an instant [default: all]
-    #[arg(long, value_name = "MOMENT")]
+    /// From this moment on, with the window that an instant lies in: a local date, yesterday, 2h (ago), or an instant
+    /// [default: all]
+    #[arg(long, value_name = "MOMENT", allow_hyphen_values = true)]
     pub(in crate::cli) from: Option<String>,
     /// Up to this moment; a date is in it, an instant is not [default: all]
-    #[arg(long, value_name = "MOMENT")]
+    #[arg(long, value_name = "MOMENT", allow_hyphen_values = true)]
     pub(in crate::cli) to: Option<String>,
 }
 

@@ -232,6 +232,13 @@ fn grid(step: GridStep, rules: &Rules, start: i64) -> Span {
 }
 
 impl WindowRule {
+    /// Where the window begins that an instant lies in.
+    pub fn window_start(&self, rules: &Rules, at: DateTime<Utc>) -> DateTime<Utc> {
+        let span = self.frame.span_at(rules, at);
+        let mut windows = span.windows(rules, self.split).into_iter();
+        windows.find(|window| window.start <= at && at < window.end).map_or(span.start, |w| w.start)
+    }
+
     /// The period that queries may hold a window against, where they do: the same one, so many periods earlier.
     pub fn past_of(&self, rules: &Rules, window: &Window) -> Option<Span> {
         Some(self.frame.earlier(rules, window.span, self.past?.get()))

@@ -6,7 +6,6 @@ use axum::Extension;
 use axum::extract::{Path, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use chrono::TimeDelta;
 use serde_json::{Map, Value, json};
 
 use crate::domain::check::nearest::suggestion;
@@ -21,6 +20,7 @@ use crate::web::pages::query::in_path;
 use crate::web::pages::window::place;
 use crate::web::problem::{Json, Problem, unreadable};
 use crate::web::quiet::quiet_by;
+use crate::web::ranges::ONE;
 use crate::web::{Here, Shared};
 
 /// What a form may order.
@@ -83,7 +83,7 @@ async fn what_is_open(shared: &Shared, check: &str) -> Result<Value, Problem> {
     }
     let zones: BTreeSet<&String> = open.iter().filter_map(|one| one.tz.as_ref()).collect();
     let zones = (!zones.is_empty()).then_some(zones);
-    let end = last + TimeDelta::microseconds(1);
+    let end = last + ONE;
     Ok(json!({"check": check, "zones": zones, "from": instant(first), "to": instant(end)}))
 }
 
@@ -99,7 +99,7 @@ pub(super) async fn of_window(
     let (tz, start) = place(&place_of)?;
     let path = window_path(&check, tz.as_deref(), start);
     let zones = tz.map(|tz| vec![tz]);
-    let end = start + TimeDelta::microseconds(1);
+    let end = start + ONE;
     let selection =
         json!({"check": check, "zones": zones, "from": instant(start), "to": instant(end)});
     act(&shared, &client, form, &selection, &path).await
