@@ -19,6 +19,7 @@ mod orders;
 mod waive;
 mod rerun;
 mod supersede;
+mod declared;
 mod generation;
 mod activation;
 mod retention;
@@ -65,10 +66,11 @@ pub use adopted::{Adopted, Words};
 pub use alerts::{AlertChanges, AlertRow, Notified, Returned, SelfAlert, lasting_name};
 pub use attempt_list::AttemptRow;
 pub use candidates::{Fate, PendingCatalogue};
+pub use declared::{Activation, Listing, Planned, Traits};
 pub use drills::{DrillKind, Drilled};
 pub use entry::Entry;
 pub use errors::LedgerError;
-pub use generation::{Activation, Generation, Listing, Planned, Traits};
+pub use generation::Generation;
 pub use identities::Sighting;
 pub use matrix::{DayCell, Matrix, OpenDays};
 pub use orders::{OrderRecord, Revocation, RowOrder, Selected, Waiver};
@@ -82,9 +84,9 @@ pub use retention::Tidied;
 pub use samples::Cut;
 pub use schema::VERSION;
 pub use series_record::{LastAttempt, SeriesRecord};
-pub use usual::Compared;
 pub use work::{
-    Candidate, Claim, Deferral, DueBatch, Ended, Happened, Offer, StandingChange, TxOutcome, Work,
+    Candidate, Claim, Compared, Deferral, DueBatch, Ended, Happened, Offer, StandingChange,
+    TxOutcome, Work,
 };
 
 /// How long one transaction may take as a whole; the server's own limits are shorter.

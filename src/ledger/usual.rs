@@ -2,24 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 
 use crate::domain::check::reason::Cause;
-use crate::domain::check::share::Share;
 use crate::domain::record::usual::{Earlier, Usual, compare, usual};
 use crate::domain::record::window_state::{VerdictKind, WindowKind};
 use crate::ledger::conn::{Each, args, each};
 use crate::ledger::tx::Tx;
 use crate::ledger::{Ended, LedgerError, RowKey};
-
-/// What earlier windows are to be held against one that was confirmed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Compared {
-    /// Where earlier ones may begin.
-    pub starts: Vec<DateTime<Utc>>,
-    /// Which part of what is usual the check wants.
-    pub wanted: Option<Share>,
-}
 
 /// What is usual for windows of this transaction.
 pub(super) type UsualOf = BTreeMap<RowKey, u64>;

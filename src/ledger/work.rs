@@ -5,10 +5,20 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::domain::check::reason::Cause;
+use crate::domain::check::share::Share;
 use crate::domain::record::standing::Notice;
 use crate::domain::record::window_state::VerdictKind;
 use crate::domain::time::owed::Batch;
-use crate::ledger::{Compared, Entry, Listing, RowKey, SeriesRecord};
+use crate::ledger::{Entry, Listing, RowKey, SeriesRecord};
+
+/// What earlier windows are to be held against one that was confirmed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Compared {
+    /// Where earlier ones may begin.
+    pub starts: Vec<DateTime<Utc>>,
+    /// Which part of what is usual the check wants.
+    pub wanted: Option<Share>,
+}
 
 /// An attempt that ended.
 #[derive(Debug, Clone)]

@@ -22,6 +22,7 @@ mod manual;
 mod mark;
 mod matrix;
 mod overview;
+mod queries;
 mod query;
 mod sources;
 mod survey;

@@ -197,20 +197,55 @@ fn name(path: &Path) -> String {
     inside.with_extension("").display().to_string().replace('/', "::")
 }
 
-/// What each file names of the others.
+/// What a file passes on as its own, and where it has it from: `Limit` from `check::limit`.
+fn passed_on(own: &str, text: &str) -> BTreeMap<String, String> {
+    let mut all = BTreeMap::new();
+    for line in production(text).split(';').map(str::trim_start) {
+        let begins = ["pub use ", "pub(super) use ", "pub(crate) use "];
+        let Some(at) = begins.iter().filter_map(|word| Some(line.rfind(word)? + word.len())).max()
+        else {
+            continue;
+        };
+        let (path, items) = match line[at..].split_once("::{") {
+            Some((path, items)) => (path, items.trim_end_matches('}')),
+            None => line[at..].rsplit_once("::").unwrap_or((&line[at..], "")),
+        };
+        let from = match path.strip_prefix("crate::") {
+            Some(path) => path.to_owned(),
+            None => format!("{own}::{path}"),
+        };
+        let items = items.split(',').map(|item| item.rsplit(" as ").next().unwrap().trim());
+        all.extend(items.map(|item| (item.to_owned(), from.clone())));
+    }
+    all
+}
+
+/// What each file names of the others, also beside its mother (`super::`), and by what a mother passes on.
 fn names() -> BTreeMap<String, BTreeSet<String>> {
     let all: BTreeMap<String, String> =
         sources().into_iter().map(|(path, text)| (name(&path), text)).collect();
+    let passed: BTreeMap<&String, BTreeMap<String, String>> =
+        all.iter().map(|(own, text)| (own, passed_on(own, text))).collect();
     let longest = |path: &str| {
-        let mut parts: Vec<&str> = path.split("::").collect();
-        while !parts.is_empty() && !all.contains_key(&parts.join("::")) {
-            parts.pop();
+        let parts: Vec<&str> = path.split("::").collect();
+        let mut known = parts.len();
+        while known > 0 && !all.contains_key(&parts[..known].join("::")) {
+            known -= 1;
         }
-        (!parts.is_empty()).then(|| parts.join("::"))
+        let file = parts[..known].join("::");
+        let further = parts.get(known).and_then(|item| passed.get(&file)?.get(*item));
+        let file = further.filter(|file| all.contains_key(*file)).cloned().unwrap_or(file);
+        (!file.is_empty()).then_some(file)
     };
     let named = |own: &str, text: &str| {
         let mut found = BTreeSet::new();
-        for after in production(text).split("crate::").skip(1) {
+        let mother = own.rsplit_once("::").map_or("", |(mother, _)| mother);
+        let text = production(text).replace("pub(in crate::", "pub(in ");
+        let text = match mother.is_empty() {
+            true => text,
+            false => text.replace("super::*", "").replace("super::", &format!("crate::{mother}::")),
+        };
+        for after in text.split("crate::").skip(1) {
             let is_path = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
             let path: String = after.chars().take_while(|c| is_path(*c)).collect();
             let rest = &after[path.len()..];

@@ -7,7 +7,6 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use crate::web::Here;
-use crate::web::pages::check::found;
 use crate::web::pages::civil::ago;
 use crate::web::pages::group::since;
 use crate::web::pages::query::Keys;
@@ -31,7 +30,7 @@ pub(super) async fn badge(
     let picture = &survey.picture;
     // Who may see badges may not see which checks there are.
     let absent = |_| Problem::new(StatusCode::NOT_FOUND, "there is no check of that name");
-    let group = found(&survey, id).map_err(absent)?;
+    let group = survey.found(id).map_err(absent)?;
     let state = group.state();
     let at = match state {
         "confirmed" => group.series.iter().filter_map(|series| series.record.confirmed_at).min(),

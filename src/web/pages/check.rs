@@ -7,21 +7,16 @@ use std::sync::Arc;
 use askama::Template;
 use axum::Extension;
 use axum::extract::{Path, Query as Asked, State};
-use axum::http::StatusCode;
 use axum::response::Response;
 use chrono::{DateTime, Datelike as _, NaiveDate, TimeDelta, Utc};
 
-use crate::domain::check::nearest::suggestion;
-use crate::domain::record::series::Series;
-use crate::domain::sql::Query;
 use crate::domain::sql::bounds::Bounds;
 use crate::domain::time::schedule::Schedule;
 use crate::domain::time::window::Frame;
 use crate::domain::time::zone::{Offset, ZoneName};
-use crate::engine::asking::past;
 use crate::engine::snapshot::{SeriesHealth, Snapshot};
 use crate::ledger::{HistoryQuery, LedgerError, Role};
-use crate::web::filter::{hinted, ids, short};
+use crate::web::pages::act::ordered_in_words;
 use crate::web::pages::attempts::{self, AttemptView};
 use crate::web::pages::check::facts::{facts, meaning_at, paused, vouched};
 use crate::web::pages::civil::{Civil, ago};
@@ -32,6 +27,7 @@ use crate::web::pages::listed::{Listed, listed};
 use crate::web::pages::mark::{Mark, OF_WINDOWS};
 use crate::web::pages::matrix::{self, MatrixView};
 use crate::web::pages::overview::{help, sources, told_in_words};
+use crate::web::pages::queries::{QueryView, queries};
 use crate::web::pages::query::Keys;
 use crate::web::pages::survey::Survey;
 use crate::web::pages::words;
@@ -89,13 +85,6 @@ struct CheckPage {
     help: (String, String),
 }
 
-pub(super) struct QueryView {
-    pub(super) id: String,
-    pub(super) title: String,
-    pub(super) values: Vec<String>,
-    pub(super) text: String,
-}
-
 struct ZoneView {
     zone: String,
     state: &'static str,
@@ -126,7 +115,7 @@ pub(super) async fn check(
     let keys = Keys::read(&query, &["month", "day", "order"])?;
     let survey = Survey::of(&shared).await?;
     let (picture, told) = (&survey.picture, &survey.told);
-    let group = found(&survey, &id)?;
+    let group = survey.found(&id)?;
     // Of the series that have windows, where there are some: that of the list looks at the list.
     let data = group.series.iter().copied().find(|series| series.record.role == Role::Data);
     let worst = group.worst().filter(|series| series.record.role == Role::Data).or(data);
@@ -145,7 +134,7 @@ pub(super) async fn check(
         Err(trouble) => (Read::default(), Some(unreadable(&trouble).detail)),
     };
     let ordered = match unread {
-        None => super::act::ordered_in_words(&shared, picture, keys.get("order")).await?,
+        None => ordered_in_words(&shared, picture, keys.get("order")).await?,
         Some(_) => None,
     };
     page(&CheckPage {
@@ -188,14 +177,6 @@ pub(super) async fn check(
             None => "quiet",
         }),
         help: help(&group),
-    })
-}
-
-/// A check by its id; else the one that may have been meant.
-pub(super) fn found<'p>(survey: &'p Survey, id: &str) -> Result<Group<'p>, Problem> {
-    survey.group(id).ok_or_else(|| {
-        let what = format!("no check is called `{}`", short(id));
-        Problem::new(StatusCode::NOT_FOUND, hinted(what, suggestion(id, &ids(&survey.picture))))
     })
 }
 
@@ -289,45 +270,6 @@ fn last_window(series: &SeriesHealth, now: DateTime<Utc>) -> Option<Bounds> {
         series.home.name.clone()
     };
     Some(Bounds { window, zone, past: rule.past_of(&series.home.rules, &window) })
-}
-
-/// The queries of a check, with what is bound for a window.
-pub(super) fn queries(
-    picture: &Snapshot,
-    group: &Group<'_>,
-    bounds: Option<&Bounds>,
-) -> Vec<QueryView> {
-    let all = words::queries(group.check).into_iter().enumerate();
-    let view =
-        |(place, words::NamedQuery { title, source, query }): (usize, words::NamedQuery<'_>)| {
-            let form = picture.sources.get(source).map(|source| source.instant_form);
-            let is_past = group.check.table().is_some_and(|table| table.asks_past(query));
-            let earlier = bounds.filter(|_| is_past).and_then(|bounds| earlier(group, bounds));
-            let bounds = earlier.as_ref().or(bounds);
-            let (values, text) = words::bound(query, bounds, form.unwrap_or_default());
-            QueryView { id: format!("sql-{place}"), title, values, text }
-        };
-    all.map(view).collect()
-}
-
-/// What is bound where an earlier window is asked beside one.
-fn earlier(group: &Group<'_>, bounds: &Bounds) -> Option<Bounds> {
-    let series = group.series.iter().find(|series| series.home.name == bounds.zone)?;
-    let (check, home, clock) =
-        (Arc::clone(&series.check), series.home.clone(), series.home.clone());
-    let window = past(&Series { check, home, clock }, &bounds.window)?;
-    Some(Bounds { window, ..bounds.clone() })
-}
-
-/// The query that lists the zones of a check.
-pub(super) fn list_query(group: &Group<'_>) -> Vec<QueryView> {
-    let view = |(title, query): (String, &Query)| QueryView {
-        id: "sql-zones".to_owned(),
-        title,
-        values: Vec::new(),
-        text: query.text().to_owned(),
-    };
-    words::list_of_zones(group.check).map(view).into_iter().collect()
 }
 
 fn zones(picture: &Snapshot, group: &Group<'_>) -> Vec<ZoneView> {

@@ -150,7 +150,7 @@ pub(super) async fn events(
     let picture = &survey.picture;
     if let (true, Some(check)) = (found.items.is_empty() && kind.is_none(), keys.get("check")) {
         // Of a check that is gone events may be there still: where none are, it was meant otherwise.
-        super::check::found(&survey, check)?;
+        survey.found(check)?;
     }
     page(&Events {
         frame: Frame::new(&shared, &survey, &visit, "Events"),

@@ -222,6 +222,15 @@ pub(super) fn window_path(check: &str, tz: Option<&str>, start: DateTime<Utc>) -
     format!("/checks/{}/windows/{}/{start}", in_path(check), in_path(tz.unwrap_or("-")))
 }
 
+/// Which window is meant: of which zone, and when it begins. The zone is the path up to the last part.
+pub(super) fn place(path: &str) -> Result<(Option<String>, DateTime<Utc>), Problem> {
+    let (tz, start) = path.rsplit_once('/').unwrap_or(("-", path));
+    let start = DateTime::parse_from_rfc3339(start).map_err(|_| {
+        Problem::bad("a window is named by its zone (`-` for none) and by when it begins, like 2025-11-02T04:00:00Z")
+    })?;
+    Ok((Some(tz.to_owned()).filter(|tz| tz != "-"), start.to_utc()))
+}
+
 /// Which zones have an offset at some time of the range.
 fn zones<'p>(group: &Group<'p>, first: NaiveDate, end: NaiveDate) -> BTreeMap<i32, Vec<&'p str>> {
     let mut zones: BTreeMap<i32, Vec<&str>> = BTreeMap::new();

@@ -12,8 +12,10 @@ use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 
 use crate::domain::check::Check;
+use crate::domain::check::nearest::suggestion;
 use crate::engine::snapshot::Snapshot;
 use crate::web::Shared;
+use crate::web::filter::{hinted, ids, short};
 use crate::web::health::{are_ways_broken, paths, webhooks};
 use crate::web::outgoing::Outgoing;
 use crate::web::pages::group::Group;
@@ -153,6 +155,14 @@ impl Survey {
     pub(super) fn group(&self, id: &str) -> Option<Group<'_>> {
         let known = self.find(id).map(|head| self.series_of(head));
         known.or_else(|| Group::of(&self.picture, id))
+    }
+
+    /// The same, or the answer that there is none.
+    pub(super) fn found(&self, id: &str) -> Result<Group<'_>, Problem> {
+        self.group(id).ok_or_else(|| {
+            let what = format!("no check is called `{}`", short(id));
+            Problem::new(StatusCode::NOT_FOUND, hinted(what, suggestion(id, &ids(&self.picture))))
+        })
     }
 
     fn find(&self, id: &str) -> Option<&Head> {

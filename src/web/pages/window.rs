@@ -18,14 +18,15 @@ use crate::web::filter::short;
 use crate::web::history::overridden;
 use crate::web::pages::act::ordered_in_words;
 use crate::web::pages::attempts::{self, AttemptView};
-use crate::web::pages::check::{QueryView, found, list_query, queries};
 use crate::web::pages::civil::{Civil, lasts};
 use crate::web::pages::events::{EventView, views as event_views};
 use crate::web::pages::frame::{Frame, Visit, page};
 use crate::web::pages::group::Group;
 use crate::web::pages::listed::{begins, mark};
 use crate::web::pages::mark::Mark;
+use crate::web::pages::matrix::place;
 use crate::web::pages::matrix::window_path;
+use crate::web::pages::queries::{QueryView, list_query, queries};
 use crate::web::pages::query::Keys;
 use crate::web::pages::survey::Survey;
 use crate::web::pages::words;
@@ -70,15 +71,6 @@ struct WindowPage {
     others: Vec<(String, String)>,
 }
 
-/// Which window is meant: of which zone, and when it begins. The zone is the path up to the last part.
-pub(super) fn place(path: &str) -> Result<(Option<String>, DateTime<Utc>), Problem> {
-    let (tz, start) = path.rsplit_once('/').unwrap_or(("-", path));
-    let start = DateTime::parse_from_rfc3339(start).map_err(|_| {
-        Problem::bad("a window is named by its zone (`-` for none) and by when it begins, like 2025-11-02T04:00:00Z")
-    })?;
-    Ok((Some(tz.to_owned()).filter(|tz| tz != "-"), start.to_utc()))
-}
-
 pub(super) async fn window(
     State(shared): Here,
     Extension(visit): Extension<Visit>,
@@ -88,7 +80,7 @@ pub(super) async fn window(
     let keys = Keys::read(&query, &["order"])?;
     let survey = Survey::of(&shared).await?;
     let picture = &survey.picture;
-    let group = found(&survey, &id)?;
+    let group = survey.found(&id)?;
     let (tz, start) = place(&place_of)?;
     let all = read(&shared, picture, &id, tz.as_deref(), start).await?;
     let (history, others) = all.split_first().ok_or_else(|| absent(&shared, &group, &tz, start))?;
