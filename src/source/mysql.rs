@@ -192,8 +192,8 @@ impl MySql {
             short(greeting, stop, |e| errors::reason(e, &Phase::Ours)).await?;
         // Another server may answer than the one that was looked at.
         if let Some(known) = self.role.identity() {
-            let now = timeout(SHORT, identity(&mut conn)).await.ok().flatten();
-            if now.is_some_and(|now| now != known) {
+            let now = async { Ok::<_, Reason>(identity(&mut conn).await) };
+            if short(now, stop, Reason::clone).await?.is_some_and(|now| now != known) {
                 self.role.forget();
             }
         }

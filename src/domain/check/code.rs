@@ -74,6 +74,10 @@ codes! {
     NotGrouped = "not_grouped", false;
     /// `unique` within a window says nothing of two windows.
     UniqueInWindow = "unique_in_window", false;
+    /// Two conditions of one column that no value meets.
+    NeverTrue = "never_true", false;
+    /// A condition drops what a `left join` keeps.
+    OuterJoinUndone = "outer_join_undone", false;
     /// Nothing but a function of the database brings rows.
     FromFunction = "from_function", false;
     /// `||` is OR.

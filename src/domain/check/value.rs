@@ -117,12 +117,15 @@ pub fn is_uuid(text: &str) -> bool {
         })
 }
 
-/// So are numbers of very many digits.
+/// So are numbers of very many digits; their size is told.
 fn write_short_number(f: &mut fmt::Formatter<'_>, number: &Number) -> fmt::Result {
     const SHOWN: usize = 60;
     let text = number.to_string();
-    match text.get(..SHOWN) {
-        Some(head) if text.len() > SHOWN => write!(f, "{head}… ({} characters)", text.len()),
+    let (digits, exponent) = text.split_at(text.find(['e', 'E']).unwrap_or(text.len()));
+    match digits.get(..SHOWN) {
+        Some(head) if digits.len() > SHOWN => {
+            write!(f, "{head}…{exponent} ({} characters)", text.len())
+        }
         Some(_) | None => f.write_str(&text),
     }
 }
@@ -153,6 +156,13 @@ mod tests {
         for bad in ["2026-03-08", "2026-03-08 25:00:00", "noon"] {
             assert!(instant(bad).is_none(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_number_of_many_digits_keeps_its_size() {
+        let number = Number::parse(&format!("-{}", "7".repeat(300))).unwrap();
+        let shown = Value::Number(number).to_string();
+        assert!(shown.starts_with("-7.7777") && shown.contains("…e+299 ("), "{shown}");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What one query says that its author hardly means: found by its words alone.
 
+mod conditions;
 mod functions;
 mod nulls;
 mod windows;
@@ -50,6 +51,7 @@ pub fn remarks(query: &Query, role: Role) -> Vec<Remark> {
     let words = Words::of(query);
     let mut all = Vec::new();
     literal_conditions(&words, &mut all);
+    conditions::remarks(&words, &mut all);
     limits(&words, &mut all);
     nulls::nulls(&words, &mut all);
     windows::remarks(&words, role, &mut all);

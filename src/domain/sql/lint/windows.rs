@@ -28,6 +28,8 @@ pub(super) fn remarks(words: &Words, role: Role, all: &mut Vec<Remark>) {
         if words.0.iter().any(|token| token.tok == Tok::Param(WindowEndDate)) {
             edges(words, (WindowDate, WindowEndDate), all);
         }
+        midnights(words, role, all);
+        dates_of_bounds(words, role, all);
         session_dates(words, role, all);
     }
 }
@@ -243,7 +245,7 @@ fn edges(words: &Words, (first, last): (Parameter, Parameter), all: &mut Vec<Rem
 }
 
 /// Functions that make a date, or a part of one, of an instant.
-const DATES: [&str; 12] = [
+const DATES: [&str; 14] = [
     "date",
     "date_trunc",
     "to_char",
@@ -256,7 +258,96 @@ const DATES: [&str; 12] = [
     "year",
     "month",
     "day",
+    "to_days",
+    "dayofyear",
 ];
+/// Those that dates themselves are taken apart by: on both sides of a comparison they say nothing.
+const OF_DATES_TOO: [&str; 5] = ["date_trunc", "extract", "date_part", "year", "month"];
+
+/// A date that is made an instant is its midnight in UTC.
+fn midnights(words: &Words, role: Role, all: &mut Vec<Remark>) {
+    const INSTANTS: [&str; 7] = [
+        "timestamp",
+        "datetime",
+        "unixepoch",
+        "unix_timestamp",
+        "julianday",
+        "to_timestamp",
+        "to_seconds",
+    ];
+    const TYPES: [&str; 3] = ["timestamp", "timestamptz", "datetime"];
+    if role.in_utc || converts(words) {
+        return;
+    }
+    let compares = |at: Option<usize>| {
+        matches!(at.and_then(|at| words.tok(at)), Some(Tok::Compare(_)))
+            || at.is_some_and(|at| words.is_word(at, &["between", "and"]))
+    };
+    for (at, token) in words.0.iter().enumerate() {
+        let parameter = match token.tok {
+            Tok::Param(parameter) if parameter.is_date() => parameter,
+            _ => continue,
+        };
+        let cast = words.tok(at + 1) == Some(&Tok::Sign("::")) && words.is_word(at + 2, &TYPES)
+            || words.is_word(at + 1, &["as"]) && words.is_word(at + 2, &TYPES);
+        // `unixepoch(:window_date, '+1 day')`
+        let call = at.checked_sub(2).filter(|call| words.calls(*call, &INSTANTS));
+        let made = call.is_some_and(|call| {
+            compares(call.checked_sub(1)) || compares(Some(words.closing(call + 1) + 1))
+        });
+        if cast || made {
+            let message = format!(
+                "`{parameter}` becomes midnight in UTC here: days elsewhere begin at another time"
+            );
+            let hint = "write `at >= :window_start and at < :window_end`";
+            all.push(Remark::new(Code::SessionDate, token.place, message, hint));
+            return;
+        }
+    }
+}
+
+/// The date of a bound is that of UTC: the day of Berlin begins on the evening before.
+fn dates_of_bounds(words: &Words, role: Role, all: &mut Vec<Remark>) {
+    if role.in_utc || converts(words) {
+        return;
+    }
+    for (at, token) in words.0.iter().enumerate() {
+        let parameter = match token.tok {
+            Tok::Param(parameter) if parameter.is_of_time() && !parameter.is_date() => parameter,
+            _ => continue,
+        };
+        let cast = words.tok(at + 1) == Some(&Tok::Sign("::")) && words.is_word(at + 2, &["date"])
+            || words.is_word(at + 1, &["as"]) && words.is_word(at + 2, &["date"]);
+        let open = (0..at).rev().find(|i| words.0[*i].depth < token.depth);
+        let call = open.and_then(|open| open.checked_sub(1));
+        // `strftime('%s', …)` and hours are the same by all clocks.
+        let is_finer = |i: usize| match words.tok(i) {
+            Some(Tok::Text(text)) => matches!(text.as_str(), "%s" | "hour" | "minute" | "second"),
+            Some(Tok::Word(word)) => matches!(word.as_str(), "epoch" | "minute" | "second"),
+            _ => false,
+        };
+        let made = call.is_some_and(|call| words.calls(call, &DATES) && !is_finer(call + 2));
+        if cast || made {
+            let message = format!(
+                "the date of `{parameter}` is one of UTC, and days elsewhere begin on the one before or end on the next"
+            );
+            let of = if parameter.is_past() { ":past_date" } else { ":window_date" };
+            let hint = format!("write `{of}`");
+            all.push(Remark::new(Code::SessionDate, token.place, message, &hint));
+            return;
+        }
+    }
+}
+
+/// Says whether the query converts instants to other clocks by itself.
+fn converts(words: &Words) -> bool {
+    (0..words.0.len()).any(|i| {
+        words.is_word(i, &["at"])
+            && words.is_word(i + 1, &["time"])
+            && words.is_word(i + 2, &["zone"])
+            || words.calls(i, &["convert_tz", "timezone"])
+    })
+}
 
 /// An instant that is made a date is made one of the session's zone, which is UTC here: days elsewhere begin at another time.
 fn session_dates(words: &Words, role: Role, all: &mut Vec<Remark>) {
@@ -264,16 +355,10 @@ fn session_dates(words: &Words, role: Role, all: &mut Vec<Remark>) {
         return;
     }
     let all_words = 0..words.0.len();
-    let converts = all_words.clone().any(|i| {
-        words.is_word(i, &["at"])
-            && words.is_word(i + 1, &["time"])
-            && words.is_word(i + 2, &["zone"])
-            || words.calls(i, &["convert_tz", "timezone"])
-    });
     let by_date = all_words
         .clone()
         .any(|i| matches!(words.tok(i), Some(Tok::Param(parameter)) if parameter.is_of_time()));
-    if converts || !by_date {
+    if converts(words) || !by_date {
         return;
     }
     for at in all_words {
@@ -282,15 +367,22 @@ fn session_dates(words: &Words, role: Role, all: &mut Vec<Remark>) {
             || words.is_word(at, &["as"])
                 && words.is_word(at + 1, &["date"])
                 && words.tok(at + 2) == Some(&Tok::Close);
-        let called = words.calls(at, &DATES)
+        let cuts = words.calls(at, &["substr", "substring", "left", "mid"])
+            && words.tok(words.closing(at + 1) - 1) == Some(&Tok::Number("10".to_owned()));
+        let called = (cuts || words.calls(at, &DATES))
             && !words.is_word(at + 2, &["epoch"])
             && (at + 2..words.closing(at + 1))
                 .all(|i| !matches!(words.tok(i), Some(Tok::Param(_))));
         let of_parameter = at > 0 && matches!(words.tok(at - 1), Some(Tok::Param(_)));
         // What is made of the parameter itself is a date of the calendar already.
         let param = |i: usize| matches!(words.tok(i), Some(Tok::Param(_)));
+        let made_of_param = |i: usize| {
+            words.tok(i + 1) == Some(&Tok::Open)
+                && !words.is_word(i, &OF_DATES_TOO)
+                && (i + 2..words.closing(i + 1)).any(param)
+        };
         let compares = |i: usize| {
-            matches!(words.tok(i), Some(Tok::Compare(_))) && param(i + 1)
+            matches!(words.tok(i), Some(Tok::Compare(_))) && (param(i + 1) || made_of_param(i + 1))
                 || words.is_word(i, &["between"]) && param(i + 1)
                 || words.is_word(i, &["in"]) && param(i + 2)
         };
@@ -298,7 +390,10 @@ fn session_dates(words: &Words, role: Role, all: &mut Vec<Remark>) {
         let beside = called && (compares(words.closing(at + 1) + 1) || before);
         let end = at + 2 + usize::from(words.is_word(at, &["as"]));
         let cast = cast && !of_parameter && compares(end);
-        if cast || beside {
+        // The beginning of a text is its date: `at like :window_date || '%'`.
+        let begins = words.is_word(at, &["like", "glob"])
+            && (param(at + 1) || words.calls(at + 1, &["concat"]) && param(at + 3));
+        if cast || beside || begins {
             let message = "this makes a date of an instant by the session's zone, which is UTC: its days are not those of \
                            the window";
             let hint = "write `at >= :window_start and at < :window_end`, or convert: `(at at time zone :zone)::date`";
