@@ -160,9 +160,9 @@ mod tests {
 
     #[test]
     fn a_number_of_many_digits_keeps_its_size() {
-        let number = Number::parse(&format!("-{}", "7".repeat(300))).unwrap();
+        let number = Number::parse(&format!("-{}", "7".repeat(100))).unwrap();
         let shown = Value::Number(number).to_string();
-        assert!(shown.starts_with("-7.7777") && shown.contains("…e+299 ("), "{shown}");
+        assert!(shown.starts_with("-7.7777") && shown.contains("…e99 ("), "{shown}");
     }
 
     #[test]
