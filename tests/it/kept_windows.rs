@@ -125,6 +125,10 @@ async fn a_date_that_is_compared_with_an_instant_proves_nothing_where_no_types_a
             let of_day = format!("{kept} and {condition}");
             assert_eq!(word(&db, &check(&of_day, "")).await, "confirmed", "{engine}: {condition}");
         }
+        // What is computed under the name of a column is what it is.
+        let computed = "id in (select id from (select id, on_day as at from t) q where at >= :window_date and at < :window_end_date)";
+        let of_day = format!("{kept} and {computed}");
+        assert_eq!(word(&db, &check(&of_day, "")).await, "confirmed", "{engine}");
         let utc = check("at >= :window_date and at < :window_end_date", "");
         assert_eq!(word(&db, &utc.replace("America/New_York", "UTC")).await, "confirmed");
     }

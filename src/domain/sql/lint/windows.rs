@@ -159,6 +159,17 @@ pub fn columns_at_bounds(query: &Query) -> Timed {
     let last = |table: String| table.rsplit('.').next().unwrap_or_default().to_owned();
     let tables = words.tables().into_iter().map(last).collect();
     let mut found = Timed { tables, ..Timed::default() };
+    // What a part of the query computes under a column's name is another value: `date(at) as at`.
+    let named = |at: usize| match words.tok(at) {
+        Some(Tok::Word(name) | Tok::Name(name)) => Some(name.to_lowercase()),
+        _ => None,
+    };
+    let computed: Vec<String> = (2..words.0.len())
+        .filter(|at| words.is_word(at - 1, &["as"]) && named(at - 2) != named(*at))
+        // `cast(x as date)` gives no name.
+        .filter(|at| !words.is_word(*at, &["date", "time", "timestamp", "datetime"]))
+        .filter_map(named)
+        .collect();
     for (at, token) in words.0.iter().enumerate() {
         let parameter = match token.tok {
             Tok::Param(parameter) if parameter.is_of_time() => parameter,
@@ -170,7 +181,8 @@ pub fn columns_at_bounds(query: &Query) -> Timed {
         let before =
             at.checked_sub(1).filter(|i| compared(*i)).and_then(|i| column_before(&words, i));
         let after = compared(at + 1).then(|| column_after(&words, at + 2)).flatten();
-        match (before.or(after), parameter.is_date()) {
+        let column = before.or(after).filter(|column| !computed.contains(column));
+        match (column, parameter.is_date()) {
             (Some(column), false) => found.with_instants.push(column),
             (Some(column), true) => found.with_dates.push((column, parameter)),
             (None, _) => {}
